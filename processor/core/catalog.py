@@ -1,0 +1,147 @@
+"""The flows and audiences as they stand at one moment, compiled once: paths split, sets built (contract M1 to M3).
+
+An immutable snapshot; a change of configuration makes a new one. Every batch is decided by one snapshot.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from schemas.audience import DEFAULT_MERGE_POLICY, OWN_NAMESPACE, Audience, AudienceKey
+from schemas.flow import ALWAYS_LEAVE, AudienceMapping, Flow, Options, Path, split_path
+from schemas.times import parse_time
+
+Extras = dict[str, Any]
+"""What a mapped audience's entry shows beside its two fields (C5, C6); {} where nothing."""
+
+Tree = dict[str, "Tree | None"]
+"""The mapped attributes as a tree of path segments; None marks a mapped path, what lies below it leaves with it."""
+
+_UNKNOWN: Final[Mapping[str, str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A mapped attribute that can have an effect."""
+
+    path: Path
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionKey:
+    """Which value of the profile is Kinesis' partition key (G5); `namespace` or `path` or neither: the profile id."""
+
+    namespace: str | None = None
+    path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledFlow:
+    """One flow, ready to decide with."""
+
+    flow: Flow
+    id: str
+    etag: str
+    enabled: bool
+    options: Options
+    mapped: dict[str, dict[str, Extras]]
+    attributes_by_root: dict[str, tuple[Attribute, ...]]
+    tree: Tree
+    partition_key: PartitionKey
+
+
+class Catalog:
+    """All flows, and the merge policies of all audiences."""
+
+    __slots__ = ("_merge_policies", "flows", "flows_by_id")
+
+    def __init__(self, flows: tuple[CompiledFlow, ...], merge_policies: dict[str, dict[str, str]]) -> None:
+        self.flows = flows
+        self.flows_by_id = {flow.id: flow for flow in flows}
+        self._merge_policies = merge_policies
+
+    @classmethod
+    def of(
+        cls, flows: Iterable[Flow], audiences: Iterable[Audience], etags: Mapping[str, str] = _UNKNOWN
+    ) -> "Catalog":
+        """Compile. `etags` by flow id; the audiences may know more or fewer than the flows map."""
+        described = {audience.key: audience for audience in audiences}
+        policies: dict[str, dict[str, str]] = {}
+        for (namespace, audience_id), audience in described.items():
+            policies.setdefault(namespace, {})[audience_id] = audience.merge_policy_id
+        return cls(tuple(_compiled(flow, described, etags.get(flow.id, "")) for flow in flows), policies)
+
+    def flow(self, flow_id: str) -> Flow | None:
+        """The flow of this id, None where there is none."""
+        compiled = self.flows_by_id.get(flow_id)
+        return compiled.flow if compiled is not None else None
+
+    def merge_policy(self, namespace: str, audience_id: str) -> str:
+        """The audience's merge policy; `default` where nobody described it (M1)."""
+        return self._merge_policies.get(namespace, _UNKNOWN).get(audience_id, DEFAULT_MERGE_POLICY)
+
+
+def _compiled(flow: Flow, described: Mapping[AudienceKey, Audience], etag: str) -> CompiledFlow:
+    paths = [split_path(dotted) for dotted in flow.attributes]
+    effective = [path for path in paths if path[0] not in ALWAYS_LEAVE]
+    by_root: dict[str, tuple[Attribute, ...]] = {}
+    for path in effective:
+        by_root[path[0]] = (*by_root.get(path[0], ()), Attribute(path, f"attribute:{'.'.join(path)}"))
+    mapped: dict[str, dict[str, Extras]] = {}
+    for mapping in flow.audiences:
+        mapped.setdefault(mapping.namespace, {})[mapping.id] = _extras(flow, mapping, described.get(mapping.key))
+    return CompiledFlow(
+        flow=flow,
+        id=flow.id,
+        etag=etag,
+        enabled=flow.enabled,
+        options=flow.options,
+        mapped=mapped,
+        attributes_by_root=by_root,
+        tree=_tree(effective),
+        partition_key=_partition_key(flow.options.partition_key),
+    )
+
+
+def _extras(flow: Flow, mapping: AudienceMapping, audience: Audience | None) -> Extras:
+    extras: Extras = {}
+    if flow.options.include_segment_names and audience is not None and audience.name is not None:
+        extras["name"] = audience.name
+    if flow.options.include_segment_timestamps:
+        times = {
+            "createdAt": audience.created_at if audience is not None else None,
+            "updatedAt": audience.updated_at if audience is not None else None,
+            "mappingCreatedAt": mapping.created_at,
+            "mappingUpdatedAt": mapping.updated_at,
+        }
+        extras.update({name: parse_time(time) * 1000 for name, time in times.items() if time is not None})
+    return extras
+
+
+def _tree(paths: Iterable[Path]) -> Tree:
+    tree: Tree = {}
+    for path in sorted(paths):  # an ancestor comes before what lies below it
+        node = tree
+        for segment in path[:-1]:
+            below = node.setdefault(segment, {})
+            if below is None:
+                break
+            node = below
+        else:
+            node[path[-1]] = None
+    return tree
+
+
+def _partition_key(option: str) -> PartitionKey:
+    kind, _, argument = option.partition(":")
+    if kind == "identity":
+        return PartitionKey(namespace=argument)
+    if kind == "attribute":
+        return PartitionKey(path=split_path(argument))
+    return PartitionKey()
+
+
+def is_own(namespace: str) -> bool:
+    """Whether an audience of this namespace comes from own segmentation (trigger `segments`, A10)."""
+    return namespace == OWN_NAMESPACE

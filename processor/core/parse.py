@@ -1,0 +1,99 @@
+"""From the bytes of a Kafka record to a valid event, or the reason why not (contract I1 to I4)."""
+
+from typing import Any, Final
+
+import orjson
+
+from processor.core.shape import check_data, check_nesting
+from processor.core.unusable import Unusable
+from schemas.dead_letter import DeadLetterReason
+from schemas.event import Event, EventType, SourceRecord
+from schemas.times import BadTimeError, format_time, normal_time
+
+MAX_KEY_BYTES: Final = 512
+_TYPES: Final = {member.value: member for member in EventType}
+
+
+def parse_event(record: SourceRecord) -> Event:
+    """The event in `record`; raises Unusable. A null value is a deletion (I1)."""
+    key = _profile_id(record.key)
+    value = record.value
+    if value is None:
+        return Event(None, EventType.DELETED, key, _kafka_time(record), {}, 0)
+    envelope = _load(value)
+    event_id, type_name, subject = _attributes(envelope)
+    if subject is not None and subject != key:
+        raise Unusable(DeadLetterReason.SUBJECT_MISMATCH, f"subject {subject[:64]!r} is not the key {key[:64]!r}")
+    event_type = _TYPES.get(type_name)
+    if event_type is None:
+        raise Unusable(DeadLetterReason.UNKNOWN_TYPE, f"type {type_name[:64]!r} is none of {', '.join(_TYPES)}")
+    time = _event_time(envelope.get("time"), record)
+    data = check_data(event_type, key, envelope.get("data"))
+    return Event(event_id, event_type, key, time, data, len(value))
+
+
+def _profile_id(key: bytes | None) -> str:
+    if not key:
+        raise Unusable(DeadLetterReason.BAD_KEY, "the record has no key: it must be the profile id")
+    if len(key) > MAX_KEY_BYTES:
+        raise Unusable(DeadLetterReason.BAD_KEY, f"the key has {len(key)} bytes, {MAX_KEY_BYTES} at most are allowed")
+    try:
+        return key.decode()
+    except UnicodeDecodeError as error:
+        raise Unusable(DeadLetterReason.BAD_KEY, f"the key is not UTF-8: {error.reason} at {error.start}") from None
+
+
+def _load(value: bytes) -> dict[str, Any]:
+    try:
+        envelope = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise _why_not_json(value, error) from None
+    if type(envelope) is not dict:
+        raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, "the value is JSON but not an object")
+    check_nesting(value, envelope)
+    return envelope
+
+
+def _why_not_json(value: bytes, error: orjson.JSONDecodeError) -> Unusable:
+    try:
+        value.decode()
+    except UnicodeDecodeError as not_utf8:
+        return Unusable(DeadLetterReason.NOT_UTF8, f"{not_utf8.reason} at byte {not_utf8.start}")
+    if "recursion" in error.msg.lower():
+        return Unusable(DeadLetterReason.BAD_SHAPE, f"nested too deeply: {error.msg}")
+    return Unusable(DeadLetterReason.NOT_JSON, f"{error.msg} (line {error.lineno}, column {error.colno})")
+
+
+def _attributes(envelope: dict[str, Any]) -> tuple[str, str, str | None]:
+    """(id, type, subject) of a CloudEvents 1.0 object; an attribute that is null counts as absent."""
+    get = envelope.get
+    if get("specversion") != "1.0":
+        raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, 'specversion is not "1.0"')
+    for name in ("id", "source", "type"):
+        value = get(name)
+        if type(value) is not str or not value:
+            raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, f"{name} is missing, empty or not a string")
+    subject = get("subject")
+    if subject is not None and (type(subject) is not str or not subject):
+        raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, "subject is empty or not a string")
+    return envelope["id"], envelope["type"], subject
+
+
+def _event_time(time: object, record: SourceRecord) -> str:
+    if time is None:
+        return _kafka_time(record)
+    if type(time) is not str:
+        raise Unusable(DeadLetterReason.BAD_TIME, "time is not a string")
+    try:
+        return normal_time(time)
+    except BadTimeError as error:
+        raise Unusable(DeadLetterReason.BAD_TIME, f"time: {error}") from None
+
+
+def _kafka_time(record: SourceRecord) -> str:
+    if record.timestamp is None or record.timestamp < 0:
+        raise Unusable(DeadLetterReason.BAD_TIME, "the event has no time and the Kafka record no timestamp")
+    try:
+        return format_time(record.timestamp // 1000)
+    except BadTimeError as error:
+        raise Unusable(DeadLetterReason.BAD_TIME, f"Kafka timestamp: {error}") from None

@@ -1,0 +1,118 @@
+"""One event, whole: parse, fold, decide for every flow. The one function that worker and replay share."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import orjson
+
+from processor.core.catalog import Catalog
+from processor.core.changes import changed_identities
+from processor.core.decide import SkipReason, decide
+from processor.core.fold import Change, fold
+from processor.core.parse import parse_event
+from processor.core.unusable import Unusable
+from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.event import Event, EventType, SourceRecord
+from schemas.profile import Profile
+from schemas.record import ExportRecord
+from schemas.times import BadTimeError, format_time
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of contract I4 and I5."""
+
+    max_document_bytes: int = 512 * 1024
+    dedup_window: int = 1
+
+
+class EventSkip(StrEnum):
+    """Why an event changed and emitted nothing."""
+
+    ALREADY_APPLIED = "already_applied"  # I5: at or below the highest offset applied in its partition
+    DUPLICATE_EVENT = "duplicate_event"  # I5: its id is in the profile's dedup window
+    PROFILE_ABSENT = "profile_absent"  # I8
+
+
+class Step(NamedTuple):
+    """What one record led to. `profile` is the state afterwards (None: absent); exactly the old one where nothing was applied."""
+
+    profile: Profile | None
+    records: tuple[ExportRecord, ...] = ()
+    dead_letter: DeadLetter | None = None
+    skipped_event: EventSkip | None = None
+    skipped: tuple[tuple[str, SkipReason], ...] = ()
+
+
+_ENDS: Final = (EventType.DELETED, EventType.MERGED, EventType.EXPIRED)
+
+
+def step(profile: Profile | None, record: SourceRecord, catalog: Catalog, limits: Limits) -> Step:
+    """Apply the event in `record` to its profile and decide what each flow sends. Changes nothing in place.
+
+    The caller has already skipped offsets at or below the highest one applied (I5).
+    """
+    try:
+        event = parse_event(record)
+        if (skip := _skip_event(profile, event)) is not None:
+            return Step(profile, skipped_event=skip)
+        change = _sized(fold(profile, event, limits.dedup_window), limits)
+    except Unusable as unusable:
+        return Step(profile, dead_letter=dead_letter(record, unusable))
+    identities = changed_identities(change) if change.after is not None else ()
+    records: list[ExportRecord] = []
+    skipped: list[tuple[str, SkipReason]] = []
+    for flow in catalog.flows:
+        decision = decide(flow, record, change, identities, catalog)
+        if isinstance(decision, ExportRecord):
+            records.append(decision)
+        else:
+            skipped.append((flow.id, decision))
+    return Step(change.after, tuple(records), None, None, tuple(skipped))
+
+
+def _skip_event(profile: Profile | None, event: Event) -> EventSkip | None:
+    if profile is None:
+        return EventSkip.PROFILE_ABSENT if event.type in _ENDS else None
+    if event.id is not None and event.id in profile.event_ids and event.type is not EventType.EXPIRED:
+        return EventSkip.DUPLICATE_EVENT
+    return None
+
+
+def _sized(change: Change, limits: Limits) -> Change:
+    """`change`, with its document measured where it may be too large; raises Unusable where it is."""
+    after = change.after
+    if after is None or after.size_bound_bytes <= limits.max_document_bytes:
+        return change
+    size = len(orjson.dumps(after.document))
+    if size > limits.max_document_bytes:
+        raise Unusable(
+            DeadLetterReason.DOCUMENT_TOO_LARGE,
+            f"the document would have {size} bytes, {limits.max_document_bytes} at most are allowed",
+        )
+    return change._replace(after=after._replace(size_bound_bytes=size))
+
+
+def dead_letter(record: SourceRecord, unusable: Unusable) -> DeadLetter:
+    """The record, put aside whole."""
+    return DeadLetter(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        record.value,
+        unusable.reason,
+        unusable.explanation,
+        record_time(record.timestamp),
+    )
+
+
+def record_time(timestamp: int | None) -> str | None:
+    """Kafka's timestamp (milliseconds) in the form of C8; None where there is none, or none that can be written so."""
+    if timestamp is None or timestamp < 0:
+        return None
+    try:
+        return format_time(timestamp // 1000)
+    except BadTimeError:
+        return None

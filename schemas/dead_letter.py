@@ -1,0 +1,39 @@
+"""What could not be used or delivered, kept whole (contract I4, G4, G9)."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class DeadLetterReason(StrEnum):
+    """Why a record became a dead letter; the value of the `reason` header."""
+
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NOT_CLOUDEVENTS = "not_cloudevents"
+    UNKNOWN_TYPE = "unknown_type"
+    BAD_SHAPE = "bad_shape"
+    BAD_TIME = "bad_time"
+    BAD_STATUS = "bad_status"
+    BAD_KEY = "bad_key"
+    SUBJECT_MISMATCH = "subject_mismatch"
+    DOCUMENT_TOO_LARGE = "document_too_large"
+    # in delivery
+    RECORD_TOO_LARGE = "record_too_large"
+    REJECTED = "rejected"
+    FLOW_DELETED = "flow_deleted"
+
+
+class DeadLetter(NamedTuple):
+    """A record that was put aside: key and value bytes as they were, and where and why.
+
+    `time` is Kafka's timestamp of the record in the form of C8, None where it has none.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    reason: DeadLetterReason
+    explanation: str
+    time: str | None

@@ -1,0 +1,130 @@
+"""Flows: which audiences and attributes go to which destination (contract M2, M3, 4b)."""
+
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from schemas.audience import AudienceKey
+from schemas.destination import Destination
+from schemas.model import Items, Model, Name, Time
+
+MAX_FLOWS: Final = 100  # contract M3
+MAX_ATTRIBUTES_WITHOUT_WARNING: Final = 50
+MAX_AUDIENCES_WITHOUT_WARNING: Final = 250
+ALWAYS_LEAVE: Final = frozenset({"segmentMembership", "identityMap"})
+
+Path = tuple[str, ...]
+"""A dotted XDM path, split."""
+
+
+def split_path(dotted: str) -> Path:
+    """The segments of a dotted XDM path; ValueError where one is empty (contract M3)."""
+    segments = tuple(dotted.split("."))
+    if not all(segments):
+        raise ValueError("is not a dotted path: a segment is empty")
+    return segments
+
+
+def _is_path(dotted: str) -> str:
+    split_path(dotted)
+    return dotted
+
+
+AttributePath = Annotated[str, AfterValidator(_is_path)]
+
+
+class FlowState(StrEnum):
+    """Whether a flow sends (contract A12)."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+class AudienceMapping(Model):
+    """One mapped audience, and when it was mapped (contract C6)."""
+
+    namespace: Name
+    id: Name
+    created_at: Time | None = None
+    updated_at: Time | None = None
+
+    @property
+    def key(self) -> AudienceKey:
+        """(namespace, id)."""
+        return self.namespace, self.id
+
+
+class Triggers(Model):
+    """Which kinds of cause may send a record (contract A10)."""
+
+    attributes: bool = True
+    segments: bool = True
+    external_segments: bool = True
+    identities: bool = True
+
+
+def _is_partition_key(text: str) -> str:
+    kind, _, argument = text.partition(":")
+    if text == "profileId" or (kind == "identity" and argument):
+        return text
+    if kind == "attribute" and argument:
+        return f"attribute:{_is_path(argument)}"
+    raise ValueError("is none of profileId, identity:<namespace>, attribute:<path>")
+
+
+class Options(Model):
+    """The options of contract 4b; the defaults are the parity behaviour."""
+
+    include_segment_names: bool = False
+    include_segment_timestamps: bool = False
+    suppress_unchanged: bool = False
+    allow_arrays: bool = False
+    membership_gate: Literal["realized", "everQualified", "none"] = "realized"
+    membership_scope: Literal["adobe", "mapped", "all"] = "adobe"
+    identity_fields: Literal["id", "all"] = "id"
+    lowercase_namespaces: bool = False
+    envelope: Literal["none", "cloudevents"] = "none"
+    partition_key: Annotated[str, AfterValidator(_is_partition_key)] = "profileId"
+    triggers: Triggers = Triggers()
+    on_delete: Literal["export", "silent"] = "export"
+    emit_exit_on_unmap: bool = False
+    on_resume: Literal["catchup", "skip"] = "catchup"
+    consent_gate: AttributePath | None = None
+
+    @model_validator(mode="after")
+    def _refuse_what_is_not_built(self) -> "Options":
+        asked = {
+            "emitExitOnUnmap": self.emit_exit_on_unmap,
+            "onResume: skip": self.on_resume == "skip",
+            "consentGate": self.consent_gate is not None,
+        }
+        if wanted := [name for name, on in asked.items() if on]:
+            raise ValueError(f"not yet supported: {', '.join(wanted)}; leave it out")
+        return self
+
+
+class Flow(Model):
+    """One activation, as a file or the `flows` topic says it."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+    name: str = ""
+    description: str | None = None
+    state: FlowState = Field(default=FlowState.ENABLED, strict=False)
+    destination: Destination
+    audiences: Annotated[tuple[AudienceMapping, ...], Items] = ()
+    attributes: Annotated[tuple[AttributePath, ...], Items] = ()
+    options: Options = Options()
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Flow":
+        for what, items in (("attribute", self.attributes), ("audience", [m.key for m in self.audiences])):
+            if len(set(items)) != len(items):
+                twice = sorted({str(item) for item in items if list(items).count(item) > 1})
+                raise ValueError(f"maps an {what} twice: {', '.join(twice)}")
+        return self
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it sends."""
+        return self.state is FlowState.ENABLED

@@ -1,0 +1,28 @@
+"""How configuration is read: camelCase names, strict types, no unknown keys, nothing changed after it was checked."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from schemas.times import normal_time
+
+
+class Model(BaseModel):
+    """Base of every configuration object."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
+
+
+Time = Annotated[str, AfterValidator(normal_time)]
+"""A time in the contract's form, kept in the form of C8."""
+
+
+def _none_as_empty(value: object) -> object:
+    return () if value is None else tuple(value) if isinstance(value, list) else value
+
+
+Items = BeforeValidator(_none_as_empty)
+"""Marks a list: YAML's empty value is the empty list."""
+
+Name = Annotated[str, Field(min_length=1, max_length=512)]

@@ -1,0 +1,38 @@
+"""What leaves: the export record, and the headers it carries on the `exports` topic."""
+
+from typing import NamedTuple
+
+
+class ExportRecord(NamedTuple):
+    """What one flow sends for one profile after one event (contract sections 3 and 4).
+
+    `id` is `<topic>-<partition>-<offset>-<flow id>` (D3). `data` is the record as JSON without any envelope; `value`
+    is what leaves: `data`, or its CloudEvents envelope (D2). `time` is the event's, in the form of C8. `causes` are
+    sorted by code point (A13). `partition_key` is Kinesis', 1 to 256 characters (G5).
+    """
+
+    id: str
+    flow_id: str
+    flow_etag: str
+    key: str
+    time: str
+    version: int
+    causes: tuple[str, ...]
+    data: bytes
+    value: bytes
+    partition_key: str
+
+
+class ExportHeader:
+    """Names of the headers of a record on `exports`; values are UTF-8 text, numbers decimal."""
+
+    RECORD_ID = "record-id"
+    FLOW_ID = "flow-id"
+    FLOW_ETAG = "flow-etag"
+    PROFILE_VERSION = "profile-version"
+    SOURCE_TOPIC = "source-topic"
+    SOURCE_PARTITION = "source-partition"
+    SOURCE_OFFSET = "source-offset"
+    EVENT_TIME = "event-time"
+    CAUSES = "causes"
+    PARTITION_KEY = "partition-key"

@@ -1,0 +1,75 @@
+"""Times as the contract writes them (I3, C8): `YYYY-MM-DDTHH:MM:SS[.f…](Z|±HH:MM|±HHMM)`, seconds since the epoch inside.
+
+Fractions of a second are cut off. A time is a real moment of the years 1 to 9999 in UTC.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+DAY_SECONDS: Final = 86_400
+MIN_SECONDS: Final = -62_135_596_800  # 0001-01-01T00:00:00Z
+MAX_SECONDS: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FORM: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(?:Z|([+-])([0-9]{2}):?([0-9]{2}))",
+)
+_CACHED_TIMES: Final = 65_536  # times repeat: audiences are evaluated in runs, and an event's time stands in its entries
+
+
+class BadTimeError(ValueError):
+    """The text is not a time in the contract's form, or not a real moment of the years 1 to 9999 in UTC."""
+
+
+@lru_cache(maxsize=_CACHED_TIMES)
+def parse_time(text: str) -> int:
+    """Seconds since 1970-01-01T00:00:00Z of a time in the contract's form; raises BadTimeError naming the text."""
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise BadTimeError(f"{text[:64]!r} is not a time of the form YYYY-MM-DDTHH:MM:SS[.f](Z|+HH:MM|+HHMM)")
+    local, sign, hours, minutes = match.groups()
+    try:
+        moment = datetime.fromisoformat(local).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise BadTimeError(f"{text!r} is not a real moment: {error}") from None
+    seconds = _whole_seconds(moment)
+    if sign is not None:
+        seconds -= _offset_seconds(text, sign, int(hours), int(minutes))
+    if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+        raise BadTimeError(f"{text!r} lies outside the years 1 to 9999 in UTC")
+    return seconds
+
+
+def _whole_seconds(moment: datetime) -> int:
+    since = moment - _EPOCH
+    return since.days * DAY_SECONDS + since.seconds
+
+
+def _offset_seconds(text: str, sign: str, hours: int, minutes: int) -> int:
+    if hours > 23 or minutes > 59:
+        raise BadTimeError(f"{text!r} has an offset from UTC that does not exist")
+    seconds = hours * 3600 + minutes * 60
+    return seconds if sign == "+" else -seconds
+
+
+def format_time(seconds: int) -> str:
+    """The moment in the form of C8, `YYYY-MM-DDTHH:MM:SSZ`; raises BadTimeError outside the years 1 to 9999."""
+    if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+        raise BadTimeError(f"{seconds} s since the epoch lies outside the years 1 to 9999")
+    moment = _EPOCH + timedelta(seconds=seconds)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@lru_cache(maxsize=_CACHED_TIMES)
+def normal_time(text: str) -> str:
+    """`text` in the form of C8, so that such times compare as strings; raises BadTimeError."""
+    return format_time(parse_time(text))
+
+
+@lru_cache(maxsize=_CACHED_TIMES)
+def plus_days(normal: str, days: int) -> str:
+    """A time in the form of C8 moved by whole days, held within the years 1 to 9999."""
+    seconds = parse_time(normal) + days * DAY_SECONDS
+    return format_time(min(max(seconds, MIN_SECONDS), MAX_SECONDS))
