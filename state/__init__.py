@@ -1,0 +1,1 @@
+"""Where profiles live: the store behind the Faust table. Nothing is here yet."""
