@@ -99,10 +99,8 @@ def _left(namespace: str, stored: Entries, now: str, transitions: Transitions) -
 def _merged_entry(old: Entry | None, patch: dict[str, Any], now: str) -> Entry:
     """The entry after a merge patch, with the defaults of I3 filled in."""
     named_status, named_time = patch.get("status"), patch.get("lastQualificationTime")
-    if named_status is not None:
-        status = _READ_AS[named_status]
-    else:
-        status = old["status"] if old is not None and "status" not in patch else REALIZED
+    kept_status = old["status"] if old is not None and "status" not in patch else REALIZED
+    status = _READ_AS[named_status] if named_status is not None else kept_status
     if named_time is not None:
         time = normal_time(named_time)
     elif old is None or "lastQualificationTime" in patch or status != old["status"]:
