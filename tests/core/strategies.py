@@ -1,0 +1,292 @@
+"""Random histories and flows: few names, so that everything collides with everything.
+
+Times come from a small pool around the edges of the 30 days; attributes from a small tree whose nodes are scalars, maps
+and arrays in turn; ids of events repeat; some events are bad in exactly one way.
+"""
+
+import json
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from schemas.event import SourceRecord
+
+
+def law(max_examples: int) -> settings:
+    """Settings of a law: the same examples on every run, no database, no deadline on a busy machine."""
+    return settings(derandomize=True, database=None, deadline=None, max_examples=max_examples)
+
+
+PROFILES = ("p-1", "p-2", "ключ-3")
+AUDIENCES = (("ups", "a"), ("ups", "b"), ("ups", "ç"), ("CustomerAudienceUpload", "csv"), ("ext", "a"))
+NAMESPACES = ("ECID", "ecid", "Email")
+NAMES = ("person", "name", "first", "_acme", "ключ")
+PATHS = ("person", "person.name", "person.name.first", "person.first", "_acme", "_acme.name", "ключ.first", "name")
+NO_EFFECT = ("segmentMembership.ups", "identityMap", "identityMap.ECID")
+OFTEN, SOMETIMES = 4, 1
+
+TIMES = (
+    "2026-01-01T00:00:00Z",
+    "2026-01-01T00:00:00.999Z",
+    "2026-01-01T02:00:01+02:00",
+    "2025-12-31T18:30:00-0530",
+    "2026-01-02T00:00:00+00:00",
+    "2026-01-30T23:59:59Z",
+    "2026-01-31T00:00:00Z",
+    "2026-01-31T00:00:00.5Z",
+    "2026-01-31T00:00:01Z",
+    "2026-01-31T09:30:01+0930",
+    "2026-03-02T00:00:00Z",
+    "2026-03-02T00:00:01Z",
+    "2027-01-01T00:00:00Z",
+)
+times = st.sampled_from(TIMES)
+TIMESTAMPS = (1_767_225_600_000, 1_767_225_600_999, 1_769_817_600_000, 1_769_817_601_000, 1_772_409_600_500)
+timestamps = st.sampled_from(TIMESTAMPS)
+
+scalars = st.sampled_from([0, 1, 1.0, 1.5, -1, True, False, "", "x", "1", "ß€😀", 10**15])
+arrays = st.sampled_from([[], [1], [1.0], [True], [None], [{"name": None, "first": 1}], [[{}]]])
+leaves = st.one_of(scalars, scalars, arrays)
+
+
+def _weighted(*choices: tuple[int, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
+    return st.one_of(*(each for weight, each in choices for _ in range(weight)))
+
+
+def _maps(values: st.SearchStrategy[Any], max_size: int = 3) -> st.SearchStrategy[Any]:
+    return st.dictionaries(st.sampled_from(NAMES), values, max_size=max_size)
+
+
+def _trees(nulls: bool) -> st.SearchStrategy[Any]:
+    leaf = _weighted((OFTEN, leaves), (SOMETIMES, st.none())) if nulls else leaves
+    below = _weighted((2, leaf), (1, _maps(leaf)))
+    return _weighted((1, leaf), (2, _maps(below)))
+
+
+patches = _maps(_trees(nulls=True))
+entries = st.fixed_dictionaries(
+    {},
+    optional={
+        "status": st.sampled_from(["realized", "realized", "exited", "exited", "existing", "exiting", None]),
+        "lastQualificationTime": _weighted((OFTEN, times), (SOMETIMES, st.none())),
+        "validUntil": _weighted((OFTEN, times), (SOMETIMES, st.none())),
+        "version": st.sampled_from(["1", 2, None]),
+        "payload": st.sampled_from([{"type": "boolean", "value": True}, {"value": None}, {}]),
+    },
+)
+
+
+@st.composite
+def memberships(draw: st.DrawFn) -> Any:
+    """`segmentMembership` of a patch or a document: null, empty, or entries, nulls over entries and namespaces."""
+    if draw(st.integers(0, 14)) == 0:
+        return None
+    result: dict[str, Any] = {}
+    entry = _weighted((OFTEN, entries), (SOMETIMES, st.none()))
+    for namespace, audience_id in draw(st.lists(st.sampled_from(AUDIENCES), unique=True, max_size=3)):
+        result.setdefault(namespace, {})[audience_id] = draw(entry)
+    if draw(st.integers(0, 9)) == 0:
+        result[draw(st.sampled_from(["ups", "ext", "nowhere"]))] = draw(st.sampled_from([None, {}]))
+    return result
+
+
+identities = st.fixed_dictionaries(
+    {"id": st.sampled_from(["1", "2", "é", "x" * 300])},
+    optional={
+        "primary": st.booleans(),
+        "authenticatedState": st.sampled_from(["ambiguous", "loggedOut"]),
+        "weight": st.sampled_from([1, 1.0, 2, [None]]),
+    },
+)
+identity_maps = _weighted(
+    (
+        12,
+        st.dictionaries(
+            st.sampled_from(NAMESPACES),
+            _weighted((OFTEN, st.lists(identities, max_size=3)), (SOMETIMES, st.none())),
+            max_size=2,
+        ),
+    ),
+    (1, st.none()),
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> dict[str, Any]:
+    """`data` of a patch or a replacement."""
+    data = dict(draw(patches)) if draw(st.booleans()) else {}
+    if draw(st.integers(0, 2)):
+        data["segmentMembership"] = draw(memberships())
+    if draw(st.integers(0, 3)) == 0:
+        data["identityMap"] = draw(identity_maps)
+    return data
+
+
+audience_lists = st.lists(
+    st.sampled_from([{"namespace": namespace, "id": audience_id} for namespace, audience_id in AUDIENCES]), max_size=5
+)
+expiries = st.fixed_dictionaries({}, optional={"exit": audience_lists, "purge": audience_lists})
+
+
+@st.composite
+def cloud_events(draw: st.DrawFn, key: str) -> dict[str, Any]:
+    """A good event on the profile `key`, with or without subject and time."""
+    kind = draw(
+        _weighted(
+            (12, st.just("profile.patched")),
+            (3, st.just("profile.replaced")),
+            (2, st.just("membership.expired")),
+            (1, st.just("profile.deleted")),
+            (1, st.just("profile.merged")),
+        )
+    )
+    event: dict[str, Any] = {"specversion": "1.0", "id": f"e-{draw(st.integers(0, 30))}", "source": "/x", "type": kind}
+    if draw(st.booleans()):
+        event["subject"] = draw(st.sampled_from([key, key, None]))
+    if draw(st.integers(0, 4)):
+        event["time"] = draw(_weighted((9, times), (1, st.none())))
+    if kind in ("profile.patched", "profile.replaced"):
+        event["data"] = draw(documents())
+    elif kind == "membership.expired":
+        event["data"] = draw(expiries)
+    elif kind == "profile.merged":
+        event["data"] = {"into": draw(st.sampled_from([each for each in PROFILES if each != key]))}
+    elif draw(st.booleans()):
+        event["data"] = draw(st.sampled_from([None, {}, 5, {"segmentMembership": []}]))
+    return event
+
+
+def spoil(event: dict[str, Any], how: dict[str, Any]) -> dict[str, Any]:
+    """`event` with some attributes set to what they must not be, and good in every other way."""
+    return {**event, **how}
+
+
+FAULTS: tuple[dict[str, Any], ...] = (
+    {"specversion": "0.3"},
+    {"specversion": None},
+    {"id": ""},
+    {"id": 5},
+    {"source": None},
+    {"type": None},
+    {"type": "profile.renamed"},
+    {"subject": "someone else"},
+    {"time": "yesterday"},
+    {"time": "2026-02-30T00:00:00Z"},
+    {"time": 1_767_225_600},
+    {"type": "profile.patched", "data": None},
+    {"type": "profile.patched", "data": [1]},
+    {"type": "profile.replaced", "data": "text"},
+    {"type": "profile.patched", "data": {"segmentMembership": []}},
+    {"type": "profile.patched", "data": {"person": 1, "segmentMembership": {"ups": {"a": "realized"}}}},
+    {"type": "profile.patched", "data": {"person": 1, "segmentMembership": {"ups": {"a": {"status": "maybe"}}}}},
+    {"type": "profile.replaced", "data": {"segmentMembership": {"ups": {"a": {"validUntil": "2026-01-01"}}}}},
+    {"type": "profile.patched", "data": {"segmentMembership": {"ups": {"a": {"lastQualificationTime": "now"}}}}},
+    {"type": "profile.patched", "data": {"identityMap": {"ECID": {"id": "1"}}}},
+    {"type": "profile.patched", "data": {"identityMap": {"ECID": [{"primary": True}]}}},
+    {"type": "profile.merged", "data": {}},
+    {"type": "profile.merged", "data": {"into": 5}},
+    {"type": "membership.expired", "data": {"exit": [{"namespace": "ups"}]}},
+    {"type": "membership.expired", "data": {"purge": {}}},
+)
+RUBBISH = (b"", b"\xff\xfe", b"{", b"nul", b'{"a":NaN}', b'"\\ud800"', b"\xef\xbb\xbf{}", b"[]", b"5", b"null")
+
+
+@st.composite
+def values(draw: st.DrawFn, key: str) -> bytes | None:
+    """The value of a record: nearly always a good event."""
+    kind = draw(st.integers(0, 39))
+    if kind == 0:
+        return None
+    if kind == 1:
+        return draw(st.sampled_from(RUBBISH))
+    event = draw(cloud_events(key))
+    if kind in (2, 3):
+        event = spoil(event, draw(st.sampled_from(FAULTS)))
+    return json.dumps(event, ensure_ascii=draw(st.booleans())).encode()
+
+
+@st.composite
+def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 14) -> list[SourceRecord]:
+    """Records of two partitions; a profile stays on its own. Some offsets repeat or fall back, as after a re-read."""
+    records: list[SourceRecord] = []
+    offsets = [0, 0]
+    for _ in range(draw(st.integers(min_size, max_size))):
+        key = draw(_weighted((4, st.just(PROFILES[0])), (1, st.sampled_from(PROFILES))))
+        partition = PROFILES.index(key) % 2
+        timestamp = draw(_weighted((9, timestamps), (1, st.none())))
+        key_bytes = draw(_weighted((29, st.just(key.encode())), (1, st.sampled_from([None, b"", b"k" * 513]))))
+        step = draw(st.sampled_from([1, 1, 1, 1, 1, 1, 1, 1, 0, -1, 3]))
+        offsets[partition] += step
+        offset = max(0, offsets[partition])
+        records.append(SourceRecord("profile-events", partition, offset, timestamp, key_bytes, draw(values(key))))
+        offsets[partition] = max(offsets[partition], *(r.offset for r in records if r.partition == partition))
+    return records
+
+
+described_audiences = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.sampled_from(["A", "Ünïcode", ""]),
+        "description": st.just("said"),
+        "mergePolicyId": st.sampled_from(["mp-1", "mp-2", "default"]),
+        "origin": st.just("here"),
+        "createdAt": times,
+        "updatedAt": times,
+    },
+)
+options = st.fixed_dictionaries(
+    {},
+    optional={
+        "includeSegmentNames": st.booleans(),
+        "includeSegmentTimestamps": st.booleans(),
+        "suppressUnchanged": st.booleans(),
+        "allowArrays": st.booleans(),
+        "membershipGate": st.sampled_from(["realized", "everQualified", "none"]),
+        "membershipScope": st.sampled_from(["adobe", "mapped", "all"]),
+        "identityFields": st.sampled_from(["id", "all"]),
+        "lowercaseNamespaces": st.booleans(),
+        "envelope": st.sampled_from(["none", "cloudevents"]),
+        "partitionKey": st.sampled_from(
+            ["profileId", "identity:ECID", "identity:Phone", "attribute:person.name", "attribute:name"]
+        ),
+        "triggers": st.fixed_dictionaries(
+            {},
+            optional={
+                name: st.booleans() for name in ("attributes", "segments", "externalSegments", "identities")
+            },
+        ),
+        "onDelete": st.sampled_from(["export", "silent"]),
+        "emitExitOnUnmap": st.just(False),
+        "onResume": st.just("catchup"),
+        "consentGate": st.none(),
+    },
+)
+DESTINATION = {"type": "kinesis", "stream": "vip-profiles", "region": "us-east-2"}
+
+
+@st.composite
+def flows(draw: st.DrawFn, flow_id: str) -> dict[str, Any]:
+    """A flow as contract 4b writes it."""
+    mappings = st.fixed_dictionaries({}, optional={"createdAt": times, "updatedAt": times})
+    keys = draw(st.lists(st.sampled_from(AUDIENCES), unique=True, max_size=4))
+    attributes = st.sampled_from(PATHS + PATHS + NO_EFFECT)
+    return {
+        "id": flow_id,
+        "name": flow_id,
+        "state": draw(st.sampled_from(["enabled"] * 9 + ["disabled"])),
+        "destination": DESTINATION,
+        "audiences": [{"namespace": ns, "id": audience_id, **draw(mappings)} for ns, audience_id in keys],
+        "attributes": draw(st.lists(attributes, unique=True, max_size=5)),
+        "options": draw(options),
+    }
+
+
+@st.composite
+def configurations(draw: st.DrawFn, max_flows: int = 3) -> dict[str, Any]:
+    """A file of contract 4b, parsed: some audiences described, up to `max_flows` flows."""
+    described = draw(st.lists(st.sampled_from(AUDIENCES), unique=True))
+    return {
+        "audiences": [{"namespace": ns, "id": each, **draw(described_audiences)} for ns, each in described],
+        "flows": [draw(flows(f"flow-{number}")) for number in range(draw(st.integers(1, max_flows)))],
+    }
