@@ -80,9 +80,7 @@ class Sent:
 class ReferenceReplay:
     """Folds and decides as contract 4b says. `configuration` is the parsed file: `{"audiences": […], "flows": […]}`."""
 
-    def __init__(
-        self, configuration: dict[str, Any], max_document_bytes: int = 512 * 1024, dedup_window: int = 1
-    ) -> None:
+    def __init__(self, configuration: dict[str, Any], max_document_bytes: int = 512 * 1024, dedup_window: int = 1) -> None:
         described = configuration.get("audiences") or []
         self.audiences = {(each["namespace"], each["id"]): each for each in described}
         self.flows = configuration.get("flows") or []
@@ -124,9 +122,7 @@ class ReferenceReplay:
         decisions = [(flow, self._decide(flow, before, after, event)) for flow in self.flows if is_enabled(flow)]
         version = before.version + 1
         return [
-            self._sent(record, key, event, version, flow, causes, data, after or before)
-            for flow, (causes, data) in decisions
-            if data is not None
+            self._sent(record, key, event, version, flow, causes, data, after or before) for flow, (causes, data) in decisions if data is not None
         ]
 
     def _remember(self, key: str, before: State, after: State, event: Event) -> None:
@@ -140,9 +136,7 @@ class ReferenceReplay:
         after.ids = after.ids[-self.dedup_window :] if self.dedup_window else []
         self.profiles[key] = after
 
-    def _decide(
-        self, flow: dict[str, Any], before: State, after: State | None, event: Event
-    ) -> tuple[list[str], dict[str, Any] | None]:
+    def _decide(self, flow: dict[str, Any], before: State, after: State | None, event: Event) -> tuple[list[str], dict[str, Any] | None]:
         if event.type == "profile.merged":
             return [], None  # F4
         if after is None:
@@ -157,9 +151,7 @@ class ReferenceReplay:
             "identityMap": render_identities(flow, after),
         }
 
-    def _decide_deletion(
-        self, flow: dict[str, Any], before: State, event: Event
-    ) -> tuple[list[str], dict[str, Any] | None]:
+    def _decide_deletion(self, flow: dict[str, Any], before: State, event: Event) -> tuple[list[str], dict[str, Any] | None]:
         left = [audience for audience in mapped(flow) if before.status(audience) == "realized"]
         causes = sorted(segment_cause(audience, "exited") for audience in left)
         silent = option(flow, "onDelete", "export") == "silent"
@@ -172,9 +164,7 @@ class ReferenceReplay:
             "identityMap": render_identities(flow, before),
         }
 
-    def _render_membership(
-        self, flow: dict[str, Any], after: State, now: datetime, changed: list[AudienceKey]
-    ) -> dict[str, Any]:
+    def _render_membership(self, flow: dict[str, Any], after: State, now: datetime, changed: list[AudienceKey]) -> dict[str, Any]:
         policies = {self._policy(audience) for audience in changed}
         if not changed:
             policies = {self._policy(a) for a in mapped(flow) if after.status(a) == "realized"}

@@ -123,9 +123,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     return data
 
 
-audience_lists = st.lists(
-    st.sampled_from([{"namespace": namespace, "id": audience_id} for namespace, audience_id in AUDIENCES]), max_size=5
-)
+audience_lists = st.lists(st.sampled_from([{"namespace": namespace, "id": audience_id} for namespace, audience_id in AUDIENCES]), max_size=5)
 expiries = st.fixed_dictionaries({}, optional={"exit": audience_lists, "purge": audience_lists})
 
 
@@ -247,14 +245,10 @@ options = st.fixed_dictionaries(
         "identityFields": st.sampled_from(["id", "all"]),
         "lowercaseNamespaces": st.booleans(),
         "envelope": st.sampled_from(["none", "cloudevents"]),
-        "partitionKey": st.sampled_from(
-            ["profileId", "identity:ECID", "identity:Phone", "attribute:person.name", "attribute:name"]
-        ),
+        "partitionKey": st.sampled_from(["profileId", "identity:ECID", "identity:Phone", "attribute:person.name", "attribute:name"]),
         "triggers": st.fixed_dictionaries(
             {},
-            optional={
-                name: st.booleans() for name in ("attributes", "segments", "externalSegments", "identities")
-            },
+            optional={name: st.booleans() for name in ("attributes", "segments", "externalSegments", "identities")},
         ),
         "onDelete": st.sampled_from(["export", "silent"]),
         "emitExitOnUnmap": st.just(False),
