@@ -13,3 +13,9 @@ class UsageError(CommandError):
     """Wrong usage, settings or file."""
 
     exit_code: ClassVar[int] = 2
+
+
+class StoppedForOperator(CommandError):
+    """Going on needs a person's decision, as after too many bad events in a row (contract I4)."""
+
+    exit_code = 3

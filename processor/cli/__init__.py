@@ -1,26 +1,32 @@
-"""The commands. One file a command; errors become one clear text on stderr and the exit code of the error."""
+"""The commands. One file a command; errors become one clear text on stderr and the exit code of the error.
 
-import sys
+init ─ apply ─ send          replay: the same without Kafka
+"""
+
+from typing import Final
 
 import click
 
-from processor.cli.replay import replay
-from processor.errors import CommandError
+from processor.cli.lazy import Lazy, LazyGroup
+
+COMMANDS: Final = {
+    "init": Lazy("processor.cli.init:init", "Create the topics that are missing."),
+    "apply": Lazy("processor.cli.apply:apply", "Put the flows and audiences of FILE into force."),
+    "send": Lazy("processor.cli.send:send", "Send the events of FILE to the topic of profile events."),
+    "replay": Lazy("processor.cli.replay:replay", "Fold EVENTS and write the records a worker would send."),
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="profile-exporter")
 def commands() -> None:
-    """Profile events on Kafka become incremental export records in Amazon Kinesis."""
+    """Profile events on Kafka become incremental export records in Amazon Kinesis.
 
-
-commands.add_command(replay)
+    Settings come from PROFILE_EXPORTER_... variables or a .env file.
+    Exit codes: 0 done, 1 failed, 2 wrong usage, settings or file, 3 stopped for the operator.
+    """
 
 
 def main() -> None:
     """The console script `profile-exporter`."""
-    try:
-        commands()
-    except CommandError as error:
-        click.echo(f"profile-exporter: {error}", err=True)
-        sys.exit(error.exit_code)
+    commands()

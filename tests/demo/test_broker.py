@@ -3,7 +3,8 @@
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from processor.demo.broker import EmbeddedBroker, EmbeddedBrokerError, assert_nothing_dropped
+from processor.demo.broker import EmbeddedBroker, assert_nothing_dropped
+from processor.demo.child import ChildError
 
 READ_SECONDS = 10.0
 
@@ -33,12 +34,12 @@ def test_a_topic_has_the_partitions_it_was_given() -> None:
 
 def test_a_broker_that_was_not_started_or_has_ended_has_no_address() -> None:
     broker = EmbeddedBroker({"profile-events": 1})
-    with pytest.raises(EmbeddedBrokerError):
+    with pytest.raises(ChildError):
         _ = broker.bootstrap_servers
     with broker:
         pass
 
-    with pytest.raises(EmbeddedBrokerError, match="not running"):
+    with pytest.raises(ChildError, match="not running"):
         _ = broker.bootstrap_servers
 
 

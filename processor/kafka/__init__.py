@@ -1,0 +1,9 @@
+"""Plain Kafka, for the commands and for what the worker does beside its stream. No Faust here.
+
+    connection   settings → what the clients take        errors    what can be wrong with a broker, with the remedy
+    topics       our topics, as they should be           admin     create what is missing, compare, require
+    reading      a topic to its end, a group's lag       writing   records out, acknowledged or refused by name
+    catalog_records   flows and audiences as records of their topics
+
+Every reader is `read_committed`, every producer keys with Kafka's own murmur2 (design 2).
+"""

@@ -1,0 +1,89 @@
+"""Settings as the two Kafka clients take them: librdkafka's properties, aiokafka's arguments.
+
+`partitioner` and isolation level belong to every producer and reader of ours: they are here, so that nobody forgets them.
+"""
+
+import ssl
+from pathlib import Path
+from typing import Any, Final
+
+from processor.settings import Settings
+
+PARTITIONER: Final = "murmur2_random"  # the Java client's: murmur2 of the key, records without a key anywhere
+_CRITICAL: Final = 2  # syslog: librdkafka's own lines would stand beside our errors, which say the same
+
+Properties = dict[str, str | int | float | bool]
+
+
+def confluent_config(settings: Settings) -> Properties:
+    """librdkafka's properties to reach the broker; the same for admin, producer and consumer."""
+    properties: Properties = {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "security.protocol": settings.kafka_security_protocol,
+        "client.id": settings.app_id,
+        "log_level": _CRITICAL,
+    }
+    password = settings.kafka_sasl_password
+    optional = {
+        "sasl.mechanism": settings.kafka_sasl_mechanism,
+        "sasl.username": settings.kafka_sasl_username,
+        "sasl.password": None if password is None else password.get_secret_value(),
+        "ssl.ca.location": _text(settings.kafka_ssl_ca_file),
+        "ssl.certificate.location": _text(settings.kafka_ssl_certificate_file),
+        "ssl.key.location": _text(settings.kafka_ssl_key_file),
+    }
+    return properties | {name: value for name, value in optional.items() if value is not None}
+
+
+def producer_config(settings: Settings) -> Properties:
+    """Properties of a producer whose acknowledged records are on every replica, once and in order."""
+    return confluent_config(settings) | {
+        "acks": "all",
+        "enable.idempotence": True,
+        "partitioner": PARTITIONER,
+        "message.max.bytes": settings.max_message_bytes,
+        "compression.type": "lz4",
+        "linger.ms": 5,
+    }
+
+
+def consumer_config(settings: Settings, group: str) -> Properties:
+    """Properties of a reader that is assigned its partitions, commits nothing and sees only what is committed."""
+    return confluent_config(settings) | {
+        "group.id": group,
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "earliest",
+        "allow.auto.create.topics": False,
+    }
+
+
+def aiokafka_options(settings: Settings) -> dict[str, Any]:
+    """Arguments that every aiokafka client takes; raises OSError or ssl.SSLError for bad certificate files."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": [address.strip() for address in settings.kafka_bootstrap_servers.split(",")],
+        "security_protocol": settings.kafka_security_protocol,
+        "client_id": settings.app_id,
+        "ssl_context": ssl_context(settings),
+    }
+    if settings.kafka_sasl_mechanism is not None:
+        options["sasl_mechanism"] = settings.kafka_sasl_mechanism
+    if settings.kafka_sasl_username is not None and settings.kafka_sasl_password is not None:
+        options["sasl_plain_username"] = settings.kafka_sasl_username
+        options["sasl_plain_password"] = settings.kafka_sasl_password.get_secret_value()
+    return options
+
+
+def ssl_context(settings: Settings) -> ssl.SSLContext | None:
+    """The TLS side of the settings; None where the protocol has none."""
+    if settings.kafka_security_protocol not in ("SSL", "SASL_SSL"):
+        return None
+    context = ssl.create_default_context(cafile=_text(settings.kafka_ssl_ca_file))
+    if settings.kafka_ssl_certificate_file is not None and settings.kafka_ssl_key_file is not None:
+        context.load_cert_chain(settings.kafka_ssl_certificate_file, settings.kafka_ssl_key_file)
+    return context
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,52 @@
+"""What can be wrong with a broker and its topics; each text names the thing and the remedy."""
+
+from collections.abc import Mapping, Sequence
+
+from processor.errors import CommandError, UsageError
+from processor.settings import Settings, env_name
+
+_REMEDY = "run `profile-exporter init`"
+
+
+class BrokerUnreachable(CommandError):
+    """No broker answered in time."""
+
+    def __init__(self, settings: Settings, reason: str) -> None:
+        address, protocol = settings.kafka_bootstrap_servers, settings.kafka_security_protocol
+        super().__init__(
+            f"no answer from a Kafka broker at {address} ({protocol}): {reason}\n"
+            f"  start one, or name another with {env_name('kafka_bootstrap_servers')}; `profile-exporter check` shows the settings in force"
+        )
+
+
+class TopicsMissing(UsageError):
+    """Topics that must be there are not."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"missing on the broker: {', '.join(names)}\n  {_REMEDY}")
+        self.names = tuple(names)
+
+
+class WrongPartitionCounts(UsageError):
+    """Topics have other partition counts than the settings say. `counts`: topic → (found, wanted)."""
+
+    def __init__(self, counts: Mapping[str, tuple[int, int]]) -> None:
+        lines = [f"{topic} has {found} partitions, {wanted} are wanted" for topic, (found, wanted) in counts.items()]
+        remedy = (
+            f"  set {env_name('partitions')} to what profile-events, exports, dead-letters and changelog have; where they differ among "
+            f"themselves, or a topic of one partition has more, delete the wrong topic (its records are lost) and {_REMEDY}"
+        )
+        super().__init__("\n".join([*lines, remedy]))
+        self.counts = dict(counts)
+
+
+class WriteFailed(CommandError):
+    """Records were not acknowledged; `faults` are one text each."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(["not everything was written to Kafka:", *faults]))
+        self.faults = tuple(faults)
+
+
+class ReadFailed(CommandError):
+    """A topic could not be read to its end."""

@@ -1,0 +1,160 @@
+"""Topics read from their beginning to the end they have when asked, and how far a consumer group is behind. Never commits.
+
+The end is the last stable offset: what an open transaction holds back is not there yet.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from processor.kafka.connection import consumer_config
+from processor.kafka.errors import BrokerUnreachable, ReadFailed
+from processor.settings import Settings
+
+ANSWER_SECONDS: Final = 10.0
+STALL_SECONDS: Final = 20.0
+_POLL_SECONDS: Final = 0.05
+_BATCH: Final = 1000
+_ABOUT_THE_CONNECTION: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT})
+
+
+class KafkaRecord(NamedTuple):
+    """A record as read; `timestamp` in milliseconds, None where it has none."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class PartitionLag(NamedTuple):
+    """How far the group is: `committed` is the next offset it reads, None before its first commit; `start` and `end` are the log's."""
+
+    partition: int
+    committed: int | None
+    start: int
+    end: int
+
+    @property
+    def lag(self) -> int:
+        """Offsets between what is committed (the log's start before the first commit) and the end."""
+        return max(0, self.end - max(self.start, self.committed or 0))
+
+
+def read_compacted(settings: Settings, topic: str) -> dict[bytes, bytes]:
+    """The last value of each key of a compacted topic; keys whose last value is a tombstone are left out."""
+    values: dict[bytes, bytes] = {}
+    for record in read_topic(settings, topic):
+        if record.key is None:
+            continue
+        values.pop(record.key, None)
+        if record.value is not None:
+            values[record.key] = record.value
+    return values
+
+
+def read_topic(settings: Settings, topic: str) -> Iterator[KafkaRecord]:
+    """Every record, in order within each partition, up to the ends at the time of the call.
+
+    Raises BrokerUnreachable; ReadFailed when the topic is missing or nothing moves for 20 s.
+    """
+    consumer = Consumer(consumer_config(settings, f"{settings.app_id}-reader"))
+    try:
+        ends = {partition: _bounds(settings, consumer, topic, partition)[1] for partition in _partitions(settings, consumer, topic)}
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
+        yield from _up_to(consumer, topic, ends)
+    finally:
+        consumer.close()
+
+
+def group_lag(settings: Settings, topics: Sequence[str]) -> dict[str, list[PartitionLag]]:
+    """How far the group `app_id` is, by topic; a topic that is not there raises ReadFailed."""
+    consumer = Consumer(consumer_config(settings, settings.app_id))
+    try:
+        return {topic: _topic_lag(settings, consumer, topic) for topic in topics}
+    finally:
+        consumer.close()
+
+
+def _up_to(consumer: Consumer, topic: str, ends: dict[int, int]) -> Iterator[KafkaRecord]:
+    """A partition is done at its end, or where the broker says so: the last offsets may be markers, or compacted away."""
+    waiting = {partition for partition, end in ends.items() if end > 0}
+    last_move = time.monotonic()
+    while waiting:
+        for message in consumer.consume(_BATCH, _POLL_SECONDS):
+            last_move = time.monotonic()
+            partition, next_offset = _step(message)
+            at_end = message.error() is not None
+            if not at_end and next_offset <= ends[partition]:
+                yield _record(message)
+            if at_end or next_offset >= ends[partition]:
+                waiting.discard(partition)
+        if time.monotonic() - last_move > STALL_SECONDS:
+            raise ReadFailed(f"{topic}: nothing came for {STALL_SECONDS:.0f} s, before the end of partitions {sorted(waiting)}")
+
+
+def _step(message: Message) -> tuple[int, int]:
+    """(partition, the offset after it); (no partition of ours, 0) for what is only about the connection, which librdkafka mends itself."""
+    error, partition, offset = message.error(), message.partition(), message.offset()
+    if error is not None and error.code() in _ABOUT_THE_CONNECTION:
+        return -1, 0
+    if partition is None or offset is None or (error is not None and error.code() != KafkaError._PARTITION_EOF):
+        raise ReadFailed(f"{message.topic()}[{partition}]: {error.str() if error is not None else 'a record without a place'}")
+    return partition, offset + (error is None)
+
+
+def _record(message: Message) -> KafkaRecord:
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
+    kind, timestamp = message.timestamp()
+    headers = tuple((name, _bytes(value)) for name, value in _pairs(message))
+    return KafkaRecord(topic, partition, offset, timestamp if kind else None, message.key(), message.value(), headers)
+
+
+def _pairs(message: Message) -> list[tuple[str, str | bytes | None]]:
+    headers = message.headers()
+    return list(headers.items()) if isinstance(headers, dict) else list(headers or ())
+
+
+def _bytes(value: str | bytes | None) -> bytes:
+    return value.encode() if isinstance(value, str) else value or b""
+
+
+def _topic_lag(settings: Settings, consumer: Consumer, topic: str) -> list[PartitionLag]:
+    places = [TopicPartition(topic, partition) for partition in _partitions(settings, consumer, topic)]
+    try:
+        committed = consumer.committed(places, timeout=ANSWER_SECONDS)
+    except KafkaException as error:
+        raise BrokerUnreachable(settings, error.args[0].str()) from None
+    return [
+        PartitionLag(place.partition, None if place.offset == OFFSET_INVALID else place.offset, *_bounds(settings, consumer, topic, place.partition))
+        for place in committed
+    ]
+
+
+def _partitions(settings: Settings, consumer: Consumer, topic: str) -> list[int]:
+    try:
+        topics = consumer.list_topics(timeout=ANSWER_SECONDS).topics
+    except KafkaException as error:
+        raise BrokerUnreachable(settings, error.args[0].str()) from None
+    if topic not in topics:
+        raise ReadFailed(f"there is no topic {topic}; run `profile-exporter init`")
+    return sorted(topics[topic].partitions)
+
+
+def _bounds(settings: Settings, consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    try:
+        bounds = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_SECONDS)
+    except KafkaException as error:
+        raise BrokerUnreachable(settings, error.args[0].str()) from None
+    if bounds is None:
+        raise BrokerUnreachable(settings, f"it does not say where {topic}[{partition}] ends")
+    start, end = bounds
+    return start, end

@@ -1,0 +1,42 @@
+"""Our topics, as they should be: names, partitions, and the configuration that correctness rests on.
+
+    partitions = setting   profile-events ─ exports ─ dead-letters ─ changelog   (same number: design 2)
+    one partition          flows ─ audiences ─ worker-status
+
+`exports` and `dead-letters` are never removed by time; `flows`, `audiences`, `worker-status` and the changelog keep the
+last record of each key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from processor.settings import Settings
+
+_KEPT_FOR_EVER: Final = {"retention.ms": "-1", "retention.bytes": "-1"}
+_COMPACTED: Final = {"cleanup.policy": "compact"}
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """One topic: `config` holds what differs from the broker's defaults and must hold."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
+    """All our topics."""
+    names, count = settings.topics, settings.partitions
+    large = {"max.message.bytes": str(settings.max_message_bytes)}
+    return (
+        TopicSpec(names.profile_events, count),
+        TopicSpec(names.exports, count, _KEPT_FOR_EVER | large),
+        TopicSpec(names.dead_letters, count, _KEPT_FOR_EVER | large),
+        TopicSpec(names.changelog, count, _COMPACTED | large),
+        TopicSpec(names.flows, 1, _COMPACTED),
+        TopicSpec(names.audiences, 1, _COMPACTED),
+        TopicSpec(names.worker_status, 1, _COMPACTED),
+    )

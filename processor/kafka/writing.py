@@ -1,0 +1,101 @@
+"""Records out to Kafka: acknowledged by every replica, or refused by name.
+
+    with Writer(settings) as writer:
+        writer.write(topic, key, value, name="line 3")
+    # here everything is acknowledged; otherwise WriteFailed was raised
+
+A record that the broker refuses for itself (too large, a time it does not take) does not stop the others; anything else
+stops the next `write`. Both are in the error's `faults`, under the record's name.
+"""
+
+from types import TracebackType
+from typing import Final, Self
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from processor.kafka.connection import producer_config
+from processor.kafka.errors import WriteFailed
+from processor.settings import Settings
+
+ACKNOWLEDGE_SECONDS: Final = 30.0
+_ITS_OWN_FAULT: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_TIMESTAMP, KafkaError.INVALID_RECORD})
+_MOST_FAULTS: Final = 20
+Headers = list[tuple[str, str | bytes | None]]
+
+
+class Writer:
+    """One producer for the length of a `with`; `acknowledged` counts what the broker has."""
+
+    def __init__(self, settings: Settings, acknowledge_seconds: float = ACKNOWLEDGE_SECONDS) -> None:
+        self._seconds = acknowledge_seconds
+        self._producer = Producer(producer_config(settings) | {"message.timeout.ms": int(acknowledge_seconds * 1000)})
+        self._faults: list[str] = []
+        self._hopeless = False
+        self.acknowledged = 0
+
+    def write(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        name: str,
+        timestamp: int | None = None,
+        headers: Headers | None = None,
+    ) -> None:
+        """Hand one record over; waits while the queue is full. `value` None is a tombstone.
+
+        `timestamp` in milliseconds; None is now, and so is 0 to librdkafka.
+        Raises WriteFailed once a record failed for no fault of its own.
+        """
+        self._stop_when_hopeless()
+        while True:
+            try:
+                self._producer.produce(
+                    topic,
+                    value=value,
+                    key=key,
+                    headers=headers or [],
+                    timestamp=timestamp or 0,
+                    on_delivery=lambda error, _: self._note(name, error),
+                )
+                break
+            except BufferError:
+                self._producer.poll(0.1)
+                self._stop_when_hopeless()
+            except KafkaException as error:  # refused before it was queued
+                self._note(name, error.args[0])
+                return
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait until all that was written is acknowledged or refused; raises WriteFailed with everything that was not acknowledged."""
+        left = self._producer.flush(self._seconds * 2)
+        if left:
+            self._faults.append(f"  {left} records were not acknowledged")
+        if self._faults:
+            self._fail()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self.flush()
+        else:
+            self._producer.purge()
+
+    def _note(self, name: str, error: KafkaError | None) -> None:
+        if error is None:
+            self.acknowledged += 1
+            return
+        self._hopeless = self._hopeless or error.code() not in _ITS_OWN_FAULT
+        self._faults.append(f"  {name}: {error.str()}")
+
+    def _stop_when_hopeless(self) -> None:
+        if self._hopeless:
+            self._fail()
+
+    def _fail(self) -> None:
+        rest = len(self._faults) - _MOST_FAULTS
+        raise WriteFailed(self._faults if rest <= 0 else [*self._faults[:_MOST_FAULTS], f"  and {rest} more"])

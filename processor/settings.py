@@ -1,0 +1,192 @@
+"""Settings: read once from `PROFILE_EXPORTER_…` variables (or a `.env` file), checked, and never changed.
+
+The environment wins over the file. Composition roots read them; everything else receives what it needs.
+"""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final, Literal, NamedTuple, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from processor.errors import UsageError
+
+ENV_PREFIX: Final = "PROFILE_EXPORTER_"
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+MASKED: Final = "**********"
+
+_TOPIC_PREFIX: Final = r"^[A-Za-z0-9._-]{0,100}$"
+_APP_ID: Final = r"^[A-Za-z0-9._-]{1,100}$"
+_ADDRESSES: Final = r"^[^\s,]+:[0-9]{1,5}(\s*,\s*[^\s,]+:[0-9]{1,5})*$"
+
+
+class ProcessingGuarantee(StrEnum):
+    """What holds between a profile's state and its exports (design 2)."""
+
+    EXACTLY_ONCE = "exactly_once"
+    AT_LEAST_ONCE = "at_least_once"
+
+
+class TopicNames(NamedTuple):
+    """The names of our topics, prefix included."""
+
+    profile_events: str
+    exports: str
+    flows: str
+    audiences: str
+    dead_letters: str
+    worker_status: str
+    changelog: str
+
+
+KafkaSecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "json", "console"]
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Settings(BaseSettings):
+    """Every setting of the product; each has a default, a unit where it measures something, and bounds."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    kafka_bootstrap_servers: Annotated[str, Field(pattern=_ADDRESSES)] = Field(
+        default="127.0.0.1:9092", description="Kafka brokers to ask first: host:port, more of them separated by commas."
+    )
+    kafka_security_protocol: KafkaSecurityProtocol = Field(default="PLAINTEXT", description="How to talk to Kafka.")
+    kafka_sasl_mechanism: SaslMechanism | None = Field(default=None, description="How to log in to Kafka, with a SASL_ protocol.")
+    kafka_sasl_username: str | None = Field(default=None, description="The user, with a SASL_ protocol.")
+    kafka_sasl_password: SecretStr | None = Field(default=None, description="The user's password, with a SASL_ protocol.")
+    kafka_ssl_ca_file: Path | None = Field(default=None, description="PEM file of the authorities that vouch for Kafka; unset: the system's.")
+    kafka_ssl_certificate_file: Path | None = Field(default=None, description="PEM file of our own certificate, where Kafka wants one.")
+    kafka_ssl_key_file: Path | None = Field(default=None, description="PEM file of that certificate's key, without a passphrase.")
+
+    app_id: Annotated[str, Field(pattern=_APP_ID)] = Field(
+        default="profile-exporter", description="Name of this installation, and of its consumer group: letters, digits, . _ -"
+    )
+    topic_prefix: Annotated[str, Field(pattern=_TOPIC_PREFIX)] = Field(
+        default="", description="Stands before all topics' names: letters, digits, . _ -"
+    )
+    partitions: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=8, description="Partitions of profile-events, exports, dead-letters and changelog."
+    )
+    replication_factor: Annotated[int, Field(ge=1, le=32)] = Field(
+        default=1, description="Copies of each partition, for the topics that init creates."
+    )
+
+    data_dir: Path = Field(default=Path("data"), description="Folder of the worker's local state; one worker each.")
+    web_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
+        default=None, description="Port of the worker's web server, on loopback; unset: none."
+    )
+    processing_guarantee: ProcessingGuarantee = Field(
+        default=ProcessingGuarantee.EXACTLY_ONCE,
+        description="exactly_once needs a broker with transactions; at_least_once may export twice after a crash.",
+    )
+    transaction_timeout_seconds: Annotated[float, Field(ge=1, le=900)] = Field(
+        default=60.0, description="Seconds until the broker aborts a transaction left open; at most the broker's transaction.max.timeout.ms."
+    )
+    max_document_bytes: Annotated[int, Field(ge=1 * KIB, le=8 * MIB)] = Field(
+        default=512 * KIB, description="Largest profile document, in bytes of compact JSON; a larger one is a dead letter."
+    )
+    max_bad_events_in_a_row: Count = Field(default=1000, description="Unusable events in a row, in one partition, that stop the worker; 0: never.")
+    dedup_window: Annotated[int, Field(ge=0, le=1000)] = Field(default=1, description="How many last event ids a profile remembers.")
+    linger_seconds: Annotated[float, Field(ge=0, le=10)] = Field(
+        default=0.05, description="Seconds that events wait for others, to be handled as one batch."
+    )
+    session_timeout_seconds: Annotated[float, Field(ge=1, le=300)] = Field(
+        default=10.0, description="Seconds of silence after which Kafka takes a worker's partitions away."
+    )
+    block_cache_bytes: Annotated[int, Field(ge=1 * MIB)] = Field(
+        default=128 * MIB, description="Bytes of memory for blocks of the local state, per worker."
+    )
+    write_buffer_bytes: Annotated[int, Field(ge=1 * MIB)] = Field(default=32 * MIB, description="Bytes of memory for unwritten state, per partition.")
+
+    log_level: LogLevel = Field(default="info", description="The least severe events that are logged.")
+    log_format: LogFormat = Field(default="auto", description="console, json, or auto: console on a terminal, json otherwise.")
+
+    kinesis_max_records_per_call: Annotated[int, Field(ge=1, le=500)] = Field(default=500, description="Records of one PutRecords call, at most.")
+    kinesis_max_call_bytes: Annotated[int, Field(ge=1 * KIB, le=10 * MIB)] = Field(
+        default=5 * MIB, description="Bytes of one PutRecords call, at most."
+    )
+    kinesis_max_record_bytes: Annotated[int, Field(ge=1 * KIB, le=10 * MIB)] = Field(
+        default=1 * MIB, description="Bytes of one record with its partition key; a larger one is a dead letter."
+    )
+    kinesis_calls_in_flight: Annotated[int, Field(ge=1, le=64)] = Field(default=4, description="PutRecords calls of one destination at a time.")
+    kinesis_connect_timeout_seconds: Seconds = Field(default=5.0, description="Seconds to connect to Kinesis.")
+    kinesis_read_timeout_seconds: Seconds = Field(default=10.0, description="Seconds to wait for an answer of Kinesis.")
+    kinesis_probe_seconds: Seconds = Field(default=15.0, description="Seconds between two tries of a paused flow.")
+    max_buffered_records: Positive = Field(
+        default=20_000, description="Records that a worker holds for delivery, at most; at the limit it stops reading."
+    )
+
+    @property
+    def topics(self) -> TopicNames:
+        """The names of our topics."""
+        names = ("profile-events", "exports", "flows", "audiences", "dead-letters", "worker-status", f"{self.app_id}-profiles-changelog")
+        return TopicNames(*(self.topic_prefix + name for name in names))
+
+    @property
+    def max_message_bytes(self) -> int:
+        """Largest Kafka message of ours (key, value, headers): the limit of producers, and of the topics that `init` makes.
+
+        A dead letter holds a source event whole (at most 1 MiB by Kafka's own default) and its headers; an export holds
+        a document and what the flow adds.
+        """
+        return max(2 * MIB, 2 * self.max_document_bytes + MIB)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        faults = [*self._faults_of_security()]
+        if self.kinesis_max_record_bytes > self.kinesis_max_call_bytes:
+            faults.append(f"{ENV_PREFIX}KINESIS_MAX_RECORD_BYTES is more than {ENV_PREFIX}KINESIS_MAX_CALL_BYTES")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _faults_of_security(self) -> list[str]:
+        login = {"MECHANISM": self.kafka_sasl_mechanism, "USERNAME": self.kafka_sasl_username, "PASSWORD": self.kafka_sasl_password}
+        faults = []
+        if self.kafka_security_protocol.startswith("SASL_"):
+            faults += [f"{ENV_PREFIX}KAFKA_SASL_{name} is missing" for name, value in login.items() if value is None]
+        if (self.kafka_ssl_certificate_file is None) != (self.kafka_ssl_key_file is None):
+            faults.append(f"{ENV_PREFIX}KAFKA_SSL_CERTIFICATE_FILE and {ENV_PREFIX}KAFKA_SSL_KEY_FILE go together")
+        return faults
+
+
+def env_name(field: str) -> str:
+    """The environment variable of a setting."""
+    return ENV_PREFIX + field.upper()
+
+
+def shown(settings: Settings, field: str) -> str:
+    """A setting's value as text, a secret masked."""
+    value = getattr(settings, field)
+    if isinstance(value, SecretStr):
+        return MASKED
+    return "" if value is None else str(value)
+
+
+def read_settings() -> Settings:
+    """The settings of this process; raises UsageError naming every wrong variable, its value and what is allowed."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise UsageError("\n".join(["wrong settings:", *(_fault(fault["loc"], fault) for fault in error.errors())])) from None
+
+
+def _fault(place: tuple[int | str, ...], fault: object) -> str:
+    assert isinstance(fault, dict)
+    text = str(fault["msg"]).removeprefix("Value error, ")
+    if not place:
+        return f"  {text}"
+    name = re.sub(f"^{ENV_PREFIX}", "", str(place[0]).upper()).lower()
+    field = Settings.model_fields.get(name)
+    value = MASKED if "password" in name else repr(fault["input"])
+    allowed = f" ({field.description})" if field is not None else ""
+    return f"  {env_name(name)}={value}: {text}{allowed}"

@@ -1,0 +1,50 @@
+"""What a worker says of itself on the topic `worker-status`, under its name: counts since it started, and where it stands.
+
+The counts are this process' own and start at 0 with it; `profile-exporter status` shows them beside what Kafka knows.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.model import Model, Time
+
+
+class PartitionStatus(Model):
+    """One partition of profile events that the worker owns."""
+
+    partition: int
+    next_offset: int  # the first offset of profile-events that is not in the state: the watermark
+    rows: int  # profiles in the local store, as RocksDB estimates them
+    restored: int  # changelog records read by the recovery of this takeover
+    to_restore: int  # 0: recovery is done
+
+
+class FlowStatus(Model):
+    """What one flow did in this worker. Record counts are of records, not of calls."""
+
+    decided: dict[str, int] = Field(default_factory=dict)  # records on `exports`, by kind of cause (attribute, identity, segment); a record counts once a kind
+    exported: int = 0  # records on `exports`
+    skipped: dict[str, int] = Field(default_factory=dict)  # decisions to send nothing, by SkipReason
+    delivered: int = 0  # acknowledged by Kinesis
+    delivered_bytes: int = 0
+    retried: int = 0  # records sent again
+    throttled: int = 0  # refusals for throughput
+    dead_lettered: dict[str, int] = Field(default_factory=dict)  # in delivery, by DeadLetterReason
+    waiting: int = 0  # read from `exports`, not yet delivered or dead-lettered
+    paused: str | None = None  # why nothing is delivered now; None: it is
+
+
+class WorkerStatus(Model):
+    """One worker. `name` is stable over restarts in the same data directory."""
+
+    name: str
+    state: Literal["restoring", "running", "stopped"]
+    version: str
+    started_at: Time
+    time: Time
+    events: int = 0  # profile events applied
+    events_skipped: dict[str, int] = Field(default_factory=dict)  # by EventSkip
+    dead_letters: dict[str, int] = Field(default_factory=dict)  # unusable events, by DeadLetterReason
+    partitions: tuple[PartitionStatus, ...] = ()
+    flows: dict[str, FlowStatus] = Field(default_factory=dict)
