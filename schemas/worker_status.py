@@ -23,7 +23,7 @@ class PartitionStatus(Model):
 class FlowStatus(Model):
     """What one flow did in this worker. Record counts are of records, not of calls."""
 
-    decided: dict[str, int] = Field(default_factory=dict)  # records on `exports`, by kind of cause (attribute, identity, segment); a record counts once a kind
+    decided: dict[str, int] = Field(default_factory=dict)  # records on `exports` by kind of cause; one counts once a kind
     exported: int = 0  # records on `exports`
     skipped: dict[str, int] = Field(default_factory=dict)  # decisions to send nothing, by SkipReason
     delivered: int = 0  # acknowledged by Kinesis
