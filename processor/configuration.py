@@ -1,5 +1,6 @@
 """The file of flows and audiences (contract 4b): checked whole, all faults at once, each with its path and line (M4)."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -22,6 +23,7 @@ from schemas.flow import (
 from schemas.model import Model
 
 _SECTIONS: Final[dict[str, type[Model]]] = {"audiences": Audience, "flows": Flow}
+_KEYS: Final[dict[type[Model], tuple[str, ...]]] = {Audience: ("namespace", "id"), Flow: ("id",)}
 _UNION_TAGS: Final = frozenset({"default", "keys", "profile", "role"})
 _REMEDIES: Final = {
     "secretKey": "give the secret as ${ENV_NAME}, never in clear",
@@ -85,18 +87,22 @@ def _sections(content: Any, faults: list[tuple[Place, str]]) -> dict[str, list[A
 
 
 def _checked(name: str, model: type[Model], values: list[Any], faults: list[tuple[Place, str]]) -> Iterator[Model]:
-    seen: dict[object, int] = {}
+    seen: dict[tuple[str, ...], int] = {}
     for index, value in enumerate(values):
-        try:
-            item = model.model_validate(value)
-        except ValidationError as error:
-            faults.extend(((name, index, *_plain(fault["loc"])), _text(fault, model)) for fault in error.errors())
-            continue
-        key = item.key if isinstance(item, Audience) else getattr(item, "id", None)
-        first = seen.setdefault(key, index)
+        first = seen.setdefault(key, index) if (key := _key(model, value)) is not None else index
         if first != index:
             faults.append(((name, index), f"the same {name[:-1]} stands at {name}[{first}]"))
-        yield item
+        try:
+            yield model.model_validate(value)
+        except ValidationError as error:
+            faults.extend(((name, index, *_plain(fault["loc"])), _text(fault, model)) for fault in error.errors())
+
+
+def _key(model: type[Model], value: Any) -> tuple[str, ...] | None:
+    """What must not stand twice, also where the rest of the item has faults; None where it says none."""
+    fields = _KEYS[model]
+    key = tuple(value[field] for field in fields if isinstance(value.get(field), str)) if isinstance(value, dict) else ()
+    return key if len(key) == len(fields) else None
 
 
 def _plain(place: Place) -> Place:
@@ -109,6 +115,10 @@ def _text(fault: Any, model: type[Model]) -> str:
     if fault["type"] == "extra_forbidden":
         return _unknown_key(name, _known_keys(model, fault["loc"][:-1]))
     text = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] in ("model_type", "model_attributes_type"):
+        text = "is not a mapping"
+    elif fault["type"] == "string_type" and isinstance(fault["input"], bool | int | float):
+        text = f"is {json.dumps(fault['input'])} and not a text; put it in quotes"
     return f"{text}; {_REMEDIES[name]}" if name in _REMEDIES else text
 
 

@@ -1,7 +1,7 @@
 """Event logs as files: the three forms of contract 4b read, records and dead letters written. One line at a time.
 
-A line that cannot be parsed, or is of another form than the file's first one, is a dead letter of `profile-events`,
-partition 0, its line number (from 0); blank lines are skipped but counted.
+The first line that is of one of the forms says which one the file has. A line that cannot be parsed, or is of another
+form, is a dead letter of `profile-events`, partition 0, its line number (from 0); blank lines are skipped but counted.
 """
 
 from base64 import b64encode
@@ -10,16 +10,15 @@ from typing import Any, Final
 
 import orjson
 
+from processor.core.parse import why_not_json
+from processor.core.unusable import Unusable
+from processor.json_text import member_text
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.event import SourceRecord
 from schemas.record import ExportRecord
 
 DEFAULT_TOPIC: Final = "profile-events"
 Form = Callable[[dict[str, Any], bytes, int], SourceRecord]
-
-
-class _Malformed(Exception):
-    """The line is JSON, but not of the file's form."""
 
 
 def read_events(lines: Iterable[bytes]) -> Iterator[SourceRecord | DeadLetter]:
@@ -30,46 +29,52 @@ def read_events(lines: Iterable[bytes]) -> Iterator[SourceRecord | DeadLetter]:
         if not line:
             continue
         try:
-            parsed = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            yield _unreadable(line, number, error)
-            continue
-        try:
-            if type(parsed) is not dict:
-                raise _Malformed("the line is JSON but not an object")
+            parsed = _load(line)
             form = form or _form_of(parsed)
-            yield form(parsed, line, number)
-        except _Malformed as malformed:
-            yield _put_aside(line, number, DeadLetterReason.BAD_SHAPE, str(malformed))
+            yield (form or _bare_event)(parsed, line, number)
+        except Unusable as unusable:
+            yield DeadLetter(DEFAULT_TOPIC, 0, number, None, line, unusable.reason, unusable.explanation, None)
 
 
-def _unreadable(line: bytes, number: int, error: orjson.JSONDecodeError) -> DeadLetter:
+def _load(line: bytes) -> dict[str, Any]:
     try:
-        line.decode()
-    except UnicodeDecodeError as not_utf8:
-        return _put_aside(line, number, DeadLetterReason.NOT_UTF8, f"{not_utf8.reason} at byte {not_utf8.start}")
-    return _put_aside(line, number, DeadLetterReason.NOT_JSON, error.msg)
+        parsed = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise why_not_json(line, error) from None
+    if type(parsed) is not dict:
+        raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, "the line is JSON but not an object")
+    return parsed
 
 
-def _put_aside(line: bytes, number: int, reason: DeadLetterReason, explanation: str) -> DeadLetter:
-    return DeadLetter(DEFAULT_TOPIC, 0, number, None, line, reason, explanation, None)
-
-
-def _form_of(parsed: dict[str, Any]) -> Form:
-    if "specversion" in parsed or "offset" not in parsed:
+def _form_of(parsed: dict[str, Any]) -> Form | None:
+    """The form that the line has; None: none of the three, which says nothing about the file's."""
+    if "specversion" in parsed:
         return _bare_event
-    return _kcat_record if "payload" in parsed else _kafka_record
+    if "offset" not in parsed:
+        return None
+    return _kcat_record if "payload" in parsed else _kafka_record if "value" in parsed else None
 
 
 def _bare_event(parsed: dict[str, Any], line: bytes, number: int) -> SourceRecord:
+    if _form_of(parsed) not in (_bare_event, None):
+        raise _malformed("a Kafka record, but the file's first line is a CloudEvent")
     subject = parsed.get("subject")
     key = subject.encode() if type(subject) is str else None
     return SourceRecord(DEFAULT_TOPIC, 0, number, None, key, line)
 
 
-def _kafka_record(parsed: dict[str, Any], _line: bytes, _number: int) -> SourceRecord:
+def _kafka_record(parsed: dict[str, Any], line: bytes, _number: int) -> SourceRecord:
     value = _field(parsed, "value", object)
-    return _record(parsed, "timestamp", None if value is None else _dumped(value))
+    return _record(parsed, "timestamp", None if value is None else _as_written(value, line))
+
+
+def _as_written(value: Any, line: bytes) -> bytes:
+    """The text of the member `value`: a dead letter keeps it, spelling and all (I4)."""
+    try:
+        compact = orjson.dumps(value)
+    except orjson.JSONEncodeError:  # nested deeper than orjson writes
+        return member_text(line, "value")
+    return compact if b'"value":' + compact in line else member_text(line, "value")  # mostly it is compact, and no scan is needed
 
 
 def _kcat_record(parsed: dict[str, Any], _line: bytes, _number: int) -> SourceRecord:
@@ -77,29 +82,36 @@ def _kcat_record(parsed: dict[str, Any], _line: bytes, _number: int) -> SourceRe
     return _record(parsed, "ts", None if payload is None else payload.encode())
 
 
-def _dumped(value: Any) -> bytes:
-    try:
-        return orjson.dumps(value)
-    except orjson.JSONEncodeError as error:
-        raise _Malformed(f"value is nested too deeply: {error}") from None
-
-
 def _record(parsed: dict[str, Any], timestamp_field: str, value: bytes | None) -> SourceRecord:
-    key = _field(parsed, "key", str | None)
+    key = parsed.get("key")
+    if not isinstance(key, str | None):
+        raise _malformed("key is not a text")
     timestamp = parsed.get(timestamp_field)
     if type(timestamp) not in (int, type(None)):
-        raise _Malformed(f"{timestamp_field} is not a whole number of milliseconds")
-    topic, partition, offset = _field(parsed, "topic", str), _field(parsed, "partition", int), _field(parsed, "offset", int)
+        raise _malformed(f"{timestamp_field} is not a whole number of milliseconds")
+    topic, partition, offset = _field(parsed, "topic", str), _place(parsed, "partition"), _place(parsed, "offset")
     return SourceRecord(topic, partition, offset, timestamp, None if key is None else key.encode(), value)
+
+
+def _place(parsed: dict[str, Any], name: str) -> int:
+    number: int = _field(parsed, name, int)
+    if isinstance(number, bool) or number < 0:
+        raise _malformed(f"{name} is not a number from 0")
+    return number
 
 
 def _field(parsed: dict[str, Any], name: str, kind: Any) -> Any:
     if name not in parsed:
-        raise _Malformed(f"{name} is missing: it is not a line of this file's form")
+        raise _malformed(f"{name} is missing: it is not a line of this file's form")
     value = parsed[name]
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
-        raise _Malformed(f"{name} has the wrong type")
+    if not isinstance(value, kind):
+        raise _malformed(f"{name} has the wrong type")
     return value
+
+
+def _malformed(explanation: str) -> Unusable:
+    """The line is a JSON object, but not of the file's form."""
+    return Unusable(DeadLetterReason.BAD_SHAPE, explanation)
 
 
 def record_line(record: ExportRecord) -> bytes:

@@ -16,7 +16,7 @@ from structlog.typing import Processor
 
 from processor.settings import Settings
 
-_NOISY: Final = ("aiokafka", "botocore", "boto3", "urllib3", "asyncio")
+_NOISY: Final = ("aiokafka", "asyncio", "boto3", "botocore", "faust", "mode", "urllib3")
 
 
 def configure(settings: Settings) -> None:

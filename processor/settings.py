@@ -102,6 +102,19 @@ class Settings(BaseSettings):
     session_timeout_seconds: Annotated[float, Field(ge=1, le=300)] = Field(
         default=10.0, description="Seconds of silence after which Kafka takes a worker's partitions away."
     )
+    static_membership: bool = Field(
+        default=False, description="Keep partitions over a restart within the session timeout; a worker that leaves for good keeps them as long."
+    )
+    broker_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = Field(
+        default=60.0, description="Seconds that a worker waits for a broker and its topics at its start."
+    )
+    accept_gaps: bool = Field(
+        default=False, description="Go on where records or state are gone that were not processed, instead of stopping; for one start."
+    )
+    row_cache_bytes: Annotated[int, Field(ge=0)] = Field(default=256 * MIB, description="Bytes of memory for profile rows, per worker.")
+    max_waiting_bytes: Annotated[int, Field(ge=1 * MIB)] = Field(
+        default=64 * MIB, description="Bytes of events read and not yet processed, per worker, at which reading pauses."
+    )
     block_cache_bytes: Annotated[int, Field(ge=1 * MIB)] = Field(
         default=128 * MIB, description="Bytes of memory for blocks of the local state, per worker."
     )

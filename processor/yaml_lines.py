@@ -47,7 +47,12 @@ def _value(loader: yaml.SafeLoader, node: yaml.Node, place: Place, lines: dict[P
         return [_value(loader, item, (*place, index), lines) for index, item in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
         return _mapping(loader, node, place, lines)
-    value = loader.construct_object(node)
+    try:
+        value = loader.construct_object(node)
+    except ValueError as error:  # a day that does not exist, a number that is none
+        if node.tag == _TIMESTAMP:
+            return str(node.value)
+        raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from None
     return _time_text(node.value, value) if node.tag == _TIMESTAMP else value
 
 

@@ -1,0 +1,112 @@
+"""The composition root: settings → Faust app, table, agents.   faust -A processor.app worker
+
+Importing this module reads the settings and declares the app; nothing is opened before `prepare`, which the worker calls.
+"""
+
+import sys
+from typing import Any, cast
+
+import faust
+from faust.auth import SASLCredentials, SSLCredentials
+from faust.types.auth import CredentialsT
+from faust.types.topics import TopicT
+
+from processor import log
+from processor.agents import add_agents
+from processor.errors import UsageError
+from processor.kafka.connection import ssl_context
+from processor.runtime import Place, Runtime
+from processor.settings import Settings, read_settings
+from processor.transport.consumer import BatchConsumer
+from state.faust_store import ProfilesStore
+from state.recovery import TableManager
+
+MAX_POLL_RECORDS = 4000
+FETCH_BYTES = 1024 * 1024
+
+
+class ProfileExporter(faust.App):
+    """The Faust app; `runtime` is there once the worker has prepared it."""
+
+    settings: Settings
+    profiles: Any
+    runtime: Runtime | None = None
+
+    def prepare(self, place: Place) -> None:
+        """Build the worker's runtime, and hang it where Faust calls us. In the worker's event loop, before it starts."""
+        consumer = cast("BatchConsumer", self.consumer)
+        runtime = Runtime(place, consumer, cast("ProfilesStore", self.profiles.data), self._fail)
+        consumer.owner = runtime
+        cast("TableManager", self.tables).takeover = runtime
+        if self.settings.static_membership:
+            self.conf.consumer_group_instance_id = place.directory.name
+        self.runtime = runtime
+
+    def _fail(self, reason: BaseException) -> None:
+        self.add_future(self.crash(reason))
+
+
+def create_app(settings: Settings) -> ProfileExporter:
+    """Declare the app, its table and its agents; opens nothing."""
+    names = settings.topics
+    app = ProfileExporter(
+        settings.app_id,
+        broker=[f"batches://{address.strip()}" for address in settings.kafka_bootstrap_servers.split(",")],
+        broker_credentials=_credentials(settings),
+        store="profiles://",
+        datadir=settings.data_dir / "faust",
+        TableManager="state.recovery:TableManager",
+        Worker="processor.worker:Worker",
+        logging_config=log.stdlib_config(settings),
+        worker_redirect_stdouts=False,
+        topic_partitions=settings.partitions,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        web_enabled=settings.web_port is not None,
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+        stream_buffer_maxsize=4096,  # batches; never reached: what is full is paused (Pipeline, ExportsFeed)
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=FETCH_BYTES,
+        broker_max_poll_records=MAX_POLL_RECORDS,
+        broker_commit_interval=0.5,
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=settings.session_timeout_seconds / 5,
+        broker_rebalance_timeout=max(20.0, settings.session_timeout_seconds),
+    )
+    app.settings = settings
+    app.profiles = app.Table(
+        "profiles", partitions=settings.partitions, key_type=bytes, value_type=bytes, changelog_topic=_raw_topic(app, names.changelog)
+    )
+    add_agents(app, _raw_topic(app, names.profile_events), _raw_topic(app, names.exports), lambda: app.runtime)
+    return app
+
+
+def _raw_topic(app: faust.App, name: str) -> TopicT:
+    """A topic whose values reach the agent as the transport made them."""
+    return app.topic(name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+
+
+def _credentials(settings: Settings) -> CredentialsT | None:
+    context = ssl_context(settings)
+    if settings.kafka_sasl_mechanism is not None:
+        password = settings.kafka_sasl_password
+        assert password is not None  # the settings agree
+        return SASLCredentials(
+            username=settings.kafka_sasl_username, password=password.get_secret_value(), mechanism=settings.kafka_sasl_mechanism, ssl_context=context
+        )
+    return SSLCredentials(context=context) if context is not None else None
+
+
+def _settings_or_exit() -> Settings:
+    try:
+        return read_settings()
+    except UsageError as error:
+        sys.stderr.write(f"profile-exporter: {error}\n")
+        raise SystemExit(error.exit_code) from None
+
+
+_settings = _settings_or_exit()
+log.configure(_settings)
+app = create_app(_settings)

@@ -1,0 +1,132 @@
+"""The compacted topics `flows` and `audiences`, followed for as long as the worker runs.
+
+    loop:  now = t ─► where do the topics end? ─► read up to there ─► the catalog is as of t ─► read on for a moment
+
+A change acknowledged to its author holds for every event written a second or more later (M2): an event in a batch fetched at
+`f` was written before `f`, so the catalog must be as of `f` - 1 s or later. `as_of` waits until it is.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from processor.catalog.contents import Contents
+from processor.core.catalog import Catalog
+from processor.kafka.connection import aiokafka_options
+from processor.settings import Settings
+from processor.tasks import watched_task
+
+LOOK_SECONDS: Final = 0.2
+HOLDS_AFTER_SECONDS: Final = 1.0  # contract M2
+_ANSWER_SECONDS: Final = 10.0
+_RETRY_SECONDS: Final = 1.0
+_log = structlog.get_logger(__name__)
+
+
+class CatalogFollower:
+    """From `start` to `close`. `on_failure` is called with what ended it: a record that cannot be read (BadCatalogRecord).
+
+    A broker that is away is waited for: meanwhile `as_of` waits, and nothing is decided.
+    """
+
+    def __init__(self, settings: Settings, on_failure: Callable[[BaseException], None]) -> None:
+        self._flows = TopicPartition(settings.topics.flows, 0)
+        self._audiences = TopicPartition(settings.topics.audiences, 0)
+        self._settings = settings
+        self._on_failure = on_failure
+        self._contents = Contents()
+        self._fresh_at = float("-inf")
+        self._refreshed = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
+
+    @property
+    def catalog(self) -> Catalog:
+        """As it stands; empty before the first look."""
+        return self._contents.catalog
+
+    async def as_of(self, fetched_at: float) -> Catalog:
+        """The catalog as it stood at most a second before `fetched_at` (monotonic seconds), or later; raises what ended the follower."""
+        if self._fresh_at < fetched_at - HOLDS_AFTER_SECONDS:
+            await self._until(fetched_at - HOLDS_AFTER_SECONDS)
+        return self._contents.catalog
+
+    async def reach_end(self) -> None:
+        """Return when both topics have been read to the ends that they have now."""
+        await self._until(time.monotonic())
+
+    async def start(self) -> None:
+        """Begin to follow; returns when both topics have been read to their ends."""
+        self._task = watched_task(self._follow(), self._on_failure)
+        await self.reach_end()
+
+    async def close(self) -> None:
+        """Stop; once or more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+            self._task = None
+
+    async def _until(self, moment: float) -> None:
+        async with self._refreshed:
+            await self._refreshed.wait_for(lambda: self._fresh_at >= moment or self._failure is not None)
+        if self._failure is not None:
+            raise self._failure
+
+    async def _follow(self) -> None:
+        try:
+            while True:
+                try:
+                    await self._follow_while_connected()
+                except (KafkaError, TimeoutError, OSError) as error:
+                    _log.warning("catalog_not_reachable", error=repr(error))
+                    await asyncio.sleep(_RETRY_SECONDS)
+        except BaseException as error:
+            self._failure = error
+            await self._wake()
+            raise
+
+    async def _follow_while_connected(self) -> None:
+        consumer = AIOKafkaConsumer(
+            **aiokafka_options(self._settings),
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            request_timeout_ms=int(_ANSWER_SECONDS * 1000),
+            fetch_max_wait_ms=int(LOOK_SECONDS * 1000),
+        )
+        try:
+            await consumer.start()
+            consumer.assign([self._flows, self._audiences])
+            await consumer.seek_to_beginning()
+            contents = Contents()  # a new one: read again from the beginning, the old one would go back in time
+            while True:
+                await self._look(consumer, contents)
+        finally:
+            await consumer.stop()
+
+    async def _look(self, consumer: AIOKafkaConsumer, contents: Contents) -> None:
+        """Read up to where the topics end at the beginning of the look, and a little on."""
+        looked_at = time.monotonic()
+        ends = await asyncio.wait_for(consumer.end_offsets([self._flows, self._audiences]), _ANSWER_SECONDS)
+        while [place for place, end in ends.items() if await consumer.position(place) < end]:
+            await self._read(consumer, contents)
+        self._contents = contents
+        self._fresh_at = looked_at
+        await self._wake()
+        await self._read(consumer, contents)
+
+    async def _read(self, consumer: AIOKafkaConsumer, contents: Contents) -> None:
+        for place, records in (await consumer.getmany(timeout_ms=int(LOOK_SECONDS * 1000))).items():
+            put = contents.put_flow if place == self._flows else contents.put_audience
+            for record in records:
+                put(record.key or b"", record.value)
+            _log.info("catalog_changed", topic=place.topic, records=len(records))
+
+    async def _wake(self) -> None:
+        async with self._refreshed:
+            self._refreshed.notify_all()

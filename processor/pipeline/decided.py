@@ -1,0 +1,107 @@
+"""What a run of records of one partition leads to, decided by one snapshot of the catalog. Changes only `Profiles`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from processor.core.catalog import Catalog
+from processor.core.step import EventSkip, Limits, Step, step
+from processor.pipeline.counts import Counts
+from processor.pipeline.ports import KafkaRecord
+from processor.pipeline.profiles import Profiles, row_of
+from processor.pipeline.records import dead_letter_record, export_record
+from schemas.event import SourceRecord
+from state.rows import Row
+
+_NO_KEY = b""
+
+
+class TooManyBadEvents(Exception):
+    """The last of N unusable events in a row, which is not passed (contract I4)."""
+
+    def __init__(self, record: SourceRecord, explanation: str, in_a_row: int) -> None:
+        place = f"{record.topic}[{record.partition}] offset {record.offset}"
+        super().__init__(f"{in_a_row} unusable events in a row, the last at {place}: {explanation}")
+        self.place = (record.topic, record.partition, record.offset)
+        self.in_a_row = in_a_row
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings that decide: bounds of a document and of the dedup window, and how many bad events in a row stop (0: never)."""
+
+    limits: Limits
+    max_bad_in_a_row: int
+
+
+class Decided(NamedTuple):
+    """`rows` are of this run only, without the watermark. `next_offset` and `bad_in_a_row` are the watermark's.
+
+    `stop` is why the partition goes no further; everything before is to be committed all the same.
+    """
+
+    sequence: int
+    exports: list[KafkaRecord]
+    dead_letters: list[KafkaRecord]
+    rows: dict[bytes, bytes | None]
+    next_offset: int
+    bad_in_a_row: int
+    counts: Counts
+    stop: TooManyBadEvents | None = None
+
+
+def decide_run(records: Sequence[Any], profiles: Profiles, catalog: Catalog, policy: Policy, sequence: int, bad_in_a_row: int) -> Decided:
+    """Apply `records` (aiokafka's, none at or below the watermark) in order. `bad_in_a_row` counts the unusable ones just before."""
+    current = profiles.load({record.key or _NO_KEY for record in records})
+    run = _Run(current, catalog, policy, bad_in_a_row)
+    next_offset = records[0].offset
+    for record in records:
+        if not run.apply(record):
+            break
+        next_offset = record.offset + 1
+    rows = profiles.put(sequence, {key: current[key] for key in run.changed})
+    return Decided(sequence, run.exports, run.dead_letters, rows, next_offset, run.bad_in_a_row, run.counts, run.stop)
+
+
+class _Run:
+    """The loop's state: profiles by key, what leaves, and the count of bad events."""
+
+    def __init__(self, current: dict[bytes, Row | None], catalog: Catalog, policy: Policy, bad_in_a_row: int) -> None:
+        self._current = current
+        self._catalog = catalog
+        self._policy = policy
+        self.bad_in_a_row = bad_in_a_row
+        self.exports: list[KafkaRecord] = []
+        self.dead_letters: list[KafkaRecord] = []
+        self.changed: set[bytes] = set()
+        self.counts = Counts()
+        self.stop: TooManyBadEvents | None = None
+
+    def apply(self, record: SourceRecord) -> bool:
+        """Whether the record was passed."""
+        key = record.key or _NO_KEY
+        row = self._current[key]
+        if row is not None and record.offset <= row.offset:  # a second belt: the watermark is the first
+            self.counts.skipped_events[EventSkip.ALREADY_APPLIED] += 1
+            return True
+        result = step(None if row is None else row.profile, record, self._catalog, self._policy.limits)
+        if result.dead_letter is not None:
+            return self._put_aside(record, result)
+        self.bad_in_a_row = 0
+        self.counts.note(result)
+        if result.skipped_event is None:
+            self._current[key] = row_of(result.profile, record.offset)
+            self.changed.add(key)
+            for export in result.records:
+                self.exports.append(export_record(export, record))
+        return True
+
+    def _put_aside(self, record: SourceRecord, result: Step) -> bool:
+        assert result.dead_letter is not None
+        if 0 < self._policy.max_bad_in_a_row <= self.bad_in_a_row + 1:
+            self.stop = TooManyBadEvents(record, str(result.dead_letter.explanation), self.bad_in_a_row + 1)
+            return False
+        self.bad_in_a_row += 1
+        self.counts.note(result)
+        self.dead_letters.append(dead_letter_record(result.dead_letter, record))
+        return True

@@ -1,0 +1,226 @@
+"""One partition of profile events: decided while the last transaction commits, committed in the durability order of design 2.
+
+For each group of decided runs: 1 `Log.commit` writes exports, dead letters, rows and watermark and makes them durable; 2
+`Profiles` and their rows on disk take the same; 3 `on_progress` says up to where the group's offset may be committed. Never in
+another order: whatever is killed in between, the next owner starts at the watermark of what step 1 made durable.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from processor.pipeline.counts import Counts
+from processor.pipeline.decided import Decided, Policy, decide_run
+from processor.pipeline.ports import CatalogView, Log, Output, ProfileRows
+from processor.pipeline.profiles import Profiles
+from processor.tasks import watched_task
+from processor.transport.batch import Batch
+from state.rows import WATERMARK_KEY, Watermark, encode_watermark
+
+RUN_RECORDS: Final = 500
+"""Records decided between two looks at the event loop: about 10 ms of work."""
+GROUP_RECORDS: Final = 4000
+"""Records of one transaction, about; more wait for the next."""
+CLOSE_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSettings:
+    """`linger_seconds`: how long a decided event waits for others. The byte bounds are of this partition."""
+
+    policy: Policy
+    linger_seconds: float
+    cache_bytes: int
+    max_waiting_bytes: int
+
+
+class PartitionPipeline:
+    """From `start` to `close`. `on_failure` is called once, with what ended it; the caller stops the worker."""
+
+    def __init__(
+        self,
+        rows: ProfileRows,
+        log: Log,
+        catalog: CatalogView,
+        settings: PartitionSettings,
+        topic_ids: tuple[str | None, str | None],
+        *,
+        on_progress: Callable[[int], None],
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        watermark = rows.watermark or Watermark(0)
+        self._rows, self._log, self._catalog, self._settings = rows, log, catalog, settings
+        self._topic_ids = topic_ids
+        self._on_progress, self._on_failure = on_progress, on_failure
+        self._profiles = Profiles(rows, settings.cache_bytes)
+        self._inbox: deque[Batch] = deque()
+        self._decided: deque[Decided] = deque()
+        self._first_decided_at = 0.0
+        self._arrived, self._has_decided, self._enough, self._room = (asyncio.Event() for _ in range(4))
+        self._next_offset = watermark.next_offset  # of the next record to decide
+        self._position = watermark.next_offset  # everything fetched below it is decided
+        self._bad_in_a_row = watermark.bad_in_a_row
+        self._sequence = 0
+        self._closing = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self.counts = Counts()
+        self.waiting_bytes = 0
+        self.committed_offset = watermark.next_offset
+        """The first offset of profile-events that is not in the state."""
+
+    def start(self) -> None:
+        """Begin; call once."""
+        self._tasks = [watched_task(loop, self._fail) for loop in (self._decide_all(), self._commit_all())]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more should be fetched for now."""
+        return self.waiting_bytes > self._settings.max_waiting_bytes
+
+    def submit(self, batch: Batch) -> None:
+        """Take a batch; never waits. Look at `is_full` before fetching more."""
+        self.waiting_bytes += _size(batch.records)
+        self._inbox.append(batch)
+        self._arrived.set()
+
+    async def close(self) -> None:
+        """Stop. A transaction that is on its way may end, for 10 s; what is decided and not yet on its way is dropped."""
+        self._closing = True
+        self._has_decided.set()
+        self._enough.set()
+        if self._tasks:
+            decide, commit = self._tasks
+            decide.cancel()
+            await asyncio.wait({commit}, timeout=CLOSE_SECONDS)
+            commit.cancel()
+            await asyncio.wait({decide, commit})
+        await self._log.close()
+
+    def _fail(self, error: BaseException) -> None:
+        self._closing = True
+        self._on_failure(error)
+
+    # deciding ------------------------------------------------------------------------------------------------------
+
+    async def _decide_all(self) -> None:
+        while True:
+            while not self._inbox:
+                self._arrived.clear()
+                await self._arrived.wait()
+            batch = self._inbox.popleft()
+            await self._decide(batch)
+            if self._stopped_at_bad_event:
+                return
+
+    @property
+    def _stopped_at_bad_event(self) -> bool:
+        return bool(self._decided) and self._decided[-1].stop is not None
+
+    async def _decide(self, batch: Batch) -> None:
+        records = batch.records
+        if records and records[0].offset < self._next_offset:  # below the watermark: skipped unread (I5)
+            records = [record for record in records if record.offset >= self._next_offset]
+        for run in _runs(records):
+            await self._wait_for_room()
+            catalog = await self._catalog.as_of(batch.fetched_at)
+            self._sequence += 1
+            decided = decide_run(run, self._profiles, catalog, self._settings.policy, self._sequence, self._bad_in_a_row)
+            self._next_offset, self._bad_in_a_row = decided.next_offset, decided.bad_in_a_row
+            self._note_decided(decided)
+            if decided.stop is not None:
+                return
+            await asyncio.sleep(0)
+        self.waiting_bytes -= _size(batch.records)
+        self._position = max(self._position, batch.position)
+        if not self._decided:
+            self._report_progress()
+
+    def _note_decided(self, decided: Decided) -> None:
+        if not self._decided:
+            self._first_decided_at = time.monotonic()
+        self._decided.append(decided)
+        self._has_decided.set()
+        if self._decided_records >= RUN_RECORDS:
+            self._enough.set()
+
+    @property
+    def _decided_records(self) -> int:
+        return self._decided[-1].next_offset - self.committed_offset if self._decided else 0
+
+    async def _wait_for_room(self) -> None:
+        """Two transactions' worth may be decided ahead of what is durable."""
+        while self._decided_records >= 2 * GROUP_RECORDS:
+            self._room.clear()
+            await self._room.wait()
+
+    # committing ----------------------------------------------------------------------------------------------------
+
+    async def _commit_all(self) -> None:
+        while True:
+            await self._wait_for_decided()
+            if self._closing:
+                return
+            group = self._take()
+            await self._commit(group)
+            if (stop := group[-1].stop) is not None:
+                raise stop
+
+    async def _wait_for_decided(self) -> None:
+        while not self._decided and not self._closing:
+            self._has_decided.clear()
+            await self._has_decided.wait()
+        left = self._first_decided_at + self._settings.linger_seconds - time.monotonic()
+        if left > 0 and self._decided_records < RUN_RECORDS and not self._closing and not self._stopped_at_bad_event:
+            self._enough.clear()
+            try:
+                await asyncio.wait_for(self._enough.wait(), left)
+            except TimeoutError:
+                return
+
+    def _take(self) -> list[Decided]:
+        """The oldest runs, of about GROUP_RECORDS records."""
+        group = [self._decided[0]]
+        for decided in list(self._decided)[1:]:
+            if decided.next_offset - self.committed_offset > GROUP_RECORDS:
+                break
+            group.append(decided)
+        return group
+
+    async def _commit(self, group: Sequence[Decided]) -> None:
+        last = group[-1]
+        rows: dict[bytes, bytes | None] = {}
+        for decided in group:
+            rows.update(decided.rows)
+        rows[WATERMARK_KEY] = encode_watermark(Watermark(last.next_offset, last.bad_in_a_row, *self._topic_ids))
+        exports = [record for decided in group for record in decided.exports]
+        letters = [record for decided in group for record in decided.dead_letters]
+        changelog_next_offset = await self._log.commit(Output(exports, letters, rows))
+        self._rows.apply(rows, changelog_next_offset)
+        self._profiles.applied(last.sequence, rows)
+        self._committed(group)
+
+    def _committed(self, group: Sequence[Decided]) -> None:
+        for decided in group:
+            self._decided.popleft()
+            self.counts.add(decided.counts)
+        self.committed_offset = group[-1].next_offset
+        self._first_decided_at = time.monotonic()
+        self._room.set()
+        self._report_progress()
+
+    def _report_progress(self) -> None:
+        """With nothing outstanding the consumer's position counts, so that lag reads 0 past the markers."""
+        idle = not self._decided and self._next_offset <= self._position
+        self._on_progress(self._position if idle else self.committed_offset)
+
+
+def _runs(records: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for begin in range(0, len(records), RUN_RECORDS):
+        yield records[begin : begin + RUN_RECORDS]
+
+
+def _size(records: Sequence[Any]) -> int:
+    return sum(len(record.value or b"") + len(record.key or b"") for record in records)

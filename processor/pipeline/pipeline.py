@@ -1,0 +1,77 @@
+"""All partitions that a worker owns, each with a pipeline of its own."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from processor.pipeline.counts import Counts
+from processor.pipeline.partition import PartitionPipeline
+from processor.transport.batch import Batch
+
+
+class Fetching(Protocol):
+    """What decides whether more of a partition is fetched."""
+
+    def pause(self, topic: str, partition: int) -> None:
+        """Fetch no more of it."""
+
+    def resume(self, topic: str, partition: int) -> None:
+        """Fetch again."""
+
+
+class Pipeline:
+    """Partitions come by `add`, after they were taken over, and go by `release`. `submit` never waits: what is full is paused."""
+
+    def __init__(self, fetching: Fetching) -> None:
+        self._fetching = fetching
+        self._partitions: dict[int, PartitionPipeline] = {}
+        self._paused: set[int] = set()
+        self._past = Counts()
+
+    def add(self, partitions: Mapping[int, PartitionPipeline]) -> None:
+        """Begin with these; they must not be here already."""
+        for partition, pipeline in partitions.items():
+            assert partition not in self._partitions
+            self._partitions[partition] = pipeline
+            pipeline.start()
+
+    def submit(self, batch: Batch) -> None:
+        """Hand a batch to its partition; one that is not ours any more is dropped: its next owner reads it again."""
+        pipeline = self._partitions.get(batch.partition)
+        if pipeline is None:
+            return
+        pipeline.submit(batch)
+        if pipeline.is_full and batch.partition not in self._paused:
+            self._paused.add(batch.partition)
+            self._fetching.pause(batch.topic, batch.partition)
+
+    def moved(self, topic: str, partition: int) -> None:
+        """Call when a partition made progress: fetching goes on where there is room again."""
+        if partition in self._paused and not self._partitions[partition].is_full:
+            self._paused.discard(partition)
+            self._fetching.resume(topic, partition)
+
+    async def release(self, partitions: Iterable[int]) -> None:
+        """Stop these, all at once; transactions on their way may end (`PartitionPipeline.close`)."""
+        going = [self._partitions.pop(partition) for partition in list(partitions) if partition in self._partitions]
+        self._paused.difference_update(partitions)
+        await asyncio.gather(*(pipeline.close() for pipeline in going))
+        for pipeline in going:
+            self._past.add(pipeline.counts)
+
+    async def close(self) -> None:
+        """Stop all."""
+        await self.release(list(self._partitions))
+
+    @property
+    def committed_offsets(self) -> dict[int, int]:
+        """The watermark of each partition."""
+        return {partition: pipeline.committed_offset for partition, pipeline in self._partitions.items()}
+
+    def counts(self) -> Counts:
+        """Of everything since the worker started."""
+        total = Counts()
+        total.add(self._past)
+        for pipeline in self._partitions.values():
+            total.add(pipeline.counts)
+        return total

@@ -1,0 +1,68 @@
+"""What the processing shell needs of the world."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from processor.core.catalog import Catalog
+from state.rows import Watermark
+
+Headers = list[tuple[str, bytes]]  # aiokafka takes nothing but a list
+_NO_HEADERS: Headers = []  # never changed
+
+
+class KafkaRecord(NamedTuple):
+    """A record to write; `timestamp` in milliseconds, None: now."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = _NO_HEADERS
+    timestamp: int | None = None
+
+
+class Output(NamedTuple):
+    """What one commit writes, each to the partition of its source events. `rows` end with the watermark; None is a tombstone."""
+
+    exports: Sequence[KafkaRecord]
+    dead_letters: Sequence[KafkaRecord]
+    rows: Mapping[bytes, bytes | None]
+
+
+class Log(Protocol):
+    """Where a partition's output is made durable: one producer of that partition's own."""
+
+    async def take_over(self) -> None:
+        """Become the only writer: earlier owners are refused from here on, and what they left open is settled."""
+
+    async def commit(self, output: Output) -> int:
+        """Write all of it; returns the changelog offset after the last row.
+
+        When it raises, or is cancelled, the outcome is unknown: take the partition over anew, never carry on.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go, once or more; never waits for a broker longer than a few seconds."""
+
+
+class ProfileRows(Protocol):
+    """The rows of one partition on disk."""
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Values in the order asked."""
+        ...
+
+    @property
+    def watermark(self) -> Watermark | None:
+        """How far the rows are."""
+        ...
+
+    def apply(self, rows: Mapping[bytes, bytes | None], changelog_next_offset: int) -> None:
+        """One atomic batch."""
+
+
+class CatalogView(Protocol):
+    """The flows and audiences, followed."""
+
+    async def as_of(self, fetched_at: float) -> Catalog:
+        """The catalog as it stood at most a second before `fetched_at` (monotonic seconds), or later (contract M2)."""
+        ...

@@ -1,0 +1,45 @@
+"""Decided things as Kafka records: exports and dead letters with their headers (design 2, contract I4)."""
+
+import orjson
+
+from processor.pipeline.ports import KafkaRecord
+from schemas.dead_letter import DeadLetter
+from schemas.event import SourceRecord
+from schemas.record import ExportHeader, ExportRecord
+
+
+def export_record(record: ExportRecord, source: SourceRecord) -> KafkaRecord:
+    """The record for `exports`: the value is what leaves, byte for byte; the sink never parses it.
+
+    Its timestamp is the source record's, so that the age of what waits is the age of the event.
+    """
+    headers = [
+        (ExportHeader.RECORD_ID, record.id.encode()),
+        (ExportHeader.FLOW_ID, record.flow_id.encode()),
+        (ExportHeader.FLOW_ETAG, record.flow_etag.encode()),
+        (ExportHeader.PROFILE_VERSION, b"%d" % record.version),
+        (ExportHeader.SOURCE_TOPIC, source.topic.encode()),
+        (ExportHeader.SOURCE_PARTITION, b"%d" % source.partition),
+        (ExportHeader.SOURCE_OFFSET, b"%d" % source.offset),
+        (ExportHeader.EVENT_TIME, record.time.encode()),
+        (ExportHeader.CAUSES, orjson.dumps(record.causes)),
+        (ExportHeader.PARTITION_KEY, record.partition_key.encode()),
+    ]
+    return KafkaRecord(source.key, record.value, headers, _timestamp(source))
+
+
+def dead_letter_record(letter: DeadLetter, source: SourceRecord) -> KafkaRecord:
+    """The record for `dead-letters`: key and value as they were."""
+    headers = [
+        ("topic", letter.topic.encode()),
+        ("partition", b"%d" % letter.partition),
+        ("offset", b"%d" % letter.offset),
+        ("reason", letter.reason.encode()),
+        ("explanation", letter.explanation.encode(errors="replace")),
+        ("time", (letter.time or "").encode()),
+    ]
+    return KafkaRecord(letter.key, letter.value, headers, _timestamp(source))
+
+
+def _timestamp(source: SourceRecord) -> int | None:
+    return source.timestamp if source.timestamp is not None and source.timestamp >= 0 else None

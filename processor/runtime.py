@@ -1,0 +1,255 @@
+"""One worker, put together: who owns which partitions, taken over and let go in the order of design 2.
+
+    take_over   wait for the catalog ─► fence each partition's log ─► restore its rows ─► pipeline at the watermark
+    release     stop pipeline and sink of the partitions ─► close their stores; the consumer then commits
+
+Called by the transport (as `transport.consumer.Owner`), by recovery (as `state.recovery.Takeover`) and by the agents.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from faust.types import TP
+
+from processor.catalog.follower import CatalogFollower
+from processor.core.step import Limits
+from processor.exports_feed import ExportsFeed
+from processor.kafka.cluster import ClusterFacts
+from processor.kafka.connection import aiokafka_options
+from processor.kafka.logs import Destinations, PlainLog, TransactionalLog, producer
+from processor.pipeline.decided import Policy
+from processor.pipeline.partition import PartitionPipeline, PartitionSettings
+from processor.pipeline.pipeline import Pipeline
+from processor.pipeline.ports import Log
+from processor.positions import Bounds, exports_position, source_position
+from processor.settings import ProcessingGuarantee, Settings
+from processor.sinks import open_sink
+from processor.status_reports import StatusReports
+from processor.tasks import watched_task
+from processor.transport.batch import Batch
+from processor.transport.consumer import BatchConsumer
+from state.directory import StateDirectory
+from state.faust_store import ProfilesStore
+from state.identity import Identity
+from state.partition import Memory, PartitionStore, shared_memory, wipe
+from state.restore import FETCH_BYTES, Progress, StaleCopies, restore
+
+RELEASE_SECONDS: Final = 5.0
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the worker stands: its settings, its locked directory, and which cluster it talks to."""
+
+    settings: Settings
+    directory: StateDirectory
+    cluster: ClusterFacts
+
+
+class Runtime:
+    """From the first takeover to `drain`. `on_failure` stops the worker with what it is given; it may be called more than once."""
+
+    def __init__(self, place: Place, consumer: BatchConsumer, store: ProfilesStore, on_failure: Callable[[BaseException], None]) -> None:
+        settings = place.settings
+        self._place, self._settings, self._consumer, self._store = place, settings, consumer, store
+        self._on_failure = on_failure
+        self.catalog = CatalogFollower(settings, on_failure)
+        self.pipeline = Pipeline(consumer)
+        self._plain: AIOKafkaProducer = producer(settings)
+        self.sink = open_sink(settings, self.catalog, self._plain, self._delivered)
+        self._feed = ExportsFeed(self.sink.deliver, consumer, on_failure)
+        self._memory: Memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
+        self._reports = StatusReports(self, self._plain, settings.topics.worker_status, on_failure)
+        self._started = False
+        self._sink_task: asyncio.Task[None] | None = None
+        self.restoring: Mapping[int, Progress] = {}
+
+    @property
+    def name(self) -> str:
+        """The worker's, stable over restarts in the same state directory."""
+        return self._place.directory.name
+
+    @property
+    def row_counts(self) -> dict[int, int]:
+        """Profiles of each partition, as RocksDB estimates."""
+        return {partition: store.row_count() for partition, store in self._store.partitions.items()}
+
+    # what the agents call ------------------------------------------------------------------------------------------
+
+    def process(self, batch: Batch) -> None:
+        """Profile events, from the agent `process_profile_events`."""
+        if batch.epoch == self._consumer.epoch:
+            self.pipeline.submit(batch)
+
+    def deliver(self, batch: Batch) -> None:
+        """Export records, from the agent `deliver_exports`."""
+        if batch.epoch == self._consumer.epoch:
+            self._feed.submit(batch)
+
+    # takeover ------------------------------------------------------------------------------------------------------
+
+    async def take_over(self, partitions: Iterable[int]) -> None:
+        """Make partitions ours, whoever had them before; what was ours until now is dropped first."""
+        await self._start_once()
+        await self._let_go(list(self.pipeline.committed_offsets))
+        ours = sorted(partitions)
+        await self.catalog.reach_end()
+        logs = {partition: self._new_log(partition) for partition in ours}
+        try:
+            await asyncio.gather(*(log.take_over() for log in logs.values()))
+            await self._restore(ours)
+        except BaseException:
+            await asyncio.gather(*(log.close() for log in logs.values()))
+            self._store.detach(ours)
+            raise
+        self.pipeline.add({partition: self._new_pipeline(partition, log) for partition, log in logs.items()})
+        _log.info("partitions_taken_over", partitions=ours, watermarks=self.pipeline.committed_offsets)
+
+    async def _start_once(self) -> None:
+        if not self._started:
+            self._started = True
+            await self._plain.start()
+            await self.catalog.start()
+            self._sink_task = watched_task(self.sink.run(), self._on_failure)
+            self._feed.start()
+            self._reports.start()
+
+    def _new_log(self, partition: int) -> Log:
+        names = self._settings.topics
+        topics = Destinations(names.exports, names.dead_letters, names.changelog)
+        if self._settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE:
+            return TransactionalLog(self._settings, topics, names.profile_events, partition)
+        return PlainLog(self._plain, topics, partition)
+
+    async def _restore(self, partitions: Iterable[int]) -> None:
+        stores = {partition: self._open(partition) for partition in partitions}
+        for partition, store in stores.items():
+            self._store.attach(partition, store)
+        changelog = self._settings.topics.changelog
+        try:
+            self.restoring = await restore(stores, changelog, self._changelog_consumer, self._note_restoring)
+        except StaleCopies as stale:
+            for partition, reason in stale.partitions.items():
+                _log.warning("local_state_wiped", partition=partition, reason=reason)
+                self._store.detach([partition])
+                wipe(self._place.directory.partition(partition))
+                self._store.attach(partition, self._open(partition))
+            self.restoring = await restore(self._store.partitions, changelog, self._changelog_consumer, self._note_restoring)
+        _log.info("restored", records={partition: part.records for partition, part in self.restoring.items()})
+
+    def _note_restoring(self, progress: Mapping[int, Progress]) -> None:
+        self.restoring = progress
+        _log.info("restoring", left={partition: part.left for partition, part in progress.items()})
+
+    def _open(self, partition: int) -> PartitionStore:
+        settings = self._settings
+        identity = Identity(self._place.cluster.cluster_id, settings.app_id, settings.topics.changelog, partition, settings.partitions)
+        return PartitionStore.open(self._place.directory.partition(partition), identity, self._memory)
+
+    def _changelog_consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            **aiokafka_options(self._settings),
+            isolation_level="read_committed",
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_wait_ms=100,
+        )
+
+    def _new_pipeline(self, partition: int, log: Log) -> PartitionPipeline:
+        settings = self._settings
+        limits = Limits(settings.max_document_bytes, settings.dedup_window)
+        share = max(1, len(self._store.partitions))
+        part = PartitionSettings(
+            Policy(limits, settings.max_bad_events_in_a_row),
+            settings.linger_seconds,
+            settings.row_cache_bytes // share,
+            settings.max_waiting_bytes // share,
+        )
+        ids = self._place.cluster.topic_ids
+        return PartitionPipeline(
+            self._store.partitions[partition],
+            log,
+            self.catalog,
+            part,
+            (ids.get(settings.topics.profile_events), ids.get(settings.topics.changelog)),
+            on_progress=lambda offset: self._processed(partition, offset),
+            on_failure=self._on_failure,
+        )
+
+    # progress ------------------------------------------------------------------------------------------------------
+
+    def _processed(self, partition: int, next_offset: int) -> None:
+        topic = self._settings.topics.profile_events
+        self._consumer.mark_done(topic, partition, next_offset)
+        self.pipeline.moved(topic, partition)
+
+    def _delivered(self, partition: int, next_offset: int) -> None:
+        self._consumer.mark_done(self._settings.topics.exports, partition, next_offset)
+
+    # the transport's Owner -----------------------------------------------------------------------------------------
+
+    async def start_positions(self, partitions: Iterable[TP]) -> Mapping[TP, int]:
+        """Where to begin; the changelog is not fetched by the group's consumer. Raises what stops the worker for the operator."""
+        names = self._settings.topics
+        places = [place for place in partitions if place.topic in (names.profile_events, names.exports)]
+        begins = await self._consumer.earliest_offsets(*places)
+        ends = await self._consumer.highwaters(*places)
+        committed = await self._consumer.committed(places)
+        positions = {}
+        for place in places:
+            bounds = Bounds(place.topic, place.partition, begins[place], ends[place], committed[place])
+            positions[place] = self._position(bounds)
+        return positions
+
+    def _position(self, bounds: Bounds) -> int:
+        accept = self._settings.accept_gaps
+        if bounds.topic == self._settings.topics.exports:
+            return exports_position(bounds, accept_gaps=accept)
+        store = self._store.partitions.get(bounds.partition)
+        watermark = store.watermark if store is not None else None
+        position = source_position(bounds, watermark.next_offset if watermark is not None else None, accept_gaps=accept)
+        if bounds.committed is not None and bounds.committed != position:
+            _log.info("watermark_wins", place=str(bounds), group_offset=bounds.committed, watermark=position)
+        return position
+
+    async def release(self, partitions: Iterable[TP]) -> None:
+        """Stop what these carry. Nothing of them is written when it returns, or the broker refuses it (exactly_once)."""
+        names = self._settings.topics
+        places = list(partitions)
+        exports = [place.partition for place in places if place.topic == names.exports]
+        sources = [place.partition for place in places if place.topic == names.profile_events]
+        self._feed.forget(exports)
+        await asyncio.gather(self.sink.release(exports), self._let_go(sources))
+
+    async def _let_go(self, partitions: Iterable[int]) -> None:
+        partitions = list(partitions)
+        await self.pipeline.release(partitions)
+        self._store.detach(partitions)
+
+    async def drain(self) -> None:
+        """Stop everything; the consumer commits afterwards what was done. One part's failure does not keep the others."""
+        self.sink.stop()
+        parts = [self._feed.close(), self._let_go(list(self.pipeline.committed_offsets)), self._sink_ended(), self.catalog.close()]
+        if self._started:
+            parts.append(self._reports.close())
+        for error in await asyncio.gather(*parts, return_exceptions=True):
+            if isinstance(error, BaseException):
+                self._on_failure(error)
+        self._store.detach(list(self._store.partitions))
+        if self._started:
+            await self._stop_plain()
+
+    async def _sink_ended(self) -> None:
+        if self._sink_task is not None:
+            await asyncio.wait({self._sink_task})
+
+    async def _stop_plain(self) -> None:
+        try:
+            await asyncio.wait_for(self._plain.stop(), RELEASE_SECONDS)
+        except TimeoutError:
+            _log.warning("producer_did_not_stop", seconds=RELEASE_SECONDS)

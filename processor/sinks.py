@@ -1,0 +1,52 @@
+"""The sink of a worker, put together: where flows go by the catalog, dead letters to their topic, Kinesis through boto3."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from aiokafka import AIOKafkaProducer
+
+from processor.catalog.follower import CatalogFollower
+from processor.delivery.kinesis import stream_opener
+from processor.delivery.limits import DeliveryLimits
+from processor.delivery.ports import Undelivered
+from processor.delivery.sink import Sink
+from processor.settings import Settings
+from schemas.destination import Destination
+
+
+class CatalogDestinations:
+    """`delivery.ports.Destinations` by the catalog as it stands now."""
+
+    def __init__(self, catalog: CatalogFollower) -> None:
+        self._catalog = catalog
+
+    def destination(self, flow_id: str) -> Destination | None:
+        """Also of a disabled flow; None where there is no such flow."""
+        flow = self._catalog.catalog.flow(flow_id)
+        return flow.destination if flow is not None else None
+
+
+class TopicDeadLetters:
+    """`delivery.ports.DeadLetters` on the topic `dead-letters`, each in the partition of its export record."""
+
+    def __init__(self, producer: AIOKafkaProducer, topic: str) -> None:
+        self._producer, self._topic = producer, topic
+
+    async def put(self, letters: Sequence[Undelivered]) -> None:
+        """Raises KafkaError where one was not acknowledged; some may be there then."""
+        sent = [
+            await self._producer.send(self._topic, letter.value, letter.key, partition=letter.partition, headers=list(headers))
+            for letter, headers in letters
+        ]
+        await asyncio.gather(*sent)
+
+
+def open_sink(settings: Settings, catalog: CatalogFollower, producer: AIOKafkaProducer, on_progress: Callable[[int, int], None]) -> Sink:
+    """The worker's sink; nothing is opened before records come. The producer is the caller's."""
+    return Sink(
+        destinations=CatalogDestinations(catalog),
+        open_stream=stream_opener(settings),
+        dead_letters=TopicDeadLetters(producer, settings.topics.dead_letters),
+        limits=DeliveryLimits.of(settings),
+        on_progress=on_progress,
+    )

@@ -1,0 +1,142 @@
+"""What a worker says of itself every few seconds on the topic `worker-status` (schemas.worker_status)."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any, Final, Literal, Protocol
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from processor.delivery.sink import Sink
+from processor.delivery.status import FlowDelivery
+from processor.pipeline.counts import FlowCounts
+from processor.pipeline.pipeline import Pipeline
+from processor.tasks import watched_task
+from schemas.times import format_time
+from schemas.worker_status import FlowStatus, PartitionStatus, WorkerStatus
+from state.restore import Progress
+
+INTERVAL_SECONDS: Final = 5.0
+State = Literal["restoring", "running", "stopped"]
+_log = structlog.get_logger(__name__)
+
+
+class Watched(Protocol):
+    """A worker's runtime, as far as it is reported."""
+
+    pipeline: Pipeline
+    sink: Sink
+    restoring: Mapping[int, Progress]
+
+    @property
+    def name(self) -> str:
+        """The worker's."""
+        ...
+
+    @property
+    def row_counts(self) -> dict[int, int]:
+        """Profiles by partition."""
+        ...
+
+
+class StatusReports:
+    """From `start` to `close`, which sends a last report. A report that cannot be sent is left out: the next one says it all."""
+
+    def __init__(
+        self,
+        runtime: Watched,
+        producer: AIOKafkaProducer,
+        topic: str,
+        on_failure: Callable[[BaseException], None],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._on_failure = on_failure
+        self._runtime, self._producer, self._topic, self._wall_clock = runtime, producer, topic, wall_clock
+        self._started_at = format_time(int(wall_clock()))
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to report; call once."""
+        self._task = watched_task(self._run(), self._on_failure)
+
+    async def close(self) -> None:
+        """Say goodbye."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+            await self._send("stopped")
+
+    async def _run(self) -> None:
+        while True:
+            await self._send("running" if self._runtime.pipeline.committed_offsets else "restoring")
+            await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def _send(self, state: State) -> None:
+        report = worker_status(self._runtime, state, self._started_at, format_time(int(self._wall_clock())))
+        try:
+            sending = self._producer.send_and_wait(self._topic, report.model_dump_json(by_alias=True).encode(), report.name.encode())
+            await asyncio.wait_for(sending, INTERVAL_SECONDS)
+        except (KafkaError, TimeoutError) as error:
+            _log.warning("status_not_sent", error=repr(error))
+
+
+def worker_status(runtime: Watched, state: State, started_at: str, now: str) -> WorkerStatus:
+    """The worker as it stands."""
+    counts, delivered = runtime.pipeline.counts(), runtime.sink.status()
+    flow_ids = sorted({*counts.flows, *delivered})
+    return WorkerStatus.model_validate(
+        {
+            "name": runtime.name,
+            "state": state,
+            "version": version("profile-exporter"),
+            "startedAt": started_at,
+            "time": now,
+            "events": counts.applied,
+            "eventsSkipped": _named(counts.skipped_events),
+            "deadLetters": _named(counts.dead_letters),
+            "partitions": _partitions(runtime),
+            "flows": {flow_id: _flow(counts.flows.get(flow_id, FlowCounts()), delivered.get(flow_id)) for flow_id in flow_ids},
+        }
+    )
+
+
+def _partitions(runtime: Watched) -> tuple[PartitionStatus, ...]:
+    committed, restoring = runtime.pipeline.committed_offsets, runtime.restoring
+    return tuple(
+        PartitionStatus.model_validate(
+            {
+                "partition": partition,
+                "nextOffset": committed.get(partition, 0),
+                "rows": rows,
+                "restored": restoring[partition].records if partition in restoring else 0,
+                "toRestore": restoring[partition].left if partition in restoring else 0,
+            }
+        )
+        for partition, rows in sorted(runtime.row_counts.items())
+    )
+
+
+def _flow(counts: FlowCounts, delivery: FlowDelivery | None) -> FlowStatus:
+    decided = {"decided": dict(counts.causes), "exported": counts.exported, "skipped": _named(counts.skipped)}
+    if delivery is None:
+        return FlowStatus.model_validate(decided)
+    return FlowStatus.model_validate(
+        {
+            **decided,
+            "delivered": delivery.delivered,
+            "deliveredBytes": delivery.delivered_bytes,
+            "retried": delivery.retried,
+            "throttled": delivery.throttled,
+            "deadLettered": _named(delivery.dead_lettered),
+            "waiting": delivery.waiting,
+            "paused": None if delivery.paused is None else str(delivery.paused),
+        }
+    )
+
+
+def _named(counts: Mapping[Any, int]) -> dict[str, int]:
+    """Counts by a reason's text."""
+    return {str(reason): count for reason, count in counts.items()}
