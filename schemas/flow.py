@@ -1,9 +1,9 @@
 """Flows: which audiences and attributes go to which destination (contract M2, M3, 4b)."""
 
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from schemas.audience import AudienceKey
 from schemas.destination import Destination
@@ -92,16 +92,12 @@ class Options(Model):
     on_resume: Literal["catchup", "skip"] = "catchup"
     consent_gate: AttributePath | None = None
 
-    @model_validator(mode="after")
-    def _refuse_what_is_not_built(self) -> "Options":
-        asked = {
-            "emitExitOnUnmap": self.emit_exit_on_unmap,
-            "onResume: skip": self.on_resume == "skip",
-            "consentGate": self.consent_gate is not None,
-        }
-        if wanted := [name for name, on in asked.items() if on]:
-            raise ValueError(f"not yet supported: {', '.join(wanted)}; leave it out")
-        return self
+    @field_validator("emit_exit_on_unmap", "on_resume", "consent_gate")
+    @classmethod
+    def _refuse_what_is_not_built(cls, value: object, field: ValidationInfo) -> object:
+        if value != cls.model_fields[str(field.field_name)].default:
+            raise ValueError("is not yet supported; leave it out")
+        return value
 
 
 class Flow(Model):
@@ -116,13 +112,13 @@ class Flow(Model):
     attributes: Annotated[tuple[AttributePath, ...], Items] = ()
     options: Options = Options()
 
-    @model_validator(mode="after")
-    def _each_once(self) -> "Flow":
-        for what, items in (("attribute", self.attributes), ("audience", [m.key for m in self.audiences])):
-            if len(set(items)) != len(items):
-                twice = sorted({str(item) for item in items if list(items).count(item) > 1})
-                raise ValueError(f"maps an {what} twice: {', '.join(twice)}")
-        return self
+    @field_validator("audiences", "attributes")
+    @classmethod
+    def _each_once(cls, items: tuple[Any, ...]) -> tuple[Any, ...]:
+        keys = [item.key if isinstance(item, AudienceMapping) else (item,) for item in items]
+        if len(set(keys)) != len(keys):
+            raise ValueError(f"mapped twice: {', '.join(sorted({'/'.join(key) for key in keys if keys.count(key) > 1}))}")
+        return items
 
     @property
     def enabled(self) -> bool:

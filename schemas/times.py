@@ -14,7 +14,7 @@ MAX_SECONDS: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FORM: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(?:Z|([+-])([0-9]{2}):?([0-9]{2}))",
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(?:Z|([+-])([0-9]{2}):?([0-9]{2}))",
 )
 _CACHED_TIMES: Final = 65_536  # times repeat: audiences are evaluated in runs, and an event's time stands in its entries
 
@@ -28,18 +28,23 @@ def parse_time(text: str) -> int:
     """Seconds since 1970-01-01T00:00:00Z of a time in the contract's form; raises BadTimeError naming the text."""
     match = _FORM.fullmatch(text)
     if match is None:
-        raise BadTimeError(f"{text[:64]!r} is not a time of the form YYYY-MM-DDTHH:MM:SS[.f](Z|+HH:MM|+HHMM)")
+        raise BadTimeError(f"{_short(text)} is not a time of the form YYYY-MM-DDTHH:MM:SS[.f](Z|+HH:MM|+HHMM)")
     local, sign, hours, minutes = match.groups()
     try:
         moment = datetime.fromisoformat(local).replace(tzinfo=UTC)
     except ValueError as error:
-        raise BadTimeError(f"{text!r} is not a real moment: {error}") from None
+        raise BadTimeError(f"{_short(text)} is not a real moment: {error}") from None
     seconds = _whole_seconds(moment)
     if sign is not None:
         seconds -= _offset_seconds(text, sign, int(hours), int(minutes))
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
-        raise BadTimeError(f"{text!r} lies outside the years 1 to 9999 in UTC")
+        raise BadTimeError(f"{_short(text)} lies outside the years 1 to 9999 in UTC")
     return seconds
+
+
+def _short(text: str) -> str:
+    """The text as an error tells it: a fraction may have any number of digits, and a Kafka header carries the error."""
+    return repr(text[:64])
 
 
 def _whole_seconds(moment: datetime) -> int:
@@ -49,7 +54,7 @@ def _whole_seconds(moment: datetime) -> int:
 
 def _offset_seconds(text: str, sign: str, hours: int, minutes: int) -> int:
     if hours > 23 or minutes > 59:
-        raise BadTimeError(f"{text!r} has an offset from UTC that does not exist")
+        raise BadTimeError(f"{_short(text)} has an offset from UTC that does not exist")
     seconds = hours * 3600 + minutes * 60
     return seconds if sign == "+" else -seconds
 

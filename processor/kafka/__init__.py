@@ -3,6 +3,7 @@
     connection   settings → what the clients take        errors    what can be wrong with a broker, with the remedy
     topics       our topics, as they should be           admin     create what is missing, compare, require
     reading      a topic to its end, a group's lag       writing   records out, acknowledged or refused by name
+    timestamps   which ones a topic takes
     catalog_records   flows and audiences as records of their topics
 
 Every reader is `read_committed`, every producer keys with Kafka's own murmur2 (design 2).

@@ -4,6 +4,7 @@ The embedded broker knows neither CreateTopics nor DescribeConfigs (it names a c
 `unsupported` and the caller goes on.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -18,12 +19,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public name
 )
 
 from processor.kafka.connection import confluent_config
-from processor.kafka.errors import BrokerUnreachable, TopicsMissing, WrongPartitionCounts
+from processor.kafka.errors import BrokerUnreachable, SettingsRefused, TopicsMissing, WrongPartitionCounts
 from processor.kafka.topics import TopicSpec
 from processor.settings import Settings
 
 ANSWER_SECONDS: Final = 10.0
 _TRY_SECONDS: Final = 1.0
+_VISIBLE_POLL_SECONDS: Final = 0.02
 _TRIES_WHEN_REFUSED: Final = 2  # a refused connection is no slow network
 
 
@@ -54,23 +56,31 @@ class ConfigDifference(NamedTuple):
 
 
 class Admin:
-    """A connection for questions about topics; every call raises BrokerUnreachable when nobody answers in 10 s."""
+    """A connection for questions about topics; every call raises BrokerUnreachable when nobody answers in `answer_seconds`.
 
-    def __init__(self, settings: Settings) -> None:
+    Raises SettingsRefused.
+    """
+
+    def __init__(self, settings: Settings, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._settings = settings
+        self._seconds = answer_seconds
         self._last_error: KafkaError | None = None
         self._refused = False
-        self._client = AdminClient(dict[str, Any](confluent_config(settings), error_cb=self._note))
+        try:
+            self._client = AdminClient(dict[str, Any](confluent_config(settings), error_cb=self._note))
+        except KafkaException as error:
+            raise SettingsRefused(error.args[0].str()) from None
 
     def partition_counts(self) -> dict[str, int]:
         """Every topic on the broker and how many partitions it has."""
         return {name: len(topic.partitions) for name, topic in self._metadata().topics.items()}
 
     def create_missing(self, specs: Sequence[TopicSpec]) -> list[TopicResult]:
-        """Create the topics that are not there; never changes one that is."""
+        """Create the topics that are not there; never changes one that is. What it created can be used when it returns."""
         metadata = self._metadata()
         missing = [spec for spec in specs if spec.name not in metadata.topics]
         outcomes = self._create(missing) if _has_controller(metadata) else {spec.name: _unsupported(spec) for spec in missing}
+        self._wait_until_led([name for name, result in outcomes.items() if result.outcome is TopicOutcome.CREATED])
         return [outcomes.get(spec.name, TopicResult(spec.name, TopicOutcome.PRESENT)) for spec in specs]
 
     def require(self, specs: Sequence[TopicSpec]) -> None:
@@ -82,19 +92,37 @@ class Admin:
             raise WrongPartitionCounts(wrong)
 
     def differences(self, specs: Sequence[TopicSpec]) -> list[ConfigDifference] | None:
-        """What of the topics' configuration is not as it should be; None where the broker cannot tell."""
-        metadata = self._metadata()
-        if not _has_controller(metadata):
+        """What of the topics' configuration is not as it should be; None where the broker cannot tell, or may not tell us."""
+        topics = self._metadata().topics
+        present = {spec.name: spec for spec in specs if spec.config and spec.name in topics}
+        configs = self._configs(list(present))
+        return None if configs is None else [found for name, config in configs.items() for found in _compare(present[name], config)]
+
+    def config(self, topic: str) -> Mapping[str, str] | None:
+        """A topic's configuration in force, defaults included; None where the broker cannot tell, or may not tell us."""
+        configs = self._configs([topic])
+        return None if configs is None else configs[topic]
+
+    def _configs(self, topics: Sequence[str]) -> dict[str, Mapping[str, str]] | None:
+        if not _has_controller(self._metadata()):
             return None
-        present = {spec.name: spec for spec in specs if spec.config and spec.name in metadata.topics}
-        asked = self._client.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in present], request_timeout=ANSWER_SECONDS)
-        return [found for resource, future in asked.items() for found in _compare(present[resource.name], self._answer(future))]
+        if not topics:
+            return {}
+        asked = self._client.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in topics], request_timeout=self._seconds)
+        answers = {resource.name: self._answer(future) for resource, future in asked.items()}
+        return {name: answer for name, answer in answers.items() if answer is not None} if all(answers.values()) else None
+
+    def _wait_until_led(self, topics: Sequence[str]) -> None:
+        """The controller answers before the brokers know: wait until one names a leader of every partition, as long as for an answer."""
+        deadline = time.monotonic() + self._seconds
+        while topics and not _all_led(self._metadata(), topics) and time.monotonic() < deadline:
+            time.sleep(_VISIBLE_POLL_SECONDS)
 
     def _create(self, specs: Sequence[TopicSpec]) -> dict[str, TopicResult]:
         if not specs:
             return {}
         new = [NewTopic(spec.name, spec.partitions, self._settings.replication_factor, config=dict(spec.config)) for spec in specs]
-        return {name: self._creation(name, future) for name, future in self._client.create_topics(new, request_timeout=ANSWER_SECONDS).items()}
+        return {name: self._creation(name, future) for name, future in self._client.create_topics(new, request_timeout=self._seconds).items()}
 
     def _creation(self, name: str, future: Any) -> TopicResult:
         try:
@@ -106,15 +134,17 @@ class Admin:
             return TopicResult(name, TopicOutcome.FAILED, reason.str())
         return TopicResult(name, TopicOutcome.CREATED)
 
-    def _answer(self, future: Any) -> Mapping[str, Any]:
+    def _answer(self, future: Any) -> Mapping[str, str] | None:
         try:
-            answer: Mapping[str, Any] = future.result()
+            return {name: str(entry.value) for name, entry in future.result().items()}
         except KafkaException as error:
-            raise BrokerUnreachable(self._settings, error.args[0].str()) from None
-        return answer
+            reason: KafkaError = error.args[0]
+            if reason.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                return None
+            raise BrokerUnreachable(self._settings, reason.str()) from None
 
     def _metadata(self) -> ClusterMetadata:
-        tries = int(ANSWER_SECONDS / _TRY_SECONDS)
+        tries = max(1, int(self._seconds / _TRY_SECONDS))
         for number in range(1, tries + 1):
             try:
                 return self._client.list_topics(timeout=_TRY_SECONDS)
@@ -141,10 +171,17 @@ def _has_controller(metadata: ClusterMetadata) -> bool:
     return metadata.controller_id in metadata.brokers
 
 
+def _all_led(metadata: ClusterMetadata, topics: Sequence[str]) -> bool:
+    return all(
+        name in metadata.topics and all(partition.leader in metadata.brokers for partition in metadata.topics[name].partitions.values())
+        for name in topics
+    )
+
+
 def _unsupported(spec: TopicSpec) -> TopicResult:
     return TopicResult(spec.name, TopicOutcome.UNSUPPORTED, "topics are named when it starts")
 
 
-def _compare(spec: TopicSpec, found: Mapping[str, Any]) -> list[ConfigDifference]:
-    values = {name: str(found[name].value) if name in found else "unknown" for name in spec.config}
+def _compare(spec: TopicSpec, found: Mapping[str, str]) -> list[ConfigDifference]:
+    values = {name: found.get(name, "unknown") for name in spec.config}
     return [ConfigDifference(spec.name, name, values[name], wanted) for name, wanted in spec.config.items() if values[name] != wanted]

@@ -19,6 +19,13 @@ class BrokerUnreachable(CommandError):
         )
 
 
+class SettingsRefused(UsageError):
+    """The Kafka client does not take the settings, as for a certificate file that it cannot read."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"wrong settings: the Kafka client refuses them: {reason}\n  they are the variables {env_name('kafka')}_…")
+
+
 class TopicsMissing(UsageError):
     """Topics that must be there are not."""
 

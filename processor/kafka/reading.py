@@ -17,6 +17,7 @@ ANSWER_SECONDS: Final = 10.0
 STALL_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.05
 _BATCH: Final = 1000
+_NO_PARTITION: Final = -1
 _ABOUT_THE_CONNECTION: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT})
 
 
@@ -87,8 +88,10 @@ def _up_to(consumer: Consumer, topic: str, ends: dict[int, int]) -> Iterator[Kaf
     last_move = time.monotonic()
     while waiting:
         for message in consumer.consume(_BATCH, _POLL_SECONDS):
-            last_move = time.monotonic()
             partition, next_offset = _step(message)
+            if partition == _NO_PARTITION:
+                continue
+            last_move = time.monotonic()
             at_end = message.error() is not None
             if not at_end and next_offset <= ends[partition]:
                 yield _record(message)
@@ -99,10 +102,10 @@ def _up_to(consumer: Consumer, topic: str, ends: dict[int, int]) -> Iterator[Kaf
 
 
 def _step(message: Message) -> tuple[int, int]:
-    """(partition, the offset after it); (no partition of ours, 0) for what is only about the connection, which librdkafka mends itself."""
+    """(partition, the offset after it); (_NO_PARTITION, 0) for what is only about the connection, which librdkafka mends itself."""
     error, partition, offset = message.error(), message.partition(), message.offset()
     if error is not None and error.code() in _ABOUT_THE_CONNECTION:
-        return -1, 0
+        return _NO_PARTITION, 0
     if partition is None or offset is None or (error is not None and error.code() != KafkaError._PARTITION_EOF):
         raise ReadFailed(f"{message.topic()}[{partition}]: {error.str() if error is not None else 'a record without a place'}")
     return partition, offset + (error is None)

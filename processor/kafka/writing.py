@@ -4,10 +4,11 @@
         writer.write(topic, key, value, name="line 3")
     # here everything is acknowledged; otherwise WriteFailed was raised
 
-A record that the broker refuses for itself (too large, a time it does not take) does not stop the others; anything else
-stops the next `write`. Both are in the error's `faults`, under the record's name.
+A record that is too large does not stop the others; anything else stops the next `write`. Both are in the error's `faults`,
+under the record's name. The trap: for one wrong timestamp the broker refuses the record's whole batch, its neighbours too.
 """
 
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -18,7 +19,9 @@ from processor.kafka.errors import WriteFailed
 from processor.settings import Settings
 
 ACKNOWLEDGE_SECONDS: Final = 30.0
-_ITS_OWN_FAULT: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_TIMESTAMP, KafkaError.INVALID_RECORD})
+_ITS_OWN_FAULT: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE})  # a batch of several records is 1 MB at most (batch.size)
+_WAKE_SECONDS: Final = 0.5  # a connection that is there when librdkafka asks for its producer id saves it a pause of half a second
+_LATE_SECONDS: Final = 5.0  # librdkafka looks once a second for what was not acknowledged in time
 _MOST_FAULTS: Final = 20
 Headers = list[tuple[str, str | bytes | None]]
 
@@ -46,7 +49,7 @@ class Writer:
         """Hand one record over; waits while the queue is full. `value` None is a tombstone.
 
         `timestamp` in milliseconds; None is now, and so is 0 to librdkafka.
-        Raises WriteFailed once a record failed for no fault of its own.
+        Raises WriteFailed once a record failed for another reason than its size.
         """
         self._stop_when_hopeless()
         while True:
@@ -70,13 +73,15 @@ class Writer:
 
     def flush(self) -> None:
         """Wait until all that was written is acknowledged or refused; raises WriteFailed with everything that was not acknowledged."""
-        left = self._producer.flush(self._seconds * 2)
+        left = self._producer.flush(self._seconds + _LATE_SECONDS)
         if left:
             self._faults.append(f"  {left} records were not acknowledged")
         if self._faults:
             self._fail()
 
     def __enter__(self) -> Self:
+        with suppress(KafkaException):  # where nobody answers, `flush` says so
+            self._producer.list_topics(timeout=_WAKE_SECONDS)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -1,0 +1,33 @@
+"""Which cluster and which topics these are: ids that change when a topic is deleted and created again under its name."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from processor.kafka.connection import confluent_config
+from processor.kafka.errors import BrokerUnreachable
+from processor.settings import Settings
+
+ANSWER_SECONDS: Final = 10.0
+
+
+class ClusterFacts(NamedTuple):
+    """None where the broker does not tell, as the embedded one."""
+
+    cluster_id: str | None
+    topic_ids: Mapping[str, str | None]
+
+
+def cluster_facts(settings: Settings, topics: Sequence[str]) -> ClusterFacts:
+    """Ask the broker; blocks, for 20 s at most. Raises BrokerUnreachable."""
+    client = AdminClient(confluent_config(settings))
+    try:
+        metadata = client.list_topics(timeout=ANSWER_SECONDS)
+        if metadata.controller_id not in metadata.brokers:  # no controller, as the embedded broker: nobody knows topic ids
+            return ClusterFacts(None, dict.fromkeys(topics))
+        asked = client.describe_topics(TopicCollection(list(topics)), request_timeout=ANSWER_SECONDS)
+        return ClusterFacts(metadata.cluster_id, {name: str(future.result().topic_id) for name, future in asked.items()})
+    except KafkaException as error:
+        raise BrokerUnreachable(settings, error.args[0].str()) from None

@@ -1,0 +1,36 @@
+"""Which timestamps a topic takes, and how old a record may be to stay. For one timestamp that is outside, the broker refuses a
+whole batch, and what is too old is removed within minutes: look before you write.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+MAX_TIMESTAMP: Final = 2**63 - 1
+_BEFORE: Final = "message.timestamp.before.max.ms"
+_AFTER: Final = "message.timestamp.after.max.ms"  # an hour by default since Kafka 4.0 (KIP-1030), without bound before
+_RETENTION: Final = "retention.ms"  # -1: for ever
+_APPEND_TIME: Final = "LogAppendTime"
+
+
+class TimestampBounds(NamedTuple):
+    """First and last timestamp taken, and the first that retention leaves; in milliseconds. librdkafka cannot send 0, it means now."""
+
+    earliest: int = 1
+    latest: int = MAX_TIMESTAMP
+    kept_from: int = 1
+
+    def __contains__(self, timestamp: object) -> bool:
+        return isinstance(timestamp, int) and self.earliest <= timestamp <= self.latest
+
+
+def timestamp_bounds(config: Mapping[str, str] | None, now_ms: int) -> TimestampBounds:
+    """The bounds of a topic of this configuration, for records written at `now_ms`; None where the broker does not tell: any."""
+    if config is None or config.get("message.timestamp.type") == _APPEND_TIME:
+        return TimestampBounds()
+    before, after = (int(config.get(name, MAX_TIMESTAMP)) for name in (_BEFORE, _AFTER))
+    return TimestampBounds(max(1, now_ms - before), min(MAX_TIMESTAMP, now_ms + after), _kept_from(config, now_ms))
+
+
+def _kept_from(config: Mapping[str, str], now_ms: int) -> int:
+    retention_ms = int(config.get(_RETENTION, -1))
+    return 1 if retention_ms < 0 or "delete" not in config.get("cleanup.policy", "delete") else max(1, now_ms - retention_ms)

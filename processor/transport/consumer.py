@@ -1,0 +1,233 @@
+"""The consumer: batches out, our own watermark of what is done, our own start positions.
+
+It leans on these insides of Faust 0.15.3, each held by `tests/transport/test_canary.py`:
+
+- `Consumer._drain_messages(fetcher)` is the loop that feeds `callback`; `_read_offset`, `flow_active`, `can_resume_flow`,
+  `suspend_flow` steer it; `_wait_next_records` calls the thread's `getmany` for what is not paused;
+- `_filter_tps_with_pending_acks`, `_new_offset`, `_commit_offsets` say what is committed;
+- `perform_seek` runs at the end of every rebalance, after `Recovery`;
+- `AIOKafkaConsumerThread._create_worker_consumer`, `_fetch_records`, and aiokafka's `_isolation_level`, `_fetch_max_wait_ms`,
+  `_fetcher._subscriptions`.
+
+Rebalances (design 5.6): records fetched across one are dropped and read again. The epoch is stamped before the fetch and after
+the flow resumed; the owner drains and the offsets are committed before the partitions' bookkeeping is thrown away.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple, Protocol, cast
+
+import structlog
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+from processor.transport.batch import NO_RECORDS, Batch, ConsumerRecord
+
+FETCH_WAIT_MS: Final = 100
+"""How long a broker holds a fetch that finds nothing: a partition that was paused waits for it at most this long."""
+_FETCH_SECONDS: Final = 0.5
+_COMMIT_SECONDS: Final = 5.0
+_log = structlog.get_logger(__name__)
+
+
+class Owner(Protocol):
+    """Who processes what the consumer fetches."""
+
+    async def release(self, partitions: Iterable[TP]) -> None:
+        """These are being revoked: finish or drop what is under way; nothing of them may be written when it returns."""
+
+    async def start_positions(self, partitions: Iterable[TP]) -> Mapping[TP, int]:
+        """Where to begin; raises where the log no longer holds it. Partitions left out are not fetched."""
+        ...
+
+    async def drain(self) -> None:
+        """The consumer is about to stop for good: the same for everything."""
+
+
+class Fetched(NamedTuple):
+    """One fetch: records by partition, and every active partition's position after it."""
+
+    records: Mapping[TP, list[ConsumerRecord]]
+    positions: Mapping[TP, int]
+
+
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread, reading only what is committed, and telling positions with the records."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+    async def _fetch_records(self, consumer: Any, active_partitions: set[TP], timeout: float | None = None, max_records: int | None = None) -> Any:  # noqa: ASYNC109  # Faust's signature
+        active = set(active_partitions)  # a copy: the main thread changes its own, and aiokafka reads an empty set as "all"
+        if not active:
+            return Fetched({}, {})
+        records = await super()._fetch_records(consumer, active, timeout=timeout, max_records=max_records)
+        return Fetched(records, dict(_positions(consumer, active)))
+
+    async def committed(self, partitions: Iterable[TP]) -> dict[TP, int | None]:
+        """The group's offsets."""
+        return cast("dict[TP, int | None]", await self.call_thread(self._committed, list(partitions)))
+
+    async def _committed(self, partitions: list[TP]) -> dict[TP, int | None]:
+        consumer = self._ensure_consumer()
+        return {partition: await consumer.committed(partition) for partition in partitions}
+
+
+class BatchConsumer(driver.Consumer):
+    """Faust's consumer, with batches for messages. `owner` is set by the composition root before the worker starts."""
+
+    owner: Owner | None = None
+    epoch = 0
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._done: dict[TP, int] = {}
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    # what is fetched -----------------------------------------------------------------------------------------------
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        def stopping() -> bool:
+            return bool(self._stopped.is_set() or fetcher._stopped.is_set())
+
+        try:
+            while not stopping():
+                await self._drain_once(stopping)
+        except asyncio.CancelledError:
+            if not self.app.should_stop:
+                raise
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+
+    async def _drain_once(self, stopping: Any) -> None:
+        if not self.flow_active:
+            await self.wait(cast("Any", self.can_resume_flow))
+            return
+        epoch = self.epoch
+        fetched, _ = await self._wait_next_records(_FETCH_SECONDS)
+        if stopping():
+            return
+        if epoch != self.epoch:  # fetched across a rebalance: the position moved past records that nobody will process
+            if self.flow_active:
+                await self.perform_seek()
+            return
+        if isinstance(fetched, Fetched):
+            await self._deliver(fetched, epoch)
+        await asyncio.sleep(0)
+
+    async def _deliver(self, fetched: Fetched, epoch: int) -> None:
+        """Everything that was fetched, also of a partition that was paused meanwhile: its position is past it already."""
+        fetched_at = time.monotonic()
+        for place, position in fetched.positions.items():
+            records = fetched.records.get(place, NO_RECORDS)
+            before = self._read_offset[place]
+            if not records and position == before:
+                continue
+            if epoch != self.epoch:
+                return  # everything is read again: perform_seek ends every rebalance
+            batch = Batch(place.topic, place.partition, records, position, epoch, fetched_at)
+            await self.wait_first(self.callback(self._message(place, batch)), self.suspend_flow.wait())
+            if epoch == self.epoch:
+                self._read_offset[place] = position
+
+    def _message(self, place: TP, batch: Batch) -> ConsumerMessage:
+        generation = self.app.consumer_generation_id
+        return ConsumerMessage(
+            place.topic, place.partition, batch.position, time.time(), 0, [], b"", cast("bytes", batch), None, 0, 0, place, generation_id=generation
+        )
+
+    def pause(self, topic: str, partition: int) -> None:
+        """Fetch no more of a partition; what is fetched already still comes."""
+        self.pause_partitions({TP(topic, partition)})
+
+    def resume(self, topic: str, partition: int) -> None:
+        """Fetch again, if the partition is still ours."""
+        place = TP(topic, partition)
+        if place in self._paused_partitions:
+            self.resume_partitions({place})
+
+    # where it begins -----------------------------------------------------------------------------------------------
+
+    async def perform_seek(self) -> None:
+        """Go to where the owner says; a group offset that an operator moved changes nothing (design 2)."""
+        assert self.owner is not None
+        positions = await self.owner.start_positions(self.assignment())
+        for place, offset in positions.items():
+            self._read_offset[place] = offset
+        self._committed_offset.clear()
+        await self.seek_wait(positions)
+        for place, offset in positions.items():  # seek_wait forgets an offset of 0
+            self._read_offset[place] = offset
+
+    async def committed(self, partitions: Iterable[TP]) -> dict[TP, int | None]:
+        """The group's offsets; None where nothing was committed."""
+        thread = cast("BatchConsumerThread", self._thread)
+        return await thread.committed(partitions)
+
+    # what is committed ---------------------------------------------------------------------------------------------
+
+    def mark_done(self, topic: str, partition: int, next_offset: int) -> None:
+        """Everything fetched below `next_offset` is done; it is committed within half a second. Never goes back."""
+        place = TP(topic, partition)
+        if next_offset > self._done.get(place, -1):
+            self._done[place] = next_offset
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return (place for place in list(self._done) if topics is None or place in topics or place.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._done.get(tp)
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:  # noqa: ARG002  # Faust's signature
+        ours = self.assignment()
+        offsets = {place: offset for place, offset in offsets.items() if place in ours}
+        if not offsets or not await self._commit(offsets):
+            return False
+        self._committed_offset.update(offsets)
+        return True
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Drain and commit, then let Faust forget the partitions."""
+        self.epoch += 1
+        self.stop_flow()
+        if self.owner is not None:
+            await self.owner.release(revoked)
+        try:
+            await asyncio.wait_for(self.commit(), _COMMIT_SECONDS)
+        except TimeoutError:
+            _log.warning("commit_on_revoke_timed_out", seconds=_COMMIT_SECONDS)
+        for place in revoked:
+            self._done.pop(place, None)
+        await super().on_partitions_revoked(revoked)
+
+    async def on_stop(self) -> None:
+        """Drain before the last commit."""
+        self.epoch += 1
+        self.stop_flow()
+        if self.owner is not None:
+            await self.owner.drain()
+        await super().on_stop()
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's own watch for stalls knows neither batches nor paused changelogs; `profile-exporter status` shows ours."""
+
+
+def _positions(consumer: Any, partitions: Iterable[TP]) -> Iterator[tuple[TP, int]]:
+    """Positions of partitions that are assigned and have one. In the consumer's thread only."""
+    subscription = consumer._fetcher._subscriptions.subscription
+    if subscription is None or subscription.assignment is None:
+        return
+    assignment = subscription.assignment
+    for place in partitions or ():
+        if place in assignment.tps:
+            state = assignment.state_value(place)
+            if state is not None and state.has_valid_position:
+                yield place, state.position

@@ -1,0 +1,157 @@
+"""One partition of profile state on disk: a RocksDB of its own.
+
+    store = PartitionStore.open(folder, identity, memory)
+    store.get_many([b"pAda"])                                    # values, None where there is none
+    store.apply({b"pAda": row, WATERMARK_KEY: …}, next_offset)   # one atomic batch: rows, watermark, place in the changelog
+    store.close()
+
+RocksDB's log is not synced to disk at each batch: what a power failure takes is in the changelog, and is read again from
+there, from `changelog_next_offset` on.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self, cast
+
+import orjson
+import structlog
+from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch, WriteBufferManager
+
+from state.identity import Identity
+from state.rows import PROFILE, WATERMARK_KEY, Watermark, decode_watermark
+
+_IDENTITY_KEY: Final = b"\x00identity"
+_CHANGELOG_KEY: Final = b"\x00changelog"
+_AFTER_PROFILES: Final = bytes([PROFILE[0] + 1])
+_BLOOM_BITS: Final = 10  # one false answer in a hundred; RocksDB wiki, "RocksDB Bloom Filter"
+_BLOCK_BYTES: Final = 16 * 1024
+_OPEN_FILES: Final = 256
+_log = structlog.get_logger(__name__)
+
+
+class Memory(NamedTuple):
+    """What the stores of one worker share: RocksDB's cache of blocks, and the budget of what is not yet written to files."""
+
+    block_cache: Cache
+    write_buffers: WriteBufferManager
+    write_buffer_bytes: int
+
+
+def shared_memory(block_cache_bytes: int, write_buffer_bytes: int, partitions: int) -> Memory:
+    """Memory for the stores of a worker; `write_buffer_bytes` are of one partition."""
+    cache = Cache(block_cache_bytes)
+    budget = WriteBufferManager(write_buffer_bytes * max(1, partitions), False)
+    return Memory(cache, budget, write_buffer_bytes)
+
+
+class PartitionStore:
+    """The rows of one partition; not shared between threads. Every iterator ends with its `for`, or with `close`."""
+
+    def __init__(self, path: Path, database: Rdict) -> None:
+        self.path = path
+        self._database = database
+        place = database.get(_CHANGELOG_KEY)
+        self.changelog_next_offset: int = orjson.loads(place) if place is not None else 0
+
+    @classmethod
+    def open(cls, path: Path, identity: Identity, memory: Memory) -> Self:
+        """Open the copy in `path`, or make an empty one: also where the copy is another's, or its files are damaged."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            store = cls(path, Rdict(str(path), options=_options(memory)))
+        except Exception as error:  # rocksdict raises bare Exception for every fault of the files
+            if _is_environment(error):
+                raise
+            return cls._renew(path, identity, memory, f"damaged: {error}")
+        stored = store._database.get(_IDENTITY_KEY)
+        if stored is None:
+            store._database.put(_IDENTITY_KEY, identity.encode())
+        elif Identity.decode(stored) != identity:
+            store.close()
+            return cls._renew(path, identity, memory, "of another identity")
+        return store
+
+    @classmethod
+    def _renew(cls, path: Path, identity: Identity, memory: Memory, reason: str) -> Self:
+        _log.warning("local_state_wiped", path=str(path), reason=reason)
+        wipe(path)
+        return cls.open(path, identity, memory)
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values of keys, None where there is none, in the order asked."""
+        return cast("list[bytes | None]", self._database.get(list(keys)))
+
+    @property
+    def watermark(self) -> Watermark | None:
+        """How far this copy is; None: nothing was ever applied."""
+        value = self._database.get(WATERMARK_KEY)
+        return decode_watermark(value) if value is not None else None
+
+    def apply(self, rows: Mapping[bytes, bytes | None], changelog_next_offset: int) -> None:
+        """Write rows (None removes one) and the place in the changelog after them, all or nothing."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in rows.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(_CHANGELOG_KEY, orjson.dumps(changelog_next_offset))
+        self._database.write(batch)
+        self.changelog_next_offset = changelog_next_offset
+
+    def scan(self) -> Iterator[tuple[bytes, bytes]]:
+        """(profile id, row value) of every profile, in the order of their bytes. Close the generator before `close`."""
+        for key, value in cast("Iterator[tuple[bytes, bytes]]", self._database.items(from_key=PROFILE)):
+            if key >= _AFTER_PROFILES:
+                return
+            yield key[1:], value
+
+    def row_count(self) -> int:
+        """Profiles, as RocksDB estimates: exact only after a full compaction."""
+        return int(self._database.property_int_value("rocksdb.estimate-num-keys") or 0)
+
+    def size_bytes(self) -> int:
+        """Bytes of the files and of the write buffers."""
+        names = ("rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables")
+        return sum(int(self._database.property_int_value(name) or 0) for name in names)
+
+    def close(self) -> None:
+        """Release the files; once or more."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def wipe(path: Path) -> None:
+    """Remove a local copy that is not open; the changelog holds everything."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _options(memory: Memory) -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_size(memory.write_buffer_bytes)
+    options.set_write_buffer_manager(memory.write_buffers)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_max_open_files(_OPEN_FILES)
+    options.set_keep_log_file_num(2)
+    blocks = BlockBasedOptions()
+    blocks.set_block_cache(memory.block_cache)
+    blocks.set_block_size(_BLOCK_BYTES)
+    blocks.set_cache_index_and_filter_blocks(True)
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    blocks.set_bloom_filter(_BLOOM_BITS, False)
+    options.set_block_based_table_factory(blocks)
+    return options
+
+
+def _is_environment(error: Exception) -> bool:
+    """Whether the fault is of the machine, not of the files: wiping would not mend it, and would lose a good copy."""
+    text = str(error).lower()
+    return any(words in text for words in ("lock", "no space", "permission denied", "too many open files", "read-only file system"))

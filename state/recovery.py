@@ -1,0 +1,70 @@
+"""Takeover in the place of Faust's recovery: fence, restore in bulk, start at the watermark (design 2 and 5.8).
+
+    rebalance ─► Faust: on_rebalance ─► signal ─► Takeover.take_over(partitions) ─► perform_seek ─► flow resumes
+                                          ▲ another rebalance begins: all over again
+
+It leans on these insides of Faust 0.15.3, held by `tests/state/test_canary.py`: `tables.recovery.Recovery` with
+`_slurp_changelogs`, `_restart_recovery`, `signal_recovery_start`, `_generation_id`, `_wait`, `_set_recovery_started`,
+`on_recovery_completed`, `active_tps`, `standby_tps`; the exceptions RebalanceAgain and ServiceStopped; `TableManager._recovery`,
+plugged in by the public setting `TableManager`.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Protocol, cast
+
+import structlog
+from aiokafka.errors import IllegalStateError
+from faust.tables import TableManager as FaustTableManager
+from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
+from mode import Service
+
+_log = structlog.get_logger(__name__)
+
+
+class Takeover(Protocol):
+    """Who makes partitions ours."""
+
+    async def take_over(self, partitions: Iterable[int]) -> None:
+        """Fence earlier owners, restore, be ready to process from the watermark. May be cancelled, and called again."""
+
+
+class TakeoverRecovery(Recovery):
+    """Faust's recovery service with its two tasks replaced; its signals and its last step are Faust's."""
+
+    @Service.task
+    async def _slurp_changelogs(self) -> None:
+        """Nothing is ever put on Faust's changelog queue."""
+        await self._stopped.wait()
+
+    @Service.task
+    async def _restart_recovery(self) -> None:
+        while not self.should_stop:
+            if await self.wait_for_stopped(cast("Any", self.signal_recovery_start)):
+                return
+            self.signal_recovery_start.clear()
+            try:
+                await self._recover_once(self._generation_id)
+            except (RebalanceAgain, IllegalStateError):
+                _log.info("rebalanced_during_takeover")
+            except ServiceStopped:
+                return
+
+    async def _recover_once(self, generation: int) -> None:
+        self._set_recovery_started()
+        takeover = cast("TableManager", self.tables).takeover
+        assert takeover is not None
+        await self._wait(takeover.take_over({place.partition for place in self.active_tps}))
+        await self._wait(self.on_recovery_completed(generation))
+
+
+class TableManager(FaustTableManager):
+    """Faust's table manager with our recovery; `takeover` is set by the composition root before the worker starts."""
+
+    takeover: Takeover | None = None
+
+    @property
+    def recovery(self) -> Recovery:
+        """The recovery service."""
+        if self._recovery is None:
+            self._recovery = TakeoverRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery

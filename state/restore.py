@@ -1,0 +1,139 @@
+"""The changelog read into local stores, in bulk: from where each store is to the end that the changelog has when asked.
+
+Call it after the partitions were taken over: then nobody else writes, and the end is the last stable offset.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from state.partition import PartitionStore
+
+FETCH_BYTES: Final = 4 * 1024 * 1024
+READ_RECORDS: Final = 20_000
+STALL_SECONDS: Final = 60.0
+_WAIT_MS: Final = 100
+_log = structlog.get_logger(__name__)
+
+
+class RestoreStalled(Exception):
+    """Nothing came from the changelog for a minute, before its end."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the restoring of one partition is, in changelog offsets."""
+
+    start: int
+    next_offset: int
+    end: int
+    records: int = 0
+
+    @property
+    def left(self) -> int:
+        """Offsets to go; an upper bound of records, since compacted ones are counted."""
+        return max(0, self.end - self.next_offset)
+
+
+Stores = Mapping[int, PartitionStore]
+
+
+class StaleCopies(Exception):
+    """Local copies that do not fit the changelog: they must be wiped and restored from its beginning. `partitions`: why."""
+
+    def __init__(self, partitions: Mapping[int, str]) -> None:
+        super().__init__(f"local copies that do not fit the changelog: {partitions}")
+        self.partitions = dict(partitions)
+
+
+async def restore(
+    stores: Stores, changelog: str, new_consumer: Callable[[], AIOKafkaConsumer], on_progress: Callable[[Mapping[int, Progress]], None]
+) -> dict[int, Progress]:
+    """Bring every store to the changelog's end; what was done, by partition.
+
+    `new_consumer` makes a consumer that reads committed records and belongs to no group. Resumable: each read is applied with
+    its place, so a restart goes on where it was. Raises StaleCopies before anything was read, RestoreStalled, KafkaError.
+    """
+    consumer = new_consumer()
+    await consumer.start()
+    try:
+        progress = await _plan(stores, changelog, consumer)
+        if any(part.left for part in progress.values()):
+            await _read(stores, changelog, consumer, progress, on_progress)
+        return progress
+    finally:
+        await consumer.stop()
+
+
+async def _plan(stores: Stores, changelog: str, consumer: AIOKafkaConsumer) -> dict[int, Progress]:
+    places = {TopicPartition(changelog, partition): partition for partition in stores}
+    begins, ends = await consumer.beginning_offsets(list(places)), await consumer.end_offsets(list(places))
+    stale = {
+        partition: reason
+        for place, partition in places.items()
+        if (reason := _misfit(stores[partition].changelog_next_offset, begins[place], ends[place])) is not None
+    }
+    if stale:
+        raise StaleCopies(stale)
+    starts = {place: max(stores[partition].changelog_next_offset, begins[place]) for place, partition in places.items()}
+    return {partition: Progress(starts[place], starts[place], ends[place]) for place, partition in places.items()}
+
+
+def _misfit(next_offset: int, begin: int, end: int) -> str | None:
+    """Why a copy that is at `next_offset` does not belong to a log from `begin` to `end`; None: it does. An empty one always does."""
+    if next_offset > end:
+        return f"it is at {next_offset}, past the changelog's end {end}"
+    if 0 < next_offset < begin:
+        return f"it is at {next_offset}, before the changelog's beginning {begin}"
+    return None
+
+
+async def _read(
+    stores: Stores,
+    changelog: str,
+    consumer: AIOKafkaConsumer,
+    progress: dict[int, Progress],
+    on_progress: Callable[[Mapping[int, Progress]], None],
+) -> None:
+    waiting = {TopicPartition(changelog, partition): part for partition, part in progress.items() if part.left}
+    consumer.assign(list(waiting))
+    for place, part in waiting.items():
+        consumer.seek(place, part.start)
+    loop = asyncio.get_running_loop()
+    moved_at = loop.time()
+    while waiting:
+        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=READ_RECORDS)
+        for place, records in fetched.items():
+            _apply(stores[place.partition], records, waiting[place])
+            await asyncio.sleep(0)
+        for place in list(waiting):
+            if await _reached(consumer, place, waiting[place], stores[place.partition]):
+                consumer.pause(place)
+                del waiting[place]
+                moved_at = loop.time()
+        if fetched:
+            moved_at = loop.time()
+            on_progress(progress)
+        if loop.time() - moved_at > STALL_SECONDS:
+            raise RestoreStalled(f"{changelog}: nothing came for {STALL_SECONDS:.0f} s, before the end of {sorted(p.partition for p in waiting)}")
+
+
+def _apply(store: PartitionStore, records: list[Any], part: Progress) -> None:
+    rows = {record.key: record.value for record in records}
+    part.next_offset = records[-1].offset + 1
+    part.records += len(records)
+    store.apply(rows, part.next_offset)
+
+
+async def _reached(consumer: AIOKafkaConsumer, place: TopicPartition, part: Progress, store: PartitionStore) -> bool:
+    """Whether the position is at the end: the last offsets may be markers, or compacted away."""
+    if await consumer.position(place) < part.end:
+        return False
+    if part.next_offset < part.end:
+        part.next_offset = part.end
+        store.apply({}, part.end)
+    return True
