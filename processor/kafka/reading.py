@@ -4,14 +4,17 @@ The end is the last stable offset: what an open transaction holds back is not th
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from processor.kafka.connection import consumer_config
 from processor.kafka.errors import BrokerUnreachable, ReadFailed
 from processor.settings import Settings
+
+Answer = TypeVar("Answer")
 
 ANSWER_SECONDS: Final = 10.0
 STALL_SECONDS: Final = 20.0
@@ -19,6 +22,18 @@ _POLL_SECONDS: Final = 0.05
 _BATCH: Final = 1000
 _NO_PARTITION: Final = -1
 _ABOUT_THE_CONNECTION: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT})
+_PASSES: Final = frozenset(
+    {
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
+"""What a broker says while a topic, or a group's coordinator, is being set up."""
+_BETWEEN_TRIES_SECONDS: Final = 0.1
 
 
 class KafkaRecord(NamedTuple):
@@ -132,10 +147,7 @@ def _bytes(value: str | bytes | None) -> bytes:
 
 def _topic_lag(settings: Settings, consumer: Consumer, topic: str) -> list[PartitionLag]:
     places = [TopicPartition(topic, partition) for partition in _partitions(settings, consumer, topic)]
-    try:
-        committed = consumer.committed(places, timeout=ANSWER_SECONDS)
-    except KafkaException as error:
-        raise BrokerUnreachable(settings, error.args[0].str()) from None
+    committed = _asked(settings, lambda: consumer.committed(places, timeout=ANSWER_SECONDS))
     return [
         PartitionLag(place.partition, None if place.offset == OFFSET_INVALID else place.offset, *_bounds(settings, consumer, topic, place.partition))
         for place in committed
@@ -143,20 +155,29 @@ def _topic_lag(settings: Settings, consumer: Consumer, topic: str) -> list[Parti
 
 
 def _partitions(settings: Settings, consumer: Consumer, topic: str) -> list[int]:
-    try:
-        topics = consumer.list_topics(timeout=ANSWER_SECONDS).topics
-    except KafkaException as error:
-        raise BrokerUnreachable(settings, error.args[0].str()) from None
+    topics = _asked(settings, lambda: consumer.list_topics(timeout=ANSWER_SECONDS)).topics
     if topic not in topics:
         raise ReadFailed(f"there is no topic {topic}; run `profile-exporter init`")
     return sorted(topics[topic].partitions)
 
 
-def _bounds(settings: Settings, consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+def _asked(settings: Settings, ask: Callable[[], Answer]) -> Answer:
+    """The answer; asked again, for 10 s, while the broker is setting things up."""
+    asking = Retrying(
+        retry=retry_if_exception(_passes), stop=stop_after_delay(ANSWER_SECONDS), wait=wait_fixed(_BETWEEN_TRIES_SECONDS), reraise=True
+    )
     try:
-        bounds = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_SECONDS)
+        return asking(ask)
     except KafkaException as error:
         raise BrokerUnreachable(settings, error.args[0].str()) from None
+
+
+def _passes(error: BaseException) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in _PASSES
+
+
+def _bounds(settings: Settings, consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    bounds = _asked(settings, lambda: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_SECONDS))
     if bounds is None:
         raise BrokerUnreachable(settings, f"it does not say where {topic}[{partition}] ends")
     start, end = bounds

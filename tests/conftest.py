@@ -1,0 +1,72 @@
+"""Fixtures for tests that need a real broker or a Kinesis endpoint. What they stand on is in tests/kit.
+
+    def test_something(installation: Installation, kinesis: str) -> None: ...
+
+A test that uses `kafka`, `own_kafka` or `installation` carries the marker `kafka` by itself. Without Java or Maven it is
+skipped; with PROFILE_EXPORTER_REQUIRE_KAFKA=1 it fails instead.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from processor.demo.endpoint import KinesisEndpoint
+from tests.kit.brokers import asked_broker
+from tests.kit.distribution import KafkaUnavailable
+from tests.kit.installation import Installation
+from tests.kit.kafka import KafkaFailed, RealKafka
+
+NEEDS_KAFKA = frozenset({"kafka", "own_kafka"})
+REQUIRE_KAFKA = "PROFILE_EXPORTER_REQUIRE_KAFKA"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and not NEEDS_KAFKA.isdisjoint(item.fixturenames):
+            item.add_marker(pytest.mark.kafka)
+
+
+@contextmanager
+def required() -> Iterator[None]:
+    try:
+        yield
+    except KafkaUnavailable as missing:
+        if os.environ.get(REQUIRE_KAFKA) == "1":
+            pytest.fail(f"{REQUIRE_KAFKA}=1, but there is no Kafka: {missing}", pytrace=False)
+        pytest.skip(f"NO KAFKA, NOT TESTED: {missing}")
+    except KafkaFailed as failed:
+        pytest.fail(str(failed), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """The bootstrap address of the broker that all tests share; BROKER names another (tests/kit/brokers.py)."""
+    with required(), asked_broker() as bootstrap_servers:
+        yield bootstrap_servers
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[RealKafka]:
+    """A broker of the test's own, to be stopped, killed or frozen; about three seconds."""
+    with required(), RealKafka() as broker:
+        yield broker
+
+
+@pytest.fixture
+def installation(kafka: str, tmp_path: Path) -> Installation:
+    """An installation with names of its own on the shared broker; its topics are not there before `init`."""
+    return Installation(kafka, tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def kinesis() -> Iterator[str]:
+    """The URL of a Kinesis endpoint that all tests share; KINESIS_ENDPOINT names another. Name streams after the installation."""
+    if named := os.environ.get("KINESIS_ENDPOINT"):
+        yield named
+        return
+    with KinesisEndpoint() as endpoint:
+        yield endpoint.url

@@ -1,0 +1,10 @@
+"""What tests and benchmarks stand on: a real Kafka, a Kinesis endpoint, and an installation of its own for each test.
+
+    distribution   what the broker is started from, fetched once by Maven into .tools/        pom.xml   which jars
+    kafka          RealKafka: one JVM broker on loopback, to be stopped, killed, frozen and started again
+    brokers        the address that BROKER asks for: an existing broker, docker compose, or RealKafka
+    topics         a topic of a name that nobody else has
+    installation   APP_ID, TOPIC_PREFIX and data folder of one test, so that tests share the broker
+
+tests/conftest.py makes fixtures of them. Everything listens on 127.0.0.1 and ends with the process that started it.
+"""

@@ -1,0 +1,20 @@
+"""Topics of a name that nobody else has, for tests that need a topic and no installation."""
+
+from typing import Final
+from uuid import uuid4
+
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # public names that its __init__ does not list
+
+ANSWER_SECONDS: Final = 20.0
+
+
+def create_topic(bootstrap_servers: str, partitions: int = 1, **config: str) -> str:
+    """The name of a new topic; a configuration name's dots are written as underscores (`cleanup_policy="compact"`).
+
+    Nothing is removed by time unless asked: a test's records may be of any year.
+    """
+    name = f"t{uuid4().hex[:8]}"
+    client = AdminClient({"bootstrap.servers": bootstrap_servers})  # must live until the answer is here
+    dotted = {"retention.ms": "-1"} | {option.replace("_", "."): value for option, value in config.items()}
+    client.create_topics([NewTopic(name, partitions, 1, config=dotted)], operation_timeout=ANSWER_SECONDS)[name].result(ANSWER_SECONDS)
+    return name

@@ -1,0 +1,130 @@
+"""The whole job as an operator runs it: topics, streams, flows, events, real worker processes, and what they left held against replay.
+
+    job = WholeJob(installation, kinesis_url, tmp_path)
+    job.apply(); job.send(shop_events(20_000))
+    with job.worker(): job.wait_until_delivered(60)
+    job.require_equal_to_replay()
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from processor.configuration import Configuration
+from processor.core.catalog import Catalog
+from processor.core.step import Limits
+from processor.demo.endpoint import create_stream
+from processor.demo.evidence import read_events, read_evidence
+from processor.demo.expectation import expect
+from processor.demo.scenery import configuration, configuration_text, worker_environment
+from processor.demo.shop import ShopEvent
+from processor.demo.verdict import judge, listed
+from processor.demo.waiting import wait_until
+from processor.demo.worker import Worker
+from processor.kafka.reading import PartitionLag, group_lag
+from processor.kafka.writing import Writer
+from tests.kit.installation import Installation
+
+SHARDS: Final = 2
+SESSION_SECONDS: Final = 6
+
+
+class WholeJob:
+    """One installation with the flows of the made-up shop, whose streams carry its name."""
+
+    def __init__(self, installation: Installation, kinesis: str, folder: Path) -> None:
+        self.installation = installation
+        self.kinesis = kinesis
+        self._folder = folder
+        installation.change(session_timeout_seconds=SESSION_SECONDS, log_format="console")
+        self.text = configuration_text(kinesis, f"-{installation.settings.app_id}")
+
+    @property
+    def configuration(self) -> Configuration:
+        """What `text` says."""
+        return configuration(self.text)
+
+    def create_streams(self) -> None:
+        """The stream of every flow."""
+        for flow in self.configuration.flows:
+            create_stream(self.kinesis, flow.destination.region, flow.destination.stream, SHARDS)
+
+    def apply(self) -> None:
+        """Put `text` into force."""
+        path = self._folder / "flows.yaml"
+        path.write_text(self.text)
+        result = self.installation.command("apply", str(path))
+        assert result.exit_code == 0, result.output
+
+    def send(self, events: Iterable[ShopEvent]) -> int:
+        """Write events to the topic; how many."""
+        settings, sent = self.installation.settings, 0
+        with Writer(settings) as writer:
+            for event in events:
+                writer.write(settings.topics.profile_events, event.key, event.value, name=str(sent), timestamp=event.timestamp)
+                sent += 1
+        return sent
+
+    @contextmanager
+    def worker(self, name: str = "worker", **settings: object) -> Iterator[Worker]:
+        """A worker with a state directory of its own; it runs until the context ends, unless it was stopped before."""
+        folder = self._folder / name
+        folder.mkdir(exist_ok=True)
+        self.installation.change(data_dir=folder / "data", **settings)
+        with Worker(worker_environment(self.installation.env), folder) as worker:
+            worker.start()
+            try:
+                yield worker
+            except BaseException as error:
+                error.add_note(f"the end of {name}'s log:\n{worker.log_tail()}")
+                raise
+
+    def lags(self) -> dict[str, int]:
+        """Offsets that the group has not done, by topic."""
+        return {topic: sum(place.lag for place in places) for topic, places in self._group().items()}
+
+    def processed(self) -> int:
+        """Offsets of profile-events that the group has done."""
+        return sum(place.committed or 0 for place in self._group()[self.installation.topics.profile_events])
+
+    def delivered(self) -> int:
+        """Offsets of exports that the group has done."""
+        return sum(place.committed or 0 for place in self._group()[self.installation.topics.exports])
+
+    def _group(self) -> dict[str, list[PartitionLag]]:
+        settings = self.installation.settings
+        return group_lag(settings, [settings.topics.profile_events, settings.topics.exports])
+
+    def wait_until_delivered(self, seconds: float, *workers: Worker) -> None:
+        """Until both lags are 0 and stay so for a moment: the pipeline may be between the two topics."""
+
+        def done() -> bool:
+            for worker in workers:
+                worker.require_running()
+            return not any(self.lags().values())
+
+        wait_until(lambda: done() and _holds(done, 3), f"delivery, lags {self.lags()}", seconds, poll_seconds=0.3)
+
+    def require_equal_to_replay(self, restarted_at: datetime | None = None, *, has_transactions: bool = True) -> None:
+        """Exports, dead letters and streams are what replay gives, in order per profile and flow; fails naming what is not."""
+        settings, wanted = self.installation.settings, self.configuration
+        limits = Limits(settings.max_document_bytes, settings.dedup_window)
+        expectation = expect(read_events(settings), Catalog.of(wanted.flows, wanted.audiences), limits)
+        evidence = read_evidence(settings, wanted.flows, self.kinesis)
+        verdict = judge(wanted.flows, expectation, evidence, has_transactions=has_transactions, restarted_at=restarted_at)
+        assert expectation.records, "replay sends nothing: the test proves nothing"
+        assert not verdict.faults, listed(verdict.faults)
+
+
+def _holds(condition: Callable[[], bool], times: int) -> bool:
+    return all(condition() and not time.sleep(0.1) for _ in range(times))
+
+
+@contextmanager
+def workers(job: WholeJob, count: int) -> Iterator[list[Worker]]:
+    """Several workers at once."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(job.worker(f"worker-{number}")) for number in range(count)]

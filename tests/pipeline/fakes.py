@@ -1,0 +1,102 @@
+"""Fakes behind the pipeline's ports: rows in a dict, a log in a list, both able to fail where the real ones do."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from processor.core.catalog import Catalog
+from processor.pipeline.ports import KafkaRecord, Output
+from processor.transport.batch import Batch
+from schemas.event import SourceRecord
+from state.rows import WATERMARK_KEY, Row, Watermark, decode_row, decode_watermark
+
+
+class Crash(Exception):
+    """What a test makes happen."""
+
+
+class MemoryRows:
+    """`pipeline.ports.ProfileRows` in memory."""
+
+    def __init__(self, rows: Mapping[bytes, bytes] | None = None) -> None:
+        self.rows = dict(rows or {})
+        self.reads = 0
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        self.reads += len(keys)
+        return [self.rows.get(key) for key in keys]
+
+    @property
+    def watermark(self) -> Watermark | None:
+        value = self.rows.get(WATERMARK_KEY)
+        return None if value is None else decode_watermark(value)
+
+    def apply(self, rows: Mapping[bytes, bytes | None], changelog_next_offset: int) -> None:
+        apply(self.rows, rows)
+
+    @property
+    def profiles(self) -> dict[bytes, Row]:
+        return {key[1:]: decode_row(value) for key, value in self.rows.items() if key.startswith(b"p")}
+
+
+class MemoryLog:
+    """`pipeline.ports.Log` in memory: everything that was committed, and the rows as the changelog has them.
+
+    `crash_after` commits (durable or not, as `crash_durable` says) the next one raises; `gate` holds commits back.
+    """
+
+    def __init__(self, crash_after: int | None = None, crash_durable: bool = False) -> None:
+        self.outputs: list[Output] = []
+        self.changelog: dict[bytes, bytes] = {}
+        self.closed = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._crash_after, self._crash_durable = crash_after, crash_durable
+
+    async def take_over(self) -> None:
+        """Nothing to do."""
+
+    async def commit(self, output: Output) -> int:
+        await self.gate.wait()
+        await asyncio.sleep(0)
+        crashes = self._crash_after is not None and len(self.outputs) >= self._crash_after
+        if not crashes or self._crash_durable:
+            self.outputs.append(output)
+            apply(self.changelog, output.rows)
+        if crashes:
+            raise Crash
+        return len(self.outputs)
+
+    async def close(self) -> None:
+        self.closed = True
+
+    @property
+    def exports(self) -> list[KafkaRecord]:
+        return [record for output in self.outputs for record in output.exports]
+
+    @property
+    def dead_letters(self) -> list[KafkaRecord]:
+        return [record for output in self.outputs for record in output.dead_letters]
+
+
+class FixedCatalog:
+    """`pipeline.ports.CatalogView` that never changes by itself."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+
+    async def as_of(self, fetched_at: float) -> Catalog:
+        return self.catalog
+
+
+def apply(rows: dict[bytes, bytes], changes: Mapping[bytes, bytes | None]) -> None:
+    for key, value in changes.items():
+        if value is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = value
+
+
+def batch(records: Sequence[SourceRecord], position: int | None = None) -> Batch:
+    """The records of one fetch."""
+    end = records[-1].offset + 1 if records else 0
+    return Batch("profile-events", 0, records, end if position is None else position, 0, 0.0)  # type: ignore[arg-type]  # SourceRecord has all that is read

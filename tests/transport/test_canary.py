@@ -1,0 +1,57 @@
+"""The insides of Faust and aiokafka that the transport leans on are as they were; a version that moved them fails here, loudly."""
+
+import inspect
+
+import aiokafka
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
+from faust.transport import drivers
+from faust.transport.consumer import Consumer, ThreadDelegateConsumer
+from faust.transport.drivers import aiokafka as driver
+
+from processor.transport.consumer import BatchConsumer
+from processor.transport.transport import Transport
+
+
+def test_the_scheme_is_plugged_in_by_its_entry_point() -> None:
+    assert drivers.TRANSPORTS.by_url("batches://127.0.0.1:9092") is Transport
+    assert Transport.Consumer is BatchConsumer
+
+
+def test_the_consumer_has_what_is_replaced_and_used() -> None:
+    for name in ("_drain_messages", "_wait_next_records", "_filter_tps_with_pending_acks", "_new_offset", "_commit_offsets", "perform_seek"):
+        assert hasattr(Consumer, name), name
+    source = inspect.getsource(Consumer.__init__) + inspect.getsource(Consumer._reset_state)
+    for name in ("_read_offset", "_committed_offset", "can_resume_flow", "suspend_flow", "flow_active", "_paused_partitions"):
+        assert f"self.{name}" in source, name
+
+
+def test_commits_go_through_the_methods_that_are_replaced() -> None:
+    assert "self._filter_tps_with_pending_acks(topics)" in inspect.getsource(Consumer.force_commit)
+    assert "self._new_offset(tp)" in inspect.getsource(Consumer._filter_committable_offsets)
+    assert "self._commit_offsets(" in inspect.getsource(Consumer._commit_tps)
+
+
+def test_the_thread_fetches_and_seeks_by_the_methods_that_are_replaced() -> None:
+    thread = driver.AIOKafkaConsumerThread
+    assert "self._fetch_records" in inspect.getsource(thread.getmany)
+    assert list(inspect.signature(thread._fetch_records).parameters) == ["self", "consumer", "active_partitions", "timeout", "max_records"]
+    assert "consumer.seek(tp, offset)" in inspect.getsource(thread._seek_wait)
+    assert "_new_consumer_thread" in inspect.getsource(ThreadDelegateConsumer.__init__)
+
+
+def test_aiokafka_keeps_isolation_and_fetch_wait_where_they_are_set() -> None:
+    source = inspect.getsource(aiokafka.AIOKafkaConsumer)
+
+    assert "isolation_level=self._isolation_level" in source
+    assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in source
+
+
+def test_an_empty_set_of_partitions_means_all_to_aiokafka() -> None:
+    assert "if partitions and tp not in partitions" in inspect.getsource(Fetcher.fetched_records)
+
+
+def test_positions_are_read_from_the_subscription() -> None:
+    assert isinstance(inspect.getattr_static(SubscriptionState, "subscription"), property)
+    assert isinstance(inspect.getattr_static(TopicPartitionState, "has_valid_position"), property)
+    assert isinstance(inspect.getattr_static(TopicPartitionState, "position"), property)
