@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+COMPOSE := docker compose -f docker/compose.yaml
 
-.PHONY: help setup test check clean
+.PHONY: help setup demo test check check-docker up down logs clean
 
 help: ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -17,6 +18,9 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
+demo: setup ## take the tour; BROKER=host:port or docker, KINESIS_ENDPOINT=http://127.0.0.1:PORT use others
+	$(BIN)/profile-exporter demo
+
 test: setup ## run every test
 	$(BIN)/python -m pytest
 
@@ -24,6 +28,19 @@ check: setup ## lint, types, import rules
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
+
+check-docker: setup ## lint docker/, as far as this machine has what it takes
+	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint docker/Dockerfile; else echo "NOT CHECKED, no hadolint: docker/Dockerfile"; fi
+	@if docker compose version >/dev/null 2>&1; then $(COMPOSE) config -q; else echo "NOT CHECKED, no docker compose: docker/compose.yaml"; fi
+
+up: ## start Kafka, a Kinesis endpoint and two workers with Docker
+	$(COMPOSE) up --build --detach
+
+down: ## stop them and remove their data
+	$(COMPOSE) down --volumes
+
+logs: ## follow what they say
+	$(COMPOSE) logs --follow
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis

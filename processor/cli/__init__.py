@@ -10,9 +10,13 @@ import click
 from processor.cli.lazy import Lazy, LazyGroup
 
 COMMANDS: Final = {
+    "demo": Lazy("processor.cli.demo:demo", "Take the tour: a made-up shop, a worker, a crash, on this machine alone."),
     "init": Lazy("processor.cli.init:init", "Create the topics that are missing."),
     "apply": Lazy("processor.cli.apply:apply", "Put the flows and audiences of FILE into force."),
     "send": Lazy("processor.cli.send:send", "Send the events of FILE to the topic of profile events."),
+    "worker": Lazy("processor.cli.worker:worker", "Run a worker, until SIGTERM or Ctrl-C."),
+    "status": Lazy("processor.cli.status:status", "Show workers, partitions, lag, rows, flows and counts."),
+    "check": Lazy("processor.cli.check:check", "Show the settings, and check broker, topics, flows and destinations."),
     "replay": Lazy("processor.cli.replay:replay", "Fold EVENTS and write the records a worker would send."),
 }
 

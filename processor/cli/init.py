@@ -36,6 +36,6 @@ def _line(spec: TopicSpec, result: TopicResult) -> str:
 
 def _compare(differences: list[ConfigDifference] | None) -> None:
     if differences is None:
-        click.echo("configuration of topics: not supported by this broker, not compared")
+        click.echo("configuration of topics: this broker does not tell, not compared")
     for topic, name, found, wanted in differences or ():
         click.echo(f"warning: {topic}: {name} is {found}, should be {wanted}; records may be lost. Change it with kafka-configs.sh", err=True)

@@ -9,7 +9,9 @@ import click
 from processor.configuration import read_configuration
 from processor.core.catalog import Catalog
 from processor.core.replay import Replay
+from processor.core.step import Limits
 from processor.event_log import dead_letter_line, read_events, record_line
+from processor.settings import read_settings
 from schemas.dead_letter import DeadLetter
 from schemas.event import SourceRecord
 
@@ -22,13 +24,16 @@ from schemas.event import SourceRecord
 def replay(events: BinaryIO, flows: Path, output: BinaryIO, dead_letters: BinaryIO | None) -> None:
     """Fold EVENTS (JSON lines; - is stdin) and write the records a worker would send.
 
-    Never stops at a bad event; ends with a summary on stderr.
+    Never stops at a bad event; ends with a summary on stderr. Of the settings it knows MAX_DOCUMENT_BYTES and DEDUP_WINDOW,
+    so that it decides as a worker with the same settings.
     """
+    settings = read_settings()
     configuration = read_configuration(flows)
     for warning in configuration.warnings:
         click.echo(f"warning: {warning}", err=True)
     letters = dead_letters or click.get_binary_stream("stderr")
-    run = Replay(Catalog.of(configuration.flows, configuration.audiences))
+    limits = Limits(max_document_bytes=settings.max_document_bytes, dedup_window=settings.dedup_window)
+    run = Replay(Catalog.of(configuration.flows, configuration.audiences), limits)
     counts: Counter[str] = Counter()
     for line in read_events(events):
         _feed(run, line, output, letters, counts)

@@ -2,8 +2,10 @@
 
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, Final
+from dataclasses import dataclass
+from typing import BinaryIO
 
 import click
 
@@ -11,13 +13,12 @@ from processor.cli.progress import progress
 from processor.errors import CommandError
 from processor.event_log import read_events
 from processor.kafka.admin import Admin
+from processor.kafka.timestamps import TimestampBounds, timestamp_bounds
 from processor.kafka.topics import topic_specs
 from processor.kafka.writing import Writer
 from processor.settings import Settings, read_settings
 from schemas.dead_letter import DeadLetter
 from schemas.event import SourceRecord
-
-_MAX_TIMESTAMP: Final = 2**63 - 1
 
 
 @click.command()
@@ -27,15 +28,30 @@ def send(file: BinaryIO) -> None:
 
     FILE (JSON lines; - is stdin) holds CloudEvents, Kafka records or what kcat -J prints. Key, value and timestamp are
     kept; topic, partition and offset of a line are not; a null value is a tombstone. The events themselves are not
-    checked: a bad one becomes a dead letter in the worker. A line that is none of the three forms is named and left
-    out, the rest is sent, and the command ends with exit code 1. It returns when the broker has acknowledged everything.
+    checked: a bad one becomes a dead letter in the worker. A line that is none of the three forms, too large, or of a
+    time that the topic does not take is named and left out, the rest is sent, and the command ends with exit code 1.
+    It warns of events that are older than the topic keeps. It returns when the broker has acknowledged everything.
     """
     settings = read_settings()
     topic = settings.topics.profile_events
-    Admin(settings).require([spec for spec in topic_specs(settings) if spec.name == topic])
-    left_out = _send(settings, topic, file)
-    if left_out:
-        raise CommandError(f"{left_out} line{'s were' if left_out > 1 else ' was'} not sent, see above")
+    admin = Admin(settings)
+    admin.require([spec for spec in topic_specs(settings) if spec.name == topic])
+    bounds = timestamp_bounds(admin.config(topic), int(time.time() * 1000))
+    tally = _Tally()
+    _send(settings, topic, bounds, file, tally)
+    if tally.old:
+        click.echo(f"warning: {tally.old} of them are older than {topic} keeps events: Kafka may remove them before a worker reads them", err=True)
+    if tally.left_out:
+        raise CommandError(f"{tally.left_out} line{'s were' if tally.left_out > 1 else ' was'} not sent, see above")
+
+
+@dataclass
+class _Tally:
+    """How many events were handed over, how many of them are older than the topic's retention, how many lines were left out."""
+
+    handed_over: int = 0
+    old: int = 0
+    left_out: int = 0
 
 
 class _Lines:
@@ -53,35 +69,35 @@ class _Lines:
             yield line
 
 
-def _send(settings: Settings, topic: str, file: BinaryIO) -> int:
-    """Send all; how many lines could not be read as events."""
+def _send(settings: Settings, topic: str, bounds: TimestampBounds, file: BinaryIO, tally: _Tally) -> None:
     writer = Writer(settings)
     try:
         with writer:
-            return _write_all(writer, topic, file)
+            _write_all(writer, topic, bounds, file, tally)
     finally:
         click.echo(f"sent {writer.acknowledged} events to {topic}", err=True)
 
 
-def _write_all(writer: Writer, topic: str, file: BinaryIO) -> int:
-    lines, left_out, handed_over = _Lines(file), 0, 0
+def _write_all(writer: Writer, topic: str, bounds: TimestampBounds, file: BinaryIO, tally: _Tally) -> None:
+    lines = _Lines(file)
     with progress("sending", _size(file)) as report:
         for record in read_events(lines):
-            if fault := _fault(record):
-                left_out += 1
+            if fault := _fault(record, bounds):
+                tally.left_out += 1
                 click.echo(f"line {lines.number}: {fault}", err=True)
             else:
-                handed_over += 1
-                writer.write(topic, record.key, record.value, name=f"line {lines.number}", timestamp=_timestamp(record))
-            report(handed_over, lines.bytes_read)
-    return left_out
+                timestamp = _timestamp(record)
+                tally.handed_over += 1
+                tally.old += timestamp is not None and timestamp < bounds.kept_from
+                writer.write(topic, record.key, record.value, name=f"line {lines.number}", timestamp=timestamp)
+            report(tally.handed_over, lines.bytes_read)
 
 
-def _fault(record: SourceRecord | DeadLetter) -> str | None:
+def _fault(record: SourceRecord | DeadLetter, bounds: TimestampBounds) -> str | None:
     if isinstance(record, DeadLetter):
         return f"{record.reason}: {record.explanation}"
-    if record.timestamp is not None and not 0 < record.timestamp <= _MAX_TIMESTAMP:
-        return f"timestamp {record.timestamp} cannot be kept: Kafka takes 1 to {_MAX_TIMESTAMP} milliseconds"
+    if record.timestamp is not None and record.timestamp not in bounds:
+        return f"timestamp {record.timestamp} cannot be kept: the topic takes {bounds.earliest} to {bounds.latest} (milliseconds)"
     return None
 
 

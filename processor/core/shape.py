@@ -31,14 +31,14 @@ def _children(item: object) -> list[Any]:
     return [value for value in values if isinstance(value, dict | list)]
 
 
-def check_data(event_type: EventType, key: str, data: object) -> dict[str, Any]:
-    """`data` of an event of this type about profile `key`, known to be well-formed; raises Unusable."""
+def check_data(event_type: EventType, data: object) -> dict[str, Any]:
+    """`data` of an event of this type, known to be well-formed; raises Unusable."""
     if event_type is EventType.DELETED:
         return {}
     if type(data) is not dict:
         raise _bad_shape(f"data of {event_type} is not an object")
     if event_type is EventType.MERGED:
-        _check_merge(key, data.get("into"))
+        _check_merge(data.get("into"))
     elif event_type is EventType.EXPIRED:
         _check_expiry(data)
     else:
@@ -51,11 +51,9 @@ def _bad_shape(explanation: str) -> Unusable:
     return Unusable(DeadLetterReason.BAD_SHAPE, explanation)
 
 
-def _check_merge(key: str, into: object) -> None:
+def _check_merge(into: object) -> None:
     if type(into) is not str or not 1 <= len(into.encode()) <= _MAX_KEY_BYTES:
         raise _bad_shape("data.into is not a profile id (a string of 1 to 512 bytes)")
-    if into == key:
-        raise _bad_shape("data.into names the profile itself")
 
 
 def _check_expiry(data: dict[str, Any]) -> None:

@@ -147,13 +147,18 @@ class Admin:
         tries = max(1, int(self._seconds / _TRY_SECONDS))
         for number in range(1, tries + 1):
             try:
-                return self._client.list_topics(timeout=_TRY_SECONDS)
+                metadata = self._client.list_topics(timeout=_TRY_SECONDS)
             except KafkaException as error:
                 self._client.poll(0)
-                reason = self._last_error or error.args[0]
-                if number == tries or (self._refused and number >= _TRIES_WHEN_REFUSED):
-                    raise BrokerUnreachable(self._settings, reason.str()) from None
-        raise AssertionError("unreachable: the last try returns or raises")
+                reason = (self._last_error or error.args[0]).str()
+                if self._refused and number >= _TRIES_WHEN_REFUSED:
+                    break
+            else:
+                if metadata.brokers:
+                    return metadata
+                reason = "it is starting: it listens, and knows of no broker yet"
+                time.sleep(_TRY_SECONDS)
+        raise BrokerUnreachable(self._settings, reason)
 
     def _note(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:

@@ -41,6 +41,8 @@ def with_(**changes: Any) -> bytes:
         (with_(data=member(validUntil="soon")), "bad_time"),
         (with_(type="profile.merged", data={"into": "p-1"}), "bad_shape"),
         (b'{"a":' * 1000 + b"1" + b"}" * 1000, "bad_shape"),
+        (b'{"a":' * 5000 + b"1" + b"}" * 5000, "bad_shape"),
+        (with_(time="2026-01-11T24:00:00Z"), "bad_time"),
     ],
 )
 def test_i4_what_cannot_be_used_is_a_dead_letter_with_its_bytes_unchanged(value: bytes, reason: str) -> None:
@@ -59,6 +61,34 @@ def test_i4_a_key_that_is_no_profile_id_is_bad(key: bytes | None) -> None:
 
     assert letter is not None
     assert letter.reason == "bad_key"
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b'{"hello":"world"}', "not_cloudevents"),
+        (with_(type="profile.renamed"), "unknown_type"),
+        (with_(data=member("maybe")), "bad_status"),
+        (with_(subject="p-2"), "bad_key"),
+    ],
+)
+def test_i4_of_several_faults_the_first_in_the_order_of_the_contract_is_told(value: bytes, reason: str) -> None:
+    letter = History().raw(value, key=None).dead_letter
+
+    assert letter is not None
+    assert letter.reason == reason
+
+
+def test_i4_an_explanation_stays_short_whatever_the_event_holds() -> None:
+    digits = "0" * 100_000
+    times = [f"2026-13-01T00:00:00.{digits}Z", f"0001-01-01T00:00:00.{digits}+00:01", f"2026-01-01T00:00:00.{digits}+24:00", digits]
+    long = "x" * 100_000
+    letters = [History().raw(with_(time=time)).dead_letter for time in times]
+    letters += [History().raw(with_(**fault)).dead_letter for fault in ({"type": long}, {"subject": long}, {"data": member(long, namespace=long)})]
+
+    for letter in letters:
+        assert letter is not None
+        assert len(letter.explanation) < 500
 
 
 def test_i4_the_size_of_the_document_after_the_event_is_limited_to_the_byte() -> None:

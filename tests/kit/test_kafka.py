@@ -86,9 +86,11 @@ async def test_records_and_address_outlive_a_kill_and_a_freeze(own_kafka: RealKa
     assert await read_committed(address, topic) == [b"before", b"after"]
 
 
-def test_the_broker_ends_with_a_process_that_is_killed(kafka: str) -> None:
+def test_the_broker_ends_with_a_process_that_is_killed(kafka: str, tmp_path: Path) -> None:
     program = "from tests.kit.kafka import RealKafka\nwith RealKafka() as kafka: print(kafka.bootstrap_servers, flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}  # its data stays behind
+    command, root = [sys.executable, "-c", program], Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         address = parent.stdout.readline().decode().strip()
         assert answers(address)

@@ -62,9 +62,10 @@ class WholeJob:
     def send(self, events: Iterable[ShopEvent]) -> int:
         """Write events to the topic; how many."""
         settings, sent = self.installation.settings, 0
+        topic = settings.topics.profile_events
         with Writer(settings) as writer:
             for event in events:
-                writer.write(settings.topics.profile_events, event.key, event.value, name=str(sent), timestamp=event.timestamp)
+                writer.write(topic, event.key, event.value, name=str(sent), timestamp=event.timestamp)
                 sent += 1
         return sent
 

@@ -1,0 +1,58 @@
+"""A Kinesis endpoint that takes every record at once and keeps none: python -m benchmarks.canned [milliseconds an answer takes].
+
+Announces its address on stdout and ends with the process that started it (`processor.demo.child`).
+"""
+
+import asyncio
+import sys
+
+from processor.demo.child import announce, die_with_parent
+
+ENTRY = b'{"SequenceNumber":"1","ShardId":"shardId-000000000000"}'
+
+
+class Answering(asyncio.Protocol):
+    """HTTP/1.1 with keep-alive, as far as boto3 uses it."""
+
+    def __init__(self, delay_seconds: float) -> None:
+        self._delay = delay_seconds
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        head = bytes(self._buffer[:end]).lower()
+        length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+        if b"expect: 100-continue" in head and len(self._buffer) == end + 4:
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if len(self._buffer) < end + 4 + length:
+            return
+        records = self._buffer.count(b'"PartitionKey"', end)
+        self._buffer.clear()
+        body = b'{"FailedRecordCount":0,"Records":[%b]}' % b",".join([ENTRY] * records)
+        answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        asyncio.get_running_loop().call_later(self._delay, self._write, answer)
+
+    def _write(self, answer: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(answer)
+
+
+async def serve(delay_seconds: float) -> None:
+    """Answer until killed."""
+    server = await asyncio.get_running_loop().create_server(lambda: Answering(delay_seconds), "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    announce(f"http://{host}:{port}")
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    asyncio.run(serve(float(sys.argv[1]) / 1000 if len(sys.argv) > 1 else 0.0))

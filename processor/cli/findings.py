@@ -1,0 +1,133 @@
+"""What `check` looks at, one thing after the other: the environment, the broker, the topics, the catalog, each destination."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import NamedTuple
+
+from processor.delivery.preflight import check_destination, place
+from processor.errors import CommandError
+from processor.kafka.admin import Admin, wrong_counts
+from processor.kafka.catalog_records import BadCatalogRecord, read_audience, read_flow
+from processor.kafka.errors import WrongPartitionCounts
+from processor.kafka.reading import read_compacted
+from processor.kafka.topics import TopicSpec, topic_specs
+from processor.settings import ENV_PREFIX, ProcessingGuarantee, Settings, env_name
+from schemas.destination import Destination
+from schemas.flow import Flow
+
+_APPLY = "put it into force again with `profile-exporter apply FILE`"
+
+
+class Level(StrEnum):
+    """How bad it is: FAILED makes the command end with exit code 1."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "FAILED"
+
+
+class Finding(NamedTuple):
+    """One line, and what to do where it is not ok."""
+
+    level: Level
+    text: str
+    remedy: str = ""
+
+
+def check_names(environ: Iterable[str]) -> Iterator[Finding]:
+    """Variables with our prefix that are no settings: a typing error would go unnoticed."""
+    known = [env_name(field) for field in Settings.model_fields]
+    for name in sorted(environ):
+        if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
+            near = get_close_matches(name.upper(), known, n=1)
+            yield Finding(Level.WARNING, f"{name} is set, but there is no such setting", f"did you mean {near[0]}?" if near else "remove it")
+
+
+def check_kafka(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Broker, topics, catalog and destinations; each needs the one before. Raises SettingsRefused."""
+    admin, specs = Admin(settings), topic_specs(settings)
+    try:
+        counts = admin.partition_counts()
+    except CommandError as error:
+        yield _failed(error)
+        return
+    yield Finding(Level.OK, f"a Kafka broker answers at {settings.kafka_bootstrap_servers}")
+    yield from _check_counts(specs, counts)
+    try:
+        yield from _check_configuration(settings, admin, specs)
+        if {settings.topics.flows, settings.topics.audiences} <= counts.keys():
+            yield from _check_catalog(settings, environ)
+    except CommandError as error:
+        yield _failed(error)
+
+
+def _failed(error: CommandError) -> Finding:
+    text, _, remedy = str(error).partition("\n")
+    return Finding(Level.FAILED, text, remedy.strip())
+
+
+def _check_counts(specs: Iterable[TopicSpec], counts: Mapping[str, int]) -> Iterator[Finding]:
+    specs = tuple(specs)
+    wrong = wrong_counts(specs, counts)
+    remedy = str(WrongPartitionCounts(wrong)).rpartition("\n")[2].strip()
+    for spec in specs:
+        if spec.name not in counts:
+            yield Finding(Level.FAILED, f"topic {spec.name} is missing", "create it with `profile-exporter init`")
+        elif spec.name in wrong:
+            found, wanted = wrong[spec.name]
+            yield Finding(Level.FAILED, f"topic {spec.name} has {found} partitions, {wanted} are wanted", remedy)
+        else:
+            yield Finding(Level.OK, f"topic {spec.name}: {spec.partitions} partition{'s' if spec.partitions > 1 else ''}")
+
+
+def _check_configuration(settings: Settings, admin: Admin, specs: tuple[TopicSpec, ...]) -> Iterator[Finding]:
+    differences = admin.differences(specs)
+    for topic, name, found, wanted in differences or ():
+        text = f"topic {topic}: {name} is {found}, should be {wanted}; records may be lost"
+        yield Finding(Level.WARNING, text, f"`kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {name}={wanted}`")
+    if differences == []:
+        yield Finding(Level.OK, "the topics are configured as they should be")
+    if differences is not None:
+        return
+    yield Finding(Level.OK, "configuration of the topics: not supported by this broker, not compared")
+    if settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE:
+        text = "this broker has no controller, like the embedded one, which takes transactions without honouring them"
+        yield Finding(Level.WARNING, text, f"set {env_name('processing_guarantee')}=at_least_once, or use another broker")
+
+
+def _check_catalog(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    flows: list[Flow] = []
+    for key, value in read_compacted(settings, settings.topics.flows).items():
+        try:
+            flows.append(read_flow(key, value).flow)
+        except BadCatalogRecord as bad:
+            yield Finding(Level.FAILED, str(bad), _APPLY)
+    audiences = read_compacted(settings, settings.topics.audiences)
+    for key, value in audiences.items():
+        try:
+            read_audience(key, value)
+        except BadCatalogRecord as bad:
+            yield Finding(Level.FAILED, str(bad), _APPLY)
+    if flows:
+        yield Finding(Level.OK, f"{len(flows)} flow{'s' if len(flows) > 1 else ''} and {len(audiences)} described audiences can be read")
+    else:
+        yield Finding(Level.WARNING, "there are no flows: nothing will be sent", "put some into force with `profile-exporter apply FILE`")
+    yield from _check_destinations(flows, environ)
+
+
+def _check_destinations(flows: Iterable[Flow], environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Each destination is asked once, however many flows deliver there."""
+    sharing: dict[Destination, list[Flow]] = defaultdict(list)
+    for flow in sorted(flows, key=lambda flow: flow.id):
+        sharing[flow.destination].append(flow)
+    for destination, its_flows in sharing.items():
+        problem = check_destination(destination, environ)
+        for flow in its_flows:
+            where = f"flow {flow.id}: {place(destination)}"
+            if problem is None:
+                yield Finding(Level.OK, where)
+            else:
+                said = problem.text if flow.enabled else f"{problem.text} (the flow is disabled)"
+                yield Finding(Level.FAILED if flow.enabled else Level.WARNING, f"{where}: {said}", problem.remedy)

@@ -1,0 +1,159 @@
+"""What `status` shows, put together from what Kafka knows and what the workers say of themselves. Pure.
+
+    worker-status ─► WorkerStatus ┐
+    flows ─────────► Flow ────────┼─► Overview ─► JSON, tables
+    group lag ────────────────────┘
+
+Counts are of all workers that the topic names; each counts since its own start. What is so *now* (owners, waiting, paused)
+is of the workers that live: neither stopped nor silent.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from schemas.flow import Flow
+from schemas.times import parse_time
+from schemas.worker_status import FlowStatus, PartitionStatus, WorkerStatus
+
+REPORT_SECONDS: Final = 5.0  # how often a worker reports
+SILENT_SECONDS: Final = 3 * REPORT_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """Where the group stands in one partition of a topic: offsets; `committed` None before its first commit."""
+
+    committed: int | None
+    start: int
+    end: int
+    lag: int
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker, and for how many seconds it has said nothing (0: it lives, or said that it stopped)."""
+
+    status: WorkerStatus
+    silent_seconds: int
+
+    @property
+    def lives(self) -> bool:
+        """Whether it is at work."""
+        return self.status.state != "stopped" and not self.silent_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition of profile-events and of exports; what only its owner knows is None where nobody owns it."""
+
+    number: int
+    owner: str | None
+    owned: PartitionStatus | None
+    profile_events: Lag | None
+    exports: Lag | None
+
+
+@dataclass(slots=True)
+class FlowTotals:
+    """One flow, summed over workers; `flow` is None where workers speak of one that is no longer there."""
+
+    id: str
+    flow: Flow | None
+    decided: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    dead_lettered: Counter[str] = field(default_factory=Counter)
+    exported: int = 0
+    delivered: int = 0
+    delivered_bytes: int = 0
+    retried: int = 0
+    throttled: int = 0
+    waiting: int = 0
+    paused: list[str] = field(default_factory=list)
+
+    def add(self, status: FlowStatus, *, lives: bool) -> None:
+        """Count what one worker says."""
+        self.decided.update(status.decided)
+        self.skipped.update(status.skipped)
+        self.dead_lettered.update(status.dead_lettered)
+        self.exported += status.exported
+        self.delivered += status.delivered
+        self.delivered_bytes += status.delivered_bytes
+        self.retried += status.retried
+        self.throttled += status.throttled
+        if lives:
+            self.waiting += status.waiting
+            self.paused += [status.paused] if status.paused is not None and status.paused not in self.paused else []
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All that `status` knows. `problems` are what could not be read, in words."""
+
+    workers: Sequence[Worker]
+    partitions: Sequence[Partition]
+    flows: Sequence[FlowTotals]
+    events: int
+    events_skipped: Counter[str]
+    dead_letters: Counter[str]
+    problems: Sequence[str]
+
+    @property
+    def rows(self) -> int:
+        """Profiles in the partitions that have an owner."""
+        return sum(partition.owned.rows for partition in self.partitions if partition.owned is not None)
+
+    @property
+    def lag_of_events(self) -> int:
+        """Profile events that the group has not committed."""
+        return sum(partition.profile_events.lag for partition in self.partitions if partition.profile_events is not None)
+
+    @property
+    def lag_of_exports(self) -> int:
+        """Records on `exports` that are not acknowledged."""
+        return sum(partition.exports.lag for partition in self.partitions if partition.exports is not None)
+
+
+def overview(
+    statuses: Iterable[WorkerStatus], flows: Mapping[str, Flow], lags: Mapping[str, Mapping[int, Lag]], problems: Sequence[str], now: datetime
+) -> Overview:
+    """Everything summed. `lags` by "profile-events" and "exports" and partition."""
+    workers = [Worker(status, _silence(status, now)) for status in sorted(statuses, key=lambda status: status.name)]
+    totals = _flow_totals(workers, flows)
+    dead_letters: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
+    for worker in workers:
+        dead_letters.update(worker.status.dead_letters)
+        skipped.update(worker.status.events_skipped)
+    for flow in totals:
+        dead_letters.update(flow.dead_lettered)
+    events = sum(worker.status.events for worker in workers)
+    return Overview(workers, _partitions(workers, lags), totals, events, skipped, dead_letters, problems)
+
+
+def _silence(status: WorkerStatus, now: datetime) -> int:
+    seconds = int(now.timestamp()) - parse_time(status.time)
+    return seconds if status.state != "stopped" and seconds > SILENT_SECONDS else 0
+
+
+def _flow_totals(workers: Iterable[Worker], flows: Mapping[str, Flow]) -> list[FlowTotals]:
+    totals = {flow_id: FlowTotals(flow_id, flow) for flow_id, flow in flows.items()}
+    for worker in workers:
+        for flow_id, status in worker.status.flows.items():
+            totals.setdefault(flow_id, FlowTotals(flow_id, None)).add(status, lives=worker.lives)
+    return [totals[flow_id] for flow_id in sorted(totals)]
+
+
+def _partitions(workers: Iterable[Worker], lags: Mapping[str, Mapping[int, Lag]]) -> list[Partition]:
+    owners: dict[int, tuple[str, PartitionStatus]] = {}
+    for worker in sorted((worker for worker in workers if worker.lives), key=lambda worker: worker.status.time):
+        owners |= {owned.partition: (worker.status.name, owned) for owned in worker.status.partitions}  # the later word wins
+    events, exports = lags["profile-events"], lags["exports"]
+    numbers = sorted({*events, *exports, *owners})
+    return [_partition(number, owners.get(number), events.get(number), exports.get(number)) for number in numbers]
+
+
+def _partition(number: int, owner: tuple[str, PartitionStatus] | None, events: Lag | None, exports: Lag | None) -> Partition:
+    return Partition(number, owner[0] if owner else None, owner[1] if owner else None, events, exports)

@@ -1,0 +1,79 @@
+"""The JSON object of `status --json`. Counts are as in processor/cli/overview.py; null: not known, as nobody owns the partition.
+
+    {"time", "appId", "bootstrapServers", "problems": [text],
+     "workers":    [{"name", "state", "silentSeconds", "version", "startedAt", "time", "events", "partitions": [number]}],
+     "partitions": [{"partition", "owner", "nextOffset", "rows", "restored", "toRestore",      (null: nobody owns it)
+                     "profileEvents": {"committed", "start", "end", "lag"}, "exports": {the same}}],
+     "lag":        {"profileEvents", "exports"}, "rows": n,
+     "events": n, "eventsSkipped": {reason: n}, "deadLetters": {reason: n},
+     "flows":      [{"id", "name", "state", "destination": {"stream", "region", "endpointUrl"},  (null: no longer there)
+                     "decided": {kind of cause: n}, "exported", "skipped": {reason: n}, "delivered", "deliveredBytes",
+                     "retried", "throttled", "deadLettered": {reason: n}, "waiting", "paused": [reason]}]}
+
+`state` of a worker is restoring, running or stopped; one that has not reported for 15 s has `silentSeconds` over 0.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from processor.cli.overview import FlowTotals, Overview, Partition, Worker
+from processor.settings import Settings
+from schemas.times import format_time
+
+
+def as_object(found: Overview, settings: Settings, now: datetime) -> dict[str, Any]:
+    """The object, ready for orjson."""
+    return {
+        "time": format_time(int(now.timestamp())),
+        "appId": settings.app_id,
+        "bootstrapServers": settings.kafka_bootstrap_servers,
+        "problems": found.problems,
+        "workers": [_worker_json(worker) for worker in found.workers],
+        "partitions": [_partition_json(partition) for partition in found.partitions],
+        "lag": {"profileEvents": found.lag_of_events, "exports": found.lag_of_exports},
+        "rows": found.rows,
+        "events": found.events,
+        "eventsSkipped": found.events_skipped,
+        "deadLetters": found.dead_letters,
+        "flows": [_flow_json(flow) for flow in found.flows],
+    }
+
+
+def _worker_json(worker: Worker) -> dict[str, Any]:
+    said = worker.status.model_dump(by_alias=True, include={"name", "state", "version", "started_at", "time", "events"})
+    return {**said, "silentSeconds": worker.silent_seconds, "partitions": [owned.partition for owned in worker.status.partitions]}
+
+
+def _partition_json(partition: Partition) -> dict[str, Any]:
+    owned = partition.owned
+    return {
+        "partition": partition.number,
+        "owner": partition.owner,
+        "nextOffset": owned and owned.next_offset,
+        "rows": owned and owned.rows,
+        "restored": owned and owned.restored,
+        "toRestore": owned and owned.to_restore,
+        "profileEvents": partition.profile_events,
+        "exports": partition.exports,
+    }
+
+
+def _flow_json(total: FlowTotals) -> dict[str, Any]:
+    flow = total.flow
+    destination = flow and flow.destination.model_dump(by_alias=True, include={"stream", "region", "endpoint_url"})
+    return {
+        "id": total.id,
+        "name": flow and flow.name,
+        "state": flow and flow.state,
+        "destination": destination,
+        "decided": total.decided,
+        "exported": total.exported,
+        "skipped": total.skipped,
+        "delivered": total.delivered,
+        "deliveredBytes": total.delivered_bytes,
+        "retried": total.retried,
+        "throttled": total.throttled,
+        "deadLettered": total.dead_lettered,
+        "waiting": total.waiting,
+        "paused": total.paused,
+    }

@@ -1,0 +1,63 @@
+"""The tables of `status`."""
+
+from processor.cli.overview import Overview, Partition
+from processor.cli.tables import Table
+
+
+def tables(found: Overview) -> tuple[Table, ...]:
+    """In the order they are shown."""
+    return _workers(found), _partitions(found), _flows(found), _counts(found)
+
+
+def _workers(found: Overview) -> Table:
+    rows = [
+        [
+            worker.status.name,
+            f"silent for {worker.silent_seconds} s" if worker.silent_seconds else worker.status.state,
+            worker.status.version,
+            worker.status.started_at,
+            ", ".join(str(owned.partition) for owned in worker.status.partitions) or "none",
+            f"{worker.status.events:,}",
+        ]
+        for worker in found.workers
+    ]
+    columns = ["name", "state", "version", "started", "partitions", "events"]
+    return Table("workers", columns, rows, "none has reported; start one with `profile-exporter worker`")
+
+
+def _partitions(found: Overview) -> Table:
+    columns = ["partition", "owner", "rows", "recovery", "lag of events", "lag of exports"]
+    total = ["all", "", f"{found.rows:,}", "", f"{found.lag_of_events:,}", f"{found.lag_of_exports:,}"]
+    return Table("partitions", columns, [*map(_partition, found.partitions), total])
+
+
+def _partition(partition: Partition) -> list[str]:
+    owned = partition.owned
+    recovery = "" if owned is None else "done" if not owned.to_restore else f"{owned.restored:,} of {owned.to_restore:,}"
+    lags = ["" if lag is None else f"{lag.lag:,}" for lag in (partition.profile_events, partition.exports)]
+    return [str(partition.number), partition.owner or "nobody", "" if owned is None else f"{owned.rows:,}", recovery, *lags]
+
+
+def _flows(found: Overview) -> Table:
+    columns = ["flow", "name", "state", "stream", "exported", "delivered", "waiting", "retried", "throttled", "dead letters", "paused"]
+    rows = [
+        [
+            flow.id,
+            flow.flow.name if flow.flow is not None else "",
+            flow.flow.state if flow.flow is not None else "no longer there",
+            flow.flow.destination.stream if flow.flow is not None else "",
+            *(f"{count:,}" for count in (flow.exported, flow.delivered, flow.waiting, flow.retried, flow.throttled, flow.dead_lettered.total())),
+            "; ".join(flow.paused) or "no",
+        ]
+        for flow in found.flows
+    ]
+    return Table("flows", columns, rows, "none; put some into force with `profile-exporter apply FILE`")
+
+
+def _counts(found: Overview) -> Table:
+    rows = [["", f"events skipped: {reason}", f"{count:,}"] for reason, count in sorted(found.events_skipped.items())]
+    rows += [["", f"dead letters: {reason}", f"{count:,}"] for reason, count in sorted(found.dead_letters.items())]
+    for flow in found.flows:
+        rows += [[flow.id, f"records by cause: {kind}", f"{count:,}"] for kind, count in sorted(flow.decided.items())]
+        rows += [[flow.id, f"skipped: {reason}", f"{count:,}"] for reason, count in sorted(flow.skipped.items())]
+    return Table("counts since the workers started", ["flow", "what", "count"], rows)

@@ -1,0 +1,71 @@
+"""docs/reference.md: every command with its options, and every setting, as the program itself says them.
+
+    python -m processor.cli.reference > docs/reference.md
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+from pydantic_core import PydanticUndefined
+
+from processor.cli import commands
+from processor.settings import Settings, env_name
+
+PROGRAM: Final = "profile-exporter"
+_WIDTH: Final = 110
+
+
+def reference() -> str:
+    """The page."""
+    return "\n".join([*_opening(), *_commands(), *_settings()]) + "\n"
+
+
+def _opening() -> Iterator[str]:
+    yield "# Commands and settings"
+    yield ""
+    yield "Written by `python -m processor.cli.reference`; a test compares it with what the program says."
+    yield ""
+
+
+def _commands() -> Iterator[str]:
+    yield "## Commands"
+    yield ""
+    group = click.Context(commands, info_name=PROGRAM, terminal_width=_WIDTH, help_option_names=["-h", "--help"])
+    yield from _help(group)
+    for name in commands.list_commands(group):
+        command = commands.get_command(group, name)
+        assert command is not None
+        yield f"### {PROGRAM} {name}"
+        yield ""
+        yield from _help(click.Context(command, parent=group, info_name=name, terminal_width=_WIDTH))
+
+
+def _help(context: click.Context) -> Iterator[str]:
+    yield "```text"
+    yield from context.get_help().splitlines()
+    yield "```"
+    yield ""
+
+
+def _settings() -> Iterator[str]:
+    yield "## Settings"
+    yield ""
+    yield "Read once from the environment, or from a `.env` file in the working directory; the environment wins. An empty value counts as unset."
+    yield ""
+    yield "| variable | default | what it is |"
+    yield "|---|---|---|"
+    for name, field in Settings.model_fields.items():
+        yield f"| `{env_name(name)}` | {_default(field.default)} | {(field.description or '').replace('|', chr(92) + '|')} |"
+
+
+def _default(value: object) -> str:
+    if value is None or value is PydanticUndefined:
+        return "unset"
+    text = value.as_posix() if isinstance(value, Path) else str(value)
+    return f"`{text}`" if text else "empty"
+
+
+if __name__ == "__main__":
+    click.echo(reference(), nl=False)

@@ -1,0 +1,78 @@
+"""`profile-exporter status`: workers, partitions, lag, rows, flows and counts, as tables or as JSON."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import click
+import orjson
+from pydantic import ValidationError
+
+from processor.cli.overview import Lag, Overview, overview
+from processor.cli.overview_json import as_object
+from processor.cli.overview_tables import tables
+from processor.cli.tables import show
+from processor.kafka.admin import Admin
+from processor.kafka.catalog_records import BadCatalogRecord, read_flow
+from processor.kafka.reading import group_lag, read_compacted
+from processor.kafka.topics import topic_specs
+from processor.settings import Settings, read_settings
+from schemas.flow import Flow
+from schemas.worker_status import WorkerStatus
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object. [default: tables]")
+def status(as_json: bool) -> None:
+    """Show workers, partitions, lag, rows, flows and counts.
+
+    Counts are of each worker since it started. Reads topics only; nothing is written or committed.
+    """
+    settings = read_settings()
+    now = datetime.now(UTC)
+    found = gather(settings, now)
+    if as_json:
+        click.echo(orjson.dumps(as_object(found, settings, now)))
+        return
+    for problem in found.problems:
+        click.echo(f"warning: {problem}", err=True)
+    for table in tables(found):
+        show(table)
+
+
+def gather(settings: Settings, now: datetime) -> Overview:
+    """Ask Kafka; raises BrokerUnreachable, TopicsMissing, WrongPartitionCounts, ReadFailed."""
+    names = settings.topics
+    read = (names.profile_events, names.exports, names.flows, names.worker_status)
+    Admin(settings).require([spec for spec in topic_specs(settings) if spec.name in read])
+    problems: list[str] = []
+    flows = _read_flows(read_compacted(settings, names.flows), problems)
+    statuses = _read_statuses(read_compacted(settings, names.worker_status), problems)
+    lags = group_lag(settings, [names.profile_events, names.exports])
+    by_topic = {
+        title: {each.partition: Lag(each.committed, each.start, each.end, each.lag) for each in lags[topic]}
+        for title, topic in (("profile-events", names.profile_events), ("exports", names.exports))
+    }
+    return overview(statuses, flows, by_topic, problems, now)
+
+
+def _read_flows(values: Mapping[bytes, bytes], problems: list[str]) -> dict[str, Flow]:
+    flows: dict[str, Flow] = {}
+    for key, value in values.items():
+        try:
+            flow = read_flow(key, value).flow
+        except BadCatalogRecord as bad:
+            problems.append(str(bad))
+        else:
+            flows[flow.id] = flow
+    return flows
+
+
+def _read_statuses(values: Mapping[bytes, bytes], problems: list[str]) -> list[WorkerStatus]:
+    statuses: list[WorkerStatus] = []
+    for key, value in values.items():
+        try:
+            statuses.append(WorkerStatus.model_validate_json(value))
+        except ValidationError as error:
+            name = key.decode(errors="replace")
+            problems.append(f"what worker {name} says of itself cannot be read (another version?): {error.error_count()} faults")
+    return statuses

@@ -1,0 +1,43 @@
+"""Tables on stdout: drawn by rich on a terminal, plain aligned columns otherwise."""
+
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import click
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+
+class Table(NamedTuple):
+    """A title, the columns' names, and rows of as many texts; `empty` is what is told where there are none."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    empty: str = "none"
+
+
+def show(table: Table) -> None:
+    """Write it to stdout."""
+    if not table.rows:
+        click.echo(f"{table.title}: {table.empty}")
+    elif sys.stdout.isatty():
+        _draw(table)
+    else:
+        click.echo("\n".join([f"{table.title}:", *_aligned([table.columns, *table.rows])]))
+
+
+def _draw(table: Table) -> None:
+    drawn = RichTable(title=table.title, title_justify="left")
+    for column in table.columns:
+        drawn.add_column(column)
+    for row in table.rows:
+        drawn.add_row(*map(Text, row))  # as text: a [ in it is no markup
+    Console().print(drawn)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,121 @@
+"""Everything read and not finished: the lanes of all flows, the dead letters under way, and how much memory that holds."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from processor.delivery.dead_letters import Condemned, DeadLetterQueue
+from processor.delivery.export import UnreadableExport, parse_export
+from processor.delivery.lanes import FlowLanes, Lane, Waiting
+from processor.delivery.limits import DeliveryLimits
+from processor.delivery.ports import ConsumerRecord, DeadLetters, Export
+from processor.delivery.progress import PartitionProgress
+from schemas.dead_letter import DeadLetterReason
+
+
+class Backlog:
+    """Takes records in, and is told what became of them. `changed` is called when something was finished or taken away."""
+
+    def __init__(self, dead_letters: DeadLetters, limits: DeliveryLimits, new_flow: Callable[[str], FlowLanes], changed: Callable[[], None]) -> None:
+        self.letters = DeadLetterQueue(dead_letters, self._written)
+        self.flows: dict[str, FlowLanes] = {}
+        self.records = 0
+        self._bytes = 0
+        self._limits = limits
+        self._new_flow = new_flow
+        self._changed = changed
+
+    def has_room(self) -> bool:
+        """Whether one more record may come."""
+        return self.records < self._limits.max_buffered_records and self._bytes < self._limits.max_buffered_bytes
+
+    def accept(self, record: ConsumerRecord, progress: PartitionProgress) -> None:
+        """The record waits in its lane; one that cannot leave is condemned at once, and its lane goes on (contract G2)."""
+        progress.accept(record.offset)
+        self.records += 1
+        try:
+            export = parse_export(record)
+        except UnreadableExport as error:
+            self._accept_unreadable(record, progress, str(error))
+            return
+        self._bytes += export.size_bytes
+        flow = self.flow(export.flow_id)
+        waiting = Waiting(export, progress)
+        if export.size_bytes > self._limits.max_record_bytes:
+            self._condemn(waiting, flow, DeadLetterReason.RECORD_TOO_LARGE, self._too_large(export))
+            return
+        assert record.key is not None  # parse_export refuses it
+        flow.add(record.key, waiting)
+
+    def flow(self, flow_id: str) -> FlowLanes:
+        """The flow of this id, known from now on."""
+        flow = self.flows.get(flow_id)
+        if flow is None:
+            flow = self.flows[flow_id] = self._new_flow(flow_id)
+        return flow
+
+    def delivered(self, lanes: Iterable[Lane]) -> None:
+        """The heads of the lanes are delivered."""
+        for lane in lanes:
+            export, progress = lane.head
+            flow, size = lane.flow, export.size_bytes
+            flow.counts.delivered += 1
+            flow.counts.delivered_bytes += size
+            self.records -= 1
+            self._bytes -= size
+            progress.finish(export.record.offset)
+            flow.step(lane)
+        self._changed()
+
+    def condemn_head(self, lane: Lane, reason: DeadLetterReason, explanation: str) -> None:
+        """The head of the lane becomes a dead letter; the lane goes on."""
+        self._condemn(lane.head, lane.flow, reason, explanation)
+        lane.flow.step(lane)
+
+    def condemn_all(self, lane: Lane, reason: DeadLetterReason, explanation: str) -> None:
+        """Everything in the lane becomes dead letters, in order; the lane is at its end."""
+        lane.in_flight = False
+        self._condemn(lane.head, lane.flow, reason, explanation)
+        while lane.advance():
+            self._condemn(lane.head, lane.flow, reason, explanation)
+        del lane.flow.lanes[lane.key]
+
+    def still_ours(self, lanes: Sequence[Lane]) -> list[Lane]:
+        """The lanes whose heads, back from a call, may be sent again; the heads of revoked partitions are forgotten."""
+        for lane in lanes:
+            if lane.head.progress.revoked:
+                self._forget([lane.head])
+                lane.flow.step(lane)
+        return [lane for lane in lanes if lane.in_flight]
+
+    def take_revoked(self) -> None:
+        """Forget what belongs to revoked partitions, except what is in flight; routes must then drop what was emptied."""
+        for flow in self.flows.values():
+            self._forget(flow.take_revoked())
+        self._forget(self.letters.take_revoked())
+
+    def _accept_unreadable(self, record: ConsumerRecord, progress: PartitionProgress, explanation: str) -> None:
+        export = Export(record, "", b"", "", None, len(record.value or b""))
+        self._bytes += export.size_bytes
+        self._condemn(Waiting(export, progress), None, DeadLetterReason.REJECTED, explanation)
+
+    def _too_large(self, export: Export) -> str:
+        return f"the record has {export.size_bytes} bytes with its partition key, Kinesis takes {self._limits.max_record_bytes}"
+
+    def _condemn(self, waiting: Waiting, flow: FlowLanes | None, reason: DeadLetterReason, explanation: str) -> None:
+        self.letters.add(Condemned(waiting, flow, reason, explanation))
+
+    def _written(self, condemned: list[Condemned]) -> None:
+        for each in condemned:
+            if each.flow is not None:
+                each.flow.counts.dead_lettered[each.reason] += 1
+            each.waiting.progress.finish(each.waiting.export.record.offset)
+            self._free(each.waiting)
+        self._changed()
+
+    def _forget(self, taken: Iterable[Waiting]) -> None:
+        for waiting in taken:
+            self._free(waiting)
+        self._changed()
+
+    def _free(self, waiting: Waiting) -> None:
+        self.records -= 1
+        self._bytes -= waiting.export.size_bytes

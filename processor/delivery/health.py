@@ -1,0 +1,85 @@
+"""How one destination is: well, backing off after failed calls, or paused until a probe gets through (contract G4).
+
+    well ──── call failed ───► backing off ──── call answered ───► well
+     └─────── refused ───────► paused ─ probe every `probe_seconds`, one call ─ answered ───► well
+
+An entry's own fault is not the destination's: the call was answered.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+import structlog
+
+from processor.delivery.answers import Fault, FaultKind, PauseReason
+from processor.delivery.backoff import Draw
+from processor.delivery.lanes import RouteState
+from processor.delivery.limits import DeliveryLimits
+from processor.delivery.outbox import Clock
+from schemas.destination import Destination
+
+_LEARNED_NOTHING: Final = frozenset({FaultKind.NOT_SENT, FaultKind.AMBIGUOUS, FaultKind.UNKNOWN})
+"""After a probe with such an end nobody knows whether the cause of the pause is gone."""
+
+
+class Health:
+    """Says when the next call may leave, and why not earlier."""
+
+    def __init__(self, destination: Destination, limits: DeliveryLimits, clock: Clock, draw: Draw) -> None:
+        self.paused: PauseReason | None = None
+        self.opens_at = 0.0
+        self._limits = limits
+        self._clock = clock
+        self._draw = draw
+        self._failures = 0
+        self._last: Fault | None = None
+        self._log = structlog.get_logger(__name__).bind(stream=destination.stream, region=destination.region)
+
+    def state(self) -> RouteState:
+        """For people."""
+        return RouteState(self.paused, None if self._last is None else str(self._last))
+
+    def answered(self) -> None:
+        """A call was answered entry by entry, or rejected for what it carried: the destination lets us in."""
+        self._resume()
+        if self._failures:
+            self._log.info("destination_recovered", failures=self._failures)
+        self._last, self._failures, self.opens_at = None, 0, 0.0
+
+    def failed(self, fault: Fault) -> None:
+        """A call failed as a whole, for a reason that passes by itself."""
+        now = self._clock()
+        if self.paused is not None and fault.kind in _LEARNED_NOTHING:
+            self.opens_at = now + self._limits.probe_seconds
+            return
+        self._resume()
+        self._failures += 1
+        self._last = fault
+        self.opens_at = max(self.opens_at, now + self._limits.backoff.seconds(self._failures, self._draw))
+        if _is_power_of_two(self._failures):
+            say = self._log.error if fault.kind is FaultKind.UNKNOWN else self._log.warning
+            say("kinesis_call_failed", kind=fault.kind.value, code=fault.code, message=fault.message, failures=self._failures)
+
+    def refused(self, fault: Fault) -> None:
+        """We are not let in: paused until a probe tells otherwise."""
+        assert fault.pause is not None
+        if fault.pause is not self.paused:
+            self._log.error("destination_paused", reason=fault.pause.value, code=fault.code, message=fault.message)
+        self.paused, self._last, self._failures = fault.pause, fault, 0
+        self.opens_at = self._clock() + self._limits.probe_seconds
+
+    def entries_failed(self, faults: Iterable[Fault]) -> None:
+        """Entries of an answered call failed: an alarm for what we do not know, one line a call and code."""
+        unknown = Counter(fault.code for fault in faults if fault.kind is FaultKind.UNKNOWN)
+        for code, records in unknown.items():
+            self._log.error("kinesis_entries_failed", kind=FaultKind.UNKNOWN.value, code=code, records=records)
+
+    def _resume(self) -> None:
+        if self.paused is not None:
+            self._log.info("destination_resumed", reason=self.paused.value)
+        self.paused = None
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number & (number - 1) == 0

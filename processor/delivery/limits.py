@@ -1,0 +1,44 @@
+"""The bounds of delivery: AWS' for calls and records (contract G2), our own for memory and patience."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from processor.delivery.backoff import Backoff
+from processor.settings import MIB, Settings
+
+DEFAULT_BACKOFF: Final = Backoff(base_seconds=0.1, cap_seconds=10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryLimits:
+    """Bytes of records count data and partition key, as AWS does."""
+
+    max_records_per_call: int = 500
+    max_call_bytes: int = 5 * MIB
+    max_record_bytes: int = 1 * MIB
+    calls_in_flight: int = 4  # of one destination; measured: 4 is the sweet spot (design 6.3)
+    max_buffered_records: int = 20_000  # of all flows, waiting or in flight
+    max_buffered_bytes: int = 64 * MIB  # exceeded by one record at most
+    linger_seconds: float = 0.02  # how long a call that is not full waits for more
+    probe_seconds: float = 15.0  # between two tries of a paused destination
+    probe_records: int = 10
+    max_rejections: int = 3  # the first and two more tries (contract G4)
+    release_seconds: float = 5.0  # how long `release` and `stop` wait for calls in flight
+    unknown_flow_seconds: float = 5.0  # how long a flow that the catalog never named may be late, before it counts as deleted
+    backoff: Backoff = DEFAULT_BACKOFF
+
+    def __post_init__(self) -> None:
+        if self.max_record_bytes > self.max_call_bytes:
+            raise ValueError("a record of max_record_bytes does not fit in a call of max_call_bytes")
+
+    @classmethod
+    def of(cls, settings: Settings) -> "DeliveryLimits":
+        """What the settings say, and the defaults for the rest."""
+        return cls(
+            max_records_per_call=settings.kinesis_max_records_per_call,
+            max_call_bytes=settings.kinesis_max_call_bytes,
+            max_record_bytes=settings.kinesis_max_record_bytes,
+            calls_in_flight=settings.kinesis_calls_in_flight,
+            max_buffered_records=settings.max_buffered_records,
+            probe_seconds=settings.kinesis_probe_seconds,
+        )

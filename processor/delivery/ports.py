@@ -1,0 +1,77 @@
+"""What delivery needs from outside: where flows go, a stream to put records on, a place for dead letters."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from schemas.dead_letter import DeadLetter
+from schemas.destination import Destination
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class ConsumerRecord(Protocol):
+    """One record of `exports` as aiokafka reads it. `timestamp` in milliseconds, negative or None where it has none."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102  # Kafka's own words, here and below
+    @property
+    def partition(self) -> int: ...  # noqa: D102
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int | None: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
+
+
+class Export(NamedTuple):
+    """One record of `exports`, ready to leave. Its lane is (`record.key`, `flow_id`), whatever the partition key (contract G3).
+
+    `partition_key` and `explicit_hash_key` are Kinesis'; `size_bytes` is what AWS counts: data and partition key, as UTF-8.
+    """
+
+    record: ConsumerRecord
+    flow_id: str
+    value: bytes
+    partition_key: str
+    explicit_hash_key: str | None
+    size_bytes: int
+
+
+class Undelivered(NamedTuple):
+    """A dead letter of delivery. `headers` are those of the export record, as they were, then those of contract I4."""
+
+    letter: DeadLetter
+    headers: Headers
+
+
+class Destinations(Protocol):
+    """Where flows deliver, as the catalog says now; asked again before every call to Kinesis (contract G9)."""
+
+    def destination(self, flow_id: str) -> Destination | None:
+        """The destination in force, also of a disabled flow; None where there is no such flow."""
+
+
+class DeadLetters(Protocol):
+    """Keeps what cannot be delivered."""
+
+    async def put(self, letters: Sequence[Undelivered]) -> None:
+        """Write them in this order; returns when all are durable. What it raises ends delivery: nothing more is acknowledged."""
+
+
+class Stream(Protocol):
+    """One destination, opened. Called from the event loop, several calls at a time; must not block it."""
+
+    async def put(self, exports: Sequence[Export]) -> object:
+        """One PutRecords call, never repeated inside. Returns what was answered, however odd, or raises what went wrong."""
+
+    def close(self) -> None:
+        """Let connections go. No call is in flight."""
+
+
+OpenStream = Callable[[Destination], Stream]
+"""Opens a destination. Returns at once and does not fail: what is wrong with the destination is raised by `put`."""

@@ -1,0 +1,230 @@
+"""The Kinesis sink: batches of `exports` in, delivered records and progress out (contract section 6).
+
+    deliver ─► backlog ─► routing ─► sender of the destination ─► Kinesis
+                  │                                        │
+                  └─► dead letters                         └─► on_progress(partition, next offset)
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import structlog
+
+from processor.delivery.backlog import Backlog
+from processor.delivery.backoff import Draw
+from processor.delivery.limits import DeliveryLimits
+from processor.delivery.outbox import Clock
+from processor.delivery.ports import ConsumerRecord, DeadLetters, Destinations, OpenStream
+from processor.delivery.progress import PartitionProgress
+from processor.delivery.routing import Routing
+from processor.delivery.sender import Outside, Sender
+from processor.delivery.status import FlowDelivery, status_of
+from schemas.destination import Destination
+
+CATALOG_SECONDS: Final = 1.0  # how late a flow that sends nothing notices a change of the catalog
+_CHUNK_RECORDS: Final = 500  # accepted in one piece; then others on the event loop have their turn
+
+log = structlog.get_logger(__name__)
+
+
+class DeliveryStopped(Exception):
+    """The sink takes nothing more: it was stopped."""
+
+
+class Sink:
+    """Delivers while `run` runs. All methods belong to one event loop.
+
+    `on_progress(partition, next_offset)`: every record of `exports` fetched below is delivered or a durable dead letter,
+    so the offset may be committed. It only grows, from one assignment of the partition to its release.
+
+    At least once: after a crash, or a release that ended before a call did, records may be sent again; never lost, never
+    out of their lane's order.
+    """
+
+    def __init__(
+        self,
+        *,
+        destinations: Destinations,
+        open_stream: OpenStream,
+        dead_letters: DeadLetters,
+        limits: DeliveryLimits,
+        on_progress: Callable[[int, int], None],
+        clock: Clock = time.monotonic,
+        wall_clock: Clock = time.time,
+        draw: Draw = random.random,
+    ) -> None:
+        self._limits = limits
+        self._on_progress = on_progress
+        self._wall_clock = wall_clock
+        self._partitions: dict[int, PartitionProgress] = {}
+        self._reporting: list[PartitionProgress] = []
+        self._outside = Outside(open_stream, limits, clock, draw, self.follow_catalog)
+        self._routing = Routing(destinations, limits.unknown_flow_seconds, clock, self._open_sender)
+        self._backlog = Backlog(dead_letters, limits, self._routing.new_flow, self._after_change)
+        self._tasks: asyncio.TaskGroup | None = None  # while `run` runs
+        self._sending: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self._changed = asyncio.Event()  # something was finished, or the sink's own state changed
+        self._ended = False
+        self._failure: BaseException | None = None
+
+    async def run(self) -> None:
+        """Deliver until `stop`. Raises what made delivery impossible (as what `DeadLetters.put` raised): the worker must stop."""
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                background = [self._tasks.create_task(self._backlog.letters.run()), self._tasks.create_task(self._follow_catalog_for_ever())]
+                for sender in self._routing.all_senders():
+                    self._start(sender)
+                await self._stopping.wait()
+                await self._finish_calls()
+                for task in background:
+                    task.cancel()
+        except BaseExceptionGroup as group:
+            self._failure = _first_of(group)
+            raise self._failure from None
+        finally:
+            self._ended, self._tasks = True, None
+            self._stopping.set()
+            self._changed.set()
+
+    async def deliver(self, partition: int, records: Sequence[ConsumerRecord], position: int) -> None:
+        """Take records of one partition, in the order of their offsets; batches of a partition come one after the other.
+
+        Waits while the buffer is full. `position`: the consumer's position after the batch; with nothing outstanding it is
+        the progress. A record taken before is not taken twice. The first batch after a release opens the partition anew;
+        a batch that waits while its partition is released is dropped. Raises DeliveryStopped, or what ended `run`.
+        """
+        progress = self._opened(partition)
+        fresh = progress.unseen(records)
+        taken = 0
+        while taken < len(fresh):
+            await self._until(lambda: self._stopping.is_set() or self._backlog.has_room())
+            self._refuse_when_stopped()
+            if progress.revoked:
+                return
+            taken += self._take(fresh, taken, progress)
+            await asyncio.sleep(0)
+        progress.reach(position)
+        self._report()
+
+    async def release(self, partitions: Iterable[int]) -> None:
+        """The partitions are revoked: forget their waiting records, wait for calls and dead letters in flight that carry them.
+
+        Waits `release_seconds` at most; until then progress is still reported, afterwards no more. A call that is still
+        unanswered then cannot be called back: the next owner sends its records again.
+        """
+        revoked = {progress for number in partitions if (progress := self._partitions.pop(number, None)) is not None}
+        for progress in revoked:
+            progress.revoked = True
+        self._backlog.take_revoked()
+        for route in self._routing.routes(self._backlog.flows.values()):
+            route.drop_emptied()
+        try:
+            async with asyncio.timeout(self._limits.release_seconds):
+                await self._until(lambda: self._ended or not self._carries(revoked))
+        except TimeoutError:
+            log.warning("release_timed_out", partitions=sorted(progress.partition for progress in revoked))
+        finally:
+            self._reporting = [progress for progress in self._reporting if progress not in revoked]
+
+    async def drain(self, seconds: float) -> bool:
+        """Wait until nothing waits; False when that takes longer. Raises as `deliver` does."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._until(lambda: self._stopping.is_set() or self._backlog.records == 0)
+        except TimeoutError:
+            return False
+        self._refuse_when_stopped()
+        return True
+
+    def stop(self) -> None:
+        """Begin no more calls; `run` ends when those in flight have, after `release_seconds` at most."""
+        self._stopping.set()
+        self._changed.set()
+
+    def status(self) -> dict[str, FlowDelivery]:
+        """What became of each flow's records, by flow id, since this sink began."""
+        return status_of(self._backlog, self._wall_clock())
+
+    def follow_catalog(self) -> None:
+        """Notice a change of the catalog now, instead of within a second or at the next call."""
+        self._routing.follow_catalog(self._backlog)
+
+    def _opened(self, partition: int) -> PartitionProgress:
+        if partition not in self._partitions:
+            self._partitions[partition] = PartitionProgress(partition)
+            self._reporting.append(self._partitions[partition])
+        return self._partitions[partition]
+
+    def _take(self, records: Sequence[ConsumerRecord], first: int, progress: PartitionProgress) -> int:
+        """Take records while there is room, one chunk at most; how many."""
+        self.follow_catalog()  # what arrives goes by the catalog as it is now
+        taken = 0
+        for record in records[first : first + _CHUNK_RECORDS]:
+            if not self._backlog.has_room():
+                break
+            self._backlog.accept(record, progress)
+            taken += 1
+        self.follow_catalog()  # new flows have no route yet
+        return taken
+
+    def _carries(self, partitions: set[PartitionProgress]) -> bool:
+        return self._backlog.letters.is_writing(partitions) or any(sender.carries(partitions) for sender in self._routing.all_senders())
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _after_change(self) -> None:
+        self._report()
+        self._changed.set()
+
+    def _report(self) -> None:
+        for progress in self._reporting:
+            next_offset = progress.advance()
+            if next_offset is not None:
+                self._on_progress(progress.partition, next_offset)
+
+    def _open_sender(self, destination: Destination) -> Sender:
+        sender = Sender(destination, self._backlog, self._outside)
+        self._start(sender)
+        return sender
+
+    def _start(self, sender: Sender) -> None:
+        if self._tasks is not None:
+            task = self._tasks.create_task(self._run_sender(sender))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    async def _run_sender(self, sender: Sender) -> None:
+        await sender.run()
+        self._routing.ended(sender)
+
+    async def _follow_catalog_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(CATALOG_SECONDS)
+            self.follow_catalog()
+
+    async def _finish_calls(self) -> None:
+        self._routing.retire_all()
+        if self._sending:
+            _, late = await asyncio.wait(self._sending, timeout=self._limits.release_seconds)
+            for task in late:
+                task.cancel()
+
+    def _refuse_when_stopped(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self._stopping.is_set():
+            raise DeliveryStopped
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

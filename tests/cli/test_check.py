@@ -1,0 +1,163 @@
+"""`profile-exporter check`: settings shown, everything a worker needs looked at, and what to do where it is not in place (G6)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from processor.demo.broker import EmbeddedBroker
+from processor.demo.endpoint import create_stream
+from processor.kafka.topics import topic_specs
+from processor.kafka.writing import Writer
+from processor.settings import Settings, env_name
+from tests.kit.installation import Installation
+
+REGION = "us-east-2"
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    made = Installation("127.0.0.1:1", tmp_path / "data")
+    made.change(processing_guarantee="at_least_once")
+    with EmbeddedBroker({spec.name: spec.partitions for spec in topic_specs(made.settings)}) as broker:
+        made.change(kafka_bootstrap_servers=broker.bootstrap_servers)
+        yield made
+
+
+def apply(installation: Installation, folder: Path, **flows: str) -> None:
+    """Put flows into force; each is the rest of its destination, and may say more."""
+    lines = [f"  - {{id: {name}, destination: {{type: kinesis, region: {REGION}, {rest}}}" for name, rest in flows.items()]
+    (folder / "flows.yaml").write_text("\n".join(["flows:", *lines]))
+    result = installation.command("apply", str(folder / "flows.yaml"))
+    assert result.exit_code == 0, result.output
+
+
+def test_everything_in_place_is_exit_code_0(installation: Installation, kinesis: str, tmp_path: Path) -> None:
+    stream = installation.settings.app_id
+    create_stream(kinesis, REGION, stream)
+    apply(installation, tmp_path, vip=f'stream: {stream}, endpointUrl: "{kinesis}"}}')
+
+    result = installation.command("check")
+
+    assert result.exit_code == 0, result.output
+    assert "FAILED" not in result.stdout
+    assert f"ok      flow vip: stream {stream} in {REGION} at {kinesis}" in result.stdout
+    assert "not supported by this broker" in result.stdout
+
+
+def test_every_setting_is_shown_with_its_value_where_it_is_from_and_what_it_is(installation: Installation) -> None:
+    shown = {line.split()[0]: line for line in installation.command("check").stdout.splitlines() if "PROFILE_EXPORTER_" in line}
+
+    for name, field in Settings.model_fields.items():
+        assert str(field.description) in shown[env_name(name)]
+    assert "  4 " in shown["PROFILE_EXPORTER_PARTITIONS"]
+    assert "  set  " in shown["PROFILE_EXPORTER_PARTITIONS"]
+    assert "  default  " in shown["PROFILE_EXPORTER_DEDUP_WINDOW"]
+
+
+def test_a_secret_is_masked(tmp_path: Path) -> None:
+    installation = Installation("127.0.0.1:1", tmp_path)
+    installation.change(
+        kafka_security_protocol="SASL_PLAINTEXT", kafka_sasl_mechanism="PLAIN", kafka_sasl_username="ada", kafka_sasl_password="lovelace"
+    )
+
+    output = installation.command("check").output
+
+    assert "lovelace" not in output
+    assert "**********" in output
+
+
+def test_a_stream_that_does_not_exist_is_named_with_flow_region_endpoint_and_remedy(installation: Installation, kinesis: str, tmp_path: Path) -> None:
+    apply(installation, tmp_path, vip=f'stream: missing-stream, endpointUrl: "{kinesis}"}}')
+
+    result = installation.command("check")
+
+    assert result.exit_code == 1
+    assert f"FAILED  flow vip: stream missing-stream in {REGION} at {kinesis}: no such stream" in result.stdout
+    assert f"aws kinesis create-stream --stream-name missing-stream --region {REGION} --endpoint-url {kinesis}" in result.stdout
+    assert "1 thing is not in place" in result.stderr
+
+
+def test_an_endpoint_that_does_not_answer_fails_an_enabled_flow_and_warns_for_a_disabled_one(installation: Installation, tmp_path: Path) -> None:
+    nowhere = 'stream: s, endpointUrl: "http://127.0.0.1:1"}'
+    apply(installation, tmp_path, live=nowhere, resting=f"{nowhere}, state: disabled")
+
+    result = installation.command("check")
+
+    assert result.exit_code == 1
+    assert f"FAILED  flow live: stream s in {REGION} at http://127.0.0.1:1: no usable answer" in result.stdout
+    assert "warning flow resting:" in result.stdout
+    assert "(the flow is disabled)" in result.stdout
+    assert "Traceback" not in result.output
+
+
+def test_a_secret_that_is_not_in_the_environment_is_named_and_never_shown(installation: Installation, kinesis: str, tmp_path: Path) -> None:
+    keys = 'credentials: {type: keys, accessKeyId: AKIA1, secretKey: "${NOT_SET_ANYWHERE}"}'
+    apply(installation, tmp_path, vip=f'stream: s, endpointUrl: "{kinesis}", {keys}}}')
+
+    result = installation.command("check")
+
+    assert result.exit_code == 1
+    assert "credentials_missing: NOT_SET_ANYWHERE is not set" in result.stdout
+
+
+def test_topics_that_are_missing_or_have_other_partition_counts_are_named_with_the_remedy(tmp_path: Path) -> None:
+    installation = Installation("127.0.0.1:1", tmp_path)
+    specs = {spec.name: spec.partitions for spec in topic_specs(installation.settings)}
+    del specs[installation.topics.flows]
+    with EmbeddedBroker(specs | {installation.topics.exports: 7}) as broker:
+        installation.change(kafka_bootstrap_servers=broker.bootstrap_servers)
+        result = installation.command("check")
+
+    assert result.exit_code == 1
+    assert f"FAILED  topic {installation.topics.flows} is missing" in result.stdout
+    assert "profile-exporter init" in result.stdout
+    assert f"FAILED  topic {installation.topics.exports} has 7 partitions, 4 are wanted" in result.stdout
+    assert f"ok      topic {installation.topics.profile_events}: 4 partitions" in result.stdout
+
+
+def test_a_flow_that_cannot_be_read_is_a_failure_and_no_flow_at_all_a_warning(installation: Installation) -> None:
+    assert "warning there are no flows" in installation.command("check").stdout
+    with Writer(installation.settings) as writer:
+        writer.write(installation.topics.flows, b"broken", b"{}", name="flow")
+
+    result = installation.command("check")
+
+    assert result.exit_code == 1
+    assert "FAILED  flow broken" in result.stdout
+
+
+def test_transactions_are_not_to_be_expected_of_the_embedded_broker(installation: Installation) -> None:
+    installation.change(processing_guarantee="exactly_once")
+
+    result = installation.command("check")
+
+    assert result.exit_code == 0
+    assert "PROFILE_EXPORTER_PROCESSING_GUARANTEE=at_least_once" in result.stdout
+
+
+def test_a_variable_that_is_no_setting_is_warned_of_with_the_nearest_one(installation: Installation) -> None:
+    installation.change(dedup_windw=3)
+
+    shown = installation.command("check").stdout
+
+    assert "warning PROFILE_EXPORTER_DEDUP_WINDW is set" in shown
+    assert "did you mean PROFILE_EXPORTER_DEDUP_WINDOW?" in shown
+
+
+def test_without_a_broker_the_rest_is_not_asked(tmp_path: Path) -> None:
+    result = Installation("127.0.0.1:1", tmp_path).command("check")
+
+    assert result.exit_code == 1
+    assert "FAILED  no answer from a Kafka broker at 127.0.0.1:1" in result.stdout
+    assert "topic" not in result.stdout.partition("FAILED")[2]
+
+
+def test_wrong_settings_are_exit_code_2(tmp_path: Path) -> None:
+    installation = Installation("127.0.0.1:1", tmp_path)
+    installation.change(partitions="many")
+
+    result = installation.command("check")
+
+    assert result.exit_code == 2
+    assert "PROFILE_EXPORTER_PARTITIONS='many'" in result.stderr

@@ -1,0 +1,167 @@
+"""`profile-exporter status`: what Kafka knows and what the workers say of themselves, on the embedded broker."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from processor.cli.overview import Lag, Overview, overview
+from processor.demo.broker import EmbeddedBroker
+from processor.kafka.topics import topic_specs
+from processor.kafka.writing import Writer
+from schemas.times import format_time
+from schemas.worker_status import FlowStatus, PartitionStatus, WorkerStatus
+from tests.kit.installation import Installation
+
+FLOWS = """
+flows:
+  - {id: vip, name: VIPs, destination: {type: kinesis, stream: vip-profiles, region: us-east-2}}
+  - {id: paused, state: disabled, destination: {type: kinesis, stream: other, region: eu-west-1, endpointUrl: "http://127.0.0.1:4567"}}
+"""
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    made = Installation("127.0.0.1:1", tmp_path / "data")
+    with EmbeddedBroker({spec.name: spec.partitions for spec in topic_specs(made.settings)}) as broker:
+        made.change(kafka_bootstrap_servers=broker.bootstrap_servers)
+        yield made
+
+
+def a_worker(name: str, age_seconds: int = 0, partitions: tuple[int, ...] = (), **said: Any) -> WorkerStatus:
+    now = int(datetime.now(UTC).timestamp())
+    owned = tuple(PartitionStatus(partition=number, nextOffset=40, rows=1000, restored=300, toRestore=0) for number in partitions)
+    base = {"name": name, "state": "running", "version": "0.1.0", "startedAt": format_time(now - 3600), "time": format_time(now - age_seconds)}
+    return WorkerStatus.model_validate({**base, "partitions": owned, **said})
+
+
+def report(installation: Installation, *statuses: WorkerStatus) -> None:
+    with Writer(installation.settings) as writer:
+        for status in statuses:
+            writer.write(installation.topics.worker_status, status.name.encode(), status.model_dump_json(by_alias=True).encode(), name=status.name)
+
+
+def as_json(installation: Installation) -> Any:
+    result = installation.command("status", "--json")
+    assert result.exit_code == 0, result.output
+    return orjson.loads(result.stdout)
+
+
+def test_without_workers_and_flows_it_says_so_and_what_to_do(installation: Installation) -> None:
+    result = installation.command("status")
+
+    assert result.exit_code == 0
+    assert "workers: none has reported; start one with `profile-exporter worker`" in result.stdout
+    assert "flows: none; put some into force with `profile-exporter apply FILE`" in result.stdout
+
+
+def test_counts_are_summed_over_workers_and_every_partition_names_its_owner(installation: Installation, tmp_path: Path) -> None:
+    (tmp_path / "flows.yaml").write_text(FLOWS)
+    assert installation.command("apply", str(tmp_path / "flows.yaml")).exit_code == 0
+    counts = {"decided": {"segment": 3}, "exported": 4, "skipped": {"trigger_off": 2}, "delivered": 3, "deliveredBytes": 30, "waiting": 1}
+    trouble = {"retried": 5, "throttled": 6, "deadLettered": {"rejected": 1}}
+    first = FlowStatus.model_validate({**counts, **trouble})
+    second = FlowStatus.model_validate({**counts, "paused": "stream_not_found"})
+    report(
+        installation,
+        a_worker("w-1", partitions=(0, 1), events=10, deadLetters={"not_json": 2}, eventsSkipped={"duplicate_event": 1}, flows={"vip": first}),
+        a_worker("w-2", partitions=(2,), events=20, deadLetters={"not_json": 1}, flows={"vip": second}),
+    )
+
+    found = as_json(installation)
+
+    assert [partition["owner"] for partition in found["partitions"]] == ["w-1", "w-1", "w-2", None]
+    assert (found["rows"], found["events"], found["eventsSkipped"]) == (3000, 30, {"duplicate_event": 1})
+    assert found["deadLetters"] == {"not_json": 3, "rejected": 1}
+    paused, vip = found["flows"]
+    assert (paused["id"], paused["state"], paused["exported"]) == ("paused", "disabled", 0)
+    assert paused["destination"] == {"stream": "other", "region": "eu-west-1", "endpointUrl": "http://127.0.0.1:4567"}
+    assert (vip["decided"], vip["skipped"], vip["deadLettered"]) == ({"segment": 6}, {"trigger_off": 4}, {"rejected": 1})
+    assert [vip[name] for name in ("exported", "delivered", "deliveredBytes", "waiting", "retried", "throttled")] == [8, 6, 60, 2, 5, 6]
+    assert vip["paused"] == ["stream_not_found"]
+
+
+def test_the_tables_show_workers_partitions_flows_and_counts(installation: Installation) -> None:
+    flow = FlowStatus.model_validate({"decided": {"segment": 3}, "exported": 4, "delivered": 3, "waiting": 1, "paused": "access_denied"})
+    report(installation, a_worker("w-1", partitions=(0,), events=1234, deadLetters={"not_json": 2}, flows={"gone": flow}))
+
+    shown = installation.command("status").stdout
+
+    for told in ("w-1   running", "1,234", "records by cause: segment", "dead letters: not_json", "no longer there", "access_denied", "nobody"):
+        assert told in shown
+
+
+def test_a_worker_that_has_not_reported_is_silent_and_owns_nothing_any_more(installation: Installation) -> None:
+    flow = FlowStatus.model_validate({"exported": 4, "waiting": 9, "paused": "access_denied"})
+    report(installation, a_worker("dead", age_seconds=60, partitions=(0,), flows={"vip": flow}), a_worker("fresh", age_seconds=10, partitions=(1,)))
+
+    found = as_json(installation)
+
+    dead, fresh = found["workers"]
+    assert dead["silentSeconds"] >= 60
+    assert fresh["silentSeconds"] == 0
+    assert [partition["owner"] for partition in found["partitions"]] == [None, "fresh", None, None]
+    assert [found["flows"][0][name] for name in ("exported", "waiting", "paused")] == [4, 0, []]
+    assert "silent for 6" in installation.command("status").stdout
+
+
+def test_the_lag_is_what_the_group_has_not_committed(installation: Installation) -> None:
+    with Writer(installation.settings) as writer:
+        for number in range(10):
+            writer.write(installation.topics.profile_events, b"p-%d" % number, b"{}", name="event")
+
+    found = as_json(installation)
+
+    assert found["lag"] == {"profileEvents": 10, "exports": 0}
+    assert sum(partition["profileEvents"]["end"] for partition in found["partitions"]) == 10
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_shown(installation: Installation) -> None:
+    report(installation, a_worker("w-1"))
+    with Writer(installation.settings) as writer:
+        writer.write(installation.topics.worker_status, b"w-9", b'{"name":"w-9"}', name="status")
+        writer.write(installation.topics.flows, b"broken", b"{}", name="flow")
+
+    result = installation.command("status")
+
+    assert result.exit_code == 0
+    assert "worker w-9" in result.stderr
+    assert "flow broken" in result.stderr
+    assert "w-1" in result.stdout
+
+
+def test_topics_that_are_missing_are_named_with_the_remedy(tmp_path: Path) -> None:
+    with EmbeddedBroker({"other": 1}) as broker:
+        result = Installation(broker.bootstrap_servers, tmp_path).command("status")
+
+    assert result.exit_code == 2
+    assert "worker-status" in result.stderr
+    assert "run `profile-exporter init`" in result.stderr
+
+
+def test_without_a_broker_it_says_which_one_did_not_answer(tmp_path: Path) -> None:
+    result = Installation("127.0.0.1:1", tmp_path).command("status", "--json")
+
+    assert result.exit_code == 1
+    assert "no answer from a Kafka broker at 127.0.0.1:1" in result.stderr
+
+
+def looked_at(*statuses: WorkerStatus) -> Overview:
+    lag = {0: Lag(committed=5, start=0, end=9, lag=4)}
+    return overview(statuses, {}, {"profile-events": lag, "exports": lag}, [], datetime.now(UTC))
+
+
+def test_a_partition_that_two_workers_claim_is_the_later_ones() -> None:
+    found = looked_at(a_worker("a", age_seconds=1, partitions=(0,)), a_worker("b", age_seconds=7, partitions=(0,)))
+
+    assert [partition.owner for partition in found.partitions] == ["a"]
+
+
+def test_a_worker_that_stopped_is_not_silent_but_owns_nothing() -> None:
+    found = looked_at(a_worker("a", age_seconds=600, partitions=(0,), state="stopped"))
+
+    assert found.workers[0].silent_seconds == 0
+    assert [partition.owner for partition in found.partitions] == [None]

@@ -1,0 +1,107 @@
+"""Event logs as files: what a line is taken for (contract 4b, I4)."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processor.event_log import dead_letter_line, read_events
+from processor.json_text import member_text
+from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.event import SourceRecord
+
+BARE = b'{"specversion":"1.0","id":"e","source":"/u","type":"profile.patched","subject":"p-1","data":{}}'
+KAFKA: dict[str, Any] = {"topic": "t", "partition": 3, "offset": 7, "timestamp": 5, "key": "p-1", "value": {}}
+
+
+def read(*lines: bytes) -> list[SourceRecord | DeadLetter]:
+    return list(read_events(lines))
+
+
+def kafka(**changes: Any) -> bytes:
+    return orjson.dumps({**KAFKA, **changes})
+
+
+def faults(events: Iterable[SourceRecord | DeadLetter]) -> list[tuple[int, str]]:
+    return [(event.offset, event.reason) for event in events if isinstance(event, DeadLetter)]
+
+
+def test_4b_a_bare_event_is_keyed_by_its_subject_and_its_offset_is_its_line_counted_with_blank_ones() -> None:
+    assert read(BARE + b"\r\n", b"  \n", BARE) == [SourceRecord("profile-events", 0, number, None, b"p-1", BARE) for number in (0, 2)]
+
+
+def test_4b_a_line_that_cannot_be_parsed_is_a_dead_letter_at_its_line_number() -> None:
+    deep = b'{"a":' * 5000 + b"1" + b"}" * 5000
+
+    events = read(b"\xff", b"{", b"null", b"[]", deep, BARE)
+
+    assert faults(events) == [(0, "not_utf8"), (1, "not_json"), (2, "not_cloudevents"), (3, "not_cloudevents"), (4, "bad_shape")]
+    assert events[0] == DeadLetter("profile-events", 0, 0, None, b"\xff", DeadLetterReason.NOT_UTF8, "invalid start byte at byte 0", None)
+    assert isinstance(events[-1], SourceRecord)
+
+
+def test_4b_a_line_of_no_form_does_not_say_which_form_the_file_has() -> None:
+    events = read(b'{"hello":"world"}', kafka(), kafka(offset=8))
+
+    assert [event.offset for event in events] == [0, 7, 8]
+    assert events[0].key is None
+    assert faults(events) == []
+
+
+@pytest.mark.parametrize(("first", "second"), [(BARE, kafka()), (kafka(), BARE), (kafka(), b'{"topic":"t","offset":1,"payload":""}')])
+def test_4b_a_line_of_another_form_than_the_file_is_a_dead_letter(first: bytes, second: bytes) -> None:
+    assert faults(read(first, second)) == [(1, "bad_shape")]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"offset": -1}, {"offset": "7"}, {"offset": True}, {"partition": None}, {"topic": 5}, {"key": 5}, {"timestamp": 1.5}, {"timestamp": "now"}],
+)
+def test_4b_a_kafka_record_with_a_wrong_place_key_or_timestamp_is_a_dead_letter_of_its_line(wrong: dict[str, Any]) -> None:
+    assert faults(read(kafka(), kafka(**wrong))) == [(1, "bad_shape")]
+
+
+def test_i4_a_kafka_record_without_a_key_or_a_timestamp_keeps_its_place() -> None:
+    line = orjson.dumps({name: KAFKA[name] for name in ("topic", "partition", "offset", "value")})
+
+    assert read(line) == [SourceRecord("t", 3, 7, None, None, b"{}")]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b'{ "n" : 1.50, "n":1e2 }', b'{"text":"\\u00e9 \\"}{,:["}', b"[]", b'"text"', b'{"a":' * 300 + b"1" + b"}" * 300],
+    ids=["spaces", "escapes", "list", "text", "deep"],
+)
+def test_i4_the_value_of_a_kafka_record_keeps_the_spelling_of_its_line(value: bytes) -> None:
+    lines = [b'{"value" : %s, "topic":"t","partition":0,"offset":%d,"key":"value"}' % (value, offset) for offset in range(2)]
+
+    assert [event.value for event in read(*lines)] == [value, value]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.sampled_from(["value", '"', "\\", "{}[],:"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["value", "a", 'b"']), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@given(st.dictionaries(st.sampled_from(["value", "a", 'b"']), json_values, min_size=1), st.sampled_from([(",", ":"), (" , ", " : ")]), st.booleans())
+def test_law_the_text_of_a_member_is_the_text_that_was_written(members: dict[str, Any], separators: tuple[str, str], ascii_only: bool) -> None:
+    text = json.dumps(members, separators=separators, ensure_ascii=ascii_only).encode()
+
+    for name, value in members.items():
+        assert member_text(text, name) == json.dumps(value, separators=separators, ensure_ascii=ascii_only).encode()
+
+
+def test_4b_a_dead_letter_shows_its_text_or_its_bytes_in_base64() -> None:
+    letter = DeadLetter("t", 3, 7, b"p-1", b"x", DeadLetterReason.NOT_JSON, "why", "2026-01-01T00:00:00Z")
+
+    shown = [orjson.loads(dead_letter_line(letter._replace(value=value))) for value in (b"x", None, b"\xff")]
+
+    fields = {"topic": "t", "partition": 3, "offset": 7, "key": "p-1", "reason": "not_json", "explanation": "why", "time": "2026-01-01T00:00:00Z"}
+    assert shown == [{**fields, "value": "x"}, {**fields, "value": None}, {**fields, "valueBase64": "/w=="}]

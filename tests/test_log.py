@@ -1,0 +1,121 @@
+"""Logs: one event a line on stderr, ours and other libraries' alike."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+import structlog
+
+from processor.log import configure
+from processor.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def undone() -> Iterator[None]:
+    """What `configure` sets for the whole process is set back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    for name in ("aiokafka", "botocore", "boto3", "urllib3", "asyncio"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    structlog.reset_defaults()
+
+
+def settings(**values: Any) -> Settings:
+    return Settings(_env_file=None, **({"log_format": "json", "log_level": "info"} | values))  # type: ignore[call-arg]  # pydantic-settings' own
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    out, err = capsys.readouterr()
+    assert out == ""
+    return [orjson.loads(line) for line in err.splitlines()]
+
+
+def test_an_event_is_one_json_line_with_its_fields_level_and_utc_time(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(settings())
+
+    structlog.get_logger("ours").info("partition_taken_over", partition=3, rows=120_000)
+
+    (line,) = lines(capsys)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {"event": "partition_taken_over", "level": "info", "partition": 3, "rows": 120_000}
+
+
+def test_other_libraries_log_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(settings())
+
+    logging.getLogger("theirs").warning("lost %s", "it", extra={"partition": 3})
+
+    (line,) = lines(capsys)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {"event": "lost it", "level": "warning", "partition": 3}
+
+
+def test_what_is_less_severe_than_the_level_is_left_out_and_noisy_libraries_begin_at_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(settings(log_level="debug"))
+    structlog.get_logger().debug("kept")
+    logging.getLogger("aiokafka.consumer").info("left out")
+    logging.getLogger("aiokafka.consumer").warning("kept too")
+    debug = lines(capsys)
+    configure(settings(log_level="error"))
+
+    structlog.get_logger().warning("left out")
+    logging.getLogger("aiokafka.consumer").warning("left out")
+
+    assert [line["event"] for line in debug] == ["kept", "kept too"]
+    assert lines(capsys) == []
+
+
+def test_an_exception_is_a_field_of_its_event(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(settings())
+    for log in (structlog.get_logger(), logging.getLogger("theirs")):
+        try:
+            raise ZeroDivisionError("by nothing")
+        except ZeroDivisionError:
+            log.exception("failed")
+
+    ours, theirs = lines(capsys)
+    for line in (ours, theirs):
+        assert line["event"] == "failed"
+        assert "ZeroDivisionError: by nothing" in line["exception"]
+
+
+def test_fields_that_json_does_not_know_do_not_break_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(settings())
+
+    structlog.get_logger().info("read", key=b"\xff", places={1, 2})
+
+    (line,) = lines(capsys)
+    assert line["key"] == "b'\\xff'"
+
+
+def test_for_people_a_line_is_text_and_an_exception_stays_readable(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(settings(log_format="console"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+
+        try:
+            raise ZeroDivisionError("by nothing")
+        except ZeroDivisionError:
+            structlog.get_logger().exception("failed", partition=3)
+
+    err = capsys.readouterr().err
+    assert "failed" in err.splitlines()[0]
+    assert "partition=3" in err.splitlines()[0]
+    assert "ZeroDivisionError: by nothing" in err
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_auto_is_console_on_a_terminal_and_json_elsewhere(
+    on_terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: on_terminal)
+    configure(settings(log_format="auto"))
+
+    structlog.get_logger().info("started")
+
+    assert capsys.readouterr().err.startswith("{") is not on_terminal

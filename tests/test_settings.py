@@ -1,0 +1,141 @@
+"""Settings: read from the environment or a .env file, checked at start, wrong ones told all at once."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from processor.errors import UsageError
+from processor.settings import ENV_PREFIX, MASKED, MIB, ProcessingGuarantee, Settings, env_name, read_settings, shown
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variables of the machine, and a folder without a .env file."""
+    for field in Settings.model_fields:
+        monkeypatch.delenv(env_name(field), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def wrong(monkeypatch: pytest.MonkeyPatch, **values: str) -> str:
+    """What is said of these variables, given without their prefix."""
+    for name, value in values.items():
+        monkeypatch.setenv(ENV_PREFIX + name, value)
+    with pytest.raises(UsageError) as raised:
+        read_settings()
+    assert raised.value.exit_code == 2
+    return str(raised.value)
+
+
+def test_without_variables_the_defaults_hold() -> None:
+    settings = read_settings()
+
+    assert settings.kafka_bootstrap_servers == "127.0.0.1:9092"
+    assert (settings.app_id, settings.topic_prefix, settings.partitions) == ("profile-exporter", "", 8)
+    assert settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE
+    assert (settings.max_bad_events_in_a_row, settings.dedup_window, settings.web_port) == (1000, 1, None)
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_every_setting_has_a_default_and_a_help_text(field: str) -> None:
+    information = Settings.model_fields[field]
+
+    assert not information.is_required()
+    assert information.description
+    assert information.description[0].isupper() or information.description.startswith(("console", "exactly_once"))
+    assert information.description.endswith((".", "_ -"))
+
+
+def test_the_environment_wins_over_the_file_and_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PROFILE_EXPORTER_PARTITIONS=3\nPROFILE_EXPORTER_APP_ID=from-file\nPROFILE_EXPORTER_DEDUP_WINDOW=\nOTHER=1\n")
+    monkeypatch.setenv("PROFILE_EXPORTER_PARTITIONS", "5")
+    monkeypatch.setenv("PROFILE_EXPORTER_TOPIC_PREFIX", "")
+
+    settings = read_settings()
+
+    assert (settings.partitions, settings.app_id, settings.dedup_window, settings.topic_prefix) == (5, "from-file", 1, "")
+
+
+def test_topics_carry_the_prefix_and_the_changelog_the_applications_name() -> None:
+    names = Settings(topic_prefix="eu.", app_id="app").topics
+
+    assert (names.profile_events, names.exports, names.changelog) == ("eu.profile-events", "eu.exports", "eu.app-profiles-changelog")
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(("document", "message"), [(1024, 2 * MIB), (512 * 1024, 2 * MIB), (8 * MIB, 17 * MIB)])
+def test_a_message_holds_a_document_twice_and_a_dead_letter_of_kafkas_own_limit(document: int, message: int) -> None:
+    assert Settings(max_document_bytes=document).max_message_bytes == message
+
+
+def test_every_wrong_variable_is_named_with_its_value_and_what_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = wrong(monkeypatch, PARTITIONS="0", KAFKA_BOOTSTRAP_SERVERS="nowhere", PROCESSING_GUARANTEE="at_most_once", DEDUP_WINDOW="many")
+
+    assert text.startswith("wrong settings:\n")
+    assert "  PROFILE_EXPORTER_PARTITIONS='0': Input should be greater than or equal to 1 (Partitions of profile-events, " in text
+    assert "  PROFILE_EXPORTER_KAFKA_BOOTSTRAP_SERVERS='nowhere': " in text
+    assert "(Kafka brokers to ask first: host:port, more of them separated by commas.)" in text
+    assert "  PROFILE_EXPORTER_PROCESSING_GUARANTEE='at_most_once': Input should be 'exactly_once' or 'at_least_once' " in text
+    assert "  PROFILE_EXPORTER_DEDUP_WINDOW='many': " in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("APP_ID", "a b"),
+        ("APP_ID", "x" * 101),
+        ("TOPIC_PREFIX", "a/b"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "a:1,,b:2"),
+        ("KAFKA_SECURITY_PROTOCOL", "TLS"),
+        ("WEB_PORT", "70000"),
+        ("LINGER_SECONDS", "11"),
+        ("LINGER_SECONDS", "nan"),
+        ("MAX_DOCUMENT_BYTES", "1"),
+        ("KINESIS_MAX_RECORDS_PER_CALL", "501"),
+        ("KINESIS_CONNECT_TIMEOUT_SECONDS", "0"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_nonsense_is_refused_at_start(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert f"{ENV_PREFIX}{name}=" in wrong(monkeypatch, **{name: value})
+
+
+def test_settings_that_do_not_go_together_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = wrong(
+        monkeypatch,
+        KAFKA_SECURITY_PROTOCOL="SASL_SSL",
+        KAFKA_SASL_USERNAME="ada",
+        KAFKA_SSL_KEY_FILE="key.pem",
+        KINESIS_MAX_CALL_BYTES="1024",
+        KINESIS_MAX_RECORD_BYTES="2048",
+    )
+
+    for told in (
+        "PROFILE_EXPORTER_KAFKA_SASL_MECHANISM is missing",
+        "PROFILE_EXPORTER_KAFKA_SASL_PASSWORD is missing",
+        "PROFILE_EXPORTER_KAFKA_SSL_CERTIFICATE_FILE and PROFILE_EXPORTER_KAFKA_SSL_KEY_FILE go together",
+        "PROFILE_EXPORTER_KINESIS_MAX_RECORD_BYTES is more than PROFILE_EXPORTER_KINESIS_MAX_CALL_BYTES",
+    ):
+        assert told in text
+    assert "SASL_USERNAME" not in text
+
+
+def test_a_password_is_never_shown_neither_in_an_error_nor_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(kafka_sasl_password="hunter2")  # type: ignore[arg-type]  # as from the environment
+
+    assert shown(settings, "kafka_sasl_password") == MASKED
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in wrong(monkeypatch, KAFKA_SASL_PASSWORD="hunter2", KAFKA_SECURITY_PROTOCOL="SASL_SSL", PARTITIONS="0")
+
+
+@pytest.mark.parametrize(("field", "text"), [("partitions", "8"), ("web_port", ""), ("data_dir", "data"), ("processing_guarantee", "exactly_once")])
+def test_a_setting_is_shown_as_one_would_write_it(field: str, text: str) -> None:
+    assert shown(Settings(), field) == text
+
+
+def test_settings_never_change() -> None:
+    settings: Any = Settings()
+
+    with pytest.raises(ValidationError):
+        settings.partitions = 3
