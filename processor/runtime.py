@@ -233,8 +233,7 @@ class Runtime:
 
     async def drain(self) -> None:
         """Stop everything; the consumer commits afterwards what was done. One part's failure does not keep the others."""
-        self.sink.stop()
-        parts = [self._feed.close(), self._let_go(list(self.pipeline.committed_offsets)), self._sink_ended(), self.catalog.close()]
+        parts = [self._let_go(list(self.pipeline.committed_offsets)), self._stop_sink()]
         if self._started:
             parts.append(self._reports.close())
         for error in await asyncio.gather(*parts, return_exceptions=True):
@@ -244,9 +243,13 @@ class Runtime:
         if self._started:
             await self._stop_plain()
 
-    async def _sink_ended(self) -> None:
+    async def _stop_sink(self) -> None:
+        await self._feed.close()
         if self._sink_task is not None:
+            await self.sink.release(range(self._settings.partitions))
+            self.sink.stop()
             await asyncio.wait({self._sink_task})
+        await self.catalog.close()
 
     async def _stop_plain(self) -> None:
         try:

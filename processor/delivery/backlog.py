@@ -79,18 +79,23 @@ class Backlog:
         del lane.flow.lanes[lane.key]
 
     def still_ours(self, lanes: Sequence[Lane]) -> list[Lane]:
-        """The lanes whose heads, back from a call, may be sent again; the heads of revoked partitions are forgotten."""
+        """The lanes whose heads, back from a call, may be sent again; those given up are forgotten."""
         for lane in lanes:
-            if lane.head.progress.revoked:
+            if lane.head.given_up:
                 self._forget([lane.head])
                 lane.flow.step(lane)
         return [lane for lane in lanes if lane.in_flight]
 
-    def take_revoked(self) -> None:
-        """Forget what belongs to revoked partitions, except what is in flight; routes must then drop what was emptied."""
+    def take_given_up(self) -> None:
+        """Forget what is given up, except what is in flight; routes must then drop what was emptied."""
         for flow in self.flows.values():
-            self._forget(flow.take_revoked())
-        self._forget(self.letters.take_revoked())
+            self._forget(flow.take_given_up())
+        self._forget(self.letters.take_given_up())
+
+    def in_flight(self) -> list[Waiting]:
+        """What is on its way, to Kinesis or to the dead letters."""
+        heads = (lane.head for flow in self.flows.values() for lane in flow.lanes.values() if lane.in_flight)
+        return [*heads, *self.letters.writing()]
 
     def _accept_unreadable(self, record: ConsumerRecord, progress: PartitionProgress, explanation: str) -> None:
         export = Export(record, "", b"", "", None, len(record.value or b""))

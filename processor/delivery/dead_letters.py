@@ -55,15 +55,19 @@ class DeadLetterQueue:
             _log(done)
             self._finished(done)
 
-    def take_revoked(self) -> list[Waiting]:
-        """Take out what belongs to revoked partitions, except what is being written."""
-        taken = [each.waiting for each in self._queue if each.waiting.progress.revoked]
-        self._queue = deque(each for each in self._queue if not each.waiting.progress.revoked)
+    def take_given_up(self) -> list[Waiting]:
+        """Take out what is given up, except what is being written."""
+        taken = [each.waiting for each in self._queue if each.waiting.given_up]
+        self._queue = deque(each for each in self._queue if not each.waiting.given_up)
         return taken
 
     def is_writing(self, partitions: Collection[PartitionProgress]) -> bool:
         """Whether records of these partitions are being written."""
         return any(each.waiting.progress in partitions for each in self._putting)
+
+    def writing(self) -> list[Waiting]:
+        """What is being written."""
+        return [each.waiting for each in self._putting]
 
     def waiting(self) -> list[Condemned]:
         """What is not durable yet."""

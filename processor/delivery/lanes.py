@@ -27,6 +27,11 @@ class Waiting(NamedTuple):
     export: Export
     progress: PartitionProgress
 
+    @property
+    def given_up(self) -> bool:
+        """Whether it is not to be sent any more: the next owner of its partition does."""
+        return self.export.record.offset >= self.progress.sends_below
+
 
 class RouteState(NamedTuple):
     """Why nothing is delivered, and what went wrong last, in words; both None where all is well."""
@@ -98,12 +103,12 @@ class Lane:
         self.head = self._behind.popleft()
         return True
 
-    def take_revoked(self) -> list[Waiting]:
-        """Take out what belongs to revoked partitions, except a head in flight."""
-        taken = [waiting for waiting in self._behind or () if waiting.progress.revoked]
+    def take_given_up(self) -> list[Waiting]:
+        """Take out what is given up, except a head in flight."""
+        taken = [waiting for waiting in self._behind or () if waiting.given_up]
         if taken:
-            self._behind = deque(waiting for waiting in self._behind or () if not waiting.progress.revoked)
-        if self.head.progress.revoked and not self.in_flight:
+            self._behind = deque(waiting for waiting in self._behind or () if not waiting.given_up)
+        if self.head.given_up and not self.in_flight:
             taken.append(self.head)
             self.advance()
         return taken
@@ -148,9 +153,9 @@ class FlowLanes:
         for lane in waiting:
             route.add(lane)
 
-    def take_revoked(self) -> list[Waiting]:
-        """Take out everything that belongs to revoked partitions, except heads in flight."""
-        taken = [waiting for lane in self.lanes.values() for waiting in lane.take_revoked()]
+    def take_given_up(self) -> list[Waiting]:
+        """Take out everything that is given up, except heads in flight."""
+        taken = [waiting for lane in self.lanes.values() for waiting in lane.take_given_up()]
         if taken:
             self.lanes = {key: lane for key, lane in self.lanes.items() if not lane.emptied}
         return taken

@@ -23,6 +23,7 @@ class DeliveryLimits:
     probe_seconds: float = 15.0  # between two tries of a paused destination
     probe_records: int = 10
     max_rejections: int = 3  # the first and two more tries (contract G4)
+    close_gaps_seconds: float = 3.0  # how long `release` sends what lies below finished records
     release_seconds: float = 5.0  # how long `release` and `stop` wait for calls in flight
     unknown_flow_seconds: float = 5.0  # how long a flow that the catalog never named may be late, before it counts as deleted
     backoff: Backoff = DEFAULT_BACKOFF

@@ -4,7 +4,8 @@ Offsets have gaps (transaction markers, compaction), so only what was fetched co
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import inf
 
 from processor.delivery.ports import ConsumerRecord
 
@@ -12,18 +13,33 @@ from processor.delivery.ports import ConsumerRecord
 class PartitionProgress:
     """One partition, for one assignment of it to this worker; the next assignment starts with a new one.
 
-    `revoked`: the partition is no longer ours, so nothing more of it may be sent.
+    `sends_below`: records from this offset on are given up, if they are not in flight: all of them when the partition is no
+    longer ours (`revoked`); those above the highest finished one while it is being released (`close_gaps`), since the next
+    owner reads from the lowest unfinished one on, and everything finished above it would leave again.
     """
 
-    __slots__ = ("_finished", "_outstanding", "_position", "_reported", "partition", "revoked")
+    __slots__ = ("_finished", "_outstanding", "_position", "_reported", "partition", "sends_below")
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
-        self.revoked = False
+        self.sends_below: float = inf
         self._outstanding: deque[int] = deque()  # fetched, in order; the first one is not finished
         self._finished: set[int] = set()  # of those, the finished ones behind the first
         self._position = 0
         self._reported = 0
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it takes nothing more."""
+        return self.sends_below < inf
+
+    def close_gaps(self, in_flight: Iterable[int]) -> None:
+        """From now on only what lies below the highest finished record, or the highest one in flight, is sent."""
+        self.sends_below = max((*self._finished, *in_flight), default=-1) + 1
+
+    def revoke(self) -> None:
+        """Send nothing more."""
+        self.sends_below = 0
 
     def unseen(self, records: Sequence[ConsumerRecord]) -> Sequence[ConsumerRecord]:
         """The records without those that were accepted before: a rebalance may fetch them again."""
@@ -51,6 +67,11 @@ class PartitionProgress:
         outstanding.popleft()
         while finished and outstanding[0] in finished:
             finished.remove(outstanding.popleft())
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether something below `sends_below` is not finished."""
+        return self.next_offset < self.sends_below
 
     @property
     def next_offset(self) -> int:

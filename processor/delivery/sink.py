@@ -103,7 +103,7 @@ class Sink:
         while taken < len(fresh):
             await self._until(lambda: self._stopping.is_set() or self._backlog.has_room())
             self._refuse_when_stopped()
-            if progress.revoked:
+            if progress.is_leaving:
                 return
             taken += self._take(fresh, taken, progress)
             await asyncio.sleep(0)
@@ -111,31 +111,49 @@ class Sink:
         self._report()
 
     async def release(self, partitions: Iterable[int]) -> None:
-        """The partitions are revoked: forget their waiting records, wait for calls and dead letters in flight that carry them.
+        """The partitions are revoked, or the worker stops: close the gaps, then forget the rest, and wait for what is in flight.
 
-        Waits `release_seconds` at most; until then progress is still reported, afterwards no more. A call that is still
-        unanswered then cannot be called back: the next owner sends its records again.
+        Lanes are not equally long, so records are finished above others that still wait; the next owner reads from the
+        lowest that waits. First those below a finished one are sent, `close_gaps_seconds` at most; what lies above is left
+        to the next owner. Then calls and dead letters in flight may end, `release_seconds` at most. Until then progress is
+        reported, afterwards no more. What was finished above a gap that did not close, and a call that is still unanswered,
+        is sent again by the next owner.
         """
-        revoked = {progress for number in partitions if (progress := self._partitions.pop(number, None)) is not None}
-        for progress in revoked:
-            progress.revoked = True
-        self._backlog.take_revoked()
+        leaving = {progress for number in partitions if (progress := self._partitions.pop(number, None)) is not None}
+        await self._close_gaps(leaving)
+        for progress in leaving:
+            progress.revoke()
+        self._give_up()
+        if not await self._within(self._limits.release_seconds, lambda: self._ended or not self._carries(leaving)):
+            log.warning("release_timed_out", partitions=sorted(progress.partition for progress in leaving))
+        self._reporting = [progress for progress in self._reporting if progress not in leaving]
+
+    async def _close_gaps(self, leaving: set[PartitionProgress]) -> None:
+        flying = self._backlog.in_flight()
+        for progress in leaving:
+            progress.close_gaps(waiting.export.record.offset for waiting in flying if waiting.progress is progress)
+        self._give_up()
+        seconds = self._limits.close_gaps_seconds
+        if not await self._within(seconds, lambda: self._stopping.is_set() or not any(progress.has_gaps for progress in leaving)):
+            log.warning("gaps_not_closed", partitions=sorted(progress.partition for progress in leaving if progress.has_gaps))
+
+    def _give_up(self) -> None:
+        self._backlog.take_given_up()
         for route in self._routing.routes(self._backlog.flows.values()):
             route.drop_emptied()
+
+    async def _within(self, seconds: float, holds: Callable[[], bool]) -> bool:
+        """Whether it holds within so many seconds."""
         try:
-            async with asyncio.timeout(self._limits.release_seconds):
-                await self._until(lambda: self._ended or not self._carries(revoked))
+            async with asyncio.timeout(seconds):
+                await self._until(holds)
         except TimeoutError:
-            log.warning("release_timed_out", partitions=sorted(progress.partition for progress in revoked))
-        finally:
-            self._reporting = [progress for progress in self._reporting if progress not in revoked]
+            return False
+        return True
 
     async def drain(self, seconds: float) -> bool:
         """Wait until nothing waits; False when that takes longer. Raises as `deliver` does."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._until(lambda: self._stopping.is_set() or self._backlog.records == 0)
-        except TimeoutError:
+        if not await self._within(seconds, lambda: self._stopping.is_set() or self._backlog.records == 0):
             return False
         self._refuse_when_stopped()
         return True

@@ -72,7 +72,8 @@ class PartitionPipeline:
         """The first offset of profile-events that is not in the state."""
 
     def start(self) -> None:
-        """Begin; call once."""
+        """Begin; call once. What was committed before is progress too: a crash may have left the group's offset behind."""
+        self._report_progress()
         self._tasks = [watched_task(loop, self._fail) for loop in (self._decide_all(), self._commit_all())]
 
     @property

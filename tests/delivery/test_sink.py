@@ -544,9 +544,9 @@ async def test_an_empty_batch_moves_progress_to_the_position() -> None:
 
 
 @in_virtual_time
-async def test_release_forgets_what_waits_and_waits_for_what_is_in_flight() -> None:
+async def test_release_forgets_what_waits_above_and_waits_for_what_is_in_flight() -> None:
     async with World().running() as world:
-        await world.deliver(export_record(1), export_record(2), export_record(3, "p-2"))
+        await world.deliver(export_record(1), export_record(2, "p-2"), export_record(3))
         await world.deliver(export_record(7, "p-7", partition=1))
         await asyncio.sleep(world.limits.linger_seconds + ANSWER_SECONDS / 2)
 
@@ -554,8 +554,42 @@ async def test_release_forgets_what_waits_and_waits_for_what_is_in_flight() -> N
         assert await world.sink.drain(10.0)
         await asyncio.sleep(100.0)
 
-        assert sorted(world.kinesis.offsets()) == [1, 3, 7]
-        assert world.progress == {0: [2], 1: [8]}
+        assert sorted(world.kinesis.offsets()) == [1, 2, 7]
+        assert world.progress == {0: [3], 1: [8]}
+
+
+@in_virtual_time
+async def test_release_first_closes_the_gaps_below_what_was_sent_so_that_nothing_leaves_twice() -> None:
+    """G1: the next owner reads from the lowest unfinished record; a graceful stop repeats nothing."""
+    async with World().running() as world:
+        hot = [export_record(offset) for offset in range(1, 6)]
+        await world.deliver(*hot, export_record(6, "p-2"), *(export_record(offset) for offset in range(7, 20)))
+        await asyncio.sleep(world.limits.linger_seconds + ANSWER_SECONDS / 2)  # 1 and 6 are in flight, 2 to 5 wait behind 1
+
+        await world.sink.release([0])
+        await asyncio.sleep(100.0)
+
+        assert sorted(world.kinesis.offsets()) == [1, 2, 3, 4, 5, 6]
+        assert world.progress[0][-1] == 7
+
+
+@in_virtual_time
+async def test_gaps_that_do_not_close_in_time_are_left_to_the_next_owner() -> None:
+    async with World(close_gaps_seconds=1.0).running() as world:
+        world.kinesis.behaviour = lambda destination, exports: world.kinesis.partly(
+            destination, exports, {index: TOO_FAST for index, export in enumerate(exports) if export.record.key == b"p-1"}
+        )
+        await world.deliver(export_record(1), export_record(2, "p-2"))
+        await asyncio.sleep(0.5)
+        began = asyncio.get_running_loop().time()
+
+        await world.sink.release([0])
+        took = asyncio.get_running_loop().time() - began
+        await asyncio.sleep(100.0)
+
+        assert 1.0 <= took < 1.5
+        assert not world.progress[0]
+        assert world.sink.status()["vip"].waiting == 0
 
 
 @in_virtual_time
