@@ -73,7 +73,8 @@ class PartitionPipeline:
 
     def start(self) -> None:
         """Begin; call once. What was committed before is progress too: a crash may have left the group's offset behind."""
-        self._report_progress()
+        if self.committed_offset:
+            self._on_progress(self.committed_offset)
         self._tasks = [watched_task(loop, self._fail) for loop in (self._decide_all(), self._commit_all())]
 
     @property

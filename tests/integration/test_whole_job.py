@@ -34,7 +34,7 @@ def test_what_leaves_equals_replay_in_order_per_profile_and_flow(job: WholeJob) 
     job.require_equal_to_replay()
 
 
-def test_a_worker_stopped_and_started_in_the_middle_loses_nothing(job: WholeJob) -> None:
+def test_a_worker_stopped_and_started_in_the_middle_loses_nothing_and_repeats_nothing(job: WholeJob) -> None:
     job.send(shop_events(4_000, customers=500))
 
     with job.worker() as worker:
@@ -69,6 +69,7 @@ def test_two_workers_share_the_partitions_and_a_third_may_come_and_go(job: Whole
         job.wait_until_delivered(DELIVERY_SECONDS, *running)
         with job.worker("late") as late:
             job.send(shop_events(3_000, customers=500, seed=9))
+            wait_until(lambda: "partitions_taken_over" in late.log_file.read_text(errors="replace"), "the late worker's share", 60)
             job.wait_until_delivered(DELIVERY_SECONDS, *running, late)
             late.stop()
         job.send(shop_events(1_000, customers=500, seed=10))
