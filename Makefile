@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 COMPOSE := docker compose -f docker/compose.yaml
 
-.PHONY: help setup demo test check check-docker up down logs clean
+.PHONY: help setup demo test check check-docker bench up down logs clean
 
 help: ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -21,13 +21,17 @@ $(VENV)/ready: requirements.lock pyproject.toml
 demo: setup ## take the tour; BROKER=host:port or docker, KINESIS_ENDPOINT=http://127.0.0.1:PORT use others
 	$(BIN)/profile-exporter demo
 
-test: setup ## run every test
+test: setup ## run every test; BROKER=host:port or docker, KINESIS_ENDPOINT=http://127.0.0.1:PORT use others
 	$(BIN)/python -m pytest
 
-check: setup ## lint, types, import rules
+check: setup check-docker ## lint, types, import rules
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
+
+bench: setup ## measure the core and the whole job on a real Kafka with a canned Kinesis endpoint (by hand, some minutes)
+	$(BIN)/python -m benchmarks.core
+	$(BIN)/python -m benchmarks.whole_job
 
 check-docker: setup ## lint docker/, as far as this machine has what it takes
 	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint docker/Dockerfile; else echo "NOT CHECKED, no hadolint: docker/Dockerfile"; fi

@@ -11,6 +11,7 @@ import orjson
 
 AUDIENCES = tuple(str(UUID(int=number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128)) for number in range(1, 21))
 TIME = "2026-01-11T23:37:33Z"
+IDENTITIES = {"ecid": [{"id": "14575006536349286404619648085736425115"}], "email_lc_sha256": [{"id": "655332b5fa2aea4498bf7a290cff017cb4"}]}
 
 FLOWS = """
 audiences: []
@@ -62,6 +63,6 @@ def _event(number: int, profile: str, dice: Random) -> dict[str, object]:
             "person": {"name": {"firstName": "John", "lastName": "Doe"}, "birthDate": "1980-01-01"},
             "personalEmail": {"address": f"{profile}@example.com"},
             "segmentMembership": {"ups": entries},
-            "identityMap": {"ecid": [{"id": "14575006536349286404619648085736425115"}], "email_lc_sha256": [{"id": "655332b5fa2aea4498bf7a290cff017cb4"}]},
+            "identityMap": IDENTITIES,
         },
     }

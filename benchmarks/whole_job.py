@@ -82,7 +82,7 @@ def window(samples: list[Sample], total: int, what: str) -> tuple[float, float]:
     return total * 0.7 / (end - begin), (cpu_end - cpu_begin) / (total * 0.7) * 1e6
 
 
-def run(events: int, profiles: int, delivery: bool) -> None:
+def run(events: int, profiles: int) -> None:
     """One run, printed."""
     with RealKafka(jvm_options=BENCHMARK_JVM) as kafka, tempfile.TemporaryDirectory() as folder:
         endpoint = ChildServer("benchmarks.canned", "20")
@@ -96,7 +96,7 @@ def run(events: int, profiles: int, delivery: bool) -> None:
             sent = produce(installation, first_events(profiles)) + produce(installation, profile_events(events, profiles))
             with Worker(worker_environment(installation.env), Path(folder)) as worker:
                 worker.start()
-                samples = _watch(installation, worker, sent)
+                samples = _watch(installation, worker)
         finally:
             endpoint.stop()
     rate, cpu = window(samples, sent, "processed")
@@ -107,7 +107,7 @@ def run(events: int, profiles: int, delivery: bool) -> None:
     print(f"resident at the end {samples[-1].resident_bytes / 2**20:.0f} MiB, highest {max(s.resident_bytes for s in samples) / 2**20:.0f} MiB")
 
 
-def _watch(installation: Installation, worker: Worker, sent: int) -> list[Sample]:
+def _watch(installation: Installation, worker: Worker) -> list[Sample]:
     begun = time.perf_counter()
     samples: list[Sample] = []
     still = 0
@@ -124,4 +124,4 @@ if __name__ == "__main__":
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--profiles", type=int, default=20_000)
     arguments = parser.parse_args()
-    run(arguments.events, arguments.profiles, delivery=True)
+    run(arguments.events, arguments.profiles)

@@ -9,18 +9,16 @@ Called by the transport (as `transport.consumer.Owner`), by recovery (as `state.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from faust.types import TP
 
 from processor.catalog.follower import CatalogFollower
 from processor.core.step import Limits
 from processor.exports_feed import ExportsFeed
 from processor.kafka.cluster import ClusterFacts
 from processor.kafka.connection import aiokafka_options
-from processor.kafka.logs import Destinations, PlainLog, TransactionalLog, producer
+from processor.kafka.logs import Destinations, PlainLog, TransactionalLog
+from processor.kafka.shared_producer import SharedProducer
 from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
@@ -31,14 +29,13 @@ from processor.sinks import open_sink
 from processor.status_reports import StatusReports
 from processor.tasks import watched_task
 from processor.transport.batch import Batch
-from processor.transport.consumer import BatchConsumer
+from processor.transport.consumer import BatchConsumer, Partition
 from state.directory import StateDirectory
 from state.faust_store import ProfilesStore
 from state.identity import Identity
 from state.partition import Memory, PartitionStore, shared_memory, wipe
-from state.restore import FETCH_BYTES, Progress, StaleCopies, restore
+from state.restore import Progress, StaleCopies, restore
 
-RELEASE_SECONDS: Final = 5.0
 _log = structlog.get_logger(__name__)
 
 
@@ -60,11 +57,11 @@ class Runtime:
         self._on_failure = on_failure
         self.catalog = CatalogFollower(settings, on_failure)
         self.pipeline = Pipeline(consumer)
-        self._plain: AIOKafkaProducer = producer(settings)
-        self.sink = open_sink(settings, self.catalog, self._plain, self._delivered)
+        self._shared = SharedProducer(settings)
+        self.sink = open_sink(settings, self.catalog, self._shared, self._delivered)
         self._feed = ExportsFeed(self.sink.deliver, consumer, on_failure)
         self._memory: Memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
-        self._reports = StatusReports(self, self._plain, settings.topics.worker_status, on_failure)
+        self._reports = StatusReports(self, self._shared, settings.topics.worker_status, on_failure)
         self._started = False
         self._sink_task: asyncio.Task[None] | None = None
         self.restoring: Mapping[int, Progress] = {}
@@ -113,7 +110,7 @@ class Runtime:
     async def _start_once(self) -> None:
         if not self._started:
             self._started = True
-            await self._plain.start()
+            await self._shared.start()
             await self.catalog.start()
             self._sink_task = watched_task(self.sink.run(), self._on_failure)
             self._feed.start()
@@ -124,22 +121,22 @@ class Runtime:
         topics = Destinations(names.exports, names.dead_letters, names.changelog)
         if self._settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE:
             return TransactionalLog(self._settings, topics, names.profile_events, partition)
-        return PlainLog(self._plain, topics, partition)
+        return PlainLog(self._shared, topics, partition)
 
     async def _restore(self, partitions: Iterable[int]) -> None:
         stores = {partition: self._open(partition) for partition in partitions}
         for partition, store in stores.items():
             self._store.attach(partition, store)
-        changelog = self._settings.topics.changelog
+        changelog, options = self._settings.topics.changelog, aiokafka_options(self._settings)
         try:
-            self.restoring = await restore(stores, changelog, self._changelog_consumer, self._note_restoring)
+            self.restoring = await restore(stores, changelog, options, self._note_restoring)
         except StaleCopies as stale:
             for partition, reason in stale.partitions.items():
                 _log.warning("local_state_wiped", partition=partition, reason=reason)
                 self._store.detach([partition])
                 wipe(self._place.directory.partition(partition))
                 self._store.attach(partition, self._open(partition))
-            self.restoring = await restore(self._store.partitions, changelog, self._changelog_consumer, self._note_restoring)
+            self.restoring = await restore(self._store.partitions, changelog, options, self._note_restoring)
         _log.info("restored", records={partition: part.records for partition, part in self.restoring.items()})
 
     def _note_restoring(self, progress: Mapping[int, Progress]) -> None:
@@ -150,15 +147,6 @@ class Runtime:
         settings = self._settings
         identity = Identity(self._place.cluster.cluster_id, settings.app_id, settings.topics.changelog, partition, settings.partitions)
         return PartitionStore.open(self._place.directory.partition(partition), identity, self._memory)
-
-    def _changelog_consumer(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            **aiokafka_options(self._settings),
-            isolation_level="read_committed",
-            auto_offset_reset="none",
-            max_partition_fetch_bytes=FETCH_BYTES,
-            fetch_max_wait_ms=100,
-        )
 
     def _new_pipeline(self, partition: int, log: Log) -> PartitionPipeline:
         settings = self._settings
@@ -193,7 +181,7 @@ class Runtime:
 
     # the transport's Owner -----------------------------------------------------------------------------------------
 
-    async def start_positions(self, partitions: Iterable[TP]) -> Mapping[TP, int]:
+    async def start_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
         """Where to begin; the changelog is not fetched by the group's consumer. Raises what stops the worker for the operator."""
         names = self._settings.topics
         places = [place for place in partitions if place.topic in (names.profile_events, names.exports)]
@@ -217,7 +205,7 @@ class Runtime:
             _log.info("watermark_wins", place=str(bounds), group_offset=bounds.committed, watermark=position)
         return position
 
-    async def release(self, partitions: Iterable[TP]) -> None:
+    async def release(self, partitions: Iterable[Partition]) -> None:
         """Stop what these carry. Nothing of them is written when it returns, or the broker refuses it (exactly_once)."""
         names = self._settings.topics
         places = list(partitions)
@@ -241,7 +229,7 @@ class Runtime:
                 self._on_failure(error)
         self._store.detach(list(self._store.partitions))
         if self._started:
-            await self._stop_plain()
+            await self._shared.stop()
 
     async def _stop_sink(self) -> None:
         await self._feed.close()
@@ -250,9 +238,3 @@ class Runtime:
             self.sink.stop()
             await asyncio.wait({self._sink_task})
         await self.catalog.close()
-
-    async def _stop_plain(self) -> None:
-        try:
-            await asyncio.wait_for(self._plain.stop(), RELEASE_SECONDS)
-        except TimeoutError:
-            _log.warning("producer_did_not_stop", seconds=RELEASE_SECONDS)

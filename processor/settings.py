@@ -20,7 +20,8 @@ MASKED: Final = "**********"
 
 _TOPIC_PREFIX: Final = r"^[A-Za-z0-9._-]{0,100}$"
 _APP_ID: Final = r"^[A-Za-z0-9._-]{1,100}$"
-_ADDRESSES: Final = r"^[^\s,]+:[0-9]{1,5}(\s*,\s*[^\s,]+:[0-9]{1,5})*$"
+_PORT: Final = r"(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
+_ADDRESSES: Final = rf"^[^\s,]+:{_PORT}(\s*,\s*[^\s,]+:{_PORT})*$"
 
 
 class ProcessingGuarantee(StrEnum):

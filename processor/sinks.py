@@ -1,15 +1,14 @@
 """The sink of a worker, put together: where flows go by the catalog, dead letters to their topic, Kinesis through boto3."""
 
-import asyncio
 from collections.abc import Callable, Sequence
-
-from aiokafka import AIOKafkaProducer
 
 from processor.catalog.follower import CatalogFollower
 from processor.delivery.kinesis import stream_opener
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.ports import Undelivered
 from processor.delivery.sink import Sink
+from processor.kafka.shared_producer import SharedProducer
+from processor.pipeline.ports import KafkaRecord
 from processor.settings import Settings
 from schemas.destination import Destination
 
@@ -29,19 +28,16 @@ class CatalogDestinations:
 class TopicDeadLetters:
     """`delivery.ports.DeadLetters` on the topic `dead-letters`, each in the partition of its export record."""
 
-    def __init__(self, producer: AIOKafkaProducer, topic: str) -> None:
+    def __init__(self, producer: SharedProducer, topic: str) -> None:
         self._producer, self._topic = producer, topic
 
     async def put(self, letters: Sequence[Undelivered]) -> None:
-        """Raises KafkaError where one was not acknowledged; some may be there then."""
-        sent = [
-            await self._producer.send(self._topic, letter.value, letter.key, partition=letter.partition, headers=list(headers))
-            for letter, headers in letters
-        ]
-        await asyncio.gather(*sent)
+        """Raises NotWritten where one was not acknowledged; some may be there then."""
+        records = [(letter.partition, KafkaRecord(letter.key, letter.value, list(headers))) for letter, headers in letters]
+        await self._producer.write(self._topic, records)
 
 
-def open_sink(settings: Settings, catalog: CatalogFollower, producer: AIOKafkaProducer, on_progress: Callable[[int, int], None]) -> Sink:
+def open_sink(settings: Settings, catalog: CatalogFollower, producer: SharedProducer, on_progress: Callable[[int, int], None]) -> Sink:
     """The worker's sink; nothing is opened before records come. The producer is the caller's."""
     return Sink(
         destinations=CatalogDestinations(catalog),

@@ -7,13 +7,13 @@ from importlib.metadata import version
 from typing import Any, Final, Literal, Protocol
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from processor.delivery.sink import Sink
 from processor.delivery.status import FlowDelivery
+from processor.kafka.shared_producer import NotWritten, SharedProducer
 from processor.pipeline.counts import FlowCounts
 from processor.pipeline.pipeline import Pipeline
+from processor.pipeline.ports import KafkaRecord
 from processor.tasks import watched_task
 from schemas.times import format_time
 from schemas.worker_status import FlowStatus, PartitionStatus, WorkerStatus
@@ -48,7 +48,7 @@ class StatusReports:
     def __init__(
         self,
         runtime: Watched,
-        producer: AIOKafkaProducer,
+        producer: SharedProducer,
         topic: str,
         on_failure: Callable[[BaseException], None],
         wall_clock: Callable[[], float] = time.time,
@@ -77,9 +77,9 @@ class StatusReports:
     async def _send(self, state: State) -> None:
         report = worker_status(self._runtime, state, self._started_at, format_time(int(self._wall_clock())))
         try:
-            sending = self._producer.send_and_wait(self._topic, report.model_dump_json(by_alias=True).encode(), report.name.encode())
-            await asyncio.wait_for(sending, INTERVAL_SECONDS)
-        except (KafkaError, TimeoutError) as error:
+            record = KafkaRecord(report.name.encode(), report.model_dump_json(by_alias=True).encode())
+            await asyncio.wait_for(self._producer.write(self._topic, [(None, record)]), INTERVAL_SECONDS)
+        except (NotWritten, TimeoutError) as error:
             _log.warning("status_not_sent", error=repr(error))
 
 

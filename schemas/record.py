@@ -36,3 +36,4 @@ class ExportHeader:
     EVENT_TIME = "event-time"
     CAUSES = "causes"
     PARTITION_KEY = "partition-key"
+    EXPLICIT_HASH_KEY = "explicit-hash-key"  # optional (contract G5)

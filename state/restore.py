@@ -51,14 +51,20 @@ class StaleCopies(Exception):
 
 
 async def restore(
-    stores: Stores, changelog: str, new_consumer: Callable[[], AIOKafkaConsumer], on_progress: Callable[[Mapping[int, Progress]], None]
+    stores: Stores, changelog: str, connection: Mapping[str, Any], on_progress: Callable[[Mapping[int, Progress]], None]
 ) -> dict[int, Progress]:
     """Bring every store to the changelog's end; what was done, by partition.
 
-    `new_consumer` makes a consumer that reads committed records and belongs to no group. Resumable: each read is applied with
+    `connection` are aiokafka's arguments to reach the broker. Resumable: each read is applied with
     its place, so a restart goes on where it was. Raises StaleCopies before anything was read, RestoreStalled, KafkaError.
     """
-    consumer = new_consumer()
+    consumer = AIOKafkaConsumer(
+        **connection,
+        isolation_level="read_committed",
+        auto_offset_reset="none",
+        max_partition_fetch_bytes=FETCH_BYTES,
+        fetch_max_wait_ms=_WAIT_MS,
+    )
     await consumer.start()
     try:
         progress = await _plan(stores, changelog, consumer)

@@ -139,3 +139,14 @@ def test_settings_never_change() -> None:
 
     with pytest.raises(ValidationError):
         settings.partitions = 3
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:99999", "127.0.0.1:9092,kafka:70000", "kafka", ":9092"])
+def test_an_address_with_a_port_that_cannot_be_is_refused_by_name(address: str) -> None:
+    with pytest.raises(ValidationError, match="kafka_bootstrap_servers"):
+        Settings(_env_file=None, kafka_bootstrap_servers=address)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "kafka:65535", "a:9092, b:9093"])
+def test_addresses_that_can_be_are_taken(address: str) -> None:
+    assert Settings(_env_file=None, kafka_bootstrap_servers=address).kafka_bootstrap_servers == address  # type: ignore[call-arg]

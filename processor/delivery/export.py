@@ -1,11 +1,7 @@
 """Read a record of `exports`: the value is the final record and never parsed; everything else is in key and headers (design 2)."""
 
-from typing import Final
-
 from processor.delivery.ports import ConsumerRecord, Export
 from schemas.record import ExportHeader
-
-EXPLICIT_HASH_KEY: Final = "explicit-hash-key"  # optional header (contract G5)
 
 
 class UnreadableExport(ValueError):
@@ -20,7 +16,7 @@ def parse_export(record: ConsumerRecord) -> Export:
         raise UnreadableExport(f"a record of exports needs a key and a value, and this one has no {'value' if value is None else 'key'}")
     try:
         flow_id, partition_key = headers[ExportHeader.FLOW_ID], headers[ExportHeader.PARTITION_KEY]
-        hash_key = headers.get(EXPLICIT_HASH_KEY)
+        hash_key = headers.get(ExportHeader.EXPLICIT_HASH_KEY)
         return Export(
             record,
             flow_id.decode(),

@@ -9,6 +9,7 @@ was fenced, or whose commit failed, raises: the caller stops; it never carries o
 """
 
 import asyncio
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
@@ -129,10 +130,15 @@ class _Sent(NamedTuple):
 
 
 async def _send(producer: Producing, topic: str, partition: int, records: Iterable[KafkaRecord]) -> list[_Sent]:
-    """Queue records, in order, in as few batches as their size allows."""
+    """Queue records, in order, in as few batches as their size allows.
+
+    A timestamp of the future becomes now: the broker would refuse the batch (`message.timestamp.after.max.ms`).
+    """
+    now = int(time.time() * 1000)
     batches: list[Any] = []
     batch: Any = None
-    for key, value, headers, timestamp in records:
+    for key, value, headers, given in records:
+        timestamp = given if given is not None and given < now else now
         if batch is None or batch.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
             batch = producer.create_batch()
             batches.append(batch)

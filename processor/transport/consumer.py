@@ -25,6 +25,9 @@ from faust.types.tuples import ConsumerMessage
 
 from processor.transport.batch import NO_RECORDS, Batch, ConsumerRecord
 
+Partition = TP
+"""(topic, partition), as Faust has it."""
+
 FETCH_WAIT_MS: Final = 100
 """How long a broker holds a fetch that finds nothing: a partition that was paused waits for it at most this long."""
 _FETCH_SECONDS: Final = 0.5

@@ -1,0 +1,63 @@
+"""One plain producer for everything a worker writes beside its transactions: dead letters of delivery, status, and, on brokers
+without transactions, the output of its partitions."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from processor.kafka.logs import producer
+from processor.pipeline.ports import KafkaRecord
+from processor.settings import Settings
+
+STOP_SECONDS: Final = 5.0
+_log = structlog.get_logger(__name__)
+
+
+class NotWritten(Exception):
+    """Kafka did not acknowledge a record; whether it is there is unknown."""
+
+
+class SharedProducer:
+    """Idempotent, acknowledged by every replica. From `start` to `stop`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._producer = producer(settings)
+
+    async def start(self) -> None:
+        """Connect; raises KafkaError."""
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Let go; waits for a broker that is away 5 s at most."""
+        try:
+            await asyncio.wait_for(self._producer.stop(), STOP_SECONDS)
+        except TimeoutError:
+            _log.warning("producer_did_not_stop", seconds=STOP_SECONDS)
+
+    async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+        """Write (partition, record) pairs in order; a partition of None is the key's. Returns when all are acknowledged.
+
+        Raises NotWritten where one was not; others may be there then.
+        """
+        try:
+            sent = [
+                await self._producer.send(
+                    topic, record.value, record.key, partition=partition, timestamp_ms=record.timestamp, headers=list(record.headers)
+                )
+                for partition, record in records
+            ]
+            await asyncio.gather(*sent)
+        except KafkaError as error:
+            raise NotWritten(f"{topic}: {error!r}") from error
+
+    def create_batch(self) -> Any:
+        """An empty record batch (`logs.Producing`)."""
+        return self._producer.create_batch()
+
+    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> "asyncio.Future[Any]":
+        """Queue a record batch (`logs.Producing`)."""
+        future: asyncio.Future[Any] = await self._producer.send_batch(batch, topic, partition=partition)
+        return future
