@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from processor.pipeline.pipeline import Fetching
-from processor.tasks import watched_task
+from processor.tasks import end_task, watched_task
 from processor.transport.batch import Batch
 
 MAX_BATCHES: Final = 4
@@ -51,8 +51,7 @@ class ExportsFeed:
     async def close(self) -> None:
         """Stop; what waits is dropped."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            await end_task(self._task)
 
     async def _run(self) -> None:
         while True:

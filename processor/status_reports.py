@@ -14,7 +14,7 @@ from processor.kafka.shared_producer import NotWritten, SharedProducer
 from processor.pipeline.counts import FlowCounts
 from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import KafkaRecord
-from processor.tasks import watched_task
+from processor.tasks import end_task, watched_task
 from schemas.times import format_time
 from schemas.worker_status import FlowStatus, PartitionStatus, WorkerStatus
 from state.restore import Progress
@@ -65,8 +65,7 @@ class StatusReports:
     async def close(self) -> None:
         """Say goodbye."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            await end_task(self._task)
             await self._send("stopped")
 
     async def _run(self) -> None:
@@ -78,7 +77,8 @@ class StatusReports:
         report = worker_status(self._runtime, state, self._started_at, format_time(int(self._wall_clock())))
         try:
             record = KafkaRecord(report.name.encode(), report.model_dump_json(by_alias=True).encode())
-            await asyncio.wait_for(self._producer.write(self._topic, [(None, record)]), INTERVAL_SECONDS)
+            async with asyncio.timeout(INTERVAL_SECONDS):
+                await self._producer.write(self._topic, [(None, record)])
         except (NotWritten, TimeoutError) as error:
             _log.warning("status_not_sent", error=repr(error))
 

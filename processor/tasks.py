@@ -1,8 +1,18 @@
-"""Background tasks whose failure is never lost."""
+"""Background tasks whose failure is never lost, and that end when they are told to.
+
+No `asyncio.wait_for` in this product: before Python 3.12 it swallows a cancellation that comes with the result (bpo-42130), and a
+loop goes on for ever. `asyncio.timeout` does not.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
+
+import structlog
+
+AGAIN_SECONDS: Final = 1.0
+TRIES: Final = 5
+_log = structlog.get_logger(__name__)
 
 
 def watched_task(work: Coroutine[Any, Any, None], on_failure: Callable[[BaseException], None]) -> asyncio.Task[None]:
@@ -15,3 +25,13 @@ def watched_task(work: Coroutine[Any, Any, None], on_failure: Callable[[BaseExce
     task = asyncio.get_running_loop().create_task(work)
     task.add_done_callback(ended)
     return task
+
+
+async def end_task(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end; once more each second, since libraries may swallow a cancellation. Gives up after 5 s."""
+    for _ in range(TRIES):
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=AGAIN_SECONDS)
+        if done:
+            return
+    _log.warning("task_did_not_end", task=repr(task.get_coro()))

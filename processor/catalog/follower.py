@@ -19,7 +19,7 @@ from processor.catalog.contents import Contents
 from processor.core.catalog import Catalog
 from processor.kafka.connection import aiokafka_options
 from processor.settings import Settings
-from processor.tasks import watched_task
+from processor.tasks import end_task, watched_task
 
 LOOK_SECONDS: Final = 0.2
 HOLDS_AFTER_SECONDS: Final = 1.0  # contract M2
@@ -68,8 +68,7 @@ class CatalogFollower:
     async def close(self) -> None:
         """Stop; once or more."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            await end_task(self._task)
             self._task = None
 
     async def _until(self, moment: float) -> None:
@@ -112,7 +111,8 @@ class CatalogFollower:
     async def _look(self, consumer: AIOKafkaConsumer, contents: Contents) -> None:
         """Read up to where the topics end at the beginning of the look, and a little on."""
         looked_at = time.monotonic()
-        ends = await asyncio.wait_for(consumer.end_offsets([self._flows, self._audiences]), _ANSWER_SECONDS)
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            ends = await consumer.end_offsets([self._flows, self._audiences])
         while [place for place, end in ends.items() if await consumer.position(place) < end]:
             await self._read(consumer, contents)
         self._contents = contents

@@ -156,4 +156,5 @@ def _next_offset(offsets: list[int]) -> int:
 
 async def _stop(stopping: AIOKafkaProducer) -> None:
     with suppress(Exception):  # it is being thrown away; what it says changes nothing
-        await asyncio.wait_for(stopping.stop(), CLOSE_SECONDS)
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await stopping.stop()

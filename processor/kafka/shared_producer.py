@@ -33,7 +33,8 @@ class SharedProducer:
     async def stop(self) -> None:
         """Let go; waits for a broker that is away 5 s at most."""
         try:
-            await asyncio.wait_for(self._producer.stop(), STOP_SECONDS)
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._producer.stop()
         except TimeoutError:
             _log.warning("producer_did_not_stop", seconds=STOP_SECONDS)
 

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from processor.pipeline.counts import Counts
 from processor.pipeline.decided import Decided, Policy, decide_run
 from processor.pipeline.ports import CatalogView, Log, Output, ProfileRows
 from processor.pipeline.profiles import Profiles
-from processor.tasks import watched_task
+from processor.tasks import end_task, watched_task
 from processor.transport.batch import Batch
 from state.rows import WATERMARK_KEY, Watermark, encode_watermark
 
@@ -95,10 +96,9 @@ class PartitionPipeline:
         self._enough.set()
         if self._tasks:
             decide, commit = self._tasks
-            decide.cancel()
+            await end_task(decide)
             await asyncio.wait({commit}, timeout=CLOSE_SECONDS)
-            commit.cancel()
-            await asyncio.wait({decide, commit})
+            await end_task(commit)
         await self._log.close()
 
     def _fail(self, error: BaseException) -> None:
@@ -177,10 +177,9 @@ class PartitionPipeline:
         left = self._first_decided_at + self._settings.linger_seconds - time.monotonic()
         if left > 0 and self._decided_records < RUN_RECORDS and not self._closing and not self._stopped_at_bad_event:
             self._enough.clear()
-            try:
-                await asyncio.wait_for(self._enough.wait(), left)
-            except TimeoutError:
-                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._enough.wait()
 
     def _take(self) -> list[Decided]:
         """The oldest runs, of about GROUP_RECORDS records."""

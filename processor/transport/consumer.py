@@ -204,7 +204,8 @@ class BatchConsumer(driver.Consumer):
         if self.owner is not None:
             await self.owner.release(revoked)
         try:
-            await asyncio.wait_for(self.commit(), _COMMIT_SECONDS)
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                await self.commit()
         except TimeoutError:
             _log.warning("commit_on_revoke_timed_out", seconds=_COMMIT_SECONDS)
         for place in revoked:

@@ -18,7 +18,6 @@ from processor.core.catalog import Catalog
 from processor.core.step import Limits
 from processor.demo.endpoint import create_stream
 from processor.demo.evidence import read_events, read_evidence
-from processor.demo.expectation import expect
 from processor.demo.scenery import configuration, configuration_text, worker_environment
 from processor.demo.shop import ShopEvent
 from processor.demo.verdict import judge, listed
@@ -27,9 +26,11 @@ from processor.demo.worker import Worker
 from processor.kafka.reading import PartitionLag, group_lag
 from processor.kafka.writing import Writer
 from tests.kit.installation import Installation
+from tests.kit.replayed import CatalogOf, Replayed, catalog_in_force, replay
 
 SHARDS: Final = 2
 SESSION_SECONDS: Final = 6
+TAKEOVER_SECONDS: Final = 60.0
 
 
 class WholeJob:
@@ -52,12 +53,13 @@ class WholeJob:
         for flow in self.configuration.flows:
             create_stream(self.kinesis, flow.destination.region, flow.destination.stream, SHARDS)
 
-    def apply(self) -> None:
-        """Put `text` into force."""
+    def apply(self, *options: str) -> Catalog:
+        """Put `text` into force, with the options of the command; the catalog as it stands then, with its etags."""
         path = self._folder / "flows.yaml"
         path.write_text(self.text)
-        result = self.installation.command("apply", str(path))
+        result = self.installation.command("apply", *options, str(path))
         assert result.exit_code == 0, result.output
+        return catalog_in_force(self.installation.settings)
 
     def send(self, events: Iterable[ShopEvent]) -> int:
         """Write events to the topic; how many."""
@@ -76,16 +78,26 @@ class WholeJob:
         folder.mkdir(exist_ok=True)
         self.installation.change(data_dir=folder / "data", **settings)
         with Worker(worker_environment(self.installation.env), folder) as worker:
-            worker.start()
             try:
+                self.start_again(worker)
                 yield worker
             except BaseException as error:
                 error.add_note(f"the end of {name}'s log:\n{worker.log_tail()}")
                 raise
 
+    def start_again(self, worker: Worker) -> None:
+        """Start a worker that was killed or stopped; returns when it has taken its partitions over."""
+        before = _takeovers(worker)
+        worker.start()
+        wait_until(lambda: _takeovers(worker) > before, "a takeover", TAKEOVER_SECONDS)
+
     def lags(self) -> dict[str, int]:
         """Offsets that the group has not done, by topic."""
         return {topic: sum(place.lag for place in places) for topic, places in self._group().items()}
+
+    def ends(self) -> dict[int, int]:
+        """Where profile-events ends, by partition."""
+        return {place.partition: place.end for place in self._group()[self.installation.topics.profile_events]}
 
     def processed(self) -> int:
         """Offsets of profile-events that the group has done."""
@@ -109,15 +121,27 @@ class WholeJob:
 
         wait_until(lambda: done() and _holds(done, 3), f"delivery, lags {self.lags()}", seconds, poll_seconds=0.3)
 
-    def require_equal_to_replay(self, restarted_at: datetime | None = None, *, has_transactions: bool = True) -> None:
-        """Exports, dead letters and streams are what replay gives, in order per profile and flow; fails naming what is not."""
+    def replay(self, catalog_of: CatalogOf | None = None) -> Replayed:
+        """What replay makes of the events on the topic; None: all are decided by what `text` says."""
         settings, wanted = self.installation.settings, self.configuration
         limits = Limits(settings.max_document_bytes, settings.dedup_window)
-        expectation = expect(read_events(settings), Catalog.of(wanted.flows, wanted.audiences), limits)
-        evidence = read_evidence(settings, wanted.flows, self.kinesis)
-        verdict = judge(wanted.flows, expectation, evidence, has_transactions=has_transactions, restarted_at=restarted_at)
-        assert expectation.records, "replay sends nothing: the test proves nothing"
+        by_text = Catalog.of(wanted.flows, wanted.audiences)
+        return replay(read_events(settings), limits, catalog_of or (lambda _: by_text))
+
+    def require_equal_to_replay(
+        self, restarted_at: datetime | None = None, *, has_transactions: bool = True, catalog_of: CatalogOf | None = None
+    ) -> Replayed:
+        """Exports, dead letters and streams are what replay gives, in order per profile and flow; fails naming what is not."""
+        flows, replayed = self.configuration.flows, self.replay(catalog_of)
+        evidence = read_evidence(self.installation.settings, flows, self.kinesis)
+        verdict = judge(flows, replayed.expectation, evidence, has_transactions=has_transactions, restarted_at=restarted_at)
+        assert replayed.expectation.records, "replay sends nothing: the test proves nothing"
         assert not verdict.faults, listed(verdict.faults)
+        return replayed
+
+
+def _takeovers(worker: Worker) -> int:
+    return worker.log_file.read_text(errors="replace").count("partitions_taken_over") if worker.log_file.exists() else 0
 
 
 def _holds(condition: Callable[[], bool], times: int) -> bool:

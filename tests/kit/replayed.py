@@ -1,0 +1,60 @@
+"""What replay makes of the events as they stand on the topic, each decided by the catalog that was in force for it."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from processor.catalog.contents import Contents
+from processor.core.catalog import Catalog
+from processor.core.replay import Replay
+from processor.core.step import Limits
+from processor.demo.expectation import Expectation
+from processor.kafka.reading import read_compacted
+from processor.settings import Settings
+from schemas.event import SourceRecord
+from schemas.profile import Profile
+
+CatalogOf = Callable[[SourceRecord], Catalog]
+"""The catalog that decided a record."""
+
+
+@dataclass(slots=True)
+class Replayed:
+    """`expectation` is what left; `profiles` are what is kept. By partition: the offset after the last event, and the bad events at the end."""
+
+    expectation: Expectation = field(default_factory=Expectation)
+    profiles: Mapping[bytes, Profile] = field(default_factory=dict)
+    next_offsets: dict[int, int] = field(default_factory=dict)
+    bad_in_a_row: dict[int, int] = field(default_factory=dict)
+
+
+def replay(events: Iterable[SourceRecord], limits: Limits, catalog_of: CatalogOf) -> Replayed:
+    """Fold and decide `events`, which are in the order of each partition."""
+    run, replayed = Replay(Catalog.of((), ()), limits), Replayed()
+    replayed.profiles = run.profiles
+    outcome = replayed.expectation
+    for event in events:
+        run.catalog = catalog_of(event)
+        was_there = (event.key or b"") in run.profiles
+        step = run.feed(event)
+        outcome.events += 1
+        outcome.records += step.records
+        replayed.next_offsets[event.partition] = event.offset + 1
+        replayed.bad_in_a_row.setdefault(event.partition, 0)
+        if step.dead_letter is None:
+            replayed.bad_in_a_row[event.partition] = 0
+        else:
+            replayed.bad_in_a_row[event.partition] += 1
+            outcome.dead_letters.append(step.dead_letter)
+        if was_there and step.profile is None:
+            outcome.forgotten.add((event.key or b"").decode())
+    return replayed
+
+
+def catalog_in_force(settings: Settings) -> Catalog:
+    """As the topics say, with the etags of the flows."""
+    contents = Contents()
+    for key, value in read_compacted(settings, settings.topics.audiences).items():
+        contents.put_audience(key, value)
+    for key, value in read_compacted(settings, settings.topics.flows).items():
+        contents.put_flow(key, value)
+    return contents.catalog
