@@ -34,6 +34,17 @@ class RecordsAreGone(StoppedForOperator):
         )
 
 
+class TopicIsAnother(StoppedForOperator):
+    """The topic has its old name, and is not the one that the state was made from."""
+
+    def __init__(self, topic: str, partition: int, known: str, found: str) -> None:
+        super().__init__(
+            f"{topic}[{partition}]: the topic was deleted and created again (its id was {known}, and is {found})\n"
+            "  the state belongs to the old one; to begin anew, delete the changelog topic and the consumer group, "
+            "empty the data directories and run `profile-exporter init`"
+        )
+
+
 class LogIsShorter(StoppedForOperator):
     """The log ends before what was read of it: it is not the log we knew."""
 
@@ -56,13 +67,17 @@ class StateIsGone(StoppedForOperator):
         )
 
 
-def source_position(bounds: Bounds, watermark: int | None, *, accept_gaps: bool) -> int:
-    """Where profile-events is read from; raises RecordsAreGone, LogIsShorter, StateIsGone (exit code 3)."""
-    if watermark is None:
-        if bounds.committed and not accept_gaps:
-            raise StateIsGone(bounds)
-        return bounds.begin
-    return _held(bounds, watermark, accept_gaps=accept_gaps)
+def source_position(bounds: Bounds, watermark: int | None, *, accept_gaps: bool, skip_to: int | None = None) -> int:
+    """Where profile-events is read from; raises RecordsAreGone, LogIsShorter, StateIsGone (exit code 3).
+
+    `skip_to` is where an operator wants to go on, leaving out what lies between; it never goes back, and never past the end.
+    """
+    if watermark is None and bounds.committed and not accept_gaps and skip_to is None:
+        raise StateIsGone(bounds)
+    begin = bounds.begin if watermark is None else watermark
+    if skip_to is not None and begin < skip_to <= bounds.end:
+        begin = skip_to
+    return _held(bounds, begin, accept_gaps=accept_gaps)
 
 
 def exports_position(bounds: Bounds, *, accept_gaps: bool) -> int:

@@ -23,7 +23,7 @@ from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import Log
-from processor.positions import Bounds, exports_position, source_position
+from processor.positions import Bounds, TopicIsAnother, exports_position, source_position
 from processor.settings import ProcessingGuarantee, Settings
 from processor.sinks import open_sink
 from processor.status_reports import StatusReports
@@ -34,7 +34,7 @@ from state.directory import StateDirectory
 from state.faust_store import ProfilesStore
 from state.identity import Identity
 from state.partition import Memory, PartitionStore, shared_memory, wipe
-from state.restore import Progress, StaleCopies, restore
+from state.restore import Changelog, Progress, StaleCopies, restore
 
 _log = structlog.get_logger(__name__)
 
@@ -72,9 +72,9 @@ class Runtime:
         return self._place.directory.name
 
     @property
-    def row_counts(self) -> dict[int, int]:
-        """Profiles of each partition, as RocksDB estimates."""
-        return {partition: store.row_count() for partition, store in self._store.partitions.items()}
+    def stored(self) -> dict[int, tuple[int, int]]:
+        """(profiles as RocksDB estimates, bytes) of each partition."""
+        return {partition: (store.row_count(), store.size_bytes()) for partition, store in self._store.partitions.items()}
 
     # what the agents call ------------------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class Runtime:
         stores = {partition: self._open(partition) for partition in partitions}
         for partition, store in stores.items():
             self._store.attach(partition, store)
-        changelog, options = self._settings.topics.changelog, aiokafka_options(self._settings)
+        changelog, options = Changelog(self._settings.topics.changelog, self._place.cluster.tombstone_seconds), aiokafka_options(self._settings)
         try:
             self.restoring = await restore(stores, changelog, options, self._note_restoring)
         except StaleCopies as stale:
@@ -138,6 +138,15 @@ class Runtime:
                 self._store.attach(partition, self._open(partition))
             self.restoring = await restore(self._store.partitions, changelog, options, self._note_restoring)
         _log.info("restored", records={partition: part.records for partition, part in self.restoring.items()})
+        self._refuse_another_source()
+
+    def _refuse_another_source(self) -> None:
+        topic = self._settings.topics.profile_events
+        found = self._place.cluster.topic_ids.get(topic)
+        for partition, store in self._store.partitions.items():
+            known = store.watermark.source_topic_id if store.watermark is not None else None
+            if known is not None and found is not None and known != found:
+                raise TopicIsAnother(topic, partition, known, found)
 
     def _note_restoring(self, progress: Mapping[int, Progress]) -> None:
         self.restoring = progress
@@ -145,7 +154,8 @@ class Runtime:
 
     def _open(self, partition: int) -> PartitionStore:
         settings = self._settings
-        identity = Identity(self._place.cluster.cluster_id, settings.app_id, settings.topics.changelog, partition, settings.partitions)
+        changelog, cluster = settings.topics.changelog, self._place.cluster
+        identity = Identity(cluster.cluster_id, settings.app_id, changelog, cluster.topic_ids.get(changelog), partition, settings.partitions)
         return PartitionStore.open(self._place.directory.partition(partition), identity, self._memory)
 
     def _new_pipeline(self, partition: int, log: Log) -> PartitionPipeline:
@@ -200,7 +210,10 @@ class Runtime:
             return exports_position(bounds, accept_gaps=accept)
         store = self._store.partitions.get(bounds.partition)
         watermark = store.watermark if store is not None else None
-        position = source_position(bounds, watermark.next_offset if watermark is not None else None, accept_gaps=accept)
+        known = watermark.next_offset if watermark is not None else None
+        position = source_position(bounds, known, accept_gaps=accept, skip_to=self._settings.skips.get(bounds.partition))
+        if known is not None and position > known:
+            _log.warning("events_skipped_on_request", place=str(bounds), first=known, next=position)
         if bounds.committed is not None and bounds.committed != position:
             _log.info("watermark_wins", place=str(bounds), group_offset=bounds.committed, watermark=position)
         return position

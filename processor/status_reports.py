@@ -37,8 +37,8 @@ class Watched(Protocol):
         ...
 
     @property
-    def row_counts(self) -> dict[int, int]:
-        """Profiles by partition."""
+    def stored(self) -> dict[int, tuple[int, int]]:
+        """(profiles, bytes) by partition."""
         ...
 
 
@@ -111,11 +111,12 @@ def _partitions(runtime: Watched) -> tuple[PartitionStatus, ...]:
                 "partition": partition,
                 "nextOffset": committed.get(partition, 0),
                 "rows": rows,
+                "bytes": size,
                 "restored": restoring[partition].records if partition in restoring else 0,
                 "toRestore": restoring[partition].left if partition in restoring else 0,
             }
         )
-        for partition, rows in sorted(runtime.row_counts.items())
+        for partition, (rows, size) in sorted(runtime.stored.items())
     )
 
 

@@ -19,6 +19,7 @@ from processor.errors import CommandError, StoppedForOperator, UsageError
 from processor.kafka.admin import Admin
 from processor.kafka.cluster import cluster_facts
 from processor.kafka.errors import BrokerUnreachable, TopicsMissing
+from processor.kafka.safety import require_safe
 from processor.kafka.topics import topic_specs
 from processor.pipeline.decided import TooManyBadEvents
 from processor.runtime import Place
@@ -79,7 +80,9 @@ def find_place(settings: Settings) -> Place:
         raise UsageError(f"{error}\n  name another with {env_name('data_dir')}") from None
     names = settings.topics
     _require_topics(settings)
-    return Place(settings, directory, cluster_facts(settings, [names.profile_events, names.changelog]))
+    tombstone_seconds = require_safe(Admin(settings), settings)
+    facts = cluster_facts(settings, [names.profile_events, names.changelog])
+    return Place(settings, directory, facts._replace(tombstone_seconds=tombstone_seconds))
 
 
 def _require_topics(settings: Settings) -> None:

@@ -8,11 +8,12 @@ FORMAT: Final = 1  # of keys, rows and this record
 
 
 class Identity(NamedTuple):
-    """What must be equal for a local copy to be ours. `cluster_id` is Kafka's, None where the broker does not tell."""
+    """What must be equal for a local copy to be ours. The ids of cluster and changelog are Kafka's, None where the broker does not tell."""
 
     cluster_id: str | None
     app_id: str
     changelog: str
+    changelog_id: str | None
     partition: int
     partitions: int
     format: int = FORMAT

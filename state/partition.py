@@ -10,7 +10,8 @@ there, from `changelog_next_offset` on.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self, cast
@@ -29,6 +30,9 @@ _BLOOM_BITS: Final = 10  # one false answer in a hundred; RocksDB wiki, "RocksDB
 _BLOCK_BYTES: Final = 16 * 1024
 _OPEN_FILES: Final = 256
 _log = structlog.get_logger(__name__)
+
+Clock = Callable[[], float]
+"""Seconds since 1970-01-01T00:00:00Z."""
 
 
 class Memory(NamedTuple):
@@ -49,35 +53,43 @@ def shared_memory(block_cache_bytes: int, write_buffer_bytes: int, partitions: i
 class PartitionStore:
     """The rows of one partition; not shared between threads. Every iterator ends with its `for`, or with `close`."""
 
-    def __init__(self, path: Path, database: Rdict) -> None:
+    def __init__(self, path: Path, database: Rdict, wall_clock: Clock) -> None:
         self.path = path
         self._database = database
+        self._wall_clock = wall_clock
         place = database.get(_CHANGELOG_KEY)
-        self.changelog_next_offset: int = orjson.loads(place) if place is not None else 0
+        self.changelog_next_offset: int
+        self.applied_at: float
+        self.changelog_next_offset, self.applied_at = orjson.loads(place) if place is not None else (0, wall_clock())
 
     @classmethod
-    def open(cls, path: Path, identity: Identity, memory: Memory) -> Self:
+    def open(cls, path: Path, identity: Identity, memory: Memory, wall_clock: Clock = time.time) -> Self:
         """Open the copy in `path`, or make an empty one: also where the copy is another's, or its files are damaged."""
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            store = cls(path, Rdict(str(path), options=_options(memory)))
+            store = cls(path, Rdict(str(path), options=_options(memory)), wall_clock)
         except Exception as error:  # rocksdict raises bare Exception for every fault of the files
             if _is_environment(error):
                 raise
-            return cls._renew(path, identity, memory, f"damaged: {error}")
+            return cls._renew(path, identity, memory, wall_clock, f"damaged: {error}")
         stored = store._database.get(_IDENTITY_KEY)
         if stored is None:
             store._database.put(_IDENTITY_KEY, identity.encode())
         elif Identity.decode(stored) != identity:
             store.close()
-            return cls._renew(path, identity, memory, "of another identity")
+            return cls._renew(path, identity, memory, wall_clock, "of another identity")
         return store
 
     @classmethod
-    def _renew(cls, path: Path, identity: Identity, memory: Memory, reason: str) -> Self:
+    def _renew(cls, path: Path, identity: Identity, memory: Memory, wall_clock: Clock, reason: str) -> Self:
         _log.warning("local_state_wiped", path=str(path), reason=reason)
         wipe(path)
-        return cls.open(path, identity, memory)
+        return cls.open(path, identity, memory, wall_clock)
+
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since the last `apply`, by the wall clock; below 0 where that was set back since."""
+        return self._wall_clock() - self.applied_at
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The values of keys, None where there is none, in the order asked."""
@@ -97,9 +109,10 @@ class PartitionStore:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(_CHANGELOG_KEY, orjson.dumps(changelog_next_offset))
+        now = self._wall_clock()
+        batch.put(_CHANGELOG_KEY, orjson.dumps((changelog_next_offset, now)))
         self._database.write(batch)
-        self.changelog_next_offset = changelog_next_offset
+        self.changelog_next_offset, self.applied_at = changelog_next_offset, now
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
         """(profile id, row value) of every profile, in the order of their bytes. Close the generator before `close`."""

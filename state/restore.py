@@ -16,6 +16,7 @@ from state.partition import PartitionStore
 FETCH_BYTES: Final = 4 * 1024 * 1024
 READ_RECORDS: Final = 20_000
 STALL_SECONDS: Final = 60.0
+CLOCK_SECONDS: Final = 60.0  # clocks of machines differ, and tombstones may go a little early
 _WAIT_MS: Final = 100
 _log = structlog.get_logger(__name__)
 
@@ -39,6 +40,14 @@ class Progress:
         return max(0, self.end - self.next_offset)
 
 
+@dataclass(frozen=True, slots=True)
+class Changelog:
+    """The topic, and how long it keeps a tombstone (`delete.retention.ms`; None where the broker does not tell)."""
+
+    topic: str
+    tombstone_seconds: float | None = None
+
+
 Stores = Mapping[int, PartitionStore]
 
 
@@ -51,7 +60,10 @@ class StaleCopies(Exception):
 
 
 async def restore(
-    stores: Stores, changelog: str, connection: Mapping[str, Any], on_progress: Callable[[Mapping[int, Progress]], None]
+    stores: Stores,
+    changelog: Changelog,
+    connection: Mapping[str, Any],
+    on_progress: Callable[[Mapping[int, Progress]], None],
 ) -> dict[int, Progress]:
     """Bring every store to the changelog's end; what was done, by partition.
 
@@ -69,19 +81,19 @@ async def restore(
     try:
         progress = await _plan(stores, changelog, consumer)
         if any(part.left for part in progress.values()):
-            await _read(stores, changelog, consumer, progress, on_progress)
+            await _read(stores, changelog.topic, consumer, progress, on_progress)
         return progress
     finally:
         await consumer.stop()
 
 
-async def _plan(stores: Stores, changelog: str, consumer: AIOKafkaConsumer) -> dict[int, Progress]:
-    places = {TopicPartition(changelog, partition): partition for partition in stores}
+async def _plan(stores: Stores, changelog: Changelog, consumer: AIOKafkaConsumer) -> dict[int, Progress]:
+    places = {TopicPartition(changelog.topic, partition): partition for partition in stores}
     begins, ends = await consumer.beginning_offsets(list(places)), await consumer.end_offsets(list(places))
     stale = {
         partition: reason
         for place, partition in places.items()
-        if (reason := _misfit(stores[partition].changelog_next_offset, begins[place], ends[place])) is not None
+        if (reason := misfit(stores[partition], begins[place], ends[place], changelog.tombstone_seconds)) is not None
     }
     if stale:
         raise StaleCopies(stale)
@@ -89,12 +101,19 @@ async def _plan(stores: Stores, changelog: str, consumer: AIOKafkaConsumer) -> d
     return {partition: Progress(starts[place], starts[place], ends[place]) for place, partition in places.items()}
 
 
-def _misfit(next_offset: int, begin: int, end: int) -> str | None:
-    """Why a copy that is at `next_offset` does not belong to a log from `begin` to `end`; None: it does. An empty one always does."""
+def misfit(copy: PartitionStore, begin: int, end: int, tombstone_seconds: float | None) -> str | None:
+    """Why a copy cannot go on from where it is in a log from `begin` to `end`; None: it can. An empty one always can.
+
+    A copy older than the log keeps tombstones may have missed one: a deleted profile would live on. So may one that is from
+    the future, by a clock that was wrong then or is wrong now.
+    """
+    next_offset = copy.changelog_next_offset
     if next_offset > end:
         return f"it is at {next_offset}, past the changelog's end {end}"
     if 0 < next_offset < begin:
         return f"it is at {next_offset}, before the changelog's beginning {begin}"
+    if 0 < next_offset < end and tombstone_seconds is not None and not 0 <= copy.age_seconds + CLOCK_SECONDS <= tombstone_seconds:
+        return f"it is {copy.age_seconds:.0f} s old, and the changelog keeps tombstones {tombstone_seconds:.0f} s"
     return None
 
 

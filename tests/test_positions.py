@@ -50,3 +50,11 @@ def test_a_group_that_has_read_without_any_state_is_refused() -> None:
         source_position(bounds(committed=50), None, accept_gaps=False)
 
     assert source_position(bounds(committed=50), None, accept_gaps=True) == 0
+
+
+def test_skipping_on_purpose_goes_ahead_of_the_watermark_and_never_back() -> None:
+    assert source_position(bounds(), 50, accept_gaps=False, skip_to=70) == 70
+    assert source_position(bounds(), 80, accept_gaps=False, skip_to=70) == 80
+    assert source_position(bounds(), 50, accept_gaps=False, skip_to=101) == 50
+    assert source_position(bounds(begin=60), 50, accept_gaps=False, skip_to=65) == 65, "it names the gap itself"
+    assert source_position(bounds(committed=50), None, accept_gaps=False, skip_to=40) == 40

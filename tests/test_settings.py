@@ -150,3 +150,15 @@ def test_an_address_with_a_port_that_cannot_be_is_refused_by_name(address: str) 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "kafka:65535", "a:9092, b:9093"])
 def test_addresses_that_can_be_are_taken(address: str) -> None:
     assert Settings(_env_file=None, kafka_bootstrap_servers=address).kafka_bootstrap_servers == address  # type: ignore[call-arg]
+
+
+def test_standby_replicas_are_refused_in_words() -> None:
+    with pytest.raises(ValidationError, match="standby replicas are not supported"):
+        Settings(_env_file=None, standby_replicas=1)  # type: ignore[call-arg]
+
+
+def test_skips_are_read_by_partition_and_nonsense_is_refused() -> None:
+    assert Settings(_env_file=None, skip_to="3:1500, 4:20").skips == {3: 1500, 4: 20}  # type: ignore[call-arg]
+    assert Settings(_env_file=None).skips == {}  # type: ignore[call-arg]
+    with pytest.raises(ValidationError, match="skip_to"):
+        Settings(_env_file=None, skip_to="3=1500")  # type: ignore[call-arg]

@@ -2,7 +2,7 @@
 
     {"time", "appId", "bootstrapServers", "problems": [text],
      "workers":    [{"name", "state", "silentSeconds", "version", "startedAt", "time", "events", "partitions": [number]}],
-     "partitions": [{"partition", "owner", "nextOffset", "rows", "restored", "toRestore",      (null: nobody owns it)
+     "partitions": [{"partition", "owner", "nextOffset", "rows", "bytes", "restored", "toRestore", (null: nobody owns it)
                      "profileEvents": {"committed", "start", "end", "lag"}, "exports": {the same}}],
      "lag":        {"profileEvents", "exports"}, "rows": n,
      "events": n, "eventsSkipped": {reason: n}, "deadLetters": {reason: n},
@@ -51,6 +51,7 @@ def _partition_json(partition: Partition) -> dict[str, Any]:
         "owner": partition.owner,
         "nextOffset": owned and owned.next_offset,
         "rows": owned and owned.rows,
+        "bytes": owned and owned.bytes,
         "restored": owned and owned.restored,
         "toRestore": owned and owned.to_restore,
         "profileEvents": partition.profile_events,

@@ -26,8 +26,9 @@ def _workers(found: Overview) -> Table:
 
 
 def _partitions(found: Overview) -> Table:
-    columns = ["partition", "owner", "rows", "recovery", "lag of events", "lag of exports"]
-    total = ["all", "", f"{found.rows:,}", "", f"{found.lag_of_events:,}", f"{found.lag_of_exports:,}"]
+    columns = ["partition", "owner", "rows", "bytes", "recovery", "lag of events", "lag of exports"]
+    size = sum(partition.owned.bytes for partition in found.partitions if partition.owned is not None)
+    total = ["all", "", f"{found.rows:,}", f"{size:,}", "", f"{found.lag_of_events:,}", f"{found.lag_of_exports:,}"]
     return Table("partitions", columns, [*map(_partition, found.partitions), total])
 
 
@@ -35,7 +36,8 @@ def _partition(partition: Partition) -> list[str]:
     owned = partition.owned
     recovery = "" if owned is None else "done" if not owned.to_restore else f"{owned.restored:,} of {owned.to_restore:,}"
     lags = ["" if lag is None else f"{lag.lag:,}" for lag in (partition.profile_events, partition.exports)]
-    return [str(partition.number), partition.owner or "nobody", "" if owned is None else f"{owned.rows:,}", recovery, *lags]
+    stored = ["", ""] if owned is None else [f"{owned.rows:,}", f"{owned.bytes:,}"]
+    return [str(partition.number), partition.owner or "nobody", *stored, recovery, *lags]
 
 
 def _flows(found: Overview) -> Table:

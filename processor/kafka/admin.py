@@ -121,7 +121,7 @@ class Admin:
     def _create(self, specs: Sequence[TopicSpec]) -> dict[str, TopicResult]:
         if not specs:
             return {}
-        new = [NewTopic(spec.name, spec.partitions, self._settings.replication_factor, config=dict(spec.config)) for spec in specs]
+        new = [NewTopic(spec.name, spec.partitions, self._settings.replication_factor, config={**spec.config, **spec.initial}) for spec in specs]
         return {name: self._creation(name, future) for name, future in self._client.create_topics(new, request_timeout=self._seconds).items()}
 
     def _creation(self, name: str, future: Any) -> TopicResult:

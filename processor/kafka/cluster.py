@@ -18,10 +18,11 @@ class ClusterFacts(NamedTuple):
 
     cluster_id: str | None
     topic_ids: Mapping[str, str | None]
+    tombstone_seconds: float | None = None  # how long the changelog keeps a tombstone
 
 
 def cluster_facts(settings: Settings, topics: Sequence[str]) -> ClusterFacts:
-    """Ask the broker; blocks, for 20 s at most. Raises BrokerUnreachable."""
+    """Ask the broker for ids; blocks, for 20 s at most. Raises BrokerUnreachable."""
     client = AdminClient(confluent_config(settings))
     try:
         metadata = client.list_topics(timeout=ANSWER_SECONDS)

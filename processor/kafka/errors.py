@@ -47,6 +47,14 @@ class WrongPartitionCounts(UsageError):
         self.counts = dict(counts)
 
 
+class UnsafeTopics(UsageError):
+    """Topics are configured so that records, state or flows would be lost. `faults` are one text each."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join([*faults, "  change it with kafka-configs.sh --alter, then start the worker again"]))
+        self.faults = tuple(faults)
+
+
 class WriteFailed(CommandError):
     """Records were not acknowledged; `faults` are one text each."""
 

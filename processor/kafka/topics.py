@@ -15,16 +15,22 @@ from typing import Final
 from processor.settings import Settings
 
 _KEPT_FOR_EVER: Final = {"retention.ms": "-1", "retention.bytes": "-1"}
+EVENT_BYTES: Final = 1024 * 1024 + 12  # Kafka's own default, whatever the broker's: an event must fit on `dead-letters`, whole
 _COMPACTED: Final = {"cleanup.policy": "compact"}
+
+
+def _nothing() -> Mapping[str, str]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """One topic: `config` holds what differs from the broker's defaults and must hold."""
+    """One topic: `config` holds what differs from the broker's defaults and must hold, `initial` what `init` sets and others may change."""
 
     name: str
     partitions: int
-    config: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    config: Mapping[str, str] = field(default_factory=_nothing)
+    initial: Mapping[str, str] = field(default_factory=_nothing)
 
 
 def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
@@ -32,7 +38,7 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
     names, count = settings.topics, settings.partitions
     large = {"max.message.bytes": str(settings.max_message_bytes)}
     return (
-        TopicSpec(names.profile_events, count),
+        TopicSpec(names.profile_events, count, initial={"max.message.bytes": str(EVENT_BYTES)}),
         TopicSpec(names.exports, count, _KEPT_FOR_EVER | large),
         TopicSpec(names.dead_letters, count, _KEPT_FOR_EVER | large),
         TopicSpec(names.changelog, count, _COMPACTED | large),

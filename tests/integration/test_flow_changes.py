@@ -7,10 +7,8 @@ flow sends for each event. What a worker sent must be a reading of that with the
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any, Final, NamedTuple
 
 import pytest
@@ -18,20 +16,20 @@ import yaml
 
 from processor.catalog.follower import HOLDS_AFTER_SECONDS
 from processor.core.catalog import Catalog
-from processor.demo.endpoint import create_stream, read_stream
+from processor.demo.endpoint import read_stream
 from processor.demo.evidence import exported, read_evidence
 from processor.demo.scenery import REGION
-from processor.demo.shop import ShopEvent, shop_events
+from processor.demo.shop import shop_events
 from processor.demo.waiting import wait_until
 from processor.kafka.reading import read_topic
 from schemas.dead_letter import DeadLetterReason
 from schemas.record import ExportHeader
 from tests.kit.installation import Installation
+from tests.kit.load import flowing
 from tests.kit.whole_job import WholeJob
 
 DELIVERY_SECONDS: Final = 120.0
-SLICE_EVENTS: Final = 50
-BETWEEN_SLICES_SECONDS: Final = 0.02
+EVENTS_A_SECOND: Final = 800
 
 File = dict[str, Any]
 """A file for `apply`, as YAML reads it."""
@@ -123,28 +121,6 @@ def test_changed_flows_hold_for_what_is_written_a_second_after_the_acknowledgeme
     assert {flow_id for flow_id, partition, offset, _ in exports(job) if offset >= ends[partition]} == {"vip-to-crm", "customer-360", "stores"}
 
 
-@contextmanager
-def flowing(job: WholeJob, events: Iterator[ShopEvent]) -> Iterator[None]:
-    """Events are written all the while, some 2,000 a second."""
-    stopped, faults = Event(), []
-
-    def send() -> None:
-        try:
-            while not stopped.wait(BETWEEN_SLICES_SECONDS):
-                job.send(islice(events, SLICE_EVENTS))
-        except BaseException as error:
-            faults.append(error)
-
-    sender = Thread(target=send)
-    sender.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        sender.join()
-    assert not faults, faults
-
-
 class Version(NamedTuple):
     """A state of the flows: `holds_from` are the ends of the source partitions a second after it was acknowledged."""
 
@@ -159,7 +135,7 @@ def test_a_flow_changes_once_in_each_partition_while_events_flow(job: WholeJob) 
     changes = ((richer_vips, newsletter_off), (new_flow,), (newsletter_on,))
 
     with job.worker() as worker:
-        with flowing(job, shop_events(100_000, customers=300)):
+        with flowing(job, shop_events(100_000, customers=300), EVENTS_A_SECOND):
             wait_until(lambda: job.delivered() > 0, "the first deliveries", 60)
             for together in changes:
                 for change in together:

@@ -6,7 +6,9 @@
     topics         a topic of a name that nobody else has
     installation   APP_ID, TOPIC_PREFIX and data folder of one test, so that tests share the broker
     replayed       what replay makes of the events on the topic, with the catalog that was in force for each
+    worker         a worker process, its exit code, its freezing
     whole_job      topics, streams, flows, events and real workers, and what they left held against replay
+    load           events that flow while a test does something else
 
 tests/conftest.py makes fixtures of them. Everything listens on 127.0.0.1 and ends with the process that started it.
 """

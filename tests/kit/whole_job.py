@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 from processor.configuration import Configuration
 from processor.core.catalog import Catalog
@@ -22,11 +24,11 @@ from processor.demo.scenery import configuration, configuration_text, worker_env
 from processor.demo.shop import ShopEvent
 from processor.demo.verdict import judge, listed
 from processor.demo.waiting import wait_until
-from processor.demo.worker import Worker
 from processor.kafka.reading import PartitionLag, group_lag
-from processor.kafka.writing import Writer
+from processor.kafka.writing import ACKNOWLEDGE_SECONDS, Writer
 from tests.kit.installation import Installation
 from tests.kit.replayed import CatalogOf, Replayed, catalog_in_force, replay
+from tests.kit.worker import KitWorker
 
 SHARDS: Final = 2
 SESSION_SECONDS: Final = 6
@@ -61,23 +63,20 @@ class WholeJob:
         assert result.exit_code == 0, result.output
         return catalog_in_force(self.installation.settings)
 
-    def send(self, events: Iterable[ShopEvent]) -> int:
+    def send(self, events: Iterable[ShopEvent], acknowledge_seconds: float = ACKNOWLEDGE_SECONDS) -> int:
         """Write events to the topic; how many."""
         settings, sent = self.installation.settings, 0
         topic = settings.topics.profile_events
-        with Writer(settings) as writer:
+        with Writer(settings, acknowledge_seconds) as writer:
             for event in events:
                 writer.write(topic, event.key, event.value, name=str(sent), timestamp=event.timestamp)
                 sent += 1
         return sent
 
     @contextmanager
-    def worker(self, name: str = "worker", **settings: object) -> Iterator[Worker]:
-        """A worker with a state directory of its own; it runs until the context ends, unless it was stopped before."""
-        folder = self._folder / name
-        folder.mkdir(exist_ok=True)
-        self.installation.change(data_dir=folder / "data", **settings)
-        with Worker(worker_environment(self.installation.env), folder) as worker:
+    def worker(self, name: str = "worker", **settings: object) -> Iterator[KitWorker]:
+        """A worker with a state directory of its own, when it has taken over; it runs until the context ends, unless it ended before."""
+        with self.new_worker(name, **settings) as worker:
             try:
                 self.start_again(worker)
                 yield worker
@@ -85,11 +84,27 @@ class WholeJob:
                 error.add_note(f"the end of {name}'s log:\n{worker.log_tail()}")
                 raise
 
-    def start_again(self, worker: Worker) -> None:
+    def start_again(self, worker: KitWorker) -> None:
         """Start a worker that was killed or stopped; returns when it has taken its partitions over."""
         before = _takeovers(worker)
         worker.start()
         wait_until(lambda: _takeovers(worker) > before, "a takeover", TAKEOVER_SECONDS)
+
+    def new_worker(self, name: str = "worker", **settings: object) -> KitWorker:
+        """A worker that is not started; `folder(name)` is its own."""
+        self.folder(name).mkdir(exist_ok=True)
+        self.installation.change(data_dir=self.folder(name) / "data", **settings)
+        return KitWorker(worker_environment(self.installation.env), self.folder(name))
+
+    def folder(self, name: str) -> Path:
+        """Where a worker has its log, and its state in `data`."""
+        return self._folder / name
+
+    def status(self) -> dict[str, Any]:
+        """What `profile-exporter status --json` says."""
+        result = self.installation.command("status", "--json")
+        assert result.exit_code == 0, result.output
+        return dict(orjson.loads(result.stdout))
 
     def lags(self) -> dict[str, int]:
         """Offsets that the group has not done, by topic."""
@@ -111,7 +126,7 @@ class WholeJob:
         settings = self.installation.settings
         return group_lag(settings, [settings.topics.profile_events, settings.topics.exports])
 
-    def wait_until_delivered(self, seconds: float, *workers: Worker) -> None:
+    def wait_until_delivered(self, seconds: float, *workers: KitWorker) -> None:
         """Until both lags are 0 and stay so for a moment: the pipeline may be between the two topics."""
 
         def done() -> bool:
@@ -140,8 +155,8 @@ class WholeJob:
         return replayed
 
 
-def _takeovers(worker: Worker) -> int:
-    return worker.log_file.read_text(errors="replace").count("partitions_taken_over") if worker.log_file.exists() else 0
+def _takeovers(worker: KitWorker) -> int:
+    return worker.said().count("partitions_taken_over")
 
 
 def _holds(condition: Callable[[], bool], times: int) -> bool:
@@ -149,7 +164,7 @@ def _holds(condition: Callable[[], bool], times: int) -> bool:
 
 
 @contextmanager
-def workers(job: WholeJob, count: int) -> Iterator[list[Worker]]:
+def workers(job: WholeJob, count: int) -> Iterator[list[KitWorker]]:
     """Several workers at once."""
     with ExitStack() as stack:
         yield [stack.enter_context(job.worker(f"worker-{number}")) for number in range(count)]

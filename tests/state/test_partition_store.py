@@ -9,7 +9,7 @@ from state.identity import Identity
 from state.partition import Memory, PartitionStore, shared_memory
 from state.rows import WATERMARK_KEY, Row, UnreadableRow, Watermark, decode_row, decode_watermark, encode_row, encode_watermark, profile_key
 
-IDENTITY = Identity("cluster", "app", "app-profiles-changelog", 3, 8)
+IDENTITY = Identity("cluster", "app", "app-profiles-changelog", "topic-id", 3, 8)
 ROW = encode_row(Profile({"person": {"name": {"firstName": "Zoë"}}}, 7, ("e-1",), 64), 41)
 
 
@@ -62,6 +62,7 @@ def test_a_tombstone_removes_a_row(tmp_path: Path, memory: Memory) -> None:
         IDENTITY._replace(cluster_id="other"),
         IDENTITY._replace(app_id="other"),
         IDENTITY._replace(changelog="other"),
+        IDENTITY._replace(changelog_id="other"),
         IDENTITY._replace(partition=4),
         IDENTITY._replace(partitions=9),
         IDENTITY._replace(format=2),

@@ -1,0 +1,44 @@
+"""What of the topics' configuration a worker must not start with. Other differences are warnings of `init` and `check`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from processor.kafka.admin import Admin
+from processor.kafka.errors import UnsafeTopics
+from processor.kafka.topics import topic_specs
+from processor.settings import Settings
+
+HEADERS_BYTES: Final = 16 * 1024  # what a dead letter adds to its event, at most about
+
+
+def require_safe(admin: Admin, settings: Settings) -> float | None:
+    """How long the changelog keeps tombstones, in seconds; None where the broker does not tell, or may not tell us. Raises UnsafeTopics."""
+    configs: dict[str, Mapping[str, str]] = {}
+    for spec in topic_specs(settings):
+        config = admin.config(spec.name)
+        if config is None:
+            return None
+        configs[spec.name] = config
+    if faults := [*_policy_faults(settings, configs), *_size_faults(settings, configs)]:
+        raise UnsafeTopics(faults)
+    return int(configs[settings.topics.changelog]["delete.retention.ms"]) / 1000
+
+
+def _policy_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    names = settings.topics
+    for topic, lost in ((names.changelog, "state"), (names.flows, "flows"), (names.audiences, "audiences")):
+        if configs[topic]["cleanup.policy"] != "compact":
+            yield f"{topic}: cleanup.policy is {configs[topic]['cleanup.policy']}, must be compact: {lost} would be lost"
+    for topic in (names.profile_events, names.exports, names.dead_letters):
+        if "compact" in configs[topic]["cleanup.policy"]:
+            yield f"{topic}: cleanup.policy is {configs[topic]['cleanup.policy']}, must not be compact: records would be lost"
+
+
+def _size_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """An event that cannot be used must fit on `dead-letters`, whole: the worker would never get past it."""
+    source, letters = (configs[topic]["max.message.bytes"] for topic in (settings.topics.profile_events, settings.topics.dead_letters))
+    if int(source) + HEADERS_BYTES > int(letters):
+        yield (
+            f"{settings.topics.dead_letters}: max.message.bytes is {letters}, less than {settings.topics.profile_events} takes ({source}) "
+            f"and {HEADERS_BYTES} for headers: an unusable event of that size could not be put aside"
+        )

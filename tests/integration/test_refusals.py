@@ -1,0 +1,121 @@
+"""What a worker does not start with, or on (design 2, 5.9; exit codes 2 and 3): each names the thing and the remedy."""
+
+from pathlib import Path
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
+
+from processor.demo.shop import shop_events
+from processor.demo.waiting import wait_until
+from tests.kit.installation import Installation
+from tests.kit.whole_job import WholeJob
+
+SECONDS = 60.0
+
+
+@pytest.fixture
+def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
+    installation.init(2)
+    whole_job = WholeJob(installation, kinesis, tmp_path)
+    whole_job.create_streams()
+    whole_job.apply()
+    return whole_job
+
+
+def ended(job: WholeJob, **settings: object) -> tuple[int, str]:
+    """(exit code, log) of a worker that must end by itself."""
+    with job.new_worker("refused", **settings) as worker:
+        worker.start()
+        return worker.wait_for_end(SECONDS), worker.said()
+
+
+def admin(job: WholeJob) -> AdminClient:
+    return AdminClient({"bootstrap.servers": job.installation.settings.kafka_bootstrap_servers})
+
+
+def alter(job: WholeJob, topic: str, **config: str) -> None:
+    entries = [ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    client = admin(job)  # it must live until it has answered
+    client.incremental_alter_configs([resource])[resource].result(SECONDS)
+
+
+def recreate(job: WholeJob, topic: str, **config: str) -> None:
+    client = admin(job)
+    client.delete_topics([topic])[topic].result(SECONDS)
+    wait_until(lambda: topic not in client.list_topics(timeout=SECONDS).topics, "the topic to go", SECONDS)
+    client.create_topics([NewTopic(topic, 2, 1, config={"max.message.bytes": "1048588", **config})])[topic].result(SECONDS)
+    wait_until(lambda: topic in client.list_topics(timeout=SECONDS).topics, "the topic to be there", SECONDS)
+
+
+@pytest.mark.parametrize(("name", "policy"), [("changelog", "delete"), ("flows", "delete"), ("exports", "compact"), ("profile_events", "compact")])
+def test_a_cleanup_policy_that_loses_something_is_refused(job: WholeJob, name: str, policy: str) -> None:
+    topic = getattr(job.installation.topics, name)
+    alter(job, topic, cleanup_policy=policy)
+
+    code, said = ended(job)
+
+    assert code == 2
+    assert f"{topic}: cleanup.policy is {policy}, must" in said
+    assert "kafka-configs.sh" in said
+
+
+def test_events_larger_than_a_dead_letter_may_be_are_refused_before_one_comes(job: WholeJob) -> None:
+    """I4: what cannot be used goes aside whole."""
+    alter(job, job.installation.topics.profile_events, max_message_bytes="8388608")
+
+    code, said = ended(job)
+
+    assert code == 2
+    assert "could not be put aside" in said
+
+
+def test_a_source_topic_that_was_deleted_and_created_again_is_refused_and_never_skipped(job: WholeJob) -> None:
+    job.send(shop_events(200, customers=20))
+    with job.worker() as worker:
+        job.wait_until_delivered(SECONDS, worker)
+        worker.stop()
+    recreate(job, job.installation.topics.profile_events)
+    job.send(shop_events(500, customers=20))
+
+    code, said = ended(job)
+
+    assert code == 3
+    assert "deleted and created again" in said
+
+
+def test_a_changelog_that_was_deleted_under_a_group_that_has_read_is_refused(job: WholeJob) -> None:
+    job.send(shop_events(200, customers=20))
+    with job.worker() as worker:
+        job.wait_until_delivered(SECONDS, worker)
+        worker.stop()
+    recreate(job, job.installation.topics.changelog, **{"cleanup.policy": "compact"})
+
+    code, said = ended(job)
+
+    assert code == 3
+    assert "the changelog holds no watermark" in said
+
+
+def test_unread_events_that_were_removed_stop_the_worker_and_it_goes_on_when_told_to(job: WholeJob) -> None:
+    job.send(shop_events(200, customers=20))
+    with job.worker() as worker:
+        job.wait_until_delivered(SECONDS, worker)
+        worker.stop()
+    job.send(shop_events(300, customers=20, seed=9))
+    topic = job.installation.topics.profile_events
+    removed = [TopicPartition(topic, partition, end - 20) for partition, end in job.ends().items()]
+    client = admin(job)
+    for future in client.delete_records(removed).values():
+        future.result(SECONDS)
+
+    code, said = ended(job)
+    with job.worker("goes-on", accept_gaps=True) as worker:
+        job.wait_until_delivered(SECONDS, worker)
+        worker.stop()
+
+    assert code == 3
+    assert f"{topic}[0]: offsets" in said
+    assert "are gone" in said
+    assert not any(job.lags().values())

@@ -1,0 +1,38 @@
+"""Events that flow while a test does something else."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from threading import Event, Thread
+from typing import Final
+
+from processor.demo.shop import ShopEvent
+from tests.kit.whole_job import WholeJob
+
+SLICES_A_SECOND: Final = 20
+OUTAGE_SECONDS: Final = 180.0
+"""How long an event waits for a broker that is away: longer than any test lets it be."""
+
+
+@contextmanager
+def flowing(job: WholeJob, events: Iterator[ShopEvent], per_second: int) -> Iterator[None]:
+    """Events are written all the while, about so many a second; raises what kept them from being written."""
+    stopped = Event()
+    faults: list[BaseException] = []
+
+    def send() -> None:
+        try:
+            while not stopped.wait(1 / SLICES_A_SECOND):
+                job.send(islice(events, max(1, per_second // SLICES_A_SECOND)), OUTAGE_SECONDS)
+        except BaseException as error:
+            faults.append(error)
+
+    sender = Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        sender.join()
+    if faults:
+        raise faults[0]

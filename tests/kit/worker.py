@@ -1,0 +1,42 @@
+"""A worker process as tests want it: its exit code told, its environment changed between two starts, frozen and thawed."""
+
+import signal
+import subprocess
+from typing import Final
+
+from processor.demo.failure import DemoFailed
+from processor.demo.worker import Worker
+from processor.settings import env_name
+
+KILLED: Final = -signal.SIGKILL
+
+
+class KitWorker(Worker):
+    """The demo's worker, and what an operator's supervisor knows of it."""
+
+    def change(self, **settings: object) -> None:
+        """Other settings, from the next start on."""
+        self._environment |= {env_name(field): str(value) for field, value in settings.items()}
+
+    def exit_code(self) -> int | None:
+        """How it ended; minus the number of a signal, None while it runs."""
+        return self._running().poll()
+
+    def wait_for_end(self, seconds: float) -> int:
+        """Its exit code, once it ended by itself; raises DemoFailed when it does not in time."""
+        try:
+            return self._running().wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise DemoFailed(f"the worker did not end by itself within {seconds:.0f} s") from None
+
+    def said(self) -> str:
+        """Everything it wrote, over all its starts."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def freeze(self) -> None:
+        """SIGSTOP: it hears and does nothing, and does not know."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._running().send_signal(signal.SIGCONT)

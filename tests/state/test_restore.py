@@ -1,0 +1,59 @@
+"""Whether a local copy can go on from where it is (design 5.9); the reading itself is tested on a real Kafka (tests/integration)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from state.identity import Identity
+from state.partition import PartitionStore, shared_memory
+from state.restore import misfit
+
+DAY = 86_400.0
+Copy = Callable[..., PartitionStore]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    """A copy that was at `next_offset` when the clock said `then`, opened at `now`."""
+
+    def make(next_offset: int, then: float = 0.0, now: float = 0.0) -> PartitionStore:
+        clock = [then]
+        identity = Identity(None, "app", "changelog", None, 0, 1)
+        store = PartitionStore.open(tmp_path / "0", identity, shared_memory(1 << 20, 1 << 20, 1), lambda: clock[0])
+        if next_offset:
+            store.apply({}, next_offset)
+        clock[0] = now
+        return store
+
+    return make
+
+
+@pytest.mark.parametrize(("begin", "end"), [(0, 0), (0, 100), (50, 100)])
+def test_an_empty_copy_fits_any_changelog(copy: Copy, begin: int, end: int) -> None:
+    assert misfit(copy(0, now=100 * DAY), begin, end, DAY) is None
+
+
+def test_a_copy_within_the_changelog_fits(copy: Copy) -> None:
+    assert misfit(copy(60), 50, 100, DAY) is None
+
+
+def test_a_copy_past_the_end_does_not_fit_the_log_was_truncated_or_made_anew(copy: Copy) -> None:
+    assert "past the changelog's end" in (misfit(copy(101), 0, 100, DAY) or "")
+
+
+def test_a_copy_before_the_beginning_does_not_fit(copy: Copy) -> None:
+    assert "before the changelog's beginning" in (misfit(copy(40), 50, 100, DAY) or "")
+
+
+def test_a_copy_older_than_tombstones_are_kept_does_not_fit_where_there_is_more_to_read(copy: Copy) -> None:
+    """A profile deleted meanwhile would live on (F3)."""
+    store = copy(60, then=0.0, now=2 * DAY)
+
+    assert "keeps tombstones" in (misfit(store, 0, 100, DAY) or "")
+    assert misfit(store, 0, 60, DAY) is None, "there is nothing that it could have missed"
+    assert misfit(store, 0, 100, None) is None, "a broker that does not tell"
+
+
+def test_a_copy_from_the_future_does_not_fit_one_of_the_clocks_was_wrong(copy: Copy) -> None:
+    assert "keeps tombstones" in (misfit(copy(60, then=2 * DAY, now=0.0), 0, 100, DAY) or "")
