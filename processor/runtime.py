@@ -93,7 +93,7 @@ class Runtime:
     async def take_over(self, partitions: Iterable[int]) -> None:
         """Make partitions ours, whoever had them before; what was ours until now is dropped first."""
         await self._start_once()
-        await self._let_go(list(self.pipeline.committed_offsets))
+        await self._let_go_of_all()
         ours = sorted(partitions)
         await self.catalog.reach_end()
         logs = {partition: self._new_log(partition) for partition in ours}
@@ -232,15 +232,18 @@ class Runtime:
         await self.pipeline.release(partitions)
         self._store.detach(partitions)
 
+    async def _let_go_of_all(self) -> None:
+        await self.pipeline.close()
+        self._store.detach(list(self._store.partitions))
+
     async def drain(self) -> None:
         """Stop everything; the consumer commits afterwards what was done. One part's failure does not keep the others."""
-        parts = [self._let_go(list(self.pipeline.committed_offsets)), self._stop_sink()]
+        parts = [self._let_go_of_all(), self._stop_sink()]
         if self._started:
             parts.append(self._reports.close())
         for error in await asyncio.gather(*parts, return_exceptions=True):
             if isinstance(error, BaseException):
                 self._on_failure(error)
-        self._store.detach(list(self._store.partitions))
         if self._started:
             await self._shared.stop()
 

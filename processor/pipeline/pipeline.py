@@ -27,6 +27,7 @@ class Pipeline:
         self._partitions: dict[int, PartitionPipeline] = {}
         self._paused: set[int] = set()
         self._past = Counts()
+        self._ending: set[asyncio.Task[None]] = set()
 
     def add(self, partitions: Mapping[int, PartitionPipeline]) -> None:
         """Begin with these; they must not be here already."""
@@ -52,16 +53,26 @@ class Pipeline:
             self._fetching.resume(topic, partition)
 
     async def release(self, partitions: Iterable[int]) -> None:
-        """Stop these, all at once; transactions on their way may end (`PartitionPipeline.close`)."""
+        """Stop these, all at once; transactions on their way may end (`PartitionPipeline.close`).
+
+        Returns when nothing of any released partition is under way any more, also of those whose release was cancelled before.
+        """
         going = [self._partitions.pop(partition) for partition in list(partitions) if partition in self._partitions]
         self._paused.difference_update(partitions)
-        await asyncio.gather(*(pipeline.close() for pipeline in going))
         for pipeline in going:
-            self._past.add(pipeline.counts)
+            task = asyncio.get_running_loop().create_task(self._end(pipeline))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+        while self._ending:
+            await asyncio.wait(set(self._ending))
 
     async def close(self) -> None:
         """Stop all."""
         await self.release(list(self._partitions))
+
+    async def _end(self, pipeline: PartitionPipeline) -> None:
+        await pipeline.close()
+        self._past.add(pipeline.counts)
 
     @property
     def committed_offsets(self) -> dict[int, int]:

@@ -1,0 +1,110 @@
+"""All partitions of a worker: what is full is paused, what is released is over."""
+
+import asyncio
+
+from processor.pipeline.partition import PartitionPipeline
+from processor.pipeline.pipeline import Pipeline
+from tests.core.given import a_catalog, a_flow
+from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
+from tests.pipeline.test_partition import SECONDS, patches, settings
+
+
+class Fetching:
+    """`pipeline.Fetching` that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+
+    def pause(self, topic: str, partition: int) -> None:
+        self.told.append(("pause", partition))
+
+    def resume(self, topic: str, partition: int) -> None:
+        self.told.append(("resume", partition))
+
+
+class Worker:
+    """A pipeline with one partition, 0."""
+
+    def __init__(self, waiting_bytes: int = 1 << 20) -> None:
+        self.fetching, self.log, self.progress = Fetching(), MemoryLog(), [0]
+        self.pipeline = Pipeline(self.fetching)
+        partition = PartitionPipeline(
+            MemoryRows(),
+            self.log,
+            FixedCatalog(a_catalog({"flows": [a_flow()]})),
+            settings(waiting_bytes=waiting_bytes),
+            (None, None),
+            on_progress=self._moved,
+            on_failure=lambda error: None,
+        )
+        self.pipeline.add({0: partition})
+
+    def _moved(self, offset: int) -> None:
+        self.progress.append(offset)
+        self.pipeline.moved("profile-events", 0)
+
+    async def reach(self, offset: int) -> None:
+        async with asyncio.timeout(SECONDS):
+            while self.progress[-1] < offset:
+                await asyncio.sleep(0)
+
+
+async def test_a_partition_that_is_full_is_paused_once_and_resumed_when_there_is_room() -> None:
+    worker = Worker(waiting_bytes=1000)
+    worker.log.gate.clear()
+
+    for first in (0, 10, 20):
+        worker.pipeline.submit(batch(patches(10, first=first)))
+    told_while_full = list(worker.fetching.told)
+    worker.log.gate.set()
+    await worker.reach(30)
+
+    assert told_while_full == [("pause", 0)]
+    assert worker.fetching.told == [("pause", 0), ("resume", 0)]
+    await worker.pipeline.close()
+
+
+async def test_a_batch_of_a_partition_that_was_released_is_dropped() -> None:
+    worker = Worker()
+    await worker.pipeline.release([0])
+
+    worker.pipeline.submit(batch(patches(3)))
+    await asyncio.sleep(0.01)
+
+    assert worker.log.outputs == []
+    assert worker.log.closed
+
+
+async def test_counts_outlive_the_partitions_that_made_them() -> None:
+    worker = Worker()
+    worker.pipeline.submit(batch(patches(3)))
+    await worker.reach(3)
+    before = worker.pipeline.counts()
+
+    await worker.pipeline.release([0])
+
+    assert before.applied == 3
+    assert worker.pipeline.counts() == before
+    assert worker.pipeline.committed_offsets == {}
+
+
+async def test_a_release_that_was_cancelled_goes_on_and_the_next_one_waits_for_it() -> None:
+    """A rebalance in a rebalance: nothing of the old owner may be under way when the partition is taken over anew."""
+    worker = Worker()
+    worker.log.gate.clear()
+    worker.pipeline.submit(batch(patches(3)))
+    await asyncio.sleep(0.01)
+
+    first = asyncio.create_task(worker.pipeline.release([0]))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    await asyncio.wait({first})
+    second = asyncio.create_task(worker.pipeline.release([0]))
+    await asyncio.sleep(0.05)
+    ended_early = second.done()
+    worker.log.gate.set()
+    async with asyncio.timeout(SECONDS):
+        await second
+
+    assert not ended_early
+    assert worker.log.closed
