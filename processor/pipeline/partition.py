@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from processor.fault_points import fault_point
 from processor.pipeline.counts import Counts
 from processor.pipeline.decided import Decided, Policy, decide_run
 from processor.pipeline.ports import CatalogView, Log, Output, ProfileRows
@@ -21,8 +22,10 @@ from processor.tasks import end_task, watched_task
 from processor.transport.batch import Batch
 from state.rows import WATERMARK_KEY, Watermark, encode_watermark
 
-RUN_RECORDS: Final = 500
-"""Records decided between two looks at the event loop: about 10 ms of work."""
+RUN_RECORDS: Final = 100
+"""Records decided together: their decoded profiles fit in the processor's second cache (measured: 500 cost a fifth more)."""
+ENOUGH_RECORDS: Final = 500
+"""Decided records that do not wait for more."""
 GROUP_RECORDS: Final = 4000
 """Records of one transaction, about; more wait for the next."""
 CLOSE_SECONDS: Final = 10.0
@@ -132,6 +135,7 @@ class PartitionPipeline:
             decided = decide_run(run, self._profiles, catalog, self._settings.policy, self._sequence, self._bad_in_a_row)
             self._next_offset, self._bad_in_a_row = decided.next_offset, decided.bad_in_a_row
             self._note_decided(decided)
+            fault_point("batch_decided")
             if decided.stop is not None:
                 return
             await asyncio.sleep(0)
@@ -145,7 +149,7 @@ class PartitionPipeline:
             self._first_decided_at = time.monotonic()
         self._decided.append(decided)
         self._has_decided.set()
-        if self._decided_records >= RUN_RECORDS:
+        if self._decided_records >= ENOUGH_RECORDS:
             self._enough.set()
 
     @property
@@ -175,7 +179,7 @@ class PartitionPipeline:
             self._has_decided.clear()
             await self._has_decided.wait()
         left = self._first_decided_at + self._settings.linger_seconds - time.monotonic()
-        if left > 0 and self._decided_records < RUN_RECORDS and not self._closing and not self._stopped_at_bad_event:
+        if left > 0 and self._decided_records < ENOUGH_RECORDS and not self._closing and not self._stopped_at_bad_event:
             self._enough.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
@@ -199,7 +203,9 @@ class PartitionPipeline:
         exports = [record for decided in group for record in decided.exports]
         letters = [record for decided in group for record in decided.dead_letters]
         changelog_next_offset = await self._log.commit(Output(exports, letters, rows))
+        fault_point("committed")
         self._rows.apply(rows, changelog_next_offset)
+        fault_point("rows_applied")
         self._profiles.applied(last.sequence, rows)
         self._committed(group)
 

@@ -1,15 +1,17 @@
 """The profiles of one partition as of the newest decided event: on disk, cached, or decided and not yet committed.
 
-    load ─► decided on top? ── yes ─► that profile
+    load ─► decided on top? ── yes ─► that row, decoded
                │ no
             cached row? ── yes ─► decoded
                │ no
             ProfileRows.get_many
 
-Rows are cached as bytes: the memory is what the setting says, the collector has nothing to walk, and decoding one costs
-what a miss of the processor's cache on a decoded one would (measured: spike core/rows.py, 15.3 against 14.3 µs an event).
+Rows are kept as bytes, also those that are decided and not committed: the memory is what the setting says, the collector has
+nothing to walk, and a decoded profile (4 to 5 KB in some forty objects) dies while it is still in the processor's cache.
+Decoding one again costs no more than a miss of that cache (measured: spike core/rows.py, 15.3 against 14.3 µs an event).
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -19,8 +21,10 @@ from state.rows import Row, decode_row, encode_row, profile_key
 
 
 class _Decided(NamedTuple):
+    """`value` is the row as it will be stored; None: the profile ended."""
+
     sequence: int
-    row: Row | None
+    value: bytes | None
 
 
 class Profiles:
@@ -35,51 +39,56 @@ class Profiles:
         """The newest row of each profile id; None: there is no such profile. Raises state.rows.UnreadableRow."""
         loaded: dict[bytes, Row | None] = {}
         missing: list[bytes] = []
+        decided, cached = self._decided, self._cache
         for key in keys:
-            decided = self._decided.get(key)
-            if decided is not None:
-                loaded[key] = decided.row
-            elif (value := self._cache.get(key)) is not None:
+            stored_key = profile_key(key)
+            if stored_key in decided:
+                value = decided[stored_key].value
+                loaded[key] = None if value is None else decode_row(value)
+            elif (value := cached.get(stored_key)) is not None:
                 loaded[key] = decode_row(value)
             else:
-                missing.append(key)
+                missing.append(stored_key)
         if missing:
-            for key, value in zip(missing, self._rows.get_many([profile_key(key) for key in missing]), strict=True):
-                loaded[key] = None if value is None else decode_row(value)
+            for stored_key, value in zip(missing, self._rows.get_many(missing), strict=True):
+                loaded[stored_key[1:]] = None if value is None else decode_row(value)
         return loaded
 
     def put(self, sequence: int, changed: Mapping[bytes, Row | None]) -> dict[bytes, bytes | None]:
         """Note decided profiles (None: ended); returns their rows as the changelog and the store take them."""
         rows: dict[bytes, bytes | None] = {}
+        decided = self._decided
         for key, row in changed.items():
-            self._decided[key] = _Decided(sequence, row)
-            rows[profile_key(key)] = None if row is None else encode_row(row.profile, row.offset)
+            value = None if row is None else encode_row(row.profile, row.offset)
+            stored_key = profile_key(key)
+            rows[stored_key] = value
+            decided[stored_key] = _Decided(sequence, value)
         return rows
 
     def applied(self, sequence: int, rows: Mapping[bytes, bytes | None]) -> None:
-        """Everything put up to `sequence` is on disk now, as `rows`."""
+        """Everything put up to `sequence` is on disk now, as `rows` (the watermark's among them)."""
+        decided, cached = self._decided, self._cache
         for stored_key, value in rows.items():
-            key = stored_key[1:]
-            decided = self._decided.get(key)
-            if decided is None:
+            newest = decided.get(stored_key)
+            if newest is None:
                 continue  # the watermark's row
-            if decided.sequence <= sequence:
-                del self._decided[key]
-            self._cache.put(key, value)
+            if newest.sequence <= sequence:
+                del decided[stored_key]
+            cached.put(stored_key, value)
 
 
 class _RowCache:
-    """Rows by profile id, at most `limit_bytes` of keys and values; the one used longest ago leaves first."""
+    """Rows by stored key, at most `limit_bytes` of keys and values; the one used longest ago leaves first."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
-        self._rows: dict[bytes, bytes] = {}
+        self._rows: OrderedDict[bytes, bytes] = OrderedDict()  # a plain dict finds its oldest entry in linear time
         self.size_bytes = 0
 
     def get(self, key: bytes) -> bytes | None:
-        value = self._rows.pop(key, None)
+        value = self._rows.get(key)
         if value is not None:
-            self._rows[key] = value  # a dict keeps the order of insertion: the newest last
+            self._rows.move_to_end(key)
         return value
 
     def put(self, key: bytes, value: bytes | None) -> None:
@@ -91,8 +100,8 @@ class _RowCache:
         self._rows[key] = value
         self.size_bytes += len(key) + len(value)
         while self.size_bytes > self._limit:
-            oldest = next(iter(self._rows))
-            self.size_bytes -= len(oldest) + len(self._rows.pop(oldest))
+            oldest, dropped = self._rows.popitem(last=False)
+            self.size_bytes -= len(oldest) + len(dropped)
 
 
 def row_of(profile: Profile | None, offset: int) -> Row | None:
