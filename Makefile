@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 COMPOSE := docker compose -f docker/compose.yaml
 
-.PHONY: help setup demo test check check-docker bench up down logs clean
+.PHONY: help setup demo test test-faults check check-docker bench up down logs clean
 
 help: ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -22,7 +22,10 @@ demo: setup ## take the tour; BROKER=host:port or docker, KINESIS_ENDPOINT=http:
 	$(BIN)/profile-exporter demo
 
 test: setup ## run every test; BROKER=host:port or docker, KINESIS_ENDPOINT=http://127.0.0.1:PORT use others
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not long"
+
+test-faults: setup ## the long forms: every fault point and a hundred random kills (by hand, about an hour)
+	$(BIN)/python -m pytest tests/faults -s
 
 check: setup check-docker ## lint, types, import rules
 	$(BIN)/ruff check .

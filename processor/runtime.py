@@ -15,6 +15,7 @@ import structlog
 from processor.catalog.follower import CatalogFollower
 from processor.core.step import Limits
 from processor.exports_feed import ExportsFeed
+from processor.fault_points import fault_point
 from processor.kafka.cluster import ClusterFacts
 from processor.kafka.connection import aiokafka_options
 from processor.kafka.logs import Destinations, PlainLog, TransactionalLog
@@ -99,7 +100,9 @@ class Runtime:
         logs = {partition: self._new_log(partition) for partition in ours}
         try:
             await asyncio.gather(*(log.take_over() for log in logs.values()))
+            fault_point("fenced")
             await self._restore(ours)
+            fault_point("restored")
         except BaseException:
             await asyncio.gather(*(log.close() for log in logs.values()))
             self._store.detach(ours)
@@ -184,10 +187,12 @@ class Runtime:
     def _processed(self, partition: int, next_offset: int) -> None:
         topic = self._settings.topics.profile_events
         self._consumer.mark_done(topic, partition, next_offset)
+        fault_point("progress_noted")
         self.pipeline.moved(topic, partition)
 
     def _delivered(self, partition: int, next_offset: int) -> None:
         self._consumer.mark_done(self._settings.topics.exports, partition, next_offset)
+        fault_point("delivery_noted")
 
     # the transport's Owner -----------------------------------------------------------------------------------------
 

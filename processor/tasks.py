@@ -15,11 +15,24 @@ TRIES: Final = 5
 _log = structlog.get_logger(__name__)
 
 
+class CancelledByNobody(Exception):
+    """A task ended as if it had been cancelled, and nobody had asked it to: what it waited for was cancelled."""
+
+
+def is_being_cancelled() -> bool:
+    """Whether somebody asks the current task to end. aiokafka raises CancelledError also where nobody does, as when a connection closes."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def watched_task(work: Coroutine[Any, Any, None], on_failure: Callable[[BaseException], None]) -> asyncio.Task[None]:
-    """Start `work` on the running loop; `on_failure` is called once, with what it raised. Being cancelled is no failure."""
+    """Start `work` on the running loop; `on_failure` is called once, with what it raised. Being cancelled by somebody is no failure."""
 
     def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            if not task.cancelling():
+                on_failure(CancelledByNobody(repr(task.get_coro())))
+        elif (error := task.exception()) is not None:
             on_failure(error)
 
     task = asyncio.get_running_loop().create_task(work)

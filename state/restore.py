@@ -11,6 +11,7 @@ from typing import Any, Final
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from processor.fault_points import fault_point
 from state.partition import PartitionStore
 
 FETCH_BYTES: Final = 4 * 1024 * 1024
@@ -134,6 +135,7 @@ async def _read(
         fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=READ_RECORDS)
         for place, records in fetched.items():
             _apply(stores[place.partition], records, waiting[place])
+            fault_point("restoring")
             await asyncio.sleep(0)
         for place in list(waiting):
             if await _reached(consumer, place, waiting[place], stores[place.partition]):

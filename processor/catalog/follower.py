@@ -19,7 +19,7 @@ from processor.catalog.contents import Contents
 from processor.core.catalog import Catalog
 from processor.kafka.connection import aiokafka_options
 from processor.settings import Settings
-from processor.tasks import end_task, watched_task
+from processor.tasks import end_task, is_being_cancelled, watched_task
 
 LOOK_SECONDS: Final = 0.2
 HOLDS_AFTER_SECONDS: Final = 1.0  # contract M2
@@ -82,7 +82,9 @@ class CatalogFollower:
             while True:
                 try:
                     await self._follow_while_connected()
-                except (KafkaError, TimeoutError, OSError) as error:
+                except (KafkaError, TimeoutError, OSError, asyncio.CancelledError) as error:
+                    if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                        raise
                     _log.warning("catalog_not_reachable", error=repr(error))
                     await asyncio.sleep(_RETRY_SECONDS)
         except BaseException as error:

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
 
+from processor.fault_points import fault_point
 from processor.kafka.connection import aiokafka_options
 from processor.pipeline.ports import KafkaRecord, Output
 from processor.settings import Settings
@@ -78,14 +79,18 @@ class TransactionalLog:
     async def commit(self, output: Output) -> int:
         """One transaction; raises KafkaError, ProducerFenced where another worker has taken the partition over."""
         await self._producer.begin_transaction()
+        fault_point("transaction_begun")
         sent = [
             *await _send(self._producer, self._topics.exports, self._partition, output.exports),
             *await _send(self._producer, self._topics.dead_letters, self._partition, output.dead_letters),
         ]
+        fault_point("exports_sent")
         rows = await _send(self._producer, self._topics.changelog, self._partition, _rows(output))
+        fault_point("rows_sent")
         for future in sent:
             await future
         offsets = [await future for future in rows]
+        fault_point("rows_acknowledged")
         await self._producer.commit_transaction()
         return _next_offset(offsets)
 
@@ -111,7 +116,9 @@ class PlainLog:
         ]
         for future in sent:
             await future
+        fault_point("exports_sent")
         rows = await _send(self._producer, self._topics.changelog, self._partition, _rows(output))
+        fault_point("rows_sent")
         return _next_offset([await future for future in rows])
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from processor.kafka.logs import producer
 from processor.pipeline.ports import KafkaRecord
 from processor.settings import Settings
+from processor.tasks import is_being_cancelled
 
 STOP_SECONDS: Final = 5.0
 _log = structlog.get_logger(__name__)
@@ -51,7 +52,9 @@ class SharedProducer:
                 for partition, record in records
             ]
             await asyncio.gather(*sent)
-        except KafkaError as error:
+        except (KafkaError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                raise
             raise NotWritten(f"{topic}: {error!r}") from error
 
     def create_batch(self) -> Any:

@@ -7,6 +7,7 @@ from threading import Event, Thread
 from typing import Final
 
 from processor.demo.shop import ShopEvent
+from processor.kafka.writing import Writer
 from tests.kit.whole_job import WholeJob
 
 SLICES_A_SECOND: Final = 20
@@ -20,10 +21,15 @@ def flowing(job: WholeJob, events: Iterator[ShopEvent], per_second: int) -> Iter
     stopped = Event()
     faults: list[BaseException] = []
 
+    settings = job.installation.settings
+    topic = settings.topics.profile_events
+
     def send() -> None:
         try:
-            while not stopped.wait(1 / SLICES_A_SECOND):
-                job.send(islice(events, max(1, per_second // SLICES_A_SECOND)), OUTAGE_SECONDS)
+            with Writer(settings, OUTAGE_SECONDS) as writer:
+                while not stopped.wait(1 / SLICES_A_SECOND):
+                    for event in islice(events, max(1, per_second // SLICES_A_SECOND)):
+                        writer.write(topic, event.key, event.value, name=repr(event.key), timestamp=event.timestamp)
         except BaseException as error:
             faults.append(error)
 
@@ -31,6 +37,10 @@ def flowing(job: WholeJob, events: Iterator[ShopEvent], per_second: int) -> Iter
     sender.start()
     try:
         yield
+    except BaseException as error:
+        for fault in faults:
+            error.add_note(f"events stopped flowing: {fault!r}")
+        raise
     finally:
         stopped.set()
         sender.join()

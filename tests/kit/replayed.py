@@ -19,10 +19,14 @@ CatalogOf = Callable[[SourceRecord], Catalog]
 
 @dataclass(slots=True)
 class Replayed:
-    """`expectation` is what left; `profiles` are what is kept. By partition: the offset after the last event, and the bad events at the end."""
+    """`expectation` is what left; `profiles` are what is kept, `applied` the offset of the last event of each.
+
+    By partition: the offset after the last event, and how many of the last ones were bad.
+    """
 
     expectation: Expectation = field(default_factory=Expectation)
     profiles: Mapping[bytes, Profile] = field(default_factory=dict)
+    applied: dict[bytes, int] = field(default_factory=dict)
     next_offsets: dict[int, int] = field(default_factory=dict)
     bad_in_a_row: dict[int, int] = field(default_factory=dict)
 
@@ -45,6 +49,8 @@ def replay(events: Iterable[SourceRecord], limits: Limits, catalog_of: CatalogOf
         else:
             replayed.bad_in_a_row[event.partition] += 1
             outcome.dead_letters.append(step.dead_letter)
+        if step.dead_letter is None and step.skipped_event is None:
+            replayed.applied[event.key or b""] = event.offset
         if was_there and step.profile is None:
             outcome.forgotten.add((event.key or b"").decode())
     return replayed

@@ -3,7 +3,14 @@
 from typing import Final
 from uuid import uuid4
 
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # public names that its __init__ does not list
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public names that its __init__ does not list
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
 ANSWER_SECONDS: Final = 20.0
 
@@ -18,3 +25,11 @@ def create_topic(bootstrap_servers: str, partitions: int = 1, **config: str) -> 
     dotted = {"retention.ms": "-1"} | {option.replace("_", "."): value for option, value in config.items()}
     client.create_topics([NewTopic(name, partitions, 1, config=dotted)], operation_timeout=ANSWER_SECONDS)[name].result(ANSWER_SECONDS)
     return name
+
+
+def alter_topic(bootstrap_servers: str, topic: str, **config: str) -> None:
+    """Change a topic's configuration; names as `create_topic` takes them."""
+    entries = [ConfigEntry(option.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET) for option, value in config.items()]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    client = AdminClient({"bootstrap.servers": bootstrap_servers})  # must live until the answer is here
+    client.incremental_alter_configs([resource])[resource].result(ANSWER_SECONDS)

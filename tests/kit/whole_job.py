@@ -25,7 +25,7 @@ from processor.demo.shop import ShopEvent
 from processor.demo.verdict import judge, listed
 from processor.demo.waiting import wait_until
 from processor.kafka.reading import PartitionLag, group_lag
-from processor.kafka.writing import ACKNOWLEDGE_SECONDS, Writer
+from processor.kafka.writing import Writer
 from tests.kit.installation import Installation
 from tests.kit.replayed import CatalogOf, Replayed, catalog_in_force, replay
 from tests.kit.worker import KitWorker
@@ -63,11 +63,11 @@ class WholeJob:
         assert result.exit_code == 0, result.output
         return catalog_in_force(self.installation.settings)
 
-    def send(self, events: Iterable[ShopEvent], acknowledge_seconds: float = ACKNOWLEDGE_SECONDS) -> int:
+    def send(self, events: Iterable[ShopEvent]) -> int:
         """Write events to the topic; how many."""
         settings, sent = self.installation.settings, 0
         topic = settings.topics.profile_events
-        with Writer(settings, acknowledge_seconds) as writer:
+        with Writer(settings) as writer:
             for event in events:
                 writer.write(topic, event.key, event.value, name=str(sent), timestamp=event.timestamp)
                 sent += 1
@@ -86,14 +86,18 @@ class WholeJob:
 
     def start_again(self, worker: KitWorker) -> None:
         """Start a worker that was killed or stopped; returns when it has taken its partitions over."""
-        before = _takeovers(worker)
         worker.start()
-        wait_until(lambda: _takeovers(worker) > before, "a takeover", TAKEOVER_SECONDS)
+
+        def taken_over() -> bool:
+            worker.require_running()
+            return worker.has_taken_over
+
+        wait_until(taken_over, "a takeover", TAKEOVER_SECONDS)
 
     def new_worker(self, name: str = "worker", **settings: object) -> KitWorker:
-        """A worker that is not started; `folder(name)` is its own."""
+        """A worker that is not started; `folder(name)` is its own, and its state is there unless told otherwise."""
         self.folder(name).mkdir(exist_ok=True)
-        self.installation.change(data_dir=self.folder(name) / "data", **settings)
+        self.installation.change(**{"data_dir": self.folder(name) / "data"} | settings)
         return KitWorker(worker_environment(self.installation.env), self.folder(name))
 
     def folder(self, name: str) -> Path:
@@ -153,10 +157,6 @@ class WholeJob:
         assert replayed.expectation.records, "replay sends nothing: the test proves nothing"
         assert not verdict.faults, listed(verdict.faults)
         return replayed
-
-
-def _takeovers(worker: KitWorker) -> int:
-    return worker.said().count("partitions_taken_over")
 
 
 def _holds(condition: Callable[[], bool], times: int) -> bool:

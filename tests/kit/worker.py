@@ -2,10 +2,12 @@
 
 import signal
 import subprocess
+from pathlib import Path
 from typing import Final
 
 from processor.demo.failure import DemoFailed
 from processor.demo.worker import Worker
+from processor.fault_points import VARIABLE
 from processor.settings import env_name
 
 KILLED: Final = -signal.SIGKILL
@@ -17,6 +19,12 @@ class KitWorker(Worker):
     def change(self, **settings: object) -> None:
         """Other settings, from the next start on."""
         self._environment |= {env_name(field): str(value) for field, value in settings.items()}
+
+    def arm(self, fault: str | None) -> None:
+        """At its next start it gets a fault point where it dies (`processor.fault_points`); None: no more."""
+        self._environment.pop(VARIABLE, None)
+        if fault is not None:
+            self._environment[VARIABLE] = fault
 
     def exit_code(self) -> int | None:
         """How it ended; minus the number of a signal, None while it runs."""
@@ -33,9 +41,28 @@ class KitWorker(Worker):
         """Everything it wrote, over all its starts."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
+    def taken_over(self) -> int:
+        """How often it has taken partitions over, over all its starts."""
+        return self.said().count("partitions_taken_over")
+
+    @property
+    def has_taken_over(self) -> bool:
+        """Whether it did since its last start: before, it may not yet hear SIGTERM as a wish."""
+        return self.taken_over() > self._taken_over_before
+
+    def start(self) -> None:
+        """Start it; its log is added to `log_file`."""
+        self._taken_over_before = self.taken_over()
+        super().start()
+
     def freeze(self) -> None:
         """SIGSTOP: it hears and does nothing, and does not know."""
         self._running().send_signal(signal.SIGSTOP)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it was stopped by SIGSTOP; Linux only (proc(5): the state follows the name in parentheses)."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     def thaw(self) -> None:
         """SIGCONT."""

@@ -1,0 +1,81 @@
+"""A worker that is frozen longer than its session and wakes up, not knowing that others took over (design 2, 5.7).
+
+The transactional ids fence it: nothing of it reaches `exports` or the changelog, also where the changelog is compacted, and
+what is restored from there is the fold.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from processor.demo.shop import shop_events
+from processor.demo.waiting import wait_until
+from processor.kafka.reading import read_topic
+from tests.kit.crew import crew
+from tests.kit.installation import Installation
+from tests.kit.load import flowing
+from tests.kit.rows import require_rows_of_the_fold
+from tests.kit.topics import alter_topic
+from tests.kit.whole_job import WholeJob
+
+SECONDS: Final = 60.0
+DELIVERY_SECONDS: Final = 120.0
+EVENTS_A_SECOND: Final = 200
+SESSION_SECONDS: Final = 2
+COMPACTED_ALL_THE_TIME: Final = {"segment_ms": "300", "min_cleanable_dirty_ratio": "0.01", "min_compaction_lag_ms": "0"}
+
+
+@pytest.fixture
+def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
+    installation.init(4)
+    job = WholeJob(installation, kinesis, tmp_path)
+    job.create_streams()
+    job.apply()
+    return job
+
+
+@pytest.mark.parametrize(
+    "point", ["rows_acknowledged", *(pytest.param(point, marks=pytest.mark.long) for point in ("batch_decided", "exports_sent", "committed"))]
+)
+def test_a_zombie_is_refused_by_the_broker_and_what_is_restored_is_the_fold(job: WholeJob, point: str) -> None:
+    """Frozen inside the durability order; where its transaction is open, it must fail when it goes on."""
+    changelog = job.installation.topics.changelog
+    alter_topic(job.installation.settings.kafka_bootstrap_servers, changelog, **COMPACTED_ALL_THE_TIME)
+
+    with crew(job, 2, session_timeout_seconds=SESSION_SECONDS) as workers:
+        zombie, heir = workers.members
+        with flowing(job, shop_events(1_000_000, customers=200), EVENTS_A_SECOND):
+            workers.start(zombie, fault=f"{point}:20:freeze")
+            wait_until(lambda: zombie.is_frozen, "the frost", SECONDS)
+            workers.start(heir)
+            workers.keep(lambda: heir.has_taken_over, "the heir's takeover", SECONDS)
+            ends = sum(job.ends().values())
+            workers.keep(lambda: job.processed() > ends, "events processed by the heir", SECONDS)
+            before = zombie.taken_over()
+            zombie.thaw()
+            workers.keep(lambda: zombie.taken_over() > before, "the zombie at work again", SECONDS)
+        workers.keep(lambda: not any(job.lags().values()), "delivery", DELIVERY_SECONDS)
+        workers.stop()
+        wait_until(lambda: is_compacted(job), "compaction", SECONDS)
+        for folder in workers.folders:
+            shutil.rmtree(folder)
+        job.send(shop_events(300, customers=200, seed=8))
+        workers.start()
+        workers.keep(lambda: not any(job.lags().values()), "delivery", DELIVERY_SECONDS)
+        workers.stop()
+
+    if point in ("exports_sent", "rows_acknowledged"):
+        assert workers.deaths == {"failed": 1}
+        assert "ProducerFenced" in zombie.said()
+    replayed = job.require_equal_to_replay(workers.started_at)
+    require_rows_of_the_fold(job, replayed, workers.folders)
+
+
+def is_compacted(job: WholeJob) -> bool:
+    """Whether most of what was written to the changelog is gone."""
+    settings = job.installation.settings
+    records = list(read_topic(settings, settings.topics.changelog))
+    last = {record.partition: record.offset for record in records}
+    return len(records) < sum(last.values()) / 2

@@ -1,0 +1,70 @@
+"""The rows that workers left, in the changelog and on disk, held against the fold (design 2: neither may differ from it)."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from rocksdict import AccessType, Options, Rdict
+
+from processor.kafka.reading import read_topic
+from state.rows import PROFILE, WATERMARK_KEY, Watermark, decode_row, decode_watermark
+from tests.kit.replayed import Replayed
+from tests.kit.whole_job import WholeJob
+
+Rows = Mapping[bytes, bytes]
+_MOST_FAULTS: Final = 5
+
+
+def require_rows_of_the_fold(job: WholeJob, replayed: Replayed, state_folders: Iterable[Path]) -> None:
+    """The last rows of the changelog are the profiles of replay, and some folder holds the same rows of each partition.
+
+    No worker may run. Folders of earlier owners may be behind.
+    """
+    changelog = rows_of_changelog(job)
+    require_the_fold(changelog, replayed)
+    copies = [rows_on_disk(folder) for folder in state_folders]
+    for partition, rows in changelog.items():
+        assert any(copy.get(partition) == rows for copy in copies), f"no folder holds the rows of partition {partition}"
+
+
+def require_the_fold(rows: Mapping[int, Rows], replayed: Replayed) -> None:
+    """Rows by partition: each profile once, each watermark after the last event."""
+    found = {key[1:]: decode_row(value) for each in rows.values() for key, value in each.items() if key.startswith(PROFILE)}
+    assert sum(key.startswith(PROFILE) for each in rows.values() for key in each) == len(found), "a profile has rows in two partitions"
+    faults = [f"{key!r}: a row, and no profile in replay" for key in found.keys() - replayed.profiles.keys()]
+    for key, profile in replayed.profiles.items():
+        row = found.get(key)
+        same = row is not None and row.profile[:3] == profile[:3] and row.offset == replayed.applied[key]
+        faults += [] if same else [f"{key!r}: replay has {profile[:3]}, applied at {replayed.applied[key]}; the row is {row}"]
+    for partition, next_offset in replayed.next_offsets.items():
+        watermark = decode_watermark(rows[partition][WATERMARK_KEY])
+        wanted = Watermark(next_offset, replayed.bad_in_a_row[partition])
+        faults += [] if watermark[:2] == wanted[:2] else [f"partition {partition}: {watermark}, wanted {wanted}"]
+    assert not faults, "\n".join([f"{len(faults)} faults", *faults[:_MOST_FAULTS]])
+
+
+def rows_of_changelog(job: WholeJob) -> dict[int, dict[bytes, bytes]]:
+    """The last value of each key, by partition; what a tombstone removed is not there."""
+    rows: dict[int, dict[bytes, bytes]] = defaultdict(dict)
+    settings = job.installation.settings
+    for record in read_topic(settings, settings.topics.changelog):
+        assert record.key is not None
+        if record.value is None:
+            rows[record.partition].pop(record.key, None)
+        else:
+            rows[record.partition][record.key] = record.value
+    return rows
+
+
+def rows_on_disk(state_folder: Path) -> dict[int, dict[bytes, bytes]]:
+    """Profiles and watermark in RocksDB, by partition; opened to read only."""
+    return {int(path.name): _rows_of(path) for path in (state_folder / "profiles").glob("[0-9]*")}
+
+
+def _rows_of(path: Path) -> dict[bytes, bytes]:
+    database = Rdict(str(path), options=Options(raw_mode=True), access_type=AccessType.read_only())
+    try:
+        return {key: value for key, value in database.items() if key == WATERMARK_KEY or key.startswith(PROFILE)}
+    finally:
+        database.close()
