@@ -3,6 +3,8 @@
 Importing this module reads the settings and declares the app; nothing is opened before `prepare`, which the worker calls.
 """
 
+import os
+import signal
 import sys
 from typing import Any, cast
 
@@ -13,8 +15,9 @@ from faust.types.topics import TopicT
 
 from processor import log
 from processor.agents import add_agents
-from processor.errors import UsageError
+from processor.errors import StoppedForOperator, UsageError
 from processor.kafka.connection import ssl_context
+from processor.pipeline.decided import TooManyBadEvents
 from processor.runtime import Place, Runtime
 from processor.settings import Settings, read_settings
 from processor.transport.consumer import BatchConsumer
@@ -31,6 +34,7 @@ class ProfileExporter(faust.App):
     settings: Settings
     profiles: Any
     runtime: Runtime | None = None
+    stop_reason: BaseException | None = None
 
     def prepare(self, place: Place) -> None:
         """Build the worker's runtime, and hang it where Faust calls us. In the worker's event loop, before it starts."""
@@ -43,7 +47,12 @@ class ProfileExporter(faust.App):
         self.runtime = runtime
 
     def _fail(self, reason: BaseException) -> None:
-        self.add_future(self.crash(reason))
+        """A reason for the operator stops the worker in order, offsets committed; anything else crashes it."""
+        if isinstance(reason, StoppedForOperator | TooManyBadEvents):
+            self.stop_reason = self.stop_reason or reason
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            self.add_future(self.crash(reason))
 
 
 def create_app(settings: Settings) -> ProfileExporter:

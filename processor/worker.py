@@ -50,7 +50,8 @@ class Worker(faust.Worker):
             super().execute_from_commandline()
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 0
-        reason = self.app.crash_reason or self.crash_reason
+        app = cast("ProfileExporter", self.app)
+        reason = app.crash_reason or self.crash_reason or app.stop_reason
         if reason is not None:
             code = _exit_code(reason)
             if isinstance(reason, CommandError | TooManyBadEvents):
