@@ -199,7 +199,7 @@ class Runtime:
     async def start_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
         """Where to begin; the changelog is not fetched by the group's consumer. Raises what stops the worker for the operator."""
         names = self._settings.topics
-        places = [place for place in partitions if place.topic in (names.profile_events, names.exports)]
+        places = sorted(place for place in partitions if place.topic in (names.profile_events, names.exports))
         begins = await self._consumer.earliest_offsets(*places)
         ends = await self._consumer.highwaters(*places)
         committed = await self._consumer.committed(places)

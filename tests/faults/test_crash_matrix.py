@@ -5,14 +5,15 @@ same records again; the rows of the changelog and of RocksDB are the fold.
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Final, get_args
+from typing import Final
 
 import pytest
 
 from processor.demo.shop import shop_events
-from processor.fault_points import FaultPoint
+from processor.fault_points import FAULT_POINTS
 from tests.kit.crew import Crew, crew
 from tests.kit.installation import Installation
 from tests.kit.kafka import RealKafka
@@ -24,23 +25,29 @@ SECONDS: Final = 60.0
 DELIVERY_SECONDS: Final = 120.0
 EVENTS_A_SECOND: Final = 100
 MOST_SECONDS_BETWEEN: Final = 3.0
+AWAY_SECONDS: Final = 30.0
 
-CHAIN: Final = (
-    "batch_decided:2",
-    "transaction_begun:3",
-    "exports_sent:2",
-    "rows_sent:3",
-    "rows_acknowledged:1",
-    "rows_acknowledged:3:3",  # some milliseconds into the commit
-    "committed:2",
-    "restoring:1",  # there is something to restore: the last one died between log and disk
-    "fenced:1",
-    "restored:1",
-    "rows_applied:3",
-    "progress_noted:7",  # four of them are of the takeover
-    "delivery_noted:2",
+CHAINS: Final = (
+    (
+        "batch_decided:2",
+        "exports_sent:2",
+        "rows_acknowledged:3",
+        "committed:2",
+        "restoring:1",  # there is something to restore: the last life ended between log and disk
+        "restored:1",
+        "progress_noted:9",  # two or four of them are of the takeover
+    ),
+    (
+        "transaction_begun:3",
+        "rows_sent:3",
+        "rows_acknowledged:3:3",  # some milliseconds into the commit
+        "rows_acknowledged:2:8",
+        "fenced:1",
+        "rows_applied:3",
+        "delivery_noted:2",
+    ),
 )
-"""One start after the other, each armed with the next."""
+"""Of two workers side by side: one life after the other, each armed with the next fault."""
 
 
 @pytest.fixture
@@ -65,15 +72,16 @@ class Moments:
 
     def __init__(self, workers: Crew, broker: RealKafka, dice: Random) -> None:
         self._workers, self._broker, self._dice = workers, broker, dice
-        self.broker_restarts = 0
+        self.broker_restarts = self.broker_outages = 0
 
     def next(self) -> None:
         """Wait a while, then kill somebody, or let somebody come or go, or end the broker and start it again."""
         moment = time.monotonic() + self._dice.uniform(0, MOST_SECONDS_BETWEEN)
         self._workers.keep(lambda: time.monotonic() >= moment, "the moment", SECONDS)
-        (happen,) = self._dice.choices((self._kill, self._kill_twice, self._join_or_leave, self._restart_broker), (10, 6, 4, 1))
+        happenings = (self._kill, self._kill_twice, self._join_or_leave, self._restart_broker, self._lose_broker)
+        (happen,) = self._dice.choices(happenings, (24, 32, 16, 8, 1))
         happen()
-        if self._dice.random() < 0.5:
+        if self._dice.random() < 0.7:
             self._see_progress()
 
     def _see_progress(self) -> None:
@@ -86,11 +94,18 @@ class Moments:
 
     def _kill_twice(self) -> None:
         """And let it die at a step of its next life."""
-        fault = f"{self._dice.choice(get_args(FaultPoint))}:{self._dice.randint(1, 9)}:{self._dice.choice((0, 0, 2, 5, 20))}"
+        fault = f"{self._dice.choice(FAULT_POINTS)}:{self._dice.randint(1, 9)}:{self._dice.choice((0, 0, 2, 5, 20))}"
         self._workers.kill(self._dice.choice(self._workers.members), fault=fault)
 
     def _join_or_leave(self) -> None:
         self._workers.join_or_leave(self._workers.members[-1])
+
+    def _lose_broker(self) -> None:
+        self.broker_outages += 1
+        self._broker.pause()
+        back_at = time.monotonic() + AWAY_SECONDS
+        self._workers.keep(lambda: time.monotonic() >= back_at, "the end of the outage", SECONDS)
+        self._broker.resume()
 
     def _restart_broker(self) -> None:
         self.broker_restarts += 1
@@ -110,32 +125,48 @@ def kill_at_random(job: WholeJob, broker: RealKafka, *, kills: int, seed: int) -
                 moments.next()
         workers.keep(lambda: not any(job.lags().values()), "delivery", DELIVERY_SECONDS)
         workers.stop()
-    print(f"seed {seed}: {workers.kills} kills, {moments.broker_restarts} restarts of the broker; {dict(workers.deaths)}")
+    broker_ends = f"{moments.broker_restarts} restarts and {moments.broker_outages} outages of the broker"
+    print(f"seed {seed}: {workers.kills} kills, {broker_ends}; {dict(workers.deaths)}")
     return workers
 
 
-def require_all_well(workers: Crew) -> None:
-    """Nothing lost, nothing twice, nothing else; and what was kept is the fold."""
+def require_all_well(workers: Crew, *, has_transactions: bool = True) -> None:
+    """Nothing lost, nothing twice (with transactions), nothing else; and what was kept is the fold."""
     job = workers.job
-    replayed = job.require_equal_to_replay(workers.started_at)
+    replayed = job.require_equal_to_replay(workers.started_at, has_transactions=has_transactions)
     require_rows_of_the_fold(job, replayed, workers.folders)
 
 
-def test_a_worker_killed_at_any_step_loses_nothing_and_exports_nothing_twice(job: WholeJob) -> None:
-    with crew(job, 1, static_membership=True) as workers:
-        (worker,) = workers.members
+def go_through(job: WholeJob, chains: Sequence[Sequence[str]], **settings: object) -> Crew:
+    """Everything is delivered when it returns, and nobody works. Static members keep their partitions from one life to the next."""
+    with crew(job, len(chains), static_membership=True, session_timeout_seconds=20, **settings) as workers:
         with flowing(job, shop_events(1_000_000, customers=300), EVENTS_A_SECOND):
-            for fault in CHAIN:
-                workers.dies_at(worker, fault, SECONDS)
+            workers.go_through(dict(zip(workers.members, chains, strict=True)), SECONDS)
         workers.start()
         workers.keep(lambda: not any(job.lags().values()), "delivery", DELIVERY_SECONDS)
         workers.stop()
-
-    assert {fault.partition(":")[0] for fault in workers.deaths} == set(get_args(FaultPoint))
-    require_all_well(workers)
     print(f"{workers.kills} kills: {dict(workers.deaths)}")
+    return workers
 
 
+def test_a_worker_killed_at_any_step_loses_nothing_and_exports_nothing_twice(job: WholeJob) -> None:
+    workers = go_through(job, CHAINS)
+
+    assert {fault.partition(":")[0] for fault in workers.deaths} - {"failed"} == set(FAULT_POINTS)
+    require_all_well(workers)
+
+
+@pytest.mark.long
+def test_without_transactions_nothing_is_lost_and_what_comes_again_is_the_same(job: WholeJob) -> None:
+    """Design 2, `at_least_once`; there is no transaction to be killed in."""
+    chains = [[fault for fault in chain if not fault.startswith(("transaction_begun", "rows_acknowledged"))] for chain in CHAINS]
+
+    workers = go_through(job, chains, processing_guarantee="at_least_once")
+
+    require_all_well(workers, has_transactions=False)
+
+
+@pytest.mark.long
 def test_workers_that_die_come_and_go_at_random_lose_nothing_and_export_nothing_twice(own_job: WholeJob, own_kafka: RealKafka) -> None:
     workers = kill_at_random(own_job, own_kafka, kills=5, seed=3)
 

@@ -9,6 +9,8 @@
     worker         a worker process, its exit code, its freezing
     whole_job      topics, streams, flows, events and real workers, and what they left held against replay
     load           events that flow while a test does something else
+    crew           workers that are killed and started again, as a supervisor would
+    rows           the rows that workers left, in the changelog and on disk, held against the fold
 
 tests/conftest.py makes fixtures of them. Everything listens on 127.0.0.1 and ends with the process that started it.
 """

@@ -7,8 +7,8 @@
         workers.stop()
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,11 +53,11 @@ class Crew:
             self._begin(worker, fault)
 
     def join_or_leave(self, worker: KitWorker) -> None:
-        """Start one that rests; SIGTERM to one that works, which must end in order."""
+        """Start one that rests; SIGTERM to one that works and is not armed, which must end in order."""
         self.look()
         if worker in self._resting:
             self.start(worker)
-        elif worker.has_taken_over:
+        elif worker.has_taken_over and worker not in self._armed:
             self._resting.add(worker)
             self._note("stopped")
             worker.stop()
@@ -68,8 +68,7 @@ class Crew:
             code = None if worker in self._resting else worker.exit_code()
             if code is None:
                 continue
-            assert code in (KILLED, FAILED), f"exit code {code}:\n{worker.log_tail()}"
-            self._note(self._armed.get(worker, "killed by nobody") if code == KILLED else "failed")
+            self._note_end(worker, code)
             self._begin(worker, None)
 
     def keep(self, done: Callable[[], bool], what: str, seconds: float) -> None:
@@ -81,26 +80,34 @@ class Crew:
 
         wait_until(looked, what, seconds, POLL_SECONDS)
 
-    def dies_at(self, worker: KitWorker, fault: str, seconds: float) -> None:
-        """Start a resting or dead member with a fault, and wait until it died of it."""
-        before = self.deaths[fault]
-        self.start(worker, fault=fault)
+    def go_through(self, chains: Mapping[KitWorker, Sequence[str]], seconds: float) -> None:
+        """Start members again and again, each time with the next fault of their chain; they rest when they died of the last.
 
-        def died() -> bool:
-            code = worker.exit_code()
-            if code is None:
-                return False
-            assert code in (KILLED, FAILED), f"exit code {code}:\n{worker.log_tail()}"
-            self._note(fault if code == KILLED else "failed")
-            if code == FAILED:
-                self._begin(worker, fault)
-            return self.deaths[fault] > before
+        `seconds`: how long one life may last before its death.
+        """
+        left = {worker: deque(faults) for worker, faults in chains.items()}
+        for worker, faults in left.items():
+            self.start(worker, fault=faults[0])
+        while any(left.values()):
+            deaths = self.deaths.total()
+            wait_until(lambda: self._advance(left) or self.deaths.total() > deaths, f"deaths at {left.values()}", seconds, POLL_SECONDS)  # noqa: B023  # called at once
 
-        wait_until(died, f"death at {fault}", seconds, POLL_SECONDS)
-        self._resting.add(worker)
+    def _advance(self, left: Mapping[KitWorker, deque[str]]) -> None:
+        for worker, faults in left.items():
+            if not faults or (code := worker.exit_code()) is None:
+                continue
+            self._note_end(worker, code)
+            if code == KILLED:
+                faults.popleft()
+            if faults:
+                self._begin(worker, faults[0])
+            else:
+                self._resting.add(worker)
 
     def stop(self) -> None:
-        """SIGTERM to all that work, once all have taken over; each must end with exit code 0."""
+        """SIGTERM to all that work, once all have taken over; each must end with exit code 0. Who is still armed is killed before."""
+        for worker in list(self._armed):
+            self.kill(worker)
         self.keep(lambda: all(worker.has_taken_over for worker in self._working()), "takeovers", STOP_SECONDS)
         for worker in self._working():
             self._resting.add(worker)
@@ -115,6 +122,11 @@ class Crew:
         if fault is not None:
             self._armed[worker] = fault
         worker.start()
+
+    def _note_end(self, worker: KitWorker, code: int) -> None:
+        assert code in (KILLED, FAILED), f"exit code {code}:\n{worker.log_tail()}"
+        assert code == FAILED or worker in self._armed, "killed by nobody"
+        self._note(self._armed[worker] if code == KILLED else "failed")
 
     def _note(self, death: str) -> None:
         self.deaths[death] += 1
