@@ -32,8 +32,7 @@ check: setup check-docker ## lint, types, import rules
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 
-bench: setup ## measure the core and the whole job on a real Kafka with a canned Kinesis endpoint (by hand, some minutes)
-	$(BIN)/python -m benchmarks.core
+bench: setup ## measure the whole job on a real Kafka with a canned Kinesis endpoint (by hand, some minutes)
 	$(BIN)/python -m benchmarks.whole_job
 
 check-docker: setup ## lint docker/, as far as this machine has what it takes
