@@ -6,6 +6,7 @@ from pathlib import Path
 from confluent_kafka.admin import AdminClient
 
 from processor.demo.broker import EmbeddedBroker
+from processor.demo.waiting import wait_until
 from processor.kafka.admin import Admin
 from processor.kafka.topics import TopicSpec, topic_specs
 from tests.kit.installation import Installation
@@ -45,7 +46,9 @@ def test_a_second_init_changes_nothing_and_says_nothing_else(installation: Insta
 def test_what_is_missing_is_added_to_what_is_there(installation: Installation) -> None:
     installation.init()
     client = AdminClient({"bootstrap.servers": installation.settings.kafka_bootstrap_servers})
-    client.delete_topics([installation.topics.flows])[installation.topics.flows].result(20)
+    topic = installation.topics.flows
+    client.delete_topics([topic])[topic].result(20)
+    wait_until(lambda: topic not in client.list_topics(timeout=10).topics, "the topic to go", 20)
 
     result = installation.command("init")
 
