@@ -205,6 +205,8 @@ class Runtime:
         committed = await self._consumer.committed(places)
         positions = {}
         for place in places:
+            if place.topic == names.profile_events and place.partition not in self._store.partitions:
+                continue  # another rebalance took it away while we asked: no state here says nothing, and its takeover seeks again
             bounds = Bounds(place.topic, place.partition, begins[place], ends[place], committed[place])
             positions[place] = self._position(bounds)
         return positions
@@ -213,8 +215,7 @@ class Runtime:
         accept = self._settings.accept_gaps
         if bounds.topic == self._settings.topics.exports:
             return exports_position(bounds, accept_gaps=accept)
-        store = self._store.partitions.get(bounds.partition)
-        watermark = store.watermark if store is not None else None
+        watermark = self._store.partitions[bounds.partition].watermark
         known = watermark.next_offset if watermark is not None else None
         position = source_position(bounds, known, accept_gaps=accept, skip_to=self._settings.skips.get(bounds.partition))
         if known is not None and position > known:

@@ -1,0 +1,72 @@
+"""Where a worker begins after a takeover, and what another rebalance in the middle of it must not lead to (design 2, 5.6)."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from processor.kafka.cluster import ClusterFacts
+from processor.positions import StateIsGone
+from processor.runtime import Place, Runtime
+from processor.settings import Settings
+from processor.transport.consumer import Partition
+from state.directory import StateDirectory
+from state.rows import Watermark
+
+SOURCE, EXPORTS = "profile-events", "exports"
+
+
+class Consumer:
+    """Knows offsets; `when_asked` happens while somebody waits for the group's."""
+
+    def __init__(self, committed: int | None) -> None:
+        self._committed = committed
+        self.when_asked = lambda: None
+
+    async def earliest_offsets(self, *places: Partition) -> dict[Partition, int]:
+        return dict.fromkeys(places, 0)
+
+    async def highwaters(self, *places: Partition) -> dict[Partition, int]:
+        return dict.fromkeys(places, 100)
+
+    async def committed(self, places: Iterable[Partition]) -> Mapping[Partition, int | None]:
+        self.when_asked()
+        return dict.fromkeys(places, self._committed)
+
+
+async def runtime(folder: Path, consumer: Consumer, watermarks: Mapping[int, Watermark | None]) -> tuple[Any, dict[int, Any]]:
+    """A runtime that owns partitions with these watermarks; and its stores."""
+    stores = {partition: SimpleNamespace(watermark=watermark) for partition, watermark in watermarks.items()}
+    settings = Settings(_env_file=None, data_dir=folder)  # type: ignore[call-arg]  # pydantic-settings' own argument
+    place = Place(settings, StateDirectory.lock(folder, lambda: "0"), ClusterFacts(None, {}))
+    store: Any = SimpleNamespace(partitions=stores)
+    fetching: Any = consumer
+    return Runtime(place, fetching, store, lambda _: None), stores
+
+
+async def test_a_worker_begins_at_the_watermark_and_at_the_groups_offset_of_exports(tmp_path: Path) -> None:
+    begun, _ = await runtime(tmp_path, Consumer(committed=40), {0: Watermark(60)})
+
+    positions = await begun.start_positions([Partition(SOURCE, 0), Partition(EXPORTS, 0), Partition("changelog", 0)])
+
+    assert positions == {Partition(SOURCE, 0): 60, Partition(EXPORTS, 0): 40}
+
+
+async def test_a_partition_taken_away_while_its_offsets_were_asked_for_is_left_to_its_next_takeover(tmp_path: Path) -> None:
+    """It once stopped the worker for the operator: no state here was read as no state anywhere."""
+    consumer = Consumer(committed=40)
+    begun, stores = await runtime(tmp_path, consumer, {0: Watermark(60), 1: Watermark(70)})
+    consumer.when_asked = lambda: stores.pop(1)
+
+    positions = await begun.start_positions([Partition(SOURCE, 0), Partition(SOURCE, 1)])
+
+    assert positions == {Partition(SOURCE, 0): 60}
+
+
+async def test_a_partition_that_the_group_has_read_and_whose_state_is_gone_stops_the_worker(tmp_path: Path) -> None:
+    begun, _ = await runtime(tmp_path, Consumer(committed=40), {0: None})
+
+    with pytest.raises(StateIsGone):
+        await begun.start_positions([Partition(SOURCE, 0)])
