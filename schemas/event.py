@@ -1,7 +1,17 @@
 """What arrives: a Kafka record as read, and the profile event it carries (contract section 1)."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
+
+EntryPatch = str | dict[str, Any] | None
+"""An entry as a patch names it: both fields and no other, as the text in which it is kept; else the patch; null."""
+
+MembershipPatch = dict[str, dict[str, EntryPatch] | None] | None
+"""`segmentMembership` of an event, {} where it names none."""
+
+IdentityPatch = dict[str, list[dict[str, Any]] | None] | None
+"""`identityMap` of an event, {} where it names none."""
 
 
 class SourceRecord(NamedTuple):
@@ -25,10 +35,12 @@ class EventType(StrEnum):
     EXPIRED = "membership.expired"
 
 
-class Event(NamedTuple):
-    """A valid event. `id` is None for a tombstone; `time` is in the form of C8; `data` is {} where it is ignored.
+@dataclass(slots=True)  # one an event, so not frozen: 0.2 µs to make, frozen 1.1, a NamedTuple 0.3 and thrice the time to read a field
+class Event:
+    """A valid event; never changed. `id` is None for a tombstone; `time` is in the form of C8.
 
-    `size_bytes` is the length of the value it was read from.
+    Of a patch or a document, `data` is the attributes, beside `memberships` and `identities`; it is {} where it is
+    ignored. `size_bytes` is the length of the value it was read from.
     """
 
     id: str | None
@@ -36,4 +48,6 @@ class Event(NamedTuple):
     key: str
     time: str
     data: dict[str, Any]
+    memberships: MembershipPatch
+    identities: IdentityPatch
     size_bytes: int

@@ -1,12 +1,14 @@
 """Keys and values of the changelog and of RocksDB, the same in both. Pure.
 
-    b"p" + profile id      a profile's row: a header line, then the document
+    b"p" + profile id      a profile's row, below
     b"w"                   the watermark: up to where in profile-events this state is complete
 
-A row is `\\x01` (its format), a JSON array `[offset, version, event ids, size bound]`, a newline, and the document as compact
-JSON (which holds no newline). A tombstone removes a profile.
+A row is one compact JSON array: its format (2), the offset, and the fields of `schemas.profile.Profile` in their order. A
+tombstone removes a profile. One array, since a part costs less to decode than to set apart: 4.2 µs a row of 1.5 KB,
+5.3 in four parts with the identities left as bytes (measured).
 """
 
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import orjson
@@ -15,14 +17,15 @@ from schemas.profile import Profile
 
 PROFILE: Final = b"p"
 WATERMARK_KEY: Final = b"w"
-FORMAT: Final = b"\x01"
+FORMAT: Final = 2
 
 
 class UnreadableRow(ValueError):
     """The bytes are no row of a format that this version knows: another version wrote them, or they are damaged."""
 
 
-class Row(NamedTuple):
+@dataclass(slots=True)  # not frozen, as schemas.event.Event
+class Row:
     """A profile, and the offset in profile-events of the last event applied to it."""
 
     profile: Profile
@@ -50,22 +53,18 @@ def profile_key(profile_id: bytes) -> bytes:
 
 def encode_row(profile: Profile, offset: int) -> bytes:
     """The row's value."""
-    header = orjson.dumps((offset, profile.version, profile.event_ids, profile.size_bound_bytes))
-    return b"\x01%b\n%b" % (header, orjson.dumps(profile.document))
+    return orjson.dumps((FORMAT, offset, *profile))
 
 
 def decode_row(value: bytes) -> Row:
     """The row of a value; raises UnreadableRow."""
-    end = value.find(b"\n")
-    if value[:1] != FORMAT or end < 0:
-        raise UnreadableRow(f"row of an unknown format: {value[:8]!r}")
-    view = memoryview(value)
     try:
-        offset, version, event_ids, size_bound = orjson.loads(view[1:end])
-        document = orjson.loads(view[end + 1 :])
-    except (orjson.JSONDecodeError, ValueError) as error:
-        raise UnreadableRow(f"damaged row: {error}") from None
-    return Row(Profile(document, version, tuple(event_ids), size_bound), offset)
+        row_format, offset, attributes, identities, memberships, entry_fields, version, event_ids, size_bound = orjson.loads(value)
+    except (ValueError, TypeError) as error:
+        raise UnreadableRow(f"row of an unknown format, or damaged: {value[:8]!r}: {error}") from None
+    if row_format != FORMAT:
+        raise UnreadableRow(f"row of an unknown format: {value[:8]!r}")
+    return Row(Profile(attributes, identities, memberships, entry_fields, version, tuple(event_ids), size_bound), offset)
 
 
 def encode_watermark(watermark: Watermark) -> bytes:

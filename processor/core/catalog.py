@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.audience import DEFAULT_MERGE_POLICY, OWN_NAMESPACE, Audience, AudienceKey
-from schemas.flow import ALWAYS_LEAVE, AudienceMapping, Flow, Options, Path, split_path
+from schemas.flow import ALWAYS_LEAVE, AudienceMapping, Flow, Options, Path, Triggers, split_path
 from schemas.times import parse_time
 
 Extras = dict[str, Any]
@@ -22,9 +22,11 @@ _UNKNOWN: Final[Mapping[str, str]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """A mapped attribute that can have an effect."""
+    """A mapped attribute that can have an effect; its path is also apart, above and the last segment."""
 
     path: Path
+    above: Path
+    name: str
     cause: str
 
 
@@ -45,6 +47,8 @@ class CompiledFlow:
     etag: str
     enabled: bool
     options: Options
+    all_triggers_on: bool
+    suppress_unchanged: bool
     mapped: dict[str, dict[str, Extras]]
     attributes_by_root: dict[str, tuple[Attribute, ...]]
     tree: Tree
@@ -77,6 +81,10 @@ class Catalog:
         compiled = self.flows_by_id.get(flow_id)
         return compiled.flow if compiled is not None else None
 
+    def merge_policies(self, namespace: str) -> Mapping[str, str]:
+        """The merge policies of the audiences of a namespace that somebody described, by audience id."""
+        return self._merge_policies.get(namespace, _UNKNOWN)
+
     def merge_policy(self, namespace: str, audience_id: str) -> str:
         """The audience's merge policy; `default` where nobody described it (M1)."""
         return self._merge_policies.get(namespace, _UNKNOWN).get(audience_id, DEFAULT_MERGE_POLICY)
@@ -87,7 +95,7 @@ def _compiled(flow: Flow, described: Mapping[AudienceKey, Audience], etag: str) 
     effective = [path for path in paths if path[0] not in ALWAYS_LEAVE]
     by_root: dict[str, tuple[Attribute, ...]] = {}
     for path in effective:
-        by_root[path[0]] = (*by_root.get(path[0], ()), Attribute(path, f"attribute:{'.'.join(path)}"))
+        by_root[path[0]] = (*by_root.get(path[0], ()), Attribute(path, path[:-1], path[-1], f"attribute:{'.'.join(path)}"))
     mapped: dict[str, dict[str, Extras]] = {}
     for mapping in flow.audiences:
         mapped.setdefault(mapping.namespace, {})[mapping.id] = _extras(flow, mapping, described.get(mapping.key))
@@ -97,6 +105,8 @@ def _compiled(flow: Flow, described: Mapping[AudienceKey, Audience], etag: str) 
         etag=etag,
         enabled=flow.enabled,
         options=flow.options,
+        all_triggers_on=flow.options.triggers == Triggers(),
+        suppress_unchanged=flow.options.suppress_unchanged,
         mapped=mapped,
         attributes_by_root=by_root,
         tree=_tree(effective),

@@ -1,87 +1,83 @@
 """Why a record would leave: the causes of one event for one flow (contract A2 to A10, A13)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from processor.core.catalog import CompiledFlow, is_own
-from processor.core.changes import is_written, value_at
+from processor.core.catalog import Attribute, CompiledFlow, is_own
+from processor.core.changes import value_at, written
 from processor.core.fold import Change
 from processor.core.json_values import same_json
-from processor.core.membership import REALIZED, Membership, Transition
+from processor.core.membership import Transition
 from schemas.audience import AudienceKey
-from schemas.event import EventType
 from schemas.flow import Triggers
+from schemas.profile import REALIZED, STATUS, Document, Memberships
 
 _NO_ENTRIES: Final[dict[str, Any]] = {}
 
 
 class Causes(NamedTuple):
-    """Every cause, by kind: transitions of mapped audiences, identity namespaces, `attribute:<path>` texts."""
+    """Every cause, by kind: transitions of mapped audiences, identity namespaces, mapped attributes."""
 
-    segments: list[Transition]
-    identities: list[str]
-    attributes: list[str]
+    segments: Sequence[Transition]
+    identities: Sequence[str]
+    attributes: Sequence[Attribute]
 
     def texts(self) -> tuple[str, ...]:
         """The causes as a record lists them, sorted by code point (A13)."""
-        segments = [f"segment:{namespace}/{audience}:{status}" for namespace, audience, status in self.segments]
-        identities = [f"identity:{namespace}" for namespace in self.identities]
-        return tuple(sorted([*segments, *identities, *self.attributes]))
+        texts = [f"segment:{namespace}/{audience}:{STATUS[letter]}" for namespace, audience, letter in self.segments]
+        texts += [f"identity:{namespace}" for namespace in self.identities]
+        texts += [attribute.cause for attribute in self.attributes]
+        texts.sort()
+        return tuple(texts)
 
     def allowed_by(self, triggers: Triggers) -> bool:
         """Whether at least one cause is of a kind that is on (A10)."""
         return (
             (bool(self.attributes) and triggers.attributes)
             or (bool(self.identities) and triggers.identities)
-            or any(triggers.segments if is_own(cause.namespace) else triggers.external_segments for cause in self.segments)
+            or any(triggers.segments if is_own(namespace) else triggers.external_segments for namespace, _, _ in self.segments)
         )
 
 
-def mapped_transitions(flow: CompiledFlow, change: Change) -> list[Transition]:
+def segment_causes(flow: CompiledFlow, change: Change) -> Sequence[Transition]:
     """The transitions of audiences that the flow maps (A2, A4)."""
+    if not change.transitions:
+        return ()
     mapped = flow.mapped
-    return [cause for cause in change.transitions if cause.audience in mapped.get(cause.namespace, _NO_ENTRIES)]
+    return [transition for transition in change.transitions if transition[1] in mapped.get(transition[0], _NO_ENTRIES)]
 
 
-def written_attributes(flow: CompiledFlow, change: Change) -> list[str]:
-    """The mapped attributes that the event wrote, whatever their value (A6 to A8)."""
-    by_root = flow.attributes_by_root
-    roots = change.event.data if change.event.type is EventType.PATCHED else by_root
-    return [
-        attribute.cause
-        for root in roots
-        if root in by_root
-        for attribute in by_root[root]
-        if is_written(change, attribute.path)
-    ]
+def attribute_causes(flow: CompiledFlow, change: Change, after: Document) -> Sequence[Attribute]:
+    """The mapped attributes that the event wrote (A6 to A8); with `suppressUnchanged`, those it changed. `after` are all now."""
+    before = change.before.attributes
+    if flow.suppress_unchanged and before is after:
+        return ()  # what an event writes again is shared, so nearly every event that changes nothing ends here
+    found = written(change, flow.attributes_by_root)
+    if not flow.suppress_unchanged:
+        return found
+    return [attribute for attribute in found if not same_json(value_at(before, attribute.path), value_at(after, attribute.path))]
 
 
-def changed_only(flow: CompiledFlow, change: Change, written: list[str]) -> list[str]:
-    """Of the attributes written, those whose JSON value changed (option `suppressUnchanged`)."""
-    before, after = change.before_document, change.after_document
-    paths = {attribute.cause: attribute.path for group in flow.attributes_by_root.values() for attribute in group}
-    return [cause for cause in written if not same_json(value_at(before, paths[cause]), value_at(after, paths[cause]))]
-
-
-def realized_in(flow: CompiledFlow, membership: Membership) -> list[AudienceKey]:
+def realized_in(mapped: Mapping[str, Mapping[str, Any]], memberships: Memberships) -> list[AudienceKey]:
     """The mapped audiences in which the profile is realized."""
     return [
         (namespace, audience)
-        for namespace, audiences in flow.mapped.items()
-        if namespace in membership
+        for namespace, audiences in mapped.items()
+        if (entries := memberships.get(namespace))
         for audience in audiences
-        if (entry := membership[namespace].get(audience)) is not None and entry["status"] == REALIZED
+        if audience in entries and entries[audience] > REALIZED
     ]
 
 
-def passes_gate(flow: CompiledFlow, membership: Membership) -> bool:
+def passes_gate(flow: CompiledFlow, memberships: Memberships) -> bool:
     """Whether changes of identities and attributes count for a profile with these memberships (A9)."""
     gate = flow.options.membership_gate
     if gate == "none":
         return True
-    if gate == "realized":
-        return bool(realized_in(flow, membership))
-    return any(
-        audience in membership.get(namespace, _NO_ENTRIES)
-        for namespace, audiences in flow.mapped.items()
-        for audience in audiences
-    )
+    enough = REALIZED if gate == "realized" else ""
+    for namespace, audiences in flow.mapped.items():
+        entries = memberships.get(namespace, _NO_ENTRIES)
+        for audience in audiences:
+            if audience in entries and entries[audience] > enough:
+                return True
+    return False

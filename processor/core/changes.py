@@ -1,28 +1,17 @@
-"""What an event changed beside memberships: identities (contract A5) and writes of attributes (A6)."""
+"""What an event wrote: attributes (contract A6)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from processor.core.catalog import Attribute
 from processor.core.fold import Change
-from processor.core.json_values import same_items
+from processor.core.json_values import MISSING
 from schemas.event import EventType
 from schemas.flow import Path
 from schemas.profile import Document
 
-MISSING: Final = object()
-_NO_IDENTITIES: Final[dict[str, Any]] = {}
-
-
-def changed_identities(change: Change) -> list[str]:
-    """The namespaces of `identityMap` in which an identity was added, removed or changed; a missing list is empty."""
-    before = change.before_document.get("identityMap", _NO_IDENTITIES)
-    after = change.after_document.get("identityMap", _NO_IDENTITIES)
-    if before is after:
-        return []
-    return [
-        namespace
-        for namespace in {**before, **after}
-        if not same_items(before.get(namespace, ()), after.get(namespace, ()))
-    ]
+_PATCHED: Final = EventType.PATCHED
+_REPLACED: Final = EventType.REPLACED
 
 
 def value_at(document: Any, path: Path) -> Any:
@@ -34,29 +23,36 @@ def value_at(document: Any, path: Path) -> Any:
     return document
 
 
-def is_written(change: Change, path: Path) -> bool:
-    """Whether the event wrote the path, or anything below it, also with the same value (A6)."""
-    event_type = change.event.type
-    if event_type is EventType.PATCHED:
-        return _patch_writes(change.event.data, path, change.before_document)
-    if event_type is EventType.REPLACED:
-        before, after = change.before_document, change.after_document
-        return value_at(before, path) is not MISSING or value_at(after, path) is not MISSING
-    return False
+def written(change: Change, mapped: Mapping[str, Sequence[Attribute]]) -> Sequence[Attribute]:
+    """The attributes that the event wrote, whatever their value; `mapped` are all, by the first segment of their path."""
+    event, before = change.event, change.before.attributes
+    if event.type is _PATCHED:
+        data = event.data
+        if mapped.keys().isdisjoint(data):  # most flows, of most events
+            return ()
+        return [attribute for root in data if root in mapped for attribute in mapped[root] if _patch_writes(data, attribute, before)]
+    if event.type is _REPLACED:
+        after = change.after_attributes
+        return [attribute for attributes in mapped.values() for attribute in attributes if _is_in(before, attribute) or _is_in(after, attribute)]
+    return ()
 
 
-def _patch_writes(patch: Document, path: Path, before: Document) -> bool:
+def _is_in(document: Document, attribute: Attribute) -> bool:
+    return value_at(document, attribute.path) is not MISSING
+
+
+def _patch_writes(patch: Document, attribute: Attribute, before: Document) -> bool:
     node: Any = patch
-    old: Any = before
-    for depth, segment in enumerate(path, start=1):
-        if segment not in node:
-            return False
-        node = node[segment]
-        old = old.get(segment, MISSING) if type(old) is dict else MISSING
-        if type(node) is not dict:
-            ends_here = node is not None and depth == len(path)
-            return ends_here or value_at(old, path[depth:]) is not MISSING
-    return _map_writes(node, old)
+    for segment in attribute.above:
+        node = node.get(segment, MISSING)
+        if type(node) is not dict:  # what takes the place of a map writes all that was below it
+            return node is not MISSING and _is_in(before, attribute)
+    value = node.get(attribute.name, MISSING)
+    if type(value) is dict:
+        return _map_writes(value, value_at(before, attribute.path))
+    if value is None:
+        return _is_in(before, attribute)
+    return value is not MISSING
 
 
 def _map_writes(patch: dict[str, Any], old: Any) -> bool:

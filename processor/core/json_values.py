@@ -1,22 +1,29 @@
-"""Equality of JSON values: 1 equals 1.0, true does not equal 1 (contract A6), and a list as a multiset (A5)."""
+"""JSON values: equality, where 1 equals 1.0 and true does not equal 1 (contract A6), a list as a multiset (A5), and the merge patch."""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, Final
+
+import orjson
+
+MISSING: Final = object()
 
 
 def same_json(left: Any, right: Any) -> bool:
     """Whether two parsed JSON values are equal."""
     if left is right:
         return True
-    return bool(left == right) and canonical(left) == canonical(right)  # Python's == alone calls True and 1 equal
+    if left != right:
+        return False
+    # Python's == alone calls True and 1 equal; what is written alike is, at a tenth of the cost of canonical forms
+    return orjson.dumps(left) == orjson.dumps(right) or canonical(left) == canonical(right)
 
 
 def same_items(left: Sequence[Any], right: Sequence[Any]) -> bool:
     """Whether two lists hold equal items equally often, in any order."""
     if len(left) != len(right):
         return False
-    return same_json(left, right) or Counter(map(canonical, left)) == Counter(map(canonical, right))
+    return same_json(left, right) or (len(left) > 1 and Counter(map(canonical, left)) == Counter(map(canonical, right)))
 
 
 def canonical(value: Any) -> Hashable:
@@ -29,3 +36,31 @@ def canonical(value: Any) -> Hashable:
     if kind is bool:
         return (bool, value)  # a pair of a type and a value stands for no JSON value
     return value  # type: ignore[no-any-return]  # a string, number or None: hashable, and 1 == 1.0 as it should be
+
+
+def merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """`target` after a JSON Merge Patch (RFC 7396), sharing what the patch does not change; `target` itself where it changes nothing.
+
+    So an event that writes what is there already copies nothing, and `is` tells that nothing changed. Strings alone are
+    compared: equal numbers may be written differently, and lists are rarely written again.
+    """
+    result = target
+    for name, written in patch.items():
+        old = result.get(name, MISSING)
+        kind = type(written)
+        if kind is dict:
+            value = merged(old if type(old) is dict else {}, written)
+            if value is old:
+                continue
+        elif kind is str and written == old:
+            continue
+        elif written is None:
+            if old is not MISSING:
+                result = {kept: value for kept, value in result.items() if kept != name}
+            continue
+        else:
+            value = written
+        if result is target:
+            result = dict(target)
+        result[name] = value
+    return result

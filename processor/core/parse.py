@@ -4,15 +4,18 @@ from typing import Any, Final
 
 import orjson
 
-from processor.core.shape import check_data, check_nesting
+from processor.core.shape import check_data, check_nesting, take_apart
 from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetterReason
-from schemas.event import Event, EventType, SourceRecord
+from schemas.event import Event, EventType, IdentityPatch, MembershipPatch, SourceRecord
 from schemas.times import BadTimeError, format_time, normal_time
 
 MAX_KEY_BYTES: Final = 512
 _TOO_DEEP: Final = ("depth", "recursion")  # orjson's words for more than 1,024 levels, which differ between versions
 _TYPES: Final = {member.value: member for member in EventType}
+_OF_DOCUMENTS: Final = (EventType.PATCHED, EventType.REPLACED)
+_MERGED: Final = EventType.MERGED
+_NONE: Final[dict[str, Any]] = {}
 
 
 def parse_event(record: SourceRecord) -> Event:
@@ -23,19 +26,25 @@ def parse_event(record: SourceRecord) -> Event:
     """
     value = record.value
     if value is None:
-        return Event(None, EventType.DELETED, _profile_id(record.key), _kafka_time(record), {}, 0)
+        return Event(None, EventType.DELETED, _profile_id(record.key), _kafka_time(record), {}, {}, {}, 0)
     envelope = _load(value)
     event_id, type_name, subject = _attributes(envelope)
     event_type = _TYPES.get(type_name)
     if event_type is None:
         raise Unusable(DeadLetterReason.UNKNOWN_TYPE, f"type {type_name[:64]!r} is none of {', '.join(_TYPES)}")
     time = _event_time(envelope.get("time"), record)
-    data = check_data(event_type, envelope.get("data"))
+    memberships: MembershipPatch = _NONE
+    identities: IdentityPatch = _NONE
+    if event_type in _OF_DOCUMENTS:
+        data, memberships, identities = take_apart(event_type, envelope.get("data"))
+    else:
+        data = check_data(event_type, envelope.get("data"))
     key = _profile_id(record.key)
-    _check_subject(subject, key)
-    if event_type is EventType.MERGED and data["into"] == key:
+    if subject != key and subject is not None:
+        raise _wrong_subject(subject, key)
+    if event_type is _MERGED and data["into"] == key:
         raise Unusable(DeadLetterReason.BAD_SHAPE, "data.into names the profile itself")
-    return Event(event_id, event_type, key, time, data, len(value))
+    return Event(event_id, event_type, key, time, data, memberships, identities, len(value))
 
 
 def why_not_json(value: bytes, error: orjson.JSONDecodeError) -> Unusable:
@@ -49,11 +58,10 @@ def why_not_json(value: bytes, error: orjson.JSONDecodeError) -> Unusable:
     return Unusable(DeadLetterReason.NOT_JSON, f"{error.msg} (line {error.lineno}, column {error.colno})")
 
 
-def _check_subject(subject: str | None, key: str) -> None:
-    if subject == "":
-        raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, "subject is empty")
-    if subject is not None and subject != key:
-        raise Unusable(DeadLetterReason.SUBJECT_MISMATCH, f"subject {subject[:64]!r} is not the key {key[:64]!r}")
+def _wrong_subject(subject: str, key: str) -> Unusable:
+    if not subject:
+        return Unusable(DeadLetterReason.NOT_CLOUDEVENTS, "subject is empty")
+    return Unusable(DeadLetterReason.SUBJECT_MISMATCH, f"subject {subject[:64]!r} is not the key {key[:64]!r}")
 
 
 def _profile_id(key: bytes | None) -> str:
@@ -81,16 +89,26 @@ def _load(value: bytes) -> dict[str, Any]:
 def _attributes(envelope: dict[str, Any]) -> tuple[str, str, str | None]:
     """(id, type, subject) of a CloudEvents 1.0 object; an attribute that is null counts as absent."""
     get = envelope.get
-    if get("specversion") != "1.0":
-        raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, 'specversion is not "1.0"')
+    event_id, source, type_name, subject = get("id"), get("source"), get("type"), get("subject")
+    if not (
+        get("specversion") == "1.0"
+        and (type(event_id) is str and event_id)
+        and (type(source) is str and source)
+        and (type(type_name) is str and type_name)
+        and (subject is None or type(subject) is str)
+    ):
+        raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, _why_no_cloud_event(envelope))
+    return event_id, type_name, subject
+
+
+def _why_no_cloud_event(envelope: dict[str, Any]) -> str:
+    if envelope.get("specversion") != "1.0":
+        return 'specversion is not "1.0"'
     for name in ("id", "source", "type"):
-        value = get(name)
+        value = envelope.get(name)
         if type(value) is not str or not value:
-            raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, f"{name} is missing, empty or not a string")
-    subject = get("subject")
-    if subject is not None and type(subject) is not str:
-        raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, "subject is not a string")
-    return envelope["id"], envelope["type"], subject
+            return f"{name} is missing, empty or not a string"
+    return "subject is not a string"
 
 
 def _event_time(time: object, record: SourceRecord) -> str:

