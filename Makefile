@@ -24,7 +24,7 @@ demo: setup ## take the tour; BROKER=host:port or docker, KINESIS_ENDPOINT=http:
 test: setup ## run every test; BROKER=host:port or docker, KINESIS_ENDPOINT=http://127.0.0.1:PORT use others
 	$(BIN)/python -m pytest -m "not long"
 
-test-faults: setup ## the long forms: every fault point and a hundred random kills (by hand, about an hour)
+test-faults: setup ## the long forms: every fault point and a hundred random kills (by hand, about 20 minutes)
 	$(BIN)/python -m pytest tests/faults -s
 
 check: setup check-docker ## lint, types, import rules
@@ -32,8 +32,9 @@ check: setup check-docker ## lint, types, import rules
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 
-bench: setup ## measure the whole job on a real Kafka with a canned Kinesis endpoint (by hand, some minutes)
-	$(BIN)/python -m benchmarks.whole_job
+bench: setup ## measure the core alone, then the whole job beside Kafka Streams, Quix Streams and stock Faust (by hand, half an hour)
+	$(BIN)/python -m benchmarks.core
+	$(BIN)/python -m benchmarks.report
 
 check-docker: setup ## lint docker/, as far as this machine has what it takes
 	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint docker/Dockerfile; else echo "NOT CHECKED, no hadolint: docker/Dockerfile"; fi

@@ -1,0 +1,51 @@
+"""Who runs: ours and the peers, each as a command for a job. All read the same events and write the same records."""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from benchmarks.peers import kafka_streams, quix_streams, stock_faust
+from benchmarks.process import Command
+from benchmarks.stage import Job
+from processor.demo.scenery import worker_environment
+
+
+class Entry(NamedTuple):
+    """A contender; `most_events` (after those that fill the profiles) are what a slow one is given, so that it runs half a minute."""
+
+    name: str
+    command: Callable[[Job], Command]
+    most_events: int | None = None
+    delivers: bool = False
+
+
+def ours(job: Job) -> Command:
+    """Our worker, whole."""
+    return _worker(job, "processor.app")
+
+
+def ours_without_delivery(job: Job, exports: str) -> Command:
+    """Our worker as `benchmarks.without_delivery` has it; `exports` are unread or acknowledged."""
+    command = _worker(job, "benchmarks.without_delivery")
+    return command._replace(environment={**command.environment, "BENCHMARK_EXPORTS": exports})
+
+
+def _worker(job: Job, app: str) -> Command:
+    return Command([sys.executable, "-m", "faust", "-A", app, "worker", "--without-web", "-l", "info"], worker_environment(job.installation.env))
+
+
+OURS = Entry("ours", partial(ours_without_delivery, exports="unread"))
+OURS_EXPORTS_READ = Entry("ours-exports-read", partial(ours_without_delivery, exports="acknowledged"))
+OURS_DELIVERED = Entry("ours-delivered", ours, delivers=True)
+KAFKA_STREAMS = Entry("kafka-streams", partial(kafka_streams.command, guarantee="exactly_once_v2"))
+KAFKA_STREAMS_ALO = Entry("kafka-streams-alo", partial(kafka_streams.command, guarantee="at_least_once"))
+QUIX_STREAMS = Entry("quix-streams", partial(quix_streams.command, guarantee="at-least-once"), most_events=300_000)
+QUIX_STREAMS_EO = Entry("quix-streams-eo", partial(quix_streams.command, guarantee="exactly-once"), most_events=300_000)
+STOCK_FAUST = Entry("stock-faust", stock_faust.command, most_events=30_000)
+
+ENTRIES = {
+    entry.name: entry
+    for entry in (OURS, OURS_EXPORTS_READ, OURS_DELIVERED, KAFKA_STREAMS, KAFKA_STREAMS_ALO, QUIX_STREAMS, QUIX_STREAMS_EO, STOCK_FAUST)
+}
+DEFAULT = ("ours", "kafka-streams", "kafka-streams-alo", "quix-streams", "stock-faust", "ours-delivered")

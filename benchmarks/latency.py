@@ -1,0 +1,118 @@
+"""Event → readable on `exports`, at a paced rate: python -m benchmarks.latency
+
+An export record carries its event's Kafka timestamp, which is set here when the event is handed to the producer (linger 1 ms).
+Arrival is when a read_committed consumer has it: broker, worker, transaction, marker and fetch are all in it. Milliseconds.
+"""
+
+import argparse
+import threading
+import time
+from statistics import quantiles
+from typing import NamedTuple
+
+from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
+
+from benchmarks.contenders import OURS
+from benchmarks.events import profile_events
+from benchmarks.process import Contender
+from benchmarks.stage import PARTITIONS, Job, open_stage
+from benchmarks.watch import GroupWatch, load, until
+from processor.kafka.connection import consumer_config, producer_config
+
+TICK_SECONDS = 0.005
+WARM_UP_SECONDS = 10.0
+_LAST_SECONDS = 2.0  # for what is under way at the end
+
+
+class Latency(NamedTuple):
+    """Milliseconds, of `records` export records; `rate` is what was really sent a second."""
+
+    p50: float
+    p99: float
+    highest: float
+    records: int
+    rate: float
+
+
+class Arrivals:
+    """Reads `exports` in a thread, from its end, until `close`."""
+
+    def __init__(self, job: Job) -> None:
+        config = consumer_config(job.settings, "latency") | {"fetch.wait.max.ms": 20, "enable.partition.eof": False}
+        self._consumer = Consumer(config)
+        self._consumer.assign([TopicPartition(job.topics.exports, partition, OFFSET_END) for partition in range(PARTITIONS)])
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._seen: list[tuple[int, float]] = []
+        self._thread.start()
+
+    def _read(self) -> None:
+        while not self._stopped.is_set():
+            for message in self._consumer.consume(500, 0.005):
+                if message.error() is None:
+                    sent = message.timestamp()[1]
+                    self._seen.append((sent, time.time() * 1000 - sent))
+
+    def close(self) -> None:
+        """Read no more."""
+        self._stopped.set()
+        self._thread.join()
+        self._consumer.close()
+
+    def since(self, begin: float) -> list[float]:
+        """The latencies of events sent since then (ms since 1970)."""
+        return [latency for sent, latency in self._seen if sent >= begin]
+
+
+def measure(rate: int, seconds: float, profiles: int) -> Latency:
+    """One worker of ours without delivery, after a warm-up at the same rate."""
+    with open_stage() as stage:
+        stage.fill(0, profiles)
+        job = stage.new_job("latency")
+        group = GroupWatch(job, [job.topics.profile_events])
+        with Contender(OURS.command(job), job.folder) as contender:
+            until(group, contender, job.topics.profile_events, stage.first)
+            arrivals = Arrivals(job)
+            try:
+                begun, sent = _send(job, rate, WARM_UP_SECONDS + seconds, profiles)
+                time.sleep(_LAST_SECONDS)
+            finally:
+                arrivals.close()
+                group.close()
+    found = arrivals.since(begun + WARM_UP_SECONDS * 1000)
+    percentiles = quantiles(found, n=100)
+    return Latency(percentiles[49], percentiles[98], max(found), len(found), sent / (WARM_UP_SECONDS + seconds))
+
+
+def _send(job: Job, rate: int, seconds: float, profiles: int) -> tuple[float, int]:
+    """(beginning in ms since 1970, events sent): every 5 ms what is due by then."""
+    producer = Producer(producer_config(job.settings) | {"linger.ms": 1})
+    events = profile_events(int(rate * seconds), profiles, seed=3)
+    begun, begun_ms, count = time.perf_counter(), time.time() * 1000, 0
+    for key, value in events:
+        while count > (time.perf_counter() - begun) * rate:
+            time.sleep(TICK_SECONDS)
+        producer.poll(0)
+        producer.produce(job.topics.profile_events, value, key, timestamp=int(time.time() * 1000))
+        count += 1
+    producer.flush()
+    return begun_ms, count
+
+
+def main(rate: int, seconds: float, profiles: int) -> None:
+    """One measurement, printed."""
+    noise = load()
+    found = measure(rate, seconds, profiles)
+    print(
+        f"event → exports at {found.rate:,.0f} events/s: p50 {found.p50:.0f} ms, p99 {found.p99:.0f} ms, highest {found.highest:.0f} ms "
+        f"({found.records} records, load {noise} → {load()})"
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rate", type=int, default=5_000)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--profiles", type=int, default=20_000)
+    arguments = parser.parse_args()
+    main(arguments.rate, arguments.seconds, arguments.profiles)

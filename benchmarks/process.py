@@ -1,0 +1,92 @@
+"""A contender's process: started, looked at, ended. It never outlives the benchmark."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from processor.demo.child import die_with_parent, end_process
+
+STOP_SECONDS = 20.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_ROOT = Path(__file__).parents[1]
+
+
+class Command(NamedTuple):
+    """A program and its whole environment; this repository is on its PYTHONPATH."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+
+
+class ContenderEnded(Exception):
+    """It ended by itself; the text is what it said last."""
+
+
+class Usage(NamedTuple):
+    """What a process has used of the machine: all of its threads."""
+
+    cpu_seconds: float
+    resident_bytes: int
+
+
+class Contender:
+    """Runs while the context lasts; what it says is in `folder`/output.log."""
+
+    def __init__(self, command: Command, folder: Path) -> None:
+        self._command, self._folder = command, folder
+
+    def __enter__(self) -> Self:
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command.arguments,
+                cwd=self._folder,
+                env={**self._command.environment, "PYTHONPATH": str(_ROOT)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=die_with_parent,  # noqa: PLW1509  # one system call
+            )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        end_process(self._process, STOP_SECONDS)
+
+    @property
+    def log_file(self) -> Path:
+        """Both of its outputs."""
+        return self._folder / "output.log"
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+        return self._process.pid
+
+    def require_running(self) -> None:
+        """Raises ContenderEnded where it does not."""
+        if (code := self._process.poll()) is not None:
+            tail = self.log_file.read_text(errors="replace")[-4000:]
+            raise ContenderEnded(f"exit code {code}: {' '.join(self._command.arguments)[:200]}\n{tail}")
+
+
+def usage(pid: int) -> Usage:
+    """Of a living process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return Usage((int(fields[11]) + int(fields[12])) / _TICKS, int(fields[21]) * _PAGE_BYTES)
+
+
+def family_cpu_seconds() -> float:
+    """CPU of this process and of its children: broker, endpoint, contender."""
+    me = os.getpid()
+    children = Path(f"/proc/{me}/task/{me}/children").read_text().split()
+    return sum(usage(int(pid)).cpu_seconds for pid in (me, *children))
+
+
+def machine_cpu_seconds() -> float:
+    """CPU of everything on this machine, since it started."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9])
+    return (user + nice + system + irq + softirq + steal) / _TICKS

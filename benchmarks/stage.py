@@ -1,0 +1,142 @@
+"""What all contenders share: one broker, one topic of events that wait, one canned endpoint. Outputs are new for each run.
+
+with open_stage() as stage:
+    stage.fill(events, profiles)
+    job = stage.new_job("ours-1")
+    …                                  # a contender reads job.topics.profile_events, as the group job.app_id
+    stage.clear()
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from benchmarks.events import first_events, flows_file, profile_events
+from processor.demo.child import ChildServer
+from processor.kafka.admin import Admin
+from processor.kafka.connection import confluent_config, producer_config
+from processor.kafka.topics import topic_specs
+from processor.settings import Settings, TopicNames
+from tests.kit.installation import Installation
+from tests.kit.kafka import BENCHMARK_JVM, RealKafka
+
+PARTITIONS = 4
+ANSWER_MILLISECONDS = 20  # of the canned endpoint
+_TOPIC_SECONDS = 30.0
+
+
+class Job:
+    """One run's names and folder."""
+
+    def __init__(self, installation: Installation, folder: Path) -> None:
+        self.installation, self.folder = installation, folder
+
+    @property
+    def settings(self) -> Settings:
+        """As a worker of ours reads them."""
+        return self.installation.settings
+
+    @property
+    def topics(self) -> TopicNames:
+        """Events and outputs; only ours uses the names of changelog, flows and audiences."""
+        return self.settings.topics
+
+    @property
+    def app_id(self) -> str:
+        """The consumer group, whoever runs."""
+        return self.settings.app_id
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The broker."""
+        return self.settings.kafka_bootstrap_servers
+
+
+class Stage:
+    """`events` and `first` are set by `fill`: how many events there are, and how many of them fill the profiles."""
+
+    def __init__(self, bootstrap_servers: str, folder: Path) -> None:
+        self._bootstrap_servers, self._folder = bootstrap_servers, folder
+        self.events = self.first = 0
+        self._prepare()
+
+    def _prepare(self) -> None:
+        settings = self._installation("stage").settings
+        Admin(settings).create_missing(topic_specs(settings))
+
+    def _installation(self, name: str) -> Installation:
+        installation = Installation(self._bootstrap_servers, self._folder / name / "data")
+        installation.change(app_id=name, topic_prefix="bench-", partitions=PARTITIONS, log_format="json", max_buffered_records=20_000)
+        return installation
+
+    def apply(self, endpoint: str) -> None:
+        """Put the flow of `benchmarks.events` into force."""
+        flows = self._folder / "flows.yaml"
+        flows.write_text(flows_file(endpoint))
+        done = self._installation("stage").command("apply", str(flows))
+        assert done.exit_code == 0, done.output
+
+    def fill(self, events: int, profiles: int) -> None:
+        """Write the events: one that fills each profile, then patches."""
+        settings = self._installation("stage").settings
+        self.first = produce(settings, first_events(profiles))
+        self.events = self.first + produce(settings, profile_events(events, profiles))
+
+    def new_job(self, name: str) -> Job:
+        """Empty outputs, a group that has read nothing, an empty folder."""
+        installation = self._installation(name)
+        Admin(installation.settings).create_missing(topic_specs(installation.settings))
+        folder = self._folder / name
+        folder.mkdir()
+        return Job(installation, folder)
+
+    def clear(self) -> None:
+        """Remove every topic but events, flows and audiences."""
+        settings = self._installation("stage").settings
+        kept = {settings.topics.profile_events, settings.topics.flows, settings.topics.audiences}
+        admin = AdminClient(confluent_config(settings))
+
+        def others() -> list[str]:
+            return [name for name in admin.list_topics(timeout=10).topics if name not in kept and not name.startswith("__")]
+
+        for done in admin.delete_topics(others()).values():
+            done.result(_TOPIC_SECONDS)
+        deadline = time.monotonic() + _TOPIC_SECONDS
+        while others() and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+@contextmanager
+def open_stage() -> Iterator[Stage]:
+    """A stage on a broker of its own; everything ends, and is removed, with the context."""
+    with RealKafka(jvm_options=BENCHMARK_JVM) as kafka, TemporaryDirectory(prefix="bench-") as folder:
+        endpoint = ChildServer("benchmarks.canned", str(ANSWER_MILLISECONDS))
+        try:
+            stage = Stage(kafka.bootstrap_servers, Path(folder))
+            stage.apply(endpoint.start())
+            yield stage
+        except BaseException as error:
+            error.add_note(f"the broker {'runs' if kafka.is_running else 'has ended'}; it said: {kafka.log_tail() or 'nothing'}")
+            raise
+        finally:
+            endpoint.stop()
+
+
+def produce(settings: Settings, events: Iterable[tuple[bytes, bytes]]) -> int:
+    """Write events to `profile-events`; how many."""
+    topic, count = settings.topics.profile_events, 0
+    producer = Producer(producer_config(settings) | {"queue.buffering.max.messages": 1_000_000, "linger.ms": 20})
+    for key, value in events:
+        producer.produce(topic, value, key)
+        count += 1
+        if count % 1000 == 0:
+            producer.poll(0)
+            while len(producer) > 500_000:
+                producer.poll(0.2)
+    producer.flush()
+    return count
