@@ -37,21 +37,26 @@ FaultPoint = Literal[
 ]
 FAULT_POINTS: Final[tuple[FaultPoint, ...]] = get_args(FaultPoint)
 
+CommandPoint = Literal[
+    "redriven_sent",  # `dead-letters redrive`: records are on the broker; with transactions the marks too, and all of it open
+]
+_ALL: Final = (*FAULT_POINTS, *get_args(CommandPoint))
 
-def _pass(_point: FaultPoint) -> None:
+
+def _pass(_point: FaultPoint | CommandPoint) -> None:
     """Nobody asked for a fault."""
 
 
-def _armed(text: str) -> Callable[[FaultPoint], None]:
+def _armed(text: str) -> Callable[[FaultPoint | CommandPoint], None]:
     """A function that ends it at the passing that `text` names; raises ValueError for a text that names none."""
     name, _, rest = text.partition(":")
     passing, _, how = rest.partition(":")
-    if name not in FAULT_POINTS:
-        raise ValueError(f"{VARIABLE}={text}: {name} is none of {', '.join(FAULT_POINTS)}")
+    if name not in _ALL:
+        raise ValueError(f"{VARIABLE}={text}: {name} is none of {', '.join(_ALL)}")
     left = int(passing or 1)
     strike = _freeze if how == FREEZE else partial(_kill_after, int(how or 0) / 1000)
 
-    def passed(point: FaultPoint) -> None:
+    def passed(point: FaultPoint | CommandPoint) -> None:
         nonlocal left
         if point == name:
             left -= 1

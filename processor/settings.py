@@ -39,6 +39,7 @@ class TopicNames(NamedTuple):
     flows: str
     audiences: str
     dead_letters: str
+    redriven: str
     worker_status: str
     changelog: str
 
@@ -150,8 +151,8 @@ class Settings(BaseSettings):
     @property
     def topics(self) -> TopicNames:
         """The names of our topics."""
-        names = ("profile-events", "exports", "flows", "audiences", "dead-letters", "worker-status", f"{self.app_id}-profiles-changelog")
-        return TopicNames(*(self.topic_prefix + name for name in names))
+        names = ("profile-events", "exports", "flows", "audiences", "dead-letters", "dead-letters-redriven", "worker-status")
+        return TopicNames(*(self.topic_prefix + name for name in (*names, f"{self.app_id}-profiles-changelog")))
 
     @property
     def skips(self) -> dict[int, int]:

@@ -1,7 +1,7 @@
 """What could not be used or delivered, kept whole (contract I4, G4, G9)."""
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class DeadLetterReason(StrEnum):
@@ -21,6 +21,22 @@ class DeadLetterReason(StrEnum):
     RECORD_TOO_LARGE = "record_too_large"
     REJECTED = "rejected"
     FLOW_DELETED = "flow_deleted"
+
+
+OF_DELIVERY: Final = frozenset({DeadLetterReason.RECORD_TOO_LARGE, DeadLetterReason.REJECTED, DeadLetterReason.FLOW_DELETED})
+"""Reasons of letters that were records of `exports`; all others were profile events."""
+
+
+class DeadLetterHeader:
+    """Names of the headers of a record on `dead-letters`, behind those that the record had before; UTF-8 text, numbers decimal."""
+
+    TOPIC = "topic"  # the first of them
+    PARTITION = "partition"
+    OFFSET = "offset"
+    REASON = "reason"
+    EXPLANATION = "explanation"
+    TIME = "time"
+    ATTEMPTS = "attempts"  # of delivery: how often the record was sent
 
 
 class DeadLetter(NamedTuple):

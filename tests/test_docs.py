@@ -22,6 +22,8 @@ def all_commands() -> Iterator[tuple[str, click.Command]]:
         command = commands.get_command(context, name)
         assert command is not None
         yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {below}", each) for below, each in command.commands.items())
 
 
 def test_the_reference_is_what_the_program_says() -> None:

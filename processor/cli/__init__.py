@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "worker": Lazy("processor.cli.worker:worker", "Run a worker, until SIGTERM or Ctrl-C."),
     "status": Lazy("processor.cli.status:status", "Show workers, partitions, lag, rows, flows and counts."),
     "check": Lazy("processor.cli.check:check", "Show the settings, and check broker, topics, flows and destinations."),
+    "dead-letters": Lazy("processor.cli.dead_letters:dead_letters", "List, inspect and send again what could not be used or delivered."),
     "replay": Lazy("processor.cli.replay:replay", "Fold EVENTS and write the records a worker would send."),
 }
 

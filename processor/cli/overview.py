@@ -2,10 +2,11 @@
 
     worker-status ─► WorkerStatus ┐
     flows ─────────► Flow ────────┼─► Overview ─► JSON, tables
-    group lag ────────────────────┘
+    group lag ────────────────────┤
+    dead-letters ──► Tally ───────┘
 
-Counts are of all workers that the topic names; each counts since its own start. What is so *now* (owners, waiting, paused)
-is of the workers that live: neither stopped nor silent.
+Counts are of all workers that the topic names; each counts since its own start. Dead letters are counted besides as the topic holds
+them. What is so *now* (owners, waiting, paused) is of the workers that live: neither stopped nor silent.
 """
 
 from collections import Counter
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from processor.letters.tally import Tally
 from schemas.flow import Flow
 from schemas.times import parse_time
 from schemas.worker_status import FlowStatus, PartitionStatus, WorkerStatus
@@ -99,6 +101,7 @@ class Overview:
     events_skipped: Counter[str]
     dead_letters: Counter[str]
     problems: Sequence[str]
+    letters: Tally
 
     @property
     def rows(self) -> int:
@@ -117,7 +120,12 @@ class Overview:
 
 
 def overview(
-    statuses: Iterable[WorkerStatus], flows: Mapping[str, Flow], lags: Mapping[str, Mapping[int, Lag]], problems: Sequence[str], now: datetime
+    statuses: Iterable[WorkerStatus],
+    flows: Mapping[str, Flow],
+    lags: Mapping[str, Mapping[int, Lag]],
+    letters: Tally,
+    problems: Sequence[str],
+    now: datetime,
 ) -> Overview:
     """Everything summed. `lags` by "profile-events" and "exports" and partition."""
     workers = [Worker(status, _silence(status, now)) for status in sorted(statuses, key=lambda status: status.name)]
@@ -130,7 +138,7 @@ def overview(
     for flow in totals:
         dead_letters.update(flow.dead_lettered)
     events = sum(worker.status.events for worker in workers)
-    return Overview(workers, _partitions(workers, lags), totals, events, skipped, dead_letters, problems)
+    return Overview(workers, _partitions(workers, lags), totals, events, skipped, dead_letters, problems, letters)
 
 
 def _silence(status: WorkerStatus, now: datetime) -> int:

@@ -5,7 +5,9 @@
      "partitions": [{"partition", "owner", "nextOffset", "rows", "bytes", "restored", "toRestore", (null: nobody owns it)
                      "profileEvents": {"committed", "start", "end", "lag"}, "exports": {the same}}],
      "lag":        {"profileEvents", "exports"}, "rows": n,
-     "events": n, "eventsSkipped": {reason: n}, "deadLetters": {reason: n},
+     "events": n, "eventsSkipped": {reason: n}, "deadLetters": {reason: n}, (made by these workers since they started)
+     "deadLetterTopic": {"complete": whether it was read to its end, "letters": n, "redriven": n,
+                         "counts": [{"flow" (null: profile events), "reason", "letters", "redriven"}]},
      "flows":      [{"id", "name", "state", "destination": {"stream", "region", "endpointUrl"},  (null: no longer there)
                      "decided": {kind of cause: n}, "exported", "skipped": {reason: n}, "delivered", "deliveredBytes",
                      "retried", "throttled", "deadLettered": {reason: n}, "waiting", "paused": [reason]}]}
@@ -35,6 +37,12 @@ def as_object(found: Overview, settings: Settings, now: datetime) -> dict[str, A
         "events": found.events,
         "eventsSkipped": found.events_skipped,
         "deadLetters": found.dead_letters,
+        "deadLetterTopic": {
+            "complete": found.letters.complete,
+            "letters": found.letters.letters.total(),
+            "redriven": found.letters.redriven.total(),
+            "counts": [each._asdict() for each in found.letters],
+        },
         "flows": [_flow_json(flow) for flow in found.flows],
     }
 

@@ -1,12 +1,13 @@
 """The tables of `status`."""
 
+from processor.cli.letter_views import tally_table
 from processor.cli.overview import Overview, Partition
 from processor.cli.tables import Table
 
 
 def tables(found: Overview) -> tuple[Table, ...]:
     """In the order they are shown."""
-    return _workers(found), _partitions(found), _flows(found), _counts(found)
+    return _workers(found), _partitions(found), _flows(found), _counts(found), _letters(found)
 
 
 def _workers(found: Overview) -> Table:
@@ -63,3 +64,7 @@ def _counts(found: Overview) -> Table:
         rows += [[flow.id, f"records by cause: {kind}", f"{count:,}"] for kind, count in sorted(flow.decided.items())]
         rows += [[flow.id, f"skipped: {reason}", f"{count:,}"] for reason, count in sorted(flow.skipped.items())]
     return Table("counts since the workers started", ["flow", "what", "count"], rows)
+
+
+def _letters(found: Overview) -> Table:
+    return tally_table(f"on the topic dead-letters{'' if found.letters.complete else ', at least'}", found.letters)

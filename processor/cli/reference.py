@@ -37,9 +37,17 @@ def _commands() -> Iterator[str]:
     for name in commands.list_commands(group):
         command = commands.get_command(group, name)
         assert command is not None
-        yield f"### {PROGRAM} {name}"
-        yield ""
-        yield from _help(click.Context(command, parent=group, info_name=name, terminal_width=_WIDTH))
+        yield from _command(click.Context(command, parent=group, info_name=name, terminal_width=_WIDTH))
+
+
+def _command(context: click.Context) -> Iterator[str]:
+    """One command, and those below it."""
+    yield f"### {context.command_path}"
+    yield ""
+    yield from _help(context)
+    if isinstance(context.command, click.Group):
+        for name, command in context.command.commands.items():
+            yield from _command(click.Context(command, parent=context, info_name=name, terminal_width=_WIDTH))
 
 
 def _help(context: click.Context) -> Iterator[str]:

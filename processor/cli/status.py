@@ -7,6 +7,7 @@ import click
 import orjson
 from pydantic import ValidationError
 
+from processor.cli.letter_counts import count_letters
 from processor.cli.overview import Lag, Overview, overview
 from processor.cli.overview_json import as_object
 from processor.cli.overview_tables import tables
@@ -25,7 +26,8 @@ from schemas.worker_status import WorkerStatus
 def status(as_json: bool) -> None:
     """Show workers, partitions, lag, rows, flows and counts.
 
-    Counts are of each worker since it started. Reads topics only; nothing is written or committed.
+    Counts are of each worker since it started; dead letters are also counted as the topic holds them, by flow and reason
+    (at least so many, where reading them takes longer than 10 s). Reads topics only; nothing is written or committed.
     """
     settings = read_settings()
     now = datetime.now(UTC)
@@ -42,7 +44,7 @@ def status(as_json: bool) -> None:
 def gather(settings: Settings, now: datetime) -> Overview:
     """Ask Kafka; raises BrokerUnreachable, TopicsMissing, WrongPartitionCounts, ReadFailed."""
     names = settings.topics
-    read = (names.profile_events, names.exports, names.flows, names.worker_status)
+    read = (names.profile_events, names.exports, names.flows, names.worker_status, names.dead_letters, names.redriven)
     Admin(settings).require([spec for spec in topic_specs(settings) if spec.name in read])
     problems: list[str] = []
     flows = _read_flows(read_compacted(settings, names.flows), problems)
@@ -52,7 +54,7 @@ def gather(settings: Settings, now: datetime) -> Overview:
         title: {each.partition: Lag(each.committed, each.start, each.end, each.lag) for each in lags[topic]}
         for title, topic in (("profile-events", names.profile_events), ("exports", names.exports))
     }
-    return overview(statuses, flows, by_topic, problems, now)
+    return overview(statuses, flows, by_topic, count_letters(settings, problems), problems, now)
 
 
 def _read_flows(values: Mapping[bytes, bytes], problems: list[str]) -> dict[str, Flow]:

@@ -67,13 +67,13 @@ class Backlog:
 
     def condemn_head(self, lane: Lane, reason: DeadLetterReason, explanation: str) -> None:
         """The head of the lane becomes a dead letter; the lane goes on."""
-        self._condemn(lane.head, lane.flow, reason, explanation)
+        self._condemn(lane.head, lane.flow, reason, explanation, lane.tries)
         lane.flow.step(lane)
 
     def condemn_all(self, lane: Lane, reason: DeadLetterReason, explanation: str) -> None:
         """Everything in the lane becomes dead letters, in order; the lane is at its end."""
         lane.in_flight = False
-        self._condemn(lane.head, lane.flow, reason, explanation)
+        self._condemn(lane.head, lane.flow, reason, explanation, lane.tries)
         while lane.advance():
             self._condemn(lane.head, lane.flow, reason, explanation)
         del lane.flow.lanes[lane.key]
@@ -105,8 +105,8 @@ class Backlog:
     def _too_large(self, export: Export) -> str:
         return f"the record has {export.size_bytes} bytes with its partition key, Kinesis takes {self._limits.max_record_bytes}"
 
-    def _condemn(self, waiting: Waiting, flow: FlowLanes | None, reason: DeadLetterReason, explanation: str) -> None:
-        self.letters.add(Condemned(waiting, flow, reason, explanation))
+    def _condemn(self, waiting: Waiting, flow: FlowLanes | None, reason: DeadLetterReason, explanation: str, attempts: int = 0) -> None:
+        self.letters.add(Condemned(waiting, flow, reason, explanation, attempts))
 
     def _written(self, condemned: list[Condemned]) -> None:
         for each in condemned:

@@ -10,7 +10,7 @@ import structlog
 from processor.delivery.lanes import FlowLanes, Waiting
 from processor.delivery.ports import ConsumerRecord, DeadLetters, Headers, Undelivered
 from processor.delivery.progress import PartitionProgress
-from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.dead_letter import DeadLetter, DeadLetterHeader, DeadLetterReason
 from schemas.times import format_time
 
 BATCH_RECORDS: Final = 500
@@ -19,12 +19,13 @@ log = structlog.get_logger(__name__)
 
 
 class Condemned(NamedTuple):
-    """A waiting record, and why it is not delivered. `flow` is None where the record does not name one."""
+    """A waiting record, and why it is not delivered. `flow` is None where the record does not name one; `attempts`: how often it was sent."""
 
     waiting: Waiting
     flow: FlowLanes | None
     reason: DeadLetterReason
     explanation: str
+    attempts: int
 
 
 class DeadLetterQueue:
@@ -80,17 +81,18 @@ def undelivered(condemned: Condemned) -> Undelivered:
     letter = DeadLetter(
         record.topic, record.partition, record.offset, record.key, record.value, condemned.reason, condemned.explanation, _time(record)
     )
-    return Undelivered(letter, (*record.headers, *_headers(letter)))
+    return Undelivered(letter, (*record.headers, *_headers(letter, condemned.attempts)))
 
 
-def _headers(letter: DeadLetter) -> Headers:
+def _headers(letter: DeadLetter, attempts: int) -> Headers:
     fields = {
-        "topic": letter.topic,
-        "partition": str(letter.partition),
-        "offset": str(letter.offset),
-        "reason": letter.reason.value,
-        "explanation": letter.explanation,
-        "time": letter.time,
+        DeadLetterHeader.TOPIC: letter.topic,
+        DeadLetterHeader.PARTITION: str(letter.partition),
+        DeadLetterHeader.OFFSET: str(letter.offset),
+        DeadLetterHeader.REASON: letter.reason.value,
+        DeadLetterHeader.EXPLANATION: letter.explanation,
+        DeadLetterHeader.TIME: letter.time,
+        DeadLetterHeader.ATTEMPTS: str(attempts),
     }
     return tuple((name, text.encode(errors="replace")) for name, text in fields.items() if text is not None)
 

@@ -4,7 +4,7 @@ The end is the last stable offset: what an open transaction holds back is not th
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -74,16 +74,33 @@ def read_compacted(settings: Settings, topic: str) -> dict[bytes, bytes]:
     return values
 
 
-def read_topic(settings: Settings, topic: str) -> Iterator[KafkaRecord]:
-    """Every record, in order within each partition, up to the ends at the time of the call.
+def read_topic(settings: Settings, topic: str, only: Collection[int] = ()) -> Iterator[KafkaRecord]:
+    """Every record, in order within each partition, up to the ends at the time of the call; `only` of these partitions, where some are named.
 
     Raises BrokerUnreachable; ReadFailed when the topic is missing or nothing moves for 20 s.
     """
     consumer = Consumer(consumer_config(settings, f"{settings.app_id}-reader"))
     try:
-        ends = {partition: _bounds(settings, consumer, topic, partition)[1] for partition in _partitions(settings, consumer, topic)}
+        wanted = [partition for partition in _partitions(settings, consumer, topic) if not only or partition in only]
+        ends = {partition: _bounds(settings, consumer, topic, partition)[1] for partition in wanted}
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
         yield from _up_to(consumer, topic, ends)
+    finally:
+        consumer.close()
+
+
+def read_at(settings: Settings, topic: str, partition: int, offset: int) -> KafkaRecord | None:
+    """The record at one place; None where there is none. Raises as `read_topic` does."""
+    consumer = Consumer(consumer_config(settings, f"{settings.app_id}-reader"))
+    try:
+        if partition not in _partitions(settings, consumer, topic):
+            return None
+        start, end = _bounds(settings, consumer, topic, partition)
+        if not start <= offset < end:
+            return None
+        consumer.assign([TopicPartition(topic, partition, offset)])
+        found = next(_up_to(consumer, topic, {partition: end}), None)
+        return found if found is not None and found.offset == offset else None
     finally:
         consumer.close()
 

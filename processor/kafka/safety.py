@@ -26,7 +26,7 @@ def require_safe(admin: Admin, settings: Settings) -> float | None:
 
 def _policy_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     names = settings.topics
-    for topic, lost in ((names.changelog, "state"), (names.flows, "flows"), (names.audiences, "audiences")):
+    for topic, lost in ((names.changelog, "state"), (names.flows, "flows"), (names.audiences, "audiences"), (names.redriven, "marks")):
         if configs[topic]["cleanup.policy"] != "compact":
             yield f"{topic}: cleanup.policy is {configs[topic]['cleanup.policy']}, must be compact: {lost} would be lost"
     for topic in (names.profile_events, names.exports, names.dead_letters):

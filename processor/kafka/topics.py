@@ -1,10 +1,10 @@
 """Our topics, as they should be: names, partitions, and the configuration that correctness rests on.
 
     partitions = setting   profile-events ─ exports ─ dead-letters ─ changelog   (same number: design 2)
-    one partition          flows ─ audiences ─ worker-status
+    one partition          flows ─ audiences ─ dead-letters-redriven ─ worker-status
 
-`exports` and `dead-letters` are never removed by time; `flows`, `audiences`, `worker-status` and the changelog keep the
-last record of each key.
+`exports` and `dead-letters` are never removed by time; `flows`, `audiences`, `dead-letters-redriven`, `worker-status` and the
+changelog keep the last record of each key.
 """
 
 from collections.abc import Mapping
@@ -44,5 +44,6 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec(names.changelog, count, _COMPACTED | large),
         TopicSpec(names.flows, 1, _COMPACTED),
         TopicSpec(names.audiences, 1, _COMPACTED),
+        TopicSpec(names.redriven, 1, _COMPACTED),
         TopicSpec(names.worker_status, 1, _COMPACTED),
     )

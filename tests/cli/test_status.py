@@ -12,6 +12,7 @@ from processor.cli.overview import Lag, Overview, overview
 from processor.demo.broker import EmbeddedBroker
 from processor.kafka.topics import topic_specs
 from processor.kafka.writing import Writer
+from processor.letters.tally import Tally
 from schemas.times import format_time
 from schemas.worker_status import FlowStatus, PartitionStatus, WorkerStatus
 from tests.kit.installation import Installation
@@ -151,7 +152,7 @@ def test_without_a_broker_it_says_which_one_did_not_answer(tmp_path: Path) -> No
 
 def looked_at(*statuses: WorkerStatus) -> Overview:
     lag = {0: Lag(committed=5, start=0, end=9, lag=4)}
-    return overview(statuses, {}, {"profile-events": lag, "exports": lag}, [], datetime.now(UTC))
+    return overview(statuses, {}, {"profile-events": lag, "exports": lag}, Tally(), [], datetime.now(UTC))
 
 
 def test_a_partition_that_two_workers_claim_is_the_later_ones() -> None:

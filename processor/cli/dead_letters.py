@@ -1,0 +1,105 @@
+"""`profile-exporter dead-letters`: what could not be used or delivered, listed, inspected and sent again (contract I4, G8)."""
+
+from typing import Any, Final
+
+import click
+import orjson
+
+from processor.cli.letter_options import read_letters, selecting, selection
+from processor.cli.letter_views import COLUMNS, fields_table, row, summary_object, tally_table, whole_object
+from processor.cli.redrive import redrive
+from processor.cli.tables import Table, show
+from processor.errors import UsageError
+from processor.kafka.admin import Admin
+from processor.kafka.reading import read_at
+from processor.kafka.redriven import read_marks
+from processor.kafka.topics import topic_specs
+from processor.letters.letter import BadLetter, read_letter
+from processor.letters.tally import Tally
+from processor.settings import Settings, read_settings
+
+SHOWN_LETTERS: Final = 100
+
+
+@click.group("dead-letters")
+def dead_letters() -> None:
+    """List, inspect and send again what could not be used or delivered.
+
+    A letter is named by its place on the topic dead-letters: PARTITION:OFFSET.
+    """
+
+
+@dead_letters.command("list")
+@selecting
+@click.option("--waiting", is_flag=True, help="Only letters that were not sent again. [default: all]")
+@click.option("--limit", type=click.IntRange(min=0), default=None, show_default=f"{SHOWN_LETTERS}; with --json all", help="Letters shown, at most.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, one a letter. [default: tables]")
+def list_letters(waiting: bool, limit: int | None, as_json: bool, **chosen: Any) -> None:
+    """Show dead letters in the order of each partition, and how many there are by flow and reason.
+
+    Counts are of all that the options select, also of those that are not shown. Reads topics only.
+    """
+    settings, selected = read_settings(), selection(**chosen)
+    _require(settings)
+    marks = read_marks(settings)
+    most = limit if limit is not None else None if as_json else SHOWN_LETTERS
+    tally, rows, told = Tally(), list[list[str]](), 0
+    for letter in read_letters(settings, selected, _warn):
+        mark = marks.get(letter.fingerprint)
+        if waiting and mark is not None:
+            continue
+        tally.take(letter, marks)
+        if most is not None and told >= most:
+            continue
+        told += 1
+        if as_json:
+            click.echo(orjson.dumps(summary_object(letter, mark)))
+        else:
+            rows.append(row(letter, mark))
+    if not as_json:
+        left = tally.letters.total() - told
+        show(Table("dead letters", COLUMNS, rows, "none" if not left else "none shown"))
+        if left:
+            click.echo(f"and {left:,} more; --limit 0 shows counts only, --json writes all")
+        show(tally_table("by flow and reason", tally))
+
+
+@dead_letters.command("show")
+@click.argument("letter")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object, the value in it. [default: a table, then the value]")
+@click.option("--raw", is_flag=True, help="Write the value alone, byte for byte. [default: a table, then the value]")
+def show_letter(letter: str, as_json: bool, raw: bool) -> None:
+    """Show one dead letter whole: LETTER is PARTITION:OFFSET, as `list` names it."""
+    partition, _, offset = letter.partition(":")
+    if not (partition.isdecimal() and offset.isdecimal()):
+        raise UsageError(f"{letter} is no place of a letter: it is PARTITION:OFFSET, as 3:17")
+    settings = read_settings()
+    _require(settings)
+    record = read_at(settings, settings.topics.dead_letters, int(partition), int(offset))
+    if record is None:
+        raise UsageError(f"there is no dead letter {letter}; `profile-exporter dead-letters list` names those that are there")
+    try:
+        found = read_letter(record)
+    except BadLetter as bad:
+        raise UsageError(str(bad)) from None
+    if raw:
+        click.get_binary_stream("stdout").write(found.was.value or b"")
+        return
+    mark = read_marks(settings).get(found.fingerprint)
+    if as_json:
+        click.echo(orjson.dumps(whole_object(found, mark)))
+        return
+    show(fields_table(found, mark))
+    click.echo("value: null" if found.was.value is None else f"value:\n{found.was.value.decode(errors='replace')}")
+
+
+dead_letters.add_command(redrive)
+
+
+def _require(settings: Settings) -> None:
+    names = settings.topics
+    Admin(settings).require([spec for spec in topic_specs(settings) if spec.name in (names.dead_letters, names.redriven)])
+
+
+def _warn(text: str) -> None:
+    click.echo(f"warning: {text}", err=True)

@@ -1,0 +1,65 @@
+"""What becomes of a dead letter that is to be sent again: the topic it goes back to, or why it is left where it is (contract G8)."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+from enum import StrEnum
+
+from processor.core.parse import parse_event
+from processor.core.unusable import Unusable
+from processor.letters.letter import Letter
+from processor.letters.selection import Marks
+from schemas.dead_letter import DeadLetterReason
+from schemas.event import SourceRecord
+from schemas.record import ExportHeader
+
+
+class Fate(StrEnum):
+    """What `redrive` does with a letter. All but the first leave it."""
+
+    REDRIVE = "redrive"
+    REDRIVEN_BEFORE = "redriven_before"
+    FLOW_MISSING = "flow_missing"  # it would become a dead letter again
+    STILL_TOO_LARGE = "still_too_large"  # so it would
+    STILL_UNUSABLE = "still_unusable"  # so it would, and many of them in a row stop a worker (I4)
+    TIME_NOT_TAKEN = "time_not_taken"  # the topic refuses its timestamp, or removes what is so old
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether something must be mended first."""
+        return self not in (Fate.REDRIVE, Fate.REDRIVEN_BEFORE)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a letter meets when it is sent again: the flows in force, the largest record (bytes), timestamps that profile events may have (ms)."""
+
+    flows: Container[str | None]
+    max_record_bytes: int
+    event_times: Container[int]
+
+
+def fate_of(letter: Letter, marks: Marks, now: Circumstances) -> Fate:
+    """A letter whose cause plainly lasts is left: sending it would only make another letter."""
+    if letter.fingerprint in marks:
+        return Fate.REDRIVEN_BEFORE
+    if not letter.is_of_delivery:
+        return _fate_of_event(letter, now)
+    if letter.flow_id not in now.flows:
+        return Fate.FLOW_MISSING
+    if letter.was.reason is DeadLetterReason.RECORD_TOO_LARGE and _record_bytes(letter) > now.max_record_bytes:
+        return Fate.STILL_TOO_LARGE
+    return Fate.REDRIVE
+
+
+def _fate_of_event(letter: Letter, now: Circumstances) -> Fate:
+    was = letter.was
+    try:
+        parse_event(SourceRecord(was.topic, was.partition, was.offset, letter.source_timestamp, was.key, was.value))
+    except Unusable:
+        return Fate.STILL_UNUSABLE
+    return Fate.REDRIVE if letter.source_timestamp is None or letter.source_timestamp in now.event_times else Fate.TIME_NOT_TAKEN
+
+
+def _record_bytes(letter: Letter) -> int:
+    """As AWS counts: data and partition key."""
+    return len(letter.was.value or b"") + len(dict(letter.headers).get(ExportHeader.PARTITION_KEY, b""))

@@ -1,0 +1,51 @@
+"""Dead letters as a worker writes them, without a worker."""
+
+from collections.abc import Iterable
+
+from processor.delivery.dead_letters import Condemned, undelivered
+from processor.delivery.export import parse_export
+from processor.delivery.lanes import Waiting
+from processor.delivery.progress import PartitionProgress
+from processor.kafka.reading import KafkaRecord
+from processor.kafka.writing import Headers, Writer
+from processor.letters.letter import Letter, read_letter
+from processor.pipeline.records import dead_letter_record
+from processor.settings import Settings
+from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.event import SourceRecord
+from tests.delivery.fakes import export_record
+
+Raw = tuple[bytes | None, bytes | None, Headers, int | None]
+"""Key, value, headers, timestamp."""
+
+
+def undelivered_letter(offset: int, profile: str = "p-1", flow: str = "vip", reason: str = "rejected", value: bytes | None = None) -> Raw:
+    """A record of `exports` that could not be delivered."""
+    record = export_record(offset, profile, flow, value=value)
+    condemned = Condemned(Waiting(parse_export(record), PartitionProgress(0)), None, DeadLetterReason(reason), f"because of {offset}", 3)
+    letter, headers = undelivered(condemned)
+    return letter.key, letter.value, list(headers), None
+
+
+def unusable_letter(
+    offset: int, value: bytes | None, profile: str = "p-1", reason: str = "document_too_large", timestamp: int = 1_768_174_653_000
+) -> Raw:
+    """A profile event that could not be used."""
+    source = SourceRecord("profile-events", 0, offset, timestamp, profile.encode(), value)
+    letter = DeadLetter(*source[:3], source.key, value, DeadLetterReason(reason), "so it was", "2026-01-11T23:37:33Z")
+    record = dead_letter_record(letter, source)
+    return record.key, record.value, list(record.headers), record.timestamp
+
+
+def as_letter(raw: Raw, offset: int = 0, partition: int = 0) -> Letter:
+    """What is read of it."""
+    key, value, headers, timestamp = raw
+    read = tuple((name, text) for name, text in headers if isinstance(text, bytes))
+    return read_letter(KafkaRecord("dead-letters", partition, offset, timestamp, key, value, read))
+
+
+def write_letters(settings: Settings, letters: Iterable[Raw]) -> None:
+    """Onto the topic, in this order within each key."""
+    with Writer(settings) as writer:
+        for number, (key, value, headers, timestamp) in enumerate(letters):
+            writer.write(settings.topics.dead_letters, key, value, name=str(number), headers=headers, timestamp=timestamp)
