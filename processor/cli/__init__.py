@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "status": Lazy("processor.cli.status:status", "Show workers, partitions, lag, rows, flows and counts."),
     "check": Lazy("processor.cli.check:check", "Show the settings, and check broker, topics, flows and destinations."),
     "dead-letters": Lazy("processor.cli.dead_letters:dead_letters", "List, inspect and send again what could not be used or delivered."),
+    "flows": Lazy("processor.cli.flows:flows", "Check whether flows would be let in where they deliver."),
     "replay": Lazy("processor.cli.replay:replay", "Fold EVENTS and write the records a worker would send."),
 }
 

@@ -1,12 +1,10 @@
 """What `check` looks at, one thing after the other: the environment, the broker, the topics, the catalog, each destination."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from enum import StrEnum
-from typing import NamedTuple
 
-from processor.delivery.preflight import check_destination, place
+from processor.cli.destinations import examine_flows, summary
+from processor.cli.tell import Finding, Level
 from processor.errors import CommandError
 from processor.kafka.admin import Admin, wrong_counts
 from processor.kafka.catalog_records import BadCatalogRecord, read_audience, read_flow
@@ -14,26 +12,9 @@ from processor.kafka.errors import WrongPartitionCounts
 from processor.kafka.reading import read_compacted
 from processor.kafka.topics import TopicSpec, topic_specs
 from processor.settings import ENV_PREFIX, ProcessingGuarantee, Settings, env_name
-from schemas.destination import Destination
 from schemas.flow import Flow
 
 _APPLY = "put it into force again with `profile-exporter apply FILE`"
-
-
-class Level(StrEnum):
-    """How bad it is: FAILED makes the command end with exit code 1."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "FAILED"
-
-
-class Finding(NamedTuple):
-    """One line, and what to do where it is not ok."""
-
-    level: Level
-    text: str
-    remedy: str = ""
 
 
 def check_names(environ: Iterable[str]) -> Iterator[Finding]:
@@ -114,20 +95,5 @@ def _check_catalog(settings: Settings, environ: Mapping[str, str]) -> Iterator[F
         yield Finding(Level.OK, f"{len(flows)} flow{'s' if len(flows) > 1 else ''} and {len(audiences)} described audiences can be read")
     else:
         yield Finding(Level.WARNING, "there are no flows: nothing will be sent", "put some into force with `profile-exporter apply FILE`")
-    yield from _check_destinations(flows, environ)
-
-
-def _check_destinations(flows: Iterable[Flow], environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Each destination is asked once, however many flows deliver there."""
-    sharing: dict[Destination, list[Flow]] = defaultdict(list)
-    for flow in sorted(flows, key=lambda flow: flow.id):
-        sharing[flow.destination].append(flow)
-    for destination, its_flows in sharing.items():
-        problem = check_destination(destination, environ)
-        for flow in its_flows:
-            where = f"flow {flow.id}: {place(destination)}"
-            if problem is None:
-                yield Finding(Level.OK, where)
-            else:
-                said = problem.text if flow.enabled else f"{problem.text} (the flow is disabled)"
-                yield Finding(Level.FAILED if flow.enabled else Level.WARNING, f"{where}: {said}", problem.remedy)
+    for examined in examine_flows(flows, environ):
+        yield from summary(examined)

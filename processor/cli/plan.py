@@ -4,7 +4,7 @@ in the file, not on the topic ── create        in both, different ── cha
 in both, equal ── unchanged                    on the topic only ── keep, or remove with --prune
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from processor.kafka.catalog_records import (
     read_audience,
     read_flow,
 )
-from schemas.flow import MAX_FLOWS
+from schemas.flow import MAX_FLOWS, Flow
 
 
 class Action(StrEnum):
@@ -70,6 +70,20 @@ def plan(
         writes += [Write(kind, key.decode(errors="replace"), missing, key, None) for key in there if key not in named]
     _refuse_too_many(writes)
     return writes
+
+
+def activated(wanted: Iterable[Flow], writes: Iterable[Write], flows: Mapping[bytes, bytes]) -> list[Flow]:
+    """Those that will deliver where they did not before: new, enabled again, or to another destination."""
+    written = {write.key for write in writes if write.kind == "flow" and write.action in (Action.CREATE, Action.CHANGE)}
+    return [flow for flow in wanted if flow.enabled and flow_key(flow.id) in written and not _delivers_alike(flow, flows.get(flow_key(flow.id)))]
+
+
+def _delivers_alike(flow: Flow, value: bytes | None) -> bool:
+    try:
+        before = None if value is None else read_flow(flow_key(flow.id), value).flow
+    except BadCatalogRecord:
+        return False
+    return before is not None and before.enabled and before.destination == flow.destination
 
 
 def _write(kind: str, key: bytes, name: str, there: Mapping[bytes, bytes], same: bool, value: bytes) -> Write:

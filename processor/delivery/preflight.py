@@ -1,55 +1,103 @@
-"""Whether a flow would be let in: is the endpoint there, and does it know the stream (contract G6). In words, never a stack trace.
+"""Whether a flow would be let in (contract G6): asked without writing anything that a consumer would see, told in words. It blocks, for seconds.
 
-It asks ListStreams and nothing else; DescribeStream is not among the permissions. It blocks, for seconds.
+    access                is there a Kinesis, and does it know these credentials       ListStreams
+    kinesis:ListStreams   allowed?                                                     ListStreams, paged by the last name
+    stream                there, and active?                                           ListStreams; where that is not allowed, by the probes
+    kinesis:PutRecord     allowed?                                                     a probe that cannot be stored
+    kinesis:PutRecords    allowed?                                                     a probe that cannot be stored
+
+A probe is an empty record whose explicit hash key is 2^128, one above the highest there is (AWS API reference, PutRecord), sent with
+DryRun: whoever may write is told InvalidArgument, or that it was a dry run; whoever may not, AccessDenied. AWS does not say in which order it
+checks, so "allowed" is what the answer means most likely. DescribeStream is not among the permissions and never asked.
 """
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
+from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
 from botocore.config import Config
 
 from processor.delivery.answers import BrokenAnswer, Fault, FaultKind, PauseReason, judge
 from processor.delivery.credentials import open_session
+from processor.delivery.preflight_words import in_words, plain, remedy_of, speaks_html
 from schemas.destination import Destination
 
 ANSWER_SECONDS: Final = 5.0
+NO_HASH_KEY: Final = str(2**128)
+_DRY_RUN: Final = "DryRunOperationException"
+_PROBE: Final = {"Data": b"", "PartitionKey": "profile-exporter check", "ExplicitHashKey": NO_HASH_KEY}
 _USABLE: Final = ("ACTIVE", "UPDATING")  # AWS API reference, StreamSummary.StreamStatus
 _MOST_NAMES: Final = 5
+_WALL_CLOCK: Final = time.time
 
 
-class Problem(NamedTuple):
-    """What is wrong with a destination, and what to do about it."""
+class Question(StrEnum):
+    """What is asked; see the module."""
 
+    ACCESS = "access"
+    LIST_STREAMS = "kinesis:ListStreams"
+    STREAM = "stream"
+    PUT_RECORD = "kinesis:PutRecord"
+    PUT_RECORDS = "kinesis:PutRecords"
+
+
+class Verdict(StrEnum):
+    """`unknown`: the answer says neither."""
+
+    OK = "ok"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+
+
+class Answer(NamedTuple):
+    """One question, answered; `remedy` is what to do where it is not ok."""
+
+    question: Question
+    verdict: Verdict
     text: str
-    remedy: str
+    remedy: str = ""
 
 
-class Lister(Protocol):
+class Client(Protocol):
     """The part of a boto3 client that is used here."""
 
     def list_streams(self, **arguments: Any) -> Mapping[str, Any]:
         """One page."""
         ...
 
+    def put_record(self, **arguments: Any) -> Mapping[str, Any]:
+        """One record."""
+        ...
 
-def check_destination(destination: Destination, environ: Mapping[str, str]) -> Problem | None:
-    """What keeps the destination from being used; None: the stream is there. Secrets are looked up in `environ`."""
+    def put_records(self, **arguments: Any) -> Mapping[str, Any]:
+        """One call."""
+        ...
+
+
+def examine(destination: Destination, environ: Mapping[str, str]) -> list[Answer]:
+    """Every question in the order above; where access failed the rest is not asked. Secrets are looked up in `environ`."""
     try:
-        streams = dict(list_streams(_open(destination, environ)))
+        client = _open(destination, environ)
+        streams, list_fault = _streams(client)
     except Exception as error:  # whatever botocore raises is judged as the sink judges it, and told
         fault = judge(error, 1).whole
         assert fault is not None
-        return Problem(_told(fault, destination), _remedy(fault, destination))
-    status = streams.get(destination.stream)
-    if status is None:
-        return _no_stream(destination, list(streams))
-    if status not in _USABLE:
-        return Problem(f"the stream is {status}", "wait until it is ACTIVE; records wait as long")
-    return None
+        return [Answer(Question.ACCESS, Verdict.FAILED, in_words(fault, error, destination, _WALL_CLOCK()), remedy_of(fault, error, destination))]
+    probes = {
+        Question.PUT_RECORD: _probe(lambda: client.put_record(StreamName=destination.stream, DryRun=True, **_PROBE)),
+        Question.PUT_RECORDS: _probe(lambda: client.put_records(StreamName=destination.stream, DryRun=True, Records=[_PROBE])),
+    }
+    return [
+        Answer(Question.ACCESS, Verdict.OK, f"{destination.endpoint_url or 'Kinesis'} answers, and knows the credentials"),
+        _permission(Question.LIST_STREAMS, list_fault),
+        _stream(destination, streams, list(probes.values())),
+        *(_permission(question, fault) for question, fault in probes.items()),
+    ]
 
 
-def list_streams(client: Lister) -> Iterator[tuple[str, str]]:
+def list_streams(client: Client) -> Iterator[tuple[str, str]]:
     """(name, status) of every stream, page by page; ACTIVE where the endpoint does not tell.
 
     Raises BrokenAnswer. By the last name and not by a token, which some endpoints ignore: boto3's own paginator stops there (design 6.6).
@@ -59,7 +107,7 @@ def list_streams(client: Lister) -> Iterator[tuple[str, str]]:
         page = client.list_streams(**after)
         names = page.get("StreamNames")
         if names is None:  # boto3 takes a success that is no JSON for an empty one (design 6.1)
-            raise BrokenAnswer("a success that names no streams: is this Kinesis?")
+            raise BrokenAnswer("a success that names no streams" + (": it is a web page (HTML)" if speaks_html(page) else ": is this Kinesis?"))
         told = {summary["StreamName"]: summary["StreamStatus"] for summary in page.get("StreamSummaries") or []}
         yield from ((name, told.get(name, "ACTIVE")) for name in names)
         if not (names and page.get("HasMoreStreams")) or names[-1] in after.values():  # the same page again: it does not know the argument
@@ -78,34 +126,65 @@ def _open(destination: Destination, environ: Mapping[str, str]) -> Any:
     return open_session(destination, environ).client("kinesis", endpoint_url=destination.endpoint_url, config=config)
 
 
-def _no_stream(destination: Destination, names: list[str]) -> Problem:
+def _streams(client: Client) -> tuple[dict[str, str] | None, Fault | None]:
+    """Name → status, or the fault that hides them; raises what means that there is no access at all."""
+    try:
+        return dict(list_streams(client)), None
+    except Exception as error:
+        fault = judge(error, 1).whole
+        assert fault is not None
+        is_answer = fault.pause is PauseReason.ACCESS_DENIED or fault.kind is FaultKind.THROTTLED
+        if not is_answer or speaks_html(error):
+            raise
+        return None, fault
+
+
+def _probe(ask: Callable[[], object]) -> Fault | None:
+    """What the probe was told; None: it was taken, which Kinesis never does."""
+    try:
+        answer = ask()
+    except Exception as error:
+        return judge(error, 1).whole
+    return judge(answer, 1).of(0) if isinstance(answer, dict) and "Records" in answer else None
+
+
+def _permission(question: Question, fault: Fault | None) -> Answer:
+    if fault is None:
+        if question is Question.LIST_STREAMS:
+            return Answer(question, Verdict.OK, "allowed")
+        return Answer(question, Verdict.UNKNOWN, "the endpoint took a record with a hash key that there is not: it is no Kinesis, or stored it")
+    if fault.pause is PauseReason.ACCESS_DENIED:
+        return Answer(question, Verdict.FAILED, f"not allowed: {plain(fault.message) or fault.code}", f"allow the flow's credentials {question}")
+    if fault.kind is FaultKind.REJECTED or fault.code == _DRY_RUN or fault.pause is PauseReason.STREAM_NOT_FOUND:
+        return Answer(question, Verdict.OK, "allowed, most likely")
+    return Answer(question, Verdict.UNKNOWN, f"no answer that says so: {fault}", "ask again later")
+
+
+def _stream(destination: Destination, streams: Mapping[str, str] | None, probes: list[Fault | None]) -> Answer:
+    faults = [fault for fault in probes if fault is not None]
+    if streams is not None and destination.stream not in streams:
+        return _no_stream(destination, list(streams))
+    if streams is None and any(fault.pause is PauseReason.STREAM_NOT_FOUND for fault in faults):
+        return Answer(Question.STREAM, Verdict.FAILED, "no such stream", f"create it (`{_create(destination)}`), or name another one in the flow")
+    for fault in faults:
+        if fault.pause in (PauseReason.ENCRYPTION_KEY_UNUSABLE, PauseReason.STREAM_NOT_READY):
+            return Answer(Question.STREAM, Verdict.FAILED, f"{fault.pause}: {fault}", "mend the stream, or its key; records wait as long")
+    if streams is None:
+        known = any(fault.kind is FaultKind.REJECTED or fault.code == _DRY_RUN for fault in faults)
+        return Answer(Question.STREAM, Verdict.OK if known else Verdict.UNKNOWN, "there" if known else "nobody tells without kinesis:ListStreams")
+    status = streams[destination.stream]
+    if status not in _USABLE:
+        return Answer(Question.STREAM, Verdict.FAILED, f"the stream is {status}", "wait until it is ACTIVE; records wait as long")
+    return Answer(Question.STREAM, Verdict.OK, f"there, {status}")
+
+
+def _no_stream(destination: Destination, names: list[str]) -> Answer:
     near = get_close_matches(destination.stream, names, n=_MOST_NAMES) or sorted(names)[:_MOST_NAMES]
     there = f"there are {len(names)}, as {', '.join(near)}" if near else "there is none at all"
+    remedy = f"create it (`{_create(destination)}`), or name another one in the flow and `profile-exporter apply` it"
+    return Answer(Question.STREAM, Verdict.FAILED, f"no such stream; {there}", remedy)
+
+
+def _create(destination: Destination) -> str:
     endpoint = f" --endpoint-url {destination.endpoint_url}" if destination.endpoint_url is not None else ""
-    create = f"aws kinesis create-stream --stream-name {destination.stream} --region {destination.region}{endpoint}"
-    return Problem(f"no such stream; {there}", f"create it (`{create}`), or name another one in the flow and `profile-exporter apply` it")
-
-
-def _told(fault: Fault, destination: Destination) -> str:
-    if fault.pause is PauseReason.ACCESS_DENIED:
-        return f"kinesis:ListStreams is not allowed: {fault}"
-    if fault.kind in (FaultKind.NOT_SENT, FaultKind.AMBIGUOUS):
-        return f"no usable answer from {destination.endpoint_url or 'Kinesis'}: {fault}"
-    return f"{fault.pause or fault.kind}: {fault.message or fault.code}"
-
-
-def _remedy(fault: Fault, destination: Destination) -> str:
-    if fault.pause is not None:
-        return _REMEDIES.get(fault.pause, "mend the flow's destination and `profile-exporter apply` it")
-    if fault.kind is FaultKind.THROTTLED:
-        return "ask again later"
-    if destination.endpoint_url is not None:
-        return "start the endpoint, or correct endpointUrl in the flow and `profile-exporter apply` it"
-    return "check the region of the flow, and the way from here to AWS (network, proxy, DNS)"
-
-
-_REMEDIES: Final = {
-    PauseReason.ACCESS_DENIED: "allow the flow's credentials kinesis:ListStreams, kinesis:PutRecord and kinesis:PutRecords",
-    PauseReason.CREDENTIALS_MISSING: "give the worker (and this command) the credentials that the flow's destination names",
-    PauseReason.CREDENTIALS_REFUSED: "correct the credentials that the flow's destination names, or this machine's clock",
-}
+    return f"aws kinesis create-stream --stream-name {destination.stream} --region {destination.region}{endpoint}"

@@ -1,7 +1,7 @@
 """The topic `dead-letters-redriven`: which letters were sent again. Compacted, a record a letter, written with what was sent.
 
-key    the letter's fingerprint
-value  {"time": "<C8>", "topic": "<where it went>", "letter": [<partition>, <offset>]}
+    key    the letter's fingerprint
+    value  {"time": "<C8>", "topic": "<where it went>", "letter": [<partition>, <offset>]}
 """
 
 from typing import Any

@@ -1,15 +1,21 @@
-"""The connection check asks ListStreams only, and tells what is wrong in words (contract G6)."""
+"""The connection check asks for three permissions only, writes nothing, and tells what is wrong in words (contract G6)."""
 
+import json
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from uuid import uuid4
 
+import boto3
+import orjson
 import pytest
 
-from processor.delivery.preflight import check_destination, list_streams
-from processor.demo.endpoint import create_stream
+from processor.delivery.preflight import Answer, Question, Verdict, examine, list_streams
+from processor.demo.endpoint import KinesisEndpoint, create_stream, read_stream
 from schemas.destination import Destination
 
 REGION = "us-east-2"
@@ -27,6 +33,11 @@ class FakeLister:
     def __init__(self, *names: str, forgetful: bool = False, **more: Any) -> None:
         self.names, self.forgetful, self.more = sorted(names), forgetful, more
         self.calls = 0
+
+    def put_record(self, **arguments: Any) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    put_records = put_record
 
     def list_streams(self, **arguments: Any) -> Mapping[str, Any]:
         self.calls += 1
@@ -55,48 +66,78 @@ def test_g6_the_status_is_told_where_the_endpoint_tells_it() -> None:
     assert dict(list_streams(FakeLister("a", "b", StreamSummaries=summaries))) == {"a": "ACTIVE", "b": "CREATING"}
 
 
-def test_g6_a_stream_that_is_there_is_no_problem(kinesis: str) -> None:
+def wrong(answers: list[Answer]) -> list[Answer]:
+    return [answer for answer in answers if answer.verdict is not Verdict.OK]
+
+
+def test_g6_a_stream_that_is_there_is_no_problem_and_nothing_is_written(kinesis: str) -> None:
     create_stream(kinesis, REGION, "preflight-there")
 
-    assert check_destination(a_destination(stream="preflight-there", endpointUrl=kinesis), ENVIRON) is None
+    answers = examine(a_destination(stream="preflight-there", endpointUrl=kinesis), ENVIRON)
+
+    assert [answer.question for answer in answers] == list(Question)
+    assert wrong(answers) == []
+    assert read_stream(kinesis, REGION, "preflight-there") == []
 
 
 def test_g6_a_stream_that_is_not_there_is_told_with_the_near_ones_and_how_to_create_it(kinesis: str) -> None:
     create_stream(kinesis, REGION, "preflight-profiles")
 
-    problem = check_destination(a_destination(stream="preflight-profile", endpointUrl=kinesis), ENVIRON)
+    (answer,) = wrong(examine(a_destination(stream="preflight-profile", endpointUrl=kinesis), ENVIRON))
 
-    assert problem is not None
-    assert "no such stream" in problem.text
-    assert "preflight-profiles" in problem.text
-    assert "aws kinesis create-stream --stream-name preflight-profile " in problem.remedy
+    assert (answer.question, answer.verdict) == (Question.STREAM, Verdict.FAILED)
+    assert "no such stream" in answer.text
+    assert "preflight-profiles" in answer.text
+    assert "aws kinesis create-stream --stream-name preflight-profile " in answer.remedy
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "told", "remedy"),
     [
-        ({"endpointUrl": "http://127.0.0.1:1"}, "no usable answer from http://127.0.0.1:1"),
-        ({"endpointUrl": "http://in valid"}, "Invalid endpoint"),
-        ({"credentials": {**KEYS, "secretKey": "${NOT_SET}"}}, "credentials_missing: NOT_SET is not set"),
-        ({"credentials": {"type": "profile", "name": "nobody-has-this"}}, "credentials_missing: the AWS configuration files have no profile"),
+        ({"endpointUrl": "http://127.0.0.1:1"}, "no usable answer from http://127.0.0.1:1", "start the endpoint"),
+        ({"endpointUrl": "http://in valid"}, "Invalid endpoint", "endpointUrl"),
+        ({"endpointUrl": None, "region": "-us"}, "doesn't match a supported format", "no region -us"),
+        ({"credentials": {**KEYS, "secretKey": "${NOT_SET}"}}, "credentials_missing: NOT_SET is not set", "credentials"),
+        ({"credentials": {"type": "profile", "name": "nobody-has-this"}}, "credentials_missing: the AWS configuration files have no profile", "cred"),
     ],
 )
-def test_g6_g7_what_is_wrong_is_told_in_words_with_a_remedy_and_without_secrets(changes: dict[str, Any], told: str) -> None:
-    problem = check_destination(a_destination(**changes), ENVIRON)
+def test_g6_g7_what_is_wrong_is_told_in_words_with_a_remedy_and_without_secrets(changes: dict[str, Any], told: str, remedy: str) -> None:
+    (answer,) = examine(a_destination(**changes), ENVIRON)
 
-    assert problem is not None
-    assert told in problem.text
-    assert problem.remedy
-    assert "lovelace" not in problem.text + problem.remedy
+    assert (answer.question, answer.verdict) == (Question.ACCESS, Verdict.FAILED)
+    assert told in answer.text
+    assert remedy in answer.remedy
+    assert "lovelace" not in answer.text + answer.remedy
+
+
+def test_g6_a_region_that_does_not_exist_is_told_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No way leads to it; here because nothing but loopback may be asked."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+
+    (answer,) = examine(a_destination(region="us-eats-1"), ENVIRON)
+
+    assert "boto3 knows no region us-eats-1; did you mean us-east-1?" in answer.remedy
+
+
+class Scripted(NamedTuple):
+    """What an endpoint answers to everything."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 @contextmanager
-def an_endpoint_that_answers(status: int, body: bytes, asked: list[str]) -> Iterator[str]:
-    class Answer(BaseHTTPRequestHandler):
+def an_endpoint_that_answers(answer: Scripted | dict[str, Scripted], asked: list[str]) -> Iterator[str]:
+    class Answering(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked.append(self.headers["X-Amz-Target"])
+            operation = self.headers["X-Amz-Target"].rpartition(".")[2]
+            asked.append(operation)
             self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(status)
+            status, body, headers = answer[operation] if isinstance(answer, dict) else answer
+            self.send_response_only(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -104,8 +145,8 @@ def an_endpoint_that_answers(status: int, body: bytes, asked: list[str]) -> Iter
         def log_message(self, format: str, *arguments: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    thread = Thread(target=server.serve_forever)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -115,23 +156,126 @@ def an_endpoint_that_answers(status: int, body: bytes, asked: list[str]) -> Iter
         thread.join()
 
 
+def error(code: str, message: str = "said so", **headers: str) -> Scripted:
+    return Scripted(400, orjson.dumps({"__type": code, "message": message}), headers)
+
+
+HTML = b"<!DOCTYPE html><html><body>Log in</body></html>"
+WEB_PAGE = {"Content-Type": "text/html"}
+
+
 @pytest.mark.parametrize(
-    ("status", "body", "told", "remedy"),
+    ("answer", "told", "remedy"),
     [
-        (400, b'{"__type":"AccessDeniedException","message":"no"}', "kinesis:ListStreams is not allowed", "kinesis:PutRecords"),
-        (400, b'{"__type":"UnrecognizedClientException","message":"who?"}', "credentials_refused: who?", "clock"),
-        (503, b"busy", "no usable answer", "endpointUrl"),
-        (200, b"<html>", "no usable answer", "endpointUrl"),
-        (200, b"{}", "no usable answer", "endpointUrl"),
-        (200, b'{"StreamNames":[],"HasMoreStreams":false}', "no such stream; there is none at all", "create-stream"),
+        (error("UnrecognizedClientException", "who?"), "credentials_refused: who?", "clock"),
+        (error("ExpiredTokenException", "expired"), "credentials_refused: expired", "credentials"),
+        (error("InvalidSignatureException", "Signature expired", Date="Wed, 01 Jan 2020 00:00:00 GMT"), "minutes ahead of the endpoint's", "clock"),
+        (error("InvalidSignatureException", "not yet", Date="Fri, 01 Jan 2100 00:00:00 GMT"), "minutes behind the endpoint's", "clock"),
+        (Scripted(503, b"busy"), "no usable answer", "endpointUrl"),
+        (Scripted(200, b"{}"), "no usable answer", "endpointUrl"),
+        (Scripted(200, HTML, WEB_PAGE), "web page (HTML)", "endpointUrl"),
+        (Scripted(404, HTML, WEB_PAGE), "web page (HTML, status 404)", "proxy"),
+        (Scripted(403, HTML, WEB_PAGE), "web page (HTML, status 403)", "proxy"),
+        (Scripted(502, HTML, WEB_PAGE), "web page (HTML, status 502)", "proxy"),
     ],
 )
-def test_g6_an_answer_that_is_none_is_told_and_nothing_but_list_streams_is_asked(status: int, body: bytes, told: str, remedy: str) -> None:
+def test_g6_without_access_the_cause_is_told_in_words_and_nothing_else_is_asked(answer: Scripted, told: str, remedy: str) -> None:
     asked: list[str] = []
-    with an_endpoint_that_answers(status, body, asked) as url:
-        problem = check_destination(a_destination(endpointUrl=url), ENVIRON)
+    with an_endpoint_that_answers(answer, asked) as url:
+        (found,) = examine(a_destination(endpointUrl=url), ENVIRON)
 
-    assert problem is not None
-    assert told in problem.text
-    assert remedy in problem.remedy
-    assert asked == ["Kinesis_20131202.ListStreams"]
+    assert (found.question, found.verdict) == (Question.ACCESS, Verdict.FAILED)
+    assert told in found.text
+    assert remedy in found.remedy
+    assert "Traceback" not in found.text
+    assert asked == ["ListStreams"]
+
+
+THERE = Scripted(200, b'{"StreamNames":["vip"],"HasMoreStreams":false,"StreamSummaries":[{"StreamName":"vip","StreamStatus":"ACTIVE"}]}')
+BEING_MADE = Scripted(200, THERE.body.replace(b"ACTIVE", b"CREATING"))
+DENIED, AUTHORISED = error("AccessDeniedException", "no"), error("InvalidArgumentException", "ExplicitHashKey")
+TAKEN = Scripted(200, b'{"SequenceNumber":"1","ShardId":"s","FailedRecordCount":0,"Records":[{"SequenceNumber":"1","ShardId":"s"}]}')
+
+
+@pytest.mark.parametrize(
+    ("listed", "put", "found"),
+    [
+        (THERE, AUTHORISED, {}),
+        (THERE, error("DryRunOperationException"), {}),
+        (THERE, DENIED, {Question.PUT_RECORD: Verdict.FAILED, Question.PUT_RECORDS: Verdict.FAILED}),
+        (THERE, TAKEN, {Question.PUT_RECORD: Verdict.UNKNOWN, Question.PUT_RECORDS: Verdict.UNKNOWN}),
+        (THERE, error("InternalFailure"), {Question.PUT_RECORD: Verdict.UNKNOWN, Question.PUT_RECORDS: Verdict.UNKNOWN}),
+        (BEING_MADE, AUTHORISED, {Question.STREAM: Verdict.FAILED}),
+        (THERE, error("KMSDisabledException"), dict.fromkeys([Question.PUT_RECORD, Question.PUT_RECORDS], Verdict.UNKNOWN)
+         | {Question.STREAM: Verdict.FAILED}),
+        (DENIED, AUTHORISED, {Question.LIST_STREAMS: Verdict.FAILED}),
+        (DENIED, error("ResourceNotFoundException"), {Question.LIST_STREAMS: Verdict.FAILED, Question.STREAM: Verdict.FAILED}),
+        (DENIED, DENIED, dict.fromkeys([Question.LIST_STREAMS, Question.PUT_RECORD, Question.PUT_RECORDS], Verdict.FAILED)
+         | {Question.STREAM: Verdict.UNKNOWN}),
+        (error("LimitExceededException"), AUTHORISED, {Question.LIST_STREAMS: Verdict.UNKNOWN}),
+    ],
+)  # fmt: skip
+def test_g6_each_answer_is_told_for_what_it_says(listed: Scripted, put: Scripted, found: dict[Question, Verdict]) -> None:
+    asked: list[str] = []
+    with an_endpoint_that_answers({"ListStreams": listed, "PutRecord": put, "PutRecords": put}, asked) as url:
+        answers = examine(a_destination(endpointUrl=url), ENVIRON)
+
+    assert {answer.question: answer.verdict for answer in wrong(answers)} == found
+    assert sorted(asked) == ["ListStreams", "PutRecord", "PutRecords"]
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[str]:
+    """A Kinesis of its own that asks IAM; its stream is `vip`."""
+    with KinesisEndpoint() as endpoint:
+        create_stream(endpoint.url, REGION, "vip")
+        yield endpoint.url
+
+
+def let_in(url: str, *actions: str) -> dict[str, str]:
+    """A new user who may do these, as an environment; IAM is asked from now on."""
+    before_auth(url, 1_000_000)
+    iam = boto3.client("iam", endpoint_url=url, region_name=REGION, aws_access_key_id="a", aws_secret_access_key="b")
+    name = f"user-{uuid4().hex[:8]}"
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    if actions:
+        statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+        iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    before_auth(url, 0)
+    return {"KEY_ID": key["AccessKeyId"], "SECRET": key["SecretAccessKey"]}
+
+
+def before_auth(url: str, requests: int) -> None:
+    """So many requests are let in unasked (moto's documentation, "IAM-like access control")."""
+    request = urllib.request.Request(f"{url}/moto-api/reset-auth", data=str(requests).encode(), headers={"Content-Type": "text/plain"})
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+PERMISSIONS = (Question.LIST_STREAMS, Question.PUT_RECORD, Question.PUT_RECORDS)
+
+
+@pytest.mark.parametrize("missing", [(), *((permission,) for permission in PERMISSIONS), PERMISSIONS])
+def test_g6_a_policy_that_lacks_a_permission_is_told_which_and_nothing_else_is_needed(guarded: str, missing: tuple[Question, ...]) -> None:
+    environ = let_in(guarded, *(permission for permission in PERMISSIONS if permission not in missing))
+
+    answers = examine(a_destination(endpointUrl=guarded, credentials={**KEYS, "accessKeyId": "${KEY_ID}"}), environ)
+    before_auth(guarded, 1_000_000)
+
+    failed = {answer.question for answer in answers if answer.verdict is Verdict.FAILED}
+    assert failed == set(missing)
+    for answer in wrong(answers):
+        assert environ["SECRET"] not in answer.text
+        assert "<" not in answer.text
+        if answer.question in missing:
+            assert answer.question in answer.remedy
+    assert read_stream(guarded, REGION, "vip") == []
+
+
+def test_g6_a_key_that_nobody_knows_is_told(guarded: str) -> None:
+    let_in(guarded)
+
+    answers = examine(a_destination(endpointUrl=guarded), ENVIRON)
+    before_auth(guarded, 1_000_000)
+
+    assert any("not allowed" in answer.text or "credentials" in answer.text for answer in wrong(answers))

@@ -12,7 +12,12 @@ from processor.kafka.admin import Admin, TopicOutcome
 from processor.kafka.topics import topic_specs
 from processor.settings import ENV_PREFIX, Settings, TopicNames, env_name
 
-_AWS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_EC2_METADATA_DISABLED": "true"}
+_AWS = {
+    "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+    "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:1",  # a flow that names no endpoint must not leave this machine
+}
 
 
 class Installation:

@@ -1,0 +1,55 @@
+"""The flows' destinations, examined and told: what `check`, `flows check` and `apply` say of them (contract G6). One code path for all three."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple
+
+from processor.cli.tell import Finding, Level
+from processor.delivery.preflight import Answer, Verdict, examine, place
+from schemas.destination import Destination
+from schemas.flow import Flow
+
+_AT_A_TIME: Final = 8
+_LEVELS: Final = {Verdict.OK: Level.OK, Verdict.UNKNOWN: Level.WARNING, Verdict.FAILED: Level.FAILED}
+
+
+class Examined(NamedTuple):
+    """A flow, and what its destination answered."""
+
+    flow: Flow
+    answers: Sequence[Answer]
+
+    @property
+    def failed(self) -> bool:
+        """Whether it could not deliver, or lacks a permission."""
+        return any(answer.verdict is Verdict.FAILED for answer in self.answers)
+
+
+def examine_flows(flows: Iterable[Flow], environ: Mapping[str, str]) -> Iterator[Examined]:
+    """By flow id. Each destination is asked once, however many flows deliver there, and some at a time."""
+    sharing: dict[Destination, list[Flow]] = defaultdict(list)
+    for flow in sorted(flows, key=lambda flow: flow.id):
+        sharing[flow.destination].append(flow)
+    with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="preflight") as threads:
+        for answers, its_flows in zip(threads.map(lambda destination: examine(destination, environ), sharing), sharing.values(), strict=True):
+            yield from (Examined(flow, answers) for flow in its_flows)
+
+
+def summary(examined: Examined) -> Iterator[Finding]:
+    """One line where all is well, else one for each thing that is not. What keeps a disabled flow from delivering is a warning."""
+    flow = examined.flow
+    where = f"flow {flow.id}: {place(flow.destination)}"
+    wrong = [answer for answer in examined.answers if answer.verdict is not Verdict.OK]
+    if not wrong:
+        yield Finding(Level.OK, where)
+    for question, verdict, text, remedy in wrong:
+        said = f"{question}: {text}" if question.startswith("kinesis:") else text
+        level = _LEVELS[verdict] if flow.enabled else Level.WARNING
+        yield Finding(level, f"{where}: {said}" + ("" if flow.enabled else " (the flow is disabled)"), remedy)
+
+
+def details(examined: Examined) -> Iterator[Finding]:
+    """One line a question."""
+    for question, verdict, text, remedy in examined.answers:
+        yield Finding(_LEVELS[verdict], f"{question}: {text}", remedy)

@@ -1,0 +1,44 @@
+"""Findings: lines that are ok, a warning, or FAILED, with what to do."""
+
+import sys
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import click
+
+
+class Level(StrEnum):
+    """How bad it is: FAILED makes the command end with exit code 1."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "FAILED"
+
+
+class Finding(NamedTuple):
+    """One line, and what to do where it is not ok."""
+
+    level: Level
+    text: str
+    remedy: str = ""
+
+
+_COLOURS: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILED: "red"}
+
+
+def tell(findings: Iterable[Finding]) -> int:
+    """Tell each finding as it comes, on stdout; how many FAILED."""
+    failed = 0
+    for level, text, remedy in findings:
+        failed += level is Level.FAILED
+        mark = f"{level:8}"
+        click.echo(f"{click.style(mark, fg=_COLOURS[level]) if sys.stdout.isatty() else mark}{text}")
+        if remedy:
+            click.echo(f"{'':8}  → {remedy}")
+    return failed
+
+
+def not_in_place(failed: int) -> str:
+    """The end of a command that found so many FAILED."""
+    return f"{failed} thing{'s are' if failed > 1 else ' is'} not in place, see above"
