@@ -1,79 +1,164 @@
-"""A boto3 session that is let in as the destination says (contract G7). Secrets pass through; they are never logged or put into errors."""
+"""A boto3 session that is let in as the destination says (contract G7). Secrets pass through; they are never logged or put into errors.
+
+    keys       ${NAME} from the environment, or from the file that NAME_FILE names      read again every minute
+    default    boto3's chain                     what the chain finds and does not refresh itself: read again every minute
+    profile    a profile of boto3's files        likewise
+    role       assumed, from the default chain   again before it expires
+
+So a key that is rotated in a file is used within a minute, without a restart. What expires or is refused before pauses the flow, and every
+probe begins with a new session. Endpoint, FIPS, dual-stack and proxies are boto3's own settings (AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT,
+AWS_ENDPOINT_URL_KINESIS, HTTPS_PROXY, or its configuration file).
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import boto3
 import botocore.session
-from botocore.credentials import AssumeRoleCredentialFetcher, CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
+from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    CredentialProvider,
+    CredentialResolver,
+    Credentials,
+    DeferredRefreshableCredentials,
+    RefreshableCredentials,
+)
 from botocore.exceptions import NoCredentialsError, ProfileNotFound
 
 from processor.delivery.answers import DestinationUnusable, PauseReason
 from schemas.destination import Destination, KeyCredentials, ProfileCredentials, RoleCredentials
 
+REREAD_SECONDS: Final = 60.0
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_UNSENDABLE: Final = re.compile(r"[^\x21-\x7e]")  # no header may have it; the HTTP client's own error would show the whole value
 _ROLE_SESSION: Final = "profile-exporter"  # shows in CloudTrail
+_METHOD: Final = "profile-exporter"
 
 
-def open_session(destination: Destination, environ: Mapping[str, str]) -> boto3.Session:
-    """A session of its own for the destination; raises DestinationUnusable. References `${NAME}` are looked up in `environ`."""
+def open_session(destination: Destination, environ: Mapping[str, str], reread_seconds: float = REREAD_SECONDS) -> boto3.Session:
+    """A session of its own for the destination. References `${NAME}` are looked up in `environ`.
+
+    Raises DestinationUnusable, and what botocore raises where there are no credentials.
+    """
     credentials, region = destination.credentials, destination.region
+    fresh = partial(_kept_fresh, seconds=reread_seconds)
+    core = botocore.session.get_session()
     match credentials:
         case KeyCredentials():
-            return boto3.Session(
-                aws_access_key_id=resolve(credentials.access_key_id, environ),
-                aws_secret_access_key=resolve(credentials.secret_key, environ),
-                region_name=region,
-            )
+            found = fresh(lambda: Credentials(resolve(credentials.access_key_id, environ), resolve(credentials.secret_key, environ)))
         case ProfileCredentials():
-            return _profile_session(credentials.name, region)
+            core = _session_of(credentials.name)
+            found = fresh(lambda: _found(_session_of(credentials.name)))
         case RoleCredentials():
-            return _role_session(credentials, region)
+            found = _assumed(credentials, region, fresh(_default))
         case _:
-            return boto3.Session(region_name=region)
+            found = fresh(_default)
+    core.register_component("credential_provider", CredentialResolver([_Found(found)]))
+    return boto3.Session(botocore_session=core, region_name=region)
 
 
 def resolve(text: str, environ: Mapping[str, str]) -> str:
-    """The value that a reference `${NAME}` stands for, any other text as it is; raises DestinationUnusable."""
+    """The value that a reference `${NAME}` stands for, any other text as it is; raises DestinationUnusable.
+
+    NAME in the environment, else the content of the file that NAME_FILE names, as container platforms mount secrets.
+    """
     reference = _REFERENCE.fullmatch(text)
     if reference is None:
         return text
-    value = environ.get(reference[1])
+    name = reference[1]
+    value = environ.get(name) or _content(f"{name}_FILE", environ)
     if not value:
-        raise DestinationUnusable(PauseReason.CREDENTIALS_MISSING, f"{reference[1]} is not set in the worker's environment")
+        raise DestinationUnusable(PauseReason.CREDENTIALS_MISSING, f"{name} is not set in the worker's environment, nor {name}_FILE")
     return value
 
 
-def _profile_session(name: str, region: str) -> boto3.Session:
+def _content(variable: str, environ: Mapping[str, str]) -> str:
+    path = environ.get(variable)
+    if not path:
+        return ""
     try:
-        return boto3.Session(profile_name=name, region_name=region)
+        content = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise DestinationUnusable(PauseReason.CREDENTIALS_MISSING, f"{variable}: {path} cannot be read: {why}") from None
+    if not content:
+        raise DestinationUnusable(PauseReason.CREDENTIALS_MISSING, f"{variable}: {path} is empty")
+    return content
+
+
+def _session_of(profile: str) -> botocore.session.Session:
+    session = botocore.session.Session(profile=profile)
+    try:
+        session.get_scoped_config()
     except ProfileNotFound:
-        raise DestinationUnusable(PauseReason.CREDENTIALS_MISSING, f"the AWS configuration files have no profile {name}") from None
+        raise DestinationUnusable(PauseReason.CREDENTIALS_MISSING, f"the AWS configuration files have no profile {profile}") from None
+    return session
 
 
-def _role_session(role: RoleCredentials, region: str) -> boto3.Session:
-    """Assumes the role when first needed, and again before the credentials expire, as botocore does for roles of a profile."""
-    core = botocore.session.get_session()
-    source = core.get_credentials()
-    if source is None:
+def _default() -> Any:
+    return _found(botocore.session.get_session())
+
+
+def _found(session: botocore.session.Session) -> Any:
+    credentials = session.get_credentials()
+    if credentials is None:
         raise NoCredentialsError
+    return credentials
+
+
+def _kept_fresh(read: Callable[[], Any], seconds: float) -> Any:
+    """What `read` gives, read again every so many seconds; as it is where it refreshes itself (a role, SSO, an instance's own)."""
+
+    def again() -> dict[str, str | None]:
+        return _metadata(read(), seconds)
+
+    found = read()
+    if isinstance(found, RefreshableCredentials):
+        return found
+    return RefreshableCredentials.create_from_metadata(
+        _metadata(found, seconds), refresh_using=again, method=_METHOD, advisory_timeout=0, mandatory_timeout=0
+    )
+
+
+def _metadata(found: Any, seconds: float) -> dict[str, str | None]:
+    """As botocore's refreshable credentials take it; they do not expire, but are looked at again."""
+    key, secret, token = found.get_frozen_credentials()[:3]
+    for name, value in (("access key id", key), ("secret key", secret), ("session token", token)):
+        if value and _UNSENDABLE.search(value):
+            explanation = f"the {name} holds a character that cannot be sent, as a blank or a line break"
+            raise DestinationUnusable(PauseReason.CREDENTIALS_REFUSED, explanation)
+    expiry = datetime.now(UTC) + timedelta(seconds=seconds)
+    return {"access_key": key, "secret_key": secret, "token": token, "expiry_time": expiry.isoformat()}
+
+
+def _assumed(role: RoleCredentials, region: str, source: Any) -> Any:
+    """Assumed when first needed, and again 15 minutes before the credentials expire, as botocore does for roles of a profile."""
     extra = {"RoleSessionName": _ROLE_SESSION} | ({} if role.external_id is None else {"ExternalId": role.external_id})
-    fetcher = AssumeRoleCredentialFetcher(partial(core.create_client, region_name=region), source, role.arn, extra_args=extra)
-    assumed = botocore.session.get_session()
-    assumed.register_component("credential_provider", CredentialResolver([_Assumed(fetcher)]))
-    return boto3.Session(botocore_session=assumed, region_name=region)
+    create_client = partial(botocore.session.get_session().create_client, region_name=region)
+    fetcher = AssumeRoleCredentialFetcher(create_client, source, role.arn, extra_args=extra)
+
+    def assume() -> Any:
+        credentials = fetcher.fetch_credentials()
+        if datetime.fromisoformat(credentials["expiry_time"]) <= datetime.now(UTC):
+            explanation = f"the credentials of {role.arn} are expired when they come: is this machine's clock wrong?"
+            raise DestinationUnusable(PauseReason.CREDENTIALS_REFUSED, explanation)
+        return credentials
+
+    return DeferredRefreshableCredentials(refresh_using=assume, method="assume-role")
 
 
-class _Assumed(CredentialProvider):  # type: ignore[misc]  # botocore has no type information
-    """The one provider of a session that acts in a role."""
+class _Found(CredentialProvider):  # type: ignore[misc]  # botocore has no type information
+    """The one provider of a session."""
 
-    METHOD = "assume-role"
+    METHOD = _METHOD
 
-    def __init__(self, fetcher: AssumeRoleCredentialFetcher) -> None:
+    def __init__(self, credentials: Any) -> None:
         super().__init__()
-        self._fetcher = fetcher
+        self._credentials = credentials
 
     def load(self) -> Any:
-        return DeferredRefreshableCredentials(refresh_using=self._fetcher.fetch_credentials, method=self.METHOD)
+        return self._credentials

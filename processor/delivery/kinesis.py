@@ -20,7 +20,7 @@ from botocore.config import Config
 from pybase64 import b64encode_as_string
 
 from processor.delivery.answers import BrokenAnswer, DestinationUnusable, PauseReason
-from processor.delivery.credentials import open_session
+from processor.delivery.credentials import REREAD_SECONDS, open_session
 from processor.delivery.ports import Export, OpenStream
 from processor.settings import Settings
 from schemas.destination import Destination
@@ -35,6 +35,7 @@ class KinesisOptions:
     calls_in_flight: int
     connect_timeout_seconds: float
     read_timeout_seconds: float
+    reread_seconds: float = REREAD_SECONDS  # how long credentials out of files are used before they are read again
 
 
 def stream_opener(settings: Settings, environ: Mapping[str, str] = os.environ) -> OpenStream:
@@ -76,7 +77,8 @@ class KinesisStream:
             return self._client
 
     def _open(self) -> Any:
-        session, options = open_session(self._destination, self._environ), self._options
+        options = self._options
+        session = open_session(self._destination, self._environ, options.reread_seconds)
         config = Config(
             retries={"total_max_attempts": 1, "mode": "standard"},  # a retry inside the SDK would store a batch twice, unseen (design 6.2)
             parameter_validation=False,  # our body is no list of records

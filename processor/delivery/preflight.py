@@ -134,7 +134,8 @@ def _streams(client: Client) -> tuple[dict[str, str] | None, Fault | None]:
         fault = judge(error, 1).whole
         assert fault is not None
         is_answer = fault.pause is PauseReason.ACCESS_DENIED or fault.kind is FaultKind.THROTTLED
-        if not is_answer or speaks_html(error):
+        of_role = getattr(error, "operation_name", "ListStreams") != "ListStreams"
+        if not is_answer or of_role or speaks_html(error):
             raise
         return None, fault
 

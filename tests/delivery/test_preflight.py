@@ -1,22 +1,19 @@
 """The connection check asks for three permissions only, writes nothing, and tells what is wrong in words (contract G6)."""
 
-import json
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from uuid import uuid4
 
-import boto3
 import orjson
 import pytest
 
 from processor.delivery.preflight import Answer, Question, Verdict, examine, list_streams
 from processor.demo.endpoint import KinesisEndpoint, create_stream, read_stream
 from schemas.destination import Destination
+from tests.delivery.aws import UNASKED, a_user, ask_iam
 
 REGION = "us-east-2"
 KEYS = {"type": "keys", "accessKeyId": "AKIA1", "secretKey": "${SECRET}"}
@@ -232,24 +229,13 @@ def guarded() -> Iterator[str]:
         yield endpoint.url
 
 
-def let_in(url: str, *actions: str) -> dict[str, str]:
-    """A new user who may do these, as an environment; IAM is asked from now on."""
-    before_auth(url, 1_000_000)
-    iam = boto3.client("iam", endpoint_url=url, region_name=REGION, aws_access_key_id="a", aws_secret_access_key="b")
-    name = f"user-{uuid4().hex[:8]}"
-    iam.create_user(UserName=name)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    if actions:
-        statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
-        iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
-    before_auth(url, 0)
-    return {"KEY_ID": key["AccessKeyId"], "SECRET": key["SecretAccessKey"]}
-
-
-def before_auth(url: str, requests: int) -> None:
-    """So many requests are let in unasked (moto's documentation, "IAM-like access control")."""
-    request = urllib.request.Request(f"{url}/moto-api/reset-auth", data=str(requests).encode(), headers={"Content-Type": "text/plain"})
-    urllib.request.urlopen(request, timeout=10).close()
+@contextmanager
+def iam_asked(url: str) -> Iterator[None]:
+    ask_iam(url)
+    try:
+        yield
+    finally:
+        ask_iam(url, UNASKED)
 
 
 PERMISSIONS = (Question.LIST_STREAMS, Question.PUT_RECORD, Question.PUT_RECORDS)
@@ -257,10 +243,10 @@ PERMISSIONS = (Question.LIST_STREAMS, Question.PUT_RECORD, Question.PUT_RECORDS)
 
 @pytest.mark.parametrize("missing", [(), *((permission,) for permission in PERMISSIONS), PERMISSIONS])
 def test_g6_a_policy_that_lacks_a_permission_is_told_which_and_nothing_else_is_needed(guarded: str, missing: tuple[Question, ...]) -> None:
-    environ = let_in(guarded, *(permission for permission in PERMISSIONS if permission not in missing))
+    environ = a_user(guarded, *(permission for permission in PERMISSIONS if permission not in missing))
 
-    answers = examine(a_destination(endpointUrl=guarded, credentials={**KEYS, "accessKeyId": "${KEY_ID}"}), environ)
-    before_auth(guarded, 1_000_000)
+    with iam_asked(guarded):
+        answers = examine(a_destination(endpointUrl=guarded, credentials={**KEYS, "accessKeyId": "${KEY_ID}"}), environ)
 
     failed = {answer.question for answer in answers if answer.verdict is Verdict.FAILED}
     assert failed == set(missing)
@@ -272,10 +258,16 @@ def test_g6_a_policy_that_lacks_a_permission_is_told_which_and_nothing_else_is_n
     assert read_stream(guarded, REGION, "vip") == []
 
 
-def test_g6_a_key_that_nobody_knows_is_told(guarded: str) -> None:
-    let_in(guarded)
+def test_g6_g7_a_role_that_may_not_be_assumed_is_told_for_what_it_is(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not as if ListStreams were not allowed."""
+    user = a_user(guarded, "kinesis:*")
+    for name, value in (("ACCESS_KEY_ID", user["KEY_ID"]), ("SECRET_ACCESS_KEY", user["SECRET"]), ("ENDPOINT_URL_STS", guarded)):
+        monkeypatch.setenv(f"AWS_{name}", value)
 
-    answers = examine(a_destination(endpointUrl=guarded), ENVIRON)
-    before_auth(guarded, 1_000_000)
+    with iam_asked(guarded):
+        role = {"type": "role", "arn": "arn:aws:iam::123456789012:role/nobody"}
+        (answer,) = examine(a_destination(endpointUrl=guarded, credentials=role), {})
 
-    assert any("not allowed" in answer.text or "credentials" in answer.text for answer in wrong(answers))
+    assert (answer.question, answer.verdict) == (Question.ACCESS, Verdict.FAILED)
+    assert "sts:AssumeRole" in answer.text
+    assert "sts:AssumeRole" in answer.remedy
