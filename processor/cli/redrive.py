@@ -110,7 +110,7 @@ def _in_order(letters: Iterable[Letter], found: Survey) -> Iterator[Letter]:
             held.append(letter)
         else:
             yield letter
-    yield from sorted(held, key=lambda letter: (letter.partition, letter.was.offset))
+    yield from sorted(held, key=lambda letter: (letter.partition, letter.order))
 
 
 def _send(settings: Settings, redriver: Redriver, letters: Iterable[Letter], report: Report) -> None:

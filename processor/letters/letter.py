@@ -41,7 +41,7 @@ class Letter:
     """`partition` and `offset` are its place on `dead-letters`; those of the record it was are in `was`.
 
     `headers` are those that the record had before (contract G8), `attempts` how often it was sent; None: it is no letter of delivery.
-    `timestamp` is the letter's own.
+    `timestamp` is the letter's own. `order`: letters of one lane leave by it, the offset of the profile event that they come from.
     """
 
     partition: int
@@ -52,6 +52,7 @@ class Letter:
     flow_id: str | None
     record_id: str | None
     attempts: int | None
+    order: int
 
     @property
     def place(self) -> str:
@@ -70,7 +71,7 @@ class Letter:
 
     @property
     def lane(self) -> tuple[int, bytes | None, str | None]:
-        """Letters with equal lanes are sent again in the order of `was.offset`: one profile and flow, or one profile's events."""
+        """Letters with equal lanes are sent again by their `order`: one profile and flow, or one profile's events."""
         return self.partition, self.was.key, self.flow_id
 
     @property
@@ -100,13 +101,14 @@ def read_letter(record: TopicRecord) -> Letter:
             texts.get(DeadLetterHeader.EXPLANATION, ""),
             time and normal_time(time),
         )
-        attempts = None if was.reason not in OF_DELIVERY else int(texts.get(DeadLetterHeader.ATTEMPTS, 0))
+        attempts = int(texts[DeadLetterHeader.ATTEMPTS]) if DeadLetterHeader.ATTEMPTS in texts else None
+        order = int(kept.get(ExportHeader.SOURCE_OFFSET, was.offset)) if was.reason in OF_DELIVERY else was.offset
     except KeyError as missing:
         raise _bad(record, f"it has no header {missing.args[0]}") from None
     except ValueError as error:
         raise _bad(record, str(error)) from None
     flow_id, record_id = kept.get(ExportHeader.FLOW_ID), kept.get(ExportHeader.RECORD_ID)
-    return Letter(record.partition, record.offset, record.timestamp, was, before, flow_id, record_id, attempts)
+    return Letter(record.partition, record.offset, record.timestamp, was, before, flow_id, record_id, attempts, order)
 
 
 def _split(record: TopicRecord) -> tuple[Headers, Headers]:

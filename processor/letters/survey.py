@@ -48,9 +48,9 @@ class Survey:
 
     def _note_order(self, letter: Letter) -> None:
         latest = self._latest.get(letter.lane, -1)
-        if letter.was.offset < latest:
+        if letter.order < latest:
             self.unordered.add(letter.lane)
-        self._latest[letter.lane] = max(latest, letter.was.offset)
+        self._latest[letter.lane] = max(latest, letter.order)
 
 
 def survey(letters: Iterable[Letter], marks: Marks, now: Circumstances) -> Survey:

@@ -44,6 +44,13 @@ def test_i4_an_event_has_no_flow_and_no_attempts_and_keeps_its_timestamp() -> No
     assert (letter.flow_id, letter.attempts, letter.headers, letter.source_timestamp) == (None, None, (), 1_700_000_000_123)
 
 
+def test_g8_the_order_of_a_lane_is_that_of_its_events_wherever_the_record_stood() -> None:
+    key, value, headers, timestamp = undelivered_letter(7)
+
+    assert as_letter((key, value, [("source-offset", b"41"), *headers], timestamp)).order == 41
+    assert as_letter((key, value, headers, timestamp)).order == 7
+
+
 @pytest.mark.parametrize("headers", [(), (("topic", b"t"),), (("topic", b"t"), ("partition", b"x"), ("offset", b"1"), ("reason", b"rejected"))])
 def test_what_is_no_letter_of_ours_is_named_with_its_place(headers: Any) -> None:
     with pytest.raises(BadLetter, match="dead-letters 2:9 is no dead letter of ours"):
