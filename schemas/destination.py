@@ -57,6 +57,6 @@ class Destination(Model):
 
     type: Literal["kinesis"]
     stream: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
-    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+    region: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
     endpoint_url: Annotated[str, AfterValidator(_is_http_url)] | None = None
     credentials: Credentials = DefaultCredentials()

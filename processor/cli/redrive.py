@@ -66,6 +66,8 @@ def _redrive(settings: Settings, selected: Selection) -> Survey:
     with Redriver(settings) as redriver:  # before the marks are read: from here on nobody else writes any
         marks = read_marks(settings)
         found = _look(settings, selected, now, marks)
+        if not found.count(Fate.REDRIVE):
+            return found
         wanted = (letter for letter in read_letters(settings, selected, _ignore) if found.covers(letter))
         with progress(f"redriving {found.count(Fate.REDRIVE):,} letters:", None) as report:
             _send(settings, redriver, _in_order(_to_send(wanted, marks, now), found), report)

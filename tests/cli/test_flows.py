@@ -108,6 +108,19 @@ def test_g6_apply_warns_of_a_flow_that_becomes_active_and_would_not_be_let_in(in
     assert changed.stderr == disabled.stderr == unasked.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("stream", "no stream"), ("stream", "x" * 129), ("region", "us-east-2-"), ("region", "US"), ("region", "x" * 64)]
+)
+def test_g6_a_stream_or_region_that_cannot_exist_is_refused_with_its_place(tmp_path: Path, name: str, value: str) -> None:
+    destination = {"type": "kinesis", "stream": "s", "region": REGION, name: value}
+    (tmp_path / "flows.json").write_bytes(orjson.dumps({"flows": [{"id": "vip", "destination": destination}]}))
+
+    result = Installation("127.0.0.1:1", tmp_path).command("apply", str(tmp_path / "flows.json"))
+
+    assert result.exit_code == 2
+    assert f"flows[0].destination.{name}" in result.stderr.replace("kinesis.", "")
+
+
 def test_g6_with_strict_nothing_is_put_into_force_until_the_flow_would_be_let_in(
     installation: Installation, kinesis: str, tmp_path: Path
 ) -> None:

@@ -36,9 +36,22 @@ def a_role(url: str, *actions: str) -> str:
     return arn
 
 
-def iam_client(url: str) -> Any:
-    """For the account's owner; IAM must not be asked."""
-    return boto3.client("iam", endpoint_url=url, region_name=REGION, aws_access_key_id="a", aws_secret_access_key="b")
+def give(url: str, owner: dict[str, str], user: dict[str, str], *actions: str) -> None:
+    """Let a user do more, by one who may say so; IAM may be asked."""
+    iam = iam_client(url, owner)
+    name = next(each["UserName"] for each in iam.list_users()["Users"] if user["KEY_ID"] in keys_of(iam, each["UserName"]))
+    iam.put_user_policy(UserName=name, PolicyName="more", PolicyDocument=allow(*actions))
+
+
+def keys_of(iam: Any, user: str) -> list[str]:
+    """Access key ids."""
+    return [key["AccessKeyId"] for key in iam.list_access_keys(UserName=user)["AccessKeyMetadata"]]
+
+
+def iam_client(url: str, user: dict[str, str] | None = None) -> Any:
+    """For a user; None: for anybody, while IAM is not asked."""
+    key_id, secret = ("a", "b") if user is None else (user["KEY_ID"], user["SECRET"])
+    return boto3.client("iam", endpoint_url=url, region_name=REGION, aws_access_key_id=key_id, aws_secret_access_key=secret)
 
 
 def allow(*actions: str) -> str:

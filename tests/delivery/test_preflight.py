@@ -93,7 +93,6 @@ def test_g6_a_stream_that_is_not_there_is_told_with_the_near_ones_and_how_to_cre
     [
         ({"endpointUrl": "http://127.0.0.1:1"}, "no usable answer from http://127.0.0.1:1", "start the endpoint"),
         ({"endpointUrl": "http://in valid"}, "Invalid endpoint", "endpointUrl"),
-        ({"endpointUrl": None, "region": "-us"}, "doesn't match a supported format", "no region -us"),
         ({"credentials": {**KEYS, "secretKey": "${NOT_SET}"}}, "credentials_missing: NOT_SET is not set", "credentials"),
         ({"credentials": {"type": "profile", "name": "nobody-has-this"}}, "credentials_missing: the AWS configuration files have no profile", "cred"),
     ],
