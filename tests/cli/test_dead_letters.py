@@ -1,4 +1,4 @@
-"""`profile-exporter dead-letters`: listed, inspected, sent again and marked (contract G8), on both brokers."""
+"""`profile-exporter dead-letters`: listed, inspected, sent again and marked (contract G8); the main ways on both brokers."""
 
 from pathlib import Path
 from typing import Any
@@ -58,14 +58,14 @@ def test_letters_are_listed_with_where_why_and_how_often_and_counted(ready: Inst
     assert found == [1, 2]
 
 
-def test_a_letter_is_shown_whole_as_a_table_as_json_and_byte_for_byte(ready: Installation) -> None:
-    write_letters(ready.settings, [undelivered_letter(7, value=b"\xff\x00"), undelivered_letter(8)])
-    binary, text = (f"{letter['partition']}:{letter['offset']}" for letter in lines(ready))
+def test_a_letter_is_shown_whole_as_a_table_as_json_and_byte_for_byte(prepared: Installation) -> None:
+    write_letters(prepared.settings, [undelivered_letter(7, value=b"\xff\x00"), undelivered_letter(8)])
+    binary, text = (f"{letter['partition']}:{letter['offset']}" for letter in lines(prepared))
 
-    assert ready.command("dead-letters", "show", binary, "--raw").stdout_bytes == b"\xff\x00"
-    shown = orjson.loads(ready.command("dead-letters", "show", binary, "--json").stdout)
+    assert prepared.command("dead-letters", "show", binary, "--raw").stdout_bytes == b"\xff\x00"
+    shown = orjson.loads(prepared.command("dead-letters", "show", binary, "--json").stdout)
     assert (shown["valueBase64"], shown["headers"]["flow-id"], shown["offset"]) == ("/wA=", "vip", 0)
-    table = ready.command("dead-letters", "show", text).stdout
+    table = prepared.command("dead-letters", "show", text).stdout
     for told in (f"dead letter {text}:", "because of 8", "header flow-id", "value:\nprofile-events-0-8-vip"):
         assert told in table
 
@@ -101,33 +101,33 @@ def test_g8_letters_go_back_to_exports_as_they_were_in_the_order_of_their_lane_a
     assert len(records(ready, ready.topics.exports)) == 3
 
 
-def test_g8_letters_of_a_flow_that_is_gone_wait_until_it_is_there_again(ready: Installation, tmp_path: Path) -> None:
+def test_g8_letters_of_a_flow_that_is_gone_wait_until_it_is_there_again(prepared: Installation, tmp_path: Path) -> None:
     """G9: their reason is flow_deleted."""
-    write_letters(ready.settings, [undelivered_letter(offset, reason="flow_deleted") for offset in range(1200)])
+    write_letters(prepared.settings, [undelivered_letter(offset, reason="flow_deleted") for offset in range(1200)])
 
-    left = redrive(ready, "--reason", "flow_deleted", exit_code=1)
-    apply(ready, tmp_path)
-    sent = redrive(ready, "--reason", "flow_deleted")
+    left = redrive(prepared, "--reason", "flow_deleted", exit_code=1)
+    apply(prepared, tmp_path)
+    sent = redrive(prepared, "--reason", "flow_deleted")
 
     assert (left["redriven"], left["letters"][0]["fate"]) == (0, "flow_missing")
     assert sent["redriven"] == 1200
-    assert [each.value for each in records(ready, ready.topics.exports)] == [export_record(offset).value for offset in range(1200)]
-    table = ready.command("dead-letters", "list", "--limit", "0").stdout
+    assert [each.value for each in records(prepared, prepared.topics.exports)] == [export_record(offset).value for offset in range(1200)]
+    table = prepared.command("dead-letters", "list", "--limit", "0").stdout
     assert "vip   flow_deleted  1,200    1,200" in table
 
 
-def test_g8_a_record_that_is_too_large_waits_for_a_higher_limit(ready: Installation, tmp_path: Path) -> None:
-    apply(ready, tmp_path)
-    write_letters(ready.settings, [undelivered_letter(1, reason="record_too_large", value=b"x" * 2048)])
-    ready.change(kinesis_max_record_bytes=2048)
+def test_g8_a_record_that_is_too_large_waits_for_a_higher_limit(prepared: Installation, tmp_path: Path) -> None:
+    apply(prepared, tmp_path)
+    write_letters(prepared.settings, [undelivered_letter(1, reason="record_too_large", value=b"x" * 2048)])
+    prepared.change(kinesis_max_record_bytes=2048)
 
-    result = ready.command("dead-letters", "redrive", "--all")
-    ready.change(kinesis_max_record_bytes=4096)
+    result = prepared.command("dead-letters", "redrive", "--all")
+    prepared.change(kinesis_max_record_bytes=4096)
 
     assert result.exit_code == 1
     assert "larger than PROFILE_EXPORTER_KINESIS_MAX_RECORD_BYTES" in result.stdout
     assert "1 dead letter is left" in result.stderr
-    assert redrive(ready, "--all")["redriven"] == 1
+    assert redrive(prepared, "--all")["redriven"] == 1
 
 
 def test_i4_an_event_goes_back_to_the_end_of_profile_events_and_a_bad_one_stays(ready: Installation) -> None:
@@ -162,12 +162,12 @@ def test_what_is_no_letter_of_ours_is_warned_of_and_the_rest_goes_on(prepared: I
     assert len(result.stdout.splitlines()) == 1
 
 
-def test_status_counts_the_letters_of_the_topic_by_flow_and_reason(ready: Installation, tmp_path: Path) -> None:
-    apply(ready, tmp_path)
-    write_letters(ready.settings, [undelivered_letter(1), unusable_letter(2, b"{", reason="not_json")])
-    redrive(ready, "--flow", "vip")
+def test_status_counts_the_letters_of_the_topic_by_flow_and_reason(prepared: Installation, tmp_path: Path) -> None:
+    apply(prepared, tmp_path)
+    write_letters(prepared.settings, [undelivered_letter(1), unusable_letter(2, b"{", reason="not_json")])
+    redrive(prepared, "--flow", "vip")
 
-    found = orjson.loads(ready.command("status", "--json").stdout)["deadLetterTopic"]
+    found = orjson.loads(prepared.command("status", "--json").stdout)["deadLetterTopic"]
 
     assert found == {
         "complete": True, "letters": 2, "redriven": 1,
@@ -176,7 +176,7 @@ def test_status_counts_the_letters_of_the_topic_by_flow_and_reason(ready: Instal
             {"flow": "vip", "reason": "rejected", "letters": 1, "redriven": 1},
         ],
     }  # fmt: skip
-    assert "on the topic dead-letters:" in ready.command("status").stdout
+    assert "on the topic dead-letters:" in prepared.command("status").stdout
 
 
 def test_topics_that_are_missing_are_named_with_the_remedy(installation: Installation) -> None:
