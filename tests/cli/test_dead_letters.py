@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from processor.cli.letter_counts import count_letters
 from processor.kafka.reading import KafkaRecord, read_topic
 from processor.kafka.writing import Writer
 from tests.delivery.fakes import export_record
@@ -177,6 +178,8 @@ def test_status_counts_the_letters_of_the_topic_by_flow_and_reason(prepared: Ins
         ],
     }  # fmt: skip
     assert "on the topic dead-letters:" in prepared.command("status").stdout
+    cut_short = count_letters(prepared.settings, [], seconds=0.0)
+    assert (cut_short.complete, cut_short.letters.total()) == (False, 1)
 
 
 def test_topics_that_are_missing_are_named_with_the_remedy(installation: Installation) -> None:
