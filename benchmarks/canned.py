@@ -5,10 +5,12 @@ Announces its address on stdout and ends with the process that started it (`proc
 
 import asyncio
 import sys
+from itertools import count
 
 from processor.demo.child import announce, die_with_parent
 
-ENTRY = b'{"SequenceNumber":"1","ShardId":"shardId-000000000000"}'
+ENTRY = b'{"SequenceNumber":"%d","ShardId":"shardId-000000000000"}'
+calls = count(10**55)  # sequence numbers of AWS have 56 digits; one a call is enough for them to rise
 
 
 class Answering(asyncio.Protocol):
@@ -36,7 +38,7 @@ class Answering(asyncio.Protocol):
             return
         records = self._buffer.count(b'"PartitionKey"', end)
         self._buffer.clear()
-        body = b'{"FailedRecordCount":0,"Records":[%b]}' % b",".join([ENTRY] * records)
+        body = b'{"FailedRecordCount":0,"Records":[%b]}' % b",".join([ENTRY % next(calls)] * records)
         answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
         asyncio.get_running_loop().call_later(self._delay, self._write, answer)
 

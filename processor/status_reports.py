@@ -132,6 +132,7 @@ def _flow(counts: FlowCounts, delivery: FlowDelivery | None) -> FlowStatus:
             "retried": delivery.retried,
             "throttled": delivery.throttled,
             "deadLettered": _named(delivery.dead_lettered),
+            "outOfOrder": _named(delivery.out_of_order),
             "waiting": delivery.waiting,
             "paused": None if delivery.paused is None else str(delivery.paused),
         }

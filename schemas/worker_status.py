@@ -32,6 +32,7 @@ class FlowStatus(Model):
     retried: int = 0  # records sent again
     throttled: int = 0  # refusals for throughput
     dead_lettered: dict[str, int] = Field(default_factory=dict)  # in delivery, by DeadLetterReason
+    out_of_order: dict[str, int] = Field(default_factory=dict)  # records whose stream did not keep their lane's order, by OrderFault
     waiting: int = 0  # read from `exports`, not yet delivered or dead-lettered
     paused: str | None = None  # why nothing is delivered now; None: it is
 

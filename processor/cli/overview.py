@@ -67,6 +67,7 @@ class FlowTotals:
     decided: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     dead_lettered: Counter[str] = field(default_factory=Counter)
+    out_of_order: Counter[str] = field(default_factory=Counter)
     exported: int = 0
     delivered: int = 0
     delivered_bytes: int = 0
@@ -80,6 +81,7 @@ class FlowTotals:
         self.decided.update(status.decided)
         self.skipped.update(status.skipped)
         self.dead_lettered.update(status.dead_lettered)
+        self.out_of_order.update(status.out_of_order)
         self.exported += status.exported
         self.delivered += status.delivered
         self.delivered_bytes += status.delivered_bytes

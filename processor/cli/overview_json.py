@@ -10,7 +10,8 @@
                          "counts": [{"flow" (null: profile events), "reason", "letters", "redriven"}]},
      "flows":      [{"id", "name", "state", "destination": {"stream", "region", "endpointUrl"},  (null: no longer there)
                      "decided": {kind of cause: n}, "exported", "skipped": {reason: n}, "delivered", "deliveredBytes",
-                     "retried", "throttled", "deadLettered": {reason: n}, "waiting", "paused": [reason]}]}
+                     "retried", "throttled", "deadLettered": {reason: n}, "outOfOrder": {fault: n}, "waiting",
+                     "paused": [reason]}]}
 
 `state` of a worker is restoring, running or stopped; one that has not reported for 15 s has `silentSeconds` over 0.
 """
@@ -83,6 +84,7 @@ def _flow_json(total: FlowTotals) -> dict[str, Any]:
         "retried": total.retried,
         "throttled": total.throttled,
         "deadLettered": total.dead_lettered,
+        "outOfOrder": total.out_of_order,
         "waiting": total.waiting,
         "paused": total.paused,
     }

@@ -63,6 +63,7 @@ def _counts(found: Overview) -> Table:
     for flow in found.flows:
         rows += [[flow.id, f"records by cause: {kind}", f"{count:,}"] for kind, count in sorted(flow.decided.items())]
         rows += [[flow.id, f"skipped: {reason}", f"{count:,}"] for reason, count in sorted(flow.skipped.items())]
+        rows += [[flow.id, f"not in order in the stream: {fault}", f"{count:,}"] for fault, count in sorted(flow.out_of_order.items())]
     return Table("counts since the workers started", ["flow", "what", "count"], rows)
 
 

@@ -65,6 +65,7 @@ class FlowCounts:
     retried: int = 0  # records sent again
     throttled: int = 0  # refusals for throughput
     dead_lettered: Counter[DeadLetterReason] = field(default_factory=Counter)
+    out_of_order: Counter[str] = field(default_factory=Counter)  # by OrderFault
 
 
 class Lane:

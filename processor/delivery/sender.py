@@ -17,6 +17,7 @@ from processor.delivery.calls import Call, CallWindow
 from processor.delivery.health import Health
 from processor.delivery.lanes import FlowLanes, Lane, RouteState
 from processor.delivery.limits import DeliveryLimits
+from processor.delivery.order_check import OrderCheck
 from processor.delivery.outbox import Clock, Outbox
 from processor.delivery.ports import OpenStream, Stream
 from processor.delivery.progress import PartitionProgress
@@ -46,6 +47,7 @@ class Sender:
         self._outbox = Outbox(outside.limits, outside.clock)
         self._window = CallWindow(outside.limits.calls_in_flight)
         self._health = Health(destination, outside.limits, outside.clock, outside.draw)
+        self._order = OrderCheck(destination)
         self._calls: set[Call] = set()
         self._stream: Stream | None = None
         self._retired = False
@@ -134,7 +136,9 @@ class Sender:
         except Exception as error:  # whatever it is, the verdict says what to do with it
             outcome = error
         self._calls.discard(call)
-        self._settle(call, judge(outcome, len(call.lanes)))
+        verdict = judge(outcome, len(call.lanes))
+        self._order.note(call.lanes, outcome, verdict)
+        self._settle(call, verdict)
         self._wake.set()
 
     def _settle(self, call: Call, verdict: Verdict) -> None:

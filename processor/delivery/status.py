@@ -17,7 +17,8 @@ class FlowDelivery:
     `delivered_bytes` counts data and partition keys, as AWS does. `retried`: sent again, for whatever reason. `throttled`:
     refusals for throughput. `waiting`: neither delivered nor durable dead letters. `paused`: nothing is delivered until
     somebody mends this; `trouble` says it in words, and also what went wrong last while calls fail for reasons that pass
-    by themselves. `oldest_waiting_seconds`: age of the oldest waiting record by Kafka's time; None where nothing waits.
+    by themselves. `out_of_order`: records whose answer shows that the stream does not keep the order of their lane, by
+    `order_check.OrderFault`. `oldest_waiting_seconds`: age of the oldest waiting record by Kafka's time; None where nothing waits.
     """
 
     delivered: int
@@ -25,6 +26,7 @@ class FlowDelivery:
     retried: int
     throttled: int
     dead_lettered: Mapping[DeadLetterReason, int]
+    out_of_order: Mapping[str, int]
     waiting: int
     paused: PauseReason | None
     trouble: str | None
@@ -48,6 +50,7 @@ def _delivery(flow: FlowLanes, condemned: list[Waiting], now: float) -> FlowDeli
         retried=counts.retried,
         throttled=counts.throttled,
         dead_lettered=Counter(counts.dead_lettered),
+        out_of_order=Counter(counts.out_of_order),
         waiting=sum(map(len, flow.lanes.values())) + len(condemned),
         paused=state.paused,
         trouble=state.trouble,

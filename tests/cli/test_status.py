@@ -65,7 +65,7 @@ def test_counts_are_summed_over_workers_and_every_partition_names_its_owner(inst
     counts = {"decided": {"segment": 3}, "exported": 4, "skipped": {"trigger_off": 2}, "delivered": 3, "deliveredBytes": 30, "waiting": 1}
     trouble = {"retried": 5, "throttled": 6, "deadLettered": {"rejected": 1}}
     first = FlowStatus.model_validate({**counts, **trouble})
-    second = FlowStatus.model_validate({**counts, "paused": "stream_not_found"})
+    second = FlowStatus.model_validate({**counts, "paused": "stream_not_found", "outOfOrder": {"shard_changed": 2}})
     report(
         installation,
         a_worker("w-1", partitions=(0, 1), events=10, deadLetters={"not_json": 2}, eventsSkipped={"duplicate_event": 1}, flows={"vip": first}),
@@ -83,15 +83,19 @@ def test_counts_are_summed_over_workers_and_every_partition_names_its_owner(inst
     assert (vip["decided"], vip["skipped"], vip["deadLettered"]) == ({"segment": 6}, {"trigger_off": 4}, {"rejected": 1})
     assert [vip[name] for name in ("exported", "delivered", "deliveredBytes", "waiting", "retried", "throttled")] == [8, 6, 60, 2, 5, 6]
     assert vip["paused"] == ["stream_not_found"]
+    assert vip["outOfOrder"] == {"shard_changed": 2}
 
 
 def test_the_tables_show_workers_partitions_flows_and_counts(installation: Installation) -> None:
-    flow = FlowStatus.model_validate({"decided": {"segment": 3}, "exported": 4, "delivered": 3, "waiting": 1, "paused": "access_denied"})
+    flow = FlowStatus.model_validate(
+        {"decided": {"segment": 3}, "exported": 4, "delivered": 3, "outOfOrder": {"shard_changed": 2}, "waiting": 1, "paused": "access_denied"}
+    )
     report(installation, a_worker("w-1", partitions=(0,), events=1234, deadLetters={"not_json": 2}, flows={"gone": flow}))
 
     shown = installation.command("status").stdout
 
-    for told in ("w-1   running", "1,234", "records by cause: segment", "dead letters: not_json", "no longer there", "access_denied", "nobody"):
+    causes, trouble = "records by cause: segment", ("dead letters: not_json", "not in order in the stream: shard_changed")
+    for told in ("w-1   running", "1,234", causes, *trouble, "no longer there", "access_denied", "nobody"):
         assert told in shown
 
 
