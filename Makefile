@@ -33,6 +33,7 @@ check: setup check-docker ## lint, types, import rules
 	PYTHONPATH=. $(BIN)/lint-imports
 
 bench: setup ## measure the core alone, then the whole job beside Kafka Streams, Quix Streams and stock Faust (by hand, half an hour)
+	$(BIN)/python -m benchmarks.core --interpreted
 	$(BIN)/python -m benchmarks.core
 	$(BIN)/python -m benchmarks.report
 

@@ -1,14 +1,20 @@
-"""Who runs: ours and the peers, each as a command for a job. All read the same events and write the same records."""
+"""Who runs: ours and the peers, each as a command for a job. All read the same events and write the same records.
+
+Ours has its hot path compiled, as in production (setup.py), and once more interpreted.
+"""
 
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.peers import kafka_streams, quix_streams, stock_faust
+from benchmarks.peers.tools import fetched
 from benchmarks.process import Command
 from benchmarks.stage import Job
 from processor.demo.scenery import worker_environment
+from tests.kit.compiled import ROOT, SOURCES, install_compiled, preferring
 
 
 class Entry(NamedTuple):
@@ -25,17 +31,25 @@ def ours(job: Job) -> Command:
     return _worker(job, "processor.app")
 
 
-def ours_without_delivery(job: Job, exports: str) -> Command:
+def ours_without_delivery(job: Job, exports: str, compiled: bool = True) -> Command:
     """Our worker as `benchmarks.without_delivery` has it; `exports` are unread or acknowledged."""
-    command = _worker(job, "benchmarks.without_delivery")
+    command = _worker(job, "benchmarks.without_delivery", compiled)
     return command._replace(environment={**command.environment, "BENCHMARK_EXPORTS": exports})
 
 
-def _worker(job: Job, app: str) -> Command:
-    return Command([sys.executable, "-m", "faust", "-A", app, "worker", "--without-web", "-l", "info"], worker_environment(job.installation.env))
+def _worker(job: Job, app: str, compiled: bool = True) -> Command:
+    environment = worker_environment(job.installation.env)
+    command = [sys.executable, "-P", "-m", "faust", "-A", app, "worker", "--without-web", "-l", "info"]
+    return Command(command, preferring(compiled_packages(), environment) if compiled else environment)
+
+
+def compiled_packages() -> Path:
+    """A folder with our packages, compiled from the sources as they are now."""
+    return fetched("compiled", [*sorted(path for name in SOURCES for path in (ROOT / name).rglob("*.py")), ROOT / "setup.py"], install_compiled)
 
 
 OURS = Entry("ours", partial(ours_without_delivery, exports="unread"))
+OURS_INTERPRETED = Entry("ours-interpreted", partial(ours_without_delivery, exports="unread", compiled=False))
 OURS_EXPORTS_READ = Entry("ours-exports-read", partial(ours_without_delivery, exports="acknowledged"))
 OURS_DELIVERED = Entry("ours-delivered", ours, delivers=True)
 KAFKA_STREAMS = Entry("kafka-streams", partial(kafka_streams.command, guarantee="exactly_once_v2"))
@@ -44,8 +58,6 @@ QUIX_STREAMS = Entry("quix-streams", partial(quix_streams.command, guarantee="at
 QUIX_STREAMS_EO = Entry("quix-streams-eo", partial(quix_streams.command, guarantee="exactly-once"), most_events=300_000)
 STOCK_FAUST = Entry("stock-faust", stock_faust.command, most_events=30_000)
 
-ENTRIES = {
-    entry.name: entry
-    for entry in (OURS, OURS_EXPORTS_READ, OURS_DELIVERED, KAFKA_STREAMS, KAFKA_STREAMS_ALO, QUIX_STREAMS, QUIX_STREAMS_EO, STOCK_FAUST)
-}
-DEFAULT = ("ours", "kafka-streams", "kafka-streams-alo", "quix-streams", "stock-faust", "ours-delivered")
+_ALL = (OURS, OURS_INTERPRETED, OURS_EXPORTS_READ, OURS_DELIVERED, KAFKA_STREAMS, KAFKA_STREAMS_ALO, QUIX_STREAMS, QUIX_STREAMS_EO, STOCK_FAUST)
+ENTRIES = {entry.name: entry for entry in _ALL}
+DEFAULT = ("ours", "ours-interpreted", "kafka-streams", "kafka-streams-alo", "quix-streams", "stock-faust", "ours-delivered")

@@ -16,7 +16,7 @@ _ROOT = Path(__file__).parents[1]
 
 
 class Command(NamedTuple):
-    """A program and its whole environment; this repository is on its PYTHONPATH."""
+    """A program and its whole environment; this repository is on its PYTHONPATH, behind what stands there."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
@@ -44,7 +44,7 @@ class Contender:
             self._process = subprocess.Popen(
                 self._command.arguments,
                 cwd=self._folder,
-                env={**self._command.environment, "PYTHONPATH": str(_ROOT)},
+                env={**self._command.environment, "PYTHONPATH": self._python_path()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -52,6 +52,9 @@ class Contender:
                 preexec_fn=die_with_parent,  # noqa: PLW1509  # one system call
             )
         return self
+
+    def _python_path(self) -> str:
+        return os.pathsep.join(filter(None, (self._command.environment.get("PYTHONPATH"), str(_ROOT))))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         end_process(self._process, STOP_SECONDS)

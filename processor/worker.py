@@ -16,6 +16,7 @@ import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from processor.errors import CommandError, StoppedForOperator, UsageError
+from processor.hot_path import COMPILED
 from processor.kafka.admin import Admin
 from processor.kafka.cluster import cluster_facts
 from processor.kafka.errors import BrokerUnreachable, TopicsMissing
@@ -68,6 +69,7 @@ class Worker(faust.Worker):
         except CommandError as error:
             click.echo(f"profile-exporter: {error}", err=True)
             raise SystemExit(error.exit_code) from None
+        _log.info("worker_starts", worker=place.directory.name, hot_path="compiled" if COMPILED else "interpreted")
         app.prepare(place)
         gc.set_threshold(*_GC_THRESHOLDS)
         await super().on_first_start()

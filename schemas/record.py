@@ -1,6 +1,6 @@
 """What leaves: the export record, and the headers it carries on the `exports` topic."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class ExportRecord(NamedTuple):
@@ -26,14 +26,14 @@ class ExportRecord(NamedTuple):
 class ExportHeader:
     """Names of the headers of a record on `exports`; values are UTF-8 text, numbers decimal."""
 
-    RECORD_ID = "record-id"
-    FLOW_ID = "flow-id"
-    FLOW_ETAG = "flow-etag"
-    PROFILE_VERSION = "profile-version"
-    SOURCE_TOPIC = "source-topic"
-    SOURCE_PARTITION = "source-partition"
-    SOURCE_OFFSET = "source-offset"
-    EVENT_TIME = "event-time"
-    CAUSES = "causes"
-    PARTITION_KEY = "partition-key"
-    EXPLICIT_HASH_KEY = "explicit-hash-key"  # optional (contract G5)
+    RECORD_ID: Final = "record-id"
+    FLOW_ID: Final = "flow-id"
+    FLOW_ETAG: Final = "flow-etag"
+    PROFILE_VERSION: Final = "profile-version"
+    SOURCE_TOPIC: Final = "source-topic"
+    SOURCE_PARTITION: Final = "source-partition"
+    SOURCE_OFFSET: Final = "source-offset"
+    EVENT_TIME: Final = "event-time"
+    CAUSES: Final = "causes"
+    PARTITION_KEY: Final = "partition-key"
+    EXPLICIT_HASH_KEY: Final = "explicit-hash-key"  # optional (contract G5)

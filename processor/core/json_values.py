@@ -45,6 +45,7 @@ def merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     compared: equal numbers may be written differently, and lists are rarely written again.
     """
     result = target
+    value: Any  # compiled code takes its type from the first assignment
     for name, written in patch.items():
         old = result.get(name, MISSING)
         kind = type(written)

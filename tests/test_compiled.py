@@ -1,0 +1,33 @@
+"""The compiled hot path gives the interpreted one's answers: the core's laws, its model and the golden histories (contract 1 to 4b)."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.kit.compiled import ROOT, has_compiler, install_compiled, preferring
+
+SECONDS = 240.0
+
+
+@pytest.mark.timeout(600)
+def test_the_compiled_core_obeys_the_same_laws(tmp_path: Path) -> None:
+    if not has_compiler():
+        pytest.skip("NO C COMPILER, NOT TESTED: the compiled core")
+    install_compiled(tmp_path)
+    environment = preferring(tmp_path, os.environ)
+
+    where = run(["-c", "import processor.hot_path, state.rows; print(processor.hot_path.step.__file__, state.rows.__file__)"], environment)
+    tested = run(["-m", "pytest", "--import-mode=append", "-q", "-p", "no:cacheprovider", "tests/core", "tests/cli/test_golden.py"], environment)
+
+    assert all(Path(file).is_relative_to(tmp_path) and file.endswith((".so", ".pyd")) for file in where.split()), where
+    assert " passed" in tested
+    assert " failed" not in tested
+
+
+def run(arguments: list[str], environment: dict[str, str]) -> str:
+    done = subprocess.run([sys.executable, "-P", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
