@@ -39,7 +39,7 @@ def ours_without_delivery(job: Job, exports: str, compiled: bool = True) -> Comm
 
 def _worker(job: Job, app: str, compiled: bool = True) -> Command:
     environment = worker_environment(job.installation.env)
-    command = [sys.executable, "-P", "-m", "faust", "-A", app, "worker", "--without-web", "-l", "info"]
+    command = [sys.executable, "-m", "faust", "-A", app, "worker", "--without-web", "-l", "info"]
     return Command(command, preferring(compiled_packages(), environment) if compiled else environment)
 
 

@@ -210,7 +210,7 @@ def measure(mix: Mix) -> None:
 def main() -> None:
     """Print every mix, here or in a process that has the compiled packages."""
     if not COMPILED and "--interpreted" not in sys.argv:
-        os.execve(sys.executable, [sys.executable, "-P", "-m", "benchmarks.core"], preferring(compiled_packages(), os.environ))
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.core"], preferring(compiled_packages(), os.environ))
     print("compiled" if COMPILED else "interpreted")
     gc.disable()  # the worker collects rarely
     measure(one_flow())

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 EntryPatch = str | dict[str, Any] | None
 """An entry as a patch names it: both fields and no other, as the text in which it is kept; else the patch; null."""
@@ -14,8 +14,25 @@ IdentityPatch = dict[str, list[dict[str, Any]] | None] | None
 """`identityMap` of an event, {} where it names none."""
 
 
+class Source(Protocol):
+    """What is read of a record of the source topic: a SourceRecord's fields, or those of a Kafka client's own record."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102
+    @property
+    def partition(self) -> int: ...  # noqa: D102
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int | None: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+
+
 class SourceRecord(NamedTuple):
-    """One record of the source topic, bytes as they were. `timestamp` is Kafka's, in milliseconds; None: it has none."""
+    """One record of the source topic, bytes as they were. `timestamp` is Kafka's, in milliseconds; None, or negative: it has none."""
 
     topic: str
     partition: int

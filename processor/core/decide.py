@@ -11,7 +11,7 @@ from processor.core.changes import written
 from processor.core.fold import Change
 from processor.core.partition_key import partition_key
 from processor.core.render import render, render_deletion
-from schemas.event import EventType, SourceRecord
+from schemas.event import EventType, Source
 from schemas.profile import EXITED, Document, Profile
 from schemas.record import ExportRecord
 
@@ -32,7 +32,7 @@ _UNCHANGED: Final = SkipReason.UNCHANGED  # the two of nearly every event: a loo
 _NOTHING_MAPPED_CHANGED: Final = SkipReason.NOTHING_MAPPED_CHANGED
 
 
-def decide(flow: CompiledFlow, source: SourceRecord, change: Change, catalog: Catalog) -> ExportRecord | SkipReason:
+def decide(flow: CompiledFlow, source: Source, change: Change, catalog: Catalog) -> ExportRecord | SkipReason:
     """What `flow` sends for one profile after one event, or why it sends nothing."""
     if not flow.enabled:
         return SkipReason.FLOW_DISABLED
@@ -64,7 +64,7 @@ def _why_nothing(flow: CompiledFlow, change: Change) -> SkipReason:
     return _NOTHING_MAPPED_CHANGED
 
 
-def _decide_end(flow: CompiledFlow, source: SourceRecord, change: Change) -> ExportRecord | SkipReason:
+def _decide_end(flow: CompiledFlow, source: Source, change: Change) -> ExportRecord | SkipReason:
     """The last record of a profile that is deleted (F3); none for one that is merged into another (F4)."""
     if change.event.type is EventType.MERGED:
         return SkipReason.MERGED_SILENTLY
@@ -81,7 +81,7 @@ def _decide_end(flow: CompiledFlow, source: SourceRecord, change: Change) -> Exp
 
 
 def _record(
-    flow: CompiledFlow, source: SourceRecord, change: Change, causes: Causes, content: Document, profile: Profile
+    flow: CompiledFlow, source: Source, change: Change, causes: Causes, content: Document, profile: Profile
 ) -> ExportRecord:
     event = change.event
     record_id = f"{source.topic}-{source.partition}-{source.offset}-{flow.id}"

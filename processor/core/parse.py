@@ -7,7 +7,7 @@ import orjson
 from processor.core.shape import check_data, check_nesting, take_apart
 from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetterReason
-from schemas.event import Event, EventType, IdentityPatch, MembershipPatch, SourceRecord
+from schemas.event import Event, EventType, IdentityPatch, MembershipPatch, Source
 from schemas.times import BadTimeError, format_time, normal_time
 
 MAX_KEY_BYTES: Final = 512
@@ -18,7 +18,7 @@ _MERGED: Final = EventType.MERGED
 _NONE: Final[dict[str, Any]] = {}
 
 
-def parse_event(record: SourceRecord) -> Event:
+def parse_event(record: Source) -> Event:
     """The event in `record`; raises Unusable. A null value is a deletion (I1).
 
     Of several faults the first in the order of I4 is told: the value's before the key's, since a bare line's key is its
@@ -111,7 +111,7 @@ def _why_no_cloud_event(envelope: dict[str, Any]) -> str:
     return "subject is not a string"
 
 
-def _event_time(time: object, record: SourceRecord) -> str:
+def _event_time(time: object, record: Source) -> str:
     if time is None:
         return _kafka_time(record)
     if type(time) is not str:
@@ -122,7 +122,7 @@ def _event_time(time: object, record: SourceRecord) -> str:
         raise Unusable(DeadLetterReason.BAD_TIME, f"time: {error}") from None
 
 
-def _kafka_time(record: SourceRecord) -> str:
+def _kafka_time(record: Source) -> str:
     if record.timestamp is None or record.timestamp < 0:
         raise Unusable(DeadLetterReason.BAD_TIME, "the event has no time and the Kafka record no timestamp")
     try:

@@ -12,7 +12,7 @@ from processor.core.fold import fold
 from processor.core.parse import parse_event
 from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetter, DeadLetterReason
-from schemas.event import Event, EventType, SourceRecord
+from schemas.event import Event, EventType, Source
 from schemas.profile import Profile
 from schemas.record import ExportRecord
 from schemas.times import BadTimeError, format_time
@@ -48,7 +48,7 @@ class Step:
 _ENDS: Final = (EventType.DELETED, EventType.MERGED, EventType.EXPIRED)
 
 
-def step(profile: Profile | None, record: SourceRecord, catalog: Catalog, limits: Limits) -> Step:
+def step(profile: Profile | None, record: Source, catalog: Catalog, limits: Limits) -> Step:
     """Apply the event in `record` to its profile and decide what each flow sends. Changes nothing in place.
 
     The caller has already skipped offsets at or below the highest one applied (I5).
@@ -93,7 +93,7 @@ def _measured(profile: Profile, max_document_bytes: int) -> Profile:
     return profile._replace(size_bound_bytes=size)
 
 
-def dead_letter(record: SourceRecord, unusable: Unusable) -> DeadLetter:
+def dead_letter(record: Source, unusable: Unusable) -> DeadLetter:
     """The record, put aside whole."""
     return DeadLetter(
         record.topic,

@@ -10,7 +10,7 @@ from processor.pipeline.counts import Counts
 from processor.pipeline.ports import KafkaRecord
 from processor.pipeline.profiles import Profiles, row_of
 from processor.pipeline.records import dead_letter_record, export_record
-from schemas.event import SourceRecord
+from schemas.event import Source
 from state.rows import Row
 
 _NO_KEY = b""
@@ -19,7 +19,7 @@ _NO_KEY = b""
 class TooManyBadEvents(Exception):
     """The last of N unusable events in a row, which is not passed (contract I4)."""
 
-    def __init__(self, record: SourceRecord, explanation: str, in_a_row: int) -> None:
+    def __init__(self, record: Source, explanation: str, in_a_row: int) -> None:
         place = f"{record.topic}[{record.partition}] offset {record.offset}"
         super().__init__(f"{in_a_row} unusable events in a row, the last at {place}: {explanation}")
         self.place = (record.topic, record.partition, record.offset)
@@ -77,7 +77,7 @@ class _Run:
         self.counts = Counts()
         self.stop: TooManyBadEvents | None = None
 
-    def apply(self, record: SourceRecord) -> bool:
+    def apply(self, record: Source) -> bool:
         """Whether the record was passed."""
         key = record.key or _NO_KEY
         row = self._current[key]
@@ -96,7 +96,7 @@ class _Run:
                 self.exports.append(export_record(export, record))
         return True
 
-    def _put_aside(self, record: SourceRecord, result: Step) -> bool:
+    def _put_aside(self, record: Source, result: Step) -> bool:
         assert result.dead_letter is not None
         if 0 < self._policy.max_bad_in_a_row <= self.bad_in_a_row + 1:
             self.stop = TooManyBadEvents(record, str(result.dead_letter.explanation), self.bad_in_a_row + 1)

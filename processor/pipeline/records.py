@@ -4,11 +4,11 @@ import orjson
 
 from processor.pipeline.ports import KafkaRecord
 from schemas.dead_letter import DeadLetter
-from schemas.event import SourceRecord
+from schemas.event import Source
 from schemas.record import ExportHeader, ExportRecord
 
 
-def export_record(record: ExportRecord, source: SourceRecord) -> KafkaRecord:
+def export_record(record: ExportRecord, source: Source) -> KafkaRecord:
     """The record for `exports`: the value is what leaves, byte for byte; the sink never parses it.
 
     Its timestamp is the source record's, so that the age of what waits is the age of the event.
@@ -28,7 +28,7 @@ def export_record(record: ExportRecord, source: SourceRecord) -> KafkaRecord:
     return KafkaRecord(source.key, record.value, headers, _timestamp(source))
 
 
-def dead_letter_record(letter: DeadLetter, source: SourceRecord) -> KafkaRecord:
+def dead_letter_record(letter: DeadLetter, source: Source) -> KafkaRecord:
     """The record for `dead-letters`: key and value as they were."""
     headers = [
         ("topic", letter.topic.encode()),
@@ -41,5 +41,5 @@ def dead_letter_record(letter: DeadLetter, source: SourceRecord) -> KafkaRecord:
     return KafkaRecord(letter.key, letter.value, headers, _timestamp(source))
 
 
-def _timestamp(source: SourceRecord) -> int | None:
+def _timestamp(source: Source) -> int | None:
     return source.timestamp if source.timestamp is not None and source.timestamp >= 0 else None

@@ -31,5 +31,5 @@ def install_compiled(folder: Path) -> None:
 
 
 def preferring(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` in which `python -P` finds the packages in `folder` before those of this repository."""
-    return {**environment, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+    """`environment` in which Python, and what it starts, finds the packages in `folder` before those of this repository."""
+    return {**environment, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
