@@ -11,6 +11,7 @@ import os
 from setuptools import setup
 
 HOT_PATH = [
+    "processor/core/catalog.py",
     "processor/core/causes.py",
     "processor/core/changes.py",
     "processor/core/decide.py",

@@ -52,7 +52,9 @@ class EventType(StrEnum):
     EXPIRED = "membership.expired"
 
 
-@dataclass(slots=True)  # one an event, so not frozen: 0.2 µs to make, frozen 1.1, a NamedTuple 0.3 and thrice the time to read a field
+# Of what is made once an event: a dataclass that is not frozen, with an __init__ of its own. Compiled it takes 0.04 µs to make,
+# 0.26 with the __init__ that dataclasses writes, which stays interpreted, 0.33 as a NamedTuple, 1.1 frozen (measured).
+@dataclass(slots=True, init=False)
 class Event:
     """A valid event; never changed. `id` is None for a tombstone; `time` is in the form of C8.
 
@@ -68,3 +70,23 @@ class Event:
     memberships: MembershipPatch
     identities: IdentityPatch
     size_bytes: int
+
+    def __init__(
+        self,
+        id: str | None,  # noqa: A002  # CloudEvents' own names
+        type: EventType,  # noqa: A002
+        key: str,
+        time: str,
+        data: dict[str, Any],
+        memberships: MembershipPatch,
+        identities: IdentityPatch,
+        size_bytes: int,
+    ) -> None:
+        self.id = id
+        self.type = type
+        self.key = key
+        self.time = time
+        self.data = data
+        self.memberships = memberships
+        self.identities = identities
+        self.size_bytes = size_bytes

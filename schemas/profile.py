@@ -1,7 +1,8 @@
 """What is kept: one profile, as the fold of its events (contract I2, I7)."""
 
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 Document = dict[str, Any]
 """A JSON object. Never changed in place; as a part of a profile it holds no nulls outside arrays."""
@@ -25,8 +26,9 @@ EXITED: Final = "e"
 STATUS: Final = {REALIZED: "realized", EXITED: "exited"}
 
 
-class Profile(NamedTuple):
-    """The state of one profile: its XDM document in parts, and what was applied to it.
+@dataclass(slots=True, init=False)  # as schemas.event.Event
+class Profile:
+    """The state of one profile: its XDM document in parts, and what was applied to it; never changed.
 
     `version` counts the events applied to it, from 1 (contract 4b). `event_ids` are the ids of the last events, the
     newest last (I5). `size_bound_bytes` is never below the document's size as compact JSON; it is derived, not state:
@@ -40,6 +42,24 @@ class Profile(NamedTuple):
     version: int
     event_ids: tuple[str, ...]
     size_bound_bytes: int
+
+    def __init__(
+        self,
+        attributes: Document,
+        identities: Identities,
+        memberships: Memberships,
+        entry_fields: EntryFields,
+        version: int,
+        event_ids: tuple[str, ...],
+        size_bound_bytes: int,
+    ) -> None:
+        self.attributes = attributes
+        self.identities = identities
+        self.memberships = memberships
+        self.entry_fields = entry_fields
+        self.version = version
+        self.event_ids = event_ids
+        self.size_bound_bytes = size_bound_bytes
 
     @property
     def document(self) -> Document:

@@ -24,12 +24,16 @@ class UnreadableRow(ValueError):
     """The bytes are no row of a format that this version knows: another version wrote them, or they are damaged."""
 
 
-@dataclass(slots=True)  # not frozen, as schemas.event.Event
+@dataclass(slots=True, init=False)  # as schemas.event.Event
 class Row:
     """A profile, and the offset in profile-events of the last event applied to it."""
 
     profile: Profile
     offset: int
+
+    def __init__(self, profile: Profile, offset: int) -> None:
+        self.profile = profile
+        self.offset = offset
 
 
 class Watermark(NamedTuple):
@@ -53,7 +57,19 @@ def profile_key(profile_id: bytes) -> bytes:
 
 def encode_row(profile: Profile, offset: int) -> bytes:
     """The row's value."""
-    return orjson.dumps((FORMAT, offset, *profile))
+    return orjson.dumps(
+        (
+            FORMAT,
+            offset,
+            profile.attributes,
+            profile.identities,
+            profile.memberships,
+            profile.entry_fields,
+            profile.version,
+            profile.event_ids,
+            profile.size_bound_bytes,
+        )
+    )
 
 
 def decode_row(value: bytes) -> Row:

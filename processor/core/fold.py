@@ -23,7 +23,7 @@ _EXPIRED: Final = EventType.EXPIRED
 _ENDS: Final = (EventType.DELETED, EventType.MERGED)
 
 
-@dataclass(slots=True)  # not frozen, as Event
+@dataclass(slots=True, init=False)  # as Event
 class Change:
     """What an event did; never changed. `before` is NO_PROFILE, `after` None where the profile was or is absent.
 
@@ -35,6 +35,20 @@ class Change:
     after: Profile | None
     transitions: Transitions
     identities: Sequence[str]
+
+    def __init__(
+        self,
+        event: Event,
+        before: Profile,
+        after: Profile | None,
+        transitions: Transitions,
+        identities: Sequence[str],
+    ) -> None:
+        self.event = event
+        self.before = before
+        self.after = after
+        self.transitions = transitions
+        self.identities = identities
 
     @property
     def after_attributes(self) -> Document:

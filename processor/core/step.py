@@ -1,6 +1,6 @@
 """One event, whole: parse, fold, decide for every flow. The one function that worker and replay share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -34,15 +34,29 @@ class EventSkip(StrEnum):
     PROFILE_ABSENT = "profile_absent"  # I8
 
 
-@dataclass(slots=True)  # not frozen, as Event
+@dataclass(slots=True, init=False)  # as Event
 class Step:
     """What one record led to. `profile` is the state afterwards (None: absent); exactly the old one where nothing was applied."""
 
     profile: Profile | None
-    records: tuple[ExportRecord, ...] = ()
-    dead_letter: DeadLetter | None = None
-    skipped_event: EventSkip | None = None
-    skipped: tuple[tuple[str, SkipReason], ...] = ()
+    records: tuple[ExportRecord, ...]
+    dead_letter: DeadLetter | None
+    skipped_event: EventSkip | None
+    skipped: tuple[tuple[str, SkipReason], ...]
+
+    def __init__(
+        self,
+        profile: Profile | None,
+        records: tuple[ExportRecord, ...] = (),
+        dead_letter: DeadLetter | None = None,
+        skipped_event: EventSkip | None = None,
+        skipped: tuple[tuple[str, SkipReason], ...] = (),
+    ) -> None:
+        self.profile = profile
+        self.records = records
+        self.dead_letter = dead_letter
+        self.skipped_event = skipped_event
+        self.skipped = skipped
 
 
 _ENDS: Final = (EventType.DELETED, EventType.MERGED, EventType.EXPIRED)
@@ -90,7 +104,7 @@ def _measured(profile: Profile, max_document_bytes: int) -> Profile:
             DeadLetterReason.DOCUMENT_TOO_LARGE,
             f"the document would have {size} bytes, {max_document_bytes} at most are allowed",
         )
-    return profile._replace(size_bound_bytes=size)
+    return replace(profile, size_bound_bytes=size)
 
 
 def dead_letter(record: Source, unusable: Unusable) -> DeadLetter:

@@ -18,6 +18,7 @@ from processor.pipeline.counts import Counts
 from processor.pipeline.decided import Decided, Policy, decide_run
 from processor.pipeline.ports import CatalogView, Log, Output, ProfileRows
 from processor.pipeline.profiles import Profiles
+from processor.pipeline.records import size_bytes
 from processor.tasks import end_task, watched_task
 from processor.transport.batch import Batch
 from state.rows import WATERMARK_KEY, Watermark, encode_watermark
@@ -88,7 +89,7 @@ class PartitionPipeline:
 
     def submit(self, batch: Batch) -> None:
         """Take a batch; never waits. Look at `is_full` before fetching more."""
-        self.waiting_bytes += _size(batch.records)
+        self.waiting_bytes += size_bytes(batch.records)
         self._inbox.append(batch)
         self._arrived.set()
 
@@ -139,7 +140,7 @@ class PartitionPipeline:
             if decided.stop is not None:
                 return
             await asyncio.sleep(0)
-        self.waiting_bytes -= _size(batch.records)
+        self.waiting_bytes -= size_bytes(batch.records)
         self._position = max(self._position, batch.position)
         if not self._decided:
             self._report_progress()
@@ -227,7 +228,3 @@ class PartitionPipeline:
 def _runs(records: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for begin in range(0, len(records), RUN_RECORDS):
         yield records[begin : begin + RUN_RECORDS]
-
-
-def _size(records: Sequence[Any]) -> int:
-    return sum(len(record.value or b"") + len(record.key or b"") for record in records)

@@ -1,13 +1,13 @@
 """What the processing shell needs of the world."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from processor.core.catalog import Catalog
 from state.rows import Watermark
 
 Headers = list[tuple[str, bytes]]  # aiokafka takes nothing but a list
-_NO_HEADERS: Headers = []  # never changed
+NO_HEADERS: Final[Headers] = []  # never changed
 
 
 class KafkaRecord(NamedTuple):
@@ -15,7 +15,7 @@ class KafkaRecord(NamedTuple):
 
     key: bytes | None
     value: bytes | None
-    headers: Headers = _NO_HEADERS
+    headers: Headers = NO_HEADERS
     timestamp: int | None = None
 
 

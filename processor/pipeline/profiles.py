@@ -13,18 +13,13 @@ Decoding one again costs no more than a miss of that cache (measured: spike core
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from processor.pipeline.ports import ProfileRows
 from schemas.profile import Profile
 from state.rows import Row, decode_row, encode_row, profile_key
 
-
-class _Decided(NamedTuple):
-    """`value` is the row as it will be stored; None: the profile ended."""
-
-    sequence: int
-    value: bytes | None
+_Decided = tuple[int, bytes | None]
+"""(sequence, the row as it will be stored); None: the profile ended."""
 
 
 class Profiles:
@@ -43,7 +38,7 @@ class Profiles:
         for key in keys:
             stored_key = profile_key(key)
             if stored_key in decided:
-                value = decided[stored_key].value
+                value = decided[stored_key][1]
                 loaded[key] = None if value is None else decode_row(value)
             elif (value := cached.get(stored_key)) is not None:
                 loaded[key] = decode_row(value)
@@ -62,7 +57,7 @@ class Profiles:
             value = None if row is None else encode_row(row.profile, row.offset)
             stored_key = profile_key(key)
             rows[stored_key] = value
-            decided[stored_key] = _Decided(sequence, value)
+            decided[stored_key] = (sequence, value)
         return rows
 
     def applied(self, sequence: int, rows: Mapping[bytes, bytes | None]) -> None:
@@ -72,7 +67,7 @@ class Profiles:
             newest = decided.get(stored_key)
             if newest is None:
                 continue  # the watermark's row
-            if newest.sequence <= sequence:
+            if newest[0] <= sequence:
                 del decided[stored_key]
             cached.put(stored_key, value)
 

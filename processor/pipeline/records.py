@@ -1,5 +1,7 @@
 """Decided things as Kafka records: exports and dead letters with their headers (design 2, contract I4)."""
 
+from collections.abc import Sequence
+
 import orjson
 
 from processor.pipeline.ports import KafkaRecord
@@ -43,3 +45,11 @@ def dead_letter_record(letter: DeadLetter, source: Source) -> KafkaRecord:
 
 def _timestamp(source: Source) -> int | None:
     return source.timestamp if source.timestamp is not None and source.timestamp >= 0 else None
+
+
+def size_bytes(records: Sequence[Source]) -> int:
+    """Bytes of their keys and values."""
+    size = 0
+    for record in records:
+        size += len(record.value or b"") + len(record.key or b"")
+    return size

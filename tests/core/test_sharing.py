@@ -98,7 +98,8 @@ def test_a_profile_without_memberships_or_identities_keeps_no_empty_maps() -> No
     history.patch({**member("exited"), "identityMap": {"E": [{"id": "1"}], "X": []}})
     history.patch({"segmentMembership": {"ups": {"a": None}, "CRM": {}}, "identityMap": {"E": []}})
 
-    assert history.replay.profiles[b"p-1"][:4] == ({}, {}, {}, {})
+    profile = history.replay.profiles[b"p-1"]
+    assert (profile.attributes, profile.identities, profile.memberships, profile.entry_fields) == ({}, {}, {}, {})
     assert history.document() == {}
 
 
