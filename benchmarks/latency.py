@@ -20,7 +20,7 @@ from benchmarks.watch import GroupWatch, load, until
 from processor.kafka.connection import consumer_config, producer_config
 
 TICK_SECONDS = 0.005
-WARM_UP_SECONDS = 10.0
+WARM_UP_SECONDS = 45.0  # the broker's compilers take that long to rest
 _LAST_SECONDS = 2.0  # for what is under way at the end
 
 
@@ -87,13 +87,14 @@ def measure(rate: int, seconds: float, profiles: int) -> Latency:
 def _send(job: Job, rate: int, seconds: float, profiles: int) -> tuple[float, int]:
     """(beginning in ms since 1970, events sent): every 5 ms what is due by then."""
     producer = Producer(producer_config(job.settings) | {"linger.ms": 1})
+    topic = job.topics.profile_events
     events = profile_events(int(rate * seconds), profiles, seed=3)
     begun, begun_ms, count = time.perf_counter(), time.time() * 1000, 0
     for key, value in events:
         while count > (time.perf_counter() - begun) * rate:
             time.sleep(TICK_SECONDS)
         producer.poll(0)
-        producer.produce(job.topics.profile_events, value, key, timestamp=int(time.time() * 1000))
+        producer.produce(topic, value, key, timestamp=int(time.time() * 1000))
         count += 1
     producer.flush()
     return begun_ms, count

@@ -63,7 +63,7 @@ class PartitionPipeline:
         self._profiles = Profiles(rows, settings.cache_bytes)
         self._inbox: deque[Batch] = deque()
         self._decided: deque[Decided] = deque()
-        self._first_decided_at = 0.0
+        self._decided_at: deque[float] = deque()  # of each of them, by the monotonic clock
         self._arrived, self._has_decided, self._enough, self._room = (asyncio.Event() for _ in range(4))
         self._next_offset = watermark.next_offset  # of the next record to decide
         self._position = watermark.next_offset  # everything fetched below it is decided
@@ -146,9 +146,8 @@ class PartitionPipeline:
             self._report_progress()
 
     def _note_decided(self, decided: Decided) -> None:
-        if not self._decided:
-            self._first_decided_at = time.monotonic()
         self._decided.append(decided)
+        self._decided_at.append(time.monotonic())
         self._has_decided.set()
         if self._decided_records >= ENOUGH_RECORDS:
             self._enough.set()
@@ -179,8 +178,10 @@ class PartitionPipeline:
         while not self._decided and not self._closing:
             self._has_decided.clear()
             await self._has_decided.wait()
-        left = self._first_decided_at + self._settings.linger_seconds - time.monotonic()
-        if left > 0 and self._decided_records < ENOUGH_RECORDS and not self._closing and not self._stopped_at_bad_event:
+        if self._closing:
+            return
+        left = self._decided_at[0] + self._settings.linger_seconds - time.monotonic()
+        if left > 0 and self._decided_records < ENOUGH_RECORDS and not self._stopped_at_bad_event:
             self._enough.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
@@ -213,9 +214,9 @@ class PartitionPipeline:
     def _committed(self, group: Sequence[Decided]) -> None:
         for decided in group:
             self._decided.popleft()
+            self._decided_at.popleft()
             self.counts.add(decided.counts)
         self.committed_offset = group[-1].next_offset
-        self._first_decided_at = time.monotonic()
         self._room.set()
         self._report_progress()
 
