@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     max_bad_events_in_a_row: Count = Field(default=1000, description="Unusable events in a row, in one partition, that stop the worker; 0: never.")
     dedup_window: Annotated[int, Field(ge=0, le=1000)] = Field(default=1, description="How many last event ids a profile remembers.")
     linger_seconds: Annotated[float, Field(ge=0, le=10)] = Field(
-        default=0.05, description="Seconds that events wait for others, to be handled as one batch."
+        default=0.02, description="Seconds that events wait for others, to be handled as one batch."
     )
     session_timeout_seconds: Annotated[float, Field(ge=1, le=300)] = Field(
         default=10.0, description="Seconds of silence after which Kafka takes a worker's partitions away."
