@@ -1,0 +1,64 @@
+"""Delivery through a Kinesis that fails in every way: the real sink and boto3, the fault proxy, moto (G1, G3, G4; design 6.5).
+
+Whatever the seed: nothing is lost, no lane is out of order, and every repeat is explained by an answer that left a doubt, or by
+the death of the worker that heard it. By hand, with more seeds (300 a quarter of an hour): `make test-faults`, or
+
+    SEEDS=1000-1200 python -m pytest tests/faults/test_kinesis_faults.py -m long -s
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from processor.demo.endpoint import create_stream, delete_stream, read_stream
+from tests.faults.kinesis_proxy import FaultProxy, chaos
+from tests.faults.kinesis_proxy.traffic import REGION, Traffic
+
+QUIET_SECONDS = 10.0
+FEWEST_FAULTS = 10  # 30 to 170 are usual
+FIRST, LAST = map(int, os.environ.get("SEEDS", "100-399").split("-"))
+AGAIN = "SEEDS={seed}-{seed} python -m pytest tests/faults/test_kinesis_faults.py -m long -s"
+
+
+@contextmanager
+def told_how_to_repeat(seed: int) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"again: {AGAIN.format(seed=seed)}\nthe plan of seed {seed}: {chaos(seed).as_json()}")
+        raise
+
+
+async def deliver_in_chaos(kinesis: str, seed: int) -> Counter[str]:
+    """What the proxy did meanwhile."""
+    streams = {"vip": f"chaos-{seed}-one", "other": f"chaos-{seed}-one", "third": f"chaos-{seed}-two"}
+    for stream in set(streams.values()):
+        create_stream(kinesis, REGION, stream, 2)
+    with told_how_to_repeat(seed), FaultProxy(kinesis, chaos(seed)) as proxy:
+        traffic = Traffic(seed, proxy, streams)
+
+        await traffic.deliver(kills=seed % 3)
+        proxy.wait_until_quiet(QUIET_SECONDS)
+
+        traffic.require_all_well({stream: read_stream(kinesis, REGION, stream) for stream in set(streams.values())})
+        assert proxy.ledger.faults().total() >= FEWEST_FAULTS, "hardly anything failed: the test proves little"
+    for stream in set(streams.values()):
+        delete_stream(kinesis, REGION, stream)
+    return proxy.ledger.faults()
+
+
+@pytest.mark.parametrize("seed", range(24))
+async def test_g1_g3_g4_whatever_fails_nothing_is_lost_overtaken_or_repeated_without_a_doubt(kinesis: str, seed: int) -> None:
+    await deliver_in_chaos(kinesis, seed)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+async def test_the_same_for_hundreds_of_seeds(kinesis: str) -> None:
+    faults: Counter[str] = Counter()
+    for seed in range(FIRST, LAST + 1):
+        faults += await deliver_in_chaos(kinesis, seed)
+    print(f"seeds {FIRST} to {LAST}: {dict(faults)}")
