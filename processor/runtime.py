@@ -59,7 +59,7 @@ class Runtime:
         self.catalog = CatalogFollower(settings, on_failure)
         self.pipeline = Pipeline(consumer)
         self._shared = SharedProducer(settings)
-        self.sink = open_sink(settings, self.catalog, self._shared, self._delivered)
+        self.sink = open_sink(settings, self.catalog, self._shared, self._delivered, consumer.lease.holds)
         self._feed = ExportsFeed(self.sink.deliver, consumer, on_failure)
         self._memory: Memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
         self._reports = StatusReports(self, self._shared, settings.topics.worker_status, on_failure)

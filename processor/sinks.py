@@ -37,12 +37,15 @@ class TopicDeadLetters:
         await self._producer.write(self._topic, records)
 
 
-def open_sink(settings: Settings, catalog: CatalogFollower, producer: SharedProducer, on_progress: Callable[[int, int], None]) -> Sink:
-    """The worker's sink; nothing is opened before records come. The producer is the caller's."""
+def open_sink(
+    settings: Settings, catalog: CatalogFollower, producer: SharedProducer, on_progress: Callable[[int, int], None], may_send: Callable[[], bool]
+) -> Sink:
+    """The worker's sink; nothing is opened before records come. The producer is the caller's; `may_send` is asked in any thread."""
     return Sink(
         destinations=CatalogDestinations(catalog),
-        open_stream=stream_opener(settings),
+        open_stream=stream_opener(settings, may_send=may_send),
         dead_letters=TopicDeadLetters(producer, settings.topics.dead_letters),
         limits=DeliveryLimits.of(settings),
         on_progress=on_progress,
+        may_send=may_send,
     )

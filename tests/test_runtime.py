@@ -12,6 +12,7 @@ from processor.positions import StateIsGone
 from processor.runtime import Place, Runtime
 from processor.settings import Settings
 from processor.transport.consumer import Partition
+from processor.transport.lease import Lease
 from state.directory import StateDirectory
 from state.rows import Watermark
 
@@ -24,6 +25,7 @@ class Consumer:
     def __init__(self, committed: int | None) -> None:
         self._committed = committed
         self.when_asked = lambda: None
+        self.lease = Lease(10.0)
 
     async def earliest_offsets(self, *places: Partition) -> dict[Partition, int]:
         return dict.fromkeys(places, 0)

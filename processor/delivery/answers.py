@@ -19,6 +19,8 @@ from typing import Any, Final, NamedTuple
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
+from processor.delivery.fence import Fenced
+
 MAX_MESSAGE_CHARACTERS: Final = 300
 
 
@@ -125,7 +127,7 @@ _NO_CREDENTIALS: Final = (
     boto.ConfigNotFound, boto.ConfigParseError, boto.InvalidConfigError, boto.NoAuthTokenError, boto.TokenRetrievalError, boto.SSOError,
     boto.LoginError, boto.UnknownCredentialError, boto.RefreshWithMFAUnsupportedError,
 )  # fmt: skip
-_NOT_SENT: Final = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError)
+_NOT_SENT: Final = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError, Fenced)
 _UNUSABLE: Final = (
     boto.BaseEndpointResolverError, boto.EndpointProviderError, boto.InvalidEndpointConfigurationError, boto.InvalidRegionError,
     boto.UnknownRegionError,

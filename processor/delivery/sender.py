@@ -9,11 +9,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from processor.delivery.answers import Fault, FaultKind, Verdict, judge
 from processor.delivery.backlog import Backlog
 from processor.delivery.backoff import Draw
 from processor.delivery.calls import Call, CallWindow
+from processor.delivery.fence import FENCED, Fence
 from processor.delivery.health import Health
 from processor.delivery.lanes import FlowLanes, Lane, RouteState
 from processor.delivery.limits import DeliveryLimits
@@ -24,11 +26,14 @@ from processor.delivery.progress import PartitionProgress
 from schemas.dead_letter import DeadLetterReason
 from schemas.destination import Destination
 
+FENCED_SECONDS: Final = 0.1  # between two looks at a fence that is closed
+
 
 @dataclass(frozen=True, slots=True)
 class Outside:
     """What senders need beside their lanes. `follow_catalog` routes every flow by the destination now in force (contract G9)."""
 
+    fence: Fence
     open_stream: OpenStream
     limits: DeliveryLimits
     clock: Clock
@@ -68,7 +73,8 @@ class Sender:
 
     def state(self) -> RouteState:
         """Whether it is paused, and what went wrong last."""
-        return self._health.state()
+        state = self._health.state()
+        return state if self._outside.fence.is_open() else state._replace(trouble=FENCED)
 
     def carries(self, partitions: Collection[PartitionProgress]) -> bool:
         """Whether a record of one of these partitions is in flight."""
@@ -92,7 +98,7 @@ class Sender:
 
     def _begin_calls(self, tasks: asyncio.TaskGroup) -> None:
         self._outside.follow_catalog()
-        while self._free_slots() > 0 and self._outside.clock() >= self._health.opens_at:
+        while self._free_slots() > 0 and self._outside.clock() >= self._health.opens_at and self._outside.fence.is_open():
             lanes = self._take()
             if not lanes:
                 return
@@ -120,7 +126,10 @@ class Sender:
     def _due_at(self) -> float | None:
         """When there may be something to begin; None: only after something happened."""
         due = self._outbox.due_at()
-        return None if due is None or self._free_slots() <= 0 else max(due, self._health.opens_at)
+        if due is None or self._free_slots() <= 0:
+            return None
+        earliest = 0.0 if self._outside.fence.is_open() else self._outside.clock() + FENCED_SECONDS
+        return max(due, self._health.opens_at, earliest)
 
     async def _woken(self, due_at: float | None) -> None:
         try:

@@ -15,6 +15,7 @@ import structlog
 
 from processor.delivery.backlog import Backlog
 from processor.delivery.backoff import Draw
+from processor.delivery.fence import Fence
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.outbox import Clock
 from processor.delivery.ports import ConsumerRecord, DeadLetters, Destinations, OpenStream
@@ -40,6 +41,8 @@ class Sink:
     `on_progress(partition, next_offset)`: every record of `exports` fetched below is delivered or a durable dead letter,
     so the offset may be committed. It only grows, from one assignment of the partition to its release.
 
+    `may_send`: whether this worker still owns for certain what it was given (`fence.py`).
+
     At least once: after a crash, or a release that ended before a call did, records may be sent again; never lost, never
     out of their lane's order.
     """
@@ -52,6 +55,7 @@ class Sink:
         dead_letters: DeadLetters,
         limits: DeliveryLimits,
         on_progress: Callable[[int, int], None],
+        may_send: Callable[[], bool] = lambda: True,
         clock: Clock = time.monotonic,
         wall_clock: Clock = time.time,
         draw: Draw = random.random,
@@ -61,7 +65,7 @@ class Sink:
         self._wall_clock = wall_clock
         self._partitions: dict[int, PartitionProgress] = {}
         self._reporting: list[PartitionProgress] = []
-        self._outside = Outside(open_stream, limits, clock, draw, self.follow_catalog)
+        self._outside = Outside(Fence(may_send), open_stream, limits, clock, draw, self.follow_catalog)
         self._routing = Routing(destinations, limits.unknown_flow_seconds, clock, self._open_sender)
         self._backlog = Backlog(dead_letters, limits, self._routing.new_flow, self._after_change)
         self._tasks: asyncio.TaskGroup | None = None  # while `run` runs

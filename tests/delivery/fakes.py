@@ -168,7 +168,13 @@ class FakeStream:
 class World:
     """A sink and the fakes around it."""
 
-    def __init__(self, limits: DeliveryLimits = LIMITS, flows: dict[str, Destination] | None = None, **changes: Any) -> None:
+    def __init__(
+        self,
+        limits: DeliveryLimits = LIMITS,
+        flows: dict[str, Destination] | None = None,
+        may_send: Callable[[], bool] = lambda: True,
+        **changes: Any,
+    ) -> None:
         self.limits = replace(limits, **changes)
         self.kinesis = FakeKinesis(self.limits)
         self.flows = FakeDestinations({"vip": a_destination()} if flows is None else flows)
@@ -181,6 +187,7 @@ class World:
             dead_letters=self.dead_letters,
             limits=self.limits,
             on_progress=lambda partition, offset: self.progress[partition].append(offset),
+            may_send=may_send,
             clock=asyncio.get_running_loop().time,
             wall_clock=lambda: 1_768_174_663.0,
             draw=lambda: 1.0 if self.draws is None else next(self.draws),

@@ -10,9 +10,11 @@ from typing import Final
 
 import pytest
 
+from processor.demo.endpoint import ACCESS_KEY_ID
 from processor.demo.shop import shop_events
 from processor.demo.waiting import wait_until
 from processor.kafka.reading import read_topic
+from tests.faults.kinesis_proxy import Do, FaultProxy, Plan, Rule
 from tests.kit.crew import crew
 from tests.kit.installation import Installation
 from tests.kit.load import flowing
@@ -71,6 +73,38 @@ def test_a_zombie_is_refused_by_the_broker_and_what_is_restored_is_the_fold(job:
         assert "ProducerFenced" in zombie.said()
     replayed = job.require_equal_to_replay(workers.started_at)
     require_rows_of_the_fold(job, replayed, workers.folders)
+
+
+def test_g3_a_worker_that_was_frozen_sends_nothing_of_what_others_deliver_by_now(job: WholeJob, kinesis: str) -> None:
+    """Kinesis cannot fence it. Its buffer is full when it wakes up, and its heir has delivered most of that."""
+    slow = Plan(rules=(Rule(do=Do.DELAY, seconds=0.05),))
+    with FaultProxy(kinesis, slow) as proxy, crew(job, 2, session_timeout_seconds=SESSION_SECONDS, kinesis_max_records_per_call=10) as workers:
+        job.text = job.text.replace(kinesis, proxy.url)
+        job.apply()
+        job.send(shop_events(3_000, customers=400))
+        zombie, heir = workers.members
+        zombie.sign_with("zombie")
+
+        workers.start(zombie)
+        workers.keep(lambda: sent_by("zombie", proxy) > 20, "deliveries", SECONDS)
+        zombie.freeze()
+        workers.start(heir)
+        workers.keep(lambda: heir.has_taken_over and sent_by(ACCESS_KEY_ID, proxy) > 40, "the heir's deliveries", SECONDS)
+        before, calls = zombie.taken_over(), len(proxy.ledger.calls)
+        zombie.thaw()
+        workers.keep(lambda: zombie.taken_over() > before, "the zombie at work again", SECONDS)
+        workers.keep(lambda: not any(job.lags().values()), "delivery", DELIVERY_SECONDS)
+        workers.stop()
+
+    assert "delivery_fenced" in zombie.said()
+    told = [repeat for repeat in proxy.ledger.repeats() if repeat.again.number > calls and repeat.again.producer == "zombie"]
+    assert [repeat for repeat in told if repeat.before.producer != "zombie"] == []
+    job.require_equal_to_replay(workers.started_at)
+
+
+def sent_by(producer: str, proxy: FaultProxy) -> int:
+    """Calls; those with the keys that a flow names are nobody's."""
+    return sum(call.producer == producer for call in proxy.ledger.calls)
 
 
 def is_compacted(job: WholeJob) -> bool:

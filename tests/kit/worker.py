@@ -26,6 +26,10 @@ class KitWorker(Worker):
         if fault is not None:
             self._environment[VARIABLE] = fault
 
+    def sign_with(self, access_key_id: str) -> None:
+        """From the next start on, flows with default credentials call Kinesis with this key: an endpoint can tell who called."""
+        self._environment["AWS_ACCESS_KEY_ID"] = access_key_id
+
     def exit_code(self) -> int | None:
         """How it ended; minus the number of a signal, None while it runs."""
         return self._running().poll()

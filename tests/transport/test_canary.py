@@ -4,6 +4,7 @@ import inspect
 
 import aiokafka
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
 from faust.transport import drivers
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
@@ -55,3 +56,13 @@ def test_positions_are_read_from_the_subscription() -> None:
     assert isinstance(inspect.getattr_static(SubscriptionState, "subscription"), property)
     assert isinstance(inspect.getattr_static(TopicPartitionState, "has_valid_position"), property)
     assert isinstance(inspect.getattr_static(TopicPartitionState, "position"), property)
+
+
+def test_the_group_is_asked_and_answers_where_the_lease_listens() -> None:
+    """`Lease.watch` stands in the place of `_send_req`: heartbeats and the sync that ends a join go through it."""
+    assert "await self._send_req(request)" in inspect.getsource(GroupCoordinator._do_heartbeat)
+    assert "await self._coordinator._send_req(request)" in inspect.getsource(CoordinatorGroupRebalance._send_sync_group_request)
+    assert "HeartbeatRequest(" in inspect.getsource(GroupCoordinator._do_heartbeat)
+    assert "SyncGroupRequest(" in inspect.getsource(CoordinatorGroupRebalance)
+    assert "self._coordinator = GroupCoordinator(" in inspect.getsource(aiokafka.AIOKafkaConsumer.start)
+    assert "await self._consumer.start()" in inspect.getsource(driver.AIOKafkaConsumerThread.on_start)
