@@ -28,7 +28,7 @@ from processor.positions import Bounds, TopicIsAnother, exports_position, source
 from processor.settings import ProcessingGuarantee, Settings
 from processor.sinks import open_sink
 from processor.status_reports import StatusReports
-from processor.tasks import watched_task
+from processor.tasks import CancelledByNobody, end_task, is_being_cancelled, watched_task
 from processor.transport.batch import Batch
 from processor.transport.consumer import BatchConsumer, Partition
 from state.directory import StateDirectory
@@ -63,7 +63,8 @@ class Runtime:
         self._feed = ExportsFeed(self.sink.deliver, consumer, on_failure)
         self._memory: Memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
         self._reports = StatusReports(self, self._shared, settings.topics.worker_status, on_failure)
-        self._started = False
+        self._starting: asyncio.Task[None] | None = None
+        self._taking_over = asyncio.Lock()
         self._sink_task: asyncio.Task[None] | None = None
         self.restoring: Mapping[int, Progress] = {}
 
@@ -92,32 +93,49 @@ class Runtime:
     # takeover ------------------------------------------------------------------------------------------------------
 
     async def take_over(self, partitions: Iterable[int]) -> None:
-        """Make partitions ours, whoever had them before; what was ours until now is dropped first."""
-        await self._start_once()
-        await self._let_go_of_all()
-        ours = sorted(partitions)
-        await self.catalog.reach_end()
-        logs = {partition: self._new_log(partition) for partition in ours}
-        try:
-            await asyncio.gather(*(log.take_over() for log in logs.values()))
-            fault_point("fenced")
-            await self._restore(ours)
-            fault_point("restored")
-        except BaseException:
-            await asyncio.gather(*(log.close() for log in logs.values()))
-            self._store.detach(ours)
-            raise
-        self.pipeline.add({partition: self._new_pipeline(partition, log) for partition, log in logs.items()})
+        """Make partitions ours, whoever had them before; what was ours until now is dropped first.
+
+        May be cancelled at any point, and called again: the next one waits until this one has let go of what it took.
+        """
+        async with self._taking_over:
+            await self._start_once()
+            await self._let_go_of_all()
+            ours = sorted(partitions)
+            await self.catalog.reach_end()
+            logs = {partition: self._new_log(partition) for partition in ours}
+            try:
+                await asyncio.gather(*(log.take_over() for log in logs.values()))
+                fault_point("fenced")
+                await self._restore(ours)
+                fault_point("restored")
+            except BaseException:
+                await asyncio.gather(*(log.close() for log in logs.values()))
+                self._store.detach(ours)
+                raise
+            self.pipeline.add({partition: self._new_pipeline(partition, log) for partition, log in logs.items()})
         _log.info("partitions_taken_over", partitions=ours, watermarks=self.pipeline.committed_offsets)
 
     async def _start_once(self) -> None:
-        if not self._started:
-            self._started = True
-            await self._shared.start()
-            await self.catalog.start()
-            self._sink_task = watched_task(self.sink.run(), self._on_failure)
-            self._feed.start()
-            self._reports.start()
+        """What runs beside the partitions is started whole, also where the first takeover is cancelled meanwhile."""
+        if self._starting is None:
+            self._starting = asyncio.get_running_loop().create_task(self._start())
+        try:
+            await asyncio.shield(self._starting)
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            raise CancelledByNobody(repr(self._starting.get_coro())) from None
+
+    async def _start(self) -> None:
+        await self._shared.start()
+        await self.catalog.start()
+        self._sink_task = watched_task(self.sink.run(), self._on_failure)
+        self._feed.start()
+        self._reports.start()
+
+    @property
+    def _started(self) -> bool:
+        return self._starting is not None
 
     def _new_log(self, partition: int) -> Log:
         names = self._settings.topics
@@ -244,6 +262,8 @@ class Runtime:
 
     async def drain(self) -> None:
         """Stop everything; the consumer commits afterwards what was done. One part's failure does not keep the others."""
+        if self._starting is not None and not self._starting.done():
+            await end_task(self._starting)
         parts = [self._let_go_of_all(), self._stop_sink()]
         if self._started:
             parts.append(self._reports.close())

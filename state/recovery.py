@@ -9,8 +9,9 @@ It leans on these insides of Faust 0.15.3, held by `tests/state/test_canary.py`:
 plugged in by the public setting `TableManager`.
 """
 
+import asyncio
 from collections.abc import Iterable
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import structlog
 from aiokafka.errors import IllegalStateError
@@ -18,6 +19,9 @@ from faust.tables import TableManager as FaustTableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from mode import Service
 
+from processor.tasks import is_being_cancelled
+
+AGAIN_SECONDS: Final = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -48,6 +52,12 @@ class TakeoverRecovery(Recovery):
                 _log.info("rebalanced_during_takeover")
             except ServiceStopped:
                 return
+            except asyncio.CancelledError:
+                if self.should_stop or is_being_cancelled():
+                    raise
+                _log.warning("takeover_interrupted", again_in_seconds=AGAIN_SECONDS)  # by aiokafka, as when a connection closes
+                await self.sleep(AGAIN_SECONDS)
+                self.signal_recovery_start.set()
 
     async def _recover_once(self, generation: int) -> None:
         self._set_recovery_started()

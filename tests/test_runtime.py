@@ -1,6 +1,7 @@
 """Where a worker begins after a takeover, and what another rebalance in the middle of it must not lead to (design 2, 5.6)."""
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from processor.transport.lease import Lease
 from state.directory import StateDirectory
 from state.rows import Watermark
 
+SECONDS = 10.0
 SOURCE, EXPORTS = "profile-events", "exports"
 
 
@@ -43,7 +45,7 @@ async def runtime(folder: Path, consumer: Consumer, watermarks: Mapping[int, Wat
     stores = {partition: SimpleNamespace(watermark=watermark) for partition, watermark in watermarks.items()}
     settings = Settings(_env_file=None, data_dir=folder)  # type: ignore[call-arg]  # pydantic-settings' own argument
     place = Place(settings, StateDirectory.lock(folder, lambda: "0"), ClusterFacts(None, {}))
-    store: Any = SimpleNamespace(partitions=stores)
+    store: Any = SimpleNamespace(partitions=stores, detach=lambda partitions: None)
     fetching: Any = consumer
     return Runtime(place, fetching, store, lambda _: None), stores
 
@@ -72,3 +74,68 @@ async def test_a_partition_that_the_group_has_read_and_whose_state_is_gone_stops
 
     with pytest.raises(StateIsGone):
         await begun.start_positions([Partition(SOURCE, 0)])
+
+
+class Part:
+    """Something that is started and stopped; its start waits for the gate."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.starts = self.started = 0
+
+    async def start(self) -> None:
+        self.starts += 1
+        await self.gate.wait()
+        self.started += 1
+
+    async def reach_end(self) -> None: ...
+
+
+async def test_a_worker_is_started_whole_though_its_first_takeover_is_cancelled(tmp_path: Path) -> None:
+    """A rebalance during the first takeover once left the catalog half started: the second one waited for it for ever."""
+    begun, _ = await runtime(tmp_path, Consumer(committed=None), {})
+    part = begun._shared = begun.catalog = Part()
+    begun._reports = SimpleNamespace(start=lambda: None)
+    first = asyncio.create_task(begun.take_over([]))
+    await until(lambda: part.starts == 1)
+    first.cancel()
+    await asyncio.wait({first})
+
+    second = asyncio.create_task(begun.take_over([]))
+    part.gate.set()
+    async with asyncio.timeout(SECONDS):
+        await second
+
+    assert first.cancelled()
+    assert (part.starts, part.started) == (2, 2)  # producer and catalog, once each
+
+
+async def test_a_takeover_begins_when_the_one_before_has_let_go(tmp_path: Path) -> None:
+    begun, _ = await runtime(tmp_path, Consumer(committed=None), {})
+    part = begun._shared = begun.catalog = Part()
+    part.gate.set()
+    begun._reports = SimpleNamespace(start=lambda: None)
+    begun._store.detach = lambda ours: told.append(f"detached {ours}")
+    told: list[str] = []
+    closing = asyncio.Event()
+    first_log = SimpleNamespace(take_over=asyncio.Event().wait, close=closing.wait)
+
+    begun._new_log = lambda partition: told.append("first") or first_log
+    first = asyncio.create_task(begun.take_over([7]))
+    await until(lambda: "first" in told)
+    first.cancel()
+    begun._new_log = lambda partition: told.append("second") or first_log
+    second = asyncio.create_task(begun.take_over([7]))
+    await asyncio.sleep(0)
+    closing.set()
+    await until(lambda: "second" in told)
+    second.cancel()
+    await asyncio.wait({first, second})
+
+    assert told[-4:] == ["detached [7]", "detached []", "second", "detached [7]"]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not holds():
+            await asyncio.sleep(0)
