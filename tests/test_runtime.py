@@ -96,6 +96,7 @@ async def test_a_worker_is_started_whole_though_its_first_takeover_is_cancelled(
     begun, _ = await runtime(tmp_path, Consumer(committed=None), {})
     part = begun._shared = begun.catalog = Part()
     begun._reports = SimpleNamespace(start=lambda: None)
+    begun._restore = nothing
     first = asyncio.create_task(begun.take_over([]))
     await until(lambda: part.starts == 1)
     first.cancel()
@@ -133,6 +134,9 @@ async def test_a_takeover_begins_when_the_one_before_has_let_go(tmp_path: Path) 
     await asyncio.wait({first, second})
 
     assert told[-4:] == ["detached [7]", "detached []", "second", "detached [7]"]
+
+
+async def nothing(_: object) -> None: ...
 
 
 async def until(holds: Callable[[], bool]) -> None:
