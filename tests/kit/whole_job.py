@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 
 from processor.configuration import Configuration
 from processor.core.catalog import Catalog
@@ -24,6 +25,7 @@ from processor.demo.scenery import configuration, configuration_text, worker_env
 from processor.demo.shop import ShopEvent
 from processor.demo.verdict import judge, listed
 from processor.demo.waiting import wait_until
+from processor.kafka.errors import BrokerUnreachable
 from processor.kafka.reading import PartitionLag, group_lag
 from processor.kafka.writing import Writer
 from tests.kit.installation import Installation
@@ -33,6 +35,7 @@ from tests.kit.worker import KitWorker
 SHARDS: Final = 2
 SESSION_SECONDS: Final = 6
 TAKEOVER_SECONDS: Final = 60.0
+BROKER_SECONDS: Final = 60.0
 
 
 class WholeJob:
@@ -127,8 +130,10 @@ class WholeJob:
         return sum(place.committed or 0 for place in self._group()[self.installation.topics.exports])
 
     def _group(self) -> dict[str, list[PartitionLag]]:
+        """Asked again while a broker comes back: its groups may take longer than a command has patience."""
         settings = self.installation.settings
-        return group_lag(settings, [settings.topics.profile_events, settings.topics.exports])
+        asking = Retrying(retry=retry_if_exception_type(BrokerUnreachable), stop=stop_after_delay(BROKER_SECONDS), reraise=True)
+        return asking(lambda: group_lag(settings, [settings.topics.profile_events, settings.topics.exports]))
 
     def wait_until_delivered(self, seconds: float, *workers: KitWorker) -> None:
         """Until both lags are 0 and stay so for a moment: the pipeline may be between the two topics."""
