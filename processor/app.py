@@ -23,6 +23,7 @@ from processor.settings import Settings, read_settings
 from processor.transport.consumer import BatchConsumer
 from state.faust_store import ProfilesStore
 from state.recovery import TableManager
+from state.rows import UnreadableRow
 
 MAX_POLL_RECORDS = 4000
 FETCH_BYTES = 1024 * 1024
@@ -48,7 +49,7 @@ class ProfileExporter(faust.App):
 
     def _fail(self, reason: BaseException) -> None:
         """A reason for the operator stops the worker in order, offsets committed; anything else crashes it."""
-        if isinstance(reason, StoppedForOperator | TooManyBadEvents):
+        if isinstance(reason, StoppedForOperator | TooManyBadEvents | UnreadableRow):
             self.stop_reason = self.stop_reason or reason
             os.kill(os.getpid(), signal.SIGTERM)
         else:

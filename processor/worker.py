@@ -26,6 +26,7 @@ from processor.pipeline.decided import TooManyBadEvents
 from processor.runtime import Place
 from processor.settings import Settings, env_name
 from state.directory import DirectoryInUse, DirectoryUnusable, StateDirectory
+from state.rows import UnreadableRow
 
 if TYPE_CHECKING:
     from processor.app import ProfileExporter
@@ -55,7 +56,7 @@ class Worker(faust.Worker):
         reason = app.crash_reason or self.crash_reason or app.stop_reason
         if reason is not None:
             code = _exit_code(reason)
-            if isinstance(reason, CommandError | TooManyBadEvents):
+            if isinstance(reason, CommandError | TooManyBadEvents | UnreadableRow):
                 click.echo(f"profile-exporter: {reason}", err=True)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -106,6 +107,6 @@ def _first_line(state: RetryCallState) -> str:
 
 
 def _exit_code(reason: BaseException) -> int:
-    if isinstance(reason, TooManyBadEvents):
+    if isinstance(reason, TooManyBadEvents | UnreadableRow):
         return StoppedForOperator.exit_code
     return reason.exit_code if isinstance(reason, CommandError) else FAILED

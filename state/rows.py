@@ -8,6 +8,7 @@ tombstone removes a profile. One array, since a part costs less to decode than t
 5.3 in four parts with the identities left as bytes (measured).
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -77,10 +78,20 @@ def decode_row(value: bytes) -> Row:
     try:
         row_format, offset, attributes, identities, memberships, entry_fields, version, event_ids, size_bound = orjson.loads(value)
     except (ValueError, TypeError) as error:
-        raise UnreadableRow(f"row of an unknown format, or damaged: {value[:8]!r}: {error}") from None
+        raise UnreadableRow(_why_unreadable(value, str(error))) from None
     if row_format != FORMAT:
-        raise UnreadableRow(f"row of an unknown format: {value[:8]!r}")
+        raise UnreadableRow(_why_unreadable(value, ""))
     return Row(Profile(attributes, identities, memberships, entry_fields, version, tuple(event_ids), size_bound), offset)
+
+
+def _why_unreadable(value: bytes, error: str) -> str:
+    written = re.match(rb"\[(\d+),", value)
+    if written is None or int(written[1]) == FORMAT:
+        return f"a row is damaged: {value[:8]!r}…: {error}"
+    return (
+        f"a row has format {int(written[1])}, this version reads {FORMAT}: another version of profile-exporter wrote it\n"
+        "  start that version; or, if it was tried and given up, let this one begin anew with another APP_ID"
+    )
 
 
 def encode_watermark(watermark: Watermark) -> bytes:
