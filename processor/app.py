@@ -15,15 +15,14 @@ from faust.types.topics import TopicT
 
 from processor import log
 from processor.agents import add_agents
-from processor.errors import StoppedForOperator, UsageError
+from processor.errors import UsageError
 from processor.kafka.connection import ssl_context
-from processor.pipeline.decided import TooManyBadEvents
+from processor.reasons import FOR_OPERATOR
 from processor.runtime import Place, Runtime
 from processor.settings import Settings, read_settings
 from processor.transport.consumer import BatchConsumer
 from state.faust_store import ProfilesStore
 from state.recovery import TableManager
-from state.rows import UnreadableRow
 
 MAX_POLL_RECORDS = 4000
 FETCH_BYTES = 1024 * 1024
@@ -49,7 +48,7 @@ class ProfileExporter(faust.App):
 
     def _fail(self, reason: BaseException) -> None:
         """A reason for the operator stops the worker in order, offsets committed; anything else crashes it."""
-        if isinstance(reason, StoppedForOperator | TooManyBadEvents | UnreadableRow):
+        if isinstance(reason, FOR_OPERATOR):
             self.stop_reason = self.stop_reason or reason
             os.kill(os.getpid(), signal.SIGTERM)
         else:

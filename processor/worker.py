@@ -22,11 +22,10 @@ from processor.kafka.cluster import cluster_facts
 from processor.kafka.errors import BrokerUnreachable, TopicsMissing
 from processor.kafka.safety import require_safe
 from processor.kafka.topics import topic_specs
-from processor.pipeline.decided import TooManyBadEvents
+from processor.reasons import FOR_OPERATOR
 from processor.runtime import Place
 from processor.settings import Settings, env_name
 from state.directory import DirectoryInUse, DirectoryUnusable, StateDirectory
-from state.rows import UnreadableRow
 
 if TYPE_CHECKING:
     from processor.app import ProfileExporter
@@ -56,7 +55,7 @@ class Worker(faust.Worker):
         reason = app.crash_reason or self.crash_reason or app.stop_reason
         if reason is not None:
             code = _exit_code(reason)
-            if isinstance(reason, CommandError | TooManyBadEvents | UnreadableRow):
+            if isinstance(reason, (CommandError, *FOR_OPERATOR)):
                 click.echo(f"profile-exporter: {reason}", err=True)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -107,6 +106,6 @@ def _first_line(state: RetryCallState) -> str:
 
 
 def _exit_code(reason: BaseException) -> int:
-    if isinstance(reason, TooManyBadEvents | UnreadableRow):
+    if isinstance(reason, FOR_OPERATOR):
         return StoppedForOperator.exit_code
     return reason.exit_code if isinstance(reason, CommandError) else FAILED

@@ -36,6 +36,16 @@ Clock = Callable[[], float]
 """Seconds since 1970-01-01T00:00:00Z."""
 
 
+class NoSpace(Exception):
+    """The disk is full."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        super().__init__(
+            f"{path}: no space left for the rows of this partition ({error})\n"
+            "  nothing is lost: what was committed is restored from the changelog; make room, or name another data directory, and start again"
+        )
+
+
 class Memory(NamedTuple):
     """What the stores of one worker share: RocksDB's cache of blocks, and the budget of what is not yet written to files."""
 
@@ -72,6 +82,8 @@ class PartitionStore:
         try:
             store = cls(path, Rdict(str(path), options=_options(memory)), wall_clock)
         except Exception as error:  # rocksdict raises bare Exception for every fault of the files
+            if _is_full(error):
+                raise NoSpace(path, error) from None
             if _is_environment(error):
                 raise
             return cls._renew(path, identity, memory, wall_clock, f"damaged: {error}")
@@ -105,7 +117,7 @@ class PartitionStore:
         return decode_watermark(value) if value is not None else None
 
     def apply(self, rows: Mapping[bytes, bytes | None], changelog_next_offset: int) -> None:
-        """Write rows (None removes one) and the place in the changelog after them, all or nothing."""
+        """Write rows (None removes one) and the place in the changelog after them, all or nothing; raises NoSpace."""
         batch = WriteBatch(raw_mode=True)
         for key, value in rows.items():
             if value is None:
@@ -114,7 +126,12 @@ class PartitionStore:
                 batch.put(key, value)
         now = self._wall_clock()
         batch.put(_CHANGELOG_KEY, orjson.dumps((changelog_next_offset, now)))
-        self._database.write(batch)
+        try:
+            self._database.write(batch)
+        except Exception as error:  # rocksdict raises bare Exception
+            if _is_full(error):
+                raise NoSpace(self.path, error) from None
+            raise
         self.changelog_next_offset, self.applied_at = changelog_next_offset, now
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
@@ -137,11 +154,11 @@ class PartitionStore:
         """Write what is in memory to files, and release them; once or more. What a full disk refuses is read from the changelog again."""
         if not self._closed:
             self._closed = True
-            try:
-                self._database.flush()
-            except Exception as error:  # rocksdict raises bare Exception
-                _log.warning("local_state_not_flushed", path=str(self.path), reason=str(error))
-            self._database.close()
+            for end in (self._database.flush, self._database.close):  # closing flushes once more, and says so
+                try:
+                    end()
+                except Exception as error:  # rocksdict raises bare Exception
+                    _log.warning("local_state_not_flushed", path=str(self.path), reason=str(error))
 
     def __enter__(self) -> Self:
         return self
@@ -179,7 +196,11 @@ def _options(memory: Memory) -> Options:
     return options
 
 
+def _is_full(error: Exception) -> bool:
+    return "no space" in str(error).lower()
+
+
 def _is_environment(error: Exception) -> bool:
     """Whether the fault is of the machine, not of the files: wiping would not mend it, and would lose a good copy."""
     text = str(error).lower()
-    return any(words in text for words in ("lock", "no space", "permission denied", "too many open files", "read-only file system"))
+    return any(words in text for words in ("lock", "permission denied", "too many open files", "read-only file system"))
