@@ -176,11 +176,11 @@ def test_law_replay_is_deterministic_emits_one_record_a_flow_at_most_and_changes
     first, second = History(*FLOWS), History(*FLOWS)
     for type_, data in history:
         profile = first.replay.profiles.get(b"p-1")
-        kept = deepcopy(profile)
+        kept = repr(profile)
 
         result = first.event(type_, data)
 
-        assert profile == kept
+        assert repr(profile) == kept
         assert result == second.event(type_, deepcopy(data))
         assert len({record.flow_id for record in result.records}) == len(result.records)
         assert b":null" not in orjson.dumps(first.document())

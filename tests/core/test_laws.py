@@ -200,15 +200,15 @@ def test_a_step_never_changes_the_profile_it_was_given(configuration: dict[str, 
     """Documents share structure from step to step, so nothing may be changed in place: every older profile stays."""
     catalog = a_catalog(configuration)
     profiles: dict[bytes | None, Profile | None] = {}
-    seen: list[tuple[Profile, Profile]] = []
+    seen: list[tuple[Profile, str]] = []
 
     for record in renumbered(history):
         before = profiles.get(record.key)
         profiles[record.key] = step(before, record, catalog, Limits()).profile
         if (after := profiles[record.key]) is not None:
-            seen.append((after, copy.deepcopy(after)))
+            seen.append((after, repr(after)))
 
-    assert all(kept == copied and repr(kept) == repr(copied) for kept, copied in seen)
+    assert [repr(kept) for kept, _ in seen] == [text for _, text in seen]
 
 
 @law(120)
