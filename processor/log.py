@@ -3,7 +3,8 @@
     log = structlog.get_logger(__name__)
     log.info("partition_taken_over", partition=3, rows=120_000)
 
-`console` for people, `json` for machines. Never an event's body or a secret above debug.
+`console` for people, `json` for machines. What a library says again and again is written once in a while (`processor.log_repeats`).
+Never an event's body or a secret above debug.
 """
 
 import logging
@@ -14,6 +15,7 @@ from typing import Any, Final
 import structlog
 from structlog.typing import Processor
 
+from processor.log_repeats import Repeats
 from processor.settings import Settings
 
 _NOISY: Final = ("aiokafka", "asyncio", "boto3", "botocore", "faust", "mode", "urllib3")
@@ -45,7 +47,8 @@ def stdlib_config(settings: Settings) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"events": formatter},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "events"}},
+        "filters": {"repeats": {"()": Repeats, "libraries": _NOISY}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "events", "filters": ["repeats"]}},
         "loggers": {name: {"level": max(_level(settings), logging.WARNING)} for name in _NOISY},
         "root": {"handlers": ["stderr"], "level": _level(settings)},
     }

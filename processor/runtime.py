@@ -113,6 +113,7 @@ class Runtime:
                 self._store.detach(ours)
                 raise
             self.pipeline.add({partition: self._new_pipeline(partition, log) for partition, log in logs.items()})
+            self._reports.report_now()
         _log.info("partitions_taken_over", partitions=ours, watermarks=self.pipeline.committed_offsets)
 
     async def _start_once(self) -> None:
@@ -170,6 +171,8 @@ class Runtime:
                 raise TopicIsAnother(topic, partition, known, found)
 
     def _note_restoring(self, progress: Mapping[int, Progress]) -> None:
+        if self.restoring is not progress:
+            self._reports.report_now()
         self.restoring = progress
         _log.info("restoring", left={partition: part.left for partition, part in progress.items()})
 
@@ -227,6 +230,8 @@ class Runtime:
                 continue  # another rebalance took it away while we asked: no state here says nothing, and its takeover seeks again
             bounds = Bounds(place.topic, place.partition, begins[place], ends[place], committed[place])
             positions[place] = self._position(bounds)
+            if place.topic == names.profile_events and (watermark := self._store.partitions[place.partition].watermark) is not None:
+                self._consumer.mark_done(*place, watermark.next_offset)  # a crash may have left the group's offset behind
         return positions
 
     def _position(self, bounds: Bounds) -> int:

@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.metadata import version
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import structlog
 
@@ -16,10 +17,9 @@ from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import KafkaRecord
 from processor.tasks import end_task, watched_task
 from schemas.times import format_time
-from schemas.worker_status import FlowStatus, PartitionStatus, WorkerStatus
+from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, WorkerStatus
 from state.restore import Progress
 
-INTERVAL_SECONDS: Final = 5.0
 State = Literal["restoring", "running", "stopped"]
 _log = structlog.get_logger(__name__)
 
@@ -57,10 +57,15 @@ class StatusReports:
         self._runtime, self._producer, self._topic, self._wall_clock = runtime, producer, topic, wall_clock
         self._started_at = format_time(int(wall_clock()))
         self._task: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()
 
     def start(self) -> None:
         """Begin to report; call once."""
         self._task = watched_task(self._run(), self._on_failure)
+
+    def report_now(self) -> None:
+        """Something changed that nobody should wait for."""
+        self._wanted.set()
 
     async def close(self) -> None:
         """Say goodbye."""
@@ -70,14 +75,16 @@ class StatusReports:
 
     async def _run(self) -> None:
         while True:
+            self._wanted.clear()
             await self._send("running" if self._runtime.pipeline.committed_offsets else "restoring")
-            await asyncio.sleep(INTERVAL_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), REPORT_SECONDS)
 
     async def _send(self, state: State) -> None:
         report = worker_status(self._runtime, state, self._started_at, format_time(int(self._wall_clock())))
         try:
             record = KafkaRecord(report.name.encode(), report.model_dump_json(by_alias=True).encode())
-            async with asyncio.timeout(INTERVAL_SECONDS):
+            async with asyncio.timeout(REPORT_SECONDS):
                 await self._producer.write(self._topic, [(None, record)])
         except (NotWritten, TimeoutError) as error:
             _log.warning("status_not_sent", error=repr(error))

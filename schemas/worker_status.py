@@ -3,11 +3,14 @@
 The counts are this process' own and start at 0 with it; `profile-exporter status` shows them beside what Kafka knows.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from schemas.model import Model, Time
+
+REPORT_SECONDS: Final = 5.0
+"""How often a worker reports."""
 
 
 class PartitionStatus(Model):
@@ -18,7 +21,7 @@ class PartitionStatus(Model):
     rows: int  # profiles in the local store, as RocksDB estimates them
     bytes: int = 0  # of the local store: files and write buffers
     restored: int  # changelog records read by the recovery of this takeover
-    to_restore: int  # 0: recovery is done
+    to_restore: int  # changelog offsets that it has still to read, compacted ones counted; 0: recovery is done
 
 
 class FlowStatus(Model):

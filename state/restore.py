@@ -68,7 +68,8 @@ async def restore(
 ) -> dict[int, Progress]:
     """Bring every store to the changelog's end; what was done, by partition.
 
-    `connection` are aiokafka's arguments to reach the broker. Resumable: each read is applied with
+    `connection` are aiokafka's arguments to reach the broker; `on_progress` is called before the first read, where there is
+    something to read, and after each. Resumable: each read is applied with
     its place, so a restart goes on where it was. Raises StaleCopies before anything was read, RestoreStalled, KafkaError.
     """
     consumer = AIOKafkaConsumer(
@@ -82,6 +83,7 @@ async def restore(
     try:
         progress = await _plan(stores, changelog, consumer)
         if any(part.left for part in progress.values()):
+            on_progress(progress)
             await _read(stores, changelog.topic, consumer, progress, on_progress)
         return progress
     finally:

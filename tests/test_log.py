@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from processor.log import configure
+from processor.log_repeats import EVERY_SECONDS, Repeats
 from processor.settings import Settings
 
 
@@ -119,3 +120,25 @@ def test_auto_is_console_on_a_terminal_and_json_elsewhere(
     structlog.get_logger().info("started")
 
     assert capsys.readouterr().err.startswith("{") is not on_terminal
+
+
+def test_what_a_library_says_again_and_again_is_written_once_in_a_while_with_a_count(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(settings())
+
+    for port in range(5):
+        logging.getLogger("aiokafka.conn").warning("no broker at %s", port)
+        logging.getLogger("ours").warning("said each time")
+    logging.getLogger("aiokafka.conn").warning("something else")
+
+    assert [line["event"] for line in lines(capsys)] == ["no broker at 0", *["said each time"] * 5, "something else"]
+
+
+def test_after_ten_seconds_it_is_written_again() -> None:
+    now = 100.0
+    repeats = Repeats(["aiokafka"], lambda: now)
+    said = [logging.LogRecord("aiokafka.conn", logging.ERROR, "file", 1, "no broker at %s", (number,), None) for number in range(4)]
+
+    assert [repeats.filter(record) for record in said[:3]] == [True, False, False]
+    now += EVERY_SECONDS
+    assert repeats.filter(said[3])
+    assert said[3].__dict__["held_back"] == 2

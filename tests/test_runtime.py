@@ -28,6 +28,7 @@ class Consumer:
         self._committed = committed
         self.when_asked = lambda: None
         self.lease = Lease(10.0)
+        self.done: dict[tuple[str, int], int] = {}
 
     async def earliest_offsets(self, *places: Partition) -> dict[Partition, int]:
         return dict.fromkeys(places, 0)
@@ -38,6 +39,9 @@ class Consumer:
     async def committed(self, places: Iterable[Partition]) -> Mapping[Partition, int | None]:
         self.when_asked()
         return dict.fromkeys(places, self._committed)
+
+    def mark_done(self, topic: str, partition: int, next_offset: int) -> None:
+        self.done[topic, partition] = next_offset
 
 
 async def runtime(folder: Path, consumer: Consumer, watermarks: Mapping[int, Watermark | None]) -> tuple[Any, dict[int, Any]]:
@@ -51,11 +55,13 @@ async def runtime(folder: Path, consumer: Consumer, watermarks: Mapping[int, Wat
 
 
 async def test_a_worker_begins_at_the_watermark_and_at_the_groups_offset_of_exports(tmp_path: Path) -> None:
-    begun, _ = await runtime(tmp_path, Consumer(committed=40), {0: Watermark(60)})
+    consumer = Consumer(committed=40)
+    begun, _ = await runtime(tmp_path, consumer, {0: Watermark(60)})
 
     positions = await begun.start_positions([Partition(SOURCE, 0), Partition(EXPORTS, 0), Partition("changelog", 0)])
 
     assert positions == {Partition(SOURCE, 0): 60, Partition(EXPORTS, 0): 40}
+    assert consumer.done == {(SOURCE, 0): 60}, "the group's offset is what a crash left behind"
 
 
 async def test_a_partition_taken_away_while_its_offsets_were_asked_for_is_left_to_its_next_takeover(tmp_path: Path) -> None:
@@ -95,7 +101,7 @@ async def test_a_worker_is_started_whole_though_its_first_takeover_is_cancelled(
     """A rebalance during the first takeover once left the catalog half started: the second one waited for it for ever."""
     begun, _ = await runtime(tmp_path, Consumer(committed=None), {})
     part = begun._shared = begun.catalog = Part()
-    begun._reports = SimpleNamespace(start=lambda: None)
+    begun._reports = SimpleNamespace(start=lambda: None, report_now=lambda: None)
     begun._restore = nothing
     first = asyncio.create_task(begun.take_over([]))
     await until(lambda: part.starts == 1)
@@ -115,7 +121,7 @@ async def test_a_takeover_begins_when_the_one_before_has_let_go(tmp_path: Path) 
     begun, _ = await runtime(tmp_path, Consumer(committed=None), {})
     part = begun._shared = begun.catalog = Part()
     part.gate.set()
-    begun._reports = SimpleNamespace(start=lambda: None)
+    begun._reports = SimpleNamespace(start=lambda: None, report_now=lambda: None)
     begun._store.detach = lambda ours: told.append(f"detached {ours}")
     told: list[str] = []
     closing = asyncio.Event()

@@ -18,9 +18,8 @@ from typing import Final
 from processor.letters.tally import Tally
 from schemas.flow import Flow
 from schemas.times import parse_time
-from schemas.worker_status import FlowStatus, PartitionStatus, WorkerStatus
+from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, WorkerStatus
 
-REPORT_SECONDS: Final = 5.0  # how often a worker reports
 SILENT_SECONDS: Final = 3 * REPORT_SECONDS
 
 

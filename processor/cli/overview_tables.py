@@ -35,7 +35,7 @@ def _partitions(found: Overview) -> Table:
 
 def _partition(partition: Partition) -> list[str]:
     owned = partition.owned
-    recovery = "" if owned is None else "done" if not owned.to_restore else f"{owned.restored:,} of {owned.to_restore:,}"
+    recovery = "" if owned is None else "done" if not owned.to_restore else f"{owned.restored:,} read, {owned.to_restore:,} to go"
     lags = ["" if lag is None else f"{lag.lag:,}" for lag in (partition.profile_events, partition.exports)]
     stored = ["", ""] if owned is None else [f"{owned.rows:,}", f"{owned.bytes:,}"]
     return [str(partition.number), partition.owner or "nobody", *stored, recovery, *lags]

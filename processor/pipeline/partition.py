@@ -77,9 +77,7 @@ class PartitionPipeline:
         """The first offset of profile-events that is not in the state."""
 
     def start(self) -> None:
-        """Begin; call once. What was committed before is progress too: a crash may have left the group's offset behind."""
-        if self.committed_offset:
-            self._on_progress(self.committed_offset)
+        """Begin; call once."""
         self._tasks = [watched_task(loop, self._fail) for loop in (self._decide_all(), self._commit_all())]
 
     @property

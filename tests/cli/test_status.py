@@ -99,6 +99,18 @@ def test_the_tables_show_workers_partitions_flows_and_counts(installation: Insta
         assert told in shown
 
 
+def test_a_recovery_shows_what_is_read_and_what_is_left(installation: Installation) -> None:
+    restored = PartitionStatus(partition=1, nextOffset=0, rows=900, restored=1000, toRestore=24_000)
+    report(installation, a_worker("w-1", state="restoring").model_copy(update={"partitions": (restored,)}))
+
+    shown = installation.command("status").stdout
+    (partition,) = [each for each in as_json(installation)["partitions"] if each["partition"] == 1]
+
+    assert "restoring" in shown
+    assert "1,000 read, 24,000 to go" in shown
+    assert (partition["restored"], partition["toRestore"]) == (1000, 24_000)
+
+
 def test_a_worker_that_has_not_reported_is_silent_and_owns_nothing_any_more(installation: Installation) -> None:
     flow = FlowStatus.model_validate({"exported": 4, "waiting": 9, "paused": "access_denied"})
     report(installation, a_worker("dead", age_seconds=60, partitions=(0,), flows={"vip": flow}), a_worker("fresh", age_seconds=10, partitions=(1,)))

@@ -13,20 +13,18 @@ import pytest
 from processor.demo.endpoint import ACCESS_KEY_ID
 from processor.demo.shop import shop_events
 from processor.demo.waiting import wait_until
-from processor.kafka.reading import read_topic
 from tests.faults.kinesis_proxy import Do, FaultProxy, Plan, Rule
 from tests.kit.crew import crew
 from tests.kit.installation import Installation
 from tests.kit.load import flowing
-from tests.kit.rows import require_rows_of_the_fold
-from tests.kit.topics import alter_topic
+from tests.kit.rows import is_compacted, require_rows_of_the_fold
+from tests.kit.topics import COMPACTED_ALL_THE_TIME, alter_topic
 from tests.kit.whole_job import WholeJob
 
 SECONDS: Final = 60.0
 DELIVERY_SECONDS: Final = 120.0
 EVENTS_A_SECOND: Final = 200
 SESSION_SECONDS: Final = 2
-COMPACTED_ALL_THE_TIME: Final = {"segment_ms": "300", "min_cleanable_dirty_ratio": "0.01", "min_compaction_lag_ms": "0"}
 
 
 @pytest.fixture
@@ -68,7 +66,7 @@ def test_a_zombie_is_refused_by_the_broker_and_what_is_restored_is_the_fold(job:
         workers.keep(lambda: not any(job.lags().values()), "delivery", DELIVERY_SECONDS)
         workers.stop()
         if point in ("exports_sent", "rows_acknowledged"):
-            assert workers.deaths == {"failed": 1}
+            assert workers.deaths.keys() == {"failed"}  # once, unless its heir misses a session of two seconds too
             assert "ProducerFenced" in zombie.said()
     replayed = job.require_equal_to_replay(workers.started_at)
     require_rows_of_the_fold(job, replayed, workers.folders)
@@ -104,11 +102,3 @@ def test_g3_a_worker_that_was_frozen_sends_nothing_of_what_others_deliver_by_now
 def sent_by(producer: str, proxy: FaultProxy) -> int:
     """Calls; those with the keys that a flow names are nobody's."""
     return sum(call.producer == producer for call in proxy.ledger.calls)
-
-
-def is_compacted(job: WholeJob) -> bool:
-    """Whether most of what was written to the changelog is gone."""
-    settings = job.installation.settings
-    records = list(read_topic(settings, settings.topics.changelog))
-    last = {record.partition: record.offset for record in records}
-    return len(records) < sum(last.values()) / 2

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # public names that its __init__ does not list
 
 from processor.demo.shop import shop_events
 from processor.demo.waiting import wait_until
 from tests.kit.installation import Installation
+from tests.kit.topics import alter_topic
 from tests.kit.whole_job import WholeJob
 
 SECONDS = 60.0
@@ -34,13 +35,6 @@ def admin(job: WholeJob) -> AdminClient:
     return AdminClient({"bootstrap.servers": job.installation.settings.kafka_bootstrap_servers})
 
 
-def alter(job: WholeJob, topic: str, **config: str) -> None:
-    entries = [ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()]
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
-    client = admin(job)  # it must live until it has answered
-    client.incremental_alter_configs([resource])[resource].result(SECONDS)
-
-
 def recreate(job: WholeJob, topic: str, **config: str) -> None:
     client = admin(job)
     client.delete_topics([topic])[topic].result(SECONDS)
@@ -52,7 +46,7 @@ def recreate(job: WholeJob, topic: str, **config: str) -> None:
 @pytest.mark.parametrize(("name", "policy"), [("changelog", "delete"), ("flows", "delete"), ("exports", "compact"), ("profile_events", "compact")])
 def test_a_cleanup_policy_that_loses_something_is_refused(job: WholeJob, name: str, policy: str) -> None:
     topic = getattr(job.installation.topics, name)
-    alter(job, topic, cleanup_policy=policy)
+    alter_topic(job.installation.settings.kafka_bootstrap_servers, topic, cleanup_policy=policy)
 
     code, said = ended(job)
 
@@ -63,7 +57,8 @@ def test_a_cleanup_policy_that_loses_something_is_refused(job: WholeJob, name: s
 
 def test_events_larger_than_a_dead_letter_may_be_are_refused_before_one_comes(job: WholeJob) -> None:
     """I4: what cannot be used goes aside whole."""
-    alter(job, job.installation.topics.profile_events, max_message_bytes="8388608")
+    settings = job.installation.settings
+    alter_topic(settings.kafka_bootstrap_servers, settings.topics.profile_events, max_message_bytes="8388608")
 
     code, said = ended(job)
 

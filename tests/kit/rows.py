@@ -63,6 +63,14 @@ def rows_of_changelog(job: WholeJob) -> dict[int, dict[bytes, bytes]]:
     return rows
 
 
+def is_compacted(job: WholeJob) -> bool:
+    """Whether most of what was written to the changelog is gone."""
+    settings = job.installation.settings
+    records = list(read_topic(settings, settings.topics.changelog))
+    last = {record.partition: record.offset for record in records}
+    return len(records) < sum(last.values()) / 2
+
+
 def rows_on_disk(state_folder: Path) -> dict[int, dict[bytes, bytes]]:
     """Profiles and watermark in RocksDB, by partition; opened to read only."""
     return {int(path.name): _rows_of(path) for path in (state_folder / "profiles").glob("[0-9]*")}

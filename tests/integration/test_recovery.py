@@ -1,0 +1,154 @@
+"""What a worker finds on its disk when it starts, and what it makes of it: the rows of the fold, always (design 2, 5.8, 5.9)."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from processor.demo.shop import shop_events
+from processor.demo.waiting import wait_until
+from processor.kafka.reading import read_topic
+from schemas.worker_status import WorkerStatus
+from state import restore as reading
+from state.identity import Identity
+from state.partition import PartitionStore, shared_memory
+from state.restore import Changelog, Progress, restore
+from state.rows import PROFILE
+from tests.kit.installation import Installation
+from tests.kit.load import flowing
+from tests.kit.rows import is_compacted, require_rows_of_the_fold, rows_on_disk
+from tests.kit.topics import COMPACTED_ALL_THE_TIME, alter_topic, create_topic
+from tests.kit.whole_job import WholeJob
+
+SECONDS: Final = 60.0
+EVENTS_A_SECOND: Final = 50
+
+
+@pytest.fixture
+def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
+    installation.init(2)
+    job = WholeJob(installation, kinesis, tmp_path)
+    job.create_streams()
+    job.apply()
+    return job
+
+
+def process_all(job: WholeJob, name: str) -> str:
+    """A worker with the folder of this name does all that is there, and stops; what it said."""
+    with job.worker(name) as worker:
+        job.wait_until_delivered(SECONDS, worker)
+        worker.stop()
+        return worker.said()
+
+
+def test_copies_that_are_stale_or_damaged_are_made_anew_and_who_was_deleted_stays_deleted(job: WholeJob) -> None:
+    """A stale copy has missed tombstones that the changelog no longer has: it must not go on from where it is."""
+    settings = job.installation.settings
+    job.send(shop_events(1_500, customers=300))
+    process_all(job, "worker")
+    for name in ("stale", "damaged"):
+        shutil.copytree(job.folder("worker"), job.folder(name))
+    alter_topic(settings.kafka_bootstrap_servers, settings.topics.changelog, delete_retention_ms="100", **COMPACTED_ALL_THE_TIME)
+    job.send(shop_events(3_000, customers=300))
+    with job.worker("worker") as worker:
+        job.wait_until_delivered(SECONDS, worker)
+        tombstones = tombstones_of(job)
+        with flowing(job, shop_events(100_000, customers=300, seed=8), EVENTS_A_SECOND):  # a segment is compacted when the next one has begun
+            wait_until(lambda: is_compacted(job) and not tombstones & tombstones_of(job), "compaction", SECONDS)
+        job.wait_until_delivered(SECONDS, worker)
+        worker.stop()
+    damage(job.folder("damaged"))
+
+    before = rows_on_disk(job.folder("stale") / "data")
+
+    said = {name: process_all(job, name) for name in ("stale", "damaged", "empty")}
+
+    assert "changelog keeps tombstones 0 s" in said["stale"]
+    assert said["damaged"].count("damaged: ") == settings.partitions
+    assert "local_state_wiped" not in said["empty"]
+    replayed = job.require_equal_to_replay()
+    for name in said:
+        require_rows_of_the_fold(job, replayed, [job.folder(name) / "data"])
+    had = {key[1:] for rows in before.values() for key in rows if key.startswith(PROFILE)}
+    assert had - replayed.profiles.keys(), "nobody was deleted: the test proves nothing"
+    require_a_report_before_the_first_read(job)
+
+
+def tombstones_of(job: WholeJob) -> set[tuple[int, int]]:
+    """(partition, offset) of each in the changelog."""
+    settings = job.installation.settings
+    return {(record.partition, record.offset) for record in read_topic(settings, settings.topics.changelog) if record.value is None}
+
+
+def damage(folder: Path) -> None:
+    """Overwrite what RocksDB reads first."""
+    for manifest in folder.glob("data/profiles/[0-9]*/MANIFEST-*"):
+        manifest.write_bytes(b"\xff" * manifest.stat().st_size)
+
+
+def require_a_report_before_the_first_read(job: WholeJob) -> None:
+    """`status` shows a recovery from its beginning, however short it is."""
+    settings = job.installation.settings
+    reports = [WorkerStatus.model_validate_json(record.value) for record in read_topic(settings, settings.topics.worker_status) if record.value]
+    begun = [report for report in reports if report.state == "restoring" and any(owned.to_restore for owned in report.partitions)]
+    assert begun
+    assert {report.state for report in reports} == {"restoring", "running", "stopped"}
+
+
+def test_group_offsets_that_an_operator_reset_change_nothing(job: WholeJob) -> None:
+    """The watermark in the state says where to go on, so no event is applied twice, and it is told."""
+    settings = job.installation.settings
+    job.send(shop_events(600, customers=100))
+    process_all(job, "worker")
+    topic = settings.topics.profile_events
+    reset = ConsumerGroupTopicPartitions(settings.app_id, [TopicPartition(topic, partition, 0) for partition in range(settings.partitions)])
+    client = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
+    for answer in client.alter_consumer_group_offsets([reset]).values():
+        answer.result(SECONDS)
+    assert job.processed() == 0
+    job.send(shop_events(300, customers=100, seed=9))
+
+    said = process_all(job, "worker")
+
+    assert "watermark_wins" in said
+    assert job.lags()[topic] == 0
+    require_rows_of_the_fold(job, job.require_equal_to_replay(), [job.folder("worker") / "data"])
+
+
+async def test_a_recovery_that_was_interrupted_reads_only_what_is_left(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows come with their place, so what is on disk is not read again; a crash takes only what RocksDB has not written yet."""
+    topic = create_topic(kafka)
+    produce(kafka, topic, {b"p%d" % number: b"row" for number in range(2_000)})
+    monkeypatch.setattr(reading, "READ_RECORDS", 300)
+    first = a_store(tmp_path)
+
+    def interrupt(progress: Mapping[int, Progress]) -> None:
+        if progress[0].records >= 900:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        await restore({0: first}, Changelog(topic), {"bootstrap_servers": kafka}, interrupt)
+    first.close()
+    produce(kafka, topic, {b"p0": None})
+    with a_store(tmp_path) as second:
+        done = await restore({0: second}, Changelog(topic), {"bootstrap_servers": kafka}, lambda _: None)
+        rows = second.get_many([b"p0", b"p1", b"p1999"])
+
+    assert 900 <= done[0].start < 2_000
+    assert done[0].start + done[0].records == 2_001
+    assert rows == [None, b"row", b"row"]
+
+
+def a_store(folder: Path) -> PartitionStore:
+    return PartitionStore.open(folder / "0", Identity(None, "app", "changelog", None, 0, 1), shared_memory(1 << 20, 1 << 20, 1))
+
+
+def produce(kafka: str, topic: str, rows: Mapping[bytes, bytes | None]) -> None:
+    producer = Producer({"bootstrap.servers": kafka})
+    for key, value in rows.items():
+        producer.produce(topic, value, key)
+    assert producer.flush(SECONDS) == 0
