@@ -35,7 +35,10 @@ def _policy_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]])
 
 
 def _size_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """An event that cannot be used must fit on `dead-letters`, whole: the worker would never get past it."""
+    """What the worker writes must fit, and an event that cannot be used on `dead-letters`, whole: it would never get past it."""
+    for topic in (settings.topics.exports, settings.topics.changelog):
+        if int(configs[topic]["max.message.bytes"]) < settings.max_message_bytes:
+            yield f"{topic}: max.message.bytes is {configs[topic]['max.message.bytes']}, must be {settings.max_message_bytes}: a record might not fit"
     source, letters = (configs[topic]["max.message.bytes"] for topic in (settings.topics.profile_events, settings.topics.dead_letters))
     if int(source) + HEADERS_BYTES > int(letters):
         yield (

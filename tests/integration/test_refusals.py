@@ -39,7 +39,7 @@ def recreate(job: WholeJob, topic: str, **config: str) -> None:
     client = admin(job)
     client.delete_topics([topic])[topic].result(SECONDS)
     wait_until(lambda: topic not in client.list_topics(timeout=SECONDS).topics, "the topic to go", SECONDS)
-    client.create_topics([NewTopic(topic, 2, 1, config={"max.message.bytes": "1048588", **config})])[topic].result(SECONDS)
+    client.create_topics([NewTopic(topic, 2, 1, config={"max.message.bytes": "1048588"} | config)])[topic].result(SECONDS)
     wait_until(lambda: topic in client.list_topics(timeout=SECONDS).topics, "the topic to be there", SECONDS)
 
 
@@ -85,7 +85,8 @@ def test_a_changelog_that_was_deleted_under_a_group_that_has_read_is_refused(job
     with job.worker() as worker:
         job.wait_until_delivered(SECONDS, worker)
         worker.stop()
-    recreate(job, job.installation.topics.changelog, **{"cleanup.policy": "compact"})
+    settings = job.installation.settings
+    recreate(job, settings.topics.changelog, **{"cleanup.policy": "compact", "max.message.bytes": str(settings.max_message_bytes)})
 
     code, said = ended(job)
 
