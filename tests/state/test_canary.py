@@ -34,5 +34,16 @@ def test_the_table_manager_makes_its_recovery_in_a_property() -> None:
     assert "_recovery" in TableManager.__annotations__
 
 
+def test_the_table_manager_starts_by_what_ours_does() -> None:
+    source = inspect.getsource(TableManager.on_start)
+
+    assert [line.strip() for line in source.splitlines()[2:]] == [
+        "await self.sleep(1.0)",
+        "if not self.should_stop:",
+        "await self._update_channels()",
+        "await self.recovery.start()",
+    ]
+
+
 def test_a_serialized_store_asks_for_what_ours_has() -> None:
     assert SerializedStore.__abstractmethods__ >= {"_get", "_set", "_del", "_iterkeys", "_itervalues", "_iteritems", "_size", "_contains", "_clear"}
