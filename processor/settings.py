@@ -141,11 +141,23 @@ class Settings(BaseSettings):
         default=1 * MIB, description="Bytes of one record with its partition key; a larger one is a dead letter."
     )
     kinesis_calls_in_flight: Annotated[int, Field(ge=1, le=64)] = Field(default=4, description="PutRecords calls of one destination at a time.")
+    kinesis_linger_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
+        default=0.02, description="Seconds that a PutRecords call which is not full waits for more records."
+    )
+    kinesis_shard_records_per_second: Annotated[int, Field(ge=0)] = Field(
+        default=1_000, description="Records that this worker feeds to a shard, a second, at most; 0: as many as it takes."
+    )
+    kinesis_shard_bytes_per_second: Annotated[int, Field(ge=0)] = Field(
+        default=1 * MIB, description="Bytes that this worker feeds to a shard, a second, at most; 0: as many as it takes."
+    )
     kinesis_connect_timeout_seconds: Seconds = Field(default=5.0, description="Seconds to connect to Kinesis.")
     kinesis_read_timeout_seconds: Seconds = Field(default=10.0, description="Seconds to wait for an answer of Kinesis.")
     kinesis_probe_seconds: Seconds = Field(default=15.0, description="Seconds between two tries of a paused flow.")
     max_buffered_records: Positive = Field(
         default=20_000, description="Records that a worker holds for delivery, at most; at the limit it stops reading."
+    )
+    max_buffered_bytes: Annotated[int, Field(ge=1 * MIB)] = Field(
+        default=64 * MIB, description="Their bytes, at most; at the limit it stops reading. One record may go beyond it."
     )
 
     @property

@@ -18,6 +18,7 @@
     no_destination   flows that the catalog does not name             ports    what delivery needs from outside
     preflight, preflight_words     would a flow be let in, asked without writing
     order_check      does the stream keep the order
+    shard_rates      what each shard may be fed, learned from answers
 
 Called by the worker's agent, which hands over batches and commits the progress. Everything happens on one event loop, without
 locks; only boto3's calls run in threads. A paused destination holds up no other, as long as its records leave room in the buffer.

@@ -75,7 +75,7 @@ class Lane:
     them were rejections.
     """
 
-    __slots__ = ("_behind", "emptied", "failures", "flow", "head", "in_flight", "key", "rejections", "tries")
+    __slots__ = ("_behind", "emptied", "failures", "flow", "head", "in_flight", "key", "paid", "rejections", "tries")
 
     def __init__(self, flow: "FlowLanes", key: bytes, head: Waiting) -> None:
         self.flow = flow
@@ -83,6 +83,7 @@ class Lane:
         self.head = head
         self.in_flight = False
         self.emptied = False
+        self.paid = False  # see ShardRates
         self.tries = self.failures = self.rejections = 0
         self._behind: deque[Waiting] | None = None  # most lanes hold one record
 

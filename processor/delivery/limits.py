@@ -1,12 +1,27 @@
 """The bounds of delivery: AWS' for calls and records (contract G2), our own for memory and patience."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from processor.delivery.backoff import Backoff
 from processor.settings import MIB, Settings
 
 DEFAULT_BACKOFF: Final = Backoff(base_seconds=0.1, cap_seconds=10.0)
+
+
+class ShardLimits(NamedTuple):
+    """What one shard may be fed, a second (AWS: 1,000 records and 1 MiB); 0: as much as it takes."""
+
+    records: int = 1_000
+    size_bytes: int = 1 * MIB
+
+    @property
+    def are_off(self) -> bool:
+        """Whether nothing is held back."""
+        return self.records == 0 and self.size_bytes == 0
+
+
+DEFAULT_SHARD: Final = ShardLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +32,7 @@ class DeliveryLimits:
     max_call_bytes: int = 5 * MIB
     max_record_bytes: int = 1 * MIB
     calls_in_flight: int = 4  # of one destination; measured: 4 is the sweet spot (design 6.3)
+    shard: ShardLimits = DEFAULT_SHARD
     max_buffered_records: int = 20_000  # of all flows, waiting or in flight
     max_buffered_bytes: int = 64 * MIB  # exceeded by one record at most
     linger_seconds: float = 0.02  # how long a call that is not full waits for more
@@ -40,6 +56,9 @@ class DeliveryLimits:
             max_call_bytes=settings.kinesis_max_call_bytes,
             max_record_bytes=settings.kinesis_max_record_bytes,
             calls_in_flight=settings.kinesis_calls_in_flight,
+            linger_seconds=settings.kinesis_linger_seconds,
+            shard=ShardLimits(settings.kinesis_shard_records_per_second, settings.kinesis_shard_bytes_per_second),
             max_buffered_records=settings.max_buffered_records,
+            max_buffered_bytes=settings.max_buffered_bytes,
             probe_seconds=settings.kinesis_probe_seconds,
         )

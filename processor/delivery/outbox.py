@@ -1,7 +1,7 @@
 """The lanes that wait at one destination, and what of them leaves in the next call (contract G2).
 
-    ready ──────► full, or lingered long enough ─► a call
-    later ─ due ─► ready
+    ready ──────► full, or lingered long enough ─► a call, without those whose shard has had its share
+    later, held ─ due ─► ready
     groups ──────► a call each, as they are (parts of a rejected call, on the way to the culprit)
 """
 
@@ -9,19 +9,24 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
+from typing import Final
 
 from processor.delivery.lanes import FlowLanes, Lane
 from processor.delivery.limits import DeliveryLimits
+from processor.delivery.shard_rates import ShardRates
 
 Clock = Callable[[], float]
 """Seconds that only go forward."""
+
+_MOST_HELD_BACK: Final = 1_000  # about 2 ms
 
 
 class Outbox:
     """Lanes with a head to send, none of them in flight."""
 
-    def __init__(self, limits: DeliveryLimits, clock: Clock) -> None:
+    def __init__(self, limits: DeliveryLimits, clock: Clock, rates: ShardRates) -> None:
         self._limits = limits
+        self._rates = rates
         self._clock = clock
         self._ready: deque[Lane] = deque()
         self._ready_bytes = 0
@@ -60,6 +65,8 @@ class Outbox:
     def due_at(self) -> float | None:
         """When `take` has something; None: never, as things stand."""
         times = [self._later[0][0]] if self._later else []
+        if (released_at := self._rates.due_at()) is not None:
+            times.append(released_at)
         if self._groups or self._is_full():
             times.append(0.0)
         elif self._ready:
@@ -74,7 +81,7 @@ class Outbox:
             return self._groups.popleft()
         if not self._is_full() and now < self._leaves_at:
             return []
-        lanes = self._compose(min(most, self._limits.max_records_per_call))
+        lanes = self._compose(min(most, self._limits.max_records_per_call), now)
         self._leaves_at = now + self._limits.linger_seconds
         return lanes
 
@@ -96,19 +103,28 @@ class Outbox:
                 self._groups.append([lane])
             else:
                 self.add(lane)
+        for lane in self._rates.release(now):
+            self.add(lane)
 
-    def _compose(self, most: int) -> list[Lane]:
+    def _compose(self, most: int, now: float) -> list[Lane]:
+        """At most `most` lanes. Those of shards that have had their share are held back; of very many not all at once: the loop goes on."""
         ready, left = self._ready, self._limits.max_call_bytes
         lanes: list[Lane] = []
-        while ready and len(lanes) < most and (size := ready[0].head.export.size_bytes) <= left:
-            left -= size
-            lanes.append(ready.popleft())
-        self._ready_bytes -= self._limits.max_call_bytes - left
+        held_back = 0
+        while ready and len(lanes) < most and held_back < _MOST_HELD_BACK and (size := ready[0].head.export.size_bytes) <= left:
+            lane = ready.popleft()
+            self._ready_bytes -= size
+            if self._rates.may_leave(lane, now):
+                left -= size
+                lanes.append(lane)
+            else:
+                held_back += 1
         return lanes
 
     def _keep(self, wanted: Callable[[Lane], bool]) -> list[Lane]:
         """Keep the wanted lanes; returns the others, in their order."""
-        before = [*self._ready, *(lane for group in self._groups for lane in group), *(entry[2] for entry in sorted(self._later))]
+        held = self._rates.keep(wanted)
+        before = [*self._ready, *held, *(lane for group in self._groups for lane in group), *(entry[2] for entry in sorted(self._later))]
         self._ready = deque(lane for lane in self._ready if wanted(lane))
         self._ready_bytes = _bytes_of(self._ready)
         groups = ([lane for lane in group if wanted(lane)] for group in self._groups)

@@ -23,6 +23,7 @@ from processor.delivery.order_check import OrderCheck
 from processor.delivery.outbox import Clock, Outbox
 from processor.delivery.ports import OpenStream, Stream
 from processor.delivery.progress import PartitionProgress
+from processor.delivery.shard_rates import ShardRates
 from schemas.dead_letter import DeadLetterReason
 from schemas.destination import Destination
 
@@ -49,7 +50,8 @@ class Sender:
         self._backlog = backlog
         self._outside = outside
         self._limits = outside.limits
-        self._outbox = Outbox(outside.limits, outside.clock)
+        self._rates = ShardRates(outside.limits.shard)
+        self._outbox = Outbox(outside.limits, outside.clock, self._rates)
         self._window = CallWindow(outside.limits.calls_in_flight)
         self._health = Health(destination, outside.limits, outside.clock, outside.draw)
         self._order = OrderCheck(destination)
@@ -60,6 +62,7 @@ class Sender:
 
     def add(self, lane: Lane) -> None:
         """The lane's head may leave."""
+        lane.paid = False
         self._outbox.add(lane)
         self._wake.set()
 
@@ -147,6 +150,7 @@ class Sender:
         self._calls.discard(call)
         verdict = judge(outcome, len(call.lanes))
         self._order.note(call.lanes, outcome, verdict)
+        self._rates.note(call.lanes, outcome, verdict, self._outside.clock())
         self._settle(call, verdict)
         self._wake.set()
 
@@ -184,6 +188,8 @@ class Sender:
         elif fault.kind is FaultKind.REFUSED:
             self._health.refused(fault)
             self._return([lane])
+        elif fault.kind is FaultKind.THROTTLED and self._rates.knows(lane):
+            self._return_to_its_shard(lane)
         else:
             self._return_later(lane)
 
@@ -229,6 +235,11 @@ class Sender:
         lane.failures += 1
         for mine in self._mine([lane]):
             self._outbox.add_later(mine, self._limits.backoff.seconds(mine.failures, self._outside.draw))
+
+    def _return_to_its_shard(self, lane: Lane) -> None:
+        """The shard's pace says when; its own failures are none of it."""
+        for mine in self._mine([lane]):
+            self._outbox.add(mine)
 
     def _mine(self, lanes: Sequence[Lane]) -> list[Lane]:
         """The lanes, no longer in flight; those whose flow delivers elsewhere by now go there (contract G9)."""

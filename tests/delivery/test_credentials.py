@@ -25,7 +25,7 @@ from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, export_recor
 from tests.delivery.loopback import SECRET, Loopback, Reply, Request, failure, success
 
 SECONDS = 20.0
-REREAD = 0.05
+REREAD = 0.5  # a machine that stands still for so long between reading and using would fail
 OPTIONS = KinesisOptions(calls_in_flight=1, connect_timeout_seconds=2.0, read_timeout_seconds=5.0, reread_seconds=REREAD)
 ROLE = {"type": "role", "arn": "arn:aws:iam::123456789012:role/exporter"}
 BY_REFERENCE = {"type": "keys", "accessKeyId": "${KEY_ID}", "secretKey": "${SECRET_KEY}"}
@@ -204,7 +204,7 @@ async def until_signed_with(server: Loopback, stream: KinesisStream, key: str) -
     async with asyncio.timeout(SECONDS):
         while not server.requests or key_of(server.requests[-1]) != key:
             assert await verdict_on(stream) == Verdict()
-            await asyncio.sleep(REREAD / 5)
+            await asyncio.sleep(REREAD / 20)
     assert server.requests[-1].signed_well
 
 

@@ -7,15 +7,18 @@ the death of the worker that heard it. By hand, with more seeds (300 a quarter o
 """
 
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from processor.demo.endpoint import create_stream, delete_stream, read_stream
-from tests.faults.kinesis_proxy import FaultProxy, chaos
-from tests.faults.kinesis_proxy.traffic import REGION, Traffic
+from tests.faults.kinesis_proxy import Buckets, Do, FaultProxy, Plan, Rule, chaos
+from tests.faults.kinesis_proxy.chaos import POISON
+from tests.faults.kinesis_proxy.traffic import LIMITS, REGION, Traffic
 
 QUIET_SECONDS = 10.0
 FEWEST_FAULTS = 10  # 30 to 170 are usual
@@ -62,3 +65,22 @@ async def test_the_same_for_hundreds_of_seeds(kinesis: str) -> None:
     for seed in range(FIRST, LAST + 1):
         faults += await deliver_in_chaos(kinesis, seed)
     print(f"seeds {FIRST} to {LAST}: {dict(faults)}")
+
+
+async def test_shards_are_fed_what_they_take_and_hardly_ever_more(kinesis: str) -> None:
+    """Two shards with AWS' limits and a worker that knows nothing of them but its answers (issue 5: no DescribeStream, no ListShards)."""
+    create_stream(kinesis, REGION, "limited", 2)
+    rejecting = Rule(do=Do.ENTRIES, code="InvalidArgumentException", keys=POISON)  # some of the traffic is to be rejected
+    with FaultProxy(kinesis, Plan(rules=(rejecting,), buckets=Buckets(shards=2))) as proxy:
+        limits = replace(LIMITS, max_records_per_call=500, max_buffered_records=20_000, linger_seconds=0.02)
+        traffic = Traffic(1, proxy, {"vip": "limited"}, records=8_000, profiles=4_000, limits=limits)
+        began = time.monotonic()
+
+        await traffic.deliver()
+        seconds = time.monotonic() - began
+
+        traffic.require_all_well({"limited": read_stream(kinesis, REGION, "limited")})
+        refused = sum(call.throttled for call in proxy.ledger.calls)
+    delete_stream(kinesis, REGION, "limited")
+    assert refused < 0.05 * 8_000
+    assert 8_000 / seconds > 1_000  # of 2,000; how near it comes without proxy, moto and a busy machine: tests/delivery/test_shard_rates.py

@@ -57,7 +57,9 @@ def destination(url: str, stream: str, access_key_id: str = "AKIDEXAMPLE") -> De
 class Traffic:
     """`streams`: where each flow delivers; several flows may share one. Each worker signs with an access key id of its own."""
 
-    def __init__(self, seed: int, proxy: FaultProxy, streams: Mapping[str, str], *, records: int = 240, profiles: int = 24) -> None:
+    def __init__(
+        self, seed: int, proxy: FaultProxy, streams: Mapping[str, str], *, records: int = 240, profiles: int = 24, limits: DeliveryLimits = LIMITS
+    ) -> None:
         self._dice = random.Random(f"traffic {seed}")
         self._proxy = proxy
         self._streams = streams
@@ -66,6 +68,7 @@ class Traffic:
         self.committed = dict.fromkeys(range(PARTITIONS), 0)
         self.out_of_order: Counter[str] = Counter()
         self._workers = 0
+        self._limits = limits
 
     def _record(self, offset: int, profiles: int) -> Record:
         number = self._dice.randrange(profiles)
@@ -91,7 +94,7 @@ class Traffic:
             destinations=FakeDestinations(places),
             open_stream=lambda where: KinesisStream(where, OPTIONS, ENVIRON),
             dead_letters=self.dead_letters,
-            limits=LIMITS,
+            limits=self._limits,
             on_progress=self.committed.__setitem__,
             draw=self._dice.random,
         )
