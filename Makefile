@@ -35,6 +35,7 @@ check: setup check-docker ## lint, types, import rules
 bench: setup ## measure the core alone, then the whole job beside Kafka Streams, Quix Streams and stock Faust (by hand, half an hour)
 	$(BIN)/python -m benchmarks.core --interpreted
 	$(BIN)/python -m benchmarks.core
+	$(BIN)/python -m benchmarks.delivery
 	$(BIN)/python -m benchmarks.report
 
 check-docker: setup ## lint docker/, as far as this machine has what it takes

@@ -3,6 +3,7 @@
     report       ours beside Kafka Streams, Quix Streams and stock Faust: throughput, CPU, memory, recovery, latency
     whole_job    ours alone: events → state, changelog, exports → PutRecords
     core         the pure core alone
+    delivery     delivery alone, beside stock boto3
 
 What they stand on:
 

@@ -1,15 +1,20 @@
 """A Kinesis endpoint that takes every record at once and keeps none: python -m benchmarks.canned [milliseconds an answer takes].
 
-Announces its address on stdout and ends with the process that started it (`processor.demo.child`).
+Answers name the shard of each record, of more shards than any load here needs at 1,000 records a second. It announces its address on stdout
+and ends with the process that started it (`processor.demo.child`).
 """
 
 import asyncio
+import re
 import sys
+from hashlib import md5
 from itertools import count
 
 from processor.demo.child import announce, die_with_parent
 
-ENTRY = b'{"SequenceNumber":"%d","ShardId":"shardId-000000000000"}'
+ENTRY = b'{"SequenceNumber":"%d","ShardId":"shardId-%012d"}'
+SHARDS = 256
+_PARTITION_KEY = re.compile(rb'"PartitionKey":\s*"([^"]*)"')  # keys of the benchmarks need no escapes
 calls = count(10**55)  # sequence numbers of AWS have 56 digits; one a call is enough for them to rise
 
 
@@ -36,9 +41,10 @@ class Answering(asyncio.Protocol):
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if len(self._buffer) < end + 4 + length:
             return
-        records = self._buffer.count(b'"PartitionKey"', end)
+        number = next(calls)
+        entries = [ENTRY % (number, md5(key, usedforsecurity=False).digest()[0]) for key in _PARTITION_KEY.findall(self._buffer, end)]
         self._buffer.clear()
-        body = b'{"FailedRecordCount":0,"Records":[%b]}' % b",".join([ENTRY % next(calls)] * records)
+        body = b'{"FailedRecordCount":0,"Records":[%b]}' % b",".join(entries)
         answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
         asyncio.get_running_loop().call_later(self._delay, self._write, answer)
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FAILED: Final = 1
 _BETWEEN_TRIES_SECONDS: Final = 1.0
-_GC_THRESHOLDS: Final = (200_000, 20, 100)
+GC_THRESHOLDS: Final = (200_000, 20, 100)
 """Collections of young objects are rare: events leave nothing in cycles, and the default costs 5 µs an event (design 5)."""
 _log = structlog.get_logger(__name__)
 
@@ -71,7 +71,7 @@ class Worker(faust.Worker):
             raise SystemExit(error.exit_code) from None
         _log.info("worker_starts", worker=place.directory.name, hot_path="compiled" if COMPILED else "interpreted")
         app.prepare(place)
-        gc.set_threshold(*_GC_THRESHOLDS)
+        gc.set_threshold(*GC_THRESHOLDS)
         await super().on_first_start()
 
 

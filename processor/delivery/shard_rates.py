@@ -11,7 +11,7 @@ for bytes. What finds it spent waits for its shard alone. Others may write to th
 its allowance is fed less, and every second a little more again.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -39,32 +39,52 @@ class ShardMap:
     """Which hash keys are known to be whose. What an answer contradicts is forgotten: the stream was resharded."""
 
     def __init__(self) -> None:
-        self._ranges: dict[str, tuple[int, int]] = {}  # by shard: its lowest and highest hash key seen; disjoint
-        self._lows: list[int] = []
-        self._sorted: list[tuple[int, int, str]] = []
+        self._lows: list[int] = []  # of each range the lowest and the highest hash key seen, and its shard; disjoint, in order
+        self._highs: list[int] = []
+        self._names: list[str] = []
+        self._low_of: dict[str, int] = {}
 
     def shard_of(self, hash_key: int) -> str | None:
         """The shard, where it is known."""
         place = bisect_right(self._lows, hash_key) - 1
-        if place < 0:
-            return None
-        _, high, shard = self._sorted[place]
-        return shard if hash_key <= high else None
+        return self._names[place] if place >= 0 and hash_key <= self._highs[place] else None
 
-    def learn(self, hash_key: int, shard: str) -> None:
-        """A record with this hash key went to this shard."""
-        low, high = self._ranges.get(shard, (hash_key, hash_key))
-        low, high = min(low, hash_key), max(high, hash_key)
-        if any(other != shard and begin <= high and low <= end for other, (begin, end) in self._ranges.items()):
-            low = high = hash_key  # of two that cannot both be true the newer one is
-            self._ranges = {other: (begin, end) for other, (begin, end) in self._ranges.items() if not begin <= hash_key <= end}
-        self._ranges[shard] = (low, high)
-        self._sorted = sorted((begin, end, name) for name, (begin, end) in self._ranges.items())
-        self._lows = [begin for begin, _, _ in self._sorted]
+    def learn(self, hash_key: int, shard: str) -> list[str]:
+        """A record with this hash key went to this shard; the shards that are known no more, since of two answers the newer one is true."""
+        forgotten: list[str] = []
+        low = self._low_of.get(shard)
+        if low is not None:
+            place = bisect_left(self._lows, low)
+            if self._widen(place, hash_key):
+                return forgotten
+            self._forget(place)  # another shard lies between
+        place = bisect_right(self._lows, hash_key) - 1
+        if place >= 0 and hash_key <= self._highs[place]:
+            forgotten.append(self._names[place])
+            self._forget(place)
+        place = bisect_right(self._lows, hash_key)
+        self._lows.insert(place, hash_key)
+        self._highs.insert(place, hash_key)
+        self._names.insert(place, shard)
+        self._low_of[shard] = hash_key
+        return forgotten
 
-    def shards(self) -> frozenset[str]:
-        """Those of which something is known."""
-        return frozenset(self._ranges)
+    def _widen(self, place: int, hash_key: int) -> bool:
+        """Whether the range at this place may reach to the hash key; then it does."""
+        if hash_key > self._highs[place]:
+            if place + 1 < len(self._lows) and self._lows[place + 1] <= hash_key:
+                return False
+            self._highs[place] = hash_key
+        elif hash_key < self._lows[place]:
+            if place > 0 and self._highs[place - 1] >= hash_key:
+                return False
+            self._lows[place] = self._low_of[self._names[place]] = hash_key
+        return True
+
+    def _forget(self, place: int) -> None:
+        del self._low_of[self._names[place]]
+        for column in (self._lows, self._highs, self._names):
+            del column[place]
 
 
 class _Shard:
@@ -184,18 +204,14 @@ class ShardRates:
         export = lane.head.export
         hash_key = hash_key_of(export)
         if self._map.shard_of(hash_key) != name:
-            self._map.learn(hash_key, name)
-            self._forget_shards()
-            self._shards.setdefault(name, _Shard(now))
+            for forgotten in self._map.learn(hash_key, name):
+                self._freed += self._shards.pop(forgotten).held  # what waited for it waits for nobody
+                self._holding.discard(forgotten)
+            if name not in self._shards:
+                self._shards[name] = _Shard(now)
         elif lane.paid:
             return  # the shortest way for nearly all
         self._shards[name].spend(export.size_bytes, self._limits, now)
-
-    def _forget_shards(self) -> None:
-        """Those that the map no longer has; what waited for them waits for nobody."""
-        for name in self._shards.keys() - self._map.shards():
-            self._freed += self._shards.pop(name).held
-            self._holding.discard(name)
 
     def _refused(self, lane: Lane, now: float) -> None:
         name = self._map.shard_of(hash_key_of(lane.head.export))

@@ -1,0 +1,229 @@
+"""Delivery alone, beside stock boto3: python -m benchmarks.delivery [--records 200000] [--answer-ms 20] [--calls 4]
+
+    our sink         records of `exports` in, in batches as the worker's agent gets them, until all are acknowledged
+    stock boto3      `client.put_records` of 500 records from as many threads as we have calls in flight, nothing else: no order, no retries
+
+Both to the same canned endpoint in a process of its own, one after the other. Then the sink alone at 100 records a second: how long one waits.
+"""
+
+import argparse
+import asyncio
+import gc
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from statistics import median, quantiles
+from typing import Any, Final, NamedTuple
+
+import boto3
+from botocore.config import Config
+
+from benchmarks.canned import SHARDS
+from processor.delivery.kinesis import stream_opener
+from processor.delivery.limits import DeliveryLimits
+from processor.delivery.ports import Export, OpenStream, Stream, Undelivered
+from processor.delivery.sink import Sink
+from processor.demo.child import ChildServer
+from processor.settings import Settings
+from processor.worker import GC_THRESHOLDS
+from schemas.destination import Destination
+
+RECORD_BYTES: Final = 1_000
+BATCH_RECORDS: Final = 500
+PACED_A_SECOND: Final = 100
+PACED_RECORDS: Final = 1_000
+STALL_TICK_SECONDS: Final = 0.001
+KEYS: Final = {"ACCESS_KEY": "AKIDEXAMPLE", "SECRET_KEY": "secret"}
+
+
+class Record(NamedTuple):
+    """As aiokafka's."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes
+    headers: Sequence[tuple[str, bytes]]
+
+
+class Catalog(NamedTuple):
+    """One flow."""
+
+    to: Destination
+
+    def destination(self, flow_id: str) -> Destination:  # noqa: ARG002  # the port's signature
+        return self.to
+
+
+class NoDeadLetters:
+    """The endpoint refuses nothing."""
+
+    async def put(self, letters: Sequence[Undelivered]) -> None:
+        raise AssertionError(letters)
+
+
+@dataclass(slots=True)
+class Watched:
+    """What calls carried, and how late the event loop was (seconds)."""
+
+    calls: list[int] = field(default_factory=list)
+    stalls: list[float] = field(default_factory=list)
+
+    def opener(self, open_stream: OpenStream) -> OpenStream:
+        return lambda destination: WatchedStream(open_stream(destination), self.calls)
+
+    async def watch_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(STALL_TICK_SECONDS)
+            self.stalls.append(loop.time() - before - STALL_TICK_SECONDS)
+
+
+class WatchedStream(NamedTuple):
+    """Notes how many records each call carries."""
+
+    stream: Stream
+    calls: list[int]
+
+    async def put(self, exports: Sequence[Export]) -> object:
+        self.calls.append(len(exports))
+        return await self.stream.put(exports)
+
+    def close(self) -> None:
+        self.stream.close()
+
+
+def records(count: int, first: int = 0) -> list[Record]:
+    """Of as many profiles, 1,000 bytes each."""
+    value = b'{"text":"' + b"x" * (RECORD_BYTES - 11) + b'"}'
+    return [_record(first + number, value) for number in range(count)]
+
+
+def _record(number: int, value: bytes) -> Record:
+    key = b"customer-%09d" % number
+    headers = (("record-id", b"profile-events-0-%d-vip" % number), ("flow-id", b"vip"), ("partition-key", key))
+    return Record("exports", 0, number, 0, key, value, headers)
+
+
+def a_destination(url: str) -> Destination:
+    credentials = {"type": "keys", "accessKeyId": "${ACCESS_KEY}", "secretKey": "${SECRET_KEY}"}
+    return Destination.model_validate({"type": "kinesis", "stream": "canned", "region": "us-east-2", "endpointUrl": url, "credentials": credentials})
+
+
+async def with_sink(url: str, settings: Settings, watched: Watched, on_progress: Callable[[int], None], use: Callable[[Sink], Any]) -> None:
+    sink = Sink(
+        destinations=Catalog(a_destination(url)),
+        open_stream=watched.opener(stream_opener(settings, {**os.environ, **KEYS})),
+        dead_letters=NoDeadLetters(),
+        limits=replace(DeliveryLimits.of(settings), unknown_flow_seconds=0.0),
+        on_progress=lambda _, offset: on_progress(offset),
+    )
+    running = [asyncio.create_task(sink.run()), asyncio.create_task(watched.watch_loop())]
+    await use(sink)
+    sink.stop()
+    await running[0]
+    running[1].cancel()
+
+
+async def flood(url: str, settings: Settings, count: int) -> tuple[float, float, Watched]:
+    """(seconds, seconds of CPU, what was watched) of everything."""
+    watched, waiting = Watched(), records(count)
+    took: list[float] = []
+
+    async def deliver(sink: Sink) -> None:
+        await sink.deliver(0, records(BATCH_RECORDS, first=count), 0)  # connections are opened
+        assert await sink.drain(60)
+        watched.calls.clear()
+        watched.stalls.clear()
+        begun, cpu = time.perf_counter(), time.process_time()
+        for begin in range(0, count, BATCH_RECORDS):
+            batch = waiting[begin : begin + BATCH_RECORDS]
+            await sink.deliver(1, batch, batch[-1].offset + 1)
+        assert await sink.drain(600)
+        took.extend((time.perf_counter() - begun, time.process_time() - cpu))
+
+    await with_sink(url, settings, watched, lambda _: None, deliver)
+    return took[0], took[1], watched
+
+
+async def paced(url: str, settings: Settings) -> list[float]:
+    """How long each record waited for its acknowledgement, in seconds."""
+    sent: dict[int, float] = {}
+    waits: list[float] = []
+
+    def acknowledged(next_offset: int) -> None:
+        now = time.perf_counter()
+        done = [offset for offset in sent if offset < next_offset]
+        waits.extend(now - sent.pop(offset) for offset in done)
+
+    async def deliver(sink: Sink) -> None:
+        for record in records(PACED_RECORDS):
+            sent[record.offset] = time.perf_counter()
+            await sink.deliver(0, [record], record.offset + 1)
+            await asyncio.sleep(1 / PACED_A_SECOND)
+        assert await sink.drain(60)
+
+    await with_sink(url, settings, Watched(), acknowledged, deliver)
+    return waits[BATCH_RECORDS // 10 :]
+
+
+def stock(url: str, count: int, threads: int) -> tuple[float, float]:
+    """(seconds, seconds of CPU) of plain boto3."""
+    config = Config(max_pool_connections=threads, retries={"total_max_attempts": 1})
+    client = boto3.client(
+        "kinesis", endpoint_url=url, region_name="us-east-2", aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="secret", config=config
+    )
+    waiting = [{"Data": record.value, "PartitionKey": record.key.decode()} for record in records(count)]
+    calls = [waiting[begin : begin + 500] for begin in range(0, count, 500)]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda call: client.put_records(StreamName="canned", Records=call), calls[:threads]))
+        begun, cpu = time.perf_counter(), time.process_time()
+        list(pool.map(lambda call: client.put_records(StreamName="canned", Records=call), calls))
+        return time.perf_counter() - begun, time.process_time() - cpu
+
+
+def report(count: int, answer_ms: int, calls_in_flight: int) -> str:
+    """The table."""
+    gc.set_threshold(*GC_THRESHOLDS)  # as a worker
+    settings = Settings(kinesis_calls_in_flight=calls_in_flight)
+    linger = f"linger {settings.kinesis_linger_seconds * 1e3:.0f} ms"
+    endpoint = ChildServer("benchmarks.canned", str(answer_ms))
+    url = endpoint.start()
+    try:
+        seconds, cpu, watched = asyncio.run(flood(url, settings, count))
+        fewer = max(20_000, count // 5)
+        stock_seconds, stock_cpu = stock(url, fewer, calls_in_flight)
+        waits = asyncio.run(paced(url, settings))
+    finally:
+        endpoint.stop()
+    p50, p99 = median(waits) * 1e3, _percentile(waits, 99) * 1e3
+    full = sum(carried == settings.kinesis_max_records_per_call for carried in watched.calls)
+    ours, theirs = count / seconds, fewer / stock_seconds
+    return "\n".join(
+        [
+            f"{count:,} records of {RECORD_BYTES} bytes, {calls_in_flight} calls in flight, answers after {answer_ms} ms, {SHARDS} shards",
+            f"ours          {ours:>9,.0f} records/s   {cpu / count * 1e6:5.1f} µs of CPU a record   {ours / theirs:.1f} times stock boto3",
+            f"stock boto3   {theirs:>9,.0f} records/s   {stock_cpu / fewer * 1e6:5.1f} µs of CPU a record",
+            f"full calls    {full} of {len(watched.calls)} ({full / len(watched.calls):.1%})",
+            f"event loop    late by {_percentile(watched.stalls, 50) * 1e3:.1f} ms (p50), {_percentile(watched.stalls, 99) * 1e3:.1f} ms (p99)",
+            f"one record    waits {p50:.0f} ms (p50), {p99:.0f} ms (p99) at {PACED_A_SECOND} records/s; {linger}",
+        ]
+    )
+
+
+def _percentile(values: Sequence[float], percent: int) -> float:
+    return quantiles(values, n=100)[percent - 1]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=200_000)
+    parser.add_argument("--answer-ms", type=int, default=20)
+    parser.add_argument("--calls", type=int, default=4, help="calls in flight (default 4)")
+    asked = parser.parse_args()
+    print(report(asked.records, asked.answer_ms, asked.calls))
