@@ -24,7 +24,7 @@ demo: setup ## take the tour; BROKER=host:port or docker, KINESIS_ENDPOINT=http:
 test: setup ## run every test; BROKER=host:port or docker, KINESIS_ENDPOINT=http://127.0.0.1:PORT use others
 	$(BIN)/python -m pytest -m "not long"
 
-test-faults: setup ## the long forms: every fault point, a hundred random kills, hundreds of Kinesis faults (by hand, about 40 minutes)
+test-faults: setup ## the long forms: every fault point, a hundred random kills, hundreds of Kinesis faults (by hand, about 50 minutes)
 	$(BIN)/python -m pytest tests/faults -s
 
 check: setup check-docker ## lint, types, import rules
