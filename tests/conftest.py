@@ -18,6 +18,7 @@ from tests.kit.brokers import asked_broker
 from tests.kit.distribution import KafkaUnavailable
 from tests.kit.installation import Installation
 from tests.kit.kafka import KafkaFailed, RealKafka
+from tests.kit.kinesis_local import KinesisLocal, KinesisLocalUnavailable
 
 NEEDS_KAFKA = frozenset({"kafka", "own_kafka"})
 REQUIRE_KAFKA = "PROFILE_EXPORTER_REQUIRE_KAFKA"
@@ -70,3 +71,26 @@ def kinesis() -> Iterator[str]:
         return
     with KinesisEndpoint() as endpoint:
         yield endpoint.url
+
+
+@contextmanager
+def second_endpoint() -> Iterator[str]:
+    try:
+        with KinesisLocal() as endpoint:
+            yield endpoint.url
+    except KinesisLocalUnavailable as missing:
+        pytest.skip(f"NO KINESIS-LOCAL, NOT TESTED: {missing}")
+
+
+@pytest.fixture(scope="session")
+def kinesis_local() -> Iterator[str]:
+    """The URL of the second endpoint, which all tests share; where it cannot be had, they are skipped."""
+    with second_endpoint() as url:
+        yield url
+
+
+@pytest.fixture(params=["kinesis", "kinesis_local"], ids=["moto", "kinesis-local"])
+def each_kinesis(request: pytest.FixtureRequest) -> str:
+    """The URL of one endpoint after the other: what must hold of any Kinesis."""
+    url: str = request.getfixturevalue(request.param)
+    return url

@@ -7,6 +7,7 @@ from threading import Thread
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import boto3
 import orjson
 import pytest
 
@@ -67,25 +68,38 @@ def wrong(answers: list[Answer]) -> list[Answer]:
     return [answer for answer in answers if answer.verdict is not Verdict.OK]
 
 
-def test_g6_a_stream_that_is_there_is_no_problem_and_nothing_is_written(kinesis: str) -> None:
-    create_stream(kinesis, REGION, "preflight-there")
+def test_g6_a_stream_that_is_there_is_no_problem_and_nothing_is_written(each_kinesis: str) -> None:
+    create_stream(each_kinesis, REGION, "preflight-there")
 
-    answers = examine(a_destination(stream="preflight-there", endpointUrl=kinesis), ENVIRON)
+    answers = examine(a_destination(stream="preflight-there", endpointUrl=each_kinesis), ENVIRON)
 
     assert [answer.question for answer in answers] == list(Question)
     assert wrong(answers) == []
-    assert read_stream(kinesis, REGION, "preflight-there") == []
+    assert read_stream(each_kinesis, REGION, "preflight-there") == []
 
 
-def test_g6_a_stream_that_is_not_there_is_told_with_the_near_ones_and_how_to_create_it(kinesis: str) -> None:
-    create_stream(kinesis, REGION, "preflight-profiles")
+def test_g6_a_stream_that_is_not_there_is_told_with_the_near_ones_and_how_to_create_it(each_kinesis: str) -> None:
+    create_stream(each_kinesis, REGION, "preflight-profiles")
 
-    (answer,) = wrong(examine(a_destination(stream="preflight-profile", endpointUrl=kinesis), ENVIRON))
+    (answer,) = wrong(examine(a_destination(stream="preflight-profile", endpointUrl=each_kinesis), ENVIRON))
 
     assert (answer.question, answer.verdict) == (Question.STREAM, Verdict.FAILED)
     assert "no such stream" in answer.text
     assert "preflight-profiles" in answer.text
     assert "aws kinesis create-stream --stream-name preflight-profile " in answer.remedy
+
+
+def test_g6_a_stream_beyond_the_first_page_is_found(each_kinesis: str) -> None:
+    """moto lists 10 a page, kinesis-local 100 as AWS does, and neither gives a token."""
+    region = "us-west-1"  # its streams are nobody else's
+    client = boto3.client("kinesis", endpoint_url=each_kinesis, region_name=region, aws_access_key_id="a", aws_secret_access_key="b")
+    for number in range(101):
+        client.create_stream(StreamName=f"page-{number:03}", ShardCount=1)
+    create_stream(each_kinesis, region, "page-100")
+
+    answers = examine(a_destination(stream="page-100", region=region, endpointUrl=each_kinesis), ENVIRON)
+
+    assert wrong(answers) == []
 
 
 @pytest.mark.parametrize(

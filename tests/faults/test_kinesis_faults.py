@@ -58,6 +58,11 @@ async def test_g1_g3_g4_whatever_fails_nothing_is_lost_overtaken_or_repeated_wit
     await deliver_in_chaos(kinesis, seed)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+async def test_the_same_before_another_endpoint(kinesis_local: str, seed: int) -> None:
+    await deliver_in_chaos(kinesis_local, seed)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_the_same_for_hundreds_of_seeds(kinesis: str) -> None:

@@ -2,6 +2,7 @@
 
     distribution   what the broker is started from, fetched once by Maven into .tools/        pom.xml   which jars
     kafka          RealKafka: one JVM broker on loopback, to be stopped, killed, frozen and started again
+    kinesis_local  KinesisLocal: a second Kinesis endpoint, fetched once by npm into .tools/  on_loopback.cjs   where it listens
     brokers        the address that BROKER asks for: an existing broker, docker compose, or RealKafka
     topics         a topic of a name that nobody else has
     installation   APP_ID, TOPIC_PREFIX and data folder of one test, so that tests share the broker

@@ -19,7 +19,7 @@ KAFKA_VERSION: Final = "4.4.0"
 FETCH_SECONDS: Final = 240.0
 
 _POM: Final = Path(__file__).with_name("pom.xml")
-_TOOLS: Final = Path(__file__).parents[2] / ".tools"
+TOOLS: Final = Path(__file__).parents[2] / ".tools"
 _SAID_CHARACTERS: Final = 2000
 _TO_FORMAT: Final = """process.roles=broker,controller
 node.id=1
@@ -46,21 +46,21 @@ def java() -> str:
 
 def kafka_distribution() -> Path:
     """The folder of jars and checkpoint; raises KafkaUnavailable without Java or Maven, or when it cannot be fetched within 4 min."""
-    folder = _TOOLS / f"kafka-{KAFKA_VERSION}"
+    folder = TOOLS / f"kafka-{KAFKA_VERSION}"
     if folder.is_dir():
         return folder
     mvn = shutil.which("mvn")
     if mvn is None:
         raise KafkaUnavailable(f"`mvn` (Maven) is missing: it fetches Kafka {KAFKA_VERSION} once; install it, or name a broker with BROKER=host:port")
-    _TOOLS.mkdir(exist_ok=True)
-    with _locked(_TOOLS / "kafka.lock"):
+    TOOLS.mkdir(exist_ok=True)
+    with locked(TOOLS / "kafka.lock"):
         if not folder.is_dir():  # somebody else was faster
             _make(mvn, folder)
     return folder
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
+def locked(file: Path) -> Iterator[None]:
     """Hold the file's lock; the kernel lets go of it when the process ends, however it ends."""
     with file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -172,7 +172,7 @@ class RealKafka:
     def _start_somewhere(self) -> None:
         """Find ports and start; once more with others where somebody takes one of them first."""
         for number in range(1, _START_TRIES + 1):
-            self._port, controller_port = _free_ports(2)
+            self._port, controller_port = free_ports(2)
             self._write_files(controller_port)
             try:
                 self._start()
@@ -240,7 +240,7 @@ def answers(bootstrap_servers: str) -> bool:
         return False
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports below those that the kernel gives to clients.
 
     The trap: a client that knocks on an ephemeral port where nobody listens can be given that very port as its own,

@@ -16,7 +16,7 @@ def no_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine without Java, Maven and Docker, where nothing was fetched yet."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setattr(distribution, "_TOOLS", tmp_path / ".tools")
+    monkeypatch.setattr(distribution, "TOOLS", tmp_path / ".tools")
 
 
 def ask() -> str:
