@@ -10,6 +10,7 @@
 What matches is `Error.Code` and the HTTP status, not the exception class: boto3 has no classes for most of them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -40,7 +41,8 @@ class PauseReason(StrEnum):
 
     ACCESS_DENIED = "access_denied"
     CREDENTIALS_MISSING = "credentials_missing"  # none found, an unknown profile, a secret that is not in the environment
-    CREDENTIALS_REFUSED = "credentials_refused"  # unknown, expired, or signed wrongly (a wrong secret, a wrong clock)
+    CREDENTIALS_REFUSED = "credentials_refused"  # unknown, expired, or signed wrongly (a wrong secret)
+    CLOCK = "clock"  # signed at a time that is not the endpoint's: a clock is wrong, here or there
     ENCRYPTION_KEY_UNUSABLE = "encryption_key_unusable"  # the stream's KMS key
     STREAM_NOT_FOUND = "stream_not_found"
     STREAM_NOT_READY = "stream_not_ready"
@@ -50,7 +52,13 @@ class PauseReason(StrEnum):
     @property
     def mended_by_new_credentials(self) -> bool:
         """Whether a probe must read credentials anew to see that the cause is gone."""
-        return self in (PauseReason.ACCESS_DENIED, PauseReason.CREDENTIALS_MISSING, PauseReason.CREDENTIALS_REFUSED)
+        return self in _MENDED_BY_NEW_CREDENTIALS
+
+
+_MENDED_BY_NEW_CREDENTIALS: Final = (
+    PauseReason.ACCESS_DENIED, PauseReason.CREDENTIALS_MISSING, PauseReason.CREDENTIALS_REFUSED,
+    PauseReason.CLOCK,  # by which a role's credentials may have been taken for fresh
+)  # fmt: skip
 
 
 class DestinationUnusable(Exception):
@@ -111,8 +119,9 @@ _REFUSED: Final = {
     PauseReason.CREDENTIALS_REFUSED: {
         "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "InvalidSignatureException", "SignatureDoesNotMatch",
         "IncompleteSignature", "IncompleteSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
-        "ExpiredToken", "ExpiredTokenException", "RequestExpired", "RequestTimeTooSkewed", "AuthFailure",
+        "ExpiredToken", "ExpiredTokenException", "AuthFailure",
     },
+    PauseReason.CLOCK: {"RequestExpired", "RequestTimeTooSkewed"},
     PauseReason.ENCRYPTION_KEY_UNUSABLE: {
         "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired",
     },
@@ -121,6 +130,7 @@ _REFUSED: Final = {
     PauseReason.DESTINATION_UNUSABLE: {"UnknownOperationException", "404"},
 }  # fmt: skip
 _PAUSE: Final = {code: reason for reason, codes in _REFUSED.items() for code in codes}
+_OF_THE_CLOCK: Final = re.compile(r"Signature\s+(expired|not\s+yet\s+current)")  # as AWS says it (aws-sdk-go, issue 2194; aws-sdk-js, issue 254)
 
 _NO_CREDENTIALS: Final = (
     boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError, boto.MetadataRetrievalError, boto.ProfileNotFound,
@@ -180,7 +190,7 @@ def _fault_of_code(code: str, message: str, status: int | None) -> Fault:
     """By the code where we know it, else by the HTTP status."""
     for name in (code.rpartition("#")[2], str(status)):
         if name in _PAUSE:
-            return Fault(FaultKind.REFUSED, code, message, _PAUSE[name])
+            return Fault(FaultKind.REFUSED, code, message, PauseReason.CLOCK if _OF_THE_CLOCK.match(message) else _PAUSE[name])
         for kind, codes in ((FaultKind.THROTTLED, _THROTTLED), (FaultKind.AMBIGUOUS, _AMBIGUOUS), (FaultKind.REJECTED, _REJECTED)):
             if name in codes:
                 return Fault(kind, code, message)

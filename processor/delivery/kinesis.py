@@ -124,7 +124,8 @@ def answer_of(body: bytes) -> object:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise BrokenAnswer(f"a success of {len(body)} bytes that are not JSON") from None
+        what = "a web page (HTML)" if body.lstrip().startswith(b"<") else "not JSON"
+        raise BrokenAnswer(f"a success of {len(body)} bytes that are {what}") from None
 
 
 class _Body(list[Any]):

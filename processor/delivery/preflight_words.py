@@ -22,7 +22,7 @@ def in_words(fault: Fault, error: Exception, destination: Destination, now: floa
     where = destination.endpoint_url or f"Kinesis in {destination.region}"
     if speaks_html(error):
         return f"{where} answers with a web page (HTML, status {fault.code}), not as Kinesis does"
-    if fault.pause is PauseReason.CREDENTIALS_REFUSED and (off := _clock(error, now)) is not None:
+    if fault.pause in (PauseReason.CREDENTIALS_REFUSED, PauseReason.CLOCK) and (off := _clock(error, now)) is not None:
         return f"{fault.pause}: this machine's clock is {off} the endpoint's: {fault.message or fault.code}"
     if fault.kind in (FaultKind.NOT_SENT, FaultKind.AMBIGUOUS):
         return f"no usable answer from {where}: {fault}"
@@ -79,4 +79,5 @@ _REMEDIES: Final = {
     "those that assume a role sts:AssumeRole",
     PauseReason.CREDENTIALS_MISSING: "give the worker (and this command) the credentials that the flow's destination names",
     PauseReason.CREDENTIALS_REFUSED: "correct the credentials that the flow's destination names, or this machine's clock",
+    PauseReason.CLOCK: "set the clock of this machine, or of the endpoint's (NTP); signatures may be 5 minutes off",
 }

@@ -109,7 +109,11 @@ def test_g6_apply_warns_of_a_flow_that_becomes_active_and_would_not_be_let_in(in
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("stream", "no stream"), ("stream", "x" * 129), ("region", "us-east-2-"), ("region", "US"), ("region", "x" * 64)]
+    ("name", "value"),
+    [
+        *(("stream", name) for name in ("", "no stream", "ströme", "a/b", "x" * 129)),
+        *(("region", name) for name in ("", "us-east-2-", "US", "us_east_2", "x" * 64)),
+    ],
 )
 def test_g6_a_stream_or_region_that_cannot_exist_is_refused_with_its_place(tmp_path: Path, name: str, value: str) -> None:
     destination = {"type": "kinesis", "stream": "s", "region": REGION, name: value}

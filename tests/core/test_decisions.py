@@ -1,5 +1,7 @@
 """When a record leaves and what it contains (contract sections 3 and 4, F3, F4, G5)."""
 
+from hashlib import sha256
+
 import orjson
 import pytest
 
@@ -208,3 +210,25 @@ def test_g5_the_partition_key_is_what_the_flow_asks_for(option: str, key: str) -
     data = {**member(), "n": 7, "identityMap": {"E": [{"id": "1"}, {"id": "2", "primary": True}]}}
 
     assert History(flow("ups/a", partitionKey=option)).patch(data).records[0].partition_key == key
+
+
+def sha256_of(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [
+        ("k" * 256, "k" * 256),
+        ("k" * 257, sha256_of("k" * 257)),
+        ("é" * 256, "é" * 256),
+        ("é" * 300, sha256_of("é" * 300)),
+        ("李 🜚", "李 🜚"),
+        ("", "p-1"),
+        (True, "true"),
+        ([], "p-1"),
+        ({}, "p-1"),
+    ],
+)
+def test_g5_a_partition_key_has_1_to_256_characters_of_any_kind(value: object, key: str) -> None:
+    assert History(flow("ups/a", partitionKey="attribute:n")).patch({**member(), "n": value}).records[0].partition_key == key

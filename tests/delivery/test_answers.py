@@ -43,9 +43,10 @@ CODES = [
     *((code, 400, REFUSED, PauseReason.CREDENTIALS_REFUSED) for code in (
         "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "SignatureDoesNotMatch", "IncompleteSignature",
         "IncompleteSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "ExpiredToken",
-        "ExpiredTokenException", "RequestExpired", "RequestTimeTooSkewed", "AuthFailure",
+        "ExpiredTokenException", "AuthFailure",
     )),
     ("InvalidSignatureException", 403, REFUSED, PauseReason.CREDENTIALS_REFUSED),
+    *((code, 400, REFUSED, PauseReason.CLOCK) for code in ("RequestExpired", "RequestTimeTooSkewed")),
     *((code, 400, REFUSED, PauseReason.ENCRYPTION_KEY_UNUSABLE) for code in (
         "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired",
     )),
@@ -165,6 +166,23 @@ def test_g4_only_the_entries_that_failed_have_faults(code: object, kind: FaultKi
     fault = verdict.of(1)
     assert fault is not None
     assert (fault.kind, fault.pause, fault.code, fault.message) == (kind, pause, str(code), "said so")
+
+
+@pytest.mark.parametrize(
+    ("said", "pause"),
+    [
+        ("Signature expired: 20260111T223733Z is now earlier than 20260111T233233Z (20260111T233733Z - 5 min.)", PauseReason.CLOCK),
+        ("Signature not yet current: 20260112T003733Z is still later than 20260111T234233Z (20260111T233733Z + 5 min.)", PauseReason.CLOCK),
+        ("The request signature we calculated does not match the signature you provided.", PauseReason.CREDENTIALS_REFUSED),
+    ],
+)
+@pytest.mark.parametrize("code", ["InvalidSignatureException", "SignatureDoesNotMatch"])
+def test_g4_a_signature_of_another_time_is_told_apart_from_one_with_another_secret(code: str, said: str, pause: PauseReason) -> None:
+    """Kinesis has one code for both, STS another one."""
+    whole = judge(client_error(code, 403, said), 1).whole
+
+    assert whole is not None
+    assert (whole.kind, whole.pause) == (REFUSED, pause)
 
 
 def test_an_error_beats_a_sequence_number() -> None:

@@ -179,7 +179,7 @@ WEB_PAGE = {"Content-Type": "text/html"}
     [
         (error("UnrecognizedClientException", "who?"), "credentials_refused: who?", "clock"),
         (error("ExpiredTokenException", "expired"), "credentials_refused: expired", "credentials"),
-        (error("InvalidSignatureException", "Signature expired", Date="Wed, 01 Jan 2020 00:00:00 GMT"), "minutes ahead of the endpoint's", "clock"),
+        (error("InvalidSignatureException", "Signature expired", Date="Wed, 01 Jan 2020 00:00:00 GMT"), "clock: this machine's", "set the clock"),
         (error("InvalidSignatureException", "not yet", Date="Fri, 01 Jan 2100 00:00:00 GMT"), "minutes behind the endpoint's", "clock"),
         (Scripted(503, b"busy"), "no usable answer", "endpointUrl"),
         (Scripted(200, b"{}"), "no usable answer", "endpointUrl"),
