@@ -93,6 +93,8 @@ def test_every_wrong_variable_is_named_with_its_value_and_what_is_allowed(monkey
         ("LINGER_SECONDS", "nan"),
         ("MAX_DOCUMENT_BYTES", "1"),
         ("KINESIS_MAX_RECORDS_PER_CALL", "501"),
+        ("KINESIS_MAX_CALL_BYTES", "10485761"),
+        ("KINESIS_MAX_RECORD_BYTES", "10485761"),
         ("KINESIS_CONNECT_TIMEOUT_SECONDS", "0"),
         ("LOG_LEVEL", "loud"),
     ],

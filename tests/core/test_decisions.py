@@ -205,6 +205,28 @@ def test_f3_f4_a_silent_deletion_and_a_merge_send_nothing() -> None:
     assert merged.event("profile.merged", {"into": "p-2"}).skipped == (("f", SkipReason.MERGED_SILENTLY),)
 
 
+def test_a11_of_a_hundred_members_five_that_newly_qualify_are_five_records() -> None:
+    history = History(flow("ups/a"))
+
+    def qualify(numbers: range) -> list[str]:
+        event = {"specversion": "1.0", "source": "/u", "type": "profile.patched", "time": NOW, "data": member()}
+        steps = [history.raw(orjson.dumps({**event, "id": f"{numbers}"}), key=b"p-%d" % number) for number in numbers]
+        return [record.key for step in steps for record in step.records]
+
+    assert len(qualify(range(95))) == 95
+    assert qualify(range(100)) == [f"p-{number}" for number in range(95, 100)]
+
+
+def test_c7_namespaces_and_ids_leave_as_they_are_stored() -> None:
+    history = History(flow("Ads.Partner/ÄÖ 1"))
+
+    content = only(history.patch({**member(audience="ÄÖ 1", namespace="Ads.Partner"), "identityMap": {"eCid": [{"id": " 0x1F "}]}}))
+
+    assert list(content["segmentMembership"]) == ["Ads.Partner"]
+    assert list(content["segmentMembership"]["Ads.Partner"]) == ["ÄÖ 1"]
+    assert content["identityMap"] == {"eCid": [{"id": " 0x1F "}]}
+
+
 @pytest.mark.parametrize(("option", "key"), [("profileId", "p-1"), ("identity:E", "2"), ("attribute:n", "7"), ("attribute:x", "p-1")])
 def test_g5_the_partition_key_is_what_the_flow_asks_for(option: str, key: str) -> None:
     data = {**member(), "n": 7, "identityMap": {"E": [{"id": "1"}, {"id": "2", "primary": True}]}}

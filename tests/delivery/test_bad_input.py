@@ -1,4 +1,4 @@
-"""Endpoints and clocks that are not what a flow takes them for, and records at the limits to the byte (contract G2, G4; issue 5)."""
+"""Endpoints and clocks that are not what a flow takes them for, and records at the limits to the byte (contract G2, G4, G6; issue 5)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -110,7 +110,7 @@ PAGE = b"<!DOCTYPE html>\n<html><body>Log in</body></html>"
         (502, None, "502"),
     ],
 )
-async def test_g4_an_endpoint_that_speaks_html_delivers_nothing_and_loses_nothing(status: int, pause: PauseReason | None, told: str) -> None:
+async def test_g4_g6_an_endpoint_that_speaks_html_delivers_nothing_and_loses_nothing(status: int, pause: PauseReason | None, told: str) -> None:
     """A page may come from something in between, which has passed the call on: with 200 and 5xx it is in doubt, and tried again and again."""
     with Loopback(lambda request: Reply(status, PAGE)) as odd, Loopback() as sound:
         async with delivering_to(odd, sound) as sink:
@@ -118,9 +118,11 @@ async def test_g4_an_endpoint_that_speaks_html_delivers_nothing_and_loses_nothin
             meanwhile = sink.status()["vip"]
             odd.script = success
             await require_recovery(sink)
+        asked = {request.headers["X-Amz-Target"] for request in odd.requests}
 
     assert (meanwhile.delivered, meanwhile.waiting, meanwhile.paused) == (0, 10, pause)
     assert told in str(meanwhile.trouble)
+    assert asked == {"Kinesis_20131202.PutRecords"}, "G6: nothing else, not even to find out what is wrong"
 
 
 @pytest.mark.parametrize("limit", [MIB, 10 * MIB])

@@ -196,10 +196,9 @@ async def deliver_three(stream: Stream, limit: int, key: str, **limits: Any) -> 
     return worker
 
 
-@pytest.mark.parametrize("key", ["p-1", "é" * 256])
-async def test_g2_a_record_of_exactly_one_mebibyte_arrives_and_one_byte_more_is_a_dead_letter(stream: Stream, key: str) -> None:
+async def test_g2_a_record_of_exactly_one_mebibyte_arrives_and_one_byte_more_is_a_dead_letter(stream: Stream) -> None:
     """The key counts, as UTF-8: moto counts so too, kinesis-local the data alone."""
-    worker = await deliver_three(stream, DeliveryLimits().max_record_bytes, key)
+    worker = await deliver_three(stream, DeliveryLimits().max_record_bytes, "é" * 256)
 
     assert worker.dead_letters.reasons() == [(1, "record_too_large")]
 

@@ -1,4 +1,4 @@
-"""The whole job on a real Kafka, real worker processes and moto's Kinesis: what leaves equals replay (contract 4b, A, B, D3, G1, G3)."""
+"""The whole job on a real Kafka, real worker processes and a Kinesis that stores: what leaves equals replay (contract 4b, A, B, D3, G1, G3)."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,10 @@ DELIVERY_SECONDS = 120.0
 
 @pytest.fixture
 def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
+    return ready(installation, kinesis, tmp_path)
+
+
+def ready(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
     installation.init(4)
     whole_job = WholeJob(installation, kinesis, tmp_path)
     whole_job.create_streams()
@@ -31,6 +35,17 @@ def test_what_leaves_equals_replay_in_order_per_profile_and_flow(job: WholeJob) 
         worker.stop()
 
     assert sent >= EVENTS
+    job.require_equal_to_replay()
+
+
+def test_the_same_with_another_endpoint(installation: Installation, kinesis_local: str, tmp_path: Path) -> None:
+    job = ready(installation, kinesis_local, tmp_path)
+    job.send(shop_events(500, customers=50))
+
+    with job.worker() as worker:
+        job.wait_until_delivered(DELIVERY_SECONDS, worker)
+        worker.stop()
+
     job.require_equal_to_replay()
 
 
