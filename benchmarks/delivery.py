@@ -11,11 +11,11 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from statistics import median, quantiles
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Never
 
 import boto3
 from botocore.config import Config
@@ -23,12 +23,13 @@ from botocore.config import Config
 from benchmarks.canned import SHARDS
 from processor.delivery.kinesis import stream_opener
 from processor.delivery.limits import DeliveryLimits
-from processor.delivery.ports import Export, OpenStream, Stream, Undelivered
+from processor.delivery.ports import Export, OpenStream, ParkedPlaces, Stream, Undelivered
 from processor.delivery.sink import Sink
 from processor.demo.child import ChildServer
 from processor.settings import Settings
 from processor.worker import GC_THRESHOLDS
 from schemas.destination import Destination
+from schemas.parked_flow import ParkedFlowRow
 
 RECORD_BYTES: Final = 1_000
 BATCH_RECORDS: Final = 500
@@ -64,6 +65,19 @@ class NoDeadLetters:
 
     async def put(self, letters: Sequence[Undelivered]) -> None:
         raise AssertionError(letters)
+
+
+class NothingParked:
+    """The endpoint always answers: `ParkedRows` and `ExportsLog` that nobody asks."""
+
+    async def write(self, partition: int, rows: Mapping[str, ParkedFlowRow | None]) -> None:
+        raise AssertionError((partition, rows))
+
+    async def read(self, partition: int, offset: int, flow_id: str, records: int, size_bytes: int) -> Never:
+        raise AssertionError((partition, offset, flow_id, records, size_bytes))
+
+    async def close(self) -> None:
+        pass
 
 
 @dataclass(slots=True)
@@ -120,6 +134,7 @@ async def with_sink(url: str, settings: Settings, watched: Watched, on_progress:
         destinations=Catalog(a_destination(url)),
         open_stream=watched.opener(stream_opener(settings, {**os.environ, **KEYS})),
         dead_letters=NoDeadLetters(),
+        parked=ParkedPlaces(NothingParked(), NothingParked(), str),
         limits=replace(DeliveryLimits.of(settings), unknown_flow_seconds=0.0),
         on_progress=lambda _, offset: on_progress(offset),
     )

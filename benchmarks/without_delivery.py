@@ -31,6 +31,10 @@ class NoSink:
             await self._stopped.wait()
         self._on_progress(partition, position)
 
+    def has(self, partition: int) -> bool:  # noqa: ARG002  # the sink's signature
+        """Nobody is parked anywhere."""
+        return True
+
     async def release(self, partitions: Iterable[int]) -> None:
         """Nothing is under way."""
 

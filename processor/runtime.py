@@ -9,6 +9,7 @@ Called by the transport (as `transport.consumer.Owner`), by recovery (as `state.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -18,8 +19,10 @@ from processor.exports_feed import ExportsFeed
 from processor.fault_points import fault_point
 from processor.kafka.cluster import ClusterFacts
 from processor.kafka.connection import aiokafka_options
+from processor.kafka.delivery_positions import read_positions
 from processor.kafka.logs import Destinations, PlainLog, TransactionalLog
 from processor.kafka.shared_producer import SharedProducer
+from processor.parked_takeover import ParkedTakeover
 from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
@@ -61,6 +64,7 @@ class Runtime:
         self._shared = SharedProducer(settings)
         self.sink = open_sink(settings, self.catalog, self._shared, self._delivered, consumer.lease.holds)
         self._feed = ExportsFeed(self.sink.deliver, consumer, on_failure)
+        self._parked_takeover = ParkedTakeover(self.sink, consumer, partial(read_positions, settings))
         self._memory: Memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
         self._reports = StatusReports(self, self._shared, settings.topics.worker_status, on_failure)
         self._starting: asyncio.Task[None] | None = None
@@ -86,8 +90,8 @@ class Runtime:
             self.pipeline.submit(batch)
 
     def deliver(self, batch: Batch) -> None:
-        """Export records, from the agent `deliver_exports`."""
-        if batch.epoch == self._consumer.epoch:
+        """Export records, from the agent `deliver_exports`; of a partition that was not taken over, none: who is parked there is not known."""
+        if batch.epoch == self._consumer.epoch and self.sink.has(batch.partition):
             self._feed.submit(batch)
 
     # takeover ------------------------------------------------------------------------------------------------------
@@ -232,7 +236,9 @@ class Runtime:
             positions[place] = self._position(bounds)
             if place.topic == names.profile_events and (watermark := self._store.partitions[place.partition].watermark) is not None:
                 self._consumer.mark_done(*place, watermark.next_offset)  # a crash may have left the group's offset behind
-        return positions
+        exports = {place: position for place, position in positions.items() if place.topic == names.exports}
+        not_ours = exports.keys() - await self._parked_takeover.open(exports, ends)
+        return {place: position for place, position in positions.items() if place not in not_ours}
 
     def _position(self, bounds: Bounds) -> int:
         accept = self._settings.accept_gaps

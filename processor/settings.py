@@ -41,6 +41,7 @@ class TopicNames(NamedTuple):
     dead_letters: str
     redriven: str
     worker_status: str
+    delivery_positions: str
     changelog: str
 
 
@@ -78,7 +79,7 @@ class Settings(BaseSettings):
         default="", description="Stands before all topics' names: letters, digits, . _ -"
     )
     partitions: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=8, description="Partitions of profile-events, exports, dead-letters and changelog."
+        default=8, description="Partitions of profile-events, exports, dead-letters, delivery-positions and changelog."
     )
     replication_factor: Annotated[int, Field(ge=1, le=32)] = Field(
         default=1, description="Copies of each partition, for the topics that init creates."
@@ -153,6 +154,9 @@ class Settings(BaseSettings):
     kinesis_connect_timeout_seconds: Seconds = Field(default=5.0, description="Seconds to connect to Kinesis.")
     kinesis_read_timeout_seconds: Seconds = Field(default=10.0, description="Seconds to wait for an answer of Kinesis.")
     kinesis_probe_seconds: Seconds = Field(default=15.0, description="Seconds between two tries of a paused flow.")
+    park_after_seconds: Annotated[float, Field(ge=0.1, le=3600)] = Field(
+        default=5.0, description="Seconds that a flow whose destination is unavailable keeps its records in memory; then only `exports` holds them."
+    )
     max_buffered_records: Positive = Field(
         default=20_000, description="Records that a worker holds for delivery, at most; at the limit it stops reading."
     )
@@ -163,7 +167,7 @@ class Settings(BaseSettings):
     @property
     def topics(self) -> TopicNames:
         """The names of our topics."""
-        names = ("profile-events", "exports", "flows", "audiences", "dead-letters", "dead-letters-redriven", "worker-status")
+        names = ("profile-events", "exports", "flows", "audiences", "dead-letters", "dead-letters-redriven", "worker-status", "delivery-positions")
         return TopicNames(*(self.topic_prefix + name for name in (*names, f"{self.app_id}-profiles-changelog")))
 
     @property

@@ -1,12 +1,15 @@
 """The sink of a worker, put together: where flows go by the catalog, dead letters to their topic, Kinesis through boto3."""
 
 from collections.abc import Callable, Sequence
+from uuid import uuid4
 
 from processor.catalog.follower import CatalogFollower
 from processor.delivery.kinesis import stream_opener
 from processor.delivery.limits import DeliveryLimits
-from processor.delivery.ports import Undelivered
+from processor.delivery.ports import ParkedPlaces, Undelivered
 from processor.delivery.sink import Sink
+from processor.kafka.delivery_positions import DeliveryPositions
+from processor.kafka.exports_log import ParkedExports
 from processor.kafka.shared_producer import SharedProducer
 from processor.pipeline.ports import KafkaRecord
 from processor.settings import Settings
@@ -45,6 +48,7 @@ def open_sink(
         destinations=CatalogDestinations(catalog),
         open_stream=stream_opener(settings, may_send=may_send),
         dead_letters=TopicDeadLetters(producer, settings.topics.dead_letters),
+        parked=ParkedPlaces(DeliveryPositions(settings, producer), ParkedExports(settings), lambda: uuid4().hex),
         limits=DeliveryLimits.of(settings),
         on_progress=on_progress,
         may_send=may_send,

@@ -81,7 +81,7 @@ class StatusReports:
                 await asyncio.wait_for(self._wanted.wait(), REPORT_SECONDS)
 
     async def _send(self, state: State) -> None:
-        report = worker_status(self._runtime, state, self._started_at, format_time(int(self._wall_clock())))
+        report = worker_status(self._runtime, state, self._started_at, self._wall_clock())
         try:
             record = KafkaRecord(report.name.encode(), report.model_dump_json(by_alias=True).encode())
             async with asyncio.timeout(REPORT_SECONDS):
@@ -90,8 +90,8 @@ class StatusReports:
             _log.warning("status_not_sent", error=repr(error))
 
 
-def worker_status(runtime: Watched, state: State, started_at: str, now: str) -> WorkerStatus:
-    """The worker as it stands."""
+def worker_status(runtime: Watched, state: State, started_at: str, now: float) -> WorkerStatus:
+    """The worker as it stands; `now` in seconds since 1970."""
     counts, delivered = runtime.pipeline.counts(), runtime.sink.status()
     flow_ids = sorted({*counts.flows, *delivered})
     return WorkerStatus.model_validate(
@@ -100,12 +100,12 @@ def worker_status(runtime: Watched, state: State, started_at: str, now: str) -> 
             "state": state,
             "version": version("profile-exporter"),
             "startedAt": started_at,
-            "time": now,
+            "time": format_time(int(now)),
             "events": counts.applied,
             "eventsSkipped": _named(counts.skipped_events),
             "deadLetters": _named(counts.dead_letters),
             "partitions": _partitions(runtime),
-            "flows": {flow_id: _flow(counts.flows.get(flow_id, FlowCounts()), delivered.get(flow_id)) for flow_id in flow_ids},
+            "flows": {flow_id: _flow(counts.flows.get(flow_id, FlowCounts()), delivered.get(flow_id), now) for flow_id in flow_ids},
         }
     )
 
@@ -127,7 +127,7 @@ def _partitions(runtime: Watched) -> tuple[PartitionStatus, ...]:
     )
 
 
-def _flow(counts: FlowCounts, delivery: FlowDelivery | None) -> FlowStatus:
+def _flow(counts: FlowCounts, delivery: FlowDelivery | None, now: float) -> FlowStatus:
     decided = {"decided": dict(counts.causes), "exported": counts.exported, "skipped": _named(counts.skipped)}
     if delivery is None:
         return FlowStatus.model_validate(decided)
@@ -141,9 +141,18 @@ def _flow(counts: FlowCounts, delivery: FlowDelivery | None) -> FlowStatus:
             "deadLettered": _named(delivery.dead_lettered),
             "outOfOrder": _named(delivery.out_of_order),
             "waiting": delivery.waiting,
+            "parked": delivery.parked,
             "paused": None if delivery.paused is None else str(delivery.paused),
+            "pausedSince": _time(delivery.paused_since),
+            "nextProbe": _time(delivery.next_probe),
+            "oldestWaiting": _time(None if delivery.oldest_waiting_seconds is None else now - delivery.oldest_waiting_seconds),
+            "gone": delivery.gone,
         }
     )
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else format_time(int(seconds))
 
 
 def _named(counts: Mapping[Any, int]) -> dict[str, int]:

@@ -36,8 +36,13 @@ class FlowStatus(Model):
     throttled: int = 0  # refusals for throughput
     dead_lettered: dict[str, int] = Field(default_factory=dict)  # in delivery, by DeadLetterReason
     out_of_order: dict[str, int] = Field(default_factory=dict)  # records whose stream did not keep their lane's order, by OrderFault
-    waiting: int = 0  # read from `exports`, not yet delivered or dead-lettered
+    waiting: int = 0  # passed on `exports`, not yet delivered or dead-lettered
+    parked: int = 0  # of those, the ones that are not in memory, as last counted
     paused: str | None = None  # why nothing is delivered now; None: it is
+    paused_since: Time | None = None
+    next_probe: Time | None = None
+    oldest_waiting: Time | None = None  # Kafka's time of the oldest waiting record
+    gone: int = 0  # offsets of `exports` that the log lost before the flow's records there were read
 
 
 class WorkerStatus(Model):

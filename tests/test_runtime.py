@@ -1,7 +1,7 @@
 """Where a worker begins after a takeover, and what another rebalance in the middle of it must not lead to (design 2, 5.6)."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from processor.kafka.cluster import ClusterFacts
+from processor.parked_takeover import ParkedTakeover
 from processor.positions import StateIsGone
 from processor.runtime import Place, Runtime
 from processor.settings import Settings
@@ -29,6 +30,7 @@ class Consumer:
         self.when_asked = lambda: None
         self.lease = Lease(10.0)
         self.done: dict[tuple[str, int], int] = {}
+        self.epoch = 0
 
     async def earliest_offsets(self, *places: Partition) -> dict[Partition, int]:
         return dict.fromkeys(places, 0)
@@ -51,7 +53,13 @@ async def runtime(folder: Path, consumer: Consumer, watermarks: Mapping[int, Wat
     place = Place(settings, StateDirectory.lock(folder, lambda: "0"), ClusterFacts(None, {}))
     store: Any = SimpleNamespace(partitions=stores, detach=lambda partitions: None)
     fetching: Any = consumer
-    return Runtime(place, fetching, store, lambda _: None), stores
+    begun = Runtime(place, fetching, store, lambda _: None)
+    begun._parked_takeover = ParkedTakeover(begun.sink, fetching, nothing_parked)
+    return begun, stores
+
+
+async def nothing_parked(partitions: Collection[int]) -> dict[int, Any]:
+    return {partition: {} for partition in partitions}
 
 
 async def test_a_worker_begins_at_the_watermark_and_at_the_groups_offset_of_exports(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
     worker-status ─► WorkerStatus ┐
     flows ─────────► Flow ────────┼─► Overview ─► JSON, tables
     group lag ────────────────────┤
+    delivery-positions ► rows ────┤
     dead-letters ──► Tally ───────┘
 
 Counts are of all workers that the topic names; each counts since its own start. Dead letters are counted besides as the topic holds
@@ -17,7 +18,8 @@ from typing import Final
 
 from processor.letters.tally import Tally
 from schemas.flow import Flow
-from schemas.times import parse_time
+from schemas.parked_flow import ParkedFlowRow
+from schemas.times import format_time, parse_time
 from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, WorkerStatus
 
 SILENT_SECONDS: Final = 3 * REPORT_SECONDS
@@ -73,7 +75,12 @@ class FlowTotals:
     retried: int = 0
     throttled: int = 0
     waiting: int = 0
+    parked: int = 0
     paused: list[str] = field(default_factory=list)
+    paused_since: str | None = None
+    next_probe: str | None = None
+    oldest_waiting: str | None = None
+    gone: int = 0
 
     def add(self, status: FlowStatus, *, lives: bool) -> None:
         """Count what one worker says."""
@@ -86,9 +93,26 @@ class FlowTotals:
         self.delivered_bytes += status.delivered_bytes
         self.retried += status.retried
         self.throttled += status.throttled
+        self.gone += status.gone
         if lives:
             self.waiting += status.waiting
-            self.paused += [status.paused] if status.paused is not None and status.paused not in self.paused else []
+            self.parked += status.parked
+            self._note_pause(status.paused, status.paused_since, status.oldest_waiting)
+            self.next_probe = _earliest(self.next_probe, status.next_probe)
+
+    def add_parked(self, row: ParkedFlowRow) -> None:
+        """Count what a row says that nobody owns."""
+        self.waiting += row.waiting
+        self.parked += row.waiting
+        self.gone += row.gone
+        oldest = None if row.oldest is None or not row.waiting else format_time(row.oldest // 1000)
+        self._note_pause(row.reason, row.since, oldest)
+
+    def _note_pause(self, reason: str | None, since: str | None, oldest: str | None) -> None:
+        if reason is not None and reason not in self.paused:
+            self.paused.append(reason)
+        self.paused_since = _earliest(self.paused_since, since)
+        self.oldest_waiting = _earliest(self.oldest_waiting, oldest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +149,13 @@ def overview(
     flows: Mapping[str, Flow],
     lags: Mapping[str, Mapping[int, Lag]],
     letters: Tally,
+    parked: Iterable[ParkedFlowRow],
     problems: Sequence[str],
     now: datetime,
 ) -> Overview:
-    """Everything summed. `lags` by "profile-events" and "exports" and partition."""
+    """Everything summed. `lags` by "profile-events" and "exports" and partition; `parked` as on the topic."""
     workers = [Worker(status, _silence(status, now)) for status in sorted(statuses, key=lambda status: status.name)]
-    totals = _flow_totals(workers, flows)
+    totals = _flow_totals(workers, flows, parked)
     dead_letters: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
     for worker in workers:
@@ -142,13 +167,23 @@ def overview(
     return Overview(workers, _partitions(workers, lags), totals, events, skipped, dead_letters, problems, letters)
 
 
+def _earliest(*times: str | None) -> str | None:
+    """Of times in the form of C8, which sort as text."""
+    return min((time for time in times if time is not None), default=None)
+
+
 def _silence(status: WorkerStatus, now: datetime) -> int:
     seconds = int(now.timestamp()) - parse_time(status.time)
     return seconds if status.state != "stopped" and seconds > SILENT_SECONDS else 0
 
 
-def _flow_totals(workers: Iterable[Worker], flows: Mapping[str, Flow]) -> list[FlowTotals]:
+def _flow_totals(workers: Sequence[Worker], flows: Mapping[str, Flow], parked: Iterable[ParkedFlowRow]) -> list[FlowTotals]:
+    """A row of a partition whose owner lives, and knows the flow, is in the owner's own words already."""
     totals = {flow_id: FlowTotals(flow_id, flow) for flow_id, flow in flows.items()}
+    known = {(owned.partition, flow) for worker in workers if worker.lives for owned in worker.status.partitions for flow in worker.status.flows}
+    for row in parked:
+        if (row.partition, row.flow) not in known:
+            totals.setdefault(row.flow, FlowTotals(row.flow, None)).add_parked(row)
     for worker in workers:
         for flow_id, status in worker.status.flows.items():
             totals.setdefault(flow_id, FlowTotals(flow_id, None)).add(status, lives=worker.lives)

@@ -11,7 +11,9 @@
      "flows":      [{"id", "name", "state", "destination": {"stream", "region", "endpointUrl"},  (null: no longer there)
                      "decided": {kind of cause: n}, "exported", "skipped": {reason: n}, "delivered", "deliveredBytes",
                      "retried", "throttled", "deadLettered": {reason: n}, "outOfOrder": {fault: n}, "waiting",
-                     "paused": [reason]}]}
+                     "parked" (of those that wait, the ones that are not in memory, as last counted), "oldestWaiting": time,
+                     "paused": [reason], "pausedSince": time, "nextProbe": time, (null: it is not paused)
+                     "gone": offsets that the log lost before the flow's records there were read}]}
 
 `state` of a worker is restoring, running or stopped; one that has not reported for 15 s has `silentSeconds` over 0.
 """
@@ -86,5 +88,10 @@ def _flow_json(total: FlowTotals) -> dict[str, Any]:
         "deadLettered": total.dead_lettered,
         "outOfOrder": total.out_of_order,
         "waiting": total.waiting,
+        "parked": total.parked,
+        "oldestWaiting": total.oldest_waiting,
         "paused": total.paused,
+        "pausedSince": total.paused_since,
+        "nextProbe": total.next_probe,
+        "gone": total.gone,
     }

@@ -7,7 +7,7 @@ from processor.cli.tables import Table
 
 def tables(found: Overview) -> tuple[Table, ...]:
     """In the order they are shown."""
-    return _workers(found), _partitions(found), _flows(found), _counts(found), _letters(found)
+    return _workers(found), _partitions(found), _flows(found), *_pauses(found), _counts(found), _letters(found)
 
 
 def _workers(found: Overview) -> Table:
@@ -55,6 +55,26 @@ def _flows(found: Overview) -> Table:
         for flow in found.flows
     ]
     return Table("flows", columns, rows, "none; put some into force with `profile-exporter apply FILE`")
+
+
+def _pauses(found: Overview) -> list[Table]:
+    """Flows that are paused, or whose records are not all in memory; no table where there are none."""
+    columns = ["flow", "paused", "since", "next probe", "waiting", "of them not in memory", "oldest waiting", "offsets gone"]
+    rows = [
+        [
+            flow.id,
+            "; ".join(flow.paused) or "no: catching up",
+            flow.paused_since or "",
+            flow.next_probe or "",
+            f"{flow.waiting:,}",
+            f"{flow.parked:,}",
+            flow.oldest_waiting or "",
+            f"{flow.gone:,}" if flow.gone else "none",
+        ]
+        for flow in found.flows
+        if flow.paused or flow.parked or flow.gone
+    ]
+    return [Table("paused flows", columns, rows)] if rows else []
 
 
 def _counts(found: Overview) -> Table:

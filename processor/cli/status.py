@@ -14,6 +14,7 @@ from processor.cli.overview_tables import tables
 from processor.cli.tables import show
 from processor.kafka.admin import Admin
 from processor.kafka.catalog_records import BadCatalogRecord, read_flow
+from processor.kafka.delivery_positions import parked_flows
 from processor.kafka.reading import group_lag, read_compacted
 from processor.kafka.topics import topic_specs
 from processor.settings import Settings, read_settings
@@ -44,7 +45,7 @@ def status(as_json: bool) -> None:
 def gather(settings: Settings, now: datetime) -> Overview:
     """Ask Kafka; raises BrokerUnreachable, TopicsMissing, WrongPartitionCounts, ReadFailed."""
     names = settings.topics
-    read = (names.profile_events, names.exports, names.flows, names.worker_status, names.dead_letters, names.redriven)
+    read = (names.profile_events, names.exports, names.flows, names.worker_status, names.dead_letters, names.redriven, names.delivery_positions)
     Admin(settings).require([spec for spec in topic_specs(settings) if spec.name in read])
     problems: list[str] = []
     flows = _read_flows(read_compacted(settings, names.flows), problems)
@@ -54,7 +55,8 @@ def gather(settings: Settings, now: datetime) -> Overview:
         title: {each.partition: Lag(each.committed, each.start, each.end, each.lag) for each in lags[topic]}
         for title, topic in (("profile-events", names.profile_events), ("exports", names.exports))
     }
-    return overview(statuses, flows, by_topic, count_letters(settings, problems), problems, now)
+    letters = count_letters(settings, problems)
+    return overview(statuses, flows, by_topic, letters, parked_flows(settings), problems, now)
 
 
 def _read_flows(values: Mapping[bytes, bytes], problems: list[str]) -> dict[str, Flow]:

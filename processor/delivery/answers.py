@@ -48,6 +48,7 @@ class PauseReason(StrEnum):
     STREAM_NOT_READY = "stream_not_ready"
     DESTINATION_UNUSABLE = "destination_unusable"  # the address is wrong, or no Kinesis answers there
     FLOW_UNKNOWN = "flow_unknown"  # not in the catalog yet
+    UNREACHABLE = "unreachable"  # no call was answered for a while: nobody there, time-outs, 5xx
 
     @property
     def mended_by_new_credentials(self) -> bool:

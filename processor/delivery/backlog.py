@@ -1,6 +1,7 @@
 """Everything read and not finished: the lanes of all flows, the dead letters under way, and how much memory that holds."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from processor.delivery.dead_letters import Condemned, DeadLetterQueue
 from processor.delivery.export import UnreadableExport, parse_export
@@ -11,32 +12,54 @@ from processor.delivery.progress import PartitionProgress
 from schemas.dead_letter import DeadLetterReason
 
 
+@dataclass(slots=True)
+class Held:
+    """What is in memory."""
+
+    records: int = 0
+    size_bytes: int = 0
+
+
 class Backlog:
     """Takes records in, and is told what became of them. `changed` is called when something was finished or taken away."""
 
     def __init__(self, dead_letters: DeadLetters, limits: DeliveryLimits, new_flow: Callable[[str], FlowLanes], changed: Callable[[], None]) -> None:
         self.letters = DeadLetterQueue(dead_letters, self._written)
         self.flows: dict[str, FlowLanes] = {}
-        self.records = 0
-        self._bytes = 0
+        self.live = Held()
+        self.parked = Held()  # what was read a second time, of parked flows: bounded by who reads it
         self._limits = limits
         self._new_flow = new_flow
         self._changed = changed
 
+    @property
+    def records(self) -> int:
+        """All that is not finished and in memory."""
+        return self.live.records + self.parked.records
+
     def has_room(self) -> bool:
         """Whether one more record may come."""
-        return self.records < self._limits.max_buffered_records and self._bytes < self._limits.max_buffered_bytes
+        return self.live.records < self._limits.max_buffered_records and self.live.size_bytes < self._limits.max_buffered_bytes
 
     def accept(self, record: ConsumerRecord, progress: PartitionProgress) -> None:
-        """The record waits in its lane; one that cannot leave is condemned at once, and its lane goes on (contract G2)."""
-        progress.accept(record.offset)
-        self.records += 1
+        """The record waits in its lane, or is left to its parked flow.
+
+        One that cannot leave is condemned at once, and its lane goes on (contract G2).
+        """
         try:
             export = parse_export(record)
         except UnreadableExport as error:
+            progress.accept(record.offset)
             self._accept_unreadable(record, progress, str(error))
             return
-        self._bytes += export.size_bytes
+        if not progress.parked or not progress.passes(export.flow_id, record.offset):
+            self.take_in(export, progress)
+
+    def take_in(self, export: Export, progress: PartitionProgress) -> None:
+        """As `accept`, of a record that was read already."""
+        record = export.record
+        progress.accept(record.offset)
+        self._hold(export, progress)
         flow = self.flow(export.flow_id)
         waiting = Waiting(export, progress)
         if export.size_bytes > self._limits.max_record_bytes:
@@ -59,9 +82,10 @@ class Backlog:
             flow, size = lane.flow, export.size_bytes
             flow.counts.delivered += 1
             flow.counts.delivered_bytes += size
-            self.records -= 1
-            self._bytes -= size
-            progress.finish(export.record.offset)
+            held = self.parked if progress.is_parked else self.live
+            held.records -= 1
+            held.size_bytes -= size
+            progress.finish(export.record.offset, flow.id)
             flow.step(lane)
         self._changed()
 
@@ -89,8 +113,22 @@ class Backlog:
     def take_given_up(self) -> None:
         """Forget what is given up, except what is in flight; routes must then drop what was emptied."""
         for flow in self.flows.values():
-            self._forget(flow.take_given_up())
+            self._forget(flow.take(lambda waiting: waiting.given_up))
         self._forget(self.letters.take_given_up())
+
+    def hand_over(self, flow: FlowLanes, progresses: Collection[PartitionProgress], heir: PartitionProgress) -> None:
+        """Forget what a flow has waiting of these, except heads in flight: those are the heir's from now on."""
+        for lane in flow.lanes.values():
+            if lane.in_flight and lane.head.progress in progresses:
+                self._free(lane.head)
+                self._hold(lane.head.export, heir)
+                lane.head = Waiting(lane.head.export, heir)
+        self._forget(flow.take(lambda waiting: waiting.progress in progresses))
+        flow.route.drop_emptied()
+
+    def is_condemning(self, flow: FlowLanes, progresses: Collection[PartitionProgress]) -> bool:
+        """Whether something of a flow and these is on its way to the dead letters."""
+        return any(each.flow is flow and each.waiting.progress in progresses for each in self.letters.waiting())
 
     def in_flight(self) -> list[Waiting]:
         """What is on its way, to Kinesis or to the dead letters."""
@@ -99,7 +137,7 @@ class Backlog:
 
     def _accept_unreadable(self, record: ConsumerRecord, progress: PartitionProgress, explanation: str) -> None:
         export = Export(record, "", b"", "", None, len(record.value or b""))
-        self._bytes += export.size_bytes
+        self._hold(export, progress)
         self._condemn(Waiting(export, progress), None, DeadLetterReason.REJECTED, explanation)
 
     def _too_large(self, export: Export) -> str:
@@ -112,7 +150,7 @@ class Backlog:
         for each in condemned:
             if each.flow is not None:
                 each.flow.counts.dead_lettered[each.reason] += 1
-            each.waiting.progress.finish(each.waiting.export.record.offset)
+            each.waiting.progress.finish(each.waiting.export.record.offset, each.waiting.export.flow_id)
             self._free(each.waiting)
         self._changed()
 
@@ -121,6 +159,12 @@ class Backlog:
             self._free(waiting)
         self._changed()
 
+    def _hold(self, export: Export, progress: PartitionProgress) -> None:
+        held = self.parked if progress.is_parked else self.live
+        held.records += 1
+        held.size_bytes += export.size_bytes
+
     def _free(self, waiting: Waiting) -> None:
-        self.records -= 1
-        self._bytes -= waiting.export.size_bytes
+        held = self.parked if waiting.progress.is_parked else self.live
+        held.records -= 1
+        held.size_bytes -= waiting.export.size_bytes

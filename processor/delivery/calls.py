@@ -15,6 +15,7 @@ class Call:
     lanes: list[Lane]
     round: int
     is_probe: bool
+    began_at: float = 0.0  # by the sink's clock
 
     def exports(self) -> list[Export]:
         """The records, in the order of the lanes."""

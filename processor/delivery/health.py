@@ -1,9 +1,10 @@
 """How one destination is: well, backing off after failed calls, or paused until a probe gets through (contract G4).
 
     well ──── call failed ───► backing off ──── call answered ───► well
+     │                             └─ nothing answered for `park_after_seconds` ─► paused: unreachable, one call at a time ─ answered ───► well
      └─────── refused ───────► paused ─ probe every `probe_seconds`, one call ─ answered ───► well
 
-An entry's own fault is not the destination's: the call was answered.
+An entry's own fault is not the destination's: the call was answered. So was one that was throttled.
 """
 
 from collections import Counter
@@ -14,6 +15,7 @@ import structlog
 
 from processor.delivery.answers import Fault, FaultKind, PauseReason
 from processor.delivery.backoff import Draw
+from processor.delivery.fence import Fenced
 from processor.delivery.lanes import RouteState
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.outbox import Clock
@@ -33,27 +35,33 @@ class Health:
         self._clock = clock
         self._draw = draw
         self._failures = 0
+        self._stuck_since: float | None = None  # the first of the calls that all failed
         self._last: Fault | None = None
         self._log = structlog.get_logger(__name__).bind(stream=destination.stream, region=destination.region)
 
     def state(self) -> RouteState:
         """For people."""
-        return RouteState(self.paused, None if self._last is None else str(self._last))
+        next_try = self.opens_at if self._stuck_since is not None else None
+        return RouteState(self.paused, None if self._last is None else str(self._last), self._stuck_since, next_try)
 
     def answered(self) -> None:
         """A call was answered entry by entry, or rejected for what it carried: the destination lets us in."""
         self._resume()
         if self._failures:
             self._log.info("destination_recovered", failures=self._failures)
-        self._last, self._failures, self.opens_at = None, 0, 0.0
+        self._last, self._failures, self._stuck_since, self.opens_at = None, 0, None, 0.0
 
     def failed(self, fault: Fault) -> None:
         """A call failed as a whole, for a reason that passes by itself."""
         now = self._clock()
-        if self.paused is not None and fault.kind in _LEARNED_NOTHING:
+        if fault.kind not in _LEARNED_NOTHING:
+            self._resume()
+            self._stuck_since = None
+        elif self.paused not in (None, PauseReason.UNREACHABLE):
             self.opens_at = now + self._limits.probe_seconds
             return
-        self._resume()
+        else:
+            self._note_silence(fault, now)
         self._failures += 1
         self._last = fault
         self.opens_at = max(self.opens_at, now + self._limits.backoff.seconds(self._failures, self._draw))
@@ -66,14 +74,24 @@ class Health:
         assert fault.pause is not None
         if fault.pause is not self.paused:
             self._log.error("destination_paused", reason=fault.pause.value, code=fault.code, message=fault.message)
+        now = self._clock()
         self.paused, self._last, self._failures = fault.pause, fault, 0
-        self.opens_at = self._clock() + self._limits.probe_seconds
+        self._stuck_since = now if self._stuck_since is None else self._stuck_since
+        self.opens_at = now + self._limits.probe_seconds
 
     def entries_failed(self, faults: Iterable[Fault]) -> None:
         """Entries of an answered call failed: an alarm for what we do not know, one line a call and code."""
         unknown = Counter(fault.code for fault in faults if fault.kind is FaultKind.UNKNOWN)
         for code, records in unknown.items():
             self._log.error("kinesis_entries_failed", kind=FaultKind.UNKNOWN.value, code=code, records=records)
+
+    def _note_silence(self, fault: Fault, now: float) -> None:
+        if fault.code == Fenced.__name__:
+            return  # it is we who are silent
+        self._stuck_since = now if self._stuck_since is None else self._stuck_since
+        if self.paused is None and now - self._stuck_since >= self._limits.park_after_seconds:
+            self._log.error("destination_paused", reason=PauseReason.UNREACHABLE.value, code=fault.code, message=fault.message)
+            self.paused = PauseReason.UNREACHABLE
 
     def _resume(self) -> None:
         if self.paused is not None:

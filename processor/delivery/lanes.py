@@ -10,7 +10,7 @@ Only a lane's head can be taken, and a lane that is in flight waits at no route:
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -34,10 +34,13 @@ class Waiting(NamedTuple):
 
 
 class RouteState(NamedTuple):
-    """Why nothing is delivered, and what went wrong last, in words; both None where all is well."""
+    """Why nothing is delivered, and what went wrong last, in words; all None where all is well."""
 
     paused: PauseReason | None = None
     trouble: str | None = None
+    stuck_since: float | None = None  # nothing was answered since then, by the sink's clock; None: something was
+    next_try: float | None = None  # by the same clock, where it waits for one
+    silent_since: float | None = None  # a call waits for its answer, and none came since then; by the same clock
 
 
 class Route(Protocol):
@@ -66,6 +69,7 @@ class FlowCounts:
     throttled: int = 0  # refusals for throughput
     dead_lettered: Counter[DeadLetterReason] = field(default_factory=Counter)
     out_of_order: Counter[str] = field(default_factory=Counter)  # by OrderFault
+    gone: int = 0  # offsets that the log lost before they were read; of flows that were parked
 
 
 class Lane:
@@ -90,6 +94,12 @@ class Lane:
     def __len__(self) -> int:
         return 0 if self.emptied else 1 + len(self._behind or ())
 
+    def __iter__(self) -> Iterator[Waiting]:
+        """All its records, in order."""
+        if not self.emptied:
+            yield self.head
+            yield from self._behind or ()
+
     def append(self, waiting: Waiting) -> None:
         """Wait behind the others."""
         if self._behind is None:
@@ -105,12 +115,12 @@ class Lane:
         self.head = self._behind.popleft()
         return True
 
-    def take_given_up(self) -> list[Waiting]:
-        """Take out what is given up, except a head in flight."""
-        taken = [waiting for waiting in self._behind or () if waiting.given_up]
+    def take(self, unwanted: Callable[[Waiting], bool]) -> list[Waiting]:
+        """Take out what is unwanted, except a head in flight."""
+        taken = [waiting for waiting in self._behind or () if unwanted(waiting)]
         if taken:
-            self._behind = deque(waiting for waiting in self._behind or () if not waiting.given_up)
-        if self.head.given_up and not self.in_flight:
+            self._behind = deque(waiting for waiting in self._behind or () if not unwanted(waiting))
+        if not self.in_flight and unwanted(self.head):
             taken.append(self.head)
             self.advance()
         return taken
@@ -155,9 +165,9 @@ class FlowLanes:
         for lane in waiting:
             route.add(lane)
 
-    def take_given_up(self) -> list[Waiting]:
-        """Take out everything that is given up, except heads in flight."""
-        taken = [waiting for lane in self.lanes.values() for waiting in lane.take_given_up()]
+    def take(self, unwanted: Callable[[Waiting], bool]) -> list[Waiting]:
+        """Take out everything that is unwanted, except heads in flight."""
+        taken = [waiting for lane in self.lanes.values() for waiting in lane.take(unwanted)]
         if taken:
             self.lanes = {key: lane for key, lane in self.lanes.items() if not lane.emptied}
         return taken

@@ -38,6 +38,7 @@ class DeliveryLimits:
     linger_seconds: float = 0.02  # how long a call that is not full waits for more
     probe_seconds: float = 15.0  # between two tries of a paused destination
     probe_records: int = 10
+    park_after_seconds: float = 5.0  # how long a destination answers nothing before its flows' records leave memory
     max_rejections: int = 3  # the first and two more tries (contract G4)
     close_gaps_seconds: float = 3.0  # how long `release` sends what lies below finished records
     release_seconds: float = 5.0  # how long `release` and `stop` wait for calls in flight
@@ -61,4 +62,5 @@ class DeliveryLimits:
             max_buffered_records=settings.max_buffered_records,
             max_buffered_bytes=settings.max_buffered_bytes,
             probe_seconds=settings.kinesis_probe_seconds,
+            park_after_seconds=settings.park_after_seconds,
         )

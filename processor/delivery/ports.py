@@ -1,10 +1,11 @@
 """What delivery needs from outside: where flows go, a stream to put records on, a place for dead letters."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from schemas.dead_letter import DeadLetter
 from schemas.destination import Destination
+from schemas.parked_flow import ParkedFlowRow
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -71,6 +72,43 @@ class Stream(Protocol):
 
     def close(self) -> None:
         """Let connections go. No call is in flight."""
+
+
+class ParkedRows(Protocol):
+    """Keeps how far parked flows are, a row a key."""
+
+    async def write(self, partition: int, rows: Mapping[str, ParkedFlowRow | None]) -> None:
+        """Write rows of one partition of `exports`, None to remove one; returns when all are durable. What it raises ends delivery."""
+
+
+class Page(NamedTuple):
+    """Records of one flow as they stand on `exports`. Everything from where was asked up to `next_offset` was looked at.
+
+    `gone`: how many offsets, from where was asked on, the log does not hold any more.
+    """
+
+    records: Sequence[ConsumerRecord]
+    next_offset: int
+    gone: int = 0
+
+
+class ExportsLog(Protocol):
+    """Reads `exports` a second time, beside the group's consumer; only what is committed."""
+
+    async def read(self, partition: int, offset: int, flow_id: str, records: int, size_bytes: int) -> Page:
+        """The flow's next records: about so many of them at most, perhaps none. Returns within some seconds, also at the log's end."""
+        ...
+
+    async def close(self) -> None:
+        """Let connections go; the next `read` opens them again."""
+
+
+class ParkedPlaces(NamedTuple):
+    """What parked flows need from outside. `new_stay` gives a name that nobody had before."""
+
+    rows: ParkedRows
+    log: ExportsLog
+    new_stay: Callable[[], str]
 
 
 OpenStream = Callable[[Destination], Stream]

@@ -6,27 +6,44 @@ Offsets have gaps (transaction markers, compaction), so only what was fetched co
 from collections import deque
 from collections.abc import Iterable, Sequence
 from math import inf
+from typing import Protocol
 
 from processor.delivery.ports import ConsumerRecord
 
 
+class Parked(Protocol):
+    """A flow whose records are read a second time, later, from a position of its own."""
+
+    def let_by(self, offset: int) -> bool:
+        """Whether its record at `offset` is not to be taken now; then it is counted."""
+
+
 class PartitionProgress:
     """One partition, for one assignment of it to this worker; the next assignment starts with a new one.
+
+    `parked`: flows that go by other progress than this; it passes their records, as soon as they stand in `parked`.
 
     `sends_below`: records from this offset on are given up, if they are not in flight: all of them when the partition is no
     longer ours (`revoked`); those above the highest finished one while it is being released (`close_gaps`), since the next
     owner reads from the lowest unfinished one on, and everything finished above it would leave again.
     """
 
-    __slots__ = ("_finished", "_outstanding", "_position", "_reported", "partition", "sends_below")
+    __slots__ = ("_finished", "_outstanding", "_position", "_reported", "parked", "partition", "sends_below")
+    is_parked = False
 
-    def __init__(self, partition: int) -> None:
+    def __init__(self, partition: int, position: int = 0) -> None:
         self.partition = partition
         self.sends_below: float = inf
+        self.parked: dict[str, Parked] = {}
         self._outstanding: deque[int] = deque()  # fetched, in order; the first one is not finished
-        self._finished: set[int] = set()  # of those, the finished ones behind the first
-        self._position = 0
-        self._reported = 0
+        self._finished: dict[int, str] = {}  # of those, the finished ones behind the first, and whose they are
+        self._position = position
+        self._reported = position
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether its records were given up, so that the lanes tell no more what is not finished."""
+        return self.sends_below <= 0
 
     @property
     def is_leaving(self) -> bool:
@@ -54,19 +71,40 @@ class PartitionProgress:
         self._outstanding.append(offset)
         self._position = offset + 1
 
+    def passes(self, flow_id: str, offset: int) -> bool:
+        """Whether the record at `offset`, above all earlier ones, is left to the parked flow that it belongs to."""
+        parked = self.parked.get(flow_id)
+        if parked is None or not parked.let_by(offset):
+            return False
+        self.reach(offset + 1)
+        return True
+
     def reach(self, position: int) -> None:
         """The consumer has fetched everything below `position`."""
         self._position = max(self._position, position)
 
-    def finish(self, offset: int) -> None:
-        """The record at `offset` is delivered, or a durable dead letter."""
+    def finish(self, offset: int, flow_id: str = "") -> None:
+        """The record at `offset` is delivered, or a durable dead letter; or it is nothing that this progress waits for any more."""
         outstanding, finished = self._outstanding, self._finished
         if outstanding[0] != offset:
-            finished.add(offset)
+            finished[offset] = flow_id
             return
         outstanding.popleft()
         while finished and outstanding[0] in finished:
-            finished.remove(outstanding.popleft())
+            del finished[outstanding.popleft()]
+
+    def finished_of(self, flow_id: str) -> list[int]:
+        """The finished records of a flow above the lowest record that is not finished."""
+        return [offset for offset, whose in self._finished.items() if whose == flow_id]
+
+    def unfinished(self) -> list[int]:
+        """What was fetched and is not finished, in order."""
+        return [offset for offset in self._outstanding if offset not in self._finished]
+
+    @property
+    def position(self) -> int:
+        """Everything fetched below was accepted, or passed."""
+        return self._position
 
     @property
     def has_gaps(self) -> bool:

@@ -56,6 +56,7 @@ class Sender:
         self._health = Health(destination, outside.limits, outside.clock, outside.draw)
         self._order = OrderCheck(destination)
         self._calls: set[Call] = set()
+        self._answered_at = 0.0
         self._stream: Stream | None = None
         self._retired = False
         self._wake = asyncio.Event()
@@ -76,8 +77,12 @@ class Sender:
 
     def state(self) -> RouteState:
         """Whether it is paused, and what went wrong last."""
-        state = self._health.state()
+        state = self._health.state()._replace(silent_since=self._silent_since())
         return state if self._outside.fence.is_open() else state._replace(trouble=FENCED)
+
+    def _silent_since(self) -> float | None:
+        began_at = min((call.began_at for call in self._calls), default=None)
+        return None if began_at is None else max(began_at, self._answered_at)
 
     def carries(self, partitions: Collection[PartitionProgress]) -> bool:
         """Whether a record of one of these partitions is in flight."""
@@ -109,7 +114,7 @@ class Sender:
                 lane.in_flight = True
                 lane.flow.counts.retried += lane.tries > 0
                 lane.tries += 1
-            call = Call(lanes, self._window.round, is_probe=self._health.paused is not None)
+            call = Call(lanes, self._window.round, is_probe=self._health.paused is not None, began_at=self._outside.clock())
             self._calls.add(call)
             tasks.create_task(self._call(self._opened(), call))
 
@@ -148,6 +153,7 @@ class Sender:
         except Exception as error:  # whatever it is, the verdict says what to do with it
             outcome = error
         self._calls.discard(call)
+        self._answered_at = self._outside.clock()
         verdict = judge(outcome, len(call.lanes))
         self._order.note(call.lanes, outcome, verdict)
         self._rates.note(call.lanes, outcome, verdict, self._outside.clock())

@@ -8,7 +8,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -18,12 +18,15 @@ from processor.delivery.backoff import Draw
 from processor.delivery.fence import Fence
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.outbox import Clock
-from processor.delivery.ports import ConsumerRecord, DeadLetters, Destinations, OpenStream
+from processor.delivery.parked import ParkedFlow
+from processor.delivery.parking import Parking, Times
+from processor.delivery.ports import ConsumerRecord, DeadLetters, Destinations, OpenStream, ParkedPlaces
 from processor.delivery.progress import PartitionProgress
 from processor.delivery.routing import Routing
 from processor.delivery.sender import Outside, Sender
-from processor.delivery.status import FlowDelivery, status_of
+from processor.delivery.status import FlowDelivery, Now, status_of
 from schemas.destination import Destination
+from schemas.parked_flow import ParkedFlowRow
 
 CATALOG_SECONDS: Final = 1.0  # how late a flow that sends nothing notices a change of the catalog
 _CHUNK_RECORDS: Final = 500  # accepted in one piece; then others on the event loop have their turn
@@ -47,12 +50,13 @@ class Sink:
     out of their lane's order.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # everything that delivery has from outside, each by its name
         self,
         *,
         destinations: Destinations,
         open_stream: OpenStream,
         dead_letters: DeadLetters,
+        parked: ParkedPlaces,
         limits: DeliveryLimits,
         on_progress: Callable[[int, int], None],
         may_send: Callable[[], bool] = lambda: True,
@@ -62,12 +66,14 @@ class Sink:
     ) -> None:
         self._limits = limits
         self._on_progress = on_progress
-        self._wall_clock = wall_clock
+        self._clock, self._wall_clock = clock, wall_clock
         self._partitions: dict[int, PartitionProgress] = {}
         self._reporting: list[PartitionProgress] = []
         self._outside = Outside(Fence(may_send), open_stream, limits, clock, draw, self.follow_catalog)
         self._routing = Routing(destinations, limits.unknown_flow_seconds, clock, self._open_sender)
         self._backlog = Backlog(dead_letters, limits, self._routing.new_flow, self._after_change)
+        times = Times(clock, wall_clock, may_send)
+        self._parking = Parking(self._backlog, self._partitions, parked, limits, times, self._after_change)
         self._tasks: asyncio.TaskGroup | None = None  # while `run` runs
         self._sending: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -79,7 +85,8 @@ class Sink:
         """Deliver until `stop`. Raises what made delivery impossible (as what `DeadLetters.put` raised): the worker must stop."""
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                background = [self._tasks.create_task(self._backlog.letters.run()), self._tasks.create_task(self._follow_catalog_for_ever())]
+                for_ever = (self._backlog.letters.run(), self._follow_catalog_for_ever(), self._parking.run())
+                background = [self._tasks.create_task(work) for work in for_ever]
                 for sender in self._routing.all_senders():
                     self._start(sender)
                 await self._stopping.wait()
@@ -93,6 +100,28 @@ class Sink:
             self._ended, self._tasks = True, None
             self._stopping.set()
             self._changed.set()
+
+    async def take_over(self, partition: int, position: int, rows: Mapping[str, ParkedFlowRow]) -> None:
+        """The partition is ours, and comes from `position` on; of its parked flows, by key, `rows` tell all that was written before.
+
+        Does nothing where it is open already. Raises what `ParkedRows.write` raises; then, and where it is cancelled, it is not open.
+        """
+        if partition in self._partitions:
+            return
+        live = self._opened(partition, position)
+        try:
+            await self._parking.take_over(live, rows)
+        except BaseException:
+            if self._partitions.get(partition) is live:
+                del self._partitions[partition]
+                self._reporting.remove(live)
+            self._parking.forget(live)
+            self._give_up()
+            raise
+
+    def has(self, partition: int) -> bool:
+        """Whether the partition is open: taken over, or delivered of, and not released since."""
+        return partition in self._partitions
 
     async def deliver(self, partition: int, records: Sequence[ConsumerRecord], position: int) -> None:
         """Take records of one partition, in the order of their offsets; batches of a partition come one after the other.
@@ -117,6 +146,8 @@ class Sink:
     async def release(self, partitions: Iterable[int]) -> None:
         """The partitions are revoked, or the worker stops: close the gaps, then forget the rest, and wait for what is in flight.
 
+        What waits for a destination that is unavailable is parked before, and what is known of parked flows is written last.
+
         Lanes are not equally long, so records are finished above others that still wait; the next owner reads from the
         lowest that waits. First those below a finished one are sent, `close_gaps_seconds` at most; what lies above is left
         to the next owner. Then calls and dead letters in flight may end, `release_seconds` at most. Until then progress is
@@ -124,13 +155,23 @@ class Sink:
         is sent again by the next owner.
         """
         leaving = {progress for number in partitions if (progress := self._partitions.pop(number, None)) is not None}
+        self._parking.hurry(leaving)
         await self._close_gaps(leaving)
-        for progress in leaving:
+        parked = self._parking.of_partitions(leaving)
+        for progress in (*leaving, *parked):
             progress.revoke()
         self._give_up()
-        if not await self._within(self._limits.release_seconds, lambda: self._ended or not self._carries(leaving)):
+        if not await self._within(self._limits.release_seconds, lambda: self._ended or not self._carries({*leaving, *parked})):
             log.warning("release_timed_out", partitions=sorted(progress.partition for progress in leaving))
+        await self._leave(parked)
         self._reporting = [progress for progress in self._reporting if progress not in leaving]
+
+    async def _leave(self, parked: Collection[ParkedFlow]) -> None:
+        try:
+            async with asyncio.timeout(self._limits.release_seconds):
+                await self._parking.leave(parked)
+        except Exception as error:  # whatever it is: the rows of before hold, and only send again what these would have told
+            log.warning("parked_rows_not_written", error=repr(error))
 
     async def _close_gaps(self, leaving: set[PartitionProgress]) -> None:
         flying = self._backlog.in_flight()
@@ -157,7 +198,7 @@ class Sink:
 
     async def drain(self, seconds: float) -> bool:
         """Wait until nothing waits; False when that takes longer. Raises as `deliver` does."""
-        if not await self._within(seconds, lambda: self._stopping.is_set() or self._backlog.records == 0):
+        if not await self._within(seconds, lambda: self._stopping.is_set() or not (self._backlog.records or self._parking.is_behind())):
             return False
         self._refuse_when_stopped()
         return True
@@ -169,15 +210,15 @@ class Sink:
 
     def status(self) -> dict[str, FlowDelivery]:
         """What became of each flow's records, by flow id, since this sink began."""
-        return status_of(self._backlog, self._wall_clock())
+        return status_of(self._backlog, self._parking, Now(self._clock(), self._wall_clock()))
 
     def follow_catalog(self) -> None:
         """Notice a change of the catalog now, instead of within a second or at the next call."""
         self._routing.follow_catalog(self._backlog)
 
-    def _opened(self, partition: int) -> PartitionProgress:
+    def _opened(self, partition: int, position: int = 0) -> PartitionProgress:
         if partition not in self._partitions:
-            self._partitions[partition] = PartitionProgress(partition)
+            self._partitions[partition] = PartitionProgress(partition, position)
             self._reporting.append(self._partitions[partition])
         return self._partitions[partition]
 

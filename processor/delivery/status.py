@@ -1,13 +1,27 @@
 """How delivery stands, flow by flow."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from processor.delivery.answers import PauseReason
 from processor.delivery.backlog import Backlog
-from processor.delivery.lanes import FlowLanes, Waiting
+from processor.delivery.lanes import FlowLanes, RouteState, Waiting
+from processor.delivery.parked import ParkedFlow
+from processor.delivery.parking import Parking
 from schemas.dead_letter import DeadLetterReason
+
+
+class Now(NamedTuple):
+    """One moment: by the sink's clock, and in seconds since 1970."""
+
+    clock: float
+    wall: float
+
+    def wall_of(self, clock: float | None) -> float | None:
+        """A moment of the sink's clock in seconds since 1970."""
+        return None if clock is None else self.wall + clock - self.clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +29,12 @@ class FlowDelivery:
     """What became of one flow's records since the sink began. Counts are of records, not of calls.
 
     `delivered_bytes` counts data and partition keys, as AWS does. `retried`: sent again, for whatever reason. `throttled`:
-    refusals for throughput. `waiting`: neither delivered nor durable dead letters. `paused`: nothing is delivered until
-    somebody mends this; `trouble` says it in words, and also what went wrong last while calls fail for reasons that pass
+    refusals for throughput. `waiting`: neither delivered nor durable dead letters; of parked records as last counted. `parked`:
+    those of them that are not in memory. `paused`: why nothing is delivered, `paused_since` and `next_probe` in
+    seconds since 1970; `trouble` says it in words, and also what went wrong last while calls fail for reasons that pass
     by themselves. `out_of_order`: records whose answer shows that the stream does not keep the order of their lane, by
     `order_check.OrderFault`. `oldest_waiting_seconds`: age of the oldest waiting record by Kafka's time; None where nothing waits.
+    `gone`: offsets of `exports` that the log lost before the flow's records there were read.
     """
 
     delivered: int
@@ -28,22 +44,29 @@ class FlowDelivery:
     dead_lettered: Mapping[DeadLetterReason, int]
     out_of_order: Mapping[str, int]
     waiting: int
+    parked: int
     paused: PauseReason | None
+    paused_since: float | None
+    next_probe: float | None
     trouble: str | None
     oldest_waiting_seconds: float | None
+    gone: int
 
 
-def status_of(backlog: Backlog, now: float) -> dict[str, FlowDelivery]:
-    """All flows by id; `now` in seconds since 1970."""
+def status_of(backlog: Backlog, parking: Parking, now: Now) -> dict[str, FlowDelivery]:
+    """All flows by id."""
     condemned: dict[str, list[Waiting]] = {}
     for each in backlog.letters.waiting():
         if each.flow is not None:
             condemned.setdefault(each.flow.id, []).append(each.waiting)
-    return {flow_id: _delivery(flow, condemned.get(flow_id, []), now) for flow_id, flow in backlog.flows.items()}
+    return {flow_id: _delivery(flow, condemned.get(flow_id, []), parking.of_flow(flow_id), now) for flow_id, flow in backlog.flows.items()}
 
 
-def _delivery(flow: FlowLanes, condemned: list[Waiting], now: float) -> FlowDelivery:
+def _delivery(flow: FlowLanes, condemned: list[Waiting], parked: Sequence[ParkedFlow], now: Now) -> FlowDelivery:
     counts, state = flow.counts, flow.route.state()
+    in_memory = sum(map(len, flow.lanes.values())) + len(condemned)
+    not_in_memory = sum(each.waiting - each.outstanding for each in parked)
+    paused, since = _pause(state, parked, now)
     return FlowDelivery(
         delivered=counts.delivered,
         delivered_bytes=counts.delivered_bytes,
@@ -51,14 +74,28 @@ def _delivery(flow: FlowLanes, condemned: list[Waiting], now: float) -> FlowDeli
         throttled=counts.throttled,
         dead_lettered=Counter(counts.dead_lettered),
         out_of_order=Counter(counts.out_of_order),
-        waiting=sum(map(len, flow.lanes.values())) + len(condemned),
-        paused=state.paused,
+        waiting=in_memory + not_in_memory,
+        parked=not_in_memory,
+        paused=paused,
+        paused_since=since,
+        next_probe=now.wall_of(state.next_try) if state.paused is not None else None,
         trouble=state.trouble,
-        oldest_waiting_seconds=_age([*flow.heads(), *condemned], now),
+        oldest_waiting_seconds=_age([*flow.heads(), *condemned], parked, now.wall),
+        gone=counts.gone + sum(each.gone for each in parked),
     )
 
 
-def _age(waiting: Iterable[Waiting], now: float) -> float | None:
-    timestamps = [each.export.record.timestamp for each in waiting]
+def _pause(state: RouteState, parked: Iterable[ParkedFlow], now: Now) -> tuple[PauseReason | None, float | None]:
+    """Why, and since when: as the destination says, else, before it was asked, as the owner before us knew."""
+    known = [(each.reason, each.since) for each in parked if each.reason is not None and each.since is not None]
+    earliest = min((since for _, since in known), default=None)
+    if state.paused is None:
+        return (known[0][0], earliest) if known else (None, None)
+    since = now.wall_of(state.stuck_since)
+    return state.paused, since if earliest is None or since is None else min(since, earliest)
+
+
+def _age(waiting: Iterable[Waiting], parked: Iterable[ParkedFlow], now: float) -> float | None:
+    timestamps = [*(each.export.record.timestamp for each in waiting), *(each.oldest for each in parked)]
     known = [timestamp for timestamp in timestamps if timestamp is not None and timestamp >= 0]
     return max(0.0, now - min(known) / 1000) if known else None

@@ -40,8 +40,8 @@ class WrongPartitionCounts(UsageError):
     def __init__(self, counts: Mapping[str, tuple[int, int]]) -> None:
         lines = [f"{topic} has {found} partitions, {wanted} are wanted" for topic, (found, wanted) in counts.items()]
         remedy = (
-            f"  set {env_name('partitions')} to what profile-events, exports, dead-letters and changelog have; where they differ among "
-            f"themselves, or a topic of one partition has more, delete the wrong topic (its records are lost) and {_REMEDY}"
+            f"  set {env_name('partitions')} to what profile-events, exports, dead-letters, delivery-positions and changelog have; where they differ "
+            f"among themselves, or a topic of one partition has more, delete the wrong topic (its records are lost) and {_REMEDY}"
         )
         super().__init__("\n".join([*lines, remedy]))
         self.counts = dict(counts)

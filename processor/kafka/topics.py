@@ -1,10 +1,10 @@
 """Our topics, as they should be: names, partitions, and the configuration that correctness rests on.
 
-    partitions = setting   profile-events ─ exports ─ dead-letters ─ changelog   (same number: design 2)
+    partitions = setting   profile-events ─ exports ─ dead-letters ─ delivery-positions ─ changelog   (same number: design 2)
     one partition          flows ─ audiences ─ dead-letters-redriven ─ worker-status
 
-`exports` and `dead-letters` are never removed by time; `flows`, `audiences`, `dead-letters-redriven`, `worker-status` and the
-changelog keep the last record of each key.
+`exports` and `dead-letters` are never removed by time; `flows`, `audiences`, `dead-letters-redriven`, `worker-status`,
+`delivery-positions` and the changelog keep the last record of each key.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from processor.settings import Settings
 _KEPT_FOR_EVER: Final = {"retention.ms": "-1", "retention.bytes": "-1"}
 EVENT_BYTES: Final = 1024 * 1024 + 12  # Kafka's own default, whatever the broker's: an event must fit on `dead-letters`, whole
 _COMPACTED: Final = {"cleanup.policy": "compact"}
+_COMPACTED_SOON: Final = {"segment.ms": "600000"}  # a takeover reads it whole: what is overwritten every second must not stay for a week
 
 
 def _nothing() -> Mapping[str, str]:
@@ -42,6 +43,7 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec(names.exports, count, _KEPT_FOR_EVER | large),
         TopicSpec(names.dead_letters, count, _KEPT_FOR_EVER | large),
         TopicSpec(names.changelog, count, _COMPACTED | large),
+        TopicSpec(names.delivery_positions, count, _COMPACTED | large, _COMPACTED_SOON),
         TopicSpec(names.flows, 1, _COMPACTED),
         TopicSpec(names.audiences, 1, _COMPACTED),
         TopicSpec(names.redriven, 1, _COMPACTED),

@@ -19,6 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
@@ -86,6 +88,18 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     async def committed(self, partitions: Iterable[TP]) -> dict[TP, int | None]:
         """The group's offsets."""
         return cast("dict[TP, int | None]", await self.call_thread(self._committed, list(partitions)))
+
+    async def still_ours(self, offsets: Mapping[TP, int]) -> bool:
+        """See BatchConsumer."""
+        return cast("bool", await self.call_thread(self._still_ours, dict(offsets)))
+
+    async def _still_ours(self, offsets: dict[TP, int]) -> bool:
+        try:
+            await self._ensure_consumer().commit({TopicPartition(*place): offset for place, offset in offsets.items()})
+        except (CommitFailedError, IllegalStateError) as error:
+            _log.info("partitions_not_ours", partitions=sorted(place.partition for place in offsets), error=repr(error))
+            return False
+        return True
 
     async def _committed(self, partitions: list[TP]) -> dict[TP, int | None]:
         consumer = self._ensure_consumer()
@@ -194,6 +208,11 @@ class BatchConsumer(driver.Consumer):
         """The group's offsets; None where nothing was committed."""
         thread = cast("BatchConsumerThread", self._thread)
         return await thread.committed(partitions)
+
+    async def still_ours(self, offsets: Mapping[TP, int]) -> bool:
+        """Whether the group counts these partitions as ours at this moment: it is asked to commit what is committed already."""
+        thread = cast("BatchConsumerThread", self._thread)
+        return await thread.still_ours(offsets)
 
     # what is committed ---------------------------------------------------------------------------------------------
 

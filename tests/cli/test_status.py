@@ -13,6 +13,7 @@ from processor.demo.broker import EmbeddedBroker
 from processor.kafka.topics import topic_specs
 from processor.kafka.writing import Writer
 from processor.letters.tally import Tally
+from schemas.parked_flow import ParkedFlowRow
 from schemas.times import format_time
 from schemas.worker_status import FlowStatus, PartitionStatus, WorkerStatus
 from tests.kit.installation import Installation
@@ -125,6 +126,41 @@ def test_a_worker_that_has_not_reported_is_silent_and_owns_nothing_any_more(inst
     assert "silent for 6" in installation.command("status").stdout
 
 
+def park(installation: Installation, *rows: ParkedFlowRow) -> None:
+    with Writer(installation.settings) as writer:
+        for number, row in enumerate(rows):
+            key = f'["{row.flow}","stay-{number}"]'.encode()
+            writer.write(installation.topics.delivery_positions, key, row.model_dump_json(by_alias=True).encode(), name=row.flow)
+
+
+def test_g4_a_pause_is_told_with_reason_time_next_probe_and_what_waits(installation: Installation) -> None:
+    said = {"waiting": 90, "parked": 80, "paused": "access_denied", "pausedSince": "2026-01-11T23:37:33Z", "nextProbe": "2026-01-11T23:38:00Z"}
+    flow = FlowStatus.model_validate({**said, "oldestWaiting": "2026-01-11T23:37:30Z", "gone": 7})
+    report(installation, a_worker("w-1", partitions=(0,), flows={"vip": flow}))
+    park(installation, ParkedFlowRow(flow="vip", partition=0, first=3, reason="access_denied", since="2026-01-11T23:37:33Z", waiting=70))
+
+    (vip,) = as_json(installation)["flows"]
+
+    assert {name: vip[name] for name in said} == {**said, "paused": ["access_denied"]}
+    assert (vip["oldestWaiting"], vip["gone"]) == ("2026-01-11T23:37:30Z", 7)
+    shown = installation.command("status").stdout
+    for told in ("paused flows:", "access_denied", "2026-01-11T23:37:33Z", "2026-01-11T23:38:00Z", "2026-01-11T23:37:30Z"):
+        assert told in shown
+
+
+def test_a_parked_flow_is_told_also_while_nobody_owns_its_partition(installation: Installation) -> None:
+    """As between the end of one worker and the first word of the next."""
+    report(installation, a_worker("dead", age_seconds=60, partitions=(0,), flows={"vip": FlowStatus(waiting=1)}), a_worker("fresh", partitions=(1,)))
+    row = ParkedFlowRow(flow="vip", partition=0, first=3, reason="stream_not_found", since="2026-01-11T23:37:33Z", waiting=70)
+    row = row.model_copy(update={"oldest": 1_768_174_653_000})
+    park(installation, row, row.model_copy(update={"partition": 1, "first": 9, "since": "2026-01-11T23:37:40Z", "gone": 2}))
+
+    (vip,) = as_json(installation)["flows"]
+
+    assert (vip["waiting"], vip["parked"], vip["paused"], vip["pausedSince"]) == (140, 140, ["stream_not_found"], "2026-01-11T23:37:33Z")
+    assert (vip["oldestWaiting"], vip["nextProbe"], vip["gone"]) == ("2026-01-11T23:37:33Z", None, 2)
+
+
 def test_the_lag_is_what_the_group_has_not_committed(installation: Installation) -> None:
     with Writer(installation.settings) as writer:
         for number in range(10):
@@ -168,7 +204,7 @@ def test_without_a_broker_it_says_which_one_did_not_answer(tmp_path: Path) -> No
 
 def looked_at(*statuses: WorkerStatus) -> Overview:
     lag = {0: Lag(committed=5, start=0, end=9, lag=4)}
-    return overview(statuses, {}, {"profile-events": lag, "exports": lag}, Tally(), [], datetime.now(UTC))
+    return overview(statuses, {}, {"profile-events": lag, "exports": lag}, Tally(), [], [], datetime.now(UTC))
 
 
 def test_a_partition_that_two_workers_claim_is_the_later_ones() -> None:

@@ -2,16 +2,19 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import count
+from math import inf
 from typing import Any, NamedTuple
 
 from processor.delivery.backoff import Backoff
 from processor.delivery.limits import DeliveryLimits
-from processor.delivery.ports import Export, Undelivered
+from processor.delivery.ports import Export, Page, ParkedPlaces, Undelivered
 from processor.delivery.sink import Sink
 from schemas.destination import Destination
+from schemas.parked_flow import ParkedFlowRow
 
 ANSWER_SECONDS = 0.02
 LIMITS = DeliveryLimits(backoff=Backoff(base_seconds=0.1, cap_seconds=2.0))
@@ -80,6 +83,90 @@ class FakeDeadLetters:
 
     def reasons(self) -> list[tuple[int, str]]:
         return [(letter.offset, letter.reason.value) for letter, _ in self.letters]
+
+
+class FakeRows:
+    """The topic `delivery-positions`, compacted all the time; `gate` holds a write up, `error` makes it fail."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, dict[str, ParkedFlowRow]] = defaultdict(dict)
+        self.written: list[tuple[int, str, ParkedFlowRow | None]] = []
+        self.error: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def write(self, partition: int, rows: Mapping[str, ParkedFlowRow | None]) -> None:
+        await asyncio.sleep(0.005)
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        for key, row in rows.items():
+            self.written.append((partition, key, row))
+            self.rows[partition].pop(key, None)
+            if row is not None:
+                self.rows[partition][key] = ParkedFlowRow.model_validate_json(row.model_dump_json(by_alias=True))
+
+    def hold(self, record: Record) -> bool:
+        """Whether a row says that this record is still to be delivered."""
+        rows = self.of(dict(record.headers)["flow-id"].decode())
+        return any(
+            row.partition == record.partition
+            and row.first <= record.offset < (inf if row.until is None else row.until)
+            and not any(low <= record.offset < high for low, high in row.finished)
+            for row in rows
+        )
+
+    def of(self, flow: str) -> list[ParkedFlowRow]:
+        return [row for rows in self.rows.values() for row in rows.values() if row.flow == flow]
+
+
+class FakeExports:
+    """The topic `exports`: `log` is read in pieces of `scanned`; what lies below `begins` is gone."""
+
+    def __init__(self) -> None:
+        self.log: dict[int, list[Record]] = defaultdict(list)
+        self.begins: dict[int, int] = {}
+        self.ends: dict[int, int] = {}  # where markers follow the last record
+        self.scanned = 200
+        self.pages: list[int] = []  # records of each
+        self.closed = False
+
+    async def read(self, partition: int, offset: int, flow_id: str, records: int, size_bytes: int) -> Page:
+        await asyncio.sleep(0.01)
+        begin = max(offset, self.begins.get(partition, 0))
+        rest = [record for record in self.log[partition] if record.offset >= begin][: self.scanned]
+        found: list[Record] = []
+        next_offset = begin
+        for record in rest:
+            if len(found) == records or sum(len(each.value or b"") for each in found) >= size_bytes:
+                break
+            next_offset = record.offset + 1
+            if dict(record.headers).get("flow-id") == flow_id.encode():
+                found.append(record)
+        else:
+            if len(rest) < self.scanned:
+                next_offset = max(next_offset, self.ends.get(partition, 0))
+        self.pages.append(len(found))
+        return Page(found, next_offset, begin - offset)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class FakePlaces:
+    """Where parked flows are kept, for as many sinks as come and go."""
+
+    def __init__(self) -> None:
+        self.rows, self.exports = FakeRows(), FakeExports()
+        self._stays = count()
+
+    def places(self) -> ParkedPlaces:
+        return ParkedPlaces(self.rows, self.exports, lambda: f"stay-{next(self._stays)}")
+
+
+def nowhere() -> ParkedPlaces:
+    """For those who park nothing."""
+    return FakePlaces().places()
 
 
 Behaviour = Callable[[Destination, Sequence[Export]], object]
@@ -173,8 +260,10 @@ class World:
         limits: DeliveryLimits = LIMITS,
         flows: dict[str, Destination] | None = None,
         may_send: Callable[[], bool] = lambda: True,
+        parked: FakePlaces | None = None,
         **changes: Any,
     ) -> None:
+        self.parked = FakePlaces() if parked is None else parked
         self.limits = replace(limits, **changes)
         self.kinesis = FakeKinesis(self.limits)
         self.flows = FakeDestinations({"vip": a_destination()} if flows is None else flows)
@@ -185,6 +274,7 @@ class World:
             destinations=self.flows,
             open_stream=self.kinesis.open,
             dead_letters=self.dead_letters,
+            parked=self.parked.places(),
             limits=self.limits,
             on_progress=lambda partition, offset: self.progress[partition].append(offset),
             may_send=may_send,
@@ -204,9 +294,16 @@ class World:
             await run
         assert self.kinesis.broken_rules == []
 
+    async def take_over(self, partition: int, position: int) -> None:
+        """As the next owner."""
+        await self.sink.take_over(partition, position, dict(self.parked.rows.rows[partition]))
+
     async def deliver(self, *records: Record, position: int | None = None) -> None:
         last = records[-1]
-        await self.sink.deliver(last.partition, records, last.offset + 1 if position is None else position)
+        log = self.parked.exports.log[last.partition]
+        log += [record for record in records if not log or record.offset > log[-1].offset]
+        end = self.parked.exports.ends[last.partition] = last.offset + 1 if position is None else position
+        await self.sink.deliver(last.partition, records, end)
 
     async def deliver_all(self, *records: Record, position: int | None = None, seconds: float = 3600.0) -> None:
         await self.deliver(*records, position=position)

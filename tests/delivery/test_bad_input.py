@@ -16,7 +16,7 @@ from processor.delivery.limits import DeliveryLimits
 from processor.delivery.sink import Sink
 from processor.settings import MIB
 from schemas.destination import Destination
-from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, World, export_record
+from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, World, export_record, nowhere
 from tests.delivery.loopback import SECRET, Loopback, Reply, Request, success
 from tests.delivery.virtual_time import in_virtual_time
 
@@ -38,6 +38,7 @@ async def delivering_to(odd: Loopback, sound: Loopback) -> AsyncIterator[Sink]:
         destinations=FakeDestinations({"vip": a_destination(odd.url, "odd"), "other": a_destination(sound.url, "sound")}),
         open_stream=lambda destination: KinesisStream(destination, OPTIONS, {"SECRET": SECRET}),
         dead_letters=FakeDeadLetters(),
+        parked=nowhere(),
         limits=LIMITS,
         on_progress=lambda partition, offset: None,
     )

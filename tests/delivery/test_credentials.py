@@ -21,7 +21,7 @@ from processor.delivery.sink import Sink
 from processor.demo.endpoint import KinesisEndpoint, create_stream, read_stream
 from schemas.destination import Destination
 from tests.delivery.aws import REGION, UNASKED, a_role, a_user, ask_iam, give
-from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, export_record
+from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, export_record, nowhere
 from tests.delivery.loopback import SECRET, Loopback, Reply, Request, failure, success
 
 SECONDS = 20.0
@@ -104,7 +104,8 @@ def a_sink(flows: dict[str, Destination], environ: dict[str, str]) -> Sink:
         destinations=FakeDestinations(flows),
         open_stream=lambda destination: KinesisStream(destination, OPTIONS, environ),
         dead_letters=FakeDeadLetters(),
-        limits=DeliveryLimits(calls_in_flight=1, probe_seconds=0.5),
+        parked=nowhere(),
+        limits=DeliveryLimits(calls_in_flight=1, probe_seconds=0.5, park_after_seconds=3600.0),
         on_progress=lambda partition, offset: None,
     )
 

@@ -22,7 +22,7 @@ from processor.delivery.sink import Sink
 from processor.demo.endpoint import StreamRecord, create_stream, delete_stream, read_stream
 from processor.settings import MIB
 from schemas.destination import Destination
-from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, export_record
+from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, export_record, nowhere
 from tests.faults.kinesis_proxy import Do, FaultProxy, Plan, Rule
 from tests.kit.kafka import free_ports
 
@@ -85,7 +85,8 @@ class Worker:
             destinations=FakeDestinations(flows),
             open_stream=lambda destination: KinesisStream(destination, options, {"KINESIS_SECRET": "secret"}),
             dead_letters=self.dead_letters,
-            limits=DeliveryLimits(calls_in_flight=3, **limits),
+            parked=nowhere(),
+            limits=DeliveryLimits(calls_in_flight=3, park_after_seconds=3600.0, **limits),
             on_progress=self.progress.__setitem__,
         )
 

@@ -9,6 +9,9 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any
 
+A_LITTLE = 2e-9
+"""More than asyncio's clock resolution, by which a timer may fire early: whoever then waits for the rest would wait for ever."""
+
 
 class NothingWillHappen(AssertionError):
     """Everybody waits for somebody else."""
@@ -24,7 +27,8 @@ class JumpingSelector(selectors.SelectSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise NothingWillHappen
-        self.now += max(timeout, 0.0)
+        if timeout > 0:
+            self.now += timeout + A_LITTLE
         return super().select(0)
 
 

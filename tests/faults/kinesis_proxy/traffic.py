@@ -19,7 +19,7 @@ from processor.delivery.limits import DeliveryLimits
 from processor.delivery.sink import DeliveryStopped, Sink
 from processor.demo.endpoint import StreamRecord
 from schemas.destination import Destination
-from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, Record, export_record
+from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, FakePlaces, Record, export_record
 from tests.faults.kinesis_proxy.chaos import POISON
 from tests.faults.kinesis_proxy.ledger import Stored, mark
 from tests.faults.kinesis_proxy.proxy import FaultProxy
@@ -65,6 +65,10 @@ class Traffic:
         self._streams = streams
         self.records = [self._record(offset, profiles) for offset in range(records)]
         self.dead_letters = FakeDeadLetters()
+        self._parked = FakePlaces()
+        for record in self.records:
+            self._parked.exports.log[record.partition].append(record)
+        self._parked.exports.ends = dict.fromkeys(range(PARTITIONS), records)
         self.committed = dict.fromkeys(range(PARTITIONS), 0)
         self.out_of_order: Counter[str] = Counter()
         self._workers = 0
@@ -94,6 +98,7 @@ class Traffic:
             destinations=FakeDestinations(places),
             open_stream=lambda where: KinesisStream(where, OPTIONS, ENVIRON),
             dead_letters=self.dead_letters,
+            parked=self._parked.places(),
             limits=self._limits,
             on_progress=self.committed.__setitem__,
             draw=self._dice.random,
@@ -109,6 +114,8 @@ class Traffic:
 
     async def _feed(self, sink: Sink) -> None:
         start = dict(self.committed)
+        for partition, position in start.items():
+            await sink.take_over(partition, position, dict(self._parked.rows.rows[partition]))
         for begin in range(0, len(self.records), BATCH_RECORDS):
             for partition in range(PARTITIONS):
                 batch = [each for each in self.records[begin : begin + BATCH_RECORDS] if each.partition == partition]
@@ -118,7 +125,8 @@ class Traffic:
         return sum(flow.delivered for flow in sink.status().values()) >= enough or not self._left()
 
     def _left(self) -> bool:
-        return any(committed < len(self.records) for committed in self.committed.values())
+        """Whether something is not delivered; what a flow has parked is not, wherever its partition is."""
+        return any(committed < len(self.records) for committed in self.committed.values()) or any(self._parked.rows.rows.values())
 
     async def _until(self, done: Callable[[], bool]) -> None:
         async with asyncio.timeout(DELIVERY_SECONDS):
