@@ -1,15 +1,18 @@
-"""Delivery alone, beside stock boto3: python -m benchmarks.delivery [--records 200000] [--answer-ms 20] [--calls 4]
+"""Delivery alone, beside stock boto3: python -m benchmarks.delivery [--records 200000] [--answer-ms 20] [--calls 4] [--interpreted]
 
     our sink         records of `exports` in, in batches as the worker's agent gets them, until all are acknowledged
-    stock boto3      `client.put_records` of 500 records from as many threads as we have calls in flight, nothing else: no order, no retries
+    stock boto3      `client.put_records` of 500 records, one call after the other as its users write it, and from as many threads as we
+                     have calls in flight; nothing else: no order, no retries
 
-Both to the same canned endpoint in a process of its own, one after the other. Then the sink alone at 100 records a second: how long one waits.
+All to the same canned endpoint in a process of its own, one after the other, three rounds; medians. Then the sink alone at 100 records a
+second: how long one waits. Ours is compiled, as production has it.
 """
 
 import argparse
 import asyncio
 import gc
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,18 +24,22 @@ import boto3
 from botocore.config import Config
 
 from benchmarks.canned import SHARDS
+from benchmarks.contenders import compiled_packages
 from processor.delivery.kinesis import stream_opener
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.ports import Export, OpenStream, ParkedPlaces, Stream, Undelivered
 from processor.delivery.sink import Sink
 from processor.demo.child import ChildServer
+from processor.hot_path import COMPILED
 from processor.settings import Settings
 from processor.worker import GC_THRESHOLDS
 from schemas.destination import Destination
 from schemas.parked_flow import ParkedFlowRow
+from tests.kit.compiled import preferring
 
 RECORD_BYTES: Final = 1_000
 BATCH_RECORDS: Final = 500
+ROUNDS: Final = 3
 PACED_A_SECOND: Final = 100
 PACED_RECORDS: Final = 1_000
 STALL_TICK_SECONDS: Final = 0.001
@@ -202,43 +209,77 @@ def stock(url: str, count: int, threads: int) -> tuple[float, float]:
         return time.perf_counter() - begun, time.process_time() - cpu
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Records a second and seconds of CPU a record: ours, stock boto3 with one call at a time, and with as many as ours."""
+
+    ours: tuple[float, float]
+    one_call: tuple[float, float]
+    threads: tuple[float, float]
+
+
+def a_round(url: str, settings: Settings, count: int, watched: list[Watched]) -> Round:
+    seconds, cpu, seen = asyncio.run(flood(url, settings, count))
+    watched.append(seen)
+    fewer, fewest = max(20_000, count // 5), max(10_000, count // 20)
+    threads_seconds, threads_cpu = stock(url, fewer, settings.kinesis_calls_in_flight)
+    one_seconds, one_cpu = stock(url, fewest, 1)
+    return Round((count / seconds, cpu / count), (fewest / one_seconds, one_cpu / fewest), (fewer / threads_seconds, threads_cpu / fewer))
+
+
 def report(count: int, answer_ms: int, calls_in_flight: int) -> str:
     """The table."""
     gc.set_threshold(*GC_THRESHOLDS)  # as a worker
     settings = Settings(kinesis_calls_in_flight=calls_in_flight)
     linger = f"linger {settings.kinesis_linger_seconds * 1e3:.0f} ms"
-    endpoint = ChildServer("benchmarks.canned", str(answer_ms))
+    endpoint, watched = ChildServer("benchmarks.canned", str(answer_ms)), list[Watched]()
     url = endpoint.start()
     try:
-        seconds, cpu, watched = asyncio.run(flood(url, settings, count))
-        fewer = max(20_000, count // 5)
-        stock_seconds, stock_cpu = stock(url, fewer, calls_in_flight)
+        rounds = [a_round(url, settings, count, watched) for _ in range(ROUNDS)]
         waits = asyncio.run(paced(url, settings))
     finally:
         endpoint.stop()
     p50, p99 = median(waits) * 1e3, _percentile(waits, 99) * 1e3
-    full = sum(carried == settings.kinesis_max_records_per_call for carried in watched.calls)
-    ours, theirs = count / seconds, fewer / stock_seconds
+    calls = [carried for seen in watched for carried in seen.calls]
+    full = sum(carried == settings.kinesis_max_records_per_call for carried in calls)
+    late = [[_percentile(seen.stalls, percent) * 1e3 for seen in watched] for percent in (50, 99)]
+    what = f"{'compiled' if COMPILED else 'interpreted'}: {count:,} records of {RECORD_BYTES} bytes"
     return "\n".join(
         [
-            f"{count:,} records of {RECORD_BYTES} bytes, {calls_in_flight} calls in flight, answers after {answer_ms} ms, {SHARDS} shards",
-            f"ours          {ours:>9,.0f} records/s   {cpu / count * 1e6:5.1f} µs of CPU a record   {ours / theirs:.1f} times stock boto3",
-            f"stock boto3   {theirs:>9,.0f} records/s   {stock_cpu / fewer * 1e6:5.1f} µs of CPU a record",
-            f"full calls    {full} of {len(watched.calls)} ({full / len(watched.calls):.1%})",
-            f"event loop    late by {_percentile(watched.stalls, 50) * 1e3:.1f} ms (p50), {_percentile(watched.stalls, 99) * 1e3:.1f} ms (p99)",
+            f"{what}, {calls_in_flight} calls in flight, answers after {answer_ms} ms, {SHARDS} shards",
+            _line("ours", [each.ours for each in rounds]),
+            _line("stock boto3, one call at a time", [each.one_call for each in rounds], [each.ours for each in rounds]),
+            _line(f"stock boto3, {calls_in_flight} threads", [each.threads for each in rounds], [each.ours for each in rounds]),
+            f"full calls    {full} of {len(calls)} ({full / len(calls):.1%})",
+            f"event loop    late by {median(late[0]):.1f} ms (p50), {median(late[1]):.1f} ms (p99)",
             f"one record    waits {p50:.0f} ms (p50), {p99:.0f} ms (p99) at {PACED_A_SECOND} records/s; {linger}",
         ]
     )
+
+
+def _line(name: str, rounds: Sequence[tuple[float, float]], ours: Sequence[tuple[float, float]] = ()) -> str:
+    rate, cpu = (median(each[column] for each in rounds) for column in (0, 1))
+    times = f"   ours: {median(mine[0] / each[0] for mine, each in zip(ours, rounds, strict=True)):.1f} times" if ours else ""
+    return f"{name:34}{rate:>9,.0f} records/s   {cpu * 1e6:5.1f} µs of CPU a record{times}"
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:
     return quantiles(values, n=100)[percent - 1]
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the table, here or in a process that has the compiled packages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--answer-ms", type=int, default=20)
     parser.add_argument("--calls", type=int, default=4, help="calls in flight (default 4)")
+    parser.add_argument("--interpreted", action="store_true", help="as a working copy has it")
     asked = parser.parse_args()
+    if not COMPILED and not asked.interpreted:
+        command = [sys.executable, "-m", "benchmarks.delivery", *sys.argv[1:]]
+        os.execve(sys.executable, command, preferring(compiled_packages(), os.environ))
     print(report(asked.records, asked.answer_ms, asked.calls))
+
+
+if __name__ == "__main__":
+    main()

@@ -30,13 +30,13 @@ OF_DELIVERY: Final = frozenset({DeadLetterReason.RECORD_TOO_LARGE, DeadLetterRea
 class DeadLetterHeader:
     """Names of the headers of a record on `dead-letters`, behind those that the record had before; UTF-8 text, numbers decimal."""
 
-    TOPIC = "topic"  # the first of them
-    PARTITION = "partition"
-    OFFSET = "offset"
-    REASON = "reason"
-    EXPLANATION = "explanation"
-    TIME = "time"
-    ATTEMPTS = "attempts"  # of delivery: how often the record was sent
+    TOPIC: Final = "topic"  # the first of them
+    PARTITION: Final = "partition"
+    OFFSET: Final = "offset"
+    REASON: Final = "reason"
+    EXPLANATION: Final = "explanation"
+    TIME: Final = "time"
+    ATTEMPTS: Final = "attempts"  # of delivery: how often the record was sent
 
 
 class DeadLetter(NamedTuple):

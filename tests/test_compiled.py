@@ -1,4 +1,4 @@
-"""The compiled hot path gives the interpreted one's answers (contract 1 to 4b): its own tests, the golden histories, a real worker."""
+"""The compiled hot path gives the interpreted one's answers (contract 1 to 4b, 6): its own tests, the golden histories, a real worker."""
 
 import os
 import subprocess
@@ -10,10 +10,13 @@ import pytest
 from tests.kit.compiled import ROOT, has_compiler, install_compiled, preferring
 
 SECONDS = 400.0
+IN_VIRTUAL_TIME = ("sink", "laws", "parking", "parking_laws", "shard_rates", "order_check", "parts", "answers", "fence", "kinesis")
 TESTS = (
     "tests/core",
     "tests/pipeline",
     "tests/state",
+    *(f"tests/delivery/test_{name}.py" for name in IN_VIRTUAL_TIME),
+    "tests/letters",
     "tests/cli/test_golden.py",
     "tests/integration/test_whole_job.py::test_what_leaves_equals_replay_in_order_per_profile_and_flow",
 )
@@ -26,7 +29,7 @@ def test_the_compiled_hot_path_passes_the_same_tests(tmp_path: Path) -> None:
     install_compiled(tmp_path)
     environment = preferring(tmp_path, os.environ)
 
-    where = run(["-c", "import processor.hot_path, state.rows; print(processor.hot_path.step.__file__, state.rows.__file__)"], environment)
+    where = run(["-c", "from processor.delivery import sender; from state import rows; print(sender.__file__, rows.__file__)"], environment)
     tested = run(["-m", "pytest", "--import-mode=append", "-q", "-p", "no:cacheprovider", *TESTS], environment)
 
     assert all(Path(file).is_relative_to(tmp_path) and file.endswith((".so", ".pyd")) for file in where.split()), where

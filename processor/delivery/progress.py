@@ -52,11 +52,11 @@ class PartitionProgress:
 
     def close_gaps(self, in_flight: Iterable[int]) -> None:
         """From now on only what lies below the highest finished record, or the highest one in flight, is sent."""
-        self.sends_below = max((*self._finished, *in_flight), default=-1) + 1
+        self.sends_below = float(max((*self._finished, *in_flight), default=-1) + 1)
 
     def revoke(self) -> None:
         """Send nothing more."""
-        self.sends_below = 0
+        self.sends_below = 0.0
 
     def unseen(self, records: Sequence[ConsumerRecord]) -> Sequence[ConsumerRecord]:
         """The records without those that were accepted before: a rebalance may fetch them again."""
