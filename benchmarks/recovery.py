@@ -20,7 +20,7 @@ from benchmarks.process import Contender
 from benchmarks.stage import PARTITIONS, Job
 from processor.kafka.connection import aiokafka_options
 from processor.settings import Settings, read_settings
-from processor.worker import _GC_THRESHOLDS
+from processor.worker import GC_THRESHOLDS
 from state.identity import Identity
 from state.partition import PartitionStore, shared_memory
 from state.restore import Changelog, restore
@@ -81,6 +81,6 @@ async def _restore(settings: Settings, folder: Path) -> Restored:
 
 
 if __name__ == "__main__":
-    gc.set_threshold(*_GC_THRESHOLDS)
+    gc.set_threshold(*GC_THRESHOLDS)
     with TemporaryDirectory() as place:
         print(*asyncio.run(_restore(read_settings(), Path(place))))
