@@ -42,6 +42,8 @@ class TopicNames(NamedTuple):
     redriven: str
     worker_status: str
     delivery_positions: str
+    connections: str
+    audit_events: str
     changelog: str
 
 
@@ -131,6 +133,19 @@ class Settings(BaseSettings):
     )
     write_buffer_bytes: Annotated[int, Field(ge=1 * MIB)] = Field(default=32 * MIB, description="Bytes of memory for unwritten state, per partition.")
 
+    secrets_key: SecretStr | None = Field(
+        default=None, description="Keys for secrets at rest, urlsafe base64 of 32 bytes each, separated by commas; the first one encrypts."
+    )
+    secrets_key_file: Path | None = Field(default=None, description="A file that holds them instead.")
+
+    api_token: SecretStr | None = Field(default=None, description="Token that callers of the control API must show, for reading and writing.")
+    api_tokens_file: Path | None = Field(default=None, description="YAML file of many tokens instead: a list of name, sha256, role (read or write).")
+    api_tls_certificate_file: Path | None = Field(default=None, description="PEM file of the control API's certificate.")
+    api_tls_key_file: Path | None = Field(default=None, description="PEM file of that certificate's key, without a passphrase.")
+    api_allow_plaintext: bool = Field(default=False, description="Let the control API be reached without TLS from other machines.")
+    api_max_body_bytes: Annotated[int, Field(ge=1 * KIB)] = Field(default=1 * MIB, description="Largest body of a call of the control API.")
+    api_max_failures_per_minute: Positive = Field(default=20, description="Refused tokens of one address, a minute, after which it has to wait.")
+
     log_level: LogLevel = Field(default="info", description="The least severe events that are logged.")
     log_format: LogFormat = Field(default="auto", description="console, json, or auto: console on a terminal, json otherwise.")
 
@@ -167,8 +182,9 @@ class Settings(BaseSettings):
     @property
     def topics(self) -> TopicNames:
         """The names of our topics."""
-        names = ("profile-events", "exports", "flows", "audiences", "dead-letters", "dead-letters-redriven", "worker-status", "delivery-positions")
-        return TopicNames(*(self.topic_prefix + name for name in (*names, f"{self.app_id}-profiles-changelog")))
+        first = ("profile-events", "exports", "flows", "audiences", "dead-letters", "dead-letters-redriven", "worker-status")
+        names = (*first, "delivery-positions", "connections", "audit-events", f"{self.app_id}-profiles-changelog")
+        return TopicNames(*(self.topic_prefix + name for name in names))
 
     @property
     def skips(self) -> dict[int, int]:
@@ -202,8 +218,12 @@ class Settings(BaseSettings):
         faults = []
         if self.kafka_security_protocol.startswith("SASL_"):
             faults += [f"{ENV_PREFIX}KAFKA_SASL_{name} is missing" for name, value in login.items() if value is None]
-        if (self.kafka_ssl_certificate_file is None) != (self.kafka_ssl_key_file is None):
-            faults.append(f"{ENV_PREFIX}KAFKA_SSL_CERTIFICATE_FILE and {ENV_PREFIX}KAFKA_SSL_KEY_FILE go together")
+        for one, other in (("kafka_ssl_certificate_file", "kafka_ssl_key_file"), ("api_tls_certificate_file", "api_tls_key_file")):
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                faults.append(f"{env_name(one)} and {env_name(other)} go together")
+        for one, other in (("secrets_key", "secrets_key_file"), ("api_token", "api_tokens_file")):
+            if getattr(self, one) is not None and getattr(self, other) is not None:
+                faults.append(f"{env_name(one)} and {env_name(other)} exclude each other")
         return faults
 
 
@@ -235,6 +255,6 @@ def _fault(place: tuple[int | str, ...], fault: object) -> str:
         return f"  {text}"
     name = re.sub(f"^{ENV_PREFIX}", "", str(place[0]).upper()).lower()
     field = Settings.model_fields.get(name)
-    value = MASKED if "password" in name else repr(fault["input"])
+    value = MASKED if field is not None and field.annotation == SecretStr | None else repr(fault["input"])
     allowed = f" ({field.description})" if field is not None else ""
     return f"  {env_name(name)}={value}: {text}{allowed}"

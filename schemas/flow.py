@@ -64,7 +64,8 @@ class Triggers(Model):
     identities: bool = True
 
 
-def _is_partition_key(text: str) -> str:
+def is_partition_key(text: str) -> str:
+    """The text, if it is a value of the option (G5); raises ValueError."""
     kind, _, argument = text.partition(":")
     if text == "profileId" or (kind == "identity" and argument):
         return text
@@ -85,7 +86,7 @@ class Options(Model):
     identity_fields: Literal["id", "all"] = "id"
     lowercase_namespaces: bool = False
     envelope: Literal["none", "cloudevents"] = "none"
-    partition_key: Annotated[str, AfterValidator(_is_partition_key)] = "profileId"
+    partition_key: Annotated[str, AfterValidator(is_partition_key)] = "profileId"
     triggers: Triggers = Triggers()
     on_delete: Literal["export", "silent"] = "export"
     emit_exit_on_unmap: bool = False

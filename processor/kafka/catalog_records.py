@@ -39,12 +39,12 @@ def audience_key(key: AudienceKey) -> bytes:
 
 def flow_value(stored: StoredFlow) -> bytes:
     """The value of a flow."""
-    return orjson.dumps({"flow": _plain(stored.flow), "etag": stored.etag})
+    return orjson.dumps({"flow": plain(stored.flow), "etag": stored.etag})
 
 
 def audience_value(audience: Audience) -> bytes:
     """The value of an audience."""
-    return orjson.dumps({"audience": _plain(audience)})
+    return orjson.dumps({"audience": plain(audience)})
 
 
 def read_flow(key: bytes, value: bytes) -> StoredFlow:
@@ -70,5 +70,6 @@ def read_audience(key: bytes, value: bytes) -> Audience:
     return audience
 
 
-def _plain(model: Model) -> dict[str, object]:
+def plain(model: Model) -> dict[str, object]:
+    """As JSON, without what is not said."""
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)

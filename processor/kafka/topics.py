@@ -1,10 +1,9 @@
 """Our topics, as they should be: names, partitions, and the configuration that correctness rests on.
 
     partitions = setting   profile-events ─ exports ─ dead-letters ─ delivery-positions ─ changelog   (same number: design 2)
-    one partition          flows ─ audiences ─ dead-letters-redriven ─ worker-status
+    one partition          flows ─ audiences ─ connections ─ audit-events ─ dead-letters-redriven ─ worker-status
 
-`exports` and `dead-letters` are never removed by time; `flows`, `audiences`, `dead-letters-redriven`, `worker-status`,
-`delivery-positions` and the changelog keep the last record of each key.
+`exports`, `dead-letters` and `audit-events` are never removed by time; all but those and `profile-events` keep the last record of each key.
 """
 
 from collections.abc import Mapping
@@ -48,4 +47,6 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec(names.audiences, 1, _COMPACTED),
         TopicSpec(names.redriven, 1, _COMPACTED),
         TopicSpec(names.worker_status, 1, _COMPACTED),
+        TopicSpec(names.connections, 1, _COMPACTED),
+        TopicSpec(names.audit_events, 1, _KEPT_FOR_EVER),
     )

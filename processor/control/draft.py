@@ -1,0 +1,85 @@
+"""A change in the making: what would be written, and the state as it would be. Pure; nothing is written before it is committed."""
+
+from collections.abc import Callable
+from typing import Any
+
+from processor.control.audit import Author, audit_event
+from processor.control.state import ControlState, Kept, Topic, TopicRecord, audience_etag
+from processor.kafka.catalog_records import StoredFlow, audience_key, audience_value, flow_key, flow_value, plain
+from processor.kafka.connection_records import object_key, object_value, plain_object
+from schemas.audience import Audience, AudienceKey
+from schemas.connection import AnyObject, Kind, StoredObject
+from schemas.flow import Flow
+
+
+class Draft:
+    """One author's change. What is put as it is already changes nothing: no record, the same etag."""
+
+    def __init__(self, state: ControlState, author: Author, now_ms: int, new_etag: Callable[[], str]) -> None:
+        self.state = state
+        self.now_ms = now_ms
+        self.records: list[TopicRecord] = []
+        self._author = author
+        self._new_etag = new_etag
+
+    def put_flow(self, flow: Flow) -> Kept[Flow]:
+        """Create it, or change it to this."""
+        before = self.state.flows.get(flow.id)
+        if before is not None and before.item == flow:
+            return before
+        etag = self._new_etag()
+        self._write(Topic.FLOWS, flow_key(flow.id), flow_value(StoredFlow(flow, etag)))
+        self._audit(Kind.FLOW, flow.id, None if before is None else plain(before.item), plain(flow))
+        return self.state.flows[flow.id]
+
+    def delete_flow(self, flow_id: str) -> None:
+        """It is there."""
+        before = self.state.flows[flow_id]
+        self._write(Topic.FLOWS, flow_key(flow_id), None)
+        self._audit(Kind.FLOW, flow_id, plain(before.item), None)
+
+    def put_audience(self, audience: Audience) -> Kept[Audience]:
+        """Create it, or change it to this."""
+        before = self.state.audiences.get(audience.key)
+        if before is not None and before.item == audience:
+            return before
+        self._write(Topic.AUDIENCES, audience_key(audience.key), audience_value(audience))
+        self._audit("audiences", "/".join(audience.key), None if before is None else plain(before.item), plain(audience))
+        return Kept(audience, audience_etag(audience), self.now_ms if before is None else before.created_at, self.now_ms)
+
+    def delete_audience(self, key: AudienceKey) -> None:
+        """It is there."""
+        before = self.state.audiences[key]
+        self._write(Topic.AUDIENCES, audience_key(key), None)
+        self._audit("audiences", "/".join(key), plain(before.item), None)
+
+    def put_object(self, kind: Kind, object_id: str, item: AnyObject) -> Kept[AnyObject]:
+        """Create an object of the API, or change it to this."""
+        before = self.state.objects.get((kind, object_id))
+        if before is not None and before.item == item:
+            return before
+        created_at = self.now_ms if before is None else before.created_at
+        content = plain_object(item)
+        stored = StoredObject(kind=kind, id=object_id, etag=self._new_etag(), created_at=created_at, updated_at=self.now_ms, object=content)
+        self._write(Topic.CONNECTIONS, object_key(kind, object_id), object_value(stored))
+        if kind is not Kind.FLOW:  # of a flow, its own record says what changed
+            self._audit(kind, object_id, None if before is None else plain_object(before.item), content)
+        return self.state.objects[kind, object_id]
+
+    def delete_object(self, kind: Kind, object_id: str) -> None:
+        """Does nothing where there is none."""
+        before = self.state.objects.get((kind, object_id))
+        if before is None:
+            return
+        self._write(Topic.CONNECTIONS, object_key(kind, object_id), None)
+        if kind is not Kind.FLOW:
+            self._audit(kind, object_id, plain_object(before.item), None)
+
+    def _write(self, topic: Topic, key: bytes, value: bytes | None) -> None:
+        record = TopicRecord(topic, key, value, self.now_ms)
+        self.records.append(record)
+        self.state = self.state.after([record])
+
+    def _audit(self, kind: str, object_id: str, before: Any, after: Any) -> None:
+        key, value = audit_event(self._author, self.now_ms, kind, object_id, before, after)
+        self.records.append(TopicRecord(Topic.AUDIT_EVENTS, key, value, self.now_ms))

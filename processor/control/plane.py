@@ -1,0 +1,47 @@
+"""Changes, one after the other: decided by the state as it is, written whole, decided again where somebody else wrote in between."""
+
+import threading
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from processor.control.audit import Author
+from processor.control.draft import Draft
+from processor.control.ports import ControlLog, Overtaken
+from processor.control.state import ControlState
+from processor.errors import CommandError
+
+Answer = TypeVar("Answer")
+
+_TRIES: Final = 10
+
+
+class ControlPlane:
+    """Thread-safe. `now_ms`: milliseconds since 1970; `new_etag` gives a text that nobody had before."""
+
+    def __init__(self, log: ControlLog, now_ms: Callable[[], int], new_etag: Callable[[], str]) -> None:
+        self._log = log
+        self._now_ms = now_ms
+        self._new_etag = new_etag
+        self._changing = threading.Lock()
+
+    def state(self) -> ControlState:
+        """As it is now."""
+        return self._log.state()
+
+    def change(self, author: Author, decide: Callable[[Draft], Answer]) -> Answer:
+        """Decide, and write what was put into the draft, all or nothing; what `decide` raises changes nothing.
+
+        `decide` may be called several times. Raises as ControlLog.commit does.
+        """
+        with self._changing:
+            for _ in range(_TRIES):
+                draft = Draft(self._log.state(), author, self._now_ms(), self._new_etag)
+                answer = decide(draft)
+                if not draft.records:
+                    return answer
+                try:
+                    self._log.commit(draft.records)
+                except Overtaken:
+                    continue
+                return answer
+        raise CommandError(f"others changed flows and connections {_TRIES} times while this change was tried; nothing of it was written")

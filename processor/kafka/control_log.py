@@ -1,0 +1,227 @@
+"""The log of the control plane on Kafka: `flows`, `audiences`, `connections` and `audit-events`, one transaction a change.
+
+              newest API ─ claims the topics by a record ─► older APIs are superseded: they stop
+    fence ─► read to the end ─► decide ─► one transaction ─► read to its end
+      ▲                                        │ fenced: somebody else wrote, or is about to
+      └────────────────────────────────────────┘ Overtaken: decide again by what is there now
+
+Every writer has the same transactional id, so whoever begins fences all others, and has read what they had committed before it decides:
+no change is lost, whoever makes it. A command comes and goes; an API that was fenced by one goes on. An API that was fenced by an API stops.
+
+Brokers without transactions (at_least_once): nothing fences, one API at a time is the operator's duty.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from uuid import uuid4
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from processor.control.ports import Overtaken, Superseded
+from processor.control.state import ControlState, Topic, TopicRecord
+from processor.kafka.connection import consumer_config, producer_config
+from processor.kafka.connection_records import ACCEPTED_KEY, WRITER_KEY, accepted_value, writer_value
+from processor.kafka.errors import BrokerUnreachable, ReadFailed, WriteFailed
+from processor.settings import ProcessingGuarantee, Settings, env_name
+
+Answer = TypeVar("Answer")
+_Written = tuple[Topic, bytes, bytes | None]
+
+ANSWER_SECONDS: Final = 20.0  # also the transaction's: so long, at most, one that was killed holds back the readers of its topics
+LOOK_SECONDS: Final = 0.2  # how late an API sees what a command wrote
+_ABORT_SECONDS: Final = 5.0
+_CLAIM_TRIES: Final = 10
+_POLL_SECONDS: Final = 0.02
+_READ: Final = (Topic.FLOWS, Topic.AUDIENCES, Topic.CONNECTIONS)
+_FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_TXN_STATE})
+
+
+class TopicTruncated(ReadFailed):
+    """Records were removed from a topic that must keep the last one of each key."""
+
+    def __init__(self, topic: str, begin: int) -> None:
+        super().__init__(
+            f"{topic}: its first {begin} offsets were removed, by a retention setting or by hand: flows, audiences or connections may be lost\n"
+            f"  set its cleanup.policy to compact; {env_name('accept_gaps')}=true goes on with what is left, for one start: then look at\n"
+            f"  `profile-exporter flows list`, and put your file into force again"
+        )
+
+
+class KafkaControlLog:
+    """From `with` to its end; thread-safe. `is_api`: claims the topics, and stops when another API does."""
+
+    def __init__(self, settings: Settings, *, is_api: bool = False) -> None:
+        names = settings.topics
+        self._settings = settings
+        self._topics = {Topic.FLOWS: names.flows, Topic.AUDIENCES: names.audiences, Topic.CONNECTIONS: names.connections}
+        self._audit_topic = names.audit_events
+        self._kinds = {name: topic for topic, name in self._topics.items()}
+        self._is_api = is_api
+        self._transactional = settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE
+        self._name = uuid4().hex
+        self._claimed = False
+        self._lock = threading.RLock()
+        self._state = ControlState()
+        self._looked_at = float("-inf")
+        self._positions: dict[str, int] = dict.fromkeys(self._kinds, 0)
+        self._producer: Producer | None = None
+        self._consumer = Consumer(consumer_config(settings, f"{settings.app_id}-control"))
+
+    def __enter__(self) -> Self:
+        """Fence, read to the end, and claim the topics where it is an API's."""
+        self._consumer.assign([TopicPartition(name, 0, OFFSET_BEGINNING) for name in self._kinds])
+        for _ in range(_CLAIM_TRIES):
+            self._begin_again()
+            first = self._first_records()
+            if not first:
+                return self
+            with suppress(Overtaken):
+                self.commit(first)
+                self._claimed = self._is_api
+                return self
+        raise WriteFailed([f"  others wrote {_CLAIM_TRIES} times while this was starting"])
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._consumer.close()
+        if self._producer is not None:
+            self._producer.purge()
+
+    def state(self) -> ControlState:
+        """As it was at most LOOK_SECONDS ago, and everything that this log committed."""
+        with self._lock:
+            if time.monotonic() - self._looked_at >= LOOK_SECONDS:
+                self._read_to_end()
+            return self._state
+
+    def require_unsuperseded(self) -> None:
+        """Raise Superseded where another API has taken over."""
+        state = self.state()
+        if self._claimed and state.writer != self._name:
+            raise Superseded
+
+    def commit(self, records: Sequence[TopicRecord]) -> None:
+        """As ControlLog says."""
+        with self._lock:
+            self.require_unsuperseded()
+            try:
+                self._write(records)
+            except Overtaken:
+                self._read_to_end()
+                self.require_unsuperseded()
+                self._begin_again()
+                raise
+            self._read_to_end({(topic, key, value) for topic, key, value, _ in records if topic in _READ})
+
+    def _first_records(self) -> list[TopicRecord]:
+        """What is to be said at the beginning. Raises TopicTruncated."""
+        records = []
+        begins = {topic: self._bounds(name)[0] for name, topic in self._kinds.items()}
+        for topic, begin in begins.items():
+            if begin > self._state.accepted.get(topic, 0):
+                if not self._settings.accept_gaps:
+                    raise TopicTruncated(self._topics[topic], begin)
+                records = [TopicRecord(Topic.CONNECTIONS, ACCEPTED_KEY, accepted_value(begins), 0)]
+        if self._is_api:
+            records.append(TopicRecord(Topic.CONNECTIONS, WRITER_KEY, writer_value(self._name, int(time.time() * 1000)), 0))
+        return records
+
+    # writing --------------------------------------------------------------------------------------------------------
+
+    def _begin_again(self) -> None:
+        """Fence all others, then read what they had committed."""
+        properties: dict[str, Any] = producer_config(self._settings) | {"message.timeout.ms": int(ANSWER_SECONDS * 1000)}
+        if self._transactional:
+            timeout = int(ANSWER_SECONDS * 1000)
+            properties |= {"transactional.id": f"{self._settings.app_id}-control", "transaction.timeout.ms": timeout, "linger.ms": 0}
+        self._producer = Producer(properties)
+        if self._transactional:
+            self._asked(lambda: self._used.init_transactions(ANSWER_SECONDS))
+        self._read_to_end()
+
+    @property
+    def _used(self) -> Producer:
+        assert self._producer is not None, "use it as a context"
+        return self._producer
+
+    def _write(self, records: Sequence[TopicRecord]) -> None:
+        if not self._transactional:
+            self._produce(records)
+            self._flush()
+            return
+        self._asked(self._used.begin_transaction)
+        try:
+            self._produce(records)
+            self._flush()
+            self._asked(lambda: self._used.commit_transaction(ANSWER_SECONDS))
+        except BaseException:
+            with suppress(KafkaException):  # where it is fenced there is nothing to abort; otherwise the next writer's beginning settles it
+                self._used.abort_transaction(_ABORT_SECONDS)
+            raise
+
+    def _produce(self, records: Sequence[TopicRecord]) -> None:
+        for topic, key, value, _ in records:
+            name = self._topics.get(topic, self._audit_topic)
+            self._asked(partial(self._used.produce, name, value, key, partition=0))
+
+    def _flush(self) -> None:
+        if left := self._asked(lambda: self._used.flush(ANSWER_SECONDS)):
+            raise WriteFailed([f"  {left} records were not acknowledged"])
+
+    def _asked(self, ask: Callable[[], Answer]) -> Answer:
+        try:
+            return ask()
+        except KafkaException as error:
+            reason: KafkaError = error.args[0]
+            if reason.code() in _FENCED:
+                raise Overtaken from None
+            raise WriteFailed([f"  {reason.str()}"]) from None
+
+    # reading --------------------------------------------------------------------------------------------------------
+
+    def _bounds(self, name: str) -> tuple[int, int]:
+        try:
+            bounds = self._consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=ANSWER_SECONDS)
+        except KafkaException as error:
+            raise BrokerUnreachable(self._settings, error.args[0].str()) from None
+        if bounds is None:
+            raise BrokerUnreachable(self._settings, f"it does not say where {name} ends")
+        begin, end = bounds
+        return begin, end
+
+    def _read_to_end(self, ours: Collection[_Written] = ()) -> None:
+        """Up to the ends of now, and until these came back: a commit is acknowledged a moment before its records can be read."""
+        looked_at = time.monotonic()
+        ends = {name: self._bounds(name)[1] for name in self._kinds}
+        awaited = set(ours)
+        while awaited or any(self._positions[name] < end for name, end in ends.items()):
+            if time.monotonic() - looked_at > ANSWER_SECONDS:
+                raise ReadFailed(f"flows, audiences or connections could not be read to their end in {ANSWER_SECONDS:.0f} s")
+            records = self._read()
+            self._state = self._state.after(records)
+            awaited.difference_update((topic, key, value) for topic, key, value, _ in records)
+        self._looked_at = looked_at
+
+    def _read(self) -> list[TopicRecord]:
+        records = []
+        for message in self._consumer.consume(1000, _POLL_SECONDS):
+            name, offset, error = message.topic(), message.offset(), message.error()
+            if name is None or offset is None or name not in self._kinds:
+                continue  # about the connection, which librdkafka mends itself
+            if error is None:
+                self._positions[name] = offset + 1
+                key, value = message.key(), message.value()
+                records.append(TopicRecord(self._kinds[name], _bytes(key), None if value is None else _bytes(value), message.timestamp()[1]))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._positions[name] = max(self._positions[name], offset)  # markers and what is compacted away lie behind the last record
+            else:
+                raise ReadFailed(f"{name}: {error.str()}")
+        return records
+
+
+def _bytes(value: str | bytes | None) -> bytes:
+    return value.encode() if isinstance(value, str) else value or b""

@@ -1,0 +1,110 @@
+"""What the control API keeps beside flows and audiences: Adobe's connections, and how a flow hangs together with them.
+
+    Connection (base, how to be let in) ─► SourceConnection ─┐
+    Connection (base, how to be let in) ─► TargetConnection ─┴─► FlowLink ─► the flow of the same id on `flows`
+
+They are for the API alone: a flow on `flows` says everything that a worker needs.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from schemas.destination import Credentials, is_http_url
+from schemas.flow import is_partition_key
+from schemas.model import Model, Name
+
+MillisecondsSince1970 = int
+
+
+class Kind(StrEnum):
+    """The objects of the API; the values are their paths."""
+
+    CONNECTION = "connections"
+    SOURCE_CONNECTION = "sourceConnections"
+    TARGET_CONNECTION = "targetConnections"
+    FLOW = "flows"
+
+
+class SpecReference(Model):
+    """A connection spec or flow spec, by its fixed id."""
+
+    id: Name
+    version: Name = "1.0"
+
+
+class Connection(Model):
+    """A base connection. `credentials`: how to be let in at Kinesis; None for the Profile Service, which is ours."""
+
+    name: Name
+    description: str | None = None
+    connection_spec: SpecReference
+    credentials: Credentials | None = None
+    region: str | None = None
+    endpoint_url: Annotated[str, AfterValidator(is_http_url)] | None = None
+
+
+class SourceConnection(Model):
+    """Where profiles come from; there is one such place."""
+
+    name: Name
+    description: str | None = None
+    base_connection_id: Name
+    connection_spec: SpecReference
+    data: dict[str, Any] = Field(default_factory=dict)
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class TargetParams(Model):
+    """The stream, and those options of a flow that say what its records look like there; an option left out is the flow's own."""
+
+    stream: Name
+    region: str | None = None  # None: the base connection's
+    include_segment_names: bool | None = None
+    include_segment_timestamps: bool | None = None
+    envelope: Literal["none", "cloudevents"] | None = None
+    partition_key: Annotated[str, AfterValidator(is_partition_key)] | None = None
+
+
+class TargetConnection(Model):
+    """Where records go."""
+
+    name: Name
+    description: str | None = None
+    base_connection_id: Name
+    connection_spec: SpecReference
+    data: dict[str, Any] = Field(default_factory=dict)
+    params: TargetParams
+
+
+class Note(Model):
+    """What a client said of one selector that a flow has no place for, and when the selector came and changed (seconds since 1970)."""
+
+    name: str | None = None
+    description: str | None = None
+    create_time: int
+    update_time: int
+
+
+class FlowLink(Model):
+    """What the API knows of a flow beside its record on `flows`. `notes`: by the selector's place, `audience:<ns>/<id>` or `attribute:<path>`."""
+
+    source_connection_id: Name
+    target_connection_id: Name
+    flow_spec: SpecReference
+    notes: dict[str, Note] = Field(default_factory=dict)
+
+
+AnyObject = Connection | SourceConnection | TargetConnection | FlowLink
+
+
+class StoredObject(Model):
+    """A record of the topic `connections`: one object, its etag, and when it came and changed."""
+
+    kind: Annotated[Kind, Field(strict=False)]
+    id: Name
+    etag: str
+    created_at: MillisecondsSince1970
+    updated_at: MillisecondsSince1970
+    object: dict[str, Any]

@@ -1,0 +1,146 @@
+"""What every control log must do; the one in memory and the one on Kafka."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from processor.control.audit import Author
+from processor.control.draft import Draft
+from processor.control.plane import ControlPlane
+from processor.control.ports import ControlLog, Overtaken, Superseded
+from processor.control.state import ControlState, Topic
+from processor.kafka.catalog_records import StoredFlow, flow_key, flow_value
+from processor.kafka.control_log import KafkaControlLog, TopicTruncated
+from processor.kafka.reading import read_topic
+from processor.kafka.writing import Writer
+from schemas.flow import Flow
+from tests.control.memory import MemoryControlLog, SharedRecords
+from tests.kit.installation import Installation
+from tests.kit.topics import alter_topic
+
+AUTHOR = Author("ada", "command")
+Open = Callable[..., AbstractContextManager[ControlLog]]
+
+
+def a_flow(flow_id: str = "vip", **fields: Any) -> Flow:
+    return Flow.model_validate({"id": flow_id, "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2"}, **fields})
+
+
+@pytest.fixture
+def on_kafka(installation: Installation) -> Installation:
+    installation.init()
+    return installation
+
+
+@pytest.fixture(params=["memory", "kafka"])
+def open_log(request: pytest.FixtureRequest) -> Iterator[Open]:
+    if request.param == "memory":
+        shared = SharedRecords()
+        yield lambda is_api=False: nullcontext(MemoryControlLog(shared, is_api=is_api))
+    else:
+        settings = request.getfixturevalue("on_kafka").settings
+        yield lambda is_api=False: KafkaControlLog(settings, is_api=is_api)
+
+
+def draft(state: ControlState) -> Draft:
+    return Draft(state, AUTHOR, 1_768_174_653_000, lambda: uuid4().hex)
+
+
+def plane(log: ControlLog) -> ControlPlane:
+    return ControlPlane(log, lambda: 1_768_174_653_000, lambda: uuid4().hex)
+
+
+def test_what_was_committed_is_in_the_state_at_once_and_for_everybody_after(open_log: Open) -> None:
+    with open_log(is_api=True) as log:
+        plane(log).change(AUTHOR, lambda draft: draft.put_flow(a_flow()))
+
+        assert set(log.state().flows) == {"vip"}
+    with open_log() as another:
+        assert set(another.state().flows) == {"vip"}
+
+
+def test_a_command_that_writes_in_between_makes_an_api_decide_again_and_nothing_is_lost(open_log: Open) -> None:
+    seen: list[set[str]] = []
+
+    def decide(draft: Draft) -> None:
+        seen.append(set(draft.state.flows))
+        draft.put_flow(a_flow("second"))
+
+    with open_log(is_api=True) as api:
+        with open_log() as command:
+            plane(command).change(AUTHOR, lambda draft: draft.put_flow(a_flow("first")))
+
+        plane(api).change(AUTHOR, decide)
+
+        assert set(api.state().flows) == {"first", "second"}
+        assert seen[-1] == {"first"}
+
+
+def test_who_was_overtaken_has_written_nothing(open_log: Open) -> None:
+    with open_log() as older:
+        mine = draft(older.state())
+        mine.put_flow(a_flow("mine"))
+        with open_log() as newer:
+            plane(newer).change(AUTHOR, lambda draft: draft.put_flow(a_flow("theirs")))
+
+        with pytest.raises(Overtaken):
+            older.commit(mine.records)
+
+        assert set(older.state().flows) == {"theirs"}
+
+
+def test_of_two_apis_the_older_says_so_and_writes_no_more(open_log: Open) -> None:
+    with open_log(is_api=True) as older, open_log(is_api=True) as newer:
+        with pytest.raises(Superseded, match="another control API was started"):
+            plane(older).change(AUTHOR, lambda draft: draft.put_flow(a_flow("old")))
+        plane(newer).change(AUTHOR, lambda draft: draft.put_flow(a_flow("new")))
+
+        assert set(newer.state().flows) == {"new"}
+
+
+def test_a_change_that_fails_to_be_decided_writes_nothing(open_log: Open) -> None:
+    def decide(draft: Draft) -> None:
+        draft.put_flow(a_flow())
+        raise LookupError
+
+    with open_log() as log:
+        with pytest.raises(LookupError):
+            plane(log).change(AUTHOR, decide)
+
+        assert not log.state().flows
+
+
+def test_flow_audience_and_audit_event_are_one_transaction(on_kafka: Installation) -> None:
+    with KafkaControlLog(on_kafka.settings) as log:
+        plane(log).change(AUTHOR, lambda draft: (draft.put_flow(a_flow()), draft.put_flow(a_flow("other"))))
+
+    (flows, audits) = (list(read_topic(on_kafka.settings, topic)) for topic in (on_kafka.topics.flows, on_kafka.topics.audit_events))
+    assert [record.key for record in flows] == [b"vip", b"other"]
+    assert [record.key for record in audits] == [b'["flows","vip"]', b'["flows","other"]']
+
+
+def test_a_log_of_which_records_were_removed_is_refused_until_somebody_says_that_he_knows(on_kafka: Installation) -> None:
+    topic = on_kafka.topics.flows
+    with Writer(on_kafka.settings) as writer:
+        for name in ("a", "b"):
+            writer.write(topic, flow_key(name), flow_value(StoredFlow(a_flow(name), "e")), name=name)
+    broker = on_kafka.settings.kafka_bootstrap_servers
+    admin = AdminClient({"bootstrap.servers": broker})
+    alter_topic(broker, topic, cleanup_policy="delete")
+    for gone in admin.delete_records([TopicPartition(topic, 0, 1)]).values():
+        gone.result(20)
+    alter_topic(broker, topic, cleanup_policy="compact")
+
+    with pytest.raises(TopicTruncated, match="its first 1 offsets were removed"), KafkaControlLog(on_kafka.settings):
+        pass
+    on_kafka.change(accept_gaps=True)
+    with KafkaControlLog(on_kafka.settings) as log:
+        assert set(log.state().flows) == {"b"}
+    on_kafka.change(accept_gaps=False)
+    with KafkaControlLog(on_kafka.settings) as log:
+        assert log.state().accepted[Topic.FLOWS] == 1
