@@ -68,7 +68,7 @@ def parse_configuration(text: bytes, source: str) -> Configuration:
     if faults:
         raise ConfigurationError(source, [_located(place, text, lines) for place, text in faults])
     audiences = [item for item in items["audiences"] if isinstance(item, Audience)]
-    return Configuration(tuple(flows), tuple(audiences), tuple(_warnings(flows)))
+    return Configuration(tuple(flows), tuple(audiences), tuple(warnings_of(flows)))
 
 
 def _sections(content: Any, faults: list[tuple[Place, str]]) -> dict[str, list[Any]]:
@@ -144,7 +144,8 @@ def _located(place: Place, text: str, lines: dict[Place, int]) -> str:
     return f"{line}{path or 'the file'}: {text}"
 
 
-def _warnings(flows: Sequence[Flow]) -> Iterator[str]:
+def warnings_of(flows: Sequence[Flow]) -> Iterator[str]:
+    """What M3 warns of, with the place, as flows[0].attributes."""
     for index, flow in enumerate(flows):
         for dotted in flow.attributes:
             if split_path(dotted)[0] in ALWAYS_LEAVE:

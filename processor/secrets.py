@@ -13,8 +13,8 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from processor.errors import UsageError
 from processor.settings import Settings, env_name
+from schemas.destination import ENCRYPTED
 
-SCHEME: Final = "encrypted:"
 _MAKE_ONE: Final = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 _SETTINGS: Final = f"{env_name('secrets_key')} or {env_name('secrets_key_file')}"
 
@@ -44,14 +44,14 @@ class Secrets:
         """As it may stand on a topic; raises NoSecretsKey."""
         if self._box is None:
             raise NoSecretsKey
-        return SCHEME + self._box.encrypt(secret.encode()).decode()
+        return ENCRYPTED + self._box.encrypt(secret.encode()).decode()
 
     def decrypt(self, stored: str) -> str:
         """The secret itself; raises SecretUnreadable."""
         if self._box is None:
             raise SecretUnreadable(f"the secret is stored encrypted, and {_SETTINGS} is not set where this runs")
         try:
-            return self._box.decrypt(stored.removeprefix(SCHEME).encode()).decode()
+            return self._box.decrypt(stored.removeprefix(ENCRYPTED).encode()).decode()
         except InvalidToken:
             raise SecretUnreadable(f"no key of {_SETTINGS} opens the stored secret: is the key missing that encrypted it?") from None
 

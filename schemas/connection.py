@@ -9,7 +9,7 @@ They are for the API alone: a flow on `flows` says everything that a worker need
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from schemas.destination import Credentials, is_http_url
 from schemas.flow import is_partition_key
@@ -27,14 +27,20 @@ class Kind(StrEnum):
     FLOW = "flows"
 
 
-class SpecReference(Model):
+class Stored(Model):
+    """Read from the topic by alias, and built here by name."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class SpecReference(Stored):
     """A connection spec or flow spec, by its fixed id."""
 
     id: Name
     version: Name = "1.0"
 
 
-class Connection(Model):
+class Connection(Stored):
     """A base connection. `credentials`: how to be let in at Kinesis; None for the Profile Service, which is ours."""
 
     name: Name
@@ -45,7 +51,7 @@ class Connection(Model):
     endpoint_url: Annotated[str, AfterValidator(is_http_url)] | None = None
 
 
-class SourceConnection(Model):
+class SourceConnection(Stored):
     """Where profiles come from; there is one such place."""
 
     name: Name
@@ -56,7 +62,7 @@ class SourceConnection(Model):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
-class TargetParams(Model):
+class TargetParams(Stored):
     """The stream, and those options of a flow that say what its records look like there; an option left out is the flow's own."""
 
     stream: Name
@@ -67,7 +73,7 @@ class TargetParams(Model):
     partition_key: Annotated[str, AfterValidator(is_partition_key)] | None = None
 
 
-class TargetConnection(Model):
+class TargetConnection(Stored):
     """Where records go."""
 
     name: Name
@@ -78,7 +84,7 @@ class TargetConnection(Model):
     params: TargetParams
 
 
-class Note(Model):
+class Note(Stored):
     """What a client said of one selector that a flow has no place for, and when the selector came and changed (seconds since 1970)."""
 
     name: str | None = None
@@ -87,7 +93,7 @@ class Note(Model):
     update_time: int
 
 
-class FlowLink(Model):
+class FlowLink(Stored):
     """What the API knows of a flow beside its record on `flows`. `notes`: by the selector's place, `audience:<ns>/<id>` or `attribute:<path>`."""
 
     source_connection_id: Name
@@ -99,7 +105,7 @@ class FlowLink(Model):
 AnyObject = Connection | SourceConnection | TargetConnection | FlowLink
 
 
-class StoredObject(Model):
+class StoredObject(Stored):
     """A record of the topic `connections`: one object, its etag, and when it came and changed."""
 
     kind: Annotated[Kind, Field(strict=False)]

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "check": Lazy("processor.cli.check:check", "Show the settings, and check broker, topics, flows and destinations."),
     "dead-letters": Lazy("processor.cli.dead_letters:dead_letters", "List, inspect and send again what could not be used or delivered."),
     "flows": Lazy("processor.cli.flows:flows", "Check whether flows would be let in where they deliver."),
+    "api": Lazy("processor.cli.api:api", "Run the control API: flows, audiences and connections over HTTP."),
     "replay": Lazy("processor.cli.replay:replay", "Fold EVENTS and write the records a worker would send."),
 }
 

@@ -4,20 +4,18 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from uuid import uuid4
 
 import click
 
+from processor.cli.control import change, read_state
 from processor.cli.destinations import examine_flows, summary
-from processor.cli.plan import Action, Write, activated, plan
+from processor.cli.plan import Action, Step, activated, carry_out, plan
 from processor.cli.tell import Level
-from processor.configuration import read_configuration
+from processor.configuration import Configuration, read_configuration
+from processor.control.draft import Draft
 from processor.errors import CommandError
-from processor.kafka.admin import Admin
-from processor.kafka.reading import read_compacted
-from processor.kafka.topics import topic_specs
-from processor.kafka.writing import Writer
-from processor.settings import Settings, read_settings
+from processor.secrets import Secrets, secrets_of
+from processor.settings import read_settings
 from schemas.flow import Flow
 
 
@@ -30,8 +28,9 @@ from schemas.flow import Flow
 def apply(file: Path, dry_run: bool, prune: bool, strict: bool, no_check: bool) -> None:
     """Put the flows and audiences of FILE into force.
 
-    FILE (YAML or JSON) is checked whole first, and all its faults are told at once. Only what differs is written; every
-    changed flow gets a new etag. Secrets stay ${ENV_NAME}. It returns when the broker has acknowledged everything.
+    FILE (YAML or JSON) is checked whole first, and all its faults are told at once. Only what differs is written, all of it
+    in one transaction or nothing; every changed flow gets a new etag. Secrets stay ${ENV_NAME}. It returns when the broker
+    has acknowledged everything.
 
     Before that, destinations that become active (a flow that is new, enabled again or delivers elsewhere) are asked as
     `flows check` does, with the credentials of this machine, which need not be the worker's: so what is wrong is told as
@@ -42,23 +41,27 @@ def apply(file: Path, dry_run: bool, prune: bool, strict: bool, no_check: bool) 
     for warning in configuration.warnings:
         click.echo(f"warning: {warning}", err=True)
     settings = read_settings()
-    names = settings.topics
-    Admin(settings).require([spec for spec in topic_specs(settings) if spec.name in (names.flows, names.audiences)])
-    flows, audiences = read_compacted(settings, names.flows), read_compacted(settings, names.audiences)
-    writes = plan(configuration, flows, audiences, prune=prune, new_etag=lambda: uuid4().hex)
+    steps = plan(configuration, read_state(settings), prune=prune)
     if not no_check:
-        _preflight(activated(configuration.flows, writes, flows), strict=strict)
-    for write in writes:
-        if write.action is not Action.UNCHANGED:
-            click.echo(f"{write.action} {write.kind} {write.name}")
-    if not dry_run:
-        _write(settings, [write for write in writes if write.writes])
-    click.echo(_summary(writes, "nothing was changed: --dry-run" if dry_run else "in force"))
+        _preflight(activated(steps), secrets_of(settings), strict=strict)
+    if not dry_run and any(step.writes for step in steps):
+        steps = change(settings, lambda draft: _put_into_force(draft, configuration, prune))
+    for step in steps:
+        if step.action is not Action.UNCHANGED:
+            click.echo(f"{step.action} {step.kind} {step.name}")
+    click.echo(_summary(steps, "nothing was changed: --dry-run" if dry_run else "in force"))
 
 
-def _preflight(flows: Iterable[Flow], *, strict: bool) -> None:
+def _put_into_force(draft: Draft, configuration: Configuration, prune: bool) -> list[Step]:
+    """By the state of this moment, which somebody may have changed since the destinations were asked."""
+    steps = plan(configuration, draft.state, prune=prune)
+    carry_out(draft, steps)
+    return steps
+
+
+def _preflight(flows: Iterable[Flow], secrets: Secrets, *, strict: bool) -> None:
     failed = 0
-    for examined in examine_flows(flows, os.environ):
+    for examined in examine_flows(flows, os.environ, secrets):
         failed += examined.failed
         for level, text, remedy in summary(examined):
             if level is not Level.OK:
@@ -67,13 +70,6 @@ def _preflight(flows: Iterable[Flow], *, strict: bool) -> None:
         raise CommandError(f"{failed} flow{'s' if failed > 1 else ''} would not be let in, see above; nothing was changed: --strict")
 
 
-def _write(settings: Settings, writes: list[Write]) -> None:
-    topics = {"flow": settings.topics.flows, "audience": settings.topics.audiences}
-    with Writer(settings) as writer:
-        for write in writes:
-            writer.write(topics[write.kind], write.key, write.value, name=f"{write.kind} {write.name}")
-
-
-def _summary(writes: list[Write], end: str) -> str:
-    counts = Counter(write.action for write in writes)
+def _summary(steps: list[Step], end: str) -> str:
+    counts = Counter(step.action for step in steps)
     return f"{', '.join(f'{action}: {counts[action]}' for action in Action if counts[action]) or 'nothing in the file'}; {end}"

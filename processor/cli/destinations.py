@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from processor.cli.tell import Finding, Level
 from processor.delivery.preflight import Answer, Verdict, examine, place
+from processor.secrets import Secrets
 from schemas.destination import Destination
 from schemas.flow import Flow
 
@@ -26,13 +27,14 @@ class Examined(NamedTuple):
         return any(answer.verdict is Verdict.FAILED for answer in self.answers)
 
 
-def examine_flows(flows: Iterable[Flow], environ: Mapping[str, str]) -> Iterator[Examined]:
+def examine_flows(flows: Iterable[Flow], environ: Mapping[str, str], secrets: Secrets) -> Iterator[Examined]:
     """By flow id. Each destination is asked once, however many flows deliver there, and some at a time."""
     sharing: dict[Destination, list[Flow]] = defaultdict(list)
     for flow in sorted(flows, key=lambda flow: flow.id):
         sharing[flow.destination].append(flow)
     with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="preflight") as threads:
-        for answers, its_flows in zip(threads.map(lambda destination: examine(destination, environ), sharing), sharing.values(), strict=True):
+        asked = threads.map(lambda destination: examine(destination, environ, secrets), sharing)
+        for answers, its_flows in zip(asked, sharing.values(), strict=True):
             yield from (Examined(flow, answers) for flow in its_flows)
 
 

@@ -11,6 +11,7 @@ from processor.kafka.catalog_records import BadCatalogRecord, read_audience, rea
 from processor.kafka.errors import WrongPartitionCounts
 from processor.kafka.reading import read_compacted
 from processor.kafka.topics import TopicSpec, topic_specs
+from processor.secrets import secrets_of
 from processor.settings import ENV_PREFIX, ProcessingGuarantee, Settings, env_name
 from schemas.flow import Flow
 
@@ -95,5 +96,5 @@ def _check_catalog(settings: Settings, environ: Mapping[str, str]) -> Iterator[F
         yield Finding(Level.OK, f"{len(flows)} flow{'s' if len(flows) > 1 else ''} and {len(audiences)} described audiences can be read")
     else:
         yield Finding(Level.WARNING, "there are no flows: nothing will be sent", "put some into force with `profile-exporter apply FILE`")
-    for examined in examine_flows(flows, environ):
+    for examined in examine_flows(flows, environ, secrets_of(settings)):
         yield from summary(examined)

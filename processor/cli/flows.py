@@ -16,6 +16,7 @@ from processor.kafka.admin import Admin
 from processor.kafka.catalog_records import BadCatalogRecord, read_flow
 from processor.kafka.reading import read_compacted
 from processor.kafka.topics import topic_specs
+from processor.secrets import secrets_of
 from processor.settings import Settings, read_settings
 from schemas.flow import Flow
 
@@ -40,7 +41,7 @@ def check_flows(flow: str | None, as_json: bool) -> None:
     Admin(settings).require([spec for spec in topic_specs(settings) if spec.name == settings.topics.flows])
     in_force, failed = _flows(settings), 0
     chosen = list(in_force.values()) if flow is None else [_chosen(in_force, flow)]
-    for examined in examine_flows(chosen, os.environ):
+    for examined in examine_flows(chosen, os.environ, secrets_of(settings)):
         failed += examined.failed if as_json else _told(examined)
         if as_json:
             click.echo(orjson.dumps(_as_object(examined)))

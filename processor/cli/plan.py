@@ -4,22 +4,17 @@ in the file, not on the topic ── create        in both, different ── cha
 in both, equal ── unchanged                    on the topic only ── keep, or remove with --prune
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from processor.configuration import Configuration
-from processor.errors import UsageError
-from processor.kafka.catalog_records import (
-    BadCatalogRecord,
-    StoredFlow,
-    audience_key,
-    audience_value,
-    flow_key,
-    flow_value,
-    read_audience,
-    read_flow,
-)
+from processor.control.draft import Draft
+from processor.control.native import TooManyFlows
+from processor.control.state import ControlState, Kept, Topic
+from processor.kafka.catalog_records import audience_key, flow_key
+from schemas.audience import Audience
+from schemas.connection import Kind
 from schemas.flow import MAX_FLOWS, Flow
 
 
@@ -33,79 +28,77 @@ class Action(StrEnum):
     KEEP = "keep"
 
 
-class Write(NamedTuple):
-    """One line of the plan; `value` is None for a tombstone, and where nothing is written."""
+class Step(NamedTuple):
+    """One line of the plan: a flow or an audience, as it would be (`item`; None: gone, or kept as it is) and as it is."""
 
     kind: str
     name: str
     action: Action
-    key: bytes
-    value: bytes | None
+    item: Flow | Audience | None
+    before: Flow | Audience | None = None
 
     @property
     def writes(self) -> bool:
-        """Whether a record is written for it."""
+        """Whether it changes something."""
         return self.action in (Action.CREATE, Action.CHANGE, Action.REMOVE)
 
 
-def plan(
-    wanted: Configuration, flows: Mapping[bytes, bytes], audiences: Mapping[bytes, bytes], *, prune: bool, new_etag: Callable[[], str]
-) -> list[Write]:
-    """Audiences first, so that no flow is in force before what it names; `flows` and `audiences` are the topics' last values.
+def plan(wanted: Configuration, state: ControlState, *, prune: bool) -> list[Step]:
+    """Audiences first, so that no flow is in force before what it names. What cannot be read on a topic is written over.
 
-    Raises UsageError where more flows would be in force than are allowed (M3).
+    Raises TooManyFlows where more flows would be in force than are allowed (M3).
     """
+    steps = [_step("audience", "/".join(each.key), each, state.audiences.get(each.key), _is_unreadable(state, each)) for each in wanted.audiences]
+    steps += [_step("flow", each.id, each, state.flows.get(each.id), _is_unreadable(state, each)) for each in wanted.flows]
     missing = Action.REMOVE if prune else Action.KEEP
-    writes: list[Write] = []
-    for audience in wanted.audiences:
-        key = audience_key(audience.key)
-        same = _same(audience, key, audiences, read_audience)
-        writes.append(_write("audience", key, "/".join(audience.key), audiences, same, audience_value(audience)))
-    for flow in wanted.flows:
-        key = flow_key(flow.id)
-        same = _same(flow, key, flows, _flow_only)
-        writes.append(_write("flow", key, flow.id, flows, same, flow_value(StoredFlow(flow, new_etag()))))
-    for kind, there in (("flow", flows), ("audience", audiences)):
-        named = {write.key for write in writes if write.kind == kind}
-        writes += [Write(kind, key.decode(errors="replace"), missing, key, None) for key in there if key not in named]
-    _refuse_too_many(writes)
-    return writes
+    flows, audiences = {flow.id for flow in wanted.flows}, {audience.key for audience in wanted.audiences}
+    steps += [Step("flow", name, missing, None, kept.item) for name, kept in state.flows.items() if name not in flows]
+    steps += [Step("audience", "/".join(key), missing, None, kept.item) for key, kept in state.audiences.items() if key not in audiences]
+    _refuse_too_many(steps)
+    return steps
 
 
-def activated(wanted: Iterable[Flow], writes: Iterable[Write], flows: Mapping[bytes, bytes]) -> list[Flow]:
+def carry_out(draft: Draft, steps: Iterable[Step]) -> None:
+    """Put what the plan writes into the draft."""
+    for step in steps:
+        if not step.writes:
+            continue
+        if isinstance(step.item, Flow):
+            draft.put_flow(step.item)
+        elif isinstance(step.item, Audience):
+            draft.put_audience(step.item)
+        elif isinstance(step.before, Flow):
+            draft.delete_flow(step.before.id)
+            draft.delete_object(Kind.FLOW, step.before.id)
+        elif isinstance(step.before, Audience):
+            draft.delete_audience(step.before.key)
+
+
+def activated(steps: Iterable[Step]) -> list[Flow]:
     """Those that will deliver where they did not before: new, enabled again, or to another destination."""
-    written = {write.key for write in writes if write.kind == "flow" and write.action in (Action.CREATE, Action.CHANGE)}
-    return [flow for flow in wanted if flow.enabled and flow_key(flow.id) in written and not _delivers_alike(flow, flows.get(flow_key(flow.id)))]
+    return [
+        step.item
+        for step in steps
+        if step.writes and isinstance(step.item, Flow) and step.item.enabled and not _delivers_alike(step.item, step.before)
+    ]
 
 
-def _delivers_alike(flow: Flow, value: bytes | None) -> bool:
-    try:
-        before = None if value is None else read_flow(flow_key(flow.id), value).flow
-    except BadCatalogRecord:
-        return False
-    return before is not None and before.enabled and before.destination == flow.destination
+def _delivers_alike(flow: Flow, before: Flow | Audience | None) -> bool:
+    return isinstance(before, Flow) and before.enabled and before.destination == flow.destination
 
 
-def _write(kind: str, key: bytes, name: str, there: Mapping[bytes, bytes], same: bool, value: bytes) -> Write:
-    if same:
-        return Write(kind, name, Action.UNCHANGED, key, None)
-    return Write(kind, name, Action.CHANGE if key in there else Action.CREATE, key, value)
+def _step(kind: str, name: str, item: Flow | Audience, kept: Kept[Any] | None, unreadable: bool) -> Step:
+    if kept is None:
+        return Step(kind, name, Action.CHANGE if unreadable else Action.CREATE, item)
+    return Step(kind, name, Action.UNCHANGED if kept.item == item else Action.CHANGE, item, kept.item)
 
 
-def _same(item: object, key: bytes, there: Mapping[bytes, bytes], read: Callable[[bytes, bytes], object]) -> bool:
-    """Whether the topic says the same; what cannot be read is not the same, and is written over."""
-    try:
-        return key in there and read(key, there[key]) == item
-    except BadCatalogRecord:
-        return False
+def _is_unreadable(state: ControlState, item: Flow | Audience) -> bool:
+    place = (Topic.FLOWS, flow_key(item.id)) if isinstance(item, Flow) else (Topic.AUDIENCES, audience_key(item.key))
+    return place in state.unreadable
 
 
-def _flow_only(key: bytes, value: bytes) -> object:
-    return read_flow(key, value).flow
-
-
-def _refuse_too_many(writes: list[Write]) -> None:
-    left = [write.name for write in writes if write.kind == "flow" and write.action is not Action.REMOVE]
+def _refuse_too_many(steps: Iterable[Step]) -> None:
+    left = [step for step in steps if step.kind == "flow" and step.action is not Action.REMOVE]
     if len(left) > MAX_FLOWS:
-        kept = sum(write.action is Action.KEEP for write in writes if write.kind == "flow")
-        raise UsageError(f"{len(left)} flows would be in force ({kept} of them not in the file), {MAX_FLOWS} at most are allowed")
+        raise TooManyFlows(len(left), sum(step.action is Action.KEEP for step in left))

@@ -22,10 +22,10 @@ class Draft:
         self._author = author
         self._new_etag = new_etag
 
-    def put_flow(self, flow: Flow) -> Kept[Flow]:
-        """Create it, or change it to this."""
+    def put_flow(self, flow: Flow, *, even_if_same: bool = False) -> Kept[Flow]:
+        """Create it, or change it to this. `even_if_same`: what else belongs to it has changed, so it gets a new etag."""
         before = self.state.flows.get(flow.id)
-        if before is not None and before.item == flow:
+        if before is not None and before.item == flow and not even_if_same:
             return before
         etag = self._new_etag()
         self._write(Topic.FLOWS, flow_key(flow.id), flow_value(StoredFlow(flow, etag)))

@@ -1,10 +1,10 @@
 """What the topics `flows`, `audiences` and `connections` say: a fold of their records. Pure."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import orjson
 
@@ -50,6 +50,7 @@ class ControlState:
     """A snapshot; `after` makes the next one.
 
     `writer`: the API that claimed the topics last. `accepted`: by topic, below which offset an operator knows records to be gone.
+    `unreadable`: what is wrong with a key's last record, where it cannot be read; what is written over it mends that.
     """
 
     flows: Mapping[str, Kept[Flow]] = field(default_factory=dict)
@@ -57,23 +58,34 @@ class ControlState:
     objects: Mapping[tuple[Kind, str], Kept[AnyObject]] = field(default_factory=dict)
     writer: str | None = None
     accepted: Mapping[str, int] = field(default_factory=dict)
+    unreadable: Mapping[tuple[Topic, bytes], str] = field(default_factory=dict)
 
     def after(self, records: Iterable[TopicRecord]) -> "ControlState":
-        """The state after these records, in their order; raises BadCatalogRecord."""
-        flows, audiences, objects = dict(self.flows), dict(self.audiences), dict(self.objects)
-        writer, accepted = self.writer, self.accepted
-        for topic, key, value, timestamp in records:
-            if topic is Topic.FLOWS:
-                _put_flow(flows, key, value, timestamp)
-            elif topic is Topic.AUDIENCES:
-                _put_audience(audiences, key, value, timestamp)
-            elif topic is Topic.CONNECTIONS and key == WRITER_KEY:
-                writer = None if value is None else read_writer(value)
-            elif topic is Topic.CONNECTIONS and key == ACCEPTED_KEY:
-                accepted = {} if value is None else read_accepted(value)
-            elif topic is Topic.CONNECTIONS:
-                _put_object(objects, key, value)
-        return ControlState(flows, audiences, objects, writer, accepted)
+        """The state after these records, in their order."""
+        state = ControlState(
+            dict(self.flows), dict(self.audiences), dict(self.objects), self.writer, dict(self.accepted), dict(self.unreadable)
+        )
+        for record in records:
+            state = _with(state, record)
+        return state
+
+
+def _with(state: ControlState, record: TopicRecord) -> ControlState:
+    """After one more record; changes the maps of `state`, which are nobody else's yet."""
+    topic, key, value, _ = record
+    unreadable: dict[tuple[Topic, bytes], str] = state.unreadable  # type: ignore[assignment]
+    unreadable.pop((topic, key), None)
+    try:
+        if topic is Topic.CONNECTIONS and key == WRITER_KEY:
+            return replace(state, writer=None if value is None else read_writer(value))
+        if topic is Topic.CONNECTIONS and key == ACCEPTED_KEY:
+            return replace(state, accepted={} if value is None else read_accepted(value))
+        if topic in _PUT:
+            put, items = _PUT[topic]
+            put(getattr(state, items), record)
+    except BadCatalogRecord as bad:
+        unreadable[topic, key] = str(bad)
+    return state
 
 
 def audience_etag(audience: Audience) -> str:
@@ -81,27 +93,33 @@ def audience_etag(audience: Audience) -> str:
     return sha256(audience_value(audience)).hexdigest()[:32]
 
 
-def _put_flow(flows: dict[str, Kept[Flow]], key: bytes, value: bytes | None, timestamp: int) -> None:
-    before = flows.pop(key.decode(errors="replace"), None)
-    if value is not None:
-        flow, etag = read_flow(key, value)
-        flows[flow.id] = Kept(flow, etag, timestamp if before is None else before.created_at, timestamp)
+def _put_flow(flows: dict[str, Kept[Flow]], record: TopicRecord) -> None:
+    before = flows.pop(record.key.decode(errors="replace"), None)
+    if record.value is not None:
+        flow, etag = read_flow(record.key, record.value)
+        flows[flow.id] = Kept(flow, etag, record.timestamp if before is None else before.created_at, record.timestamp)
 
 
-def _put_audience(audiences: dict[AudienceKey, Kept[Audience]], key: bytes, value: bytes | None, timestamp: int) -> None:
-    before = audiences.pop(_pair(key), None)
-    if value is not None:
-        audience = read_audience(key, value)
-        audiences[audience.key] = Kept(audience, audience_etag(audience), timestamp if before is None else before.created_at, timestamp)
+def _put_audience(audiences: dict[AudienceKey, Kept[Audience]], record: TopicRecord) -> None:
+    before = audiences.pop(_pair(record.key), None)
+    if record.value is not None:
+        audience = read_audience(record.key, record.value)
+        created_at = record.timestamp if before is None else before.created_at
+        audiences[audience.key] = Kept(audience, audience_etag(audience), created_at, record.timestamp)
 
 
-def _put_object(objects: dict[tuple[Kind, str], Kept[AnyObject]], key: bytes, value: bytes | None) -> None:
-    if value is None:
-        kind, object_id = _pair(key)
-        objects.pop((Kind(kind), object_id), None)
-        return
-    stored, item = read_object(key, value)
-    objects[stored.kind, stored.id] = Kept(item, stored.etag, stored.created_at, stored.updated_at)
+def _put_object(objects: dict[tuple[str, str], Kept[AnyObject]], record: TopicRecord) -> None:
+    objects.pop(_pair(record.key), None)
+    if record.value is not None:
+        stored, item = read_object(record.key, record.value)
+        objects[stored.kind, stored.id] = Kept(item, stored.etag, stored.created_at, stored.updated_at)
+
+
+_PUT: Final[dict[Topic, tuple[Callable[[Any, TopicRecord], None], str]]] = {
+    Topic.FLOWS: (_put_flow, "flows"),
+    Topic.AUDIENCES: (_put_audience, "audiences"),
+    Topic.CONNECTIONS: (_put_object, "objects"),
+}
 
 
 def _pair(key: bytes) -> tuple[str, str]:

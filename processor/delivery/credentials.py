@@ -1,6 +1,7 @@
 """A boto3 session that is let in as the destination says (contract G7). Secrets pass through; they are never logged or put into errors.
 
     keys       ${NAME} from the environment, or from the file that NAME_FILE names      read again every minute
+               encrypted:… as the control API stored it (processor/secrets.py)
     default    boto3's chain                     what the chain finds and does not refresh itself: read again every minute
     profile    a profile of boto3's files        likewise
     role       assumed, from the default chain   again before it expires
@@ -30,17 +31,21 @@ from botocore.credentials import (
 from botocore.exceptions import NoCredentialsError, ProfileNotFound
 
 from processor.delivery.answers import DestinationUnusable, PauseReason
-from schemas.destination import Destination, KeyCredentials, ProfileCredentials, RoleCredentials
+from processor.secrets import Secrets, SecretUnreadable
+from schemas.destination import ENCRYPTED, Destination, KeyCredentials, ProfileCredentials, RoleCredentials
 
 REREAD_SECONDS: Final = 60.0
+NO_SECRETS: Final = Secrets()
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _UNSENDABLE: Final = re.compile(r"[^\x21-\x7e]")  # no header may have it; the HTTP client's own error would show the whole value
 _ROLE_SESSION: Final = "profile-exporter"  # shows in CloudTrail
 _METHOD: Final = "profile-exporter"
 
 
-def open_session(destination: Destination, environ: Mapping[str, str], reread_seconds: float = REREAD_SECONDS) -> boto3.Session:
-    """A session of its own for the destination. References `${NAME}` are looked up in `environ`.
+def open_session(
+    destination: Destination, environ: Mapping[str, str], secrets: Secrets = NO_SECRETS, reread_seconds: float = REREAD_SECONDS
+) -> boto3.Session:
+    """A session of its own for the destination. References `${NAME}` are looked up in `environ`, what is encrypted is opened by `secrets`.
 
     Raises DestinationUnusable, and what botocore raises where there are no credentials.
     """
@@ -49,7 +54,7 @@ def open_session(destination: Destination, environ: Mapping[str, str], reread_se
     core = botocore.session.get_session()
     match credentials:
         case KeyCredentials():
-            found = fresh(lambda: Credentials(resolve(credentials.access_key_id, environ), resolve(credentials.secret_key, environ)))
+            found = fresh(lambda: Credentials(resolve(credentials.access_key_id, environ), _secret(credentials.secret_key, environ, secrets)))
         case ProfileCredentials():
             core = _session_of(credentials.name)
             found = fresh(lambda: _found(_session_of(credentials.name)))
@@ -74,6 +79,15 @@ def resolve(text: str, environ: Mapping[str, str]) -> str:
     if not value:
         raise DestinationUnusable(PauseReason.CREDENTIALS_MISSING, f"{name} is not set in the worker's environment, nor {name}_FILE")
     return value
+
+
+def _secret(stored: str, environ: Mapping[str, str], secrets: Secrets) -> str:
+    if not stored.startswith(ENCRYPTED):
+        return resolve(stored, environ)
+    try:
+        return secrets.decrypt(stored)
+    except SecretUnreadable as error:
+        raise DestinationUnusable(PauseReason.CREDENTIALS_MISSING, str(error)) from None
 
 
 def _content(variable: str, environ: Mapping[str, str]) -> str:

@@ -21,9 +21,10 @@ from botocore.config import Config
 from pybase64 import b64encode_as_string
 
 from processor.delivery.answers import BrokenAnswer, DestinationUnusable, PauseReason
-from processor.delivery.credentials import REREAD_SECONDS, open_session
+from processor.delivery.credentials import NO_SECRETS, REREAD_SECONDS, open_session
 from processor.delivery.fence import Fenced
 from processor.delivery.ports import Export, OpenStream
+from processor.secrets import Secrets, secrets_of
 from processor.settings import Settings
 from schemas.destination import Destination
 
@@ -37,6 +38,7 @@ class KinesisOptions:
     calls_in_flight: int
     connect_timeout_seconds: float
     read_timeout_seconds: float
+    secrets: Secrets = NO_SECRETS
     reread_seconds: float = REREAD_SECONDS  # how long credentials out of files are used before they are read again
 
 
@@ -45,7 +47,12 @@ def stream_opener(settings: Settings, environ: Mapping[str, str] = os.environ, m
 
     `may_send` is asked once more when a request is about to be written (`fence.py`).
     """
-    options = KinesisOptions(settings.kinesis_calls_in_flight, settings.kinesis_connect_timeout_seconds, settings.kinesis_read_timeout_seconds)
+    options = KinesisOptions(
+        settings.kinesis_calls_in_flight,
+        settings.kinesis_connect_timeout_seconds,
+        settings.kinesis_read_timeout_seconds,
+        secrets=secrets_of(settings),
+    )
     return lambda destination: KinesisStream(destination, options, environ, may_send)
 
 
@@ -86,7 +93,7 @@ class KinesisStream:
 
     def _open(self) -> Any:
         options = self._options
-        session = open_session(self._destination, self._environ, options.reread_seconds)
+        session = open_session(self._destination, self._environ, options.secrets, options.reread_seconds)
         config = Config(
             retries={"total_max_attempts": 1, "mode": "standard"},  # a retry inside the SDK would store a batch twice, unseen (design 6.2)
             parameter_validation=False,  # our body is no list of records

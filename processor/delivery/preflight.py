@@ -20,8 +20,9 @@ from typing import Any, Final, NamedTuple, Protocol
 from botocore.config import Config
 
 from processor.delivery.answers import BrokenAnswer, Fault, FaultKind, PauseReason, judge
-from processor.delivery.credentials import open_session
+from processor.delivery.credentials import NO_SECRETS, open_session
 from processor.delivery.preflight_words import in_words, plain, remedy_of, speaks_html
+from processor.secrets import Secrets
 from schemas.destination import Destination
 
 ANSWER_SECONDS: Final = 5.0
@@ -76,10 +77,10 @@ class Client(Protocol):
         ...
 
 
-def examine(destination: Destination, environ: Mapping[str, str]) -> list[Answer]:
-    """Every question in the order above; where access failed the rest is not asked. Secrets are looked up in `environ`."""
+def examine(destination: Destination, environ: Mapping[str, str], secrets: Secrets = NO_SECRETS) -> list[Answer]:
+    """Every question in the order above; where access failed the rest is not asked. Secrets are looked up in `environ`, or opened by `secrets`."""
     try:
-        client = _open(destination, environ)
+        client = _open(destination, environ, secrets)
         streams, list_fault = _streams(client)
     except Exception as error:  # whatever botocore raises is judged as the sink judges it, and told
         fault = judge(error, 1).whole
@@ -121,9 +122,9 @@ def place(destination: Destination) -> str:
     return f"stream {destination.stream} in {destination.region}{behind}"
 
 
-def _open(destination: Destination, environ: Mapping[str, str]) -> Any:
+def _open(destination: Destination, environ: Mapping[str, str], secrets: Secrets) -> Any:
     config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, connect_timeout=ANSWER_SECONDS, read_timeout=ANSWER_SECONDS)
-    return open_session(destination, environ).client("kinesis", endpoint_url=destination.endpoint_url, config=config)
+    return open_session(destination, environ, secrets).client("kinesis", endpoint_url=destination.endpoint_url, config=config)
 
 
 def _streams(client: Client) -> tuple[dict[str, str] | None, Fault | None]:

@@ -86,7 +86,7 @@ def test_4b_what_the_file_does_not_name_is_kept_and_with_prune_removed(ready: In
 
     assert kept == ["keep flow other", "unchanged: 2, keep: 1; in force"]
     assert both == {"vip", "other"}
-    assert set(pruned[:-1]) == {"remove flow vip", "remove flow other", 'remove audience ["ups","gold"]'}
+    assert set(pruned[:-1]) == {"remove flow vip", "remove flow other", "remove audience ups/gold"}
     assert pruned[-1] == "remove: 3; in force"
     assert (flows(ready), audiences(ready)) == ({}, {})
 
@@ -130,5 +130,5 @@ def test_without_its_topics_apply_says_run_init(installation: Installation, tmp_
     result = installation.command("apply", str(written(tmp_path, FILE)))
 
     assert result.exit_code == 2
-    assert f"missing on the broker: {installation.topics.flows}, {installation.topics.audiences}" in result.stderr
+    assert f"missing on the broker: {installation.topics.flows}, {installation.topics.audiences}, {installation.topics.connections}" in result.stderr
     assert "profile-exporter init" in result.stderr

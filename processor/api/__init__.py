@@ -1,0 +1,10 @@
+"""The control API: Adobe's Flow Service objects, paths and habits, and our own native form beside them (docs/control-api.md).
+
+    HTTP ─► limits ─► access ─► flow_service/routes, native ─► ControlPlane (processor/control) ─► topics
+
+    app        everything put together            access     tokens, roles, refused tokens
+    errors     what an error looks like           limits     sizes, and paths as they come
+    native     /v1/flows, /v1/audiences           serve      uvicorn, and when it must stop
+
+It keeps nothing: it can be restarted or moved at will. It is a root of its own, beside the worker, which knows nothing of it.
+"""

@@ -1,0 +1,132 @@
+"""Who may call: tokens compared in constant time, roles, and a pause for an address whose tokens are refused again and again.
+
+    no token            everybody who reaches it, which is this machine only (serve.py)
+    API_TOKEN           one token, for reading and writing
+    API_TOKENS_FILE     many: a YAML list of {name, sha256, role}; the file holds hashes, no tokens
+"""
+
+import hmac
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError
+
+from processor.api.errors import ApiError, Code
+from processor.control.audit import Author
+from processor.errors import UsageError
+from processor.settings import Settings, env_name
+from schemas.model import Model, Name
+
+_MINUTE_SECONDS: Final = 60.0
+_MOST_ADDRESSES: Final = 10_000
+NOBODY: Final = "anonymous"
+
+
+class Role(StrEnum):
+    """What a token lets one do."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+class Token(Model):
+    """One token. `sha256`: of the token, in hex."""
+
+    name: Name
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    role: Annotated[Role, Field(strict=False)] = Role.WRITE
+
+
+class Caller(NamedTuple):
+    """Who calls, and what he may."""
+
+    name: str
+    role: Role
+
+    @property
+    def author(self) -> Author:
+        """As audit events name him."""
+        return Author(self.name, "api")
+
+
+class Access:
+    """By the tokens there are; `clock` gives seconds that only go forward."""
+
+    def __init__(self, tokens: Sequence[Token], failures_per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._tokens = tuple(tokens)
+        self._most = failures_per_minute
+        self._clock = clock
+        self._failures: dict[str, deque[float]] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no token is wanted."""
+        return not self._tokens
+
+    def caller(self, authorization: str | None, address: str) -> Caller:
+        """Who shows this header; raises ApiError."""
+        if self.is_open:
+            return Caller(NOBODY, Role.WRITE)
+        self._refuse_when_too_many(address)
+        scheme, _, shown = (authorization or "").partition(" ")
+        digest = sha256(shown.strip().encode(errors="replace")).hexdigest()
+        found = [token for token in self._tokens if hmac.compare_digest(token.sha256, digest)]  # all of them, whichever fits
+        if scheme.lower() != "bearer" or not found:
+            self._failures.setdefault(address, deque()).append(self._clock())
+            raise ApiError(Code.UNAUTHORIZED, "the header Authorization: Bearer <token> is missing, or its token is none of ours")
+        return Caller(found[0].name, found[0].role)
+
+    def _refuse_when_too_many(self, address: str) -> None:
+        failures, begin = self._failures.get(address), self._clock() - _MINUTE_SECONDS
+        while failures and failures[0] <= begin:
+            failures.popleft()
+        if failures is not None and not failures:
+            del self._failures[address]
+        if len(self._failures) > _MOST_ADDRESSES:
+            self._failures.pop(next(iter(self._failures)))
+        if failures and len(failures) >= self._most:
+            raise ApiError(Code.TOO_MANY_FAILURES, f"{self._most} tokens were refused within a minute: wait for a minute")
+
+
+def require_write(caller: Caller) -> None:
+    """Raise ApiError for one who may only read."""
+    if caller.role is not Role.WRITE:
+        raise ApiError(Code.FORBIDDEN, f"the token {caller.name} is for reading only")
+
+
+def access_of(settings: Settings) -> Access:
+    """By the settings; raises UsageError."""
+    return Access(_tokens(settings), settings.api_max_failures_per_minute)
+
+
+def _tokens(settings: Settings) -> Sequence[Token]:
+    if settings.api_token is not None:
+        return [Token(name="API_TOKEN", sha256=sha256(settings.api_token.get_secret_value().encode()).hexdigest(), role=Role.WRITE)]
+    if settings.api_tokens_file is None:
+        return []
+    return read_tokens(settings.api_tokens_file)
+
+
+def read_tokens(path: Path) -> Sequence[Token]:
+    """The tokens of a file; raises UsageError with every fault."""
+    where = f"{env_name('api_tokens_file')}: {path}"
+    try:
+        tokens = TypeAdapter(list[Token]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        raise UsageError(f"{where}: cannot be read as YAML") from None
+    except ValidationError as error:
+        faults = [f"  [{'.'.join(map(str, fault['loc']))}]: {fault['msg']}" for fault in error.errors(include_input=False)]
+        what = "a list of name, sha256 (64 hex digits of the token's SHA-256), role (read or write)"
+        raise UsageError("\n".join([f"{where}: {what}", *faults])) from None
+    if not tokens:
+        raise UsageError(f"{where}: there is no token in it")
+    names = [token.name for token in tokens]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"{where}: the same name twice: {', '.join(doubled)}")
+    return tokens

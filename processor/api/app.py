@@ -1,0 +1,97 @@
+"""The FastAPI application: routes, and every error in the one form."""
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from processor.api import native
+from processor.api.calls import Services
+from processor.api.errors import ApiError, Code, error_response
+from processor.api.flow_service import routes
+from processor.api.limits import LimitBody, NoTrailingSlash
+from processor.control.ports import Superseded
+from processor.errors import CommandError
+
+_log = structlog.get_logger(__name__)
+
+_STATUSES = {404: Code.NO_SUCH_PATH, 405: Code.METHOD_NOT_ALLOWED, 413: Code.TOO_LARGE, 415: Code.WRONG_MEDIA_TYPE}
+
+
+def build_app(services: Services, max_body_bytes: int, ready: Callable[[], None], stop: Callable[[], None] = lambda: None) -> FastAPI:
+    """`ready` raises CommandError where Kafka does not answer, or another API took over; `stop` is called when this one must end."""
+    app = FastAPI(title="profile-exporter", summary="Flows, audiences and connections", docs_url="/docs", redoc_url=None)
+    app.state.services = services
+    app.include_router(routes.router)
+    app.include_router(native.router)
+    app.add_middleware(LimitBody, most_bytes=max_body_bytes)
+    app.add_middleware(NoTrailingSlash)
+    _add_health(app, ready)
+    _add_errors(app, stop)
+    return app
+
+
+def _add_health(app: FastAPI, ready: Callable[[], None]) -> None:
+    @app.get("/health/live", tags=["health"])
+    def live() -> dict[str, str]:
+        """It runs."""
+        return {"status": "ok"}
+
+    @app.get("/health/ready", tags=["health"])
+    def is_ready() -> dict[str, str]:
+        """Kafka answers, and no other API has taken over."""
+        ready()
+        return {"status": "ok"}
+
+
+def _add_errors(app: FastAPI, stop: Callable[[], None]) -> None:
+    @app.exception_handler(ApiError)
+    async def told(_: Request, error: ApiError) -> JSONResponse:
+        return error_response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return error_response(_of_validation(request, error))
+
+    @app.exception_handler(HTTPException)
+    async def of_http(request: Request, error: HTTPException) -> JSONResponse:
+        code = _STATUSES.get(error.status_code, Code.INVALID)
+        return error_response(ApiError(code, f"{request.method} {request.url.path}: {error.detail}"))
+
+    @app.exception_handler(Superseded)
+    async def superseded(_: Request, error: Superseded) -> JSONResponse:
+        stop()
+        return error_response(ApiError(Code.UNAVAILABLE, str(error)))
+
+    @app.exception_handler(CommandError)
+    async def without_kafka(_: Request, error: CommandError) -> JSONResponse:
+        _log.warning("kafka_failed", error=str(error))
+        return error_response(ApiError(Code.UNAVAILABLE, str(error).partition("\n")[0]))
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-5:]]  # no text, no locals: secrets
+        _log.error("call_failed", method=request.method, path=request.url.path, error=type(error).__name__, places=places)
+        return error_response(ApiError(Code.INTERNAL, "something unforeseen happened; the log of the API names it"))
+
+
+def _of_validation(request: Request, error: RequestValidationError) -> ApiError:
+    faults = error.errors()
+    if any(fault["type"] == "json_invalid" for fault in faults):
+        return ApiError(Code.INVALID, "the body is no JSON")
+    if any(fault["loc"] == ("body",) and (fault["type"] == "missing" or fault.get("input") is None) for fault in faults):
+        return ApiError(Code.BODY_MISSING, "the body is missing, or null")
+    if any(fault["loc"] == ("body", "state") and fault["type"] == "extra_forbidden" for fault in faults):
+        return ApiError(Code.STATE_IN_CREATE, "state: a flow is created enabled; POST /flows/{id}/action?op=disable disables it")
+    return ApiError(Code.INVALID, "; ".join(_fault(fault) for fault in faults), kind=request.url.path.rpartition("/")[2])
+
+
+def _fault(fault: Any) -> str:
+    """The place and what is wrong there; never the value."""
+    where = ".".join(str(step) for step in fault["loc"] if step not in ("body", "query", "path", "header"))
+    return f"{where or 'the body'}: {str(fault['msg']).removeprefix('Value error, ')}"

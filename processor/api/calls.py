@@ -1,0 +1,74 @@
+"""What every call of the API has: who calls, the control plane, secrets; and what it does with its headers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+from uuid import uuid4
+
+from fastapi import Depends, Request
+
+from processor.api.access import Access, Caller, require_write
+from processor.api.errors import ApiError, Code
+from processor.control.draft import Draft
+from processor.control.plane import ControlPlane
+from processor.control.state import ControlState
+from processor.secrets import Secrets
+from schemas.flow import Flow
+
+Answer = TypeVar("Answer")
+Warnings = Callable[[Flow], list[str]]
+"""What keeps a flow from delivering, in words, as its destination says; takes seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the calls stand on."""
+
+    plane: ControlPlane
+    secrets: Secrets
+    access: Access
+    warnings: Warnings
+    new_id: Callable[[], str] = lambda: str(uuid4())
+
+
+class Call:
+    """One call."""
+
+    def __init__(self, services: Services, caller: Caller) -> None:
+        self.services = services
+        self._caller = caller
+
+    @property
+    def state(self) -> ControlState:
+        """As it is now."""
+        return self.services.plane.state()
+
+    def change(self, decide: Callable[[Draft], Answer]) -> Answer:
+        """Change something; raises ApiError for one who may only read."""
+        require_write(self._caller)
+        return self.services.plane.change(self._caller.author, decide)
+
+
+def a_call(request: Request) -> Call:
+    """The call of a request; raises ApiError where its token is refused."""
+    services: Services = request.app.state.services
+    address = request.client.host if request.client is not None else ""
+    return Call(services, services.access.caller(request.headers.get("authorization"), address))
+
+
+TheCall = Annotated[Call, Depends(a_call)]
+
+
+def if_match_of(request: Request) -> str:
+    """The bare etag of If-Match, however it is quoted; raises ApiError where there is none."""
+    etag = (request.headers.get("if-match") or "").replace("\\", "").strip().strip('"').strip()
+    if not etag:
+        by_query = "; it is a header, not a part of the URL" if "if-match" in {name.lower() for name in request.query_params} else ""
+        raise ApiError(Code.IF_MATCH_MISSING, f"the header If-Match with the object's etag is missing{by_query}")
+    return etag
+
+
+def quoted_answer(object_id: str, etag: str, warnings: list[str] | None = None) -> dict[str, Any]:
+    """What a change answers; `warnings` is ours."""
+    answer: dict[str, Any] = {"id": object_id, "etag": f'"{etag}"'}
+    return answer | {"warnings": warnings} if warnings else answer

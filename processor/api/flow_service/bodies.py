@@ -1,0 +1,182 @@
+"""Bodies, checked against the catalogue and turned into our own objects. Pure, but for the encryption of a secret."""
+
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from processor.api.errors import ApiError, Code
+from processor.api.flow_service.specs import ASSUME_ROLE, CONNECTION_SPECS, DEFAULT_CHAIN, KEYS, KINESIS, NAMED_PROFILE, PROFILE_SERVICE
+from processor.api.flow_service.views import TARGET_OPTIONS, attribute_place, audience_place
+from processor.secrets import NoSecretsKey, Secrets
+from processor.settings import MASKED
+from schemas.connection import Connection, Note, SourceConnection, SpecReference, TargetConnection, TargetParams
+from schemas.destination import Credentials, DefaultCredentials, KeyCredentials, ProfileCredentials, RoleCredentials
+from schemas.flow import AudienceMapping, Options
+from schemas.flow_service import (
+    Auth,
+    Body,
+    ConnectionBody,
+    DefaultAuth,
+    FlowBody,
+    KeyAuth,
+    ProfileAuth,
+    RoleAuth,
+    SourceConnectionBody,
+    Spec,
+    TargetConnectionBody,
+    Transformation,
+)
+from schemas.times import format_time
+
+Checked = TypeVar("Checked", bound=BaseModel)
+
+_AUTHS: Final[dict[str, type[Body]]] = {KEYS: KeyAuth, DEFAULT_CHAIN: DefaultAuth, ASSUME_ROLE: RoleAuth, NAMED_PROFILE: ProfileAuth}
+
+
+def checked(model: type[Checked], value: Any, place: str = "") -> Checked:
+    """The value as `model`; raises ApiError with every fault and its place, and no value: there may be secrets among them."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise ApiError(Code.INVALID, "; ".join(faults_of(error, place))) from None
+
+
+def faults_of(error: ValidationError, place: str = "") -> list[str]:
+    """What is wrong, a text each, without the values."""
+    faults = []
+    for fault in error.errors(include_input=False, include_url=False, include_context=False):
+        path = ".".join([*([place] if place else []), *map(str, fault["loc"])])
+        faults.append(f"{path or 'the body'}: {fault['msg'].removeprefix('Value error, ')}")
+    return faults
+
+
+def connection_of(body: ConnectionBody, secrets: Secrets, before: Connection | None = None) -> Connection:
+    """A base connection; a secret that is shown masked stays what it was in `before`."""
+    spec = known_spec(body.connection_spec, CONNECTION_SPECS)
+    if spec.id == PROFILE_SERVICE:
+        if body.auth is not None:
+            raise ApiError(Code.UNKNOWN_AUTH, "auth.specName: the Profile Service needs no authentication: leave auth out")
+        return Connection(name=body.name, description=body.description, connection_spec=spec)
+    if body.auth is None:
+        raise ApiError(Code.UNKNOWN_AUTH, f"auth is missing; specName is one of {', '.join(_AUTHS)}")
+    params = _auth_params(body.auth)
+    place = {"region": params.region, "endpoint_url": params.connection_url}
+    credentials = _credentials(params, secrets, before)
+    return _built(Connection, name=body.name, description=body.description, connection_spec=spec, credentials=credentials, **place)
+
+
+def source_of(body: SourceConnectionBody) -> SourceConnection:
+    """A source connection."""
+    spec = known_spec(body.connection_spec, CONNECTION_SPECS, PROFILE_SERVICE)
+    return SourceConnection(
+        name=body.name,
+        description=body.description,
+        connection_spec=spec,
+        base_connection_id=body.base_connection_id,
+        data=body.data,
+        params=body.params,
+    )
+
+
+def target_of(body: TargetConnectionBody) -> TargetConnection:
+    """A target connection."""
+    spec = known_spec(body.connection_spec, CONNECTION_SPECS, KINESIS)
+    return TargetConnection(
+        name=body.name,
+        description=body.description,
+        connection_spec=spec,
+        base_connection_id=body.base_connection_id,
+        data=body.data,
+        params=checked(TargetParams, body.params.model_dump(by_alias=True, exclude_none=True), "params"),
+    )
+
+
+def known_spec(spec: Spec, known: list[dict[str, Any]], wanted: str | None = None) -> SpecReference:
+    """The spec; raises ApiError where there is none, or where it is not the wanted one."""
+    if spec.id not in {each["id"] for each in known}:
+        raise ApiError(Code.UNKNOWN_SPEC, f"there is no spec {spec.id}; those there are: {', '.join(each['id'] for each in known)}")
+    if wanted is not None and spec.id != wanted:
+        raise ApiError(Code.UNKNOWN_SPEC, f"the spec {spec.id} does not fit here, {wanted} does")
+    return SpecReference(id=spec.id, version=spec.version)
+
+
+def options_of_flow(body: FlowBody) -> Options:
+    """The options that stand at the flow; raises ApiError for those of a target connection."""
+    if misplaced := sorted(TARGET_OPTIONS & body.options.keys()):
+        raise ApiError(Code.INVALID, f"options.{misplaced[0]} is said by params of the target connection")
+    return checked(Options, body.options, "options")
+
+
+class Mapped:
+    """What the selectors of a flow map, and what was said of each; times of an audience that was mapped before are kept."""
+
+    def __init__(self, body: FlowBody, notes: dict[str, Note], audiences: tuple[AudienceMapping, ...], now_seconds: int) -> None:
+        transformation = body.transformations[0] if body.transformations else Transformation()
+        self.notes: dict[str, Note] = {}
+        self._before, self._now = notes, now_seconds
+        known = {each.key: each for each in audiences}
+        self.audiences: list[dict[str, Any]] = []  # as AudienceMapping is read
+        for selector in transformation.params.segment_selectors.selectors:
+            value = selector.value
+            place = audience_place(value.namespace, value.id)
+            note = self._note(place, value.name, value.description)
+            before = known.get((value.namespace, value.id))
+            created_at = before.created_at if before is not None else format_time(note.create_time)
+            updated_at = format_time(note.update_time) if before is None or self._is_changed(place) else before.updated_at
+            self.audiences.append({"namespace": value.namespace, "id": value.id, "createdAt": created_at, "updatedAt": updated_at})
+        self.attributes: list[str] = []
+        for each in transformation.params.profile_selectors.selectors:
+            self._note(attribute_place(each.value.path), each.value.name, each.value.description)
+            self.attributes.append(each.value.path)
+
+    def _note(self, place: str, name: str | None, description: str | None) -> Note:
+        before = self._before.get(place)
+        if before is not None and (before.name, before.description) == (name, description):
+            note = before
+        else:
+            created = self._now if before is None else before.create_time
+            note = Note(name=name, description=description, create_time=created, update_time=self._now)
+        self.notes[place] = note
+        return note
+
+    def _is_changed(self, place: str) -> bool:
+        return place in self._before and self._before[place] != self.notes[place]
+
+
+def _auth_params(auth: Auth) -> Any:
+    model = _AUTHS.get(auth.spec_name)
+    if model is None:
+        raise ApiError(Code.UNKNOWN_AUTH, f"auth.specName: {auth.spec_name} is none of {', '.join(_AUTHS)}")
+    return checked(model, auth.params, "auth.params")
+
+
+def _credentials(params: Any, secrets: Secrets, before: Connection | None) -> Credentials:
+    match params:
+        case KeyAuth():
+            secret_key = _stored_secret(params.secret_key, secrets, before)
+            return _built(KeyCredentials, type="keys", access_key_id=params.access_key_id, secret_key=secret_key)
+        case RoleAuth():
+            return _built(RoleCredentials, type="role", arn=params.role_arn, external_id=params.external_id)
+        case ProfileAuth():
+            return _built(ProfileCredentials, type="profile", name=params.profile)
+        case _:
+            return DefaultCredentials()
+
+
+def _stored_secret(secret: str, secrets: Secrets, before: Connection | None) -> str:
+    if secret == MASKED and before is not None and isinstance(before.credentials, KeyCredentials):
+        return before.credentials.secret_key
+    if secret.startswith("${"):
+        return secret
+    try:
+        return secrets.encrypt(secret)
+    except NoSecretsKey as error:
+        raise ApiError(Code.NO_SECRETS_KEY, str(error)) from None
+
+
+def _built(model: type[Checked], **fields: Any) -> Checked:
+    return checked(model, {_camel(model, name): value for name, value in fields.items()}, "auth.params")
+
+
+def _camel(model: type[BaseModel], name: str) -> str:
+    return model.model_fields[name].alias or name

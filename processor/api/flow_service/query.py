@@ -1,0 +1,149 @@
+"""Filters, order and pages of a list of JSON objects, as the Flow Service has them. Pure.
+
+    property=name==X            property=id==a,b        a comma is "or", a repeated property is "and"; a value may stand in quotes
+    orderby=-updatedAt          limit=20                continuationToken=…        the last object's place, so nothing is left out or doubled
+"""
+
+import base64
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from processor.api.errors import ApiError, Code
+
+DEFAULT_LIMIT: Final = 20
+MAX_LIMIT: Final = 100
+_OPERATORS: Final = ("==", "!=", "<=", ">=", "<", ">")
+_MISSING: Final = object()
+
+
+class Query(NamedTuple):
+    """What a list is asked for."""
+
+    properties: Sequence[str] = ()
+    limit: int | None = None
+    order_by: str | None = None
+    only_count: bool = False
+    token: str | None = None
+
+
+class Found(NamedTuple):
+    """One page: `total` instead of items where only that was asked for; `next_token` where there are more."""
+
+    items: Sequence[dict[str, Any]]
+    next_token: str | None = None
+    total: int | None = None
+
+
+def select(objects: Iterable[dict[str, Any]], query: Query) -> Found:
+    """The page that was asked for; raises ApiError."""
+    if query.only_count and query.limit is not None:
+        raise ApiError(Code.COUNT_WITH_LIMIT, "count=true tells how many there are, all of them: leave limit out")
+    limit = DEFAULT_LIMIT if query.limit is None else query.limit
+    if not 1 <= limit <= MAX_LIMIT:
+        raise ApiError(Code.BAD_PAGE, f"limit={limit}: 1 to {MAX_LIMIT} are allowed")
+    conditions = [_condition(text) for text in query.properties]
+    found = [each for each in objects if all(_holds(each, condition) for condition in conditions)]
+    if query.only_count:
+        return Found((), total=len(found))
+    return _page(found, query, limit)
+
+
+class _Condition(NamedTuple):
+    path: Sequence[str]
+    operator: str
+    values: Sequence[str]
+
+
+def _condition(text: str) -> _Condition:
+    places = [(text.index(operator), -len(operator), operator) for operator in _OPERATORS if operator in text]
+    if not places:
+        raise ApiError(Code.BAD_FILTER, f"property={text}: there is none of the operators {' '.join(_OPERATORS)}")
+    place, _, operator = min(places)
+    path, values = text[:place].strip(), text[place + len(operator) :]
+    if not path or any(sign in path for sign in "=~!<>"):
+        raise ApiError(Code.BAD_FILTER, f"property={text}: no property stands before {operator}, or the operator is unknown")
+    if values.startswith(("=", "~")):
+        raise ApiError(Code.BAD_FILTER, f"property={text}: the operator {operator}{values[0]} is unknown")
+    return _Condition(path.split("."), operator, [_unquoted(value) for value in values.split(",")])
+
+
+def _unquoted(value: str) -> str:
+    value = value.strip()
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
+
+
+def _holds(each: dict[str, Any], condition: _Condition) -> bool:
+    value = _value(each, condition.path)
+    if condition.operator == "==":
+        return value is not _MISSING and any(_as_text(value) == wanted for wanted in condition.values)
+    if condition.operator == "!=":
+        return value is _MISSING or all(_as_text(value) != wanted for wanted in condition.values)
+    return value is not _MISSING and any(_compares(value, condition.operator, wanted) for wanted in condition.values)
+
+
+def _value(each: Any, path: Sequence[str]) -> Any:
+    for step in path:
+        if isinstance(each, list):
+            each = next((item for item in each if isinstance(item, dict) and step in item), {})
+        if not isinstance(each, dict) or step not in each:
+            return _MISSING
+        each = each[step]
+    return each
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return orjson.dumps(value).decode()
+    return str(value).strip('"')  # an etag has quotes inside
+
+
+def _compares(value: Any, operator: str, wanted: str) -> bool:
+    try:
+        one, other = float(value), float(wanted)
+    except (TypeError, ValueError):
+        return False
+    return {"<": one < other, ">": one > other, "<=": one <= other, ">=": one >= other}[operator]
+
+
+def _page(found: list[dict[str, Any]], query: Query, limit: int) -> Found:
+    order_by = query.order_by if query.order_by is not None else "createdAt"
+    descending, field = order_by.startswith("-"), order_by.lstrip("+- ")  # a + comes as a blank out of a URL
+    if not field:
+        raise ApiError(Code.BAD_PAGE, "orderby= names no property")
+    if query.token is not None:
+        last = _place(query.token, order_by)
+    ordered = sorted(found, key=lambda each: _sort_key(each, field), reverse=descending)
+    if query.token is not None:
+        ordered = [each for each in ordered if (_sort_key(each, field) < last if descending else _sort_key(each, field) > last)]
+    items, rest = ordered[:limit], ordered[limit:]
+    return Found(items, _token(order_by, _sort_key(items[-1], field)) if rest else None)
+
+
+_SortKey = tuple[int, float, str, str]
+
+
+def _sort_key(each: dict[str, Any], field: str) -> _SortKey:
+    """Numbers before texts, what is missing last; equal ones by id, so that pages never share an object."""
+    value = _value(each, field.split("."))
+    identity = str(each.get("id", ""))
+    if isinstance(value, int | float):
+        return 0, float(value), "", identity
+    return (2, 0.0, "", identity) if value is _MISSING else (1, 0.0, _as_text(value), identity)
+
+
+def _token(order_by: str, place: _SortKey) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps([order_by, place])).decode().rstrip("=")
+
+
+def _place(token: str, order_by: str) -> _SortKey:
+    try:
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        said, (group, number, text, identity) = orjson.loads(raw)
+        place = (int(group), float(number), str(text), str(identity))
+    except (ValueError, TypeError, OverflowError):
+        raise ApiError(Code.BAD_PAGE, "continuationToken is none that this list gave out") from None
+    if said != order_by:
+        raise ApiError(Code.BAD_PAGE, f"continuationToken belongs to a list with orderby={said}")
+    return place

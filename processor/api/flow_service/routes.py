@@ -1,0 +1,190 @@
+"""The calls of the Flow Service, below /data/foundation/flowservice."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+
+from processor.api.calls import Call, TheCall, if_match_of, quoted_answer
+from processor.api.errors import ApiError, Code, not_found
+from processor.api.flow_service import changes, query
+from processor.api.flow_service.objects import Objects
+from processor.api.flow_service.specs import CONNECTION_SPECS, FLOW_SPECS
+from processor.api.flow_service.views import all_views, connection_view, flow_view, without_secret
+from processor.control.state import Kept
+from schemas.connection import Kind
+from schemas.flow import Flow
+from schemas.flow_service import ConnectionBody, FlowBody, PatchOperation, SourceConnectionBody, TargetConnectionBody
+
+PATH: Final = "/data/foundation/flowservice"
+CREATED: Final = 201
+
+router = APIRouter(prefix=PATH, tags=["Flow Service"])
+
+Properties = Annotated[list[str], Query(alias="property", description="property=name==X; a comma is or, repeated it is and")]
+Limit = Annotated[int | None, Query(description="1 to 100, 20 unless told")]
+OrderBy = Annotated[str | None, Query(alias="orderby", description="a property, - before it for descending")]
+Count = Annotated[bool, Query(description="only how many there are")]
+Token = Annotated[str | None, Query(alias="continuationToken", description="of the page before")]
+
+
+# the catalogue -----------------------------------------------------------------------------------------------------------
+
+
+def _catalogue(path: str, specs: list[dict[str, Any]]) -> None:
+    @router.get(f"/{path}", name=f"list {path}")
+    def list_specs(call: TheCall, properties: Properties = []) -> dict[str, Any]:  # noqa: ARG001, B006  # authorised; never changed
+        return _answer(path, query.select(specs, query.Query(properties, query.MAX_LIMIT)))
+
+    @router.get(f"/{path}/{{spec_id}}", name=f"get {path}")
+    def get_spec(call: TheCall, spec_id: str) -> dict[str, Any]:  # noqa: ARG001  # authorised
+        found = [spec for spec in specs if spec["id"] == spec_id]
+        if not found:
+            raise not_found(path, spec_id)
+        return {"items": found}
+
+
+_catalogue("connectionSpecs", CONNECTION_SPECS)
+_catalogue("flowSpecs", FLOW_SPECS)
+
+
+# create ------------------------------------------------------------------------------------------------------------------
+
+
+@router.post("/connections", status_code=CREATED)
+def create_connection(call: TheCall, request: Request, response: Response, body: ConnectionBody) -> dict[str, Any]:
+    """A base connection. A secret in it is encrypted before it is stored, and never shown again."""
+    return _created(call, request, response, lambda draft, new: changes.create_connection(draft, new, body, call.services.secrets))
+
+
+@router.post("/sourceConnections", status_code=CREATED)
+def create_source_connection(call: TheCall, request: Request, response: Response, body: SourceConnectionBody) -> dict[str, Any]:
+    """A source connection."""
+    return _created(call, request, response, lambda draft, new: changes.create_source(draft, new, body))
+
+
+@router.post("/targetConnections", status_code=CREATED)
+def create_target_connection(call: TheCall, request: Request, response: Response, body: TargetConnectionBody) -> dict[str, Any]:
+    """A target connection: a stream."""
+    return _created(call, request, response, lambda draft, new: changes.create_target(draft, new, body))
+
+
+@router.post("/flows", status_code=CREATED)
+def create_flow(call: TheCall, request: Request, response: Response, body: FlowBody) -> dict[str, Any]:
+    """A flow, enabled. `warnings` in the answer (ours): what its destination says against it, and what contract M3 warns of."""
+    new = call.services.new_id()
+    kept = call.change(lambda draft: changes.create_flow(draft, new, body))
+    response.headers["Location"] = f"{request.url.path}/{new}"
+    return quoted_answer(new, kept.etag, call.services.warnings(kept.item))
+
+
+def _created(call: Call, request: Request, response: Response, create: Callable[[Any, str], str]) -> dict[str, Any]:
+    new = call.services.new_id()
+    etag = call.change(lambda draft: create(draft, new))
+    response.headers["Location"] = f"{request.url.path}/{new}"
+    return quoted_answer(new, etag)
+
+
+# read, change, remove ----------------------------------------------------------------------------------------------------
+
+
+def _objects(kind: Kind) -> None:
+    @router.get(f"/{kind}", name=f"list {kind}")
+    def list_objects(
+        call: TheCall,
+        properties: Properties = [],  # noqa: B006  # never changed
+        limit: Limit = None,
+        orderby: OrderBy = None,
+        count: Count = False,
+        token: Token = None,
+    ) -> dict[str, Any]:
+        views = [without_secret(view) for view in all_views(Objects(call.state), kind)]
+        return _answer(kind, query.select(views, query.Query(properties, limit, orderby, count, token)))
+
+    @router.get(f"/{kind}/{{object_id}}", name=f"get {kind}")
+    def get_object(call: TheCall, object_id: str) -> dict[str, Any]:
+        return {"items": [_view(Objects(call.state), kind, object_id)]}
+
+    @router.delete(f"/{kind}/{{object_id}}", status_code=204, name=f"delete {kind}")
+    def delete_object(call: TheCall, object_id: str) -> None:
+        call.change(lambda draft: changes.delete(draft, kind, object_id))
+
+
+def _patches(kind: Kind) -> None:
+    @router.patch(f"/{kind}/{{object_id}}", name=f"patch {kind}")
+    def patch_object(call: TheCall, request: Request, object_id: str, body: list[PatchOperation]) -> dict[str, Any]:
+        if_match, operations = if_match_of(request), [_as_sent(operation) for operation in body]
+        if kind is Kind.FLOW:
+            kept = call.change(lambda draft: changes.patch_flow(draft, object_id, if_match, operations))
+            return quoted_answer(object_id, kept.etag)
+        secrets = call.services.secrets
+        etag = call.change(lambda draft: changes.patch_connection(draft, kind, object_id, if_match, operations, secrets))
+        return quoted_answer(object_id, etag)
+
+
+for _kind in Kind:
+    _objects(_kind)
+    _patches(_kind)
+
+
+@router.post("/flows/{flow_id}/action")
+def act_on_flow(call: TheCall, flow_id: str, op: str, strict: bool = False) -> dict[str, Any]:
+    """Enable or disable. Enabling asks the destination and tells in `warnings` (ours) what is wrong; with `strict` it is refused then."""
+    warnings: list[str] = []
+    if op.lower() == "enable":
+        warnings = _warnings_of(call, flow_id)
+        if warnings and strict:
+            raise ApiError(Code.ACTION_NOT_VALID, "it would not deliver: " + "; ".join(warnings), kind=Kind.FLOW, object_id=flow_id)
+    kept: Kept[Flow] = call.change(lambda draft: changes.set_state(draft, flow_id, op))
+    return quoted_answer(flow_id, kept.etag, warnings)
+
+
+def _warnings_of(call: Call, flow_id: str) -> list[str]:
+    kept = call.state.flows.get(flow_id)
+    return [] if kept is None or kept.item.enabled else call.services.warnings(kept.item)
+
+
+@router.get("/connections/{object_id}/test")
+def test_connection(call: TheCall, object_id: str) -> dict[str, Any]:
+    """Would a flow be let in? Asked for each flow that uses the connection; `findings` (ours): what is wrong."""
+    objects = Objects(call.state)
+    if objects.find(Kind.CONNECTION, object_id) is None:
+        raise not_found(Kind.CONNECTION, object_id)
+    flows = {flow_id for target in objects.users(Kind.CONNECTION, object_id) for flow_id in objects.users(Kind.TARGET_CONNECTION, target)}
+    findings = [f"flow {flow_id}: {text}" for flow_id in sorted(flows) for text in call.services.warnings(call.state.flows[flow_id].item)]
+    return {"result": not findings, "findings": findings, "flows": sorted(flows)}
+
+
+@router.get("/runs")
+def list_runs(call: TheCall) -> dict[str, Any]:  # noqa: ARG001  # authorised
+    """Hourly runs of flows: none are recorded yet."""
+    return {"items": [], "_links": {}}
+
+
+@router.get("/runs/{run_id}")
+def get_run(call: TheCall, run_id: str) -> dict[str, Any]:  # noqa: ARG001  # authorised
+    """One run: none are recorded yet."""
+    raise not_found("runs", run_id)
+
+
+def _view(objects: Objects, kind: Kind, object_id: str) -> dict[str, Any]:
+    if kind is Kind.FLOW:
+        attached = objects.flow(object_id)
+        if attached is None:
+            raise not_found(kind, object_id)
+        return flow_view(object_id, attached)
+    kept = objects.find(kind, object_id)
+    if kept is None:
+        raise not_found(kind, object_id)
+    return without_secret(connection_view(object_id, kept))
+
+
+def _answer(path: str, found: query.Found) -> dict[str, Any]:
+    if found.total is not None:
+        return {"count": found.total}
+    links = {} if found.next_token is None else {"next": {"href": f"/{path}?continuationToken={found.next_token}"}}
+    return {"items": list(found.items), "_links": links}
+
+
+def _as_sent(operation: PatchOperation) -> dict[str, Any]:
+    return operation.model_dump(by_alias=True, exclude_unset=True)

@@ -1,0 +1,141 @@
+"""Objects as JSON, as Adobe's clients read them. A secret is never in one. Pure."""
+
+from typing import Any, Final
+
+from processor.api.flow_service.objects import Attached, Objects
+from processor.api.flow_service.specs import ASSUME_ROLE, DEFAULT_CHAIN, KEYS, NAMED_PROFILE
+from processor.control.audit import masked
+from processor.control.state import Kept
+from processor.kafka.catalog_records import plain
+from processor.settings import MASKED
+from schemas.connection import AnyObject, Connection, Kind, Note, SourceConnection, TargetConnection
+from schemas.destination import Credentials, DefaultCredentials, KeyCredentials, ProfileCredentials, RoleCredentials
+from schemas.flow import Flow, Options
+
+TARGET_OPTIONS: Final = frozenset({"includeSegmentNames", "includeSegmentTimestamps", "envelope", "partitionKey"})
+"""Options of contract 4b that stand at the target connection."""
+
+FIXED: Final = ("id", "etag", "version", "createdAt", "updatedAt", "state", "inheritedAttributes")
+"""What no client can change in an object."""
+
+
+def quoted(etag: str) -> str:
+    """An etag as the API shows it: with quotes inside."""
+    return f'"{etag}"'
+
+
+def connection_view(object_id: str, kept: Kept[AnyObject]) -> dict[str, Any]:
+    """A connection of any kind, without its secret."""
+    item = kept.item
+    view = _head(object_id, item.name, item.description, kept) if not hasattr(item, "notes") else {}
+    if isinstance(item, Connection):
+        view["connectionSpec"] = plain(item.connection_spec)
+        if item.credentials is not None:
+            view["auth"] = _auth(item)
+    elif isinstance(item, SourceConnection | TargetConnection):
+        view |= {
+            "baseConnectionId": item.base_connection_id,
+            "connectionSpec": plain(item.connection_spec),
+            "data": item.data,
+            "params": item.params if isinstance(item, SourceConnection) else plain(item.params),
+        }
+    return view
+
+
+def flow_view(flow_id: str, attached: Attached) -> dict[str, Any]:
+    """A flow."""
+    flow, link = attached.flow.item, attached.link
+    return {
+        **_head(flow_id, flow.name or flow.id, flow.description, attached.flow),
+        "flowSpec": plain(link.flow_spec),
+        "state": flow.state.value,
+        "sourceConnectionIds": [link.source_connection_id],
+        "targetConnectionIds": [link.target_connection_id],
+        "inheritedAttributes": {
+            "properties": {"isDestinationFlow": True},
+            "sourceConnections": [{"id": link.source_connection_id, "connectionSpec": {"id": attached.source_spec, "version": "1.0"}}],
+            "targetConnections": [{"id": link.target_connection_id, "connectionSpec": {"id": attached.target_spec, "version": "1.0"}}],
+        },
+        "transformations": [{"name": "GeneralTransform", "params": _selectors(flow, link.notes)}],
+        "options": flow_options(flow.options),
+    }
+
+
+def flow_options(options: Options) -> dict[str, Any]:
+    """Those that stand at the flow and are not the parity behaviour."""
+    usual = plain(Options())
+    return {name: value for name, value in plain(options).items() if name not in TARGET_OPTIONS and value != usual.get(name)}
+
+
+def all_views(objects: Objects, kind: Kind) -> list[dict[str, Any]]:
+    """Every object of a kind."""
+    if kind is Kind.FLOW:
+        return [flow_view(flow_id, attached) for flow_id, attached in objects.flows()]
+    return [connection_view(object_id, kept) for object_id, kept in objects.all(kind)]
+
+
+def audience_place(namespace: str, audience_id: str) -> str:
+    """The name of a selector's notes."""
+    return f"audience:{namespace}/{audience_id}"
+
+
+def attribute_place(path: str) -> str:
+    """The same, of an attribute."""
+    return f"attribute:{path}"
+
+
+def _head(object_id: str, name: str, description: str | None, kept: Kept[Any]) -> dict[str, Any]:
+    head = {"id": object_id, "createdAt": kept.created_at, "updatedAt": kept.updated_at, "name": name}
+    if description is not None:
+        head["description"] = description
+    return head | {"version": quoted(kept.etag), "etag": quoted(kept.etag)}
+
+
+def _auth(connection: Connection) -> dict[str, Any]:
+    assert connection.credentials is not None
+    name, params = _params(connection.credentials)
+    place = {"region": connection.region, "connectionUrl": connection.endpoint_url}
+    return {"specName": name, "params": params | {field: value for field, value in place.items() if value is not None}}
+
+
+def _params(credentials: Credentials) -> tuple[str, dict[str, Any]]:
+    match credentials:
+        case KeyCredentials():
+            return KEYS, masked({"accessKeyId": credentials.access_key_id, "secretKey": credentials.secret_key})
+        case RoleCredentials():
+            outside = {} if credentials.external_id is None else {"externalId": credentials.external_id}
+            return ASSUME_ROLE, {"roleArn": credentials.arn, **outside}
+        case ProfileCredentials():
+            return NAMED_PROFILE, {"profile": credentials.name}
+        case DefaultCredentials():
+            return DEFAULT_CHAIN, {}
+
+
+def without_secret(view: dict[str, Any]) -> dict[str, Any]:
+    """For answers: not even a place where a secret stood. A reference to the environment is none, and stays."""
+    params = view.get("auth", {}).get("params", {})
+    if params.get("secretKey") != MASKED:
+        return view
+    rest = {name: value for name, value in params.items() if name != "secretKey"}
+    return view | {"auth": view["auth"] | {"params": rest}}
+
+
+def _selectors(flow: Flow, notes: dict[str, Note]) -> dict[str, Any]:
+    segments = [
+        {
+            "type": "PLATFORM_SEGMENT",
+            "value": {"id": each.id, "namespace": each.namespace, **_noted(notes.get(audience_place(each.namespace, each.id)))},
+        }
+        for each in flow.audiences
+    ]
+    paths = [
+        {"type": "JSON_PATH", "value": {"operator": "EXISTS", "path": path, **_noted(notes.get(attribute_place(path)))}} for path in flow.attributes
+    ]
+    return {"profileSelectors": {"selectors": paths}, "segmentSelectors": {"selectors": segments}}
+
+
+def _noted(note: Note | None) -> dict[str, str]:
+    if note is None:
+        return {}
+    words = {"name": note.name, "description": note.description, "createTime": str(note.create_time), "updateTime": str(note.update_time)}
+    return {name: text for name, text in words.items() if text is not None}

@@ -1,0 +1,140 @@
+"""Ours beside Adobe's: flows and audiences as in a file (contract 4b), /v1/flows and /v1/audiences."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from processor.api.calls import TheCall, if_match_of, quoted_answer
+from processor.api.errors import ApiError, Code, not_found
+from processor.api.flow_service.bodies import checked
+from processor.configuration import warnings_of
+from processor.control import native
+from processor.control.audit import masked
+from processor.control.draft import Draft
+from processor.control.state import Kept
+from processor.kafka.catalog_records import plain
+from processor.settings import MASKED
+from schemas.audience import Audience
+from schemas.flow import Flow
+
+router = APIRouter(prefix="/v1", tags=["native"])
+
+JsonObject = dict[str, Any]
+
+
+@router.get("/flows")
+def list_flows(call: TheCall) -> JsonObject:
+    """All of them, secrets masked."""
+    return {"items": [_shown(kept) for _, kept in sorted(call.state.flows.items())]}
+
+
+@router.get("/flows/{flow_id}")
+def get_flow(call: TheCall, flow_id: str) -> JsonObject:
+    """One flow, its secret masked."""
+    kept = call.state.flows.get(flow_id)
+    if kept is None:
+        raise not_found("flows", flow_id)
+    return _shown(kept)
+
+
+@router.put("/flows/{flow_id}")
+def put_flow(call: TheCall, request: Request, flow_id: str, body: JsonObject) -> JsonObject:
+    """Create or change it. With If-Match only where the etag is that one. A masked secret stays what it is."""
+
+    def decide(draft: Draft) -> Kept[Flow]:
+        before = draft.state.flows.get(flow_id)
+        _require_match(request, "flows", flow_id, None if before is None else before.etag)
+        try:
+            return native.put_flow(draft, _flow(flow_id, body, before))
+        except native.TooManyFlows as error:
+            raise ApiError(Code.TOO_MANY_FLOWS, str(error), kind="flows") from None
+
+    kept = call.change(decide)
+    return quoted_answer(flow_id, kept.etag, [*warnings_of([kept.item]), *call.services.warnings(kept.item)])
+
+
+@router.delete("/flows/{flow_id}", status_code=204)
+def delete_flow(call: TheCall, request: Request, flow_id: str) -> None:
+    """Remove it; records of it that wait become dead letters (G9)."""
+
+    def decide(draft: Draft) -> None:
+        before = draft.state.flows.get(flow_id)
+        if before is None:
+            raise not_found("flows", flow_id)
+        _require_match(request, "flows", flow_id, before.etag)
+        native.delete_flow(draft, flow_id)
+
+    call.change(decide)
+
+
+@router.get("/audiences")
+def list_audiences(call: TheCall) -> JsonObject:
+    """All that somebody described."""
+    return {"items": [_audience(kept) for _, kept in sorted(call.state.audiences.items())]}
+
+
+@router.get("/audiences/{namespace}/{audience_id}")
+def get_audience(call: TheCall, namespace: str, audience_id: str) -> JsonObject:
+    """One audience."""
+    kept = call.state.audiences.get((namespace, audience_id))
+    if kept is None:
+        raise not_found("audiences", f"{namespace}/{audience_id}")
+    return _audience(kept)
+
+
+@router.put("/audiences/{namespace}/{audience_id}")
+def put_audience(call: TheCall, request: Request, namespace: str, audience_id: str, body: JsonObject) -> JsonObject:
+    """Describe it; no record leaves for that (M1)."""
+    _require_same(body, namespace=namespace, id=audience_id)
+    audience = checked(Audience, body | {"namespace": namespace, "id": audience_id})
+
+    def decide(draft: Draft) -> Kept[Audience]:
+        before = draft.state.audiences.get(audience.key)
+        _require_match(request, "audiences", f"{namespace}/{audience_id}", None if before is None else before.etag)
+        return draft.put_audience(audience)
+
+    return quoted_answer(f"{namespace}/{audience_id}", call.change(decide).etag)
+
+
+@router.delete("/audiences/{namespace}/{audience_id}", status_code=204)
+def delete_audience(call: TheCall, request: Request, namespace: str, audience_id: str) -> None:
+    """Forget its description; memberships in it go on."""
+
+    def decide(draft: Draft) -> None:
+        before = draft.state.audiences.get((namespace, audience_id))
+        if before is None:
+            raise not_found("audiences", f"{namespace}/{audience_id}")
+        _require_match(request, "audiences", f"{namespace}/{audience_id}", before.etag)
+        native.delete_audience(draft, (namespace, audience_id))
+
+    call.change(decide)
+
+
+def _flow(flow_id: str, body: JsonObject, before: Kept[Flow] | None) -> Flow:
+    _require_same(body, id=flow_id)
+    destination = body.get("destination")
+    credentials = destination.get("credentials") if isinstance(destination, dict) else None
+    if isinstance(destination, dict) and isinstance(credentials, dict) and credentials.get("secretKey") == MASKED and before is not None:
+        kept = getattr(before.item.destination.credentials, "secret_key", MASKED)
+        body = body | {"destination": destination | {"credentials": credentials | {"secretKey": kept}}}
+    return checked(Flow, body | {"id": flow_id})
+
+
+def _require_same(body: JsonObject, **wanted: str) -> None:
+    for name, value in wanted.items():
+        if body.get(name, value) != value:
+            raise ApiError(Code.INVALID, f"{name}: the body says another one than the path")
+
+
+def _require_match(request: Request, kind: str, object_id: str, etag: str | None) -> None:
+    if "if-match" in request.headers and if_match_of(request) not in (etag, "*"):
+        raise ApiError(Code.STALE, "it has another etag by now: read it again, and decide again", kind=kind, object_id=object_id)
+
+
+def _shown(kept: Kept[Flow]) -> JsonObject:
+    flow: JsonObject = masked(plain(kept.item))
+    return {"flow": flow, "etag": f'"{kept.etag}"', "createdAt": kept.created_at, "updatedAt": kept.updated_at}
+
+
+def _audience(kept: Kept[Audience]) -> JsonObject:
+    return {"audience": plain(kept.item), "etag": f'"{kept.etag}"'}

@@ -1,0 +1,102 @@
+"""The API as a process: where it may listen, and when it must stop."""
+
+import ipaddress
+import os
+import threading
+import time
+from typing import Any, Final
+from uuid import uuid4
+
+import structlog
+import uvicorn
+
+from processor.api.access import access_of
+from processor.api.app import build_app
+from processor.api.calls import Services
+from processor.configuration import warnings_of
+from processor.control.plane import ControlPlane
+from processor.control.ports import Superseded
+from processor.delivery.preflight import Verdict, examine, place
+from processor.errors import CommandError, UsageError
+from processor.kafka.control_log import KafkaControlLog
+from processor.secrets import Secrets, secrets_of
+from processor.settings import Settings, env_name
+from schemas.flow import Flow
+
+_LOOK_SECONDS: Final = 1.0
+_log = structlog.get_logger(__name__)
+
+
+def require_safe_address(settings: Settings, host: str) -> None:
+    """Raise UsageError where others could reach the API without a token, or read along."""
+    if _is_loopback(host):
+        return
+    if settings.api_token is None and settings.api_tokens_file is None:
+        raise UsageError(
+            f"--host {host}: other machines could change everything: set {env_name('api_token')} or {env_name('api_tokens_file')}, "
+            "or listen on 127.0.0.1"
+        )
+    if settings.api_tls_certificate_file is None and not settings.api_allow_plaintext:
+        raise UsageError(
+            f"--host {host}: tokens and secrets would be sent in clear: set {env_name('api_tls_certificate_file')} and "
+            f"{env_name('api_tls_key_file')}, or {env_name('api_allow_plaintext')}=true where something in front of it does TLS"
+        )
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Until SIGTERM or Ctrl-C. Raises UsageError, what KafkaControlLog raises, and Superseded when a newer API took over."""
+    require_safe_address(settings, host)
+    access, secrets = access_of(settings), secrets_of(settings)
+    superseded = threading.Event()
+    with KafkaControlLog(settings, is_api=True) as log:
+        plane = ControlPlane(log, lambda: int(time.time() * 1000), lambda: uuid4().hex)
+        services = Services(plane, secrets, access, lambda flow: destination_warnings(flow, secrets))
+        app = build_app(services, settings.api_max_body_bytes, log.require_unsuperseded, superseded.set)
+        server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False, **_tls(settings)))
+        done = threading.Event()
+        watch = threading.Thread(target=_watch, args=(log, superseded, done, server), daemon=True)
+        watch.start()
+        _log.info("api_starts", host=host, port=port, tokens=not access.is_open)
+        server.run()
+        done.set()
+        watch.join()
+    if superseded.is_set():
+        raise Superseded
+    if not server.started:
+        raise CommandError(f"nothing can listen on {host}:{port}: is something else there already?")
+
+
+def destination_warnings(flow: Flow, secrets: Secrets) -> list[str]:
+    """What its destination says against a flow that is enabled, and what contract M3 warns of."""
+    told = [warning.partition("flows[0].")[2] for warning in warnings_of([flow])]
+    if not flow.enabled:
+        return told
+    wrong = [answer for answer in examine(flow.destination, os.environ, secrets) if answer.verdict is Verdict.FAILED]
+    return [*told, *(f"{place(flow.destination)}: {answer.text}" for answer in wrong)]
+
+
+def _watch(log: KafkaControlLog, superseded: threading.Event, done: threading.Event, server: uvicorn.Server) -> None:
+    while not done.wait(_LOOK_SECONDS):
+        try:
+            log.require_unsuperseded()
+        except Superseded:
+            superseded.set()
+        except CommandError as error:
+            _log.warning("kafka_failed", error=str(error))
+        if superseded.is_set():
+            _log.error("superseded", remedy="another control API was started; only one writes")
+            server.should_exit = True
+            return
+
+
+def _tls(settings: Settings) -> dict[str, Any]:
+    if settings.api_tls_certificate_file is None:
+        return {}
+    return {"ssl_certfile": str(settings.api_tls_certificate_file), "ssl_keyfile": str(settings.api_tls_key_file)}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,47 @@
+"""Flows and audiences from the command line, by the code path that the control API takes (processor/control)."""
+
+import getpass
+import time
+from collections.abc import Callable, Collection
+from typing import TypeVar
+from uuid import uuid4
+
+from processor.control.audit import Author
+from processor.control.draft import Draft
+from processor.control.plane import ControlPlane
+from processor.control.state import ControlState, Topic, TopicRecord
+from processor.kafka.admin import Admin
+from processor.kafka.control_log import KafkaControlLog
+from processor.kafka.reading import read_topic
+from processor.kafka.topics import topic_specs
+from processor.settings import Settings
+
+Answer = TypeVar("Answer")
+
+
+def read_state(settings: Settings) -> ControlState:
+    """Flows, audiences and connections as they are; writes nothing and is in nobody's way. Raises TopicsMissing, BrokerUnreachable, ReadFailed."""
+    names = settings.topics
+    _require(settings, (names.flows, names.audiences, names.connections))
+    state = ControlState()
+    for topic, name in ((Topic.FLOWS, names.flows), (Topic.AUDIENCES, names.audiences), (Topic.CONNECTIONS, names.connections)):
+        records = read_topic(settings, name)
+        state = state.after(TopicRecord(topic, record.key or b"", record.value, record.timestamp or 0) for record in records)
+    return state
+
+
+def change(settings: Settings, decide: Callable[[Draft], Answer]) -> Answer:
+    """Change something, all or nothing. Raises as ControlPlane.change does, and TopicsMissing."""
+    require_control_topics(settings)
+    with KafkaControlLog(settings) as log:
+        return ControlPlane(log, lambda: int(time.time() * 1000), lambda: uuid4().hex).change(Author(getpass.getuser(), "command"), decide)
+
+
+def require_control_topics(settings: Settings) -> None:
+    """Raise TopicsMissing unless all topics are there that a change writes to."""
+    names = settings.topics
+    _require(settings, (names.flows, names.audiences, names.connections, names.audit_events))
+
+
+def _require(settings: Settings, topics: Collection[str]) -> None:
+    Admin(settings).require([spec for spec in topic_specs(settings) if spec.name in topics])

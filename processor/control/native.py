@@ -1,0 +1,60 @@
+"""Flows and audiences as a file has them (contract 4b), put into force one by one."""
+
+from processor.control.draft import Draft
+from processor.control.state import Kept
+from processor.errors import UsageError
+from schemas.audience import AudienceKey
+from schemas.connection import Kind
+from schemas.flow import MAX_FLOWS, Flow, FlowState
+
+
+class TooManyFlows(UsageError):
+    """Contract M3."""
+
+    def __init__(self, count: int, kept: int = 0) -> None:
+        besides = f" ({kept} of them not in the file)" if kept else ""
+        super().__init__(f"{count} flows would be in force{besides}, {MAX_FLOWS} at most are allowed")
+
+
+class NoSuchFlow(UsageError):
+    """There is none of this id."""
+
+    def __init__(self, flow_id: str) -> None:
+        super().__init__(f"there is no flow {flow_id}")
+
+
+class NoSuchAudience(UsageError):
+    """Nobody described it."""
+
+    def __init__(self, key: AudienceKey) -> None:
+        super().__init__(f"there is no audience {'/'.join(key)}")
+
+
+def put_flow(draft: Draft, flow: Flow) -> Kept[Flow]:
+    """Create or change it. Raises TooManyFlows."""
+    kept = draft.put_flow(flow)
+    if len(draft.state.flows) > MAX_FLOWS:
+        raise TooManyFlows(len(draft.state.flows))
+    return kept
+
+
+def set_flow_state(draft: Draft, flow_id: str, state: FlowState) -> Kept[Flow]:
+    """Enable or disable it: from the next event that a worker decides (A12). Raises NoSuchFlow."""
+    if flow_id not in draft.state.flows:
+        raise NoSuchFlow(flow_id)
+    return draft.put_flow(draft.state.flows[flow_id].item.model_copy(update={"state": state}))
+
+
+def delete_flow(draft: Draft, flow_id: str) -> None:
+    """Its records that still wait become dead letters `flow_deleted` (G9). Raises NoSuchFlow."""
+    if flow_id not in draft.state.flows:
+        raise NoSuchFlow(flow_id)
+    draft.delete_flow(flow_id)
+    draft.delete_object(Kind.FLOW, flow_id)
+
+
+def delete_audience(draft: Draft, key: AudienceKey) -> None:
+    """Only its description; memberships in it go on (M1). Raises NoSuchAudience."""
+    if key not in draft.state.audiences:
+        raise NoSuchAudience(key)
+    draft.delete_audience(key)

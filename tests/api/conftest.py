@@ -1,0 +1,43 @@
+"""The API in this process, on a log in memory: everything but HTTP's own wire and Kafka is real."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from cryptography.fernet import Fernet
+from fastapi.testclient import TestClient
+
+from processor.api.access import Access
+from processor.api.app import build_app
+from processor.api.calls import Services
+from processor.control.plane import ControlPlane
+from processor.secrets import Secrets
+from schemas.flow import Flow
+from tests.control.memory import MemoryControlLog, SharedRecords
+
+KEY = Fernet.generate_key().decode()
+NOW_MS = 1_768_174_653_000
+
+
+class Api(TestClient):
+    """A client, and what lies behind the API. `warned`: what destinations say against flows."""
+
+    def __init__(self, secrets: Secrets, access: Access) -> None:
+        self.shared = SharedRecords()
+        self.warned: list[str] = []
+        self.now_ms = NOW_MS
+        etags, self.ids = count(1), count(1)
+        log = MemoryControlLog(self.shared, is_api=True)
+        plane = ControlPlane(log, lambda: self.now_ms, lambda: f"etag{next(etags)}")
+        services = Services(plane, secrets, access, self._warnings, lambda: f"id-{next(self.ids)}")
+        self.log, self.plane, self.services = log, plane, services
+        super().__init__(build_app(services, 64 * 1024, ready=lambda: None), raise_server_exceptions=False)
+
+    def _warnings(self, _: Flow) -> list[str]:
+        return self.warned
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with Api(Secrets([KEY]), Access([], 5)) as client:
+        yield client
