@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from processor.api.access import Access, Caller, require_write
 from processor.api.errors import ApiError, Code
+from processor.configuration import warnings_of
 from processor.control.draft import Draft
 from processor.control.plane import ControlPlane
 from processor.control.state import ControlState
@@ -42,6 +43,11 @@ class Call:
     def state(self) -> ControlState:
         """As it is now."""
         return self.services.plane.state()
+
+    def warnings(self, flow: Flow) -> list[str]:
+        """What contract M3 warns of, and what its destination says against a flow that is enabled."""
+        told = [warning.removeprefix("flows[0].") for warning in warnings_of([flow])]
+        return [*told, *self.services.warnings(flow)] if flow.enabled else told
 
     def change(self, decide: Callable[[Draft], Answer]) -> Answer:
         """Change something; raises ApiError for one who may only read."""

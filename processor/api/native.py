@@ -7,7 +7,6 @@ from fastapi import APIRouter, Request
 from processor.api.calls import TheCall, if_match_of, quoted_answer
 from processor.api.errors import ApiError, Code, not_found
 from processor.api.flow_service.bodies import checked
-from processor.configuration import warnings_of
 from processor.control import native
 from processor.control.audit import masked
 from processor.control.draft import Draft
@@ -50,7 +49,7 @@ def put_flow(call: TheCall, request: Request, flow_id: str, body: JsonObject) ->
             raise ApiError(Code.TOO_MANY_FLOWS, str(error), kind="flows") from None
 
     kept = call.change(decide)
-    return quoted_answer(flow_id, kept.etag, [*warnings_of([kept.item]), *call.services.warnings(kept.item)])
+    return quoted_answer(flow_id, kept.etag, call.warnings(kept.item))
 
 
 @router.delete("/flows/{flow_id}", status_code=204)

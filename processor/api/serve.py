@@ -13,7 +13,6 @@ import uvicorn
 from processor.api.access import access_of
 from processor.api.app import build_app
 from processor.api.calls import Services
-from processor.configuration import warnings_of
 from processor.control.plane import ControlPlane
 from processor.control.ports import Superseded
 from processor.delivery.preflight import Verdict, examine, place
@@ -67,12 +66,9 @@ def serve(settings: Settings, host: str, port: int) -> None:
 
 
 def destination_warnings(flow: Flow, secrets: Secrets) -> list[str]:
-    """What its destination says against a flow that is enabled, and what contract M3 warns of."""
-    told = [warning.partition("flows[0].")[2] for warning in warnings_of([flow])]
-    if not flow.enabled:
-        return told
+    """What its destination says against a flow."""
     wrong = [answer for answer in examine(flow.destination, os.environ, secrets) if answer.verdict is Verdict.FAILED]
-    return [*told, *(f"{place(flow.destination)}: {answer.text}" for answer in wrong)]
+    return [f"{place(flow.destination)}: {answer.text}" for answer in wrong]
 
 
 def _watch(log: KafkaControlLog, superseded: threading.Event, done: threading.Event, server: uvicorn.Server) -> None:

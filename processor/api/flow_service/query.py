@@ -1,7 +1,7 @@
 """Filters, order and pages of a list of JSON objects, as the Flow Service has them. Pure.
 
     property=name==X            property=id==a,b        a comma is "or", a repeated property is "and"; a value may stand in quotes
-    orderby=-updatedAt          limit=20                continuationToken=…        the last object's place, so nothing is left out or doubled
+    orderby=-updatedAt          limit=20                continuationToken=…        place and query, so that nothing is doubled
 """
 
 import base64
@@ -38,6 +38,9 @@ class Found(NamedTuple):
 
 def select(objects: Iterable[dict[str, Any]], query: Query) -> Found:
     """The page that was asked for; raises ApiError."""
+    after: _SortKey | None = None
+    if query.token is not None:
+        query, after = _continued(query, query.token)
     if query.only_count and query.limit is not None:
         raise ApiError(Code.COUNT_WITH_LIMIT, "count=true tells how many there are, all of them: leave limit out")
     limit = DEFAULT_LIMIT if query.limit is None else query.limit
@@ -47,7 +50,7 @@ def select(objects: Iterable[dict[str, Any]], query: Query) -> Found:
     found = [each for each in objects if all(_holds(each, condition) for condition in conditions)]
     if query.only_count:
         return Found((), total=len(found))
-    return _page(found, query, limit)
+    return _page(found, query._replace(limit=limit), after)
 
 
 class _Condition(NamedTuple):
@@ -107,18 +110,16 @@ def _compares(value: Any, operator: str, wanted: str) -> bool:
     return {"<": one < other, ">": one > other, "<=": one <= other, ">=": one >= other}[operator]
 
 
-def _page(found: list[dict[str, Any]], query: Query, limit: int) -> Found:
+def _page(found: list[dict[str, Any]], query: Query, after: "_SortKey | None") -> Found:
     order_by = query.order_by if query.order_by is not None else "createdAt"
     descending, field = order_by.startswith("-"), order_by.lstrip("+- ")  # a + comes as a blank out of a URL
     if not field:
         raise ApiError(Code.BAD_PAGE, "orderby= names no property")
-    if query.token is not None:
-        last = _place(query.token, order_by)
     ordered = sorted(found, key=lambda each: _sort_key(each, field), reverse=descending)
-    if query.token is not None:
-        ordered = [each for each in ordered if (_sort_key(each, field) < last if descending else _sort_key(each, field) > last)]
-    items, rest = ordered[:limit], ordered[limit:]
-    return Found(items, _token(order_by, _sort_key(items[-1], field)) if rest else None)
+    if after is not None:
+        ordered = [each for each in ordered if (_sort_key(each, field) < after if descending else _sort_key(each, field) > after)]
+    items, rest = ordered[: query.limit], ordered[query.limit :]
+    return Found(items, _token(query, _sort_key(items[-1], field)) if rest else None)
 
 
 _SortKey = tuple[int, float, str, str]
@@ -133,17 +134,22 @@ def _sort_key(each: dict[str, Any], field: str) -> _SortKey:
     return (2, 0.0, "", identity) if value is _MISSING else (1, 0.0, _as_text(value), identity)
 
 
-def _token(order_by: str, place: _SortKey) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps([order_by, place])).decode().rstrip("=")
+def _token(query: Query, place: _SortKey) -> str:
+    said = [list(query.properties), query.limit, query.order_by, place]
+    return base64.urlsafe_b64encode(orjson.dumps(said)).decode().rstrip("=")
 
 
-def _place(token: str, order_by: str) -> _SortKey:
+def _continued(query: Query, token: str) -> tuple[Query, _SortKey]:
+    """What the page before was asked for, and where it ended. Another limit may be said, another order may not."""
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        said, (group, number, text, identity) = orjson.loads(raw)
+        properties, limit, order_by, (group, number, text, identity) = orjson.loads(raw)
         place = (int(group), float(number), str(text), str(identity))
+        before = Query([str(each) for each in properties], int(limit), None if order_by is None else str(order_by), token=token)
     except (ValueError, TypeError, OverflowError):
         raise ApiError(Code.BAD_PAGE, "continuationToken is none that this list gave out") from None
-    if said != order_by:
-        raise ApiError(Code.BAD_PAGE, f"continuationToken belongs to a list with orderby={said}")
-    return place
+    if query.order_by not in (None, before.order_by):
+        raise ApiError(Code.BAD_PAGE, f"continuationToken belongs to a list with orderby={before.order_by}")
+    return before._replace(
+        properties=query.properties or before.properties, limit=query.limit or before.limit, only_count=query.only_count
+    ), place

@@ -75,7 +75,7 @@ def create_flow(call: TheCall, request: Request, response: Response, body: FlowB
     new = call.services.new_id()
     kept = call.change(lambda draft: changes.create_flow(draft, new, body))
     response.headers["Location"] = f"{request.url.path}/{new}"
-    return quoted_answer(new, kept.etag, call.services.warnings(kept.item))
+    return quoted_answer(new, kept.etag, call.warnings(kept.item))
 
 
 def _created(call: Call, request: Request, response: Response, create: Callable[[Any, str], str]) -> dict[str, Any]:

@@ -1,0 +1,103 @@
+"""Who may call, and how often he may be wrong."""
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processor.api.access import Access, Role, Token, read_tokens
+from processor.api.serve import require_safe_address
+from processor.control.state import Topic
+from processor.errors import UsageError
+from processor.secrets import Secrets
+from processor.settings import Settings
+from tests.api.conftest import Api
+from tests.api.test_errors import NATIVE, code_of
+from tests.api.tutorial import BASE
+
+READER, WRITER = "reader's token", "writer's token"
+
+
+def a_token(name: str, token: str, role: Role) -> Token:
+    return Token(name=name, sha256=sha256(token.encode()).hexdigest(), role=role)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture
+def guarded() -> Api:
+    return Api(Secrets(), Access([a_token("ada", WRITER, Role.WRITE), a_token("bob", READER, Role.READ)], 3))
+
+
+def test_a_token_is_wanted_for_everything_but_health(guarded: Api) -> None:
+    for path in (f"{BASE}/flows", f"{BASE}/connectionSpecs", "/v1/flows"):
+        assert code_of(guarded.get(path)) == "FLOW-9101-401"
+        guarded.services.access._failures.clear()
+    assert guarded.get("/health/live").status_code == guarded.get("/health/ready").status_code == 200
+
+
+def test_a_reader_reads_and_a_writer_writes_under_his_name(guarded: Api) -> None:
+    assert guarded.get("/v1/flows", headers=bearer(READER)).status_code == 200
+    assert code_of(guarded.put("/v1/flows/vip", json=NATIVE, headers=bearer(READER))) == "FLOW-9102-403"
+    assert guarded.put("/v1/flows/vip", json=NATIVE, headers=bearer(WRITER)).status_code == 200
+
+    (audit,) = [record.value or b"" for record in guarded.shared.records if record.topic is Topic.AUDIT_EVENTS]
+    assert b'"who":"ada","via":"api","action":"created","kind":"flows","id":"vip","before":null' in audit
+
+
+def test_after_too_many_refused_tokens_even_the_right_one_has_to_wait_and_others_do_not(guarded: Api) -> None:
+    now = [0.0]
+    access = Access([a_token("ada", WRITER, Role.WRITE)], 3, lambda: now[0])
+    guarded.services = guarded.app.state.services = type(guarded.services)(guarded.plane, Secrets(), access, lambda _: [])
+
+    codes = [code_of(guarded.get("/v1/flows", headers=bearer("wrong"))) for _ in range(3)]
+    waiting = code_of(guarded.get("/v1/flows", headers=bearer(WRITER)))
+    now[0] = 61.0
+    later = guarded.get("/v1/flows", headers=bearer(WRITER)).status_code
+
+    assert (codes, waiting, later) == (["FLOW-9101-401"] * 3, "FLOW-9103-429", 200)
+    assert access.caller(f"Bearer {WRITER}", "another address").name == "ada"
+
+
+def test_no_other_origin_is_let_in(guarded: Api) -> None:
+    answer = guarded.get("/v1/flows", headers=bearer(READER) | {"Origin": "https://evil.example"})
+
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+def settings(**values: Any) -> Settings:
+    return Settings(_env_file=None, **values)  # type: ignore[call-arg]  # pydantic-settings' own argument
+
+
+def test_without_a_token_only_this_machine_may_reach_it_and_without_tls_too() -> None:
+    for host in ("127.0.0.1", "::1", "localhost"):
+        require_safe_address(settings(), host)
+    with pytest.raises(UsageError, match="PROFILE_EXPORTER_API_TOKEN"):
+        require_safe_address(settings(), "0.0.0.0")
+    with pytest.raises(UsageError, match="PROFILE_EXPORTER_API_TLS_CERTIFICATE_FILE"):
+        require_safe_address(settings(api_token="t"), "0.0.0.0")
+    require_safe_address(settings(api_token="t", api_allow_plaintext=True), "0.0.0.0")
+    require_safe_address(settings(api_token="t", api_tls_certificate_file=Path("c"), api_tls_key_file=Path("k")), "10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("- {name: ada, sha256: abc, role: write}", "[0.sha256]"),
+        ("- {name: ada, sha256: " + "a" * 64 + ", role: admin}", "[0.role]"),
+        ("[]", "no token in it"),
+        ("- {name: a, sha256: " + "a" * 64 + "}\n- {name: a, sha256: " + "b" * 64 + "}", "the same name twice: a"),
+        (": :", "cannot be read as YAML"),
+    ],
+)
+def test_a_faulty_file_of_tokens_is_told(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "tokens.yaml"
+    file.write_text(text)
+
+    with pytest.raises(UsageError) as refused:
+        read_tokens(file)
+
+    assert told in str(refused.value)

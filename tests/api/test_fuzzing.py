@@ -1,0 +1,49 @@
+"""Whatever is sent, by the schema or against it, is answered in the one form: never a 500, never a stack trace."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+
+from processor.api.access import Access
+from processor.secrets import Secrets
+from tests.api.conftest import KEY, Api
+from tests.api.test_errors import code_of
+from tests.api.tutorial import Tutorial
+
+EXAMPLES = 25  # an operation; there are about forty
+_api = Api(Secrets([KEY]), Access([], 5))
+schema = schemathesis.openapi.from_asgi("/openapi.json", _api.app)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def something_is_there() -> None:
+    """So that ids of real objects are among those that are tried."""
+    tutorial = Tutorial(_api)
+    flow = tutorial.whole()
+    tutorial.map(flow["id"], flow["etag"])
+
+
+@schema.parametrize()
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_no_call_is_answered_by_a_server_error(case: schemathesis.Case) -> None:
+    response = case.call()
+
+    case.validate_response(response, checks=[not_a_server_error])
+    if response.status_code >= 400:
+        code_of(response)  # type: ignore[arg-type]  # as httpx' response in what it uses
+
+
+DEEP = '{"name":' + "[" * 5000
+HOSTILE = ["{}", "[]", "null", "0", '""', "[[]]", "[null]", '[{"op":"add"}]', "[1]", DEEP, '"\\ud800"', "1e999", "\x00", "é" * 3000]
+
+
+@pytest.mark.parametrize("body", HOSTILE)
+@pytest.mark.parametrize(("method", "path"), [("POST", "/flows"), ("POST", "/connections"), ("PATCH", "/flows/id-5"), ("PATCH", "/connections/id-1")])
+def test_hostile_bodies_are_refused(method: str, path: str, body: str) -> None:
+    headers = {"content-type": "application/json", "if-match": "*"}
+
+    answer = _api.request(method, f"/data/foundation/flowservice{path}", content=body.encode(errors="surrogatepass"), headers=headers)
+
+    assert 400 <= answer.status_code < 500
+    code_of(answer)
