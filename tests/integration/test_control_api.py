@@ -1,0 +1,141 @@
+"""The control API as a process beside a real worker, a real Kafka and a Kinesis endpoint: changes, secrets, restarts, two at once."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+import orjson
+import pytest
+from cryptography.fernet import Fernet
+
+from processor.demo.endpoint import SECRET_KEY, create_stream, read_stream
+from processor.demo.waiting import wait_until
+from processor.kafka.reading import read_topic
+from processor.kafka.writing import Writer
+from tests.api.tutorial import BASE, HEADERS, Tutorial
+from tests.kit.installation import Installation
+from tests.kit.kafka import free_ports
+from tests.kit.whole_job import WholeJob
+
+SECONDS: Final = 60.0
+VISIBLE_SECONDS: Final = 1.0  # contract M2
+
+
+class ApiProcess:
+    """`profile-exporter api`, and what it said."""
+
+    def __init__(self, installation: Installation, log_file: Path) -> None:
+        (self.port,) = free_ports(1)
+        self.log_file = log_file
+        command = [str(Path(sys.executable).with_name("profile-exporter")), "api", "--port", str(self.port)]
+        self.process = subprocess.Popen(command, env=installation.env, stdout=log_file.open("ab"), stderr=subprocess.STDOUT)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=SECONDS)
+        wait_until(self._is_ready, f"the API: {self.said()}", SECONDS)
+
+    def _is_ready(self) -> bool:
+        assert self.process.poll() is None, self.said()
+        try:
+            return self.client.get("/health/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def said(self) -> str:
+        return self.log_file.read_text()
+
+    def stop(self) -> int:
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(SECONDS)
+
+
+@contextmanager
+def api_of(installation: Installation, folder: Path, name: str = "api") -> Iterator[ApiProcess]:
+    api = ApiProcess(installation, folder / f"{name}.log")
+    try:
+        yield api
+    finally:
+        api.stop()
+
+
+@pytest.fixture
+def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
+    installation.init(4)
+    installation.change(secrets_key=Fernet.generate_key().decode())
+    return WholeJob(installation, kinesis, tmp_path)
+
+
+def send(installation: Installation, *emails: str) -> None:
+    """Patches of members of the tutorial's audience."""
+    membership = {"segmentMembership": {"ups": {"aud-delorean": {"status": "realized"}}}}
+    with Writer(installation.settings) as writer:
+        for number, email in enumerate(emails):
+            data = membership | {"personalEmail": {"address": email}}
+            event = {"specversion": "1.0", "id": email, "source": "/t", "type": "profile.patched", "data": data}
+            timestamp = int(time.time() * 1000)
+            writer.write(installation.topics.profile_events, f"p-{number}".encode(), orjson.dumps(event), name=email, timestamp=timestamp)
+
+
+def emails_at(kinesis: str, stream: str) -> set[str]:
+    return {orjson.loads(record.data)["personalEmail"]["address"] for record in read_stream(kinesis, "us-east-2", stream)}
+
+
+def test_a_flow_of_the_tutorial_delivers_and_its_secret_is_nowhere_in_clear(job: WholeJob, kinesis: str, tmp_path: Path) -> None:
+    installation, stream = job.installation, f"vip-{job.installation.settings.app_id}"
+    create_stream(kinesis, "us-east-2", stream, 2)
+    with api_of(installation, tmp_path) as api, job.worker() as worker:
+        tutorial = Tutorial(api.client, kinesis, stream)
+        target_id = tutorial.connect_target(tutorial.connect_base(SECRET_KEY))
+        flow = tutorial.create_flow(tutorial.connect_source(), target_id)
+        assert "warnings" not in flow
+        mapped = tutorial.map(flow["id"], flow["etag"])
+        assert mapped.status_code == 200, mapped.text
+        time.sleep(VISIBLE_SECONDS)  # so long after its acknowledgement a change holds for every event
+        send(installation, "one@example.com")
+        wait_until(lambda: emails_at(kinesis, stream) == {"one@example.com"}, "the first record", SECONDS)
+
+        for op, email in (("disable", "unseen@example.com"), ("enable", "two@example.com")):
+            assert api.client.post(f"{BASE}/flows/{flow['id']}/action?op={op}", headers=HEADERS).status_code == 200
+            time.sleep(VISIBLE_SECONDS)
+            send(installation, email)
+            wait_until(lambda: not any(job.lags().values()), "delivery", SECONDS)
+        wait_until(lambda: "two@example.com" in emails_at(kinesis, stream), "the last record", SECONDS)
+
+        assert emails_at(kinesis, stream) == {"one@example.com", "two@example.com"}
+        etags = {dict(record.headers)["flow-etag"].decode() for record in read_topic(installation.settings, installation.topics.exports)}
+        assert mapped.json()["etag"].strip('"') in etags
+        answers = "".join(api.client.get(f"{BASE}/{kind}", headers=HEADERS).text for kind in ("connections", "targetConnections", "flows"))
+        test = api.client.get(f"{BASE}/connections/{tutorial.one(f'/targetConnections/{target_id}')['baseConnectionId']}/test").json()
+        said = answers + api.said() + worker.said() + installation.command("status", "--json").output
+
+    assert test["result"] is True, test
+    records = [record for name in installation.topics for record in read_topic(installation.settings, name)]
+    written = b"".join((record.value or b"") + (record.key or b"") for record in records)
+    assert SECRET_KEY not in said
+    assert SECRET_KEY.encode() not in written
+
+
+def test_a_restart_loses_nothing_a_command_between_is_seen_and_a_second_api_ends_the_first(job: WholeJob, tmp_path: Path) -> None:
+    installation = job.installation
+    with api_of(installation, tmp_path) as api:
+        flow = Tutorial(api.client).whole()
+    with api_of(installation, tmp_path) as first:
+        tutorial = Tutorial(first.client)
+        assert tutorial.one(f"/flows/{flow['id']}")["etag"] == flow["etag"]
+        job.apply()
+        wait_until(lambda: len(tutorial.get("/flows", limit=100)["items"]) > 1, "flows of the command", SECONDS)
+        assert first.client.put("/v1/audiences/ups/new", json={"name": "New"}).status_code == 200
+
+        with api_of(installation, tmp_path, "second") as second:
+            exit_code = first.process.wait(SECONDS)
+
+            assert exit_code == 3, first.said()
+            assert "another control API was started" in first.said()
+            assert second.client.get("/v1/audiences/ups/new").json()["audience"]["name"] == "New"
+            assert second.client.put("/v1/audiences/ups/newer", json={}).status_code == 200
