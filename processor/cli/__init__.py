@@ -18,8 +18,10 @@ COMMANDS: Final = {
     "status": Lazy("processor.cli.status:status", "Show workers, partitions, lag, rows, flows and counts."),
     "check": Lazy("processor.cli.check:check", "Show the settings, and check broker, topics, flows and destinations."),
     "dead-letters": Lazy("processor.cli.dead_letters:dead_letters", "List, inspect and send again what could not be used or delivered."),
-    "flows": Lazy("processor.cli.flows:flows", "Check whether flows would be let in where they deliver."),
+    "flows": Lazy("processor.cli.flows:flows", "List, show, change and check the flows in force."),
+    "audiences": Lazy("processor.cli.audiences:audiences", "List, show and change what is known of audiences."),
     "api": Lazy("processor.cli.api:api", "Run the control API: flows, audiences and connections over HTTP."),
+    "secrets": Lazy("processor.cli.secrets:secrets", "Encrypt stored secrets under another key."),
     "replay": Lazy("processor.cli.replay:replay", "Fold EVENTS and write the records a worker would send."),
 }
 

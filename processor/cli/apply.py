@@ -2,10 +2,13 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import click
+import orjson
 
 from processor.cli.control import change, read_state
 from processor.cli.destinations import examine_flows, summary
@@ -13,19 +16,27 @@ from processor.cli.plan import Action, Step, activated, carry_out, plan
 from processor.cli.tell import Level
 from processor.configuration import Configuration, read_configuration
 from processor.control.draft import Draft
+from processor.control.state import ControlState
 from processor.errors import CommandError
 from processor.secrets import Secrets, secrets_of
 from processor.settings import read_settings
 from schemas.flow import Flow
 
+_JSON = click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, one a change. [default: lines for people]")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the plan and change nothing. [default: change]")
+_STRICT = click.option("--strict", is_flag=True, help="Put nothing into force while a flow would not be let in. [default: warn, and go on]")
+_NO_CHECK = click.option("--no-check", is_flag=True, help="Do not ask the destinations. [default: ask]")
+BOTH: Final = frozenset({"flow", "audience"})
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Print the plan and change nothing. [default: change]")
+@_DRY_RUN
 @click.option("--prune", is_flag=True, help="Remove the flows and audiences that FILE does not name. [default: keep them]")
-@click.option("--strict", is_flag=True, help="Put nothing into force while a flow would not be let in. [default: warn, and go on]")
-@click.option("--no-check", is_flag=True, help="Do not ask the destinations. [default: ask]")
-def apply(file: Path, dry_run: bool, prune: bool, strict: bool, no_check: bool) -> None:
+@_STRICT
+@_NO_CHECK
+@_JSON
+def apply(file: Path, dry_run: bool, prune: bool, strict: bool, no_check: bool, as_json: bool) -> None:
     """Put the flows and audiences of FILE into force.
 
     FILE (YAML or JSON) is checked whole first, and all its faults are told at once. Only what differs is written, all of it
@@ -37,24 +48,75 @@ def apply(file: Path, dry_run: bool, prune: bool, strict: bool, no_check: bool) 
     a warning, and stops nothing. A flow that is not let in pauses in the worker, loses nothing, and goes on when the
     cause is gone. With --strict the command ends with exit code 1 instead, and nothing is written.
     """
+    put_into_force(file, BOTH, How(dry_run, prune, strict, no_check, as_json))
+
+
+@click.command("apply")
+@click.argument("file", type=click.Path(path_type=Path))
+@_DRY_RUN
+@click.option("--prune", is_flag=True, help="Remove the flows that FILE does not name. [default: keep them]")
+@_STRICT
+@_NO_CHECK
+@_JSON
+def apply_flows(file: Path, dry_run: bool, prune: bool, strict: bool, no_check: bool, as_json: bool) -> None:
+    """Put the flows of FILE into force, not its audiences; otherwise as `profile-exporter apply`."""
+    put_into_force(file, frozenset({"flow"}), How(dry_run, prune, strict, no_check, as_json))
+
+
+@click.command("apply")
+@click.argument("file", type=click.Path(path_type=Path))
+@_DRY_RUN
+@click.option("--prune", is_flag=True, help="Remove the audiences that FILE does not name. [default: keep them]")
+@_JSON
+def apply_audiences(file: Path, dry_run: bool, prune: bool, as_json: bool) -> None:
+    """Put the audiences of FILE into force, not its flows; otherwise as `profile-exporter apply`."""
+    put_into_force(file, frozenset({"audience"}), How(dry_run, prune, strict=False, no_check=True, as_json=as_json))
+
+
+class How(NamedTuple):
+    """The options of `apply`."""
+
+    dry_run: bool
+    prune: bool
+    strict: bool
+    no_check: bool
+    as_json: bool
+
+
+def put_into_force(file: Path, kinds: Collection[str], how: How) -> None:
+    """Plan, ask the destinations, write, tell."""
     configuration = read_configuration(file)
     for warning in configuration.warnings:
         click.echo(f"warning: {warning}", err=True)
     settings = read_settings()
-    steps = plan(configuration, read_state(settings), prune=prune)
-    if not no_check:
-        _preflight(activated(steps), secrets_of(settings), strict=strict)
-    if not dry_run and any(step.writes for step in steps):
-        steps = change(settings, lambda draft: _put_into_force(draft, configuration, prune))
+    planned = partial(_planned, configuration, kinds, how.prune)
+    steps = planned(read_state(settings))
+    if not how.no_check:
+        _preflight(activated(steps), secrets_of(settings), strict=how.strict)
+    if not how.dry_run and any(step.writes for step in steps):
+        steps = change(settings, lambda draft: _carried_out(draft, planned))
+    tell_steps(steps, "nothing was changed: --dry-run" if how.dry_run else "in force", as_json=how.as_json)
+
+
+def tell_steps(steps: list[Step], end: str, *, as_json: bool) -> None:
+    """A line for each that is not unchanged, and how many there are of each action."""
+    if as_json:
+        for step in steps:
+            click.echo(orjson.dumps({"action": step.action, "kind": step.kind, "name": step.name}))
+        return
     for step in steps:
         if step.action is not Action.UNCHANGED:
             click.echo(f"{step.action} {step.kind} {step.name}")
-    click.echo(_summary(steps, "nothing was changed: --dry-run" if dry_run else "in force"))
+    click.echo(_summary(steps, end))
 
 
-def _put_into_force(draft: Draft, configuration: Configuration, prune: bool) -> list[Step]:
+def _planned(configuration: Configuration, kinds: Collection[str], prune: bool, state: ControlState) -> list[Step]:
+    return [step for step in plan(configuration, state, prune=prune) if step.kind in kinds]
+
+
+def _carried_out(draft: Draft, planned: Callable[[ControlState], list[Step]]) -> list[Step]:
     """By the state of this moment, which somebody may have changed since the destinations were asked."""
-    steps = plan(configuration, draft.state, prune=prune)
+    steps = planned(draft.state)
     carry_out(draft, steps)
     return steps
 

@@ -1,29 +1,119 @@
-"""`profile-exporter flows`: the flows in force, and whether they would be let in where they deliver."""
+"""`profile-exporter flows`: the flows in force, looked at, changed, and asked whether they would be let in where they deliver."""
 
 import os
-from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import click
 import orjson
 
+from processor.cli.apply import apply_flows, tell_steps
+from processor.cli.control import change, read_state
 from processor.cli.destinations import Examined, details, examine_flows
+from processor.cli.plan import plan
+from processor.cli.tables import Table, show
 from processor.cli.tell import not_in_place, tell
+from processor.cli.texts import text_differences, yaml_of
+from processor.configuration import read_configuration
+from processor.control.audit import masked
+from processor.control.native import delete_flow, set_flow_state
+from processor.control.state import ControlState, Kept, Topic
 from processor.delivery.preflight import place
 from processor.errors import CommandError, UsageError
-from processor.kafka.admin import Admin
-from processor.kafka.catalog_records import BadCatalogRecord, read_flow
-from processor.kafka.reading import read_compacted
-from processor.kafka.topics import topic_specs
+from processor.kafka.catalog_records import plain
 from processor.secrets import secrets_of
-from processor.settings import Settings, read_settings
-from schemas.flow import Flow
+from processor.settings import read_settings
+from schemas.flow import Flow, FlowState
+
+DIFFERENT: Final = 1
 
 
 @click.group("flows")
 def flows() -> None:
-    """Look at the flows in force; `profile-exporter apply FILE` changes them."""
+    """Look at the flows in force, and change them while workers run."""
+
+
+@flows.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, one a flow. [default: a table]")
+def list_flows(as_json: bool) -> None:
+    """Show the flows in force, by id."""
+    state = _state()
+    rows = []
+    for flow_id, kept in sorted(state.flows.items()):
+        flow = kept.item
+        if as_json:
+            click.echo(orjson.dumps(_as_stored(kept)))
+        mapped = [f"{len(flow.audiences)}", f"{len(flow.attributes)}"]
+        rows.append([flow_id, flow.name, flow.state.value, place(flow.destination), *mapped, kept.etag[:8]])
+    if not as_json:
+        columns = ["flow", "name", "state", "destination", "audiences", "attributes", "etag"]
+        show(Table("flows", columns, rows, "none; put some into force with `profile-exporter apply FILE`"))
+
+
+@flows.command("show")
+@click.argument("flow")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object, with etag and times. [default: as FILE has it]")
+def show_flow(flow: str, as_json: bool) -> None:
+    """Show FLOW as a file would have it. A secret that is stored encrypted is masked."""
+    kept = _chosen(_state(), flow)
+    click.echo(orjson.dumps(_as_stored(kept)) if as_json else yaml_of(masked(plain(kept.item))), nl=as_json)
+
+
+@flows.command("diff")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, one a flow or audience. [default: lines for people]")
+def diff_flows(file: Path, as_json: bool) -> None:
+    """Show what `profile-exporter apply FILE` would change, and how.
+
+    Exit codes: 0 nothing, 1 something, 2 FILE has faults, or wrong settings.
+    """
+    steps = plan(read_configuration(file), _state(), prune=False)
+    if as_json:
+        for step in steps:
+            sides = {"before": _plain(step.before), "after": _plain(step.item)}
+            click.echo(orjson.dumps({"action": step.action, "kind": step.kind, "name": step.name, **sides}))
+    else:
+        for step in steps:
+            if step.writes:
+                click.echo(f"{step.action} {step.kind} {step.name}")
+                for line in text_differences(_plain(step.before), _plain(step.item)):
+                    click.echo(f"    {line}")
+    if any(step.writes for step in steps):
+        raise SystemExit(DIFFERENT)
+    if not as_json:
+        tell_steps(steps, "nothing differs", as_json=False)
+
+
+@flows.command("enable")
+@click.argument("flow")
+@click.option("--strict", is_flag=True, help="Leave it disabled while it would not be let in. [default: warn, and go on]")
+def enable_flow(flow: str, strict: bool) -> None:
+    """Enable FLOW: it sends from the next event on that a worker decides."""
+    _set_state(flow, FlowState.ENABLED, strict=strict)
+
+
+@flows.command("disable")
+@click.argument("flow")
+def disable_flow(flow: str) -> None:
+    """Disable FLOW: nothing of later events leaves; what was exported before still does."""
+    _set_state(flow, FlowState.DISABLED, strict=False)
+
+
+@flows.command("delete")
+@click.argument("flow")
+@click.option("--yes", is_flag=True, help="Do not ask. [default: ask]")
+def remove_flow(flow: str, yes: bool) -> None:
+    """Delete FLOW. Its records that still wait become dead letters `flow_deleted`."""
+    settings = read_settings()
+    _chosen(_state(), flow)
+    if not yes:
+        click.confirm(f"delete flow {flow}?", abort=True)
+    change(settings, lambda draft: delete_flow(draft, flow))
+    click.echo(f"remove flow {flow}")
+
+
+flows.add_command(apply_flows)
 
 
 @flows.command("check")
@@ -37,11 +127,9 @@ def check_flows(flow: str | None, as_json: bool) -> None:
     see. Credentials are looked up here as a worker would: run it where the worker runs. A disabled flow is checked alike.
     Exit codes: 0 all is well or cannot be told, 1 something FAILED, 2 there is no such flow, or wrong settings.
     """
-    settings = read_settings()
-    Admin(settings).require([spec for spec in topic_specs(settings) if spec.name == settings.topics.flows])
-    in_force, failed = _flows(settings), 0
-    chosen = list(in_force.values()) if flow is None else [_chosen(in_force, flow)]
-    for examined in examine_flows(chosen, os.environ, secrets_of(settings)):
+    state, failed = _state(), 0
+    chosen = [kept.item for kept in state.flows.values()] if flow is None else [_chosen(state, flow).item]
+    for examined in examine_flows(chosen, os.environ, secrets_of(read_settings())):
         failed += examined.failed if as_json else _told(examined)
         if as_json:
             click.echo(orjson.dumps(_as_object(examined)))
@@ -49,6 +137,23 @@ def check_flows(flow: str | None, as_json: bool) -> None:
         click.echo("there are no flows; put some into force with `profile-exporter apply FILE`")
     if failed:
         raise CommandError(not_in_place(failed))
+
+
+def _set_state(flow: str, wanted: FlowState, *, strict: bool) -> None:
+    settings = read_settings()
+    before = _chosen(_state(), flow)
+    if wanted is FlowState.ENABLED and not before.item.enabled:
+        _warn_of_destination(before.item, strict=strict)
+    after = change(settings, lambda draft: set_flow_state(draft, flow, wanted))
+    click.echo(f"flow {flow} is {wanted.value}" + (" already" if after.etag == before.etag else ""))
+
+
+def _warn_of_destination(flow: Flow, *, strict: bool) -> None:
+    for examined in examine_flows([flow.model_copy(update={"state": FlowState.ENABLED})], os.environ, secrets_of(read_settings())):
+        if examined.failed:
+            tell(details(examined))
+            if strict:
+                raise CommandError(f"flow {flow.id} would not be let in, see above; it stays disabled: --strict")
 
 
 def _told(examined: Examined) -> int:
@@ -63,20 +168,24 @@ def _as_object(examined: Examined) -> dict[str, Any]:
     return {"flow": flow.id, "state": flow.state, "destination": destination, "answers": [answer._asdict() for answer in examined.answers]}
 
 
-def _flows(settings: Settings) -> dict[str, Flow]:
-    found: dict[str, Flow] = {}
-    for key, value in read_compacted(settings, settings.topics.flows).items():
-        try:
-            flow = read_flow(key, value).flow
-        except BadCatalogRecord as bad:
-            click.echo(f"warning: {bad}", err=True)
-        else:
-            found[flow.id] = flow
-    return found
+def _state() -> ControlState:
+    state = read_state(read_settings())
+    for (topic, _), text in state.unreadable.items():
+        if topic is Topic.FLOWS:
+            click.echo(f"warning: {text}", err=True)
+    return state
 
 
-def _chosen(in_force: Mapping[str, Flow], name: str) -> Flow:
-    if name in in_force:
-        return in_force[name]
-    near = get_close_matches(name, in_force, n=1)
-    raise UsageError(f"there is no flow {name}" + (f"; did you mean {near[0]}?" if near else "; `profile-exporter status` lists those in force"))
+def _as_stored(kept: Kept[Flow]) -> dict[str, Any]:
+    return {"flow": masked(plain(kept.item)), "etag": kept.etag, "createdAt": kept.created_at, "updatedAt": kept.updated_at}
+
+
+def _plain(item: Any) -> Any:
+    return None if item is None else masked(plain(item))
+
+
+def _chosen(state: ControlState, name: str) -> Kept[Flow]:
+    if name in state.flows:
+        return state.flows[name]
+    near = get_close_matches(name, state.flows, n=1)
+    raise UsageError(f"there is no flow {name}" + (f"; did you mean {near[0]}?" if near else "; `profile-exporter flows list` shows those in force"))

@@ -75,6 +75,17 @@ class Draft:
         if kind is not Kind.FLOW:
             self._audit(kind, object_id, plain_object(before.item), None)
 
+    def rewrite_flow(self, flow: Flow) -> None:
+        """The same flow in other words, as under another key: its etag stays. It is there."""
+        self._write(Topic.FLOWS, flow_key(flow.id), flow_value(StoredFlow(flow, self.state.flows[flow.id].etag)))
+
+    def rewrite_object(self, kind: Kind, object_id: str, item: AnyObject) -> None:
+        """The same of an object of the API."""
+        kept = self.state.objects[kind, object_id]
+        times = {"created_at": kept.created_at, "updated_at": kept.updated_at}
+        stored = StoredObject(kind=kind, id=object_id, etag=kept.etag, object=plain_object(item), **times)
+        self._write(Topic.CONNECTIONS, object_key(kind, object_id), object_value(stored))
+
     def _write(self, topic: Topic, key: bytes, value: bytes | None) -> None:
         record = TopicRecord(topic, key, value, self.now_ms)
         self.records.append(record)
