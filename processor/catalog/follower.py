@@ -1,6 +1,9 @@
 """The compacted topics `flows` and `audiences`, followed for as long as the worker runs.
 
-    loop:  now = t ─► where do the topics end? ─► read up to there ─► the catalog is as of t ─► read on for a moment
+    loop:  now = t ─► where do the topics end? ─► read up to there ─► the catalog is as of t ─► wait for more, for a moment
+
+A topic's end (the last stable offset) never lies inside a transaction, so a change of several flows is in the catalog whole or not at all:
+what comes from beyond the end is kept for the next look.
 
 A change acknowledged to its author holds for every event written a second or more later (M2): an event in a batch fetched at
 `f` was written before `f`, so the catalog must be as of `f` - 1 s or later. `as_of` waits until it is.
@@ -8,8 +11,8 @@ A change acknowledged to its author holds for every event written a second or mo
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -28,6 +31,14 @@ _RETRY_SECONDS: Final = 1.0
 _log = structlog.get_logger(__name__)
 
 
+class _Reading(NamedTuple):
+    """One connection: what it has read and put, and what it has read beyond the ends that it knew."""
+
+    consumer: AIOKafkaConsumer
+    contents: Contents
+    waiting: list[tuple[TopicPartition, Any]]
+
+
 class CatalogFollower:
     """From `start` to `close`. `on_failure` is called with what ended it: a record that cannot be read (BadCatalogRecord).
 
@@ -39,7 +50,7 @@ class CatalogFollower:
         self._audiences = TopicPartition(settings.topics.audiences, 0)
         self._settings = settings
         self._on_failure = on_failure
-        self._contents = Contents()
+        self._catalog = Contents().catalog
         self._fresh_at = float("-inf")
         self._refreshed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
@@ -48,13 +59,13 @@ class CatalogFollower:
     @property
     def catalog(self) -> Catalog:
         """As it stands; empty before the first look."""
-        return self._contents.catalog
+        return self._catalog
 
     async def as_of(self, fetched_at: float) -> Catalog:
         """The catalog as it stood at most a second before `fetched_at` (monotonic seconds), or later; raises what ended the follower."""
         if self._fresh_at < fetched_at - HOLDS_AFTER_SECONDS:
             await self._until(fetched_at - HOLDS_AFTER_SECONDS)
-        return self._contents.catalog
+        return self._catalog
 
     async def reach_end(self) -> None:
         """Return when both topics have been read to the ends that they have now."""
@@ -104,30 +115,36 @@ class CatalogFollower:
             await consumer.start()
             consumer.assign([self._flows, self._audiences])
             await consumer.seek_to_beginning()
-            contents = Contents()  # a new one: read again from the beginning, the old one would go back in time
+            reading = _Reading(consumer, Contents(), [])  # a new one: read again from the beginning, the old one would go back in time
             while True:
-                await self._look(consumer, contents)
+                await self._look(reading)
         finally:
             await consumer.stop()
 
-    async def _look(self, consumer: AIOKafkaConsumer, contents: Contents) -> None:
-        """Read up to where the topics end at the beginning of the look, and a little on."""
+    async def _look(self, reading: "_Reading") -> None:
+        """Read up to where the topics end at the beginning of the look; the catalog is as of then."""
         looked_at = time.monotonic()
         async with asyncio.timeout(_ANSWER_SECONDS):
-            ends = await consumer.end_offsets([self._flows, self._audiences])
-        while [place for place, end in ends.items() if await consumer.position(place) < end]:
-            await self._read(consumer, contents)
-        self._contents = contents
+            ends = await reading.consumer.end_offsets([self._flows, self._audiences])
+        while [place for place, end in ends.items() if await reading.consumer.position(place) < end]:
+            await self._read(reading)
+        self._put(reading, ends)
+        self._catalog = reading.contents.catalog
         self._fresh_at = looked_at
         await self._wake()
-        await self._read(consumer, contents)
+        await self._read(reading)
 
-    async def _read(self, consumer: AIOKafkaConsumer, contents: Contents) -> None:
-        for place, records in (await consumer.getmany(timeout_ms=int(LOOK_SECONDS * 1000))).items():
-            put = contents.put_flow if place == self._flows else contents.put_audience
-            for record in records:
-                put(record.key or b"", record.value)
+    async def _read(self, reading: "_Reading") -> None:
+        for place, records in (await reading.consumer.getmany(timeout_ms=int(LOOK_SECONDS * 1000))).items():
+            reading.waiting.extend((place, record) for record in records)
             _log.info("catalog_changed", topic=place.topic, records=len(records))
+
+    def _put(self, reading: "_Reading", ends: Mapping[TopicPartition, int]) -> None:
+        for place, record in reading.waiting:
+            if record.offset < ends[place]:
+                put = reading.contents.put_flow if place == self._flows else reading.contents.put_audience
+                put(record.key or b"", record.value)
+        reading.waiting[:] = [(place, record) for place, record in reading.waiting if record.offset >= ends[place]]
 
     async def _wake(self) -> None:
         async with self._refreshed:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from httpx import Response
+from httpx2 import Response
 
 from processor.api.errors import Code
 from processor.secrets import Secrets

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from httpx import Client, Response
+from httpx2 import Client, Response
 
 BASE = "/data/foundation/flowservice"
 KINESIS = "86043421-563b-46ec-8e6c-e23184711bf6"

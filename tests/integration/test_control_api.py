@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import httpx
+import httpx2
 import orjson
 import pytest
 from cryptography.fernet import Fernet
@@ -35,14 +35,14 @@ class ApiProcess:
         self.log_file = log_file
         command = [str(Path(sys.executable).with_name("profile-exporter")), "api", "--port", str(self.port)]
         self.process = subprocess.Popen(command, env=installation.env, stdout=log_file.open("ab"), stderr=subprocess.STDOUT)
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=SECONDS)
+        self.client = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=SECONDS)
         wait_until(self._is_ready, f"the API: {self.said()}", SECONDS)
 
     def _is_ready(self) -> bool:
         assert self.process.poll() is None, self.said()
         try:
             return self.client.get("/health/ready").status_code == 200
-        except httpx.TransportError:
+        except httpx2.TransportError:
             return False
 
     def said(self) -> str:
