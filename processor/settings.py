@@ -144,6 +144,7 @@ class Settings(BaseSettings):
     api_tls_key_file: Path | None = Field(default=None, description="PEM file of that certificate's key, without a passphrase.")
     api_allow_plaintext: bool = Field(default=False, description="Let the control API be reached without TLS from other machines.")
     api_max_body_bytes: Annotated[int, Field(ge=1 * KIB)] = Field(default=1 * MIB, description="Largest body of a call of the control API.")
+    api_max_upload_bytes: Annotated[int, Field(ge=1 * KIB)] = Field(default=2048 * MIB, description="Largest CSV file that the control API takes.")
     api_max_failures_per_minute: Positive = Field(default=20, description="Refused tokens of one address, a minute, after which it has to wait.")
 
     log_level: LogLevel = Field(default="info", description="The least severe events that are logged.")

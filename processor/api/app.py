@@ -10,13 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from processor.api import native
+from processor.api import native, uploads
 from processor.api.calls import Services
 from processor.api.errors import ApiError, Code, error_response
 from processor.api.flow_service import routes
 from processor.api.limits import LimitBody, NoTrailingSlash
 from processor.control.ports import Superseded
-from processor.errors import CommandError
+from processor.errors import CommandError, UsageError
 
 _log = structlog.get_logger(__name__)
 
@@ -28,8 +28,9 @@ def build_app(services: Services, max_body_bytes: int, ready: Callable[[], None]
     app = FastAPI(title="profile-exporter", summary="Flows, audiences and connections", docs_url="/docs", redoc_url=None)
     app.state.services = services
     app.include_router(routes.router)
+    app.include_router(uploads.router)  # before the paths of audiences, which would take it for one
     app.include_router(native.router)
-    app.add_middleware(LimitBody, most_bytes=max_body_bytes)
+    app.add_middleware(LimitBody, most_bytes=max_body_bytes, streamed=[uploads.PATH])
     app.add_middleware(NoTrailingSlash)
     _add_health(app, ready)
     _add_errors(app, stop)
@@ -67,6 +68,10 @@ def _add_errors(app: FastAPI, stop: Callable[[], None]) -> None:
     async def superseded(_: Request, error: Superseded) -> JSONResponse:
         stop()
         return error_response(ApiError(Code.UNAVAILABLE, str(error)))
+
+    @app.exception_handler(UsageError)
+    async def wrong(_: Request, error: UsageError) -> JSONResponse:
+        return error_response(ApiError(Code.INVALID, str(error)))
 
     @app.exception_handler(CommandError)
     async def without_kafka(_: Request, error: CommandError) -> JSONResponse:

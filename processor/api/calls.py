@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from uuid import uuid4
 
@@ -9,16 +10,28 @@ from fastapi import Depends, Request
 
 from processor.api.access import Access, Caller, require_write
 from processor.api.errors import ApiError, Code
+from processor.audience_import.run import Change, Imported
+from processor.audience_import.run import Request as ImportRequest
 from processor.configuration import warnings_of
 from processor.control.draft import Draft
 from processor.control.plane import ControlPlane
 from processor.control.state import ControlState
+from processor.errors import CommandError
 from processor.secrets import Secrets
 from schemas.flow import Flow
 
 Answer = TypeVar("Answer")
 Warnings = Callable[[Flow], list[str]]
 """What keeps a flow from delivering, in words, as its destination says; takes seconds."""
+
+
+Importer = Callable[[Change, Path, ImportRequest, Path], Imported]
+"""Imports an audience: (changes the catalog, the CSV file, what is asked for, where rejected rows go)."""
+
+
+def no_importer(change: Change, path: Path, request: ImportRequest, rejected: Path) -> Imported:  # noqa: ARG001  # an Importer
+    """Where there is no Kafka."""
+    raise CommandError("this API cannot import")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,8 @@ class Services:
     access: Access
     warnings: Warnings
     new_id: Callable[[], str] = lambda: str(uuid4())
+    importer: Importer = no_importer
+    max_upload_bytes: int = 1024 * 1024
 
 
 class Call:
@@ -37,7 +52,7 @@ class Call:
 
     def __init__(self, services: Services, caller: Caller) -> None:
         self.services = services
-        self._caller = caller
+        self.caller = caller
 
     @property
     def state(self) -> ControlState:
@@ -51,8 +66,8 @@ class Call:
 
     def change(self, decide: Callable[[Draft], Answer]) -> Answer:
         """Change something; raises ApiError for one who may only read."""
-        require_write(self._caller)
-        return self.services.plane.change(self._caller.author, decide)
+        require_write(self.caller)
+        return self.services.plane.change(self.caller.author, decide)
 
 
 def a_call(request: Request) -> Call:

@@ -1,5 +1,6 @@
 """Requests as they come in: a trailing slash is none, and what is larger than allowed is not read."""
 
+from collections.abc import Collection
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,15 +24,16 @@ class NoTrailingSlash:
 
 
 class LimitBody:
-    """A body of more bytes ends with 413, by what its header says or when so much has come."""
+    """A body of more bytes ends with 413, by what its header says or when so much has come. `streamed`: who counts what comes by himself."""
 
-    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, most_bytes: int, streamed: Collection[str] = ()) -> None:
         self._app = app
         self._most = most_bytes
+        self._streamed = frozenset(streamed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in self._streamed:
             await self._app(scope, receive, send)
             return
         told = dict(scope["headers"]).get(b"content-length", b"0")

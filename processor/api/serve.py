@@ -4,6 +4,8 @@ import ipaddress
 import os
 import threading
 import time
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
@@ -13,6 +15,8 @@ import uvicorn
 from processor.api.access import access_of
 from processor.api.app import build_app
 from processor.api.calls import Services
+from processor.audience_import.events import NAMESPACE
+from processor.audience_import.run import Change, Imported, Request, import_audience
 from processor.control.plane import ControlPlane
 from processor.control.ports import Superseded
 from processor.delivery.preflight import Verdict, examine, place
@@ -49,7 +53,14 @@ def serve(settings: Settings, host: str, port: int) -> None:
     superseded = threading.Event()
     with KafkaControlLog(settings, is_api=True) as log:
         plane = ControlPlane(log, lambda: int(time.time() * 1000), lambda: uuid4().hex)
-        services = Services(plane, secrets, access, lambda flow: destination_warnings(flow, secrets))
+        services = Services(
+            plane,
+            secrets,
+            access,
+            lambda flow: destination_warnings(flow, secrets),
+            importer=partial(_import, settings, plane),
+            max_upload_bytes=settings.api_max_upload_bytes,
+        )
         app = build_app(services, settings.api_max_body_bytes, log.require_unsuperseded, superseded.set)
         server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False, **_tls(settings)))
         done = threading.Event()
@@ -69,6 +80,13 @@ def destination_warnings(flow: Flow, secrets: Secrets) -> list[str]:
     """What its destination says against a flow."""
     wrong = [answer for answer in examine(flow.destination, os.environ, secrets) if answer.verdict is Verdict.FAILED]
     return [f"{place(flow.destination)}: {answer.text}" for answer in wrong]
+
+
+def _import(settings: Settings, plane: ControlPlane, change: Change, path: Path, request: Request, rejected: Path) -> Imported:
+    def is_described(audience_id: str) -> bool:
+        return (NAMESPACE, audience_id) in plane.state().audiences
+
+    return import_audience(settings, change, is_described, path, request, rejected, lambda *_: None)
 
 
 def _watch(log: KafkaControlLog, superseded: threading.Event, done: threading.Event, server: uvicorn.Server) -> None:

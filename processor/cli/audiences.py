@@ -1,19 +1,24 @@
 """`profile-exporter audiences`: what is known of audiences, looked at and changed."""
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 import orjson
 
+from processor.audience_import.events import NAMESPACE
+from processor.audience_import.run import Request, import_audience
 from processor.cli.apply import apply_audiences
-from processor.cli.control import change, read_state
+from processor.cli.control import change, read_state, require_import_topics
+from processor.cli.progress import progress
 from processor.cli.tables import Table, show
 from processor.cli.texts import yaml_of
 from processor.control.native import NoSuchAudience, delete_audience
 from processor.control.state import ControlState, Kept, Topic
 from processor.errors import UsageError
 from processor.kafka.catalog_records import plain
-from processor.settings import read_settings
+from processor.settings import Settings, read_settings
 from schemas.audience import Audience, AudienceKey
 
 
@@ -50,6 +55,48 @@ def show_audience(audience: str, as_json: bool) -> None:
     """Show AUDIENCE as a file would have it."""
     kept = _chosen(_state(), audience)
     click.echo(orjson.dumps(_as_stored(kept)) if as_json else yaml_of(plain(kept.item)), nl=as_json)
+
+
+@audiences.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("audience_id")
+@click.option("--name", default=None, help="What the audience is called. [default: as before]")
+@click.option("--ttl-days", type=click.IntRange(1, 90), default=30, show_default=True, help="Days that memberships last.")
+@click.option("--encoding", default=None, help="How the file is written, as windows-1252. [default: found]")
+@click.option("--delimiter", default=None, help="What stands between columns. [default: found]")
+@click.option("--rejected", type=click.Path(path_type=Path), default=None, help="Where rejected rows go. [default: FILE.rejected.csv]")
+@click.option("--exits/--no-exits", default=None, help="Whether who is not in FILE leaves the audience. [default: where it was described before]")
+@click.option("--dry-run", is_flag=True, help="Read and compare, and send nothing. [default: send]")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object. [default: lines for people]")
+def import_file(file: Path, audience_id: str, rejected: Path | None, as_json: bool, **chosen: Any) -> None:
+    """Make the profiles in FILE the members of the audience CustomerAudienceUpload/AUDIENCE_ID.
+
+    FILE is a CSV with a header, of up to 10 million rows and more; its column profileId names the members. Rows that cannot be
+    used are left out and written to a file with line and reason. Everybody in FILE enters the audience, for --ttl-days;
+    when the audience was imported before, everybody who is a member and not in FILE leaves it: workers must run for that,
+    since only they know who is a member. The events go to the topic of profile events. An import that was interrupted is
+    begun again: what was sent changes nothing the second time.
+    """
+    settings = read_settings()
+    require_import_topics(settings)
+    rejected = rejected or file.with_name(f"{file.name}.rejected.csv")
+    request = Request(audience_id, **chosen)
+    with progress("importing", file.stat().st_size if file.exists() else None) as shown:
+        known = partial(_is_described, settings)
+        done = import_audience(settings, partial(change, settings), known, file, request, rejected, lambda _, rows, read: shown(rows, read))
+    if as_json:
+        click.echo(orjson.dumps(done._asdict() | {"dialect": done.dialect._asdict()}))
+        return
+    for column in done.ignored_columns:
+        click.echo(f"warning: the column {column} is not used", err=True)
+    if done.rejected:
+        click.echo(f"warning: {done.rejected} rows cannot be used, see {rejected}", err=True)
+    end = "nothing was sent: --dry-run" if request.dry_run else f"sent to {settings.topics.profile_events}"
+    click.echo(f"{done.entered} members, {done.exited} leave, {done.duplicates} rows stood twice; {end}")
+
+
+def _is_described(settings: Settings, audience_id: str) -> bool:
+    return (NAMESPACE, audience_id) in read_state(settings).audiences
 
 
 @audiences.command("delete")

@@ -43,5 +43,11 @@ def require_control_topics(settings: Settings) -> None:
     _require(settings, (names.flows, names.audiences, names.connections, names.audit_events))
 
 
+def require_import_topics(settings: Settings) -> None:
+    """Raise TopicsMissing unless all topics are there that an import reads and writes."""
+    names = settings.topics
+    _require(settings, (names.flows, names.audiences, names.connections, names.audit_events, names.profile_events, names.changelog, names.exports))
+
+
 def _require(settings: Settings, topics: Collection[str]) -> None:
     Admin(settings).require([spec for spec in topic_specs(settings) if spec.name in topics])

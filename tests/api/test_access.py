@@ -48,6 +48,14 @@ def test_a_reader_reads_and_a_writer_writes_under_his_name(guarded: Api) -> None
     assert b'"who":"ada","via":"api","action":"created","kind":"flows","id":"vip","before":null' in audit
 
 
+def test_an_upload_needs_a_writer_and_must_not_be_too_large(guarded: Api) -> None:
+    path, too_large = "/v1/audiences/import?id=loyalty", b"x" * (guarded.services.max_upload_bytes + 1)
+
+    assert code_of(guarded.post(path, content=b"profileId", headers=bearer(READER))) == "FLOW-9102-403"
+    assert code_of(guarded.post(path, content=too_large, headers=bearer(WRITER))) == "FLOW-9203-413"
+    assert code_of(guarded.post(path, content=b"profileId", headers=bearer(WRITER))) == "FLOW-9302-503"  # here is no Kafka
+
+
 def test_after_too_many_refused_tokens_even_the_right_one_has_to_wait_and_others_do_not(guarded: Api) -> None:
     now = [0.0]
     access = Access([a_token("ada", WRITER, Role.WRITE)], 3, lambda: now[0])

@@ -121,6 +121,23 @@ def test_a_flow_of_the_tutorial_delivers_and_its_secret_is_nowhere_in_clear(job:
     assert SECRET_KEY.encode() not in written
 
 
+def test_an_audience_is_imported_by_an_upload(job: WholeJob, tmp_path: Path) -> None:
+    installation, csv = job.installation, b"profileId\np-1\np-2\n,\n"
+    with api_of(installation, tmp_path) as api:
+        path, headers = "/v1/audiences/import", {"content-type": "text/csv"}
+        done = api.client.post(path, params={"id": "loyalty", "name": "Loyal", "ttlDays": 7}, content=csv, headers=headers)
+        unfit = api.client.post(path, params={"id": "loyalty"}, content=b"email\na@example.com\n", headers=headers)
+        no_days = api.client.post(path, params={"id": "loyalty", "ttlDays": 91}, content=csv, headers=headers)
+        audience = api.client.get("/v1/audiences/CustomerAudienceUpload/loyalty").json()["audience"]
+
+    assert done.status_code == 200, done.text
+    assert (done.json()["entered"], done.json()["rejected"], done.json()["encoding"]) == (2, 0, "utf-8")  # a blank line is no row
+    assert (audience["name"], audience["origin"]) == ("Loyal", "CustomerAudienceUpload")
+    assert {record.key for record in read_topic(installation.settings, installation.topics.profile_events)} == {b"p-1", b"p-2"}
+    assert (unfit.status_code, no_days.status_code) == (400, 400)
+    assert "the file: its header has no column profileId" in unfit.json()["errorDetails"]
+
+
 def test_a_restart_loses_nothing_a_command_between_is_seen_and_a_second_api_ends_the_first(job: WholeJob, tmp_path: Path) -> None:
     installation = job.installation
     with api_of(installation, tmp_path) as api:

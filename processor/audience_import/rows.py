@@ -1,0 +1,131 @@
+"""The rows of a CSV file as people make them: encoding and delimiter are found, what cannot be used is told with its line."""
+
+import codecs
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TextIO
+
+from charset_normalizer import from_bytes
+
+from processor.errors import UsageError
+
+SAMPLE_BYTES: Final = 256 * 1024
+DELIMITERS: Final = ",;\t|"
+PROFILE_ID: Final = "profileId"
+IDENTITY: Final = ("namespace", "id")
+MAX_ID_BYTES: Final = 512  # contract 1: of a key
+_BOMS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+class Dialect(NamedTuple):
+    """How the file is written."""
+
+    encoding: str
+    delimiter: str
+
+
+class Rejected(NamedTuple):
+    """A row that is no member: its line in the file (from 1), why, and its text."""
+
+    line: int
+    reason: str
+    row: str
+
+
+class Rows:
+    """The rows of one file. `bytes_read` grows while they are read."""
+
+    def __init__(self, path: Path, encoding: str | None = None, delimiter: str | None = None) -> None:
+        """Raises UsageError for a file that cannot be read, or whose header does not fit."""
+        sample = _sample(path)
+        self.path = path
+        self.dialect = Dialect(encoding or _encoding(sample, path), delimiter or "")
+        self.dialect = self.dialect._replace(delimiter=delimiter or _delimiter(sample, self.dialect.encoding))
+        self.bytes_read = 0
+        with self._open() as file:
+            self.columns = [name.strip() for name in next(self._reader(file), [])]
+        self._column = _column(self.columns, path)
+        self.ignored = [name for index, name in enumerate(self.columns) if index != self._column]
+
+    def __iter__(self) -> Iterator[str | Rejected]:
+        """Each member's profile id, or why a row is none; blank lines are passed over."""
+        with self._open() as file:
+            reader = self._reader(file)
+            next(reader, None)
+            while True:
+                try:
+                    row = next(reader, None)
+                except csv.Error as error:
+                    yield Rejected(reader.line_num, f"not CSV: {error}", "")
+                    continue
+                if row is None:
+                    return
+                self.bytes_read = file.buffer.tell()
+                if any(cell.strip() for cell in row):
+                    yield self._read(row, reader.line_num)
+
+    def _read(self, row: list[str], line: int) -> str | Rejected:
+        text = self.dialect.delimiter.join(row)
+        if len(row) != len(self.columns):
+            return Rejected(line, f"it has {len(row)} columns, the header has {len(self.columns)}", text)
+        profile_id = row[self._column].strip()
+        if not profile_id:
+            return Rejected(line, f"{PROFILE_ID} is empty", text)
+        try:
+            size = len(profile_id.encode())
+        except UnicodeEncodeError:
+            return Rejected(line, f"it is not {self.dialect.encoding}", text)
+        if size > MAX_ID_BYTES:
+            return Rejected(line, f"{PROFILE_ID} has {size} bytes, {MAX_ID_BYTES} are allowed", text)
+        return profile_id
+
+    def _open(self) -> TextIO:
+        return self.path.open(encoding=self.dialect.encoding, errors="surrogateescape", newline="")
+
+    def _reader(self, file: TextIO) -> Any:
+        return csv.reader(file, delimiter=self.dialect.delimiter, strict=True)
+
+
+def _sample(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            sample = file.read(SAMPLE_BYTES)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    if not sample.strip():
+        raise UsageError(f"{path}: is empty; its first line must name the columns, {PROFILE_ID} among them")
+    return sample
+
+
+def _encoding(sample: bytes, path: Path) -> str:
+    for mark, encoding in _BOMS:
+        if sample.startswith(mark):
+            return encoding
+    whole = sample if len(sample) < SAMPLE_BYTES else sample[: sample.rfind(b"\n") + 1]
+    try:
+        whole.decode()
+    except UnicodeDecodeError:
+        best = from_bytes(whole).best()
+        if best is None:
+            raise UsageError(f"{path}: its encoding cannot be found; name it with --encoding") from None
+        return best.encoding
+    return "utf-8"
+
+
+def _delimiter(sample: bytes, encoding: str) -> str:
+    """Of the header: of the delimiters in it the one that stands there most often; a comma where it is one column."""
+    header = sample.decode(encoding, errors="replace").lstrip("\ufeff").partition("\n")[0]
+    return max(DELIMITERS, key=lambda delimiter: (header.count(delimiter), delimiter == ","))
+
+
+def _column(columns: list[str], path: Path) -> int:
+    lower = [name.lower() for name in columns]
+    if PROFILE_ID.lower() in lower:
+        return lower.index(PROFILE_ID.lower())
+    if all(name in lower for name in IDENTITY):
+        raise UsageError(
+            f"{path}: it names members by identity ({' and '.join(IDENTITY)}), which needs a look-up of profiles that is not built yet; "
+            f"give a column {PROFILE_ID}"
+        )
+    raise UsageError(f"{path}: its header has no column {PROFILE_ID}, but: {', '.join(columns) or 'nothing'}")

@@ -1,0 +1,138 @@
+"""One import, from the file to the last event."""
+
+import csv
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+from uuid import uuid4
+
+from processor.audience_import.events import NAMESPACE, Import, exited, realized
+from processor.audience_import.members import Members
+from processor.audience_import.rows import Dialect, Rejected, Rows
+from processor.control.draft import Draft
+from processor.errors import CommandError, UsageError
+from processor.kafka.memberships import events_not_applied, membership_changes
+from processor.kafka.writing import Writer
+from processor.settings import Settings
+from schemas.audience import Audience
+from schemas.times import format_time
+
+Item = TypeVar("Item")
+Change = Callable[[Callable[[Draft], None]], None]
+"""Changes flows and audiences, as ControlPlane.change does."""
+Report = Callable[[str, int, int], None]
+"""(what is done, rows or events, bytes of the file read)."""
+
+WAIT_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.5
+_BATCH: Final = 10_000
+
+
+class Request(NamedTuple):
+    """What is to be imported. `exits`: None, only where the audience was described before."""
+
+    audience_id: str
+    name: str | None = None
+    ttl_days: int = 30
+    encoding: str | None = None
+    delimiter: str | None = None
+    exits: bool | None = None
+    dry_run: bool = False
+
+
+class Imported(NamedTuple):
+    """What became of it. `entered`, `exited`: events that were sent, or would have been."""
+
+    name: str
+    dialect: Dialect
+    entered: int
+    exited: int
+    duplicates: int
+    rejected: int
+    ignored_columns: list[str]
+
+
+def import_audience(
+    settings: Settings, change: Change, is_known: Callable[[str], bool], path: Path, request: Request, rejected: Path | None, report: Report
+) -> Imported:
+    """Read, describe the audience, send. `rejected`: where rejected rows go, line, reason and row; made only where there are some.
+
+    Raises UsageError for a file that cannot be used, CommandError where workers are too far behind to know who was a member, WriteFailed.
+    """
+    rows = Rows(path, request.encoding, request.delimiter)
+    with Members() as members:
+        accepted, refused = _read(rows, members, rejected, report)
+        entering = members.count_named()
+        if not entering:
+            raise UsageError(f"{path}: no row of it can be used ({refused} are rejected); nothing was sent, and nobody leaves the audience")
+        exits = is_known(request.audience_id) if request.exits is None else request.exits
+        leaving = _note_members(settings, request.audience_id, members, report) if exits else 0
+        of = Import(f"import-{uuid4().hex}", request.audience_id, int(time.time()), request.ttl_days)
+        if not request.dry_run:
+            change(lambda draft: _describe(draft, request, of))
+            _send(settings, of, members, report)
+    return Imported(of.name, rows.dialect, entering, leaving, accepted - entering, refused, rows.ignored)
+
+
+def _read(rows: Rows, members: Members, rejected: Path | None, report: Report) -> tuple[int, int]:
+    """Rows that name a member, and rows that are rejected."""
+    accepted = refused = 0
+    with ExitStack() as stack:
+        writer = None
+        for batch in _batches(rows, _BATCH):
+            good = [row for row in batch if isinstance(row, str)]
+            bad = [row for row in batch if isinstance(row, Rejected)]
+            members.name(good)
+            accepted, refused = accepted + len(good), refused + len(bad)
+            if bad and rejected is not None:
+                if writer is None:
+                    writer = csv.writer(stack.enter_context(rejected.open("w", encoding="utf-8", errors="backslashreplace", newline="")))
+                    writer.writerow(Rejected._fields)
+                writer.writerows(bad)
+            report("reading", accepted + refused, rows.bytes_read)
+    return accepted, refused
+
+
+def _note_members(settings: Settings, audience_id: str, members: Members, report: Report) -> int:
+    """How many leave. The changelog knows everybody who entered, once the workers have applied all events."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while behind := events_not_applied(settings):
+        if time.monotonic() > deadline:
+            raise CommandError(
+                f"the workers have not applied {behind} events: who is a member is not known, so who leaves is not either; nothing was sent\n"
+                "  start workers and try again, or leave the exits out (--no-exits)"
+            )
+        time.sleep(_POLL_SECONDS)
+    seen = 0
+    for batch in _batches(membership_changes(settings, (NAMESPACE, audience_id)), _BATCH):
+        members.note(batch)
+        seen += len(batch)
+        report("comparing", seen, 0)
+    return members.count_gone()
+
+
+def _describe(draft: Draft, request: Request, of: Import) -> None:
+    kept, now = draft.state.audiences.get((NAMESPACE, request.audience_id)), format_time(of.at)
+    new = {"namespace": NAMESPACE, "id": request.audience_id, "origin": NAMESPACE, "createdAt": now}
+    before = kept.item if kept is not None else Audience.model_validate(new)
+    draft.put_audience(before.model_copy(update={"name": request.name or before.name, "updated_at": now}))
+
+
+def _send(settings: Settings, of: Import, members: Members, report: Report) -> None:
+    sent = 0
+    with Writer(settings) as writer:
+        for profile_ids, event in ((members.named(), realized), (members.gone(), exited)):
+            for profile_id in profile_ids:
+                key, value = profile_id.encode(), event(of, profile_id)
+                writer.write(settings.topics.profile_events, key, value, name=f"profile {profile_id}", timestamp=of.at * 1000)
+                sent += 1
+                report("sending", sent, 0)
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

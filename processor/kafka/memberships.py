@@ -1,0 +1,33 @@
+"""Who is in an audience, by the changelog: the last row of each profile says it. Reads, and changes nothing."""
+
+from collections.abc import Iterator
+
+from processor.kafka.reading import group_lag, read_topic
+from processor.settings import Settings
+from schemas.audience import AudienceKey
+from schemas.profile import REALIZED
+from state.rows import PROFILE, decode_row
+
+
+def membership_changes(settings: Settings, audience: AudienceKey) -> Iterator[tuple[str, bool]]:
+    """(profile id, whether it is realized in the audience), a row of the changelog after the other: the last one of a profile counts.
+
+    Raises as `read_topic` does, and UnreadableRow.
+    """
+    namespace, audience_id = audience
+    mentioned = audience_id.encode()
+    for record in read_topic(settings, settings.topics.changelog):
+        if record.key is None or not record.key.startswith(PROFILE):
+            continue
+        profile_id = record.key[len(PROFILE) :].decode()
+        if record.value is None or not (mentioned in record.value or b"\\" in record.value):
+            yield profile_id, False
+            continue
+        entry = decode_row(record.value).profile.memberships.get(namespace, {}).get(audience_id, "")
+        yield profile_id, entry > REALIZED
+
+
+def events_not_applied(settings: Settings) -> int:
+    """How many offsets of profile-events the workers have not processed."""
+    (lags,) = group_lag(settings, [settings.topics.profile_events]).values()
+    return sum(place.lag for place in lags)

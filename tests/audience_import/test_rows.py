@@ -1,0 +1,73 @@
+"""CSV files as people make them."""
+
+from pathlib import Path
+
+import pytest
+
+from processor.audience_import.rows import Rejected, Rows
+from processor.errors import UsageError
+
+
+def rows_of(folder: Path, content: bytes, **options: str) -> Rows:
+    file = folder / "members.csv"
+    file.write_bytes(content)
+    return Rows(file, **options)
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "delimiter", "members"),
+    [
+        (b"profileId\np-1\np-2\n", "utf-8", ",", ["p-1", "p-2"]),
+        (b"\xef\xbb\xbfprofileId;name\r\np-1;Ada\r\n", "utf-8-sig", ";", ["p-1"]),
+        ("name\tPROFILEID\nZoë\tp-é\n".encode("utf-16"), "utf-16", "\t", ["p-é"]),
+        (b'profileId,note\n"p,1","says ""hi"",\nand more"\n\n p-2 ,x\n', "utf-8", ",", ["p,1", "p-2"]),
+        (b"profileId|x\np-1|1", "utf-8", "|", ["p-1"]),
+    ],
+)
+def test_encoding_and_delimiter_are_found(tmp_path: Path, content: bytes, encoding: str, delimiter: str, members: list[str]) -> None:
+    rows = rows_of(tmp_path, content)
+
+    assert rows.dialect == (encoding, delimiter)
+    assert list(rows) == members
+
+
+def test_an_old_encoding_is_found_and_can_be_named(tmp_path: Path) -> None:
+    text = "profileId,Straße\n" + "".join(f"p-{number},Größe für Müller\n" for number in range(200))
+
+    found, named = rows_of(tmp_path, text.encode("cp1252")), rows_of(tmp_path, text.encode("cp1252"), encoding="cp1252")
+
+    assert len(list(found)) == len(list(named)) == 200
+    assert named.ignored == ["Straße"]
+
+
+def test_what_cannot_be_used_is_told_with_its_line_and_the_rest_goes_on(tmp_path: Path) -> None:
+    content = b"profileId,x\np-1,1\n,2\np-3\n" + b"y" * 513 + b",4\n\xff\xfe,5\np-6,6\n"
+
+    found = list(rows_of(tmp_path, content, encoding="utf-8"))
+
+    assert [row for row in found if isinstance(row, str)] == ["p-1", "p-6"]
+    rejected = [(row.line, row.reason) for row in found if isinstance(row, Rejected)]
+    assert rejected == [
+        (3, "profileId is empty"),
+        (4, "it has 1 columns, the header has 2"),
+        (5, "profileId has 513 bytes, 512 are allowed"),
+        (6, "it is not utf-8"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is empty"),
+        (b"email\na@example.com\n", "no column profileId, but: email"),
+        (b"namespace,id\nECID,1\n", "by identity"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, content: bytes, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        rows_of(tmp_path, content)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nowhere\.csv: cannot be read: No such file"):
+        Rows(tmp_path / "nowhere.csv")
