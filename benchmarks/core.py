@@ -3,25 +3,20 @@
     decode (a row) → parse → fold → decide (every flow) → encode (the row)      `run`: what the pipeline does with it all,
                                                                                  export records, counts and row cache included
 
-Microseconds an event, in runs as the worker decides them, over 20,000 profiles. The median of five rounds, and the
+Microseconds an event, in runs as the worker decides them, over 20,000 profiles (2,000 with a hundred flows). The median of five rounds, and the
 lowest: whatever else the machine does only adds. Compiled as in production (setup.py), unless told otherwise.
 """
 
 import gc
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from random import Random
+from collections.abc import Collection, Iterator
 from statistics import median
 from time import perf_counter
-from typing import Any, NamedTuple
-
-import orjson
-import yaml
 
 from benchmarks.contenders import compiled_packages
-from benchmarks.events import AUDIENCES, first_events, flows_file, profile_events
-from processor.core.catalog import Catalog
+from benchmarks.hundred_flows import hundred_flows
+from benchmarks.mixes import Mix, one_flow, ten_flows
 from processor.core.decide import decide
 from processor.core.fold import fold
 from processor.core.parse import parse_event
@@ -30,102 +25,14 @@ from processor.hot_path import COMPILED
 from processor.pipeline.decided import Policy, decide_run
 from processor.pipeline.partition import RUN_RECORDS
 from processor.pipeline.profiles import Profiles
-from schemas.audience import Audience
 from schemas.event import SourceRecord
-from schemas.flow import Flow
 from state.rows import decode_row, encode_row, profile_key
 from tests.kit.compiled import preferring
-
-PROFILES = 20_000
-EVENTS = 20_000
 
 ROUNDS = 5
 CACHE_BYTES = 256 << 20
 POLICY = Policy(Limits(), 0)
-TIME = "2026-01-11T23:37:33Z"
-OPTIONS: tuple[dict[str, Any], ...] = (
-    {},
-    {"suppressUnchanged": True},
-    {"membershipGate": "everQualified"},
-    {"membershipGate": "none", "triggers": {"attributes": False}},
-    {"membershipScope": "all", "identityFields": "all"},
-    {"membershipScope": "mapped", "includeSegmentTimestamps": True},
-    {"envelope": "cloudevents"},
-    {"partitionKey": "identity:ecid"},
-    {"lowercaseNamespaces": True, "allowArrays": True},
-    {"triggers": {"identities": False, "externalSegments": False}},
-)
-ATTRIBUTES = (["person.name.firstName"], ["person"], ["personalEmail.address", "_acme.tier"])
-
-Event = tuple[bytes, bytes]
-
-
-class Mix(NamedTuple):
-    """Events, and the catalog that decides them; `first` fill the profiles."""
-
-    name: str
-    catalog: Catalog
-    first: list[SourceRecord]
-    events: list[SourceRecord]
-
-
-def one_flow() -> Mix:
-    """Three mapped audiences and two attributes; every event writes every part of a profile of 20 audiences."""
-    catalog = catalog_of(yaml.safe_load(flows_file("http://127.0.0.1:1")))
-    return Mix("one flow, 20 audiences a profile", catalog, records(first_events(PROFILES), 0), records(profile_events(EVENTS, PROFILES), PROFILES))
-
-
-def ten_flows() -> Mix:
-    """Every option in turn; an event writes one part of a profile of 3 audiences."""
-    flows = [
-        {
-            "id": f"f{number}",
-            "destination": {"type": "kinesis", "stream": "bench", "region": "us-east-1"},
-            "audiences": [{"namespace": "ups", "id": audience} for audience in AUDIENCES[number : number + 3]],
-            "attributes": ATTRIBUTES[number % len(ATTRIBUTES)],
-            "options": options,
-        }
-        for number, options in enumerate(OPTIONS)
-    ]
-    return Mix("ten flows, 3 audiences a profile", catalog_of({"flows": flows}), records(whole_events(), 0), records(partial_events(), PROFILES))
-
-
-def catalog_of(configuration: dict[str, Any]) -> Catalog:
-    flows = [Flow.model_validate(flow) for flow in configuration["flows"]]
-    return Catalog.of(flows, [Audience.model_validate(audience) for audience in configuration.get("audiences") or []])
-
-
-def records(events: Iterable[Event], first_offset: int) -> list[SourceRecord]:
-    return [SourceRecord("profile-events", 0, offset, 1_768_174_653_000, key, value) for offset, (key, value) in enumerate(events, first_offset)]
-
-
-def whole_events() -> Iterator[Event]:
-    """Of each profile one event that writes every part."""
-    dice = Random(5)
-    for number in range(PROFILES):
-        yield event(f"first-{number}", number, {key: value for part in parts(number, 3, dice) for key, value in part.items()})
-
-
-def partial_events() -> Iterator[Event]:
-    """Attributes, one membership, and identities in turn."""
-    dice = Random(6)
-    for number in range(EVENTS):
-        profile = dice.randrange(PROFILES)
-        yield event(f"evt-{number}", profile, parts(profile, 1, dice)[number % 3])
-
-
-def parts(profile: int, audiences: int, dice: Random) -> list[dict[str, Any]]:
-    entries = {audience: {"status": dice.choice(("realized", "exited"))} for audience in dice.sample(AUDIENCES, audiences)}
-    return [
-        {"person": {"name": {"firstName": dice.choice(("Ada", "Zoë"))}}, "personalEmail": {"address": f"{profile}@example.com"}},
-        {"segmentMembership": {"ups": entries}},
-        {"identityMap": {"ecid": [{"id": str(dice.randrange(2)), "primary": True}], "email": [{"id": str(profile)}]}},
-    ]
-
-
-def event(event_id: str, profile: int, data: dict[str, Any]) -> Event:
-    value = {"specversion": "1.0", "id": event_id, "source": "/u", "type": "profile.patched", "time": TIME, "data": data}
-    return f"p-{profile:08d}".encode(), orjson.dumps(value)
+STAGES = ("decode", "parse", "fold", "decide", "encode", "five stages", "run")
 
 
 class MemoryRows:
@@ -192,7 +99,7 @@ def whole(mix: Mix, stored: dict[bytes, bytes]) -> tuple[float, int]:
     return seconds, exports
 
 
-def measure(mix: Mix) -> None:
+def measure(mix: Mix, shown: Collection[str] = STAGES) -> None:
     """Print one mix."""
     stored = filled(mix)
     rounds: list[dict[str, float]] = []
@@ -201,10 +108,10 @@ def measure(mix: Mix) -> None:
         seconds, exports = whole(mix, stored)
         rounds.append({**spent, "five stages": sum(spent.values()), "run": seconds})
     row_bytes = sum(map(len, stored.values())) / len(stored)
-    print(f"{mix.name}: {exports / EVENTS:.2f} records an event, {row_bytes:,.0f} bytes a row")
-    for stage in rounds[0]:
-        each = [spent[stage] / EVENTS * 1e6 for spent in rounds]
-        print(f"  {stage:12} {median(each):6.1f} µs an event, lowest {min(each):6.1f}")
+    print(f"{mix.name}: {exports / len(mix.events):.2f} records an event, {row_bytes:,.0f} bytes a row")
+    for stage in shown:
+        each = [spent[stage] / len(mix.events) * 1e6 for spent in rounds]
+        print(f"  {stage:12} {median(each):6.1f} µs an event, lowest {min(each):6.1f}", flush=True)
 
 
 def main() -> None:
@@ -215,6 +122,8 @@ def main() -> None:
     gc.disable()  # the worker collects rarely
     measure(one_flow())
     measure(ten_flows())
+    for mix in hundred_flows():
+        measure(mix, shown=("decide", "run"))
 
 
 if __name__ == "__main__":
