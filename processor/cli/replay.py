@@ -1,6 +1,7 @@
 """`profile-exporter replay`: fold and decide with no broker and no AWS (contract 4b)."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,8 +10,9 @@ import click
 from processor.configuration import read_configuration
 from processor.core.catalog import Catalog
 from processor.core.replay import Replay
-from processor.core.step import Limits
+from processor.core.step import Limits, Step
 from processor.event_log import dead_letter_line, read_events, record_line
+from processor.pipeline.counts import Counts
 from processor.settings import read_settings
 from schemas.dead_letter import DeadLetter
 from schemas.event import SourceRecord
@@ -34,30 +36,26 @@ def replay(events: BinaryIO, flows: Path, output: BinaryIO, dead_letters: Binary
     letters = dead_letters or click.get_binary_stream("stderr")
     limits = Limits(max_document_bytes=settings.max_document_bytes, dedup_window=settings.dedup_window)
     run = Replay(Catalog.of(configuration.flows, configuration.audiences), limits)
-    counts: Counter[str] = Counter()
+    counts, lines = Counts(), 0
     for line in read_events(events):
+        lines += 1
         _feed(run, line, output, letters, counts)
-    click.echo(_summary(run, counts), err=True)
+    click.echo("\n".join([f"replayed {lines} events, {len(run.profiles)} profiles remain", *_told(counts)]), err=True)
 
 
-def _feed(run: Replay, line: SourceRecord | DeadLetter, output: BinaryIO, letters: BinaryIO, counts: Counter[str]) -> None:
-    counts["events"] += 1
-    if isinstance(line, DeadLetter):
-        step_letter: DeadLetter | None = line
-    else:
-        result = run.feed(line)
-        step_letter = result.dead_letter
-        for record in result.records:
-            output.write(record_line(record))
-            counts[f"records of {record.flow_id}"] += 1
-        counts.update(f"skipped: {reason}" for _, reason in result.skipped)
-        if result.skipped_event is not None:
-            counts[f"skipped: {result.skipped_event}"] += 1
-    if step_letter is not None:
-        letters.write(dead_letter_line(step_letter))
-        counts[f"dead letters: {step_letter.reason}"] += 1
+def _feed(run: Replay, line: SourceRecord | DeadLetter, output: BinaryIO, letters: BinaryIO, counts: Counts) -> None:
+    step = Step(None, dead_letter=line) if isinstance(line, DeadLetter) else run.feed(line)
+    counts.note(step)
+    for record in step.records:
+        output.write(record_line(record))
+    if step.dead_letter is not None:
+        letters.write(dead_letter_line(step.dead_letter))
 
 
-def _summary(run: Replay, counts: Counter[str]) -> str:
-    rest = [f"  {name}: {count}" for name, count in sorted(counts.items()) if name != "events"]
-    return "\n".join([f"replayed {counts['events']} events, {len(run.profiles)} profiles remain", *rest])
+def _told(counts: Counts) -> Iterator[str]:
+    told = Counter({f"dead letters: {reason}": count for reason, count in counts.dead_letters.items()})
+    told.update({f"skipped: {reason}": count for reason, count in counts.skipped_events.items()})
+    for flow_id, flow in counts.flows.items():
+        told.update({f"skipped: {reason}": count for reason, count in flow.skipped.items()})
+        told[f"records of {flow_id}"] = flow.exported
+    return (f"  {name}: {count}" for name, count in sorted(told.items()) if count)

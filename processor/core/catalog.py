@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from processor.core.flow_index import FlowIndex
 from schemas.audience import DEFAULT_MERGE_POLICY, OWN_NAMESPACE, Audience, AudienceKey
 from schemas.flow import ALWAYS_LEAVE, AudienceMapping, Flow, Options, Path, Triggers, split_path
 from schemas.times import parse_time
@@ -16,6 +17,12 @@ Extras = dict[str, Any]
 
 Tree = dict[str, "Tree | None"]
 """The mapped attributes as a tree of path segments; None marks a mapped path, what lies below it leaves with it."""
+
+States = tuple[tuple[str, bool], ...]
+"""(flow id, whether it is enabled) of each flow: what is kept of a catalog to tell why flows sent nothing."""
+
+FEW_FLOWS: Final = 2
+"""Enabled flows that are all decided at every event: to look up which costs 0.5 µs, to decide one that does not match 0.4 (measured)."""
 
 _UNKNOWN: Final[Mapping[str, str]] = {}
 
@@ -56,13 +63,16 @@ class CompiledFlow:
 
 
 class Catalog:
-    """All flows, and the merge policies of all audiences."""
+    """All flows, those that are enabled and their index (None where they are few), and the merge policies of all audiences."""
 
-    __slots__ = ("_merge_policies", "flows", "flows_by_id")
+    __slots__ = ("_merge_policies", "enabled", "flows", "flows_by_id", "index", "states")
 
     def __init__(self, flows: tuple[CompiledFlow, ...], merge_policies: dict[str, dict[str, str]]) -> None:
         self.flows = flows
         self.flows_by_id = {flow.id: flow for flow in flows}
+        self.states: States = tuple((flow.id, flow.enabled) for flow in flows)
+        self.enabled = tuple(flow for flow in flows if flow.enabled)
+        self.index = _index(self.enabled) if len(self.enabled) > FEW_FLOWS else None
         self._merge_policies = merge_policies
 
     @classmethod
@@ -112,6 +122,14 @@ def _compiled(flow: Flow, described: Mapping[AudienceKey, Audience], etag: str) 
         tree=_tree(effective),
         partition_key=_partition_key(flow.options.partition_key),
     )
+
+
+def _index(flows: Iterable[CompiledFlow]) -> FlowIndex:
+    index = FlowIndex()
+    for place, flow in enumerate(flows):
+        paths = [attribute.path for attributes in flow.attributes_by_root.values() for attribute in attributes]
+        index.add(1 << place, flow.mapped, paths, flow.options.membership_gate)
+    return index
 
 
 def _extras(flow: Flow, mapping: AudienceMapping, audience: Audience | None) -> Extras:

@@ -77,7 +77,7 @@ def passes_gate(flow: CompiledFlow, memberships: Memberships) -> bool:
     enough = REALIZED if gate == "realized" else ""
     for namespace, audiences in flow.mapped.items():
         entries = memberships.get(namespace, _NO_ENTRIES)
-        for audience in audiences:
-            if audience in entries and entries[audience] > enough:
+        for audience in audiences if len(audiences) < len(entries) else entries:
+            if audience in audiences and audience in entries and entries[audience] > enough:
                 return True
     return False

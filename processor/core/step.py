@@ -1,4 +1,4 @@
-"""One event, whole: parse, fold, decide for every flow. The one function that worker and replay share."""
+"""One event, whole: parse, fold, decide for every flow that it concerns. The one function that worker and replay share."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -6,9 +6,10 @@ from typing import Final
 
 import orjson
 
-from processor.core.catalog import Catalog
-from processor.core.decide import SkipReason, decide
-from processor.core.fold import fold
+from processor.core.catalog import Catalog, States
+from processor.core.concerned import concerned
+from processor.core.decide import SkipReason, decide, reason_of, rest_reason
+from processor.core.fold import Change, fold
 from processor.core.parse import parse_event
 from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetter, DeadLetterReason
@@ -34,15 +35,25 @@ class EventSkip(StrEnum):
     PROFILE_ABSENT = "profile_absent"  # I8
 
 
+Skips = tuple[tuple[str, SkipReason], ...]
+"""(flow id, why it sends nothing), in the order of the catalog."""
+
+
 @dataclass(slots=True, init=False)  # as Event
 class Step:
-    """What one record led to. `profile` is the state afterwards (None: absent); exactly the old one where nothing was applied."""
+    """What one record led to. `profile` is the state afterwards (None: absent); exactly the old one where nothing was applied.
+
+    Where an event was applied, a flow of `states` that sends nothing does so for its reason in `apart`. The others, maybe a
+    hundred, are not listed: theirs is `rest`, or that they are disabled (`reason_of`). `skipped` lists all.
+    """
 
     profile: Profile | None
     records: tuple[ExportRecord, ...]
     dead_letter: DeadLetter | None
     skipped_event: EventSkip | None
-    skipped: tuple[tuple[str, SkipReason], ...]
+    states: States
+    rest: SkipReason | None
+    apart: Skips
 
     def __init__(
         self,
@@ -50,13 +61,26 @@ class Step:
         records: tuple[ExportRecord, ...] = (),
         dead_letter: DeadLetter | None = None,
         skipped_event: EventSkip | None = None,
-        skipped: tuple[tuple[str, SkipReason], ...] = (),
+        states: States = (),
+        rest: SkipReason | None = None,
+        apart: Skips = (),
     ) -> None:
         self.profile = profile
         self.records = records
         self.dead_letter = dead_letter
         self.skipped_event = skipped_event
-        self.skipped = skipped
+        self.states = states
+        self.rest = rest
+        self.apart = apart
+
+    @property
+    def skipped(self) -> Skips:
+        """Every flow that sends nothing, and why; () where no event was applied. Costs what there are flows: not for each event."""
+        rest = self.rest
+        if rest is None:
+            return ()
+        sent, apart = {record.flow_id for record in self.records}, dict(self.apart)
+        return tuple([(flow_id, apart.get(flow_id) or reason_of(enabled, rest)) for flow_id, enabled in self.states if flow_id not in sent])
 
 
 _ENDS: Final = (EventType.DELETED, EventType.MERGED, EventType.EXPIRED)
@@ -77,15 +101,20 @@ def step(profile: Profile | None, record: Source, catalog: Catalog, limits: Limi
             after = _measured(after, limits.max_document_bytes)
     except Unusable as unusable:
         return Step(profile, dead_letter=dead_letter(record, unusable))
+    return _decided(record, change, after, catalog)
+
+
+def _decided(record: Source, change: Change, after: Profile | None, catalog: Catalog) -> Step:
     records: list[ExportRecord] = []
-    skipped: list[tuple[str, SkipReason]] = []
-    for flow in catalog.flows:
+    apart: list[tuple[str, SkipReason]] = []
+    rest = rest_reason(change)
+    for flow in concerned(change, catalog):
         decision = decide(flow, record, change, catalog)
         if isinstance(decision, ExportRecord):
             records.append(decision)
-        else:
-            skipped.append((flow.id, decision))
-    return Step(after, tuple(records), None, None, tuple(skipped))
+        elif decision is not rest:
+            apart.append((flow.id, decision))
+    return Step(after, tuple(records), None, None, catalog.states, rest, tuple(apart))
 
 
 def _skip_event(profile: Profile | None, event: Event) -> EventSkip | None:

@@ -8,6 +8,7 @@ from processor.core.catalog import Catalog
 from processor.core.decide import SkipReason
 from processor.core.replay import Replay
 from processor.core.step import EventSkip, Limits, Step
+from processor.pipeline.counts import Counts
 from schemas.dead_letter import DeadLetter
 from schemas.event import SourceRecord
 from schemas.record import ExportRecord
@@ -32,20 +33,21 @@ class Expectation:
 
 def expect(events: Iterable[SourceRecord], catalog: Catalog, limits: Limits) -> Expectation:
     """Fold and decide `events`, which are in the order of each partition."""
-    run, outcome = Replay(catalog, limits), Expectation()
+    run, outcome, counts = Replay(catalog, limits), Expectation(), Counts()
     for event in events:
         was_there = (event.key or b"") in run.profiles
         step = run.feed(event)
         _note(outcome, step)
+        counts.note(step)
         if was_there and step.profile is None:
             outcome.forgotten.add((event.key or b"").decode())
+    outcome.skipped.update({(flow_id, reason): count for flow_id, flow in counts.flows.items() for reason, count in flow.skipped.items()})
     return outcome
 
 
 def _note(outcome: Expectation, step: Step) -> None:
     outcome.events += 1
     outcome.records += step.records
-    outcome.skipped.update(step.skipped)
     if step.dead_letter is not None:
         outcome.dead_letters.append(step.dead_letter)
     elif step.skipped_event is not None:

@@ -88,6 +88,8 @@ class ReferenceReplay:
         self.dedup_window = dedup_window
         self.profiles: dict[str, State] = {}
         self.highest: dict[tuple[str, int], int] = {}
+        self.skipped: dict[str, str] = {}
+        """Of the last record: why each flow that sent nothing did so (section 7), by id; {} where no event was applied."""
 
     def feed(self, record: SourceRecord) -> tuple[list[Line], str | None]:
         """The lines that leave after `record`, in no particular order of flows, and the reason if it is a dead letter."""
@@ -96,6 +98,7 @@ class ReferenceReplay:
 
     def feed_in_full(self, record: SourceRecord) -> tuple[list[Sent], str | None]:
         """As `feed`, with what leaves and the partition key beside each line."""
+        self.skipped = {}
         where = (record.topic, record.partition)
         if record.offset <= self.highest.get(where, -1):  # I5
             return [], None
@@ -123,6 +126,8 @@ class ReferenceReplay:
         else:
             del self.profiles[key]
         decisions = [(flow, self._decide(flow, before, after, event)) for flow in self.flows if is_enabled(flow)]
+        sending = [flow["id"] for flow, (_, data) in decisions if data is not None]
+        self.skipped = {flow["id"]: why_nothing(flow, before, after, event) for flow in self.flows if flow["id"] not in sending}
         version = before.version + 1
         return [
             self._sent(record, key, event, version, flow, causes, data, after or before) for flow, (causes, data) in decisions if data is not None
@@ -616,6 +621,25 @@ def patch_writes(before: dict[str, Any], patch: dict[str, Any], above: Path = ()
             yield from patch_writes(old, value, path)
         else:
             yield path
+
+
+def why_nothing(flow: dict[str, Any], before: State, after: State | None, event: Event) -> str:
+    """The word of section 7 for a flow that sends nothing: what would have to be otherwise, so that it did."""
+    if not is_enabled(flow):
+        return "flow_disabled"
+    if event.type == "profile.merged":
+        return "merged_silently"
+    if after is None:
+        if not any(before.status(audience) == "realized" for audience in mapped(flow)):
+            return "not_a_member"
+        return "deleted_silently" if option(flow, "onDelete", "export") == "silent" else "trigger_off"
+    if find_causes(flow, before, after, event):
+        return "trigger_off"
+    ungated = {**flow, "options": {**(flow.get("options") or {}), "membershipGate": "none"}}
+    if find_causes(ungated, before, after, event):
+        return "not_a_member"
+    with_repeats = {**flow, "options": {**ungated["options"], "suppressUnchanged": False}}
+    return "unchanged" if find_causes(with_repeats, before, after, event) else "nothing_mapped_changed"
 
 
 def trigger_is_on(flow: dict[str, Any], cause: str) -> bool:

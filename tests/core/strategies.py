@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from processor.core.catalog import FEW_FLOWS
 from schemas.event import SourceRecord
 
 
@@ -260,10 +261,10 @@ DESTINATION = {"type": "kinesis", "stream": "vip-profiles", "region": "us-east-2
 
 
 @st.composite
-def flows(draw: st.DrawFn, flow_id: str) -> dict[str, Any]:
+def flows(draw: st.DrawFn, flow_id: str, most_audiences: int = 4, most_attributes: int = 5) -> dict[str, Any]:
     """A flow as contract 4b writes it."""
     mappings = st.fixed_dictionaries({}, optional={"createdAt": times, "updatedAt": times})
-    keys = draw(st.lists(st.sampled_from(AUDIENCES), unique=True, max_size=4))
+    keys = draw(st.lists(st.sampled_from(AUDIENCES), unique=True, max_size=most_audiences))
     attributes = st.sampled_from(PATHS + PATHS + NO_EFFECT)
     return {
         "id": flow_id,
@@ -271,7 +272,7 @@ def flows(draw: st.DrawFn, flow_id: str) -> dict[str, Any]:
         "state": draw(st.sampled_from(["enabled"] * 9 + ["disabled"])),
         "destination": DESTINATION,
         "audiences": [{"namespace": ns, "id": audience_id, **draw(mappings)} for ns, audience_id in keys],
-        "attributes": draw(st.lists(attributes, unique=True, max_size=5)),
+        "attributes": draw(st.lists(attributes, unique=True, max_size=most_attributes)),
         "options": draw(options),
     }
 
@@ -279,8 +280,23 @@ def flows(draw: st.DrawFn, flow_id: str) -> dict[str, Any]:
 @st.composite
 def configurations(draw: st.DrawFn, max_flows: int = 3) -> dict[str, Any]:
     """A file of contract 4b, parsed: some audiences described, up to `max_flows` flows."""
-    described = draw(st.lists(st.sampled_from(AUDIENCES), unique=True))
     return {
-        "audiences": [{"namespace": ns, "id": each, **draw(described_audiences)} for ns, each in described],
+        "audiences": draw(_described()),
         "flows": [draw(flows(f"flow-{number}")) for number in range(draw(st.integers(1, max_flows)))],
     }
+
+
+@st.composite
+def crowds(draw: st.DrawFn, min_flows: int = FEW_FLOWS + 1, max_flows: int = 10) -> dict[str, Any]:
+    """As `configurations`, of many flows that map little, so that an event concerns some of them; in any order of ids."""
+    numbers = draw(st.lists(st.integers(0, max_flows), unique=True, min_size=min_flows, max_size=max_flows))
+    return {
+        "audiences": draw(_described()),
+        "flows": [draw(flows(f"flow-{number}", most_audiences=2, most_attributes=2)) for number in numbers],
+    }
+
+
+@st.composite
+def _described(draw: st.DrawFn) -> list[dict[str, Any]]:
+    keys = draw(st.lists(st.sampled_from(AUDIENCES), unique=True))
+    return [{"namespace": namespace, "id": audience_id, **draw(described_audiences)} for namespace, audience_id in keys]
