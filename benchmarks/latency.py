@@ -74,7 +74,7 @@ def measure(rate: int, seconds: float, profiles: int) -> Latency:
             until(group, contender, job.topics.profile_events, stage.first)
             arrivals = Arrivals(job)
             try:
-                begun, sent = _send(job, rate, WARM_UP_SECONDS + seconds, profiles)
+                begun, sent = send_paced(job, rate, WARM_UP_SECONDS + seconds, profiles)
                 time.sleep(_LAST_SECONDS)
             finally:
                 arrivals.close()
@@ -84,7 +84,7 @@ def measure(rate: int, seconds: float, profiles: int) -> Latency:
     return Latency(percentiles[49], percentiles[98], max(found), len(found), sent / (WARM_UP_SECONDS + seconds))
 
 
-def _send(job: Job, rate: int, seconds: float, profiles: int) -> tuple[float, int]:
+def send_paced(job: Job, rate: int, seconds: float, profiles: int) -> tuple[float, int]:
     """(beginning in ms since 1970, events sent): every 5 ms what is due by then."""
     producer = Producer(producer_config(job.settings) | {"linger.ms": 1})
     topic = job.topics.profile_events

@@ -59,10 +59,11 @@ class Call:
         """As it is now."""
         return self.services.plane.state()
 
-    def warnings(self, flow: Flow) -> list[str]:
-        """What contract M3 warns of, and what its destination says against a flow that is enabled."""
+    def warnings(self, flow: Flow, before: Flow | None = None) -> list[str]:
+        """What contract M3 warns of, and what its destination says against a flow that delivers where it did not `before`."""
         told = [warning.removeprefix("flows[0].") for warning in warnings_of([flow])]
-        return [*told, *self.services.warnings(flow)] if flow.enabled else told
+        delivers_alike = before is not None and before.enabled and before.destination == flow.destination
+        return [*told, *self.services.warnings(flow)] if flow.enabled and not delivers_alike else told
 
     def change(self, decide: Callable[[Draft], Answer]) -> Answer:
         """Change something; raises ApiError for one who may only read."""

@@ -40,16 +40,16 @@ def get_flow(call: TheCall, flow_id: str) -> JsonObject:
 def put_flow(call: TheCall, request: Request, flow_id: str, body: JsonObject) -> JsonObject:
     """Create or change it. With If-Match only where the etag is that one. A masked secret stays what it is."""
 
-    def decide(draft: Draft) -> Kept[Flow]:
+    def decide(draft: Draft) -> tuple[Kept[Flow], Flow | None]:
         before = draft.state.flows.get(flow_id)
         _require_match(request, "flows", flow_id, None if before is None else before.etag)
         try:
-            return native.put_flow(draft, _flow(flow_id, body, before))
+            return native.put_flow(draft, _flow(flow_id, body, before)), None if before is None else before.item
         except native.TooManyFlows as error:
             raise ApiError(Code.TOO_MANY_FLOWS, str(error), kind="flows") from None
 
-    kept = call.change(decide)
-    return quoted_answer(flow_id, kept.etag, call.warnings(kept.item))
+    kept, before = call.change(decide)
+    return quoted_answer(flow_id, kept.etag, call.warnings(kept.item, before))
 
 
 @router.delete("/flows/{flow_id}", status_code=204)

@@ -1,9 +1,12 @@
 """The log of the control plane on Kafka: `flows`, `audiences`, `connections` and `audit-events`, one transaction a change.
 
               newest API ─ claims the topics by a record ─► older APIs are superseded: they stop
-    fence ─► read to the end ─► decide ─► one transaction ─► read to its end
+    fence ─► read to the end ─► decide ─► one transaction ─► the state, with it
       ▲                                        │ fenced: somebody else wrote, or is about to
       └────────────────────────────────────────┘ Overtaken: decide again by what is there now
+
+What was committed is in the state at once, without being read: nobody can have written in between without fencing us. When it is read
+later, it is passed over, so that the state never goes back.
 
 Every writer has the same transactional id, so whoever begins fences all others, and has read what they had committed before it decides:
 no change is lost, whoever makes it. A command comes and goes; an API that was fenced by one goes on. An API that was fenced by an API stops.
@@ -13,7 +16,8 @@ Brokers without transactions (at_least_once): nothing fences, one API at a time 
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -26,11 +30,11 @@ from processor.control.ports import Overtaken, Superseded
 from processor.control.state import ControlState, Topic, TopicRecord
 from processor.kafka.connection import consumer_config, producer_config
 from processor.kafka.connection_records import ACCEPTED_KEY, WRITER_KEY, accepted_value, writer_value
-from processor.kafka.errors import BrokerUnreachable, ReadFailed, WriteFailed
+from processor.kafka.errors import ReadFailed, WriteFailed
+from processor.kafka.reading import bounds_of
 from processor.settings import ProcessingGuarantee, Settings, env_name
 
 Answer = TypeVar("Answer")
-_Written = tuple[Topic, bytes, bytes | None]
 
 ANSWER_SECONDS: Final = 20.0  # also the transaction's: so long, at most, one that was killed holds back the readers of its topics
 LOOK_SECONDS: Final = 0.2  # how late an API sees what a command wrote
@@ -69,8 +73,10 @@ class KafkaControlLog:
         self._state = ControlState()
         self._looked_at = float("-inf")
         self._positions: dict[str, int] = dict.fromkeys(self._kinds, 0)
+        self._ours: dict[Topic, deque[tuple[bytes, bytes | None]]] = {topic: deque() for topic in _READ}  # committed, in the state, not read yet
         self._producer: Producer | None = None
         self._consumer = Consumer(consumer_config(settings, f"{settings.app_id}-control"))
+        self._asker = Consumer(consumer_config(settings, f"{settings.app_id}-control"))  # the other one's connection answers after its fetch: 50 ms
 
     def __enter__(self) -> Self:
         """Fence, read to the end, and claim the topics where it is an API's."""
@@ -88,15 +94,18 @@ class KafkaControlLog:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._consumer.close()
+        self._asker.close()
         if self._producer is not None:
             self._producer.purge()
 
     def state(self) -> ControlState:
-        """As it was at most LOOK_SECONDS ago, and everything that this log committed."""
-        with self._lock:
-            if time.monotonic() - self._looked_at >= LOOK_SECONDS:
+        """As it was at most LOOK_SECONDS ago, and everything that this log committed; whoever only reads waits for no commit."""
+        if time.monotonic() - self._looked_at >= LOOK_SECONDS and self._lock.acquire(blocking=False):
+            try:
                 self._read_to_end()
-            return self._state
+            finally:
+                self._lock.release()
+        return self._state
 
     def require_unsuperseded(self) -> None:
         """Raise Superseded where another API has taken over."""
@@ -115,19 +124,19 @@ class KafkaControlLog:
                 self.require_unsuperseded()
                 self._begin_again()
                 raise
-            self._read_to_end({(topic, key, value) for topic, key, value, _ in records if topic in _READ})
+            self._take_ours([record for record in records if record.topic in _READ])
 
     def _first_records(self) -> list[TopicRecord]:
         """What is to be said at the beginning. Raises TopicTruncated."""
-        records = []
+        records, now_ms = [], int(time.time() * 1000)
         begins = {topic: self._bounds(name)[0] for name, topic in self._kinds.items()}
         for topic, begin in begins.items():
             if begin > self._state.accepted.get(topic, 0):
                 if not self._settings.accept_gaps:
                     raise TopicTruncated(self._topics[topic], begin)
-                records = [TopicRecord(Topic.CONNECTIONS, ACCEPTED_KEY, accepted_value(begins), 0)]
+                records = [TopicRecord(Topic.CONNECTIONS, ACCEPTED_KEY, accepted_value(begins), now_ms)]
         if self._is_api:
-            records.append(TopicRecord(Topic.CONNECTIONS, WRITER_KEY, writer_value(self._name, int(time.time() * 1000)), 0))
+            records.append(TopicRecord(Topic.CONNECTIONS, WRITER_KEY, writer_value(self._name, now_ms), now_ms))
         return records
 
     # writing --------------------------------------------------------------------------------------------------------
@@ -164,9 +173,9 @@ class KafkaControlLog:
             raise
 
     def _produce(self, records: Sequence[TopicRecord]) -> None:
-        for topic, key, value, _ in records:
+        for topic, key, value, timestamp in records:
             name = self._topics.get(topic, self._audit_topic)
-            self._asked(partial(self._used.produce, name, value, key, partition=0))
+            self._asked(partial(self._used.produce, name, value, key, partition=0, timestamp=timestamp))
 
     def _flush(self) -> None:
         if left := self._asked(lambda: self._used.flush(ANSWER_SECONDS)):
@@ -184,38 +193,38 @@ class KafkaControlLog:
     # reading --------------------------------------------------------------------------------------------------------
 
     def _bounds(self, name: str) -> tuple[int, int]:
-        try:
-            bounds = self._consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=ANSWER_SECONDS)
-        except KafkaException as error:
-            raise BrokerUnreachable(self._settings, error.args[0].str()) from None
-        if bounds is None:
-            raise BrokerUnreachable(self._settings, f"it does not say where {name} ends")
-        begin, end = bounds
-        return begin, end
+        return bounds_of(self._settings, self._asker, name, 0)
 
-    def _read_to_end(self, ours: Collection[_Written] = ()) -> None:
-        """Up to the ends of now, and until these came back: a commit is acknowledged a moment before its records can be read."""
+    def _take_ours(self, records: Sequence[TopicRecord]) -> None:
+        self._state = self._state.after(records)
+        for topic, key, value, _ in records:
+            self._ours[topic].append((key, value))
+
+    def _read_to_end(self) -> None:
+        """Up to the ends of now."""
         looked_at = time.monotonic()
         ends = {name: self._bounds(name)[1] for name in self._kinds}
-        awaited = set(ours)
-        while awaited or any(self._positions[name] < end for name, end in ends.items()):
+        while any(self._positions[name] < end for name, end in ends.items()):
             if time.monotonic() - looked_at > ANSWER_SECONDS:
                 raise ReadFailed(f"flows, audiences or connections could not be read to their end in {ANSWER_SECONDS:.0f} s")
-            records = self._read()
-            self._state = self._state.after(records)
-            awaited.difference_update((topic, key, value) for topic, key, value, _ in records)
+            self._state = self._state.after(self._read())
         self._looked_at = looked_at
 
     def _read(self) -> list[TopicRecord]:
+        first = self._consumer.poll(_POLL_SECONDS)  # `consume` alone would wait until it has as many as it was asked for
         records = []
-        for message in self._consumer.consume(1000, _POLL_SECONDS):
+        for message in [] if first is None else [first, *self._consumer.consume(1000, 0)]:
             name, offset, error = message.topic(), message.offset(), message.error()
             if name is None or offset is None or name not in self._kinds:
                 continue  # about the connection, which librdkafka mends itself
             if error is None:
                 self._positions[name] = offset + 1
-                key, value = message.key(), message.value()
-                records.append(TopicRecord(self._kinds[name], _bytes(key), None if value is None else _bytes(value), message.timestamp()[1]))
+                topic, key, value = self._kinds[name], _bytes(message.key()), message.value()
+                record = TopicRecord(topic, key, None if value is None else _bytes(value), message.timestamp()[1])
+                if self._ours[topic] and self._ours[topic][0] == (key, record.value):
+                    self._ours[topic].popleft()
+                else:
+                    records.append(record)
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._positions[name] = max(self._positions[name], offset)  # markers and what is compacted away lie behind the last record
             else:

@@ -82,7 +82,7 @@ def read_topic(settings: Settings, topic: str, only: Collection[int] = ()) -> It
     consumer = Consumer(consumer_config(settings, f"{settings.app_id}-reader"))
     try:
         wanted = [partition for partition in _partitions(settings, consumer, topic) if not only or partition in only]
-        ends = {partition: _bounds(settings, consumer, topic, partition)[1] for partition in wanted}
+        ends = {partition: bounds_of(settings, consumer, topic, partition)[1] for partition in wanted}
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
         yield from _up_to(consumer, topic, ends)
     finally:
@@ -95,7 +95,7 @@ def read_at(settings: Settings, topic: str, partition: int, offset: int) -> Kafk
     try:
         if partition not in _partitions(settings, consumer, topic):
             return None
-        start, end = _bounds(settings, consumer, topic, partition)
+        start, end = bounds_of(settings, consumer, topic, partition)
         if not start <= offset < end:
             return None
         consumer.assign([TopicPartition(topic, partition, offset)])
@@ -165,9 +165,9 @@ def _bytes(value: str | bytes | None) -> bytes:
 def _topic_lag(settings: Settings, consumer: Consumer, topic: str) -> list[PartitionLag]:
     places = [TopicPartition(topic, partition) for partition in _partitions(settings, consumer, topic)]
     committed = _asked(settings, lambda: consumer.committed(places, timeout=ANSWER_SECONDS))
+    bounds = {place.partition: bounds_of(settings, consumer, topic, place.partition) for place in committed}
     return [
-        PartitionLag(place.partition, None if place.offset == OFFSET_INVALID else place.offset, *_bounds(settings, consumer, topic, place.partition))
-        for place in committed
+        PartitionLag(place.partition, None if place.offset == OFFSET_INVALID else place.offset, *bounds[place.partition]) for place in committed
     ]
 
 
@@ -193,7 +193,8 @@ def _passes(error: BaseException) -> bool:
     return isinstance(error, KafkaException) and error.args[0].code() in _PASSES
 
 
-def _bounds(settings: Settings, consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+def bounds_of(settings: Settings, consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """Where a partition begins and ends (the last stable offset); raises BrokerUnreachable."""
     bounds = _asked(settings, lambda: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_SECONDS))
     if bounds is None:
         raise BrokerUnreachable(settings, f"it does not say where {topic}[{partition}] ends")
