@@ -115,11 +115,21 @@ class CatalogFollower:
             await consumer.start()
             consumer.assign([self._flows, self._audiences])
             await consumer.seek_to_beginning()
+            await self._warn_of_removed(consumer)
             reading = _Reading(consumer, Contents(), [])  # a new one: read again from the beginning, the old one would go back in time
             while True:
                 await self._look(reading)
         finally:
             await consumer.stop()
+
+    async def _warn_of_removed(self, consumer: AIOKafkaConsumer) -> None:
+        """Compaction never moves where a log begins; a retention setting does, and takes flows with it."""
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            begins = await consumer.beginning_offsets([self._flows, self._audiences])
+        for place, begin in begins.items():
+            if begin > 0:
+                remedy = "set cleanup.policy to compact; look at `profile-exporter flows list`, and put your file into force again"
+                _log.warning("catalog_records_removed", topic=place.topic, first_offset=begin, remedy=remedy)
 
     async def _look(self, reading: "_Reading") -> None:
         """Read up to where the topics end at the beginning of the look; the catalog is as of then."""

@@ -99,7 +99,7 @@ def put_into_force(file: Path, kinds: Collection[str], how: How) -> None:
 
 
 def tell_steps(steps: list[Step], end: str, *, as_json: bool) -> None:
-    """A line for each that is not unchanged, and how many there are of each action."""
+    """A line for each that is not unchanged, and, with how it ended, how many there are of each action."""
     if as_json:
         for step in steps:
             click.echo(orjson.dumps({"action": step.action, "kind": step.kind, "name": step.name}))
@@ -107,7 +107,8 @@ def tell_steps(steps: list[Step], end: str, *, as_json: bool) -> None:
     for step in steps:
         if step.action is not Action.UNCHANGED:
             click.echo(f"{step.action} {step.kind} {step.name}")
-    click.echo(_summary(steps, end))
+    if end:
+        click.echo(_summary(steps, end))
 
 
 def _planned(configuration: Configuration, kinds: Collection[str], prune: bool, state: ControlState) -> list[Step]:

@@ -9,8 +9,9 @@ import orjson
 
 from processor.audience_import.events import NAMESPACE
 from processor.audience_import.run import Request, import_audience
-from processor.cli.apply import apply_audiences
+from processor.cli.apply import apply_audiences, tell_steps
 from processor.cli.control import change, read_state, require_import_topics
+from processor.cli.plan import Action, Step
 from processor.cli.progress import progress
 from processor.cli.tables import Table, show
 from processor.cli.texts import yaml_of
@@ -102,13 +103,14 @@ def _is_described(settings: Settings, audience_id: str) -> bool:
 @audiences.command("delete")
 @click.argument("audience")
 @click.option("--yes", is_flag=True, help="Do not ask. [default: ask]")
-def remove_audience(audience: str, yes: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object. [default: a line for people]")
+def remove_audience(audience: str, yes: bool, as_json: bool) -> None:
     """Forget what is known of AUDIENCE. Memberships in it, and flows that map it, go on as they are (M1)."""
-    key = _chosen(_state(), audience).item.key
+    described = _chosen(_state(), audience).item
     if not yes:
         click.confirm(f"delete what is known of audience {audience}?", abort=True)
-    change(read_settings(), lambda draft: delete_audience(draft, key))
-    click.echo(f"remove audience {audience}")
+    change(read_settings(), lambda draft: delete_audience(draft, described.key))
+    tell_steps([Step("audience", audience, Action.REMOVE, None, described)], "", as_json=as_json)
 
 
 audiences.add_command(apply_audiences)

@@ -10,10 +10,10 @@ import orjson
 
 from processor.cli.apply import apply_flows, tell_steps
 from processor.cli.control import change, read_state
-from processor.cli.destinations import Examined, details, examine_flows
-from processor.cli.plan import plan
+from processor.cli.destinations import Examined, details, examine_flows, summary
+from processor.cli.plan import Action, Step, plan
 from processor.cli.tables import Table, show
-from processor.cli.tell import not_in_place, tell
+from processor.cli.tell import Level, not_in_place, tell
 from processor.cli.texts import text_differences, yaml_of
 from processor.configuration import read_configuration
 from processor.control.audit import masked
@@ -27,6 +27,7 @@ from processor.settings import read_settings
 from schemas.flow import Flow, FlowState
 
 DIFFERENT: Final = 1
+as_object = click.option("--json", "as_json", is_flag=True, help="Write one JSON object. [default: a line for people]")
 
 
 @click.group("flows")
@@ -88,29 +89,32 @@ def diff_flows(file: Path, as_json: bool) -> None:
 @flows.command("enable")
 @click.argument("flow")
 @click.option("--strict", is_flag=True, help="Leave it disabled while it would not be let in. [default: warn, and go on]")
-def enable_flow(flow: str, strict: bool) -> None:
+@as_object
+def enable_flow(flow: str, strict: bool, as_json: bool) -> None:
     """Enable FLOW: it sends from the next event on that a worker decides."""
-    _set_state(flow, FlowState.ENABLED, strict=strict)
+    _set_state(flow, FlowState.ENABLED, strict=strict, as_json=as_json)
 
 
 @flows.command("disable")
 @click.argument("flow")
-def disable_flow(flow: str) -> None:
+@as_object
+def disable_flow(flow: str, as_json: bool) -> None:
     """Disable FLOW: nothing of later events leaves; what was exported before still does."""
-    _set_state(flow, FlowState.DISABLED, strict=False)
+    _set_state(flow, FlowState.DISABLED, strict=False, as_json=as_json)
 
 
 @flows.command("delete")
 @click.argument("flow")
 @click.option("--yes", is_flag=True, help="Do not ask. [default: ask]")
-def remove_flow(flow: str, yes: bool) -> None:
+@as_object
+def remove_flow(flow: str, yes: bool, as_json: bool) -> None:
     """Delete FLOW. Its records that still wait become dead letters `flow_deleted`."""
     settings = read_settings()
-    _chosen(_state(), flow)
+    kept = _chosen(_state(), flow)
     if not yes:
         click.confirm(f"delete flow {flow}?", abort=True)
     change(settings, lambda draft: delete_flow(draft, flow))
-    click.echo(f"remove flow {flow}")
+    tell_steps([Step("flow", flow, Action.REMOVE, None, kept.item)], "", as_json=as_json)
 
 
 flows.add_command(apply_flows)
@@ -139,19 +143,24 @@ def check_flows(flow: str | None, as_json: bool) -> None:
         raise CommandError(not_in_place(failed))
 
 
-def _set_state(flow: str, wanted: FlowState, *, strict: bool) -> None:
+def _set_state(flow: str, wanted: FlowState, *, strict: bool, as_json: bool) -> None:
     settings = read_settings()
     before = _chosen(_state(), flow)
     if wanted is FlowState.ENABLED and not before.item.enabled:
         _warn_of_destination(before.item, strict=strict)
     after = change(settings, lambda draft: set_flow_state(draft, flow, wanted))
-    click.echo(f"flow {flow} is {wanted.value}" + (" already" if after.etag == before.etag else ""))
+    if as_json:
+        click.echo(orjson.dumps(_as_stored(after)))
+    else:
+        click.echo(f"flow {flow} is {wanted.value}" + (" already" if after.etag == before.etag else ""))
 
 
 def _warn_of_destination(flow: Flow, *, strict: bool) -> None:
     for examined in examine_flows([flow.model_copy(update={"state": FlowState.ENABLED})], os.environ, secrets_of(read_settings())):
         if examined.failed:
-            tell(details(examined))
+            for level, text, remedy in summary(examined):
+                if level is not Level.OK:
+                    click.echo(f"warning: {text}\n  → {remedy}" if remedy else f"warning: {text}", err=True)
             if strict:
                 raise CommandError(f"flow {flow.id} would not be let in, see above; it stays disabled: --strict")
 

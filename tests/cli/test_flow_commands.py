@@ -65,9 +65,10 @@ def test_a_flow_is_enabled_disabled_and_deleted(applied: Installation) -> None:
     assert read_state(applied.settings).flows["vip"].item.state is FlowState.DISABLED
     enabled = applied.command("flows", "enable", "vip")
     assert lines(enabled)[-1] == "flow vip is enabled"
-    assert "FAILED" in enabled.output
+    assert "warning: flow vip: stream vips" in enabled.stderr
     assert lines(applied.command("flows", "disable", "vip")) == ["flow vip is disabled"]
     assert applied.command("flows", "delete", "vip", stdin="n\n").exit_code == 1
+    assert orjson.loads(applied.command("flows", "disable", "vip", "--json").stdout)["flow"]["state"] == "disabled"
     assert lines(applied.command("flows", "delete", "vip", "--yes")) == ["remove flow vip"]
     assert "there is no flow vip" in applied.command("flows", "delete", "vip", "--yes").stderr
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from processor.control.draft import Draft
 from processor.control.plane import ControlPlane
 from processor.control.ports import ControlLog, Overtaken, Superseded
 from processor.control.state import ControlState, Topic
+from processor.demo.waiting import wait_until
 from processor.kafka.catalog_records import StoredFlow, flow_key, flow_value
 from processor.kafka.control_log import KafkaControlLog, TopicTruncated
 from processor.kafka.reading import read_topic
@@ -21,7 +23,7 @@ from processor.kafka.writing import Writer
 from schemas.flow import Flow
 from tests.control.memory import MemoryControlLog, SharedRecords
 from tests.kit.installation import Installation
-from tests.kit.topics import alter_topic
+from tests.kit.topics import COMPACTED_ALL_THE_TIME, alter_topic
 
 AUTHOR = Author("ada", "command")
 Open = Callable[..., AbstractContextManager[ControlLog]]
@@ -144,3 +146,19 @@ def test_a_log_of_which_records_were_removed_is_refused_until_somebody_says_that
     on_kafka.change(accept_gaps=False)
     with KafkaControlLog(on_kafka.settings) as log:
         assert log.state().accepted[Topic.FLOWS] == 1
+
+
+def test_compaction_is_no_truncation(on_kafka: Installation) -> None:
+    topic, settings = on_kafka.topics.flows, on_kafka.settings
+    alter_topic(settings.kafka_bootstrap_servers, topic, **COMPACTED_ALL_THE_TIME)
+
+    def write(number: int) -> int:
+        with Writer(settings) as writer:
+            writer.write(topic, flow_key("a"), flow_value(StoredFlow(a_flow("a"), f"e{number}")), name="a")
+        return sum(1 for _ in read_topic(settings, topic))
+
+    numbers = count(1)
+    wait_until(lambda: write(number := next(numbers)) < number, "compaction", 60.0, poll_seconds=0.4)
+
+    with KafkaControlLog(settings) as log:
+        assert set(log.state().flows) == {"a"}
