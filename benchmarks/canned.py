@@ -1,19 +1,27 @@
-"""A Kinesis endpoint that takes every record at once and keeps none: python -m benchmarks.canned [milliseconds an answer takes].
+"""A Kinesis endpoint that takes every record at once and keeps none: python -m benchmarks.canned [milliseconds an answer takes] [file].
 
-Answers name the shard of each record, of more shards than any load here needs at 1,000 records a second. It announces its address on stdout
-and ends with the process that started it (`processor.demo.child`).
+FILE gets a line for each record that has an envelope (D2): when it was answered, in milliseconds since 1970, and its id. Answers name the
+shard of each record, of more shards than any load here needs at 1,000 records a second. The endpoint announces its address on stdout and
+ends with the process that started it (`processor.demo.child`).
 """
 
 import asyncio
+import base64
 import re
 import sys
+import time
+from contextlib import nullcontext
 from hashlib import md5
 from itertools import count
+from pathlib import Path
+from typing import IO
 
 from processor.demo.child import announce, die_with_parent
 
 ENTRY = b'{"SequenceNumber":"%d","ShardId":"shardId-%012d"}'
 SHARDS = 256
+_DATA = re.compile(rb'"Data":\s*"([^"]*)"')
+_ID = re.compile(rb'"id":"([^"]*)"')
 _PARTITION_KEY = re.compile(rb'"PartitionKey":\s*"([^"]*)"')  # keys of the benchmarks need no escapes
 calls = count(10**55)  # sequence numbers of AWS have 56 digits; one a call is enough for them to rise
 
@@ -21,8 +29,9 @@ calls = count(10**55)  # sequence numbers of AWS have 56 digits; one a call is e
 class Answering(asyncio.Protocol):
     """HTTP/1.1 with keep-alive, as far as boto3 uses it."""
 
-    def __init__(self, delay_seconds: float) -> None:
+    def __init__(self, delay_seconds: float, arrivals: IO[bytes] | None) -> None:
         self._delay = delay_seconds
+        self._arrivals = arrivals
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
 
@@ -43,19 +52,27 @@ class Answering(asyncio.Protocol):
             return
         number = next(calls)
         entries = [ENTRY % (number, md5(key, usedforsecurity=False).digest()[0]) for key in _PARTITION_KEY.findall(self._buffer, end)]
+        if self._arrivals is not None:
+            self._note(self._arrivals, end)
         self._buffer.clear()
         body = b'{"FailedRecordCount":0,"Records":[%b]}' % b",".join(entries)
         answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
         asyncio.get_running_loop().call_later(self._delay, self._write, answer)
+
+    def _note(self, arrivals: IO[bytes], end: int) -> None:
+        answered = int((time.time() + self._delay) * 1000)
+        records = (base64.b64decode(data) for data in _DATA.findall(self._buffer, end))
+        arrivals.writelines(b"%d %b\n" % (answered, found[1]) for record in records if (found := _ID.search(record)))
+        arrivals.flush()
 
     def _write(self, answer: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(answer)
 
 
-async def serve(delay_seconds: float) -> None:
+async def serve(delay_seconds: float, arrivals: IO[bytes] | None) -> None:
     """Answer until killed."""
-    server = await asyncio.get_running_loop().create_server(lambda: Answering(delay_seconds), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(lambda: Answering(delay_seconds, arrivals), "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     announce(f"http://{host}:{port}")
     await server.serve_forever()
@@ -63,4 +80,6 @@ async def serve(delay_seconds: float) -> None:
 
 if __name__ == "__main__":
     die_with_parent()
-    asyncio.run(serve(float(sys.argv[1]) / 1000 if len(sys.argv) > 1 else 0.0))
+    seconds = float(sys.argv[1]) / 1000 if len(sys.argv) > 1 else 0.0
+    with Path(sys.argv[2]).open("ab") if len(sys.argv) > 2 else nullcontext() as file:
+        asyncio.run(serve(seconds, file))

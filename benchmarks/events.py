@@ -20,14 +20,14 @@ flows:
     destination: {{type: kinesis, stream: bench, region: us-east-1, endpointUrl: "{endpoint}"}}
     audiences: [{audiences}]
     attributes: [person.name.firstName, personalEmail.address]
-    options: {{suppressUnchanged: true}}
+    options: {{suppressUnchanged: true, envelope: {envelope}}}
 """
 
 
-def flows_file(endpoint: str) -> str:
+def flows_file(endpoint: str, envelope: str = "none") -> str:
     """A file for `apply`: one flow, three mapped audiences, two attributes."""
     mapped = ", ".join(f"{{namespace: ups, id: {audience}}}" for audience in AUDIENCES[:3])
-    return FLOWS.format(endpoint=endpoint, audiences=mapped)
+    return FLOWS.format(endpoint=endpoint, audiences=mapped, envelope=envelope)
 
 
 def profile_events(count: int, profiles: int, seed: int = 1) -> Iterator[tuple[bytes, bytes]]:

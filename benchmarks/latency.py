@@ -1,23 +1,28 @@
-"""Event → readable on `exports`, at a paced rate: python -m benchmarks.latency
+"""How long an event takes, at a paced rate: python -m benchmarks.latency [--delivered]
 
-An export record carries its event's Kafka timestamp, which is set here when the event is handed to the producer (linger 1 ms).
-Arrival is when a read_committed consumer has it: broker, worker, transaction, marker and fetch are all in it. Milliseconds.
+    exports      → readable on `exports`: when a read_committed consumer has it; broker, worker, transaction, marker and fetch are all in it
+    delivered    → acknowledged by Kinesis: a canned endpoint answers 20 ms after it has the record, which is in it
+
+An export record carries its event's Kafka timestamp, which is set here when the event is handed to the producer (linger 1 ms). Milliseconds.
 """
 
 import argparse
 import threading
 import time
+from pathlib import Path
 from statistics import quantiles
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
 
-from benchmarks.contenders import OURS
+from benchmarks.contenders import OURS, OURS_DELIVERED
 from benchmarks.events import profile_events
 from benchmarks.process import Contender
 from benchmarks.stage import PARTITIONS, Job, open_stage
 from benchmarks.watch import GroupWatch, load, until
 from processor.kafka.connection import consumer_config, producer_config
+from processor.kafka.reading import read_topic
 
 TICK_SECONDS = 0.005
 WARM_UP_SECONDS = 45.0  # the broker's compilers take that long to rest
@@ -84,6 +89,27 @@ def measure(rate: int, seconds: float, profiles: int) -> Latency:
     return Latency(percentiles[49], percentiles[98], max(found), len(found), sent / (WARM_UP_SECONDS + seconds))
 
 
+def measure_delivered(rate: int, seconds: float, profiles: int) -> Latency:
+    """One whole worker; the id of a record says which event it came from, and `exports` when that was sent."""
+    with TemporaryDirectory() as folder:
+        arrivals = Path(folder) / "arrivals"
+        with open_stage(arrivals) as stage:
+            stage.fill(0, profiles)
+            job = stage.new_job("latency")
+            group = GroupWatch(job, [job.topics.profile_events])
+            with Contender(OURS_DELIVERED.command(job), job.folder) as contender:
+                until(group, contender, job.topics.profile_events, stage.first)
+                begun, sent = send_paced(job, rate, WARM_UP_SECONDS + seconds, profiles)
+                time.sleep(_LAST_SECONDS)
+                group.close()
+            sent_at = {dict(record.headers)["record-id"]: record.timestamp or 0 for record in read_topic(job.settings, job.topics.exports)}
+        lines = [line.split(b" ") for line in arrivals.read_bytes().splitlines()]
+    begin = begun + WARM_UP_SECONDS * 1000
+    found = [float(int(answered) - sent_at[record_id]) for answered, record_id in lines if sent_at[record_id] >= begin]
+    percentiles = quantiles(found, n=100)
+    return Latency(percentiles[49], percentiles[98], max(found), len(found), sent / (WARM_UP_SECONDS + seconds))
+
+
 def send_paced(job: Job, rate: int, seconds: float, profiles: int) -> tuple[float, int]:
     """(beginning in ms since 1970, events sent): every 5 ms what is due by then."""
     producer = Producer(producer_config(job.settings) | {"linger.ms": 1})
@@ -100,20 +126,22 @@ def send_paced(job: Job, rate: int, seconds: float, profiles: int) -> tuple[floa
     return begun_ms, count
 
 
-def main(rate: int, seconds: float, profiles: int) -> None:
+def main(rate: int, seconds: float, profiles: int, delivered: bool = False) -> None:
     """One measurement, printed."""
     noise = load()
-    found = measure(rate, seconds, profiles)
+    found = (measure_delivered if delivered else measure)(rate, seconds, profiles)
+    where = "Kinesis" if delivered else "exports"
     print(
-        f"event → exports at {found.rate:,.0f} events/s: p50 {found.p50:.0f} ms, p99 {found.p99:.0f} ms, highest {found.highest:.0f} ms "
+        f"event → {where} at {found.rate:,.0f} events/s: p50 {found.p50:.0f} ms, p99 {found.p99:.0f} ms, highest {found.highest:.0f} ms "
         f"({found.records} records, load {noise} → {load()})"
     )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=5_000)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--profiles", type=int, default=20_000)
+    parser.add_argument("--delivered", action="store_true", help="until Kinesis has acknowledged it")
     arguments = parser.parse_args()
-    main(arguments.rate, arguments.seconds, arguments.profiles)
+    main(arguments.rate, arguments.seconds, arguments.profiles, arguments.delivered)

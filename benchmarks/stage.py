@@ -74,10 +74,10 @@ class Stage:
         installation.change(app_id=name, topic_prefix="bench-", partitions=PARTITIONS, log_format="json", max_buffered_records=20_000)
         return installation
 
-    def apply(self, endpoint: str) -> None:
+    def apply(self, endpoint: str, envelope: str = "none") -> None:
         """Put the flow of `benchmarks.events` into force."""
         flows = self._folder / "flows.yaml"
-        flows.write_text(flows_file(endpoint))
+        flows.write_text(flows_file(endpoint, envelope))
         done = self._installation("stage").command("apply", str(flows))
         assert done.exit_code == 0, done.output
 
@@ -112,13 +112,16 @@ class Stage:
 
 
 @contextmanager
-def open_stage() -> Iterator[Stage]:
-    """A stage on a broker of its own; everything ends, and is removed, with the context."""
+def open_stage(arrivals: Path | None = None) -> Iterator[Stage]:
+    """A stage on a broker of its own; everything ends, and is removed, with the context.
+
+    `arrivals`: a file where the endpoint notes when each record was answered; records have an envelope then (`benchmarks.canned`).
+    """
     with RealKafka(jvm_options=BENCHMARK_JVM) as kafka, TemporaryDirectory(prefix="bench-") as folder:
-        endpoint = ChildServer("benchmarks.canned", str(ANSWER_MILLISECONDS))
+        endpoint = ChildServer("benchmarks.canned", str(ANSWER_MILLISECONDS), *([] if arrivals is None else [str(arrivals)]))
         try:
             stage = Stage(kafka.bootstrap_servers, Path(folder))
-            stage.apply(endpoint.start())
+            stage.apply(endpoint.start(), "none" if arrivals is None else "cloudevents")
             yield stage
         except BaseException as error:
             error.add_note(f"the broker {'runs' if kafka.is_running else 'has ended'}; it said: {kafka.log_tail() or 'nothing'}")
