@@ -18,11 +18,12 @@ from processor.control.plane import ControlPlane
 from processor.control.state import ControlState
 from processor.errors import CommandError
 from processor.secrets import Secrets
+from schemas.destination import Destination
 from schemas.flow import Flow
 
 Answer = TypeVar("Answer")
-Warnings = Callable[[Flow], list[str]]
-"""What keeps a flow from delivering, in words, as its destination says; takes seconds."""
+Examine = Callable[[Destination, bool], list[str]]
+"""What a destination says against us, in words; takes seconds. With True only whether it lets us in at all, whatever its stream."""
 
 
 Importer = Callable[[Change, Path, ImportRequest, Path], Imported]
@@ -41,7 +42,7 @@ class Services:
     plane: ControlPlane
     secrets: Secrets
     access: Access
-    warnings: Warnings
+    examine: Examine
     new_id: Callable[[], str] = lambda: str(uuid4())
     importer: Importer = no_importer
     max_upload_bytes: int = 1024 * 1024
@@ -63,7 +64,7 @@ class Call:
         """What contract M3 warns of, and what its destination says against a flow that delivers where it did not `before`."""
         told = [warning.removeprefix("flows[0].") for warning in warnings_of([flow])]
         delivers_alike = before is not None and before.enabled and before.destination == flow.destination
-        return [*told, *self.services.warnings(flow)] if flow.enabled and not delivers_alike else told
+        return [*told, *self.services.examine(flow.destination, False)] if flow.enabled and not delivers_alike else told
 
     def change(self, decide: Callable[[Draft], Answer]) -> Answer:
         """Change something; raises ApiError for one who may only read."""

@@ -19,12 +19,12 @@ from processor.audience_import.events import NAMESPACE
 from processor.audience_import.run import Change, Imported, Request, import_audience
 from processor.control.plane import ControlPlane
 from processor.control.ports import Superseded
-from processor.delivery.preflight import Verdict, examine, place
+from processor.delivery.preflight import Question, Verdict, examine, place
 from processor.errors import CommandError, UsageError
 from processor.kafka.control_log import KafkaControlLog
 from processor.secrets import Secrets, secrets_of
 from processor.settings import Settings, env_name
-from schemas.flow import Flow
+from schemas.destination import Destination
 
 _LOOK_SECONDS: Final = 1.0
 _log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
             plane,
             secrets,
             access,
-            lambda flow: destination_warnings(flow, secrets),
+            partial(findings, secrets),
             importer=partial(_import, settings, plane),
             max_upload_bytes=settings.api_max_upload_bytes,
         )
@@ -76,10 +76,12 @@ def serve(settings: Settings, host: str, port: int) -> None:
         raise CommandError(f"nothing can listen on {host}:{port}: is something else there already?")
 
 
-def destination_warnings(flow: Flow, secrets: Secrets) -> list[str]:
-    """What its destination says against a flow."""
-    wrong = [answer for answer in examine(flow.destination, os.environ, secrets) if answer.verdict is Verdict.FAILED]
-    return [f"{place(flow.destination)}: {answer.text}" for answer in wrong]
+def findings(secrets: Secrets, destination: Destination, only_access: bool) -> list[str]:
+    """As `calls.Examine`: what preflight finds wrong (contract G6)."""
+    asked = (Question.ACCESS, Question.LIST_STREAMS) if only_access else tuple(Question)
+    wrong = [each for each in examine(destination, os.environ, secrets) if each.verdict is Verdict.FAILED and each.question in asked]
+    where = destination.endpoint_url or destination.region if only_access else place(destination)
+    return [f"{where}: {each.text}" for each in wrong]
 
 
 def _import(settings: Settings, plane: ControlPlane, change: Change, path: Path, request: Request, rejected: Path) -> Imported:

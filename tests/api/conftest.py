@@ -12,7 +12,7 @@ from processor.api.app import build_app
 from processor.api.calls import Services
 from processor.control.plane import ControlPlane
 from processor.secrets import Secrets
-from schemas.flow import Flow
+from schemas.destination import Destination
 from tests.control.memory import MemoryControlLog, SharedRecords
 
 KEY = Fernet.generate_key().decode()
@@ -20,21 +20,22 @@ NOW_MS = 1_768_174_653_000
 
 
 class Api(TestClient):
-    """A client, and what lies behind the API. `warned`: what destinations say against flows."""
+    """A client, and what lies behind the API. `warned`: what destinations say against us."""
 
     def __init__(self, secrets: Secrets, access: Access) -> None:
         self.shared = SharedRecords()
         self.warned: list[str] = []
+        self.access_warned: list[str] = []
         self.now_ms = NOW_MS
         etags, self.ids = count(1), count(1)
         log = MemoryControlLog(self.shared, is_api=True)
         plane = ControlPlane(log, lambda: self.now_ms, lambda: f"etag{next(etags)}")
-        services = Services(plane, secrets, access, self._warnings, lambda: f"id-{next(self.ids)}")
+        services = Services(plane, secrets, access, self._examine, lambda: f"id-{next(self.ids)}")
         self.log, self.plane, self.services = log, plane, services
         super().__init__(build_app(services, 64 * 1024, ready=lambda: None), raise_server_exceptions=False)
 
-    def _warnings(self, _: Flow) -> list[str]:
-        return self.warned
+    def _examine(self, _: Destination, only_access: bool) -> list[str]:
+        return self.warned if not only_access else self.access_warned
 
 
 @pytest.fixture

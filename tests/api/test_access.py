@@ -59,7 +59,7 @@ def test_an_upload_needs_a_writer_and_must_not_be_too_large(guarded: Api) -> Non
 def test_after_too_many_refused_tokens_even_the_right_one_has_to_wait_and_others_do_not(guarded: Api) -> None:
     now = [0.0]
     access = Access([a_token("ada", WRITER, Role.WRITE)], 3, lambda: now[0])
-    guarded.services = guarded.app.state.services = type(guarded.services)(guarded.plane, Secrets(), access, lambda _: [])
+    guarded.services = guarded.app.state.services = type(guarded.services)(guarded.plane, Secrets(), access, lambda *_: [])
 
     codes = [code_of(guarded.get("/v1/flows", headers=bearer("wrong"))) for _ in range(3)]
     waiting = code_of(guarded.get("/v1/flows", headers=bearer(WRITER)))

@@ -178,6 +178,23 @@ def test_what_is_in_use_cannot_be_removed(api: Api) -> None:
         assert api.delete(f"{BASE}/{path}").status_code == 204, path
 
 
+def test_a_connection_is_tested_alone_and_with_its_streams(api: Api) -> None:
+    tutorial = Tutorial(api)
+    api.access_warned, api.warned = ["us-east-2: the secret is wrong"], ["stream: there is none"]
+    base_id, source_base = tutorial.connect_base(), tutorial.post("/connections", {"name": "p", "connectionSpec": {"id": PROFILE_SERVICE}})["id"]
+    path = f"/connections/{base_id}/test"
+
+    alone = tutorial.get(path)
+    tutorial.connect_target(base_id)
+    with_stream = tutorial.get(path)
+    api.warned = []
+
+    assert alone == {"result": False, "findings": ["us-east-2: the secret is wrong"]}
+    assert with_stream == {"result": False, "findings": ["stream: there is none"]}
+    assert tutorial.get(path) == {"result": True, "findings": []}
+    assert tutorial.get(f"/connections/{source_base}/test")["result"] is True
+
+
 def test_enabling_says_what_is_wrong_and_with_strict_it_is_refused(api: Api) -> None:
     tutorial = Tutorial(api)
     flow = tutorial.whole()

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Query, Request, Response
 from processor.api.calls import Call, TheCall, if_match_of, quoted_answer
 from processor.api.errors import ApiError, Code, not_found
 from processor.api.flow_service import changes, query
-from processor.api.flow_service.objects import Objects
-from processor.api.flow_service.specs import CONNECTION_SPECS, FLOW_SPECS
+from processor.api.flow_service.objects import Objects, destination_of
+from processor.api.flow_service.specs import CONNECTION_SPECS, FLOW_SPECS, KINESIS, PROFILE_SERVICE
 from processor.api.flow_service.views import all_views, connection_view, flow_view, without_secret
 from processor.control.state import Kept
-from schemas.connection import Kind
+from schemas.connection import AnyObject, Connection, Kind, SpecReference, TargetConnection, TargetParams
 from schemas.flow import Flow
 from schemas.flow_service import ConnectionBody, FlowBody, PatchOperation, SourceConnectionBody, TargetConnectionBody
 
@@ -132,27 +132,45 @@ def act_on_flow(call: TheCall, flow_id: str, op: str, strict: bool = False) -> d
     """Enable or disable. Enabling asks the destination and tells in `warnings` (ours) what is wrong; with `strict` it is refused then."""
     warnings: list[str] = []
     if op.lower() == "enable":
-        warnings = _warnings_of(call, flow_id)
+        kept_before = call.state.flows.get(flow_id)
+        warnings = [] if kept_before is None or kept_before.item.enabled else call.services.examine(kept_before.item.destination, False)
         if warnings and strict:
             raise ApiError(Code.ACTION_NOT_VALID, "it would not deliver: " + "; ".join(warnings), kind=Kind.FLOW, object_id=flow_id)
     kept: Kept[Flow] = call.change(lambda draft: changes.set_state(draft, flow_id, op))
     return quoted_answer(flow_id, kept.etag, warnings)
 
 
-def _warnings_of(call: Call, flow_id: str) -> list[str]:
-    kept = call.state.flows.get(flow_id)
-    return [] if kept is None or kept.item.enabled else call.services.warnings(kept.item)
-
-
 @router.get("/connections/{object_id}/test")
 def test_connection(call: TheCall, object_id: str) -> dict[str, Any]:
-    """Would a flow be let in? Asked for each flow that uses the connection; `findings` (ours): what is wrong."""
+    """Would a flow be let in? Asked of each stream on the connection; where there is none yet, only whether we are let in at all.
+
+    `findings` (ours): what is wrong.
+    """
     objects = Objects(call.state)
-    if objects.find(Kind.CONNECTION, object_id) is None:
+    kept = objects.find(Kind.CONNECTION, object_id)
+    if kept is None:
         raise not_found(Kind.CONNECTION, object_id)
-    flows = {flow_id for target in objects.users(Kind.CONNECTION, object_id) for flow_id in objects.users(Kind.TARGET_CONNECTION, target)}
-    findings = [f"flow {flow_id}: {text}" for flow_id in sorted(flows) for text in call.services.warnings(call.state.flows[flow_id].item)]
-    return {"result": not findings, "findings": findings, "flows": sorted(flows)}
+    assert isinstance(kept.item, Connection)
+    if kept.item.connection_spec.id == PROFILE_SERVICE:
+        return {"result": True, "findings": []}
+    findings = _findings(call, kept.item, [target for _, target in objects.all(Kind.TARGET_CONNECTION) if _is_on(target, object_id)])
+    return {"result": not findings, "findings": findings}
+
+
+def _is_on(target: Kept[AnyObject], base_id: str) -> bool:
+    return isinstance(target.item, TargetConnection) and target.item.base_connection_id == base_id
+
+
+def _findings(call: Call, base: Connection, targets: list[Kept[AnyObject]]) -> list[str]:
+    examine = call.services.examine
+    if targets:
+        destinations = dict.fromkeys(destination_of(base, each.item) for each in targets if isinstance(each.item, TargetConnection))
+        return [text for destination in destinations for text in examine(destination, False)]
+    if base.region is None:
+        return ["neither the connection nor a target connection on it names a region"]
+    spec = SpecReference(id=KINESIS)
+    anywhere = TargetConnection(name="-", base_connection_id="-", connection_spec=spec, params=TargetParams(stream="-"))
+    return examine(destination_of(base, anywhere), True)
 
 
 @router.get("/runs")
