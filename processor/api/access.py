@@ -6,6 +6,7 @@
 """
 
 import hmac
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -63,6 +64,7 @@ class Access:
         self._most = failures_per_minute
         self._clock = clock
         self._failures: dict[str, deque[float]] = {}
+        self._noting = threading.Lock()  # calls come in several threads
 
     @property
     def is_open(self) -> bool:
@@ -73,12 +75,14 @@ class Access:
         """Who shows this header; raises ApiError."""
         if self.is_open:
             return Caller(NOBODY, Role.WRITE)
-        self._refuse_when_too_many(address)
+        with self._noting:
+            self._refuse_when_too_many(address)
         scheme, _, shown = (authorization or "").partition(" ")
         digest = sha256(shown.strip().encode(errors="replace")).hexdigest()
         found = [token for token in self._tokens if hmac.compare_digest(token.sha256, digest)]  # all of them, whichever fits
         if scheme.lower() != "bearer" or not found:
-            self._failures.setdefault(address, deque()).append(self._clock())
+            with self._noting:
+                self._failures.setdefault(address, deque()).append(self._clock())
             raise ApiError(Code.UNAUTHORIZED, "the header Authorization: Bearer <token> is missing, or its token is none of ours")
         return Caller(found[0].name, found[0].role)
 

@@ -1,6 +1,5 @@
 """The FastAPI application: routes, and every error in the one form."""
 
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from processor.api import native, uploads
 from processor.api.calls import Services
 from processor.api.errors import ApiError, Code, error_response
 from processor.api.flow_service import routes
-from processor.api.limits import LimitBody, NoTrailingSlash
+from processor.api.limits import LimitBody, NoTraceback, NoTrailingSlash, OnlyThisMachine
 from processor.control.ports import Superseded
 from processor.errors import CommandError, UsageError
 
@@ -32,6 +31,9 @@ def build_app(services: Services, max_body_bytes: int, ready: Callable[[], None]
     app.include_router(native.router)
     app.add_middleware(LimitBody, most_bytes=max_body_bytes, streamed=[uploads.PATH])
     app.add_middleware(NoTrailingSlash)
+    app.add_middleware(NoTraceback)
+    if services.access.is_open:
+        app.add_middleware(OnlyThisMachine)
     _add_health(app, ready)
     _add_errors(app, stop)
     return app
@@ -39,7 +41,7 @@ def build_app(services: Services, max_body_bytes: int, ready: Callable[[], None]
 
 def _add_health(app: FastAPI, ready: Callable[[], None]) -> None:
     @app.get("/health/live", tags=["health"])
-    def live() -> dict[str, str]:
+    async def live() -> dict[str, str]:
         """It runs."""
         return {"status": "ok"}
 
@@ -78,15 +80,11 @@ def _add_errors(app: FastAPI, stop: Callable[[], None]) -> None:
         _log.warning("kafka_failed", error=str(error))
         return error_response(ApiError(Code.UNAVAILABLE, str(error).partition("\n")[0]))
 
-    @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
-        places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-5:]]  # no text, no locals: secrets
-        _log.error("call_failed", method=request.method, path=request.url.path, error=type(error).__name__, places=places)
-        return error_response(ApiError(Code.INTERNAL, "something unforeseen happened; the log of the API names it"))
-
 
 def _of_validation(request: Request, error: RequestValidationError) -> ApiError:
     faults = error.errors()
+    if any(fault["loc"] == ("body",) for fault in faults) and "json" not in request.headers.get("content-type", "json"):
+        return ApiError(Code.WRONG_MEDIA_TYPE, f"Content-Type: {request.headers['content-type']}: a body is application/json")
     if any(fault["type"] == "json_invalid" for fault in faults):
         return ApiError(Code.INVALID, "the body is no JSON")
     if any(fault["loc"] == ("body",) and (fault["type"] == "missing" or fault.get("input") is None) for fault in faults):

@@ -1,6 +1,5 @@
 """The API as a process: where it may listen, and when it must stop."""
 
-import ipaddress
 import os
 import threading
 import time
@@ -15,6 +14,7 @@ import uvicorn
 from processor.api.access import access_of
 from processor.api.app import build_app
 from processor.api.calls import Services
+from processor.api.limits import is_loopback
 from processor.audience_import.events import NAMESPACE
 from processor.audience_import.run import Change, Imported, Request, import_audience
 from processor.control.plane import ControlPlane
@@ -27,12 +27,13 @@ from processor.settings import Settings, env_name
 from schemas.destination import Destination
 
 _LOOK_SECONDS: Final = 1.0
+_one_import = threading.Lock()  # two of one audience at once would make members of both files
 _log = structlog.get_logger(__name__)
 
 
 def require_safe_address(settings: Settings, host: str) -> None:
     """Raise UsageError where others could reach the API without a token, or read along."""
-    if _is_loopback(host):
+    if is_loopback(host):
         return
     if settings.api_token is None and settings.api_tokens_file is None:
         raise UsageError(
@@ -88,7 +89,8 @@ def _import(settings: Settings, plane: ControlPlane, change: Change, path: Path,
     def is_described(audience_id: str) -> bool:
         return (NAMESPACE, audience_id) in plane.state().audiences
 
-    return import_audience(settings, change, is_described, path, request, rejected, lambda *_: None)
+    with _one_import:
+        return import_audience(settings, change, is_described, path, request, rejected, lambda *_: None)
 
 
 def _watch(log: KafkaControlLog, superseded: threading.Event, done: threading.Event, server: uvicorn.Server) -> None:
@@ -111,8 +113,3 @@ def _tls(settings: Settings) -> dict[str, Any]:
     return {"ssl_certfile": str(settings.api_tls_certificate_file), "ssl_keyfile": str(settings.api_tls_key_file)}
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -38,6 +38,8 @@ async def import_audience(
     The first hundred rejected rows are in the answer, `rejected` counts them all.
     """
     require_write(call.caller)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "text/csv":
+        raise ApiError(Code.WRONG_MEDIA_TYPE, "the body is a CSV file: send Content-Type: text/csv")
     with TemporaryDirectory() as folder:
         file, rejected = Path(folder) / "uploaded.csv", Path(folder) / "rejected.csv"
         with file.open("wb") as written:

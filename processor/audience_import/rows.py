@@ -11,6 +11,7 @@ from charset_normalizer import from_bytes
 from processor.errors import UsageError
 
 SAMPLE_BYTES: Final = 256 * 1024
+SHOWN_CHARACTERS: Final = 1_000  # of a rejected row
 DELIMITERS: Final = ",;\t|"
 PROFILE_ID: Final = "profileId"
 IDENTITY: Final = ("namespace", "id")
@@ -40,33 +41,39 @@ class Rows:
         """Raises UsageError for a file that cannot be read, or whose header does not fit."""
         sample = _sample(path)
         self.path = path
+        _require_known(path, encoding, delimiter)
         self.dialect = Dialect(encoding or _encoding(sample, path), delimiter or "")
         self.dialect = self.dialect._replace(delimiter=delimiter or _delimiter(sample, self.dialect.encoding))
         self.bytes_read = 0
         with self._open() as file:
-            self.columns = [name.strip() for name in next(self._reader(file), [])]
+            self.columns = [name.strip() for name in self._next(self._reader(file)) or []]
         self._column = _column(self.columns, path)
         self.ignored = [name for index, name in enumerate(self.columns) if index != self._column]
 
     def __iter__(self) -> Iterator[str | Rejected]:
-        """Each member's profile id, or why a row is none; blank lines are passed over."""
+        """Each member's profile id, or why a row is none; blank lines are passed over.
+
+        Raises UsageError where the file is no CSV any more: a quote that is never closed would swallow whoever follows.
+        """
         with self._open() as file:
             reader = self._reader(file)
-            next(reader, None)
-            while True:
-                try:
-                    row = next(reader, None)
-                except csv.Error as error:
-                    yield Rejected(reader.line_num, f"not CSV: {error}", "")
-                    continue
-                if row is None:
-                    return
+            self._next(reader)
+            while (row := self._next(reader)) is not None:
                 self.bytes_read = file.buffer.tell()
                 if any(cell.strip() for cell in row):
                     yield self._read(row, reader.line_num)
 
+    def _next(self, reader: Any) -> list[str] | None:
+        try:
+            return next(reader, None)
+        except csv.Error as error:
+            raise UsageError(f"{self.path}: line {reader.line_num}: {error}: is a quote not closed? Nothing of the file is used") from None
+        except UnicodeError:
+            what = f"after line {reader.line_num} it is not {self.dialect.encoding}"
+            raise UsageError(f"{self.path}: {what}; name its encoding with --encoding") from None
+
     def _read(self, row: list[str], line: int) -> str | Rejected:
-        text = self.dialect.delimiter.join(row)
+        text = self.dialect.delimiter.join(row)[:SHOWN_CHARACTERS]
         if len(row) != len(self.columns):
             return Rejected(line, f"it has {len(row)} columns, the header has {len(self.columns)}", text)
         profile_id = row[self._column].strip()
@@ -85,6 +92,16 @@ class Rows:
 
     def _reader(self, file: TextIO) -> Any:
         return csv.reader(file, delimiter=self.dialect.delimiter, strict=True)
+
+
+def _require_known(path: Path, encoding: str | None, delimiter: str | None) -> None:
+    if delimiter is not None and len(delimiter) != 1:
+        raise UsageError(f"{path}: the delimiter {delimiter!r} is not one character")
+    if encoding is not None:
+        try:
+            codecs.lookup(encoding)
+        except LookupError:
+            raise UsageError(f"{path}: the encoding {encoding} is not known; as utf-8, windows-1252, utf-16") from None
 
 
 def _sample(path: Path) -> bytes:

@@ -14,7 +14,7 @@ from processor.audience_import.members import Members
 from processor.audience_import.rows import Dialect, Rejected, Rows
 from processor.control.draft import Draft
 from processor.errors import CommandError, UsageError
-from processor.kafka.memberships import events_not_applied, membership_changes
+from processor.kafka.memberships import ends_of_events, events_not_applied, membership_changes
 from processor.kafka.writing import Writer
 from processor.settings import Settings
 from schemas.audience import Audience
@@ -32,7 +32,7 @@ _BATCH: Final = 10_000
 
 
 class Request(NamedTuple):
-    """What is to be imported. `exits`: None, only where the audience was described before."""
+    """What is to be imported. `exits`: None, only where the audience was described before, and no row is rejected."""
 
     audience_id: str
     name: str | None = None
@@ -69,6 +69,11 @@ def import_audience(
         if not entering:
             raise UsageError(f"{path}: no row of it can be used ({refused} are rejected); nothing was sent, and nobody leaves the audience")
         exits = is_known(request.audience_id) if request.exits is None else request.exits
+        if exits and refused and request.exits is None:
+            raise UsageError(
+                f"{path}: {refused} rows are rejected, and whoever is named in them would leave the audience; nothing was sent\n"
+                "  mend them, or say --exits (they leave) or --no-exits (nobody does)"
+            )
         leaving = _note_members(settings, request.audience_id, members, report) if exits else 0
         of = Import(f"import-{uuid4().hex}", request.audience_id, int(time.time()), request.ttl_days)
         if not request.dry_run:
@@ -98,8 +103,8 @@ def _read(rows: Rows, members: Members, rejected: Path | None, report: Report) -
 
 def _note_members(settings: Settings, audience_id: str, members: Members, report: Report) -> int:
     """How many leave. The changelog knows everybody who entered, once the workers have applied all events."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while behind := events_not_applied(settings):
+    deadline, ends = time.monotonic() + WAIT_SECONDS, ends_of_events(settings)
+    while behind := events_not_applied(settings, ends):
         if time.monotonic() > deadline:
             raise CommandError(
                 f"the workers have not applied {behind} events: who is a member is not known, so who leaves is not either; nothing was sent\n"

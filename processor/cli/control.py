@@ -1,6 +1,7 @@
 """Flows and audiences from the command line, by the code path that the control API takes (processor/control)."""
 
 import getpass
+import os
 import time
 from collections.abc import Callable, Collection
 from typing import TypeVar
@@ -34,7 +35,7 @@ def change(settings: Settings, decide: Callable[[Draft], Answer]) -> Answer:
     """Change something, all or nothing. Raises as ControlPlane.change does, and TopicsMissing."""
     require_control_topics(settings)
     with KafkaControlLog(settings) as log:
-        return ControlPlane(log, lambda: int(time.time() * 1000), lambda: uuid4().hex).change(Author(getpass.getuser(), "command"), decide)
+        return ControlPlane(log, lambda: int(time.time() * 1000), lambda: uuid4().hex).change(Author(_user(), "command"), decide)
 
 
 def require_control_topics(settings: Settings) -> None:
@@ -47,6 +48,13 @@ def require_import_topics(settings: Settings) -> None:
     """Raise TopicsMissing unless all topics are there that an import reads and writes."""
     names = settings.topics
     _require(settings, (names.flows, names.audiences, names.connections, names.audit_events, names.profile_events, names.changelog, names.exports))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid {os.getuid()}"
 
 
 def _require(settings: Settings, topics: Collection[str]) -> None:

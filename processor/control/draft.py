@@ -1,6 +1,7 @@
 """A change in the making: what would be written, and the state as it would be. Pure; nothing is written before it is committed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from processor.control.audit import Author, audit_event
@@ -66,6 +67,12 @@ class Draft:
             self._audit(kind, object_id, None if before is None else plain_object(before.item), content)
         return self.state.objects[kind, object_id]
 
+    def keep_object(self, kind: Kind, object_id: str, kept: Kept[AnyObject]) -> None:
+        """Store what was shown before it was stored: the same etag, the same times."""
+        times = {"created_at": kept.created_at, "updated_at": kept.updated_at}
+        stored = StoredObject(kind=kind, id=object_id, etag=kept.etag, object=plain_object(kept.item), **times)
+        self._write(Topic.CONNECTIONS, object_key(kind, object_id), object_value(stored))
+
     def delete_object(self, kind: Kind, object_id: str) -> None:
         """Does nothing where there is none."""
         before = self.state.objects.get((kind, object_id))
@@ -81,10 +88,7 @@ class Draft:
 
     def rewrite_object(self, kind: Kind, object_id: str, item: AnyObject) -> None:
         """The same of an object of the API."""
-        kept = self.state.objects[kind, object_id]
-        times = {"created_at": kept.created_at, "updated_at": kept.updated_at}
-        stored = StoredObject(kind=kind, id=object_id, etag=kept.etag, object=plain_object(item), **times)
-        self._write(Topic.CONNECTIONS, object_key(kind, object_id), object_value(stored))
+        self.keep_object(kind, object_id, replace(self.state.objects[kind, object_id], item=item))
 
     def _write(self, topic: Topic, key: bytes, value: bytes | None) -> None:
         record = TopicRecord(topic, key, value, self.now_ms)

@@ -12,6 +12,7 @@ from processor.errors import CommandError
 
 Answer = TypeVar("Answer")
 
+TURN_SECONDS: Final = 10.0
 _TRIES: Final = 10
 
 
@@ -33,15 +34,22 @@ class ControlPlane:
 
         `decide` may be called several times. Raises as ControlLog.commit does.
         """
-        with self._changing:
-            for _ in range(_TRIES):
-                draft = Draft(self._log.state(), author, self._now_ms(), self._new_etag)
-                answer = decide(draft)
-                if not draft.records:
-                    return answer
-                try:
-                    self._log.commit(draft.records)
-                except Overtaken:
-                    continue
+        if not self._changing.acquire(timeout=TURN_SECONDS):
+            raise CommandError(f"other changes took longer than {TURN_SECONDS:.0f} s: does Kafka answer? Nothing was written")
+        try:
+            return self._change(author, decide)
+        finally:
+            self._changing.release()
+
+    def _change(self, author: Author, decide: Callable[[Draft], Answer]) -> Answer:
+        for _ in range(_TRIES):
+            draft = Draft(self._log.state(), author, self._now_ms(), self._new_etag)
+            answer = decide(draft)
+            if not draft.records:
                 return answer
+            try:
+                self._log.commit(draft.records)
+            except Overtaken:
+                continue
+            return answer
         raise CommandError(f"others changed flows and connections {_TRIES} times while this change was tried; nothing of it was written")

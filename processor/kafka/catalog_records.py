@@ -53,7 +53,7 @@ def read_flow(key: bytes, value: bytes) -> StoredFlow:
         fields = orjson.loads(value)
         stored = StoredFlow(Flow.model_validate(fields["flow"]), fields["etag"])
     except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
-        raise BadCatalogRecord(f"flow {key.decode(errors='replace')}: {error}") from None
+        raise BadCatalogRecord(f"flow {key.decode(errors='replace')}: {without_input(error)}") from None
     if flow_key(stored.flow.id) != key or not isinstance(stored.etag, str):
         raise BadCatalogRecord(f"flow {key.decode(errors='replace')}: the key is not the flow's id, or the etag is no text")
     return stored
@@ -64,7 +64,7 @@ def read_audience(key: bytes, value: bytes) -> Audience:
     try:
         audience, named = Audience.model_validate(orjson.loads(value)["audience"]), orjson.loads(key)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
-        raise BadCatalogRecord(f"audience {key.decode(errors='replace')}: {error}") from None
+        raise BadCatalogRecord(f"audience {key.decode(errors='replace')}: {without_input(error)}") from None
     if named != list(audience.key):
         raise BadCatalogRecord(f"audience {key.decode(errors='replace')}: the key is not the audience's")
     return audience
@@ -73,3 +73,10 @@ def read_audience(key: bytes, value: bytes) -> Audience:
 def plain(model: Model) -> dict[str, object]:
     """As JSON, without what is not said."""
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def without_input(error: Exception) -> str:
+    """What is wrong with a record, without its values: there may be secrets among them."""
+    if not isinstance(error, ValidationError):
+        return "it is no JSON object of the right form" if not isinstance(error, KeyError) else f"it lacks {error}"
+    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False, include_url=False))

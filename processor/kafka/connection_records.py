@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from pydantic import ValidationError
 
-from processor.kafka.catalog_records import BadCatalogRecord
+from processor.kafka.catalog_records import BadCatalogRecord, without_input
 from schemas.connection import AnyObject, Connection, FlowLink, Kind, SourceConnection, StoredObject, TargetConnection
 
 WRITER_KEY: Final = b'["writer"]'
@@ -52,7 +52,7 @@ def read_object(key: bytes, value: bytes) -> StoredRecord:
         stored = StoredObject.model_validate_json(value)
         item = MODELS[stored.kind].model_validate_json(orjson.dumps(stored.object))
     except (orjson.JSONDecodeError, ValidationError) as error:
-        raise BadCatalogRecord(f"connections {key.decode(errors='replace')}: {_without_input(error)}") from None
+        raise BadCatalogRecord(f"connections {key.decode(errors='replace')}: {without_input(error)}") from None
     if object_key(stored.kind, stored.id) != key:
         raise BadCatalogRecord(f"connections {key.decode(errors='replace')}: the key is not the object's")
     return StoredRecord(stored, item)
@@ -82,10 +82,3 @@ def read_accepted(value: bytes) -> dict[str, int]:
         return {str(topic): int(begin) for topic, begin in orjson.loads(value).items()}
     except (orjson.JSONDecodeError, AttributeError, TypeError, ValueError):
         raise BadCatalogRecord("connections: the record of what is known to be gone cannot be read") from None
-
-
-def _without_input(error: Exception) -> str:
-    """What is wrong, without the values: there may be secrets among them."""
-    if not isinstance(error, ValidationError):
-        return "it is not JSON"
-    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False, include_url=False))

@@ -38,6 +38,7 @@ Answer = TypeVar("Answer")
 
 ANSWER_SECONDS: Final = 20.0  # also the transaction's: so long, at most, one that was killed holds back the readers of its topics
 LOOK_SECONDS: Final = 0.2  # how late an API sees what a command wrote
+STALE_SECONDS: Final = 5.0  # of a state that is still shown; longer than a commit takes
 _ABORT_SECONDS: Final = 5.0
 _CLAIM_TRIES: Final = 10
 _POLL_SECONDS: Final = 0.02
@@ -75,6 +76,7 @@ class KafkaControlLog:
         self._positions: dict[str, int] = dict.fromkeys(self._kinds, 0)
         self._ours: dict[Topic, deque[tuple[bytes, bytes | None]]] = {topic: deque() for topic in _READ}  # committed, in the state, not read yet
         self._producer: Producer | None = None
+        self._faults: list[str] = []
         self._consumer = Consumer(consumer_config(settings, f"{settings.app_id}-control"))
         self._asker = Consumer(consumer_config(settings, f"{settings.app_id}-control"))  # the other one's connection answers after its fetch: 50 ms
 
@@ -99,12 +101,17 @@ class KafkaControlLog:
             self._producer.purge()
 
     def state(self) -> ControlState:
-        """As it was at most LOOK_SECONDS ago, and everything that this log committed; whoever only reads waits for no commit."""
+        """As it was at most STALE_SECONDS ago, and everything that this log committed; whoever only reads waits for no commit.
+
+        Raises ReadFailed where Kafka has not answered for so long.
+        """
         if time.monotonic() - self._looked_at >= LOOK_SECONDS and self._lock.acquire(blocking=False):
             try:
                 self._read_to_end()
             finally:
                 self._lock.release()
+        if time.monotonic() - self._looked_at > STALE_SECONDS:
+            raise ReadFailed(f"Kafka has not answered for {STALE_SECONDS:.0f} s")
         return self._state
 
     def require_unsuperseded(self) -> None:
@@ -117,12 +124,18 @@ class KafkaControlLog:
         """As ControlLog says."""
         with self._lock:
             self.require_unsuperseded()
+            if self._producer is None:  # after a failure, whose outcome nobody knows: what it left is settled, and read, before the next change
+                self._begin_again()
+                raise Overtaken
             try:
                 self._write(records)
             except Overtaken:
                 self._read_to_end()
                 self.require_unsuperseded()
                 self._begin_again()
+                raise
+            except BaseException:
+                self._producer = None
                 raise
             self._take_ours([record for record in records if record.topic in _READ])
 
@@ -142,15 +155,17 @@ class KafkaControlLog:
     # writing --------------------------------------------------------------------------------------------------------
 
     def _begin_again(self) -> None:
-        """Fence all others, then read what they had committed."""
+        """Fence all others, settle what we left open, then read what was committed."""
+        self._producer = None
         properties: dict[str, Any] = producer_config(self._settings) | {"message.timeout.ms": int(ANSWER_SECONDS * 1000)}
         if self._transactional:
             timeout = int(ANSWER_SECONDS * 1000)
             properties |= {"transactional.id": f"{self._settings.app_id}-control", "transaction.timeout.ms": timeout, "linger.ms": 0}
-        self._producer = Producer(properties)
+        producer = Producer(properties)
         if self._transactional:
-            self._asked(lambda: self._used.init_transactions(ANSWER_SECONDS))
+            self._asked(lambda: producer.init_transactions(ANSWER_SECONDS))
         self._read_to_end()
+        self._producer = producer
 
     @property
     def _used(self) -> Producer:
@@ -173,13 +188,20 @@ class KafkaControlLog:
             raise
 
     def _produce(self, records: Sequence[TopicRecord]) -> None:
+        told: dict[str, Any] = {} if self._transactional else {"on_delivery": self._note_fault}  # a transaction that lacks a record fails itself
+        self._faults.clear()
         for topic, key, value, timestamp in records:
             name = self._topics.get(topic, self._audit_topic)
-            self._asked(partial(self._used.produce, name, value, key, partition=0, timestamp=timestamp))
+            self._asked(partial(self._used.produce, name, value, key, partition=0, timestamp=timestamp, **told))
 
     def _flush(self) -> None:
-        if left := self._asked(lambda: self._used.flush(ANSWER_SECONDS)):
-            raise WriteFailed([f"  {left} records were not acknowledged"])
+        left = self._asked(lambda: self._used.flush(ANSWER_SECONDS))
+        if left or self._faults:
+            raise WriteFailed([*self._faults, *([f"  {left} records were not acknowledged"] if left else [])])
+
+    def _note_fault(self, error: KafkaError | None, _: object) -> None:
+        if error is not None:
+            self._faults.append(f"  {error.str()}")
 
     def _asked(self, ask: Callable[[], Answer]) -> Answer:
         try:

@@ -1,8 +1,8 @@
 """Who is in an audience, by the changelog: the last row of each profile says it. Reads, and changes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from processor.kafka.reading import group_lag, read_topic
+from processor.kafka.reading import PartitionLag, group_lag, read_topic
 from processor.settings import Settings
 from schemas.audience import AudienceKey
 from schemas.profile import REALIZED
@@ -27,7 +27,16 @@ def membership_changes(settings: Settings, audience: AudienceKey) -> Iterator[tu
         yield profile_id, entry > REALIZED
 
 
-def events_not_applied(settings: Settings) -> int:
-    """How many offsets of profile-events the workers have not processed."""
-    (lags,) = group_lag(settings, [settings.topics.profile_events]).values()
-    return sum(place.lag for place in lags)
+def ends_of_events(settings: Settings) -> dict[int, int]:
+    """Where profile-events ends now, by partition."""
+    return {place.partition: place.end for place in _places(settings)}
+
+
+def events_not_applied(settings: Settings, ends: Mapping[int, int]) -> int:
+    """How many offsets below these the workers have not processed; what comes after them does not count, events never cease."""
+    return sum(max(0, ends[place.partition] - max(place.start, place.committed or 0)) for place in _places(settings))
+
+
+def _places(settings: Settings) -> list[PartitionLag]:
+    (places,) = group_lag(settings, [settings.topics.profile_events]).values()
+    return places

@@ -32,7 +32,7 @@ class Api(TestClient):
         plane = ControlPlane(log, lambda: self.now_ms, lambda: f"etag{next(etags)}")
         services = Services(plane, secrets, access, self._examine, lambda: f"id-{next(self.ids)}")
         self.log, self.plane, self.services = log, plane, services
-        super().__init__(build_app(services, 64 * 1024, ready=lambda: None), raise_server_exceptions=False)
+        super().__init__(build_app(services, 64 * 1024, ready=lambda: None), base_url="http://127.0.0.1", raise_server_exceptions=False)
 
     def _examine(self, _: Destination, only_access: bool) -> list[str]:
         return self.warned if not only_access else self.access_warned

@@ -1,5 +1,6 @@
 """Who may call, and how often he may be wrong."""
 
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from processor.api.access import Access, Role, Token, read_tokens
+from processor.api.errors import ApiError
 from processor.api.serve import require_safe_address
 from processor.control.state import Topic
 from processor.errors import UsageError
@@ -17,6 +19,7 @@ from tests.api.test_errors import NATIVE, code_of
 from tests.api.tutorial import BASE
 
 READER, WRITER = "reader's token", "writer's token"
+CSV = {"content-type": "text/csv"}
 
 
 def a_token(name: str, token: str, role: Role) -> Token:
@@ -51,9 +54,9 @@ def test_a_reader_reads_and_a_writer_writes_under_his_name(guarded: Api) -> None
 def test_an_upload_needs_a_writer_and_must_not_be_too_large(guarded: Api) -> None:
     path, too_large = "/v1/audiences/import?id=loyalty", b"x" * (guarded.services.max_upload_bytes + 1)
 
-    assert code_of(guarded.post(path, content=b"profileId", headers=bearer(READER))) == "FLOW-9102-403"
-    assert code_of(guarded.post(path, content=too_large, headers=bearer(WRITER))) == "FLOW-9203-413"
-    assert code_of(guarded.post(path, content=b"profileId", headers=bearer(WRITER))) == "FLOW-9302-503"  # here is no Kafka
+    assert code_of(guarded.post(path, content=b"profileId", headers=bearer(READER) | CSV)) == "FLOW-9102-403"
+    assert code_of(guarded.post(path, content=too_large, headers=bearer(WRITER) | CSV)) == "FLOW-9203-413"
+    assert code_of(guarded.post(path, content=b"profileId", headers=bearer(WRITER) | CSV)) == "FLOW-9302-503"  # here is no Kafka
 
 
 def test_after_too_many_refused_tokens_even_the_right_one_has_to_wait_and_others_do_not(guarded: Api) -> None:
@@ -74,6 +77,30 @@ def test_no_other_origin_is_let_in(guarded: Api) -> None:
     answer = guarded.get("/v1/flows", headers=bearer(READER) | {"Origin": "https://evil.example"})
 
     assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "rebound.example"}, {"Host": "127.0.0.1.evil.example:8080"}],
+)
+def test_without_a_token_no_web_page_gets_in_by_the_operators_browser(api: Api, headers: dict[str, str]) -> None:
+    refused = api.post(f"{BASE}/flows/vip/action?op=disable", headers=headers | {"content-type": "text/plain"})
+    here = api.get("/v1/flows", headers={"Host": "localhost:8080", "Origin": "http://127.0.0.1:9000"})
+
+    assert (code_of(refused), here.status_code) == ("FLOW-9102-403", 200)
+
+
+def test_refusals_are_counted_by_many_threads_at_once() -> None:
+    now = [0.0]
+    access = Access([a_token("ada", WRITER, Role.WRITE)], 1000, lambda: now[0])
+
+    def call(number: int) -> None:
+        now[0] += 61.0 if number % 50 == 0 else 0.0
+        with pytest.raises(ApiError):
+            access.caller("Bearer wrong", "one address")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(call, range(2000)))
 
 
 def settings(**values: Any) -> Settings:

@@ -55,6 +55,23 @@ def test_what_cannot_be_used_is_told_with_its_line_and_the_rest_goes_on(tmp_path
     ]
 
 
+@pytest.mark.parametrize("content", [b'profileId,x\np-0,"Bob\n' + b"p-1,1\n" * 5000, b'"profileId\np-1\n', b'profileId,x\np-0,"a"b\np-1,1\n'])
+def test_a_quote_that_swallows_others_ends_it_all(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(UsageError, match="Nothing of the file is used"):
+        list(rows_of(tmp_path, content))
+
+
+@pytest.mark.parametrize(("options", "told"), [({"encoding": "nonsense"}, "not known"), ({"delimiter": ";;"}, "not one character")])
+def test_an_encoding_or_delimiter_that_there_is_none_of_is_refused(tmp_path: Path, options: dict[str, str], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        rows_of(tmp_path, b"profileId\n", **options)
+
+
+def test_half_a_character_at_the_end_of_utf16_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not utf-16"):
+        list(rows_of(tmp_path, "profileId\np-1\n".encode("utf-16") + b"\x00"))
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from processor.control.plane import ControlPlane
 from processor.control.ports import ControlLog, Overtaken, Superseded
 from processor.control.state import ControlState, Topic
 from processor.demo.waiting import wait_until
+from processor.errors import CommandError
 from processor.kafka.catalog_records import StoredFlow, flow_key, flow_value
 from processor.kafka.control_log import KafkaControlLog, TopicTruncated
 from processor.kafka.reading import read_topic
@@ -23,6 +25,7 @@ from processor.kafka.writing import Writer
 from schemas.flow import Flow
 from tests.control.memory import MemoryControlLog, SharedRecords
 from tests.kit.installation import Installation
+from tests.kit.kafka import RealKafka
 from tests.kit.topics import COMPACTED_ALL_THE_TIME, alter_topic
 
 AUTHOR = Author("ada", "command")
@@ -162,3 +165,32 @@ def test_compaction_is_no_truncation(on_kafka: Installation) -> None:
 
     with KafkaControlLog(settings) as log:
         assert set(log.state().flows) == {"a"}
+
+
+def test_after_an_outage_the_same_log_writes_again_and_knows_what_became_of_its_change(
+    own_kafka: RealKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("processor.kafka.control_log.ANSWER_SECONDS", 3.0)
+    monkeypatch.setattr("processor.kafka.control_log._ABORT_SECONDS", 1.0)
+    installation = Installation(own_kafka.bootstrap_servers, tmp_path)
+    installation.init()
+
+    def written(log: KafkaControlLog, name: str) -> bool:
+        try:
+            plane(log).change(AUTHOR, lambda draft: draft.put_flow(a_flow(name)))
+        except CommandError:
+            return False
+        return True
+
+    with KafkaControlLog(installation.settings, is_api=True) as log:
+        assert written(log, "before")
+        own_kafka.pause()
+        during = written(log, "during")
+        own_kafka.resume()
+
+        wait_until(lambda: written(log, "after"), "a change after the outage", 60.0, poll_seconds=0.2)
+
+        assert not during
+        assert {"before", "after"} <= set(log.state().flows)
+    with KafkaControlLog(installation.settings) as again:
+        assert set(again.state().flows) == set(log._state.flows)

@@ -82,6 +82,12 @@ def test_rejected_rows_are_in_a_file_with_their_reasons(job: WholeJob, tmp_path:
     ]
 
 
+def _described(folder: Path) -> Path:
+    file = folder / "audiences.yaml"
+    file.write_text("audiences: [{namespace: CustomerAudienceUpload, id: loyalty}]")
+    return file
+
+
 def test_who_leaves_is_not_guessed_while_workers_are_behind(job: WholeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("processor.audience_import.run.WAIT_SECONDS", 0.0)
     settings = job.installation.settings
@@ -95,6 +101,13 @@ def test_who_leaves_is_not_guessed_while_workers_are_behind(job: WholeJob, tmp_p
     empty.write_text("profileId\n,\n\n")
     nobody = job.installation.command("audiences", "import", str(empty), "loyalty")
 
+    file.write_text("profileId,x\na,1\nb\n")
+    settled = job.installation.command("audiences", "apply", str(_described(tmp_path)))
+    half = job.installation.command("audiences", "import", str(file), "loyalty")
+
+    assert settled.exit_code == 0, settled.output
+    assert half.exit_code == 2
+    assert "1 rows are rejected, and whoever is named in them would leave" in half.stderr
     assert (refused.exit_code, nobody.exit_code) == (1, 2)
     assert "the workers have not applied 1 events" in refused.stderr
     assert "nobody leaves the audience" in nobody.stderr

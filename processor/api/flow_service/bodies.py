@@ -2,6 +2,7 @@
 
 from typing import Any, Final, TypeVar
 
+import orjson
 from pydantic import BaseModel, ValidationError
 
 from processor.api.errors import ApiError, Code
@@ -65,8 +66,18 @@ def connection_of(body: ConnectionBody, secrets: Secrets, before: Connection | N
     return _built(Connection, name=body.name, description=body.description, connection_spec=spec, credentials=credentials, **place)
 
 
+def require_storable(place: str, value: Any) -> None:
+    """Raise ApiError for JSON that cannot be stored: half of a surrogate pair, whole numbers beyond 64 bits, very deep nesting."""
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        raise ApiError(Code.INVALID, f"{place}: holds a text, a number or a nesting that cannot be stored") from None
+
+
 def source_of(body: SourceConnectionBody) -> SourceConnection:
     """A source connection."""
+    require_storable("data", body.data)
+    require_storable("params", body.params)
     spec = known_spec(body.connection_spec, CONNECTION_SPECS, PROFILE_SERVICE)
     return SourceConnection(
         name=body.name,
@@ -80,6 +91,7 @@ def source_of(body: SourceConnectionBody) -> SourceConnection:
 
 def target_of(body: TargetConnectionBody) -> TargetConnection:
     """A target connection."""
+    require_storable("data", body.data)
     spec = known_spec(body.connection_spec, CONNECTION_SPECS, KINESIS)
     return TargetConnection(
         name=body.name,
@@ -115,32 +127,30 @@ class Mapped:
         self.notes: dict[str, Note] = {}
         self._before, self._now = notes, now_seconds
         known = {each.key: each for each in audiences}
+        now = format_time(now_seconds)
         self.audiences: list[dict[str, Any]] = []  # as AudienceMapping is read
         for selector in transformation.params.segment_selectors.selectors:
             value = selector.value
-            place = audience_place(value.namespace, value.id)
-            note = self._note(place, value.name, value.description)
+            is_same = self._note(audience_place(value.namespace, value.id), value.name, value.description)
             before = known.get((value.namespace, value.id))
-            created_at = before.created_at if before is not None else format_time(note.create_time)
-            updated_at = format_time(note.update_time) if before is None or self._is_changed(place) else before.updated_at
+            created_at = now if before is None else before.created_at
+            updated_at = before.updated_at if before is not None and is_same else now
             self.audiences.append({"namespace": value.namespace, "id": value.id, "createdAt": created_at, "updatedAt": updated_at})
         self.attributes: list[str] = []
         for each in transformation.params.profile_selectors.selectors:
             self._note(attribute_place(each.value.path), each.value.name, each.value.description)
             self.attributes.append(each.value.path)
 
-    def _note(self, place: str, name: str | None, description: str | None) -> Note:
+    def _note(self, place: str, name: str | None, description: str | None) -> bool:
+        """Keep what is said of a selector; whether that is what was said before."""
         before = self._before.get(place)
-        if before is not None and (before.name, before.description) == (name, description):
-            note = before
+        is_same = (name, description) == ((None, None) if before is None else (before.name, before.description))
+        if before is not None and is_same:
+            self.notes[place] = before
         else:
             created = self._now if before is None else before.create_time
-            note = Note(name=name, description=description, create_time=created, update_time=self._now)
-        self.notes[place] = note
-        return note
-
-    def _is_changed(self, place: str) -> bool:
-        return place in self._before and self._before[place] != self.notes[place]
+            self.notes[place] = Note(name=name, description=description, create_time=created, update_time=self._now)
+        return is_same
 
 
 def _auth_params(auth: Auth) -> Any:

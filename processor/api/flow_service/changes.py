@@ -31,14 +31,14 @@ def create_connection(draft: Draft, object_id: str, body: ConnectionBody, secret
 def create_source(draft: Draft, object_id: str, body: SourceConnectionBody) -> str:
     """The same of a source connection."""
     source = source_of(body)
-    _base(Objects(draft.state), source)
+    _base(draft, source)
     return draft.put_object(Kind.SOURCE_CONNECTION, object_id, source).etag
 
 
 def create_target(draft: Draft, object_id: str, body: TargetConnectionBody) -> str:
     """The same of a target connection."""
     target = target_of(body)
-    _destination(_base(Objects(draft.state), target), target)
+    _destination(_base(draft, target), target)
     return draft.put_object(Kind.TARGET_CONNECTION, object_id, target).etag
 
 
@@ -62,10 +62,10 @@ def patch_connection(draft: Draft, kind: Kind, object_id: str, if_match: str, op
         item = connection_of(checked(ConnectionBody, body), secrets, kept.item)
     elif kind is Kind.SOURCE_CONNECTION:
         item = source_of(checked(SourceConnectionBody, body))
-        _base(Objects(draft.state), item)
+        _base(draft, item)
     else:
         item = target_of(checked(TargetConnectionBody, body))
-        _destination(_base(Objects(draft.state), item), item)
+        _destination(_base(draft, item), item)
     etag = draft.put_object(kind, object_id, item).etag
     _follow_connections(draft, flow_ids)
     return etag
@@ -110,10 +110,9 @@ def delete(draft: Draft, kind: Kind, object_id: str) -> None:
 
 
 def _put_flow(draft: Draft, flow_id: str, body: FlowBody, before: Attached | None) -> Kept[Flow]:
-    objects = Objects(draft.state)
     (source_id,), (target_id,) = body.source_connection_ids, body.target_connection_ids
-    _referenced(objects, Kind.SOURCE_CONNECTION, source_id, "sourceConnectionIds")
-    target = _referenced(objects, Kind.TARGET_CONNECTION, target_id, "targetConnectionIds")
+    _referenced(draft, Kind.SOURCE_CONNECTION, source_id, "sourceConnectionIds")
+    target = _referenced(draft, Kind.TARGET_CONNECTION, target_id, "targetConnectionIds")
     assert isinstance(target, TargetConnection)
     notes, audiences = ({}, ()) if before is None else (before.link.notes, before.flow.item.audiences)
     mapped = Mapped(body, notes, audiences, draft.now_ms // 1000)
@@ -125,7 +124,7 @@ def _put_flow(draft: Draft, flow_id: str, body: FlowBody, before: Attached | Non
             "name": body.name,
             "description": body.description,
             "state": FlowState.ENABLED if before is None else before.flow.item.state,
-            "destination": _destination(_base(objects, target), target).model_dump(by_alias=True),
+            "destination": _destination(_base(draft, target), target).model_dump(by_alias=True),
             "audiences": mapped.audiences,
             "attributes": mapped.attributes,
             "options": options.model_dump(by_alias=True),
@@ -181,15 +180,18 @@ def _found(objects: Objects, kind: Kind, object_id: str) -> Kept[AnyObject]:
     return kept
 
 
-def _referenced(objects: Objects, kind: Kind, object_id: str, place: str) -> AnyObject:
+def _referenced(draft: Draft, kind: Kind, object_id: str, place: str) -> AnyObject:
+    """What the object at `place` refers to; stored from now on, if it was derived."""
+    objects = Objects(draft.state)
     kept = objects.find(kind, object_id)
     if kept is None:
         raise ApiError(Code.INVALID, f"{place}: there is no {kind} object with the id {object_id}", kind=kind, object_id=object_id)
+    objects.store(draft, kind, object_id)
     return kept.item
 
 
-def _base(objects: Objects, item: SourceConnection | TargetConnection) -> Connection:
-    base = _referenced(objects, Kind.CONNECTION, item.base_connection_id, "baseConnectionId")
+def _base(draft: Draft, item: SourceConnection | TargetConnection) -> Connection:
+    base = _referenced(draft, Kind.CONNECTION, item.base_connection_id, "baseConnectionId")
     assert isinstance(base, Connection)
     if base.connection_spec.id != item.connection_spec.id:
         raise ApiError(Code.INVALID, f"baseConnectionId: that connection is of the spec {base.connection_spec.id}, not of {item.connection_spec.id}")

@@ -29,6 +29,7 @@ class Attached(NamedTuple):
     link: FlowLink
     source_spec: str
     target_spec: str
+    created_at: int
 
 
 def destination_of(connection: Connection, target: TargetConnection) -> Destination:
@@ -41,9 +42,10 @@ def destination_of(connection: Connection, target: TargetConnection) -> Destinat
 
 
 def options_of(options: Options, target: TargetConnection) -> Options:
-    """A flow's options with those that its target connection says."""
-    said = {name: value for name in _TARGET_OPTIONS if (value := getattr(target.params, name)) is not None}
-    return options.model_copy(update=said)
+    """A flow's options with those of its target connection: what that does not say is the parity behaviour."""
+    said = {name: getattr(target.params, name) for name in _TARGET_OPTIONS}
+    usual = Options()
+    return options.model_copy(update={name: getattr(usual, name) if value is None else value for name, value in said.items()})
 
 
 class Objects:
@@ -76,7 +78,9 @@ class Objects:
         assert target is not None
         assert isinstance(source.item, SourceConnection)
         assert isinstance(target.item, TargetConnection)
-        return Attached(self._state.flows[flow_id], link, source.item.connection_spec.id, target.item.connection_spec.id)
+        kept, stored = self._state.flows[flow_id], self._state.objects.get((Kind.FLOW, flow_id))
+        created_at = kept.created_at if stored is None else min(stored.created_at, kept.created_at)
+        return Attached(kept, link, source.item.connection_spec.id, target.item.connection_spec.id, created_at)
 
     def flows(self) -> Iterator[tuple[str, Attached]]:
         """All flows, by id."""
@@ -94,16 +98,20 @@ class Objects:
             flow_id for flow_id, link in self._links.items() if object_id in (link.source_connection_id, link.target_connection_id)
         ]
 
+    def store(self, draft: Draft, kind: Kind, object_id: str) -> None:
+        """Store an object that was derived, and the one it is based on, as they were shown; whoever refers to it keeps it."""
+        kept = self._derived.get((kind, object_id))
+        if kept is not None:
+            draft.keep_object(kind, object_id, kept)
+        found = self.find(kind, object_id)
+        if found is not None and isinstance(found.item, SourceConnection | TargetConnection):
+            self.store(draft, Kind.CONNECTION, found.item.base_connection_id)
+
     def make_real(self, draft: Draft, flow_id: str) -> FlowLink:
         """Store what was derived for a flow, so that it can be changed; its link."""
         link = self._links[flow_id]
         for kind, object_id in ((Kind.SOURCE_CONNECTION, link.source_connection_id), (Kind.TARGET_CONNECTION, link.target_connection_id)):
-            kept = self.find(kind, object_id)
-            assert kept is not None
-            assert isinstance(kept.item, SourceConnection | TargetConnection)
-            for place in ((Kind.CONNECTION, kept.item.base_connection_id), (kind, object_id)):
-                if place in self._derived:
-                    draft.put_object(*place, self._derived[place].item)
+            self.store(draft, kind, object_id)
         draft.put_object(Kind.FLOW, flow_id, link)
         return link
 
@@ -140,12 +148,13 @@ class Objects:
             region=destination.region,
             endpoint_url=destination.endpoint_url,
         )
-        base_id, target_id = _id(Kind.CONNECTION, flow_id), _id(Kind.TARGET_CONNECTION, flow_id)
+        base_id = self._free_id(Kind.CONNECTION, flow_id, base)
         said = {option: getattr(options, option) for option in _TARGET_OPTIONS if getattr(options, option) != getattr(Options(), option)}
         params = TargetParams(stream=destination.stream, region=destination.region, **said)
         target = TargetConnection(
             name=name, base_connection_id=base_id, connection_spec=SpecReference(id=KINESIS), data={"format": "JSON"}, params=params
         )
+        target_id = self._free_id(Kind.TARGET_CONNECTION, flow_id, target)
         self._add(Kind.CONNECTION, base_id, base, kept)
         self._add(Kind.TARGET_CONNECTION, target_id, target, kept)
         return FlowLink(
@@ -159,6 +168,12 @@ class Objects:
         source = SourceConnection(name="Profile Service", base_connection_id=base_id, connection_spec=spec, data={"format": "json"})
         self._add(Kind.SOURCE_CONNECTION, source_id, source, kept)
         return source_id
+
+    def _free_id(self, kind: Kind, flow_id: str, item: AnyObject) -> str:
+        """The flow's own, unless it is that of a stored object which says something else by now."""
+        own = _id(kind, flow_id)
+        stored = self._state.objects.get((kind, own))
+        return own if stored is None or stored.item == item else _id(kind, f"{flow_id}/{_etag(item)}")
 
     def _add(self, kind: Kind, object_id: str, item: AnyObject, of: Kept[Flow]) -> None:
         if (kind, object_id) not in self._state.objects and (kind, object_id) not in self._derived:

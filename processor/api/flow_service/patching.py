@@ -18,13 +18,9 @@ def patched(view: dict[str, Any], operations: Sequence[Any]) -> dict[str, Any]:
     """The view after all operations; raises ApiError, and then nothing was changed."""
     if not operations:
         raise ApiError(Code.BODY_MISSING, "a JSON Patch holds at least one operation")
-    patch = [_operation(number, operation) for number, operation in enumerate(operations)]
-    try:
-        after = jsonpatch.JsonPatch(patch).apply(deepcopy(view))
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
-        raise ApiError(Code.PATCH_FAILED, f"the patch cannot be applied, nothing was changed: {error}") from None
-    except (TypeError, KeyError, ValueError, AttributeError, IndexError):  # of the library, for paths through what is no object or list
-        raise ApiError(Code.PATCH_FAILED, "the patch cannot be applied, nothing was changed: a path leads nowhere") from None
+    after: Any = deepcopy(view)
+    for number, operation in enumerate([_operation(number, operation) for number, operation in enumerate(operations)]):
+        after = _applied(number, operation, after)
     if not isinstance(after, dict):
         raise ApiError(Code.PATCH_FAILED, "the patch cannot be applied, nothing was changed: an object must remain")
     for name in FIXED:
@@ -35,6 +31,17 @@ def patched(view: dict[str, Any], operations: Sequence[Any]) -> dict[str, Any]:
         if after.get(spec) != view.get(spec):
             raise ApiError(code, f"{spec} cannot be changed: create another object")
     return after
+
+
+def _applied(number: int, operation: dict[str, Any], document: Any) -> Any:
+    """The library's own words are not told: they quote the document, and a new secret may stand in it."""
+    told = f"operation {number}, {operation['op']} {operation['path'] or 'the whole object'}"
+    try:
+        return jsonpatch.JsonPatch([operation]).apply(document)
+    except jsonpatch.JsonPatchTestFailed:
+        raise ApiError(Code.PATCH_FAILED, f"{told}: another value stands there; nothing was changed") from None
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, ValueError, AttributeError, IndexError):
+        raise ApiError(Code.PATCH_FAILED, f"{told}: there is no such place in the object; nothing was changed") from None
 
 
 def _operation(number: int, operation: Any) -> dict[str, Any]:

@@ -5,7 +5,8 @@
 """
 
 import base64
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -16,6 +17,7 @@ DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = 100
 _OPERATORS: Final = ("==", "!=", "<=", ">=", "<", ">")
 _MISSING: Final = object()
+_VALUE: Final = re.compile(r"""\s*"[^"]*"\s*(?=,|$)|\s*'[^']*'\s*(?=,|$)|[^,]+""")  # a comma inside quotes parts nothing
 
 
 class Query(NamedTuple):
@@ -69,7 +71,7 @@ def _condition(text: str) -> _Condition:
         raise ApiError(Code.BAD_FILTER, f"property={text}: no property stands before {operator}, or the operator is unknown")
     if values.startswith(("=", "~")):
         raise ApiError(Code.BAD_FILTER, f"property={text}: the operator {operator}{values[0]} is unknown")
-    return _Condition(path.split("."), operator, [_unquoted(value) for value in values.split(",")])
+    return _Condition(path.split("."), operator, [_unquoted(value) for value in _VALUE.findall(values)])
 
 
 def _unquoted(value: str) -> str:
@@ -78,22 +80,27 @@ def _unquoted(value: str) -> str:
 
 
 def _holds(each: dict[str, Any], condition: _Condition) -> bool:
-    value = _value(each, condition.path)
+    """Of a list, one item that fits is enough."""
+    found = list(_values(each, condition.path))
     if condition.operator == "==":
-        return value is not _MISSING and any(_as_text(value) == wanted for wanted in condition.values)
+        return any(_as_text(value) == wanted for value in found for wanted in condition.values)
     if condition.operator == "!=":
-        return value is _MISSING or all(_as_text(value) != wanted for wanted in condition.values)
-    return value is not _MISSING and any(_compares(value, condition.operator, wanted) for wanted in condition.values)
+        return all(_as_text(value) != wanted for value in found for wanted in condition.values)
+    return any(_compares(value, condition.operator, wanted) for value in found for wanted in condition.values)
+
+
+def _values(each: Any, path: Sequence[str]) -> Iterator[Any]:
+    if isinstance(each, list):
+        for item in each:
+            yield from _values(item, path)
+    elif not path:
+        yield each
+    elif isinstance(each, dict) and path[0] in each:
+        yield from _values(each[path[0]], path[1:])
 
 
 def _value(each: Any, path: Sequence[str]) -> Any:
-    for step in path:
-        if isinstance(each, list):
-            each = next((item for item in each if isinstance(item, dict) and step in item), {})
-        if not isinstance(each, dict) or step not in each:
-            return _MISSING
-        each = each[step]
-    return each
+    return next(_values(each, path), _MISSING)
 
 
 def _as_text(value: Any) -> str:

@@ -10,7 +10,8 @@ from processor.kafka.catalog_records import plain
 from processor.settings import MASKED
 from schemas.connection import AnyObject, Connection, Kind, Note, SourceConnection, TargetConnection
 from schemas.destination import Credentials, DefaultCredentials, KeyCredentials, ProfileCredentials, RoleCredentials
-from schemas.flow import Flow, Options
+from schemas.flow import AudienceMapping, Flow, Options
+from schemas.times import parse_time
 
 TARGET_OPTIONS: Final = frozenset({"includeSegmentNames", "includeSegmentTimestamps", "envelope", "partitionKey"})
 """Options of contract 4b that stand at the target connection."""
@@ -47,6 +48,7 @@ def flow_view(flow_id: str, attached: Attached) -> dict[str, Any]:
     flow, link = attached.flow.item, attached.link
     return {
         **_head(flow_id, flow.name or flow.id, flow.description, attached.flow),
+        "createdAt": attached.created_at,
         "flowSpec": plain(link.flow_spec),
         "state": flow.state.value,
         "sourceConnectionIds": [link.source_connection_id],
@@ -124,7 +126,7 @@ def _selectors(flow: Flow, notes: dict[str, Note]) -> dict[str, Any]:
     segments = [
         {
             "type": "PLATFORM_SEGMENT",
-            "value": {"id": each.id, "namespace": each.namespace, **_noted(notes.get(audience_place(each.namespace, each.id)))},
+            "value": {"id": each.id, "namespace": each.namespace, **_words(notes.get(audience_place(each.namespace, each.id))), **_times(each)},
         }
         for each in flow.audiences
     ]
@@ -135,7 +137,18 @@ def _selectors(flow: Flow, notes: dict[str, Note]) -> dict[str, Any]:
 
 
 def _noted(note: Note | None) -> dict[str, str]:
+    """Of an attribute, whose times are nowhere else."""
     if note is None:
         return {}
-    words = {"name": note.name, "description": note.description, "createTime": str(note.create_time), "updateTime": str(note.update_time)}
+    return _words(note) | {"createTime": str(note.create_time), "updateTime": str(note.update_time)}
+
+
+def _words(note: Note | None) -> dict[str, str]:
+    words = {} if note is None else {"name": note.name, "description": note.description}
     return {name: text for name, text in words.items() if text is not None}
+
+
+def _times(mapping: AudienceMapping) -> dict[str, str]:
+    """The mapping's (contract C6); one that is not known is not there."""
+    times = {"createTime": mapping.created_at, "updateTime": mapping.updated_at}
+    return {name: str(parse_time(time)) for name, time in times.items() if time is not None}
