@@ -1,18 +1,25 @@
 """The control API as a process beside a real worker, a real Kafka and a Kinesis endpoint: changes, secrets, restarts, two at once."""
 
 import signal
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
 import httpx2
 import orjson
 import pytest
+from cryptography import x509
 from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from processor.demo.endpoint import SECRET_KEY, create_stream, read_stream
 from processor.demo.waiting import wait_until
@@ -28,14 +35,16 @@ VISIBLE_SECONDS: Final = 1.0  # contract M2
 
 
 class ApiProcess:
-    """`profile-exporter api`, and what it said."""
+    """`profile-exporter api`, and what it said. `trusted`: the certificate that it must show."""
 
-    def __init__(self, installation: Installation, log_file: Path) -> None:
+    def __init__(self, installation: Installation, log_file: Path, trusted: Path | None = None) -> None:
         (self.port,) = free_ports(1)
         self.log_file = log_file
         command = [str(Path(sys.executable).with_name("profile-exporter")), "api", "--port", str(self.port)]
         self.process = subprocess.Popen(command, env=installation.env, stdout=log_file.open("ab"), stderr=subprocess.STDOUT)
-        self.client = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=SECONDS)
+        verify = True if trusted is None else ssl.create_default_context(cafile=trusted)
+        scheme = "http" if trusted is None else "https"
+        self.client = httpx2.Client(base_url=f"{scheme}://127.0.0.1:{self.port}", timeout=SECONDS, verify=verify)
         wait_until(self._is_ready, f"the API: {self.said()}", SECONDS)
 
     def _is_ready(self) -> bool:
@@ -56,8 +65,8 @@ class ApiProcess:
 
 
 @contextmanager
-def api_of(installation: Installation, folder: Path, name: str = "api") -> Iterator[ApiProcess]:
-    api = ApiProcess(installation, folder / f"{name}.log")
+def api_of(installation: Installation, folder: Path, name: str = "api", trusted: Path | None = None) -> Iterator[ApiProcess]:
+    api = ApiProcess(installation, folder / f"{name}.log", trusted)
     try:
         yield api
     finally:
@@ -136,6 +145,39 @@ def test_an_audience_is_imported_by_an_upload(job: WholeJob, tmp_path: Path) -> 
     assert {record.key for record in read_topic(installation.settings, installation.topics.profile_events)} == {b"p-1", b"p-2"}
     assert (unfit.status_code, no_days.status_code) == (400, 400)
     assert "the file: its header has no column profileId" in unfit.json()["errorDetails"]
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1 that vouches for itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(hours=1), now + timedelta(hours=1))
+    signed = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    files = folder / "certificate.pem", folder / "key.pem"
+    files[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files
+
+
+def test_with_tls_and_a_file_of_tokens_a_token_is_wanted_and_never_written_anywhere(job: WholeJob, tmp_path: Path) -> None:
+    installation, token = job.installation, "a-token-that-nobody-may-see"
+    tokens = tmp_path / "tokens.yaml"
+    tokens.write_text(f"- {{name: ada, sha256: {sha256(token.encode()).hexdigest()}, role: write}}")
+    trusted, key = certificate(tmp_path)
+    installation.change(api_tokens_file=tokens, api_tls_certificate_file=trusted, api_tls_key_file=key)
+    with api_of(installation, tmp_path, trusted=trusted) as api:
+        without = api.client.get("/v1/flows")
+        allowed = api.client.put("/v1/audiences/ups/new", json={}, headers={"Authorization": f"Bearer {token}"})
+        said = api.said()
+
+    assert (without.status_code, allowed.status_code) == (401, 200)
+    audits = [orjson.loads(record.value or b"") for record in read_topic(installation.settings, installation.topics.audit_events)]
+    assert [(audit["who"], audit["via"], audit["action"]) for audit in audits] == [("ada", "api", "created")]
+    assert token not in said
 
 
 def test_a_restart_loses_nothing_a_command_between_is_seen_and_a_second_api_ends_the_first(job: WholeJob, tmp_path: Path) -> None:
