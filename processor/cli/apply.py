@@ -11,9 +11,8 @@ import click
 import orjson
 
 from processor.cli.control import change, read_state
-from processor.cli.destinations import examine_flows, summary
+from processor.cli.destinations import warn_of
 from processor.cli.plan import Action, Step, activated, carry_out, plan
-from processor.cli.tell import Level
 from processor.configuration import Configuration, read_configuration
 from processor.control.draft import Draft
 from processor.control.state import ControlState
@@ -123,12 +122,7 @@ def _carried_out(draft: Draft, planned: Callable[[ControlState], list[Step]]) ->
 
 
 def _preflight(flows: Iterable[Flow], secrets: Secrets, *, strict: bool) -> None:
-    failed = 0
-    for examined in examine_flows(flows, os.environ, secrets):
-        failed += examined.failed
-        for level, text, remedy in summary(examined):
-            if level is not Level.OK:
-                click.echo(f"warning: {text}\n  → {remedy}" if remedy else f"warning: {text}", err=True)
+    failed = warn_of(flows, os.environ, secrets)
     if failed and strict:
         raise CommandError(f"{failed} flow{'s' if failed > 1 else ''} would not be let in, see above; nothing was changed: --strict")
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
+import click
+
 from processor.cli.tell import Finding, Level
 from processor.delivery.preflight import Answer, Verdict, examine, place
 from processor.secrets import Secrets
@@ -49,6 +51,17 @@ def summary(examined: Examined) -> Iterator[Finding]:
         said = f"{question}: {text}" if question.startswith("kinesis:") else text
         level = _LEVELS[verdict] if flow.enabled else Level.WARNING
         yield Finding(level, f"{where}: {said}" + ("" if flow.enabled else " (the flow is disabled)"), remedy)
+
+
+def warn_of(flows: Iterable[Flow], environ: Mapping[str, str], secrets: Secrets) -> int:
+    """Ask the destinations of these, warn on stderr of what is not well, and say how many flows would not be let in."""
+    failed = 0
+    for examined in examine_flows(flows, environ, secrets):
+        failed += examined.failed
+        for level, text, remedy in summary(examined):
+            if level is not Level.OK:
+                click.echo(f"warning: {text}\n  → {remedy}" if remedy else f"warning: {text}", err=True)
+    return failed
 
 
 def details(examined: Examined) -> Iterator[Finding]:

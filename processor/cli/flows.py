@@ -10,10 +10,10 @@ import orjson
 
 from processor.cli.apply import apply_flows, tell_steps
 from processor.cli.control import change, read_state
-from processor.cli.destinations import Examined, details, examine_flows, summary
+from processor.cli.destinations import Examined, details, examine_flows, warn_of
 from processor.cli.plan import Action, Step, plan
 from processor.cli.tables import Table, show
-from processor.cli.tell import Level, not_in_place, tell
+from processor.cli.tell import not_in_place, tell
 from processor.cli.texts import text_differences, yaml_of
 from processor.configuration import read_configuration
 from processor.control.audit import masked
@@ -156,13 +156,9 @@ def _set_state(flow: str, wanted: FlowState, *, strict: bool, as_json: bool) -> 
 
 
 def _warn_of_destination(flow: Flow, *, strict: bool) -> None:
-    for examined in examine_flows([flow.model_copy(update={"state": FlowState.ENABLED})], os.environ, secrets_of(read_settings())):
-        if examined.failed:
-            for level, text, remedy in summary(examined):
-                if level is not Level.OK:
-                    click.echo(f"warning: {text}\n  → {remedy}" if remedy else f"warning: {text}", err=True)
-            if strict:
-                raise CommandError(f"flow {flow.id} would not be let in, see above; it stays disabled: --strict")
+    enabled = flow.model_copy(update={"state": FlowState.ENABLED})
+    if warn_of([enabled], os.environ, secrets_of(read_settings())) and strict:
+        raise CommandError(f"flow {flow.id} would not be let in, see above; it stays disabled: --strict")
 
 
 def _told(examined: Examined) -> int:
