@@ -1,6 +1,11 @@
 """The changelog read into local stores, in bulk: from where each store is to the end that the changelog has when asked.
 
-Call it after the partitions were taken over: then nobody else writes, and the end is the last stable offset.
+Call it after the partitions were taken over: then nobody else writes, and the end is the last stable offset. A broker that was restarted in
+the middle of ending a transaction may not say so yet: it acknowledged the commit, fenced its producer, and still shows the transaction as
+open (seen once, on Kafka 4 in KRaft mode). What lies there must be neither passed over nor wiped: then its events would be decided twice.
+
+    the copy ends within what is open    its commit was acknowledged: the copy is right as it is
+    it does not                          wait until the broker has ended the transaction
 """
 
 import asyncio
@@ -17,13 +22,15 @@ from state.partition import PartitionStore
 FETCH_BYTES: Final = 4 * 1024 * 1024
 READ_RECORDS: Final = 20_000
 STALL_SECONDS: Final = 60.0
+SETTLE_SECONDS: Final = 90.0  # longer than a transaction may stay open by default (60 s)
+_LOOK_SECONDS: Final = 0.1
 CLOCK_SECONDS: Final = 60.0  # clocks of machines differ, and tombstones may go a little early
 _WAIT_MS: Final = 100
 _log = structlog.get_logger(__name__)
 
 
 class RestoreStalled(Exception):
-    """Nothing came from the changelog for a minute, before its end."""
+    """Nothing came from the changelog for a minute, before its end; or a transaction stays open that nobody can be writing."""
 
 
 @dataclass(slots=True)
@@ -81,7 +88,8 @@ async def restore(
     )
     await consumer.start()
     try:
-        progress = await _plan(stores, changelog, consumer)
+        ends = await _settled_ends(stores, changelog.topic, consumer, connection)
+        progress = await _plan(stores, changelog, consumer, ends)
         if any(part.left for part in progress.values()):
             on_progress(progress)
             await _read(stores, changelog.topic, consumer, progress, on_progress)
@@ -90,9 +98,52 @@ async def restore(
         await consumer.stop()
 
 
-async def _plan(stores: Stores, changelog: Changelog, consumer: AIOKafkaConsumer) -> dict[int, Progress]:
+async def _settled_ends(stores: Stores, topic: str, consumer: AIOKafkaConsumer, connection: Mapping[str, Any]) -> dict[TopicPartition, int]:
+    """Where to read to: the last stable offsets, once nothing is open; or where a copy ends that is further."""
+    places = {TopicPartition(topic, partition): copy.changelog_next_offset for partition, copy in stores.items()}
+    written = await _high_watermarks(list(places), connection)
+    loop = asyncio.get_running_loop()
+    deadline, told = loop.time() + SETTLE_SECONDS, False
+    while True:
+        stable = await consumer.end_offsets(list(places))
+        ends = {place: settled_end(copy_end, stable[place], written[place]) for place, copy_end in places.items()}
+        unsettled = {place.partition: (stable[place], written[place]) for place, end in ends.items() if end is None}
+        if not unsettled:
+            return {place: end for place, end in ends.items() if end is not None}
+        if loop.time() > deadline:
+            remedy = "see kafka-transactions.sh find-hanging"
+            raise RestoreStalled(f"{topic}: a transaction of a producer that was fenced stays open, from and up to {unsettled}; {remedy}")
+        if not told:
+            _log.warning("transaction_still_open", offsets=unsettled, waiting_seconds=SETTLE_SECONDS)
+            told = True
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _high_watermarks(places: list[TopicPartition], connection: Mapping[str, Any]) -> dict[TopicPartition, int]:
+    consumer = AIOKafkaConsumer(**connection, isolation_level="read_uncommitted")
+    await consumer.start()
+    try:
+        return dict(await consumer.end_offsets(places))
+    finally:
+        await consumer.stop()
+
+
+def settled_end(copy_end: int, stable: int, written: int) -> int | None:
+    """Up to where a partition is to be restored; None: the broker has not ended a transaction yet, and this copy does not tell how it ends.
+
+    `stable`: the last stable offset, `written`: the high watermark of a moment before; `copy_end`: where the local copy is.
+    """
+    if stable >= written:
+        return stable
+    if stable < copy_end <= written:
+        _log.warning("commit_not_shown_yet", copy=copy_end, last_stable_offset=stable, high_watermark=written)
+        return copy_end
+    return None
+
+
+async def _plan(stores: Stores, changelog: Changelog, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> dict[int, Progress]:
     places = {TopicPartition(changelog.topic, partition): partition for partition in stores}
-    begins, ends = await consumer.beginning_offsets(list(places)), await consumer.end_offsets(list(places))
+    begins = await consumer.beginning_offsets(list(places))
     stale = {
         partition: reason
         for place, partition in places.items()

@@ -45,6 +45,29 @@ def process_all(job: WholeJob, name: str) -> str:
         return worker.said()
 
 
+def test_a_transaction_that_the_broker_still_shows_as_open_is_waited_for(job: WholeJob) -> None:
+    """Its rows may be committed yet: whoever passes over them decides their events twice."""
+    settings = job.installation.settings
+    job.send(shop_events(200, customers=50))
+    process_all(job, "worker")
+    left_open = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers, "transactional.id": f"{settings.app_id}-left-open"})
+    left_open.init_transactions(SECONDS)
+    left_open.begin_transaction()
+    left_open.produce(settings.topics.changelog, value=b"not to be seen", key=b"x", partition=0)
+    left_open.flush(SECONDS)
+
+    with job.new_worker("another") as worker:
+        worker.start()
+        wait_until(lambda: "transaction_still_open" in worker.said(), "the worker to notice", SECONDS)
+        before = worker.has_taken_over
+        left_open.abort_transaction(SECONDS)
+        wait_until(lambda: worker.has_taken_over, "a takeover", SECONDS)
+        worker.stop()
+
+    assert not before
+    require_rows_of_the_fold(job, job.require_equal_to_replay(), [job.folder("another") / "data"])
+
+
 def test_copies_that_are_stale_or_damaged_are_made_anew_and_who_was_deleted_stays_deleted(job: WholeJob) -> None:
     """A stale copy has missed tombstones that the changelog no longer has: it must not go on from where it is."""
     settings = job.installation.settings

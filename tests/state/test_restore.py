@@ -7,7 +7,7 @@ import pytest
 
 from state.identity import Identity
 from state.partition import PartitionStore, shared_memory
-from state.restore import misfit
+from state.restore import misfit, settled_end
 
 DAY = 86_400.0
 Copy = Callable[..., PartitionStore]
@@ -57,3 +57,19 @@ def test_a_copy_older_than_tombstones_are_kept_does_not_fit_where_there_is_more_
 
 def test_a_copy_from_the_future_does_not_fit_one_of_the_clocks_was_wrong(copy: Copy) -> None:
     assert "keeps tombstones" in (misfit(copy(60, then=2 * DAY, now=0.0), 0, 100, DAY) or "")
+
+
+@pytest.mark.parametrize(
+    ("copy_end", "stable", "written", "end"),
+    [
+        (50, 100, 100, 100),
+        (50, 110, 100, 110),  # a transaction ended between the two questions
+        (0, 124, 128, None),  # nobody here knows how the open transaction ends
+        (124, 124, 128, None),
+        (127, 124, 128, 127),  # its commit was acknowledged to us: the broker shows it later
+        (128, 124, 128, 128),
+        (200, 124, 128, None),  # of another log; it is found out when nothing is open
+    ],
+)
+def test_what_is_open_though_its_producer_is_fenced_is_waited_for_or_known(copy_end: int, stable: int, written: int, end: int | None) -> None:
+    assert settled_end(copy_end, stable, written) == end
