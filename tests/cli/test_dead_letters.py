@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from processor.cli.letter_counts import count_letters
+from processor.demo.waiting import wait_until
 from processor.kafka.reading import KafkaRecord, read_topic
 from processor.kafka.writing import Writer
 from tests.delivery.fakes import export_record
@@ -88,8 +89,9 @@ def test_g8_letters_go_back_to_exports_as_they_were_in_the_order_of_their_lane_a
     said = redrive(ready, "--flow", "vip")
 
     assert said == {"dryRun": False, "redriven": 3, "letters": [{"flow": "vip", "reason": "rejected", "fate": "redrive", "letters": 3}]}
-    sent = records(ready, ready.topics.exports)
     wanted = [export_record(offset) for offset in (3, 4, 5)]
+    wait_until(lambda: len(records(ready, ready.topics.exports)) == len(wanted), "what is committed to be shown", 20.0)  # a moment after its commit
+    sent = records(ready, ready.topics.exports)
     assert [(each.key, each.value, each.headers, each.timestamp) for each in sent] == [
         (each.key, each.value, each.headers, 1_768_174_653_000) for each in wanted
     ]
@@ -142,6 +144,7 @@ def test_i4_an_event_goes_back_to_the_end_of_profile_events_and_a_bad_one_stays(
     said = redrive(ready, "--all", exit_code=1)
 
     assert {(each["fate"], each["letters"]) for each in said["letters"]} == {("redrive", 1), ("still_unusable", 1)}
+    wait_until(lambda: len(records(ready, ready.topics.profile_events)) == 2, "what is committed to be shown", 20.0)
     later, event = records(ready, ready.topics.profile_events)
     assert (event.key, event.value, event.headers, event.timestamp, event.partition) == (b"p-1", PATCH, (), now, later.partition)
 
