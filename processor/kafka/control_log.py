@@ -95,6 +95,8 @@ class KafkaControlLog:
         raise WriteFailed([f"  others wrote {_CLAIM_TRIES} times while this was starting"])
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None and not self._is_api:
+            self._wait_until_shown()
         self._consumer.close()
         self._asker.close()
         if self._producer is not None:
@@ -216,6 +218,12 @@ class KafkaControlLog:
 
     def _bounds(self, name: str) -> tuple[int, int]:
         return bounds_of(self._settings, self._asker, name, 0)
+
+    def _wait_until_shown(self) -> None:
+        """Whoever looks after a command finds what it wrote: a broker shows it a moment after it acknowledged the commit."""
+        deadline = time.monotonic() + STALE_SECONDS
+        while any(self._ours.values()) and time.monotonic() < deadline:
+            self._read()
 
     def _take_ours(self, records: Sequence[TopicRecord]) -> None:
         self._state = self._state.after(records)
