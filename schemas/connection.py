@@ -7,12 +7,12 @@ They are for the API alone: a flow on `flows` says everything that a worker need
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
 from schemas.destination import Credentials, is_http_url
-from schemas.flow import is_partition_key
+from schemas.flow import Options, is_partition_key
 from schemas.model import Model, Name
 
 MillisecondsSince1970 = int
@@ -71,6 +71,10 @@ class TargetParams(Stored):
     include_segment_timestamps: bool | None = None
     envelope: Literal["none", "cloudevents"] | None = None
     partition_key: Annotated[str, AfterValidator(is_partition_key)] | None = None
+
+
+TARGET_OPTIONS: Final = tuple(sorted(TargetParams.model_fields.keys() & Options.model_fields.keys()))
+"""The options of contract 4b that a target connection says, by their names here."""
 
 
 class TargetConnection(Stored):

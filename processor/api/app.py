@@ -1,7 +1,7 @@
 """The FastAPI application: routes, and every error in the one form."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Final
 
 import structlog
 from fastapi import FastAPI, Request
@@ -16,10 +16,12 @@ from processor.api.flow_service import routes
 from processor.api.limits import LimitBody, NoTraceback, NoTrailingSlash, OnlyThisMachine
 from processor.control.ports import Superseded
 from processor.errors import CommandError, UsageError
+from schemas.faults import fault_text
 
 _log = structlog.get_logger(__name__)
 
-_STATUSES = {404: Code.NO_SUCH_PATH, 405: Code.METHOD_NOT_ALLOWED, 413: Code.TOO_LARGE, 415: Code.WRONG_MEDIA_TYPE}
+_PARTS_OF_A_REQUEST: Final = ("body", "query", "path", "header")
+_STATUSES: Final = {404: Code.NO_SUCH_PATH, 405: Code.METHOD_NOT_ALLOWED, 413: Code.TOO_LARGE, 415: Code.WRONG_MEDIA_TYPE}
 
 
 def build_app(services: Services, max_body_bytes: int, ready: Callable[[], None], stop: Callable[[], None] = lambda: None) -> FastAPI:
@@ -91,10 +93,5 @@ def _of_validation(request: Request, error: RequestValidationError) -> ApiError:
         return ApiError(Code.BODY_MISSING, "the body is missing, or null")
     if any(fault["loc"] == ("body", "state") and fault["type"] == "extra_forbidden" for fault in faults):
         return ApiError(Code.STATE_IN_CREATE, "state: a flow is created enabled; POST /flows/{id}/action?op=disable disables it")
-    return ApiError(Code.INVALID, "; ".join(_fault(fault) for fault in faults), kind=request.url.path.rpartition("/")[2])
-
-
-def _fault(fault: Any) -> str:
-    """The place and what is wrong there; never the value."""
-    where = ".".join(str(step) for step in fault["loc"] if step not in ("body", "query", "path", "header"))
-    return f"{where or 'the body'}: {str(fault['msg']).removeprefix('Value error, ')}"
+    told = [fault_text(fault, [step for step in fault["loc"] if step not in _PARTS_OF_A_REQUEST]) for fault in faults]
+    return ApiError(Code.INVALID, "; ".join(told), kind=request.url.path.rpartition("/")[2])

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from processor.api.access import Access, Caller, require_write
 from processor.api.errors import ApiError, Code
+from processor.api.etags import quoted
 from processor.audience_import.run import Change, Imported
 from processor.audience_import.run import Request as ImportRequest
 from processor.configuration import warnings_of
@@ -93,5 +94,5 @@ def if_match_of(request: Request) -> str:
 
 def quoted_answer(object_id: str, etag: str, warnings: list[str] | None = None) -> dict[str, Any]:
     """What a change answers; `warnings` is ours."""
-    answer: dict[str, Any] = {"id": object_id, "etag": f'"{etag}"'}
+    answer: dict[str, Any] = {"id": object_id, "etag": quoted(etag)}
     return answer | {"warnings": warnings} if warnings else answer

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 
 from processor.api.calls import TheCall, if_match_of, quoted_answer
 from processor.api.errors import ApiError, Code, not_found
+from processor.api.etags import quoted, require_match
 from processor.api.flow_service.bodies import checked
 from processor.control import native
 from processor.control.audit import masked
@@ -126,14 +127,14 @@ def _require_same(body: JsonObject, **wanted: str) -> None:
 
 
 def _require_match(request: Request, kind: str, object_id: str, etag: str | None) -> None:
-    if "if-match" in request.headers and if_match_of(request) not in (etag, "*"):
-        raise ApiError(Code.STALE, "it has another etag by now: read it again, and decide again", kind=kind, object_id=object_id)
+    if "if-match" in request.headers:
+        require_match(kind, object_id, etag, if_match_of(request))
 
 
 def _shown(kept: Kept[Flow]) -> JsonObject:
     flow: JsonObject = masked(plain(kept.item))
-    return {"flow": flow, "etag": f'"{kept.etag}"', "createdAt": kept.created_at, "updatedAt": kept.updated_at}
+    return {"flow": flow, "etag": quoted(kept.etag), "createdAt": kept.created_at, "updatedAt": kept.updated_at}
 
 
 def _audience(kept: Kept[Audience]) -> JsonObject:
-    return {"audience": plain(kept.item), "etag": f'"{kept.etag}"'}
+    return {"audience": plain(kept.item), "etag": quoted(kept.etag)}

@@ -2,11 +2,9 @@
 
 import os
 import threading
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 import structlog
 import uvicorn
@@ -15,7 +13,6 @@ from processor.api.access import access_of
 from processor.api.app import build_app
 from processor.api.calls import Services
 from processor.api.limits import is_loopback
-from processor.audience_import.events import NAMESPACE
 from processor.audience_import.run import Change, Imported, Request, import_audience
 from processor.control.plane import ControlPlane
 from processor.control.ports import Superseded
@@ -53,7 +50,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     access, secrets = access_of(settings), secrets_of(settings)
     superseded = threading.Event()
     with KafkaControlLog(settings, is_api=True) as log:
-        plane = ControlPlane(log, lambda: int(time.time() * 1000), lambda: uuid4().hex)
+        plane = ControlPlane(log)
         services = Services(
             plane,
             secrets,
@@ -86,11 +83,8 @@ def findings(secrets: Secrets, destination: Destination, only_access: bool) -> l
 
 
 def _import(settings: Settings, plane: ControlPlane, change: Change, path: Path, request: Request, rejected: Path) -> Imported:
-    def is_described(audience_id: str) -> bool:
-        return (NAMESPACE, audience_id) in plane.state().audiences
-
     with _one_import:
-        return import_audience(settings, change, is_described, path, request, rejected, lambda *_: None)
+        return import_audience(settings, change, plane.state, path, request, rejected, lambda *_: None)
 
 
 def _watch(log: KafkaControlLog, superseded: threading.Event, done: threading.Event, server: uvicorn.Server) -> None:
@@ -111,5 +105,3 @@ def _tls(settings: Settings) -> dict[str, Any]:
     if settings.api_tls_certificate_file is None:
         return {}
     return {"ssl_certfile": str(settings.api_tls_certificate_file), "ssl_keyfile": str(settings.api_tls_key_file)}
-
-

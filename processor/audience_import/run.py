@@ -13,6 +13,7 @@ from processor.audience_import.events import NAMESPACE, Import, exited, realized
 from processor.audience_import.members import Members
 from processor.audience_import.rows import Dialect, Rejected, Rows
 from processor.control.draft import Draft
+from processor.control.state import ControlState
 from processor.errors import CommandError, UsageError
 from processor.kafka.memberships import ends_of_events, events_not_applied, membership_changes
 from processor.kafka.writing import Writer
@@ -56,9 +57,11 @@ class Imported(NamedTuple):
 
 
 def import_audience(
-    settings: Settings, change: Change, is_known: Callable[[str], bool], path: Path, request: Request, rejected: Path | None, report: Report
+    settings: Settings, change: Change, state: Callable[[], ControlState], path: Path, request: Request, rejected: Path | None, report: Report
 ) -> Imported:
-    """Read, describe the audience, send. `rejected`: where rejected rows go, line, reason and row; made only where there are some.
+    """Read, describe the audience, send.
+
+    `state`: which audiences are described now; `rejected`: where rejected rows go, line, reason and row; made only where there are some.
 
     Raises UsageError for a file that cannot be used, CommandError where workers are too far behind to know who was a member, WriteFailed.
     """
@@ -68,7 +71,7 @@ def import_audience(
         entering = members.count_named()
         if not entering:
             raise UsageError(f"{path}: no row of it can be used ({refused} are rejected); nothing was sent, and nobody leaves the audience")
-        exits = is_known(request.audience_id) if request.exits is None else request.exits
+        exits = (NAMESPACE, request.audience_id) in state().audiences if request.exits is None else request.exits
         if exits and refused and request.exits is None:
             raise UsageError(
                 f"{path}: {refused} rows are rejected, and whoever is named in them would leave the audience; nothing was sent\n"

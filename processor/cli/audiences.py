@@ -7,10 +7,9 @@ from typing import Any
 import click
 import orjson
 
-from processor.audience_import.events import NAMESPACE
 from processor.audience_import.run import Request, import_audience
 from processor.cli.apply import apply_audiences, tell_steps
-from processor.cli.control import change, read_state, require_import_topics
+from processor.cli.control import as_stored, change, read_and_warn, read_state, require_import_topics
 from processor.cli.plan import Action, Step
 from processor.cli.progress import progress
 from processor.cli.tables import Table, show
@@ -19,7 +18,7 @@ from processor.control.native import NoSuchAudience, delete_audience
 from processor.control.state import ControlState, Kept, Topic
 from processor.errors import UsageError
 from processor.kafka.catalog_records import plain
-from processor.settings import Settings, read_settings
+from processor.settings import read_settings
 from schemas.audience import Audience, AudienceKey
 
 
@@ -43,7 +42,7 @@ def list_audiences(as_json: bool) -> None:
     rows = []
     for key, kept in sorted(state.audiences.items()):
         if as_json:
-            click.echo(orjson.dumps(_as_stored(kept) | {"flows": mapped.get(key, 0)}))
+            click.echo(orjson.dumps(as_stored("audience", kept) | {"flows": mapped.get(key, 0)}))
         rows.append(["/".join(key), kept.item.name or "", kept.item.merge_policy_id, kept.item.origin or "", str(mapped.get(key, 0))])
     if not as_json:
         show(Table("audiences", ["audience", "name", "merge policy", "origin", "flows"], rows))
@@ -55,7 +54,7 @@ def list_audiences(as_json: bool) -> None:
 def show_audience(audience: str, as_json: bool) -> None:
     """Show AUDIENCE as a file would have it."""
     kept = _chosen(_state(), audience)
-    click.echo(orjson.dumps(_as_stored(kept)) if as_json else yaml_of(plain(kept.item)), nl=as_json)
+    click.echo(orjson.dumps(as_stored("audience", kept)) if as_json else yaml_of(plain(kept.item)), nl=as_json)
 
 
 @audiences.command("import")
@@ -83,8 +82,8 @@ def import_file(file: Path, audience_id: str, rejected: Path | None, as_json: bo
     rejected = rejected or file.with_name(f"{file.name}.rejected.csv")
     request = Request(audience_id, **chosen)
     with progress("importing", file.stat().st_size if file.exists() else None) as shown:
-        known = partial(_is_described, settings)
-        done = import_audience(settings, partial(change, settings), known, file, request, rejected, lambda _, rows, read: shown(rows, read))
+        state, report = partial(read_state, settings), lambda _, rows, read: shown(rows, read)
+        done = import_audience(settings, partial(change, settings), state, file, request, rejected, report)
     if as_json:
         click.echo(orjson.dumps(done._asdict() | {"dialect": done.dialect._asdict()}))
         return
@@ -94,10 +93,6 @@ def import_file(file: Path, audience_id: str, rejected: Path | None, as_json: bo
         click.echo(f"warning: {done.rejected} rows cannot be used, see {rejected}", err=True)
     end = "nothing was sent: --dry-run" if request.dry_run else f"sent to {settings.topics.profile_events}"
     click.echo(f"{done.entered} members, {done.exited} leave, {done.duplicates} rows stood twice; {end}")
-
-
-def _is_described(settings: Settings, audience_id: str) -> bool:
-    return (NAMESPACE, audience_id) in read_state(settings).audiences
 
 
 @audiences.command("delete")
@@ -125,11 +120,7 @@ def key_of(name: str) -> AudienceKey:
 
 
 def _state() -> ControlState:
-    state = read_state(read_settings())
-    for (topic, _), text in state.unreadable.items():
-        if topic is Topic.AUDIENCES:
-            click.echo(f"warning: {text}", err=True)
-    return state
+    return read_and_warn(read_settings(), Topic.AUDIENCES)
 
 
 def _chosen(state: ControlState, name: str) -> Kept[Audience]:
@@ -137,7 +128,3 @@ def _chosen(state: ControlState, name: str) -> Kept[Audience]:
     if key not in state.audiences:
         raise NoSuchAudience(key)
     return state.audiences[key]
-
-
-def _as_stored(kept: Kept[Audience]) -> dict[str, Any]:
-    return {"audience": plain(kept.item), "etag": kept.etag, "createdAt": kept.created_at, "updatedAt": kept.updated_at}

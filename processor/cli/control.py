@@ -2,20 +2,23 @@
 
 import getpass
 import os
-import time
 from collections.abc import Callable, Collection
-from typing import TypeVar
-from uuid import uuid4
+from typing import Any, TypeVar
 
-from processor.control.audit import Author
+import click
+
+from processor.control.audit import Author, masked
 from processor.control.draft import Draft
 from processor.control.plane import ControlPlane
-from processor.control.state import ControlState, Topic, TopicRecord
+from processor.control.state import ControlState, Kept, Topic, TopicRecord
 from processor.kafka.admin import Admin
+from processor.kafka.catalog_records import plain
 from processor.kafka.control_log import KafkaControlLog
 from processor.kafka.reading import read_topic
 from processor.kafka.topics import topic_specs
 from processor.settings import Settings
+from schemas.audience import Audience
+from schemas.flow import Flow
 
 Answer = TypeVar("Answer")
 
@@ -31,11 +34,25 @@ def read_state(settings: Settings) -> ControlState:
     return state
 
 
+def read_and_warn(settings: Settings, topic: Topic) -> ControlState:
+    """The same; warns on stderr of what cannot be read on one topic."""
+    state = read_state(settings)
+    for (of, _), text in state.unreadable.items():
+        if of is topic:
+            click.echo(f"warning: {text}", err=True)
+    return state
+
+
+def as_stored(name: str, kept: Kept[Flow] | Kept[Audience]) -> dict[str, Any]:
+    """As --json shows it, secrets masked."""
+    return {name: masked(plain(kept.item)), "etag": kept.etag, "createdAt": kept.created_at, "updatedAt": kept.updated_at}
+
+
 def change(settings: Settings, decide: Callable[[Draft], Answer]) -> Answer:
     """Change something, all or nothing. Raises as ControlPlane.change does, and TopicsMissing."""
     require_control_topics(settings)
     with KafkaControlLog(settings) as log:
-        return ControlPlane(log, lambda: int(time.time() * 1000), lambda: uuid4().hex).change(Author(_user(), "command"), decide)
+        return ControlPlane(log).change(Author(_user(), "command"), decide)
 
 
 def require_control_topics(settings: Settings) -> None:

@@ -9,7 +9,7 @@ import click
 import orjson
 
 from processor.cli.apply import apply_flows, tell_steps
-from processor.cli.control import change, read_state
+from processor.cli.control import as_stored, change, read_and_warn
 from processor.cli.destinations import Examined, details, examine_flows, warn_of
 from processor.cli.plan import Action, Step, plan
 from processor.cli.tables import Table, show
@@ -44,7 +44,7 @@ def list_flows(as_json: bool) -> None:
     for flow_id, kept in sorted(state.flows.items()):
         flow = kept.item
         if as_json:
-            click.echo(orjson.dumps(_as_stored(kept)))
+            click.echo(orjson.dumps(as_stored("flow", kept)))
         mapped = [f"{len(flow.audiences)}", f"{len(flow.attributes)}"]
         rows.append([flow_id, flow.name, flow.state.value, place(flow.destination), *mapped, kept.etag[:8]])
     if not as_json:
@@ -58,7 +58,7 @@ def list_flows(as_json: bool) -> None:
 def show_flow(flow: str, as_json: bool) -> None:
     """Show FLOW as a file would have it. A secret that is stored encrypted is masked."""
     kept = _chosen(_state(), flow)
-    click.echo(orjson.dumps(_as_stored(kept)) if as_json else yaml_of(masked(plain(kept.item))), nl=as_json)
+    click.echo(orjson.dumps(as_stored("flow", kept)) if as_json else yaml_of(masked(plain(kept.item))), nl=as_json)
 
 
 @flows.command("diff")
@@ -150,7 +150,7 @@ def _set_state(flow: str, wanted: FlowState, *, strict: bool, as_json: bool) -> 
         _warn_of_destination(before.item, strict=strict)
     after = change(settings, lambda draft: set_flow_state(draft, flow, wanted))
     if as_json:
-        click.echo(orjson.dumps(_as_stored(after)))
+        click.echo(orjson.dumps(as_stored("flow", after)))
     else:
         click.echo(f"flow {flow} is {wanted.value}" + (" already" if after.etag == before.etag else ""))
 
@@ -174,15 +174,7 @@ def _as_object(examined: Examined) -> dict[str, Any]:
 
 
 def _state() -> ControlState:
-    state = read_state(read_settings())
-    for (topic, _), text in state.unreadable.items():
-        if topic is Topic.FLOWS:
-            click.echo(f"warning: {text}", err=True)
-    return state
-
-
-def _as_stored(kept: Kept[Flow]) -> dict[str, Any]:
-    return {"flow": masked(plain(kept.item)), "etag": kept.etag, "createdAt": kept.created_at, "updatedAt": kept.updated_at}
+    return read_and_warn(read_settings(), Topic.FLOWS)
 
 
 def _plain(item: Any) -> Any:

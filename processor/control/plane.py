@@ -1,8 +1,10 @@
 """Changes, one after the other: decided by the state as it is, written whole, decided again where somebody else wrote in between."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Final, TypeVar
+from uuid import uuid4
 
 from processor.control.audit import Author
 from processor.control.draft import Draft
@@ -19,7 +21,9 @@ _TRIES: Final = 10
 class ControlPlane:
     """Thread-safe. `now_ms`: milliseconds since 1970; `new_etag` gives a text that nobody had before."""
 
-    def __init__(self, log: ControlLog, now_ms: Callable[[], int], new_etag: Callable[[], str]) -> None:
+    def __init__(
+        self, log: ControlLog, now_ms: Callable[[], int] = lambda: int(time.time() * 1000), new_etag: Callable[[], str] = lambda: uuid4().hex
+    ) -> None:
         self._log = log
         self._now_ms = now_ms
         self._new_etag = new_etag

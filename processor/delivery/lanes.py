@@ -153,11 +153,6 @@ class FlowLanes:
         else:
             del self.lanes[lane.key]
 
-    def return_to(self, lane: Lane) -> None:
-        """The lane's head must leave again, by the route now in force."""
-        lane.in_flight = False
-        self.route.add(lane)
-
     def change_route(self, route: Route, destination: Destination | None) -> None:
         """Waiting lanes change over, in their order; those in flight follow when their call has ended (contract G9)."""
         waiting = self.route.remove(self)

@@ -12,6 +12,7 @@ import orjson
 from pydantic import ValidationError
 
 from schemas.audience import Audience, AudienceKey
+from schemas.faults import faults_of
 from schemas.flow import Flow
 from schemas.model import Model
 
@@ -79,4 +80,4 @@ def without_input(error: Exception) -> str:
     """What is wrong with a record, without its values: there may be secrets among them."""
     if not isinstance(error, ValidationError):
         return "it is no JSON object of the right form" if not isinstance(error, KeyError) else f"it lacks {error}"
-    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False, include_url=False))
+    return "; ".join(faults_of(error, whole="the record"))

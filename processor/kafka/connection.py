@@ -7,10 +7,15 @@ import ssl
 from pathlib import Path
 from typing import Any, Final
 
+from confluent_kafka import KafkaError
+
 from processor.settings import Settings
 
 PARTITIONER: Final = "murmur2_random"  # the Java client's: murmur2 of the key, records without a key anywhere
 _CRITICAL: Final = 2  # syslog: librdkafka's own lines would stand beside our errors, which say the same
+
+FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
+"""What a transactional producer is told when another one with its id has begun."""
 
 Properties = dict[str, str | int | float | bool]
 
@@ -45,6 +50,11 @@ def producer_config(settings: Settings) -> Properties:
         "compression.type": "lz4",
         "linger.ms": 5,
     }
+
+
+def transactional_config(settings: Settings, purpose: str, seconds: float) -> Properties:
+    """What makes it transactional: the id of this installation for a purpose, and how long its transactions may stay open."""
+    return {"transactional.id": f"{settings.app_id}-{purpose}", "transaction.timeout.ms": int(seconds * 1000)}
 
 
 def consumer_config(settings: Settings, group: str) -> Properties:

@@ -28,7 +28,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from processor.control.ports import Overtaken, Superseded
 from processor.control.state import ControlState, Topic, TopicRecord
-from processor.kafka.connection import consumer_config, producer_config
+from processor.kafka.connection import FENCED, consumer_config, producer_config, transactional_config
 from processor.kafka.connection_records import ACCEPTED_KEY, WRITER_KEY, accepted_value, writer_value
 from processor.kafka.errors import ReadFailed, WriteFailed
 from processor.kafka.reading import bounds_of
@@ -43,7 +43,7 @@ _ABORT_SECONDS: Final = 5.0
 _CLAIM_TRIES: Final = 10
 _POLL_SECONDS: Final = 0.02
 _READ: Final = (Topic.FLOWS, Topic.AUDIENCES, Topic.CONNECTIONS)
-_FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_TXN_STATE})
+_OVERTAKEN: Final = FENCED | {KafkaError.INVALID_TXN_STATE}
 
 
 class TopicTruncated(ReadFailed):
@@ -161,8 +161,7 @@ class KafkaControlLog:
         self._producer = None
         properties: dict[str, Any] = producer_config(self._settings) | {"message.timeout.ms": int(ANSWER_SECONDS * 1000)}
         if self._transactional:
-            timeout = int(ANSWER_SECONDS * 1000)
-            properties |= {"transactional.id": f"{self._settings.app_id}-control", "transaction.timeout.ms": timeout, "linger.ms": 0}
+            properties |= transactional_config(self._settings, "control", ANSWER_SECONDS) | {"linger.ms": 0}
         producer = Producer(properties)
         if self._transactional:
             self._asked(lambda: producer.init_transactions(ANSWER_SECONDS))
@@ -210,7 +209,7 @@ class KafkaControlLog:
             return ask()
         except KafkaException as error:
             reason: KafkaError = error.args[0]
-            if reason.code() in _FENCED:
+            if reason.code() in _OVERTAKEN:
                 raise Overtaken from None
             raise WriteFailed([f"  {reason.str()}"]) from None
 
@@ -237,7 +236,8 @@ class KafkaControlLog:
         while any(self._positions[name] < end for name, end in ends.items()):
             if time.monotonic() - looked_at > ANSWER_SECONDS:
                 raise ReadFailed(f"flows, audiences or connections could not be read to their end in {ANSWER_SECONDS:.0f} s")
-            self._state = self._state.after(self._read())
+            if records := self._read():
+                self._state = self._state.after(records)
         self._looked_at = looked_at
 
     def _read(self) -> list[TopicRecord]:

@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from processor.errors import CommandError
 from processor.fault_points import fault_point
-from processor.kafka.connection import producer_config
+from processor.kafka.connection import FENCED, producer_config, transactional_config
 from processor.kafka.errors import WriteFailed
 from processor.kafka.redriven import mark_record
 from processor.letters.letter import Letter
@@ -30,7 +30,6 @@ ACKNOWLEDGE_SECONDS: Final = 20.0  # also the transaction's: so long, at most, o
 ABORT_SECONDS: Final = 5.0
 _MOST_FAULTS: Final = 5
 _AGAIN: Final = "  start it again: what was sent is marked, the rest is sent then"
-_FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
 
 
 class RedriveFenced(CommandError):
@@ -56,10 +55,7 @@ class Redriver:
         self._faults: list[str] = []
         properties = producer_config(settings) | {"message.timeout.ms": int(ACKNOWLEDGE_SECONDS * 1000)}
         if self._transactional:
-            properties |= {
-                "transactional.id": f"{settings.app_id}-redrive",
-                "transaction.timeout.ms": int(ACKNOWLEDGE_SECONDS * 1000),
-            }
+            properties |= transactional_config(settings, "redrive", ACKNOWLEDGE_SECONDS)
         self._producer = Producer(properties)
 
     def __enter__(self) -> Self:
@@ -130,6 +126,6 @@ class Redriver:
 
     def _told(self, error: KafkaException) -> CommandError:
         reason: KafkaError = error.args[0]
-        if reason.code() in _FENCED:
+        if reason.code() in FENCED:
             return RedriveFenced()
         return WriteFailed([f"  {reason.str()}", _AGAIN])

@@ -7,11 +7,12 @@ from pydantic import BaseModel, ValidationError
 
 from processor.api.errors import ApiError, Code
 from processor.api.flow_service.specs import ASSUME_ROLE, CONNECTION_SPECS, DEFAULT_CHAIN, KEYS, KINESIS, NAMED_PROFILE, PROFILE_SERVICE
-from processor.api.flow_service.views import TARGET_OPTIONS, attribute_place, audience_place
+from processor.api.flow_service.views import AT_THE_TARGET, attribute_place, audience_place
 from processor.secrets import NoSecretsKey, Secrets
 from processor.settings import MASKED
 from schemas.connection import Connection, Note, SourceConnection, SpecReference, TargetConnection, TargetParams
 from schemas.destination import Credentials, DefaultCredentials, KeyCredentials, ProfileCredentials, RoleCredentials
+from schemas.faults import faults_of
 from schemas.flow import AudienceMapping, Options
 from schemas.flow_service import (
     Auth,
@@ -40,15 +41,6 @@ def checked(model: type[Checked], value: Any, place: str = "") -> Checked:
         return model.model_validate(value)
     except ValidationError as error:
         raise ApiError(Code.INVALID, "; ".join(faults_of(error, place))) from None
-
-
-def faults_of(error: ValidationError, place: str = "") -> list[str]:
-    """What is wrong, a text each, without the values."""
-    faults = []
-    for fault in error.errors(include_input=False, include_url=False, include_context=False):
-        path = ".".join([*([place] if place else []), *map(str, fault["loc"])])
-        faults.append(f"{path or 'the body'}: {fault['msg'].removeprefix('Value error, ')}")
-    return faults
 
 
 def connection_of(body: ConnectionBody, secrets: Secrets, before: Connection | None = None) -> Connection:
@@ -114,7 +106,7 @@ def known_spec(spec: Spec, known: list[dict[str, Any]], wanted: str | None = Non
 
 def options_of_flow(body: FlowBody) -> Options:
     """The options that stand at the flow; raises ApiError for those of a target connection."""
-    if misplaced := sorted(TARGET_OPTIONS & body.options.keys()):
+    if misplaced := sorted(AT_THE_TARGET & body.options.keys()):
         raise ApiError(Code.INVALID, f"options.{misplaced[0]} is said by params of the target connection")
     return checked(Options, body.options, "options")
 

@@ -1,12 +1,13 @@
 """What clients change: each function decides by the draft's state and puts what follows into it. Pure; what it raises changes nothing."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from pydantic import ValidationError
 
 from processor.api.errors import ApiError, Code, not_found
-from processor.api.flow_service.bodies import Mapped, checked, connection_of, faults_of, known_spec, options_of_flow, source_of, target_of
+from processor.api.etags import require_match
+from processor.api.flow_service.bodies import Mapped, checked, connection_of, known_spec, options_of_flow, source_of, target_of
 from processor.api.flow_service.objects import Attached, Objects, destination_of, options_of
 from processor.api.flow_service.patching import patched
 from processor.api.flow_service.specs import FLOW_SPECS
@@ -17,10 +18,9 @@ from processor.control.state import Kept
 from processor.secrets import Secrets
 from schemas.connection import AnyObject, Connection, FlowLink, Kind, SourceConnection, TargetConnection
 from schemas.destination import Destination
+from schemas.faults import faults_of
 from schemas.flow import Flow, FlowState
 from schemas.flow_service import ConnectionBody, FlowBody, SourceConnectionBody, TargetConnectionBody
-
-ANY_ETAG: Final = "*"
 
 
 def create_connection(draft: Draft, object_id: str, body: ConnectionBody, secrets: Secrets) -> str:
@@ -52,7 +52,7 @@ def patch_connection(draft: Draft, kind: Kind, object_id: str, if_match: str, op
     """Its etag afterwards. What it says of where records go holds for all flows that use it, in the same transaction."""
     objects = Objects(draft.state)
     kept = _found(objects, kind, object_id)
-    _require_etag(kind, object_id, kept.etag, if_match)
+    require_match(kind, object_id, kept.etag, if_match)
     after = patched(connection_view(object_id, kept), operations)
     body = {name: value for name, value in after.items() if name not in FIXED}
     flow_ids = _make_users_real(draft, objects, kind, object_id)
@@ -74,7 +74,7 @@ def patch_connection(draft: Draft, kind: Kind, object_id: str, if_match: str, op
 def patch_flow(draft: Draft, flow_id: str, if_match: str, operations: Sequence[Any]) -> Kept[Flow]:
     """The flow afterwards."""
     attached = _flow(draft, flow_id)
-    _require_etag(Kind.FLOW, flow_id, attached.flow.etag, if_match)
+    require_match(Kind.FLOW, flow_id, attached.flow.etag, if_match)
     before = flow_view(flow_id, attached)
     after = patched(before, operations)
     if after == before:
@@ -205,8 +205,3 @@ def _destination(base: Connection, target: TargetConnection) -> Destination:
         return destination_of(base, target)
     except ValidationError as error:
         raise ApiError(Code.INVALID, "; ".join(faults_of(error, "params"))) from None
-
-
-def _require_etag(kind: Kind, object_id: str, etag: str, if_match: str) -> None:
-    if if_match not in (ANY_ETAG, etag):
-        raise ApiError(Code.STALE, "it has another etag by now: read it again, and decide again", kind=kind, object_id=object_id)

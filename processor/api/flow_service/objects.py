@@ -13,12 +13,21 @@ from processor.api.flow_service.specs import KINESIS, PROFILE_SERVICE, STREAMING
 from processor.control.draft import Draft
 from processor.control.state import ControlState, Kept
 from processor.kafka.connection_records import plain_object
-from schemas.connection import AnyObject, Connection, FlowLink, Kind, SourceConnection, SpecReference, TargetConnection, TargetParams
+from schemas.connection import (
+    TARGET_OPTIONS,
+    AnyObject,
+    Connection,
+    FlowLink,
+    Kind,
+    SourceConnection,
+    SpecReference,
+    TargetConnection,
+    TargetParams,
+)
 from schemas.destination import DefaultCredentials, Destination
 from schemas.flow import Flow, Options
 
 _NAMES: Final = UUID("2f6c6d2e-5f0e-4a4b-9b39-0d3f0e8c7a11")  # ours, for derived ids
-_TARGET_OPTIONS: Final = ("include_segment_names", "include_segment_timestamps", "envelope", "partition_key")
 _THE_SOURCE: Final = "the source of flows that a file made"
 
 
@@ -43,7 +52,7 @@ def destination_of(connection: Connection, target: TargetConnection) -> Destinat
 
 def options_of(options: Options, target: TargetConnection) -> Options:
     """A flow's options with those of its target connection: what that does not say is the parity behaviour."""
-    said = {name: getattr(target.params, name) for name in _TARGET_OPTIONS}
+    said = {name: getattr(target.params, name) for name in TARGET_OPTIONS}
     usual = Options()
     return options.model_copy(update={name: getattr(usual, name) if value is None else value for name, value in said.items()})
 
@@ -149,7 +158,7 @@ class Objects:
             endpoint_url=destination.endpoint_url,
         )
         base_id = self._free_id(Kind.CONNECTION, flow_id, base)
-        said = {option: getattr(options, option) for option in _TARGET_OPTIONS if getattr(options, option) != getattr(Options(), option)}
+        said = {option: getattr(options, option) for option in TARGET_OPTIONS if getattr(options, option) != getattr(Options(), option)}
         params = TargetParams(stream=destination.stream, region=destination.region, **said)
         target = TargetConnection(
             name=name, base_connection_id=base_id, connection_spec=SpecReference(id=KINESIS), data={"format": "JSON"}, params=params

@@ -2,45 +2,36 @@
 
 from typing import Any, Final
 
+from pydantic.alias_generators import to_camel
+
+from processor.api.etags import quoted
 from processor.api.flow_service.objects import Attached, Objects
 from processor.api.flow_service.specs import ASSUME_ROLE, DEFAULT_CHAIN, KEYS, NAMED_PROFILE
 from processor.control.audit import masked
 from processor.control.state import Kept
 from processor.kafka.catalog_records import plain
 from processor.settings import MASKED
-from schemas.connection import AnyObject, Connection, Kind, Note, SourceConnection, TargetConnection
+from schemas.connection import TARGET_OPTIONS, AnyObject, Connection, FlowLink, Kind, Note, SourceConnection
 from schemas.destination import Credentials, DefaultCredentials, KeyCredentials, ProfileCredentials, RoleCredentials
 from schemas.flow import AudienceMapping, Flow, Options
 from schemas.times import parse_time
 
-TARGET_OPTIONS: Final = frozenset({"includeSegmentNames", "includeSegmentTimestamps", "envelope", "partitionKey"})
-"""Options of contract 4b that stand at the target connection."""
+AT_THE_TARGET: Final = frozenset(map(to_camel, TARGET_OPTIONS))
+"""The same as clients write them."""
 
 FIXED: Final = ("id", "etag", "version", "createdAt", "updatedAt", "state", "inheritedAttributes")
 """What no client can change in an object."""
 
 
-def quoted(etag: str) -> str:
-    """An etag as the API shows it: with quotes inside."""
-    return f'"{etag}"'
-
-
 def connection_view(object_id: str, kept: Kept[AnyObject]) -> dict[str, Any]:
     """A connection of any kind, without its secret."""
     item = kept.item
-    view = _head(object_id, item.name, item.description, kept) if not hasattr(item, "notes") else {}
+    assert not isinstance(item, FlowLink), "a flow has a view of its own"
+    view = {**_head(object_id, item.name, item.description, kept), "connectionSpec": plain(item.connection_spec)}
     if isinstance(item, Connection):
-        view["connectionSpec"] = plain(item.connection_spec)
-        if item.credentials is not None:
-            view["auth"] = _auth(item)
-    elif isinstance(item, SourceConnection | TargetConnection):
-        view |= {
-            "baseConnectionId": item.base_connection_id,
-            "connectionSpec": plain(item.connection_spec),
-            "data": item.data,
-            "params": item.params if isinstance(item, SourceConnection) else plain(item.params),
-        }
-    return view
+        return view if item.credentials is None else view | {"auth": _auth(item)}
+    params = item.params if isinstance(item, SourceConnection) else plain(item.params)
+    return view | {"baseConnectionId": item.base_connection_id, "data": item.data, "params": params}
 
 
 def flow_view(flow_id: str, attached: Attached) -> dict[str, Any]:
@@ -66,7 +57,7 @@ def flow_view(flow_id: str, attached: Attached) -> dict[str, Any]:
 def flow_options(options: Options) -> dict[str, Any]:
     """Those that stand at the flow and are not the parity behaviour."""
     usual = plain(Options())
-    return {name: value for name, value in plain(options).items() if name not in TARGET_OPTIONS and value != usual.get(name)}
+    return {name: value for name, value in plain(options).items() if name not in AT_THE_TARGET and value != usual.get(name)}
 
 
 def all_views(objects: Objects, kind: Kind) -> list[dict[str, Any]]:
