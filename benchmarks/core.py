@@ -23,7 +23,7 @@ from processor.core.fold import fold
 from processor.core.parse import parse_event
 from processor.core.step import Limits
 from processor.hot_path import COMPILED
-from processor.pipeline.decided import Policy, decide_run
+from processor.pipeline.decided import Before, Policy, decide_run
 from processor.pipeline.partition import RUN_RECORDS
 from processor.pipeline.profiles import Profiles
 from schemas.event import SourceRecord
@@ -57,7 +57,7 @@ def runs(of: list[SourceRecord]) -> Iterator[list[SourceRecord]]:
 def filled(mix: Mix) -> dict[bytes, bytes]:
     """The row of every profile after its first event."""
     profiles = Profiles(MemoryRows({}), 0)
-    decided = decide_run(mix.first, profiles, mix.catalog, POLICY, 0, 0)
+    decided = decide_run(mix.first, profiles, mix.catalog, POLICY, Before(0, 0, {}))
     return {key: row for key, row in decided.rows.items() if row is not None}
 
 
@@ -93,7 +93,7 @@ def whole(mix: Mix, stored: dict[bytes, bytes]) -> tuple[float, int]:
     seconds, exports = 0.0, 0
     for sequence, run in enumerate(runs(mix.events)):
         begun = perf_counter()
-        decided = decide_run(run, profiles, mix.catalog, POLICY, sequence, 0)
+        decided = decide_run(run, profiles, mix.catalog, POLICY, Before(sequence, 0, {}))
         profiles.applied(sequence, decided.rows)
         seconds += perf_counter() - begun
         exports += len(decided.exports)

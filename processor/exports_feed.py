@@ -42,6 +42,10 @@ class ExportsFeed:
             self._paused.add(batch.partition)
             self._fetching.pause(batch.topic, batch.partition)
 
+    def is_behind(self, partition: int) -> bool:
+        """Whether the sink cannot take what comes of a partition."""
+        return partition in self._paused
+
     def forget(self, partitions: Iterable[int]) -> None:
         """Drop what waits of these: their next owner reads it again."""
         gone = set(partitions)

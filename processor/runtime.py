@@ -24,6 +24,7 @@ from processor.kafka.logs import Destinations, PlainLog, TransactionalLog
 from processor.kafka.shared_producer import SharedProducer
 from processor.parked_takeover import ParkedTakeover
 from processor.pipeline.decided import Policy
+from processor.pipeline.jobs import JobSettings
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import Log
@@ -144,7 +145,7 @@ class Runtime:
 
     def _new_log(self, partition: int) -> Log:
         names = self._settings.topics
-        topics = Destinations(names.exports, names.dead_letters, names.changelog)
+        topics = Destinations(names.exports, names.dead_letters, names.changelog, names.profile_events, names.job_progress)
         if self._settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE:
             return TransactionalLog(self._settings, topics, names.profile_events, partition)
         return PlainLog(self._shared, topics, partition)
@@ -195,6 +196,7 @@ class Runtime:
             settings.linger_seconds,
             settings.row_cache_bytes // share,
             settings.max_waiting_bytes // share,
+            self._job_settings(partition),
         )
         ids = self._place.cluster.topic_ids
         return PartitionPipeline(
@@ -206,6 +208,22 @@ class Runtime:
             on_progress=lambda offset: self._processed(partition, offset),
             on_failure=self._on_failure,
         )
+
+    def _job_settings(self, partition: int) -> JobSettings:
+        settings = self._settings
+        return JobSettings(
+            partition,
+            settings.partitions,
+            settings.topics.profile_events,
+            settings.job_records_per_second / settings.partitions,
+            self._why_jobs_wait,
+            partial(self._feed.is_behind, partition),
+        )
+
+    def _why_jobs_wait(self, flow_id: str) -> str | None:
+        """Records that nobody takes are not made: they would only stand in the way of those that events make."""
+        paused = self.sink.pause_of(flow_id)
+        return None if paused is None else f"the destination is paused: {paused.value}"
 
     # progress ------------------------------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ class TopicNames(NamedTuple):
     delivery_positions: str
     connections: str
     audit_events: str
+    job_progress: str
     changelog: str
 
 
@@ -81,7 +82,7 @@ class Settings(BaseSettings):
         default="", description="Stands before all topics' names: letters, digits, . _ -"
     )
     partitions: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=8, description="Partitions of profile-events, exports, dead-letters, delivery-positions and changelog."
+        default=8, description="Partitions of profile-events, exports, dead-letters, delivery-positions, job-progress and changelog."
     )
     replication_factor: Annotated[int, Field(ge=1, le=32)] = Field(
         default=1, description="Copies of each partition, for the topics that init creates."
@@ -150,6 +151,10 @@ class Settings(BaseSettings):
     log_level: LogLevel = Field(default="info", description="The least severe events that are logged.")
     log_format: LogFormat = Field(default="auto", description="console, json, or auto: console on a terminal, json otherwise.")
 
+    job_records_per_second: Count = Field(
+        default=0, description="Records that a backfill or another job makes, a second over all partitions, at most; 0: as many as it can."
+    )
+
     kinesis_max_records_per_call: Annotated[int, Field(ge=1, le=500)] = Field(default=500, description="Records of one PutRecords call, at most.")
     kinesis_max_call_bytes: Annotated[int, Field(ge=1 * KIB, le=10 * MIB)] = Field(
         default=5 * MIB, description="Bytes of one PutRecords call, at most."
@@ -184,7 +189,7 @@ class Settings(BaseSettings):
     def topics(self) -> TopicNames:
         """The names of our topics."""
         first = ("profile-events", "exports", "flows", "audiences", "dead-letters", "dead-letters-redriven", "worker-status")
-        names = (*first, "delivery-positions", "connections", "audit-events", f"{self.app_id}-profiles-changelog")
+        names = (*first, "delivery-positions", "connections", "audit-events", "job-progress", f"{self.app_id}-profiles-changelog")
         return TopicNames(*(self.topic_prefix + name for name in names))
 
     @property

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from schemas.audience import AudienceKey
 from schemas.destination import Destination
@@ -92,13 +92,6 @@ class Options(Model):
     emit_exit_on_unmap: bool = False
     on_resume: Literal["catchup", "skip"] = "catchup"
     consent_gate: AttributePath | None = None
-
-    @field_validator("emit_exit_on_unmap", "on_resume", "consent_gate")
-    @classmethod
-    def _refuse_what_is_not_built(cls, value: object, field: ValidationInfo) -> object:
-        if value != cls.model_fields[str(field.field_name)].default:
-            raise ValueError("is not yet supported; leave it out")
-        return value
 
 
 class Flow(Model):

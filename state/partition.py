@@ -141,6 +141,14 @@ class PartitionStore:
                 return
             yield key[1:], value
 
+    def scan_from(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) of every row whose key begins with `prefix` and lies above `after`, in the order of their bytes. Close it as `scan`."""
+        for key, value in cast("Iterator[tuple[bytes, bytes]]", self._database.items(from_key=max(prefix, after))):
+            if not key.startswith(prefix):
+                return
+            if key != after:
+                yield key, value
+
     def row_count(self) -> int:
         """Profiles, as RocksDB estimates: exact only after a full compaction."""
         return int(self._database.property_int_value("rocksdb.estimate-num-keys") or 0)

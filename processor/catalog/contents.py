@@ -1,21 +1,28 @@
 """What the two topics say, record by record, and the catalog compiled from it."""
 
 from processor.core.catalog import Catalog
-from processor.kafka.catalog_records import StoredFlow, read_audience, read_flow
+from processor.kafka.catalog_records import StoredFlow, is_job_key, read_audience, read_flow, read_job
 from schemas.audience import Audience
+from schemas.job import Job
 
 
 class Contents:
-    """The last flow and audience of each key. The catalog is made anew only when something changed."""
+    """The last flow, job and audience of each key. The catalog is made anew only when something changed."""
 
     def __init__(self) -> None:
         self._flows: dict[bytes, StoredFlow] = {}
+        self._jobs: dict[bytes, Job] = {}
         self._audiences: dict[bytes, Audience] = {}
         self._catalog: Catalog | None = None
 
     def put_flow(self, key: bytes, value: bytes | None) -> None:
         """A record of `flows`; raises BadCatalogRecord, and then keeps what it had."""
-        if value is None:
+        if is_job_key(key):
+            if value is None:
+                self._jobs.pop(key, None)
+            else:
+                self._jobs[key] = read_job(key, value)
+        elif value is None:
             self._flows.pop(key, None)
         else:
             self._flows[key] = read_flow(key, value)
@@ -34,6 +41,9 @@ class Contents:
         """As everything put so far says; flows in the order of their ids, so that every worker has the same."""
         if self._catalog is None:
             stored = [self._flows[key] for key in sorted(self._flows)]
-            etags = {flow.id: etag for flow, etag in stored}
-            self._catalog = Catalog.of([flow for flow, _ in stored], self._audiences.values(), etags)
+            in_force = [each.flow for each in stored if each.deleted_at is None]
+            leaving = [each.flow for each in stored if each.deleted_at is not None]
+            etags = {each.flow.id: each.etag for each in stored}
+            jobs = sorted(self._jobs.values(), key=lambda job: (job.created_at, job.id))
+            self._catalog = Catalog.of(in_force, self._audiences.values(), etags, jobs, leaving)
         return self._catalog

@@ -7,7 +7,7 @@ from processor.cli.destinations import examine_flows, summary
 from processor.cli.tell import Finding, Level
 from processor.errors import CommandError
 from processor.kafka.admin import Admin, wrong_counts
-from processor.kafka.catalog_records import BadCatalogRecord, read_audience, read_flow
+from processor.kafka.catalog_records import BadCatalogRecord, is_job_key, read_audience, read_flow
 from processor.kafka.errors import WrongPartitionCounts
 from processor.kafka.reading import read_compacted
 from processor.kafka.topics import TopicSpec, topic_specs
@@ -82,6 +82,8 @@ def _check_configuration(settings: Settings, admin: Admin, specs: tuple[TopicSpe
 def _check_catalog(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     flows: list[Flow] = []
     for key, value in read_compacted(settings, settings.topics.flows).items():
+        if is_job_key(key):
+            continue
         try:
             flows.append(read_flow(key, value).flow)
         except BadCatalogRecord as bad:

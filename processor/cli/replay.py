@@ -1,55 +1,112 @@
 """`profile-exporter replay`: fold and decide with no broker and no AWS (contract 4b)."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
+from processor.catalog.history import BEGINNING, Effective, FileHistory, RecordHistory
 from processor.configuration import read_configuration
 from processor.core.catalog import Catalog
 from processor.core.replay import Replay
 from processor.core.step import Limits, Step
+from processor.errors import UsageError
 from processor.event_log import dead_letter_line, read_events, record_line
+from processor.kafka.catalog_records import BadCatalogRecord
 from processor.pipeline.counts import Counts
 from processor.settings import read_settings
 from schemas.dead_letter import DeadLetter
 from schemas.event import SourceRecord
+from schemas.times import BadTimeError, normal_time
 
 
 @click.command()
 @click.argument("events", type=click.File("rb"))
-@click.option("--flows", required=True, type=click.Path(path_type=Path), help="YAML or JSON file of flows and audiences.")
+@click.option("--flows", "files", multiple=True, metavar="[TIME=]FILE", help="YAML or JSON file of flows and audiences, in force from TIME on.")
 @click.option("--output", type=click.File("wb", lazy=False), default="-", show_default="stdout", help="Where records go, one JSON line each.")
 @click.option("--dead-letters", type=click.File("wb", lazy=False), default=None, show_default="stderr", help="Where dead letters go.")
-def replay(events: BinaryIO, flows: Path, output: BinaryIO, dead_letters: BinaryIO | None) -> None:
+def replay(events: BinaryIO, files: tuple[str, ...], output: BinaryIO, dead_letters: BinaryIO | None) -> None:
     """Fold EVENTS (JSON lines; - is stdin) and write the records a worker would send.
 
-    Never stops at a bad event; ends with a summary on stderr. Of the settings it knows MAX_DOCUMENT_BYTES and DEDUP_WINDOW,
+    Flows may change on the way: with several --flows, each in force from its TIME (2026-01-11T23:37:33Z) on, that of a record being when
+    it was written, else when its event happened; or by records of the topics `flows` and `audiences` among EVENTS. A change sends what it sends in
+    a worker (backfill, catch-up, exits), at once.
+
+    Never stops at a bad event; ends with a summary on stderr. Of the settings it knows MAX_DOCUMENT_BYTES, DEDUP_WINDOW and TOPIC_PREFIX,
     so that it decides as a worker with the same settings.
     """
     settings = read_settings()
-    configuration = read_configuration(flows)
+    limits = Limits(max_document_bytes=settings.max_document_bytes, dedup_window=settings.dedup_window)
+    history = FileHistory([_effective(text) for text in files]), RecordHistory(settings.topics.flows, settings.topics.audiences)
+    run = _Run(Replay(Catalog.of((), ()), limits), history, output, dead_letters or click.get_binary_stream("stderr"))
+    for line in read_events(events):
+        run.feed(line)
+    run.end()
+    if not (files or run.has_flows):
+        raise UsageError("no flows: give a file with --flows, or records of the topic `flows` among the events")
+    click.echo("\n".join([f"replayed {run.lines} events, {len(run.replay.profiles)} profiles remain", *_told(run.counts)]), err=True)
+
+
+def _effective(text: str) -> Effective:
+    since, separator, path = text.partition("=")
+    if separator and (time := _time(since)) is not None:
+        configuration = read_configuration(Path(path))
+    else:
+        time, configuration = BEGINNING, read_configuration(Path(text))
     for warning in configuration.warnings:
         click.echo(f"warning: {warning}", err=True)
-    letters = dead_letters or click.get_binary_stream("stderr")
-    limits = Limits(max_document_bytes=settings.max_document_bytes, dedup_window=settings.dedup_window)
-    run = Replay(Catalog.of(configuration.flows, configuration.audiences), limits)
-    counts, lines = Counts(), 0
-    for line in read_events(events):
-        lines += 1
-        _feed(run, line, output, letters, counts)
-    click.echo("\n".join([f"replayed {lines} events, {len(run.profiles)} profiles remain", *_told(counts)]), err=True)
+    return Effective(time, configuration.flows, configuration.audiences)
 
 
-def _feed(run: Replay, line: SourceRecord | DeadLetter, output: BinaryIO, letters: BinaryIO, counts: Counts) -> None:
-    step = Step(None, dead_letter=line) if isinstance(line, DeadLetter) else run.feed(line)
-    counts.note(step)
-    for record in step.records:
-        output.write(record_line(record))
-    if step.dead_letter is not None:
-        letters.write(dead_letter_line(step.dead_letter))
+def _time(text: str) -> str | None:
+    try:
+        return normal_time(text)
+    except BadTimeError:
+        return None
+
+
+class _Run:
+    """One replay: lines in, records and dead letters out."""
+
+    def __init__(self, replay: Replay, history: tuple[FileHistory, RecordHistory], output: BinaryIO, letters: BinaryIO) -> None:
+        self.replay, self._output, self._letters = replay, output, letters
+        self._files, self._records = history
+        self.counts, self.lines, self.has_flows = Counts(), 0, False
+
+    def feed(self, line: SourceRecord | DeadLetter) -> None:
+        """One line of the events."""
+        if isinstance(line, DeadLetter):
+            self.lines += 1
+            self._note(Step(None, dead_letter=line))
+            return
+        try:
+            if self._records.take(line):
+                self.has_flows = True
+                return
+        except BadCatalogRecord as bad:
+            raise UsageError(f"{line.topic}[{line.partition}] offset {line.offset}: {bad}") from None
+        self._change([*self._files.due(line), *self._records.due()])
+        self.lines += 1
+        self._note(self.replay.feed(line))
+
+    def end(self) -> None:
+        """What takes effect after the last event."""
+        self._change([*self._files.due(None), *self._records.due()])
+
+    def _change(self, catalogs: Iterable[Catalog]) -> None:
+        for catalog in catalogs:
+            for record in self.replay.change(catalog):
+                self.counts.note_job_record(record)
+                self._output.write(record_line(record))
+
+    def _note(self, step: Step) -> None:
+        self.counts.note(step)
+        for record in step.records:
+            self._output.write(record_line(record))
+        if step.dead_letter is not None:
+            self._letters.write(dead_letter_line(step.dead_letter))
 
 
 def _told(counts: Counts) -> Iterator[str]:

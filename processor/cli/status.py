@@ -13,7 +13,7 @@ from processor.cli.overview_json import as_object
 from processor.cli.overview_tables import tables
 from processor.cli.tables import show
 from processor.kafka.admin import Admin
-from processor.kafka.catalog_records import BadCatalogRecord, read_flow
+from processor.kafka.catalog_records import BadCatalogRecord, is_job_key, read_flow
 from processor.kafka.delivery_positions import parked_flows
 from processor.kafka.reading import group_lag, read_compacted
 from processor.kafka.topics import topic_specs
@@ -62,12 +62,15 @@ def gather(settings: Settings, now: datetime) -> Overview:
 def _read_flows(values: Mapping[bytes, bytes], problems: list[str]) -> dict[str, Flow]:
     flows: dict[str, Flow] = {}
     for key, value in values.items():
+        if is_job_key(key):
+            continue
         try:
-            flow = read_flow(key, value).flow
+            stored = read_flow(key, value)
         except BadCatalogRecord as bad:
             problems.append(str(bad))
         else:
-            flows[flow.id] = flow
+            if stored.deleted_at is None:
+                flows[stored.flow.id] = stored.flow
     return flows
 
 

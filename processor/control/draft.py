@@ -6,11 +6,14 @@ from typing import Any
 
 from processor.control.audit import Author, audit_event
 from processor.control.state import ControlState, Kept, Topic, TopicRecord, audience_etag
-from processor.kafka.catalog_records import StoredFlow, audience_key, audience_value, flow_key, flow_value, plain
+from processor.core.lifecycle import Moment, jobs_after
+from processor.kafka.catalog_records import StoredFlow, audience_key, audience_value, flow_key, flow_value, job_key, job_value, plain
 from processor.kafka.connection_records import object_key, object_value, plain_object
 from schemas.audience import Audience, AudienceKey
 from schemas.connection import AnyObject, Kind, StoredObject
 from schemas.flow import Flow
+from schemas.job import KEPT_DAYS, Job, JobKind
+from schemas.times import format_time, plus_days
 
 
 class Draft:
@@ -29,15 +32,53 @@ class Draft:
         if before is not None and before.item == flow and not even_if_same:
             return before
         etag = self._new_etag()
+        self._set_going(None if before is None else before.item, flow)
         self._write(Topic.FLOWS, flow_key(flow.id), flow_value(StoredFlow(flow, etag)))
         self._audit(Kind.FLOW, flow.id, None if before is None else plain(before.item), plain(flow))
         return self.state.flows[flow.id]
 
     def delete_flow(self, flow_id: str) -> None:
-        """It is there."""
+        """It is there. Where its last exits are still to leave, it stays on the topic until they are forgotten (F2)."""
         before = self.state.flows[flow_id]
-        self._write(Topic.FLOWS, flow_key(flow_id), None)
+        exits = self._set_going(before.item, None)
+        stored = StoredFlow(before.item, before.etag, self.now) if exits else None
+        self._write(Topic.FLOWS, flow_key(flow_id), None if stored is None else flow_value(stored))
         self._audit(Kind.FLOW, flow_id, plain(before.item), None)
+
+    def put_job(self, job: Job) -> None:
+        """Create it, or change it to this; what ended long ago is forgotten with it."""
+        self._forget_old_jobs()
+        before = self.state.jobs.get(job.id)
+        self._write(Topic.FLOWS, job_key(job.id), job_value(job))
+        if job.requested_by is not None:  # otherwise the change of the flow says it
+            self._audit("jobs", job.id, None if before is None else plain(before), plain(job))
+
+    @property
+    def now(self) -> str:
+        """The moment of this change in the form of C8."""
+        return format_time(self.now_ms // 1000)
+
+    def new_job_id(self) -> str:
+        """One that nobody had before."""
+        return self._new_etag()
+
+    def _set_going(self, before: Flow | None, after: Flow | None) -> bool:
+        """Write the jobs that change with a flow (lifecycle); whether exits of it are to leave."""
+        moment = Moment(self.now, lambda _: self.new_job_id())
+        changed = jobs_after(before, after, self.state.jobs.values(), moment)
+        for job in changed:
+            self.put_job(job)
+        return any(job.kind is JobKind.UNMAP and job.cancelled_at is None for job in changed)
+
+    def _forget_old_jobs(self) -> None:
+        """Jobs older than 30 days, but those that still wait; and deleted flows whose exits are as old."""
+        oldest = plus_days(self.now, -KEPT_DAYS)
+        for job in list(self.state.jobs.values()):
+            if (job.cancelled_at or job.started_at or self.now) < oldest:
+                self._write(Topic.FLOWS, job_key(job.id), None)
+        for flow_id, deleted_at in list(self.state.leaving.items()):
+            if deleted_at < oldest:
+                self._write(Topic.FLOWS, flow_key(flow_id), None)
 
     def put_audience(self, audience: Audience) -> Kept[Audience]:
         """Create it, or change it to this."""

@@ -8,11 +8,12 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import orjson
 
-from processor.kafka.catalog_records import BadCatalogRecord, audience_value, read_audience, read_flow
+from processor.kafka.catalog_records import BadCatalogRecord, audience_value, is_job_key, job_id_of, read_audience, read_flow, read_job
 from processor.kafka.connection_records import ACCEPTED_KEY, WRITER_KEY, read_accepted, read_object, read_writer
 from schemas.audience import Audience, AudienceKey
 from schemas.connection import AnyObject, Kind
 from schemas.flow import Flow
+from schemas.job import Job
 
 Item = TypeVar("Item", bound=Flow | Audience | AnyObject)
 
@@ -49,6 +50,7 @@ class TopicRecord(NamedTuple):
 class ControlState:
     """A snapshot; `after` makes the next one.
 
+    `jobs`: by id, kept for 30 days. `leaving`: ids of flows that were deleted and stay on the topic for their last exits (F2).
     `writer`: the API that claimed the topics last. `accepted`: by topic, below which offset an operator knows records to be gone.
     `unreadable`: what is wrong with a key's last record, where it cannot be read; what is written over it mends that.
     """
@@ -59,11 +61,20 @@ class ControlState:
     writer: str | None = None
     accepted: Mapping[str, int] = field(default_factory=dict)
     unreadable: Mapping[tuple[Topic, bytes], str] = field(default_factory=dict)
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    leaving: Mapping[str, str] = field(default_factory=dict)
 
     def after(self, records: Iterable[TopicRecord]) -> "ControlState":
         """The state after these records, in their order."""
         state = ControlState(
-            dict(self.flows), dict(self.audiences), dict(self.objects), self.writer, dict(self.accepted), dict(self.unreadable)
+            dict(self.flows),
+            dict(self.audiences),
+            dict(self.objects),
+            self.writer,
+            dict(self.accepted),
+            dict(self.unreadable),
+            dict(self.jobs),
+            dict(self.leaving),
         )
         for record in records:
             state = _with(state, record)
@@ -80,7 +91,9 @@ def _with(state: ControlState, record: TopicRecord) -> ControlState:
             return replace(state, writer=None if value is None else read_writer(value))
         if topic is Topic.CONNECTIONS and key == ACCEPTED_KEY:
             return replace(state, accepted={} if value is None else read_accepted(value))
-        if topic in _PUT:
+        if topic is Topic.FLOWS:
+            (_put_job if is_job_key(key) else _put_flow)(state, record)
+        elif topic in _PUT:
             put, items = _PUT[topic]
             put(getattr(state, items), record)
     except BadCatalogRecord as bad:
@@ -93,11 +106,27 @@ def audience_etag(audience: Audience) -> str:
     return sha256(audience_value(audience)).hexdigest()[:32]
 
 
-def _put_flow(flows: dict[str, Kept[Flow]], record: TopicRecord) -> None:
-    before = flows.pop(record.key.decode(errors="replace"), None)
+def _put_flow(state: ControlState, record: TopicRecord) -> None:
+    flows: dict[str, Kept[Flow]] = state.flows  # type: ignore[assignment]  # nobody else's yet, as `leaving`
+    leaving: dict[str, str] = state.leaving  # type: ignore[assignment]
+    flow_id = record.key.decode(errors="replace")
+    before = flows.pop(flow_id, None)
+    leaving.pop(flow_id, None)
     if record.value is not None:
-        flow, etag = read_flow(record.key, record.value)
-        flows[flow.id] = Kept(flow, etag, record.timestamp if before is None else before.created_at, record.timestamp)
+        flow, etag, deleted_at = read_flow(record.key, record.value)
+        if deleted_at is None:
+            flows[flow.id] = Kept(flow, etag, record.timestamp if before is None else before.created_at, record.timestamp)
+        else:
+            leaving[flow.id] = deleted_at
+
+
+def _put_job(state: ControlState, record: TopicRecord) -> None:
+    jobs: dict[str, Job] = state.jobs  # type: ignore[assignment]
+    if record.value is None:
+        jobs.pop(job_id_of(record.key), None)
+    else:
+        job = read_job(record.key, record.value)
+        jobs[job.id] = job
 
 
 def _put_audience(audiences: dict[AudienceKey, Kept[Audience]], record: TopicRecord) -> None:
@@ -116,7 +145,6 @@ def _put_object(objects: dict[tuple[str, str], Kept[AnyObject]], record: TopicRe
 
 
 _PUT: Final[dict[Topic, tuple[Callable[[Any, TopicRecord], None], str]]] = {
-    Topic.FLOWS: (_put_flow, "flows"),
     Topic.AUDIENCES: (_put_audience, "audiences"),
     Topic.CONNECTIONS: (_put_object, "objects"),
 }

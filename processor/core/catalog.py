@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from processor.core.flow_index import FlowIndex
 from schemas.audience import DEFAULT_MERGE_POLICY, OWN_NAMESPACE, Audience, AudienceKey
-from schemas.flow import ALWAYS_LEAVE, AudienceMapping, Flow, Options, Path, Triggers, split_path
+from schemas.flow import ALWAYS_LEAVE, AudienceMapping, Flow, FlowState, Options, Path, Triggers, split_path
+from schemas.job import Job, JobKind
 from schemas.times import parse_time
 
 Extras = dict[str, Any]
@@ -60,16 +61,47 @@ class CompiledFlow:
     attributes_by_root: dict[str, tuple[Attribute, ...]]
     tree: Tree
     partition_key: PartitionKey
+    consent_gate: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledJob:
+    """A job that was not cancelled, and its flow. `audiences`: those it is about, by namespace.
+
+    `runs`: its records may leave now. `gathers`: what its disabled flow misses is to be noted for it.
+    """
+
+    job: Job
+    id: str
+    kind: JobKind
+    flow: CompiledFlow
+    audiences: dict[str, tuple[str, ...]]
+    runs: bool
+    gathers: bool
 
 
 class Catalog:
-    """All flows, those that are enabled and their index (None where they are few), and the merge policies of all audiences."""
+    """All flows, those that are enabled and their index (None where they are few), and the merge policies of all audiences.
 
-    __slots__ = ("_merge_policies", "enabled", "flows", "flows_by_id", "index", "states")
+    `missing`: disabled flows for which a catchup job gathers what they miss (F1). `cancelled`: ids of jobs that are, and of those
+    whose flow is gone.
+    """
 
-    def __init__(self, flows: tuple[CompiledFlow, ...], merge_policies: dict[str, dict[str, str]]) -> None:
+    __slots__ = ("_merge_policies", "cancelled", "enabled", "flows", "flows_by_id", "index", "jobs", "missing", "states")
+
+    def __init__(
+        self,
+        flows: tuple[CompiledFlow, ...],
+        merge_policies: dict[str, dict[str, str]],
+        jobs: tuple[CompiledJob, ...] = (),
+        leaving: tuple[CompiledFlow, ...] = (),
+        cancelled: frozenset[str] = frozenset(),
+    ) -> None:
         self.flows = flows
-        self.flows_by_id = {flow.id: flow for flow in flows}
+        self.cancelled = cancelled
+        self.jobs = jobs
+        self.missing = tuple(job.flow for job in jobs if job.gathers)
+        self.flows_by_id = {flow.id: flow for flow in (*leaving, *flows)}
         self.states: States = tuple((flow.id, flow.enabled) for flow in flows)
         self.enabled = tuple(flow for flow in flows if flow.enabled)
         self.index = _index(self.enabled) if len(self.enabled) > FEW_FLOWS else None
@@ -77,17 +109,34 @@ class Catalog:
 
     @classmethod
     def of(
-        cls, flows: Iterable[Flow], audiences: Iterable[Audience], etags: Mapping[str, str] = _UNKNOWN
+        cls,
+        flows: Iterable[Flow],
+        audiences: Iterable[Audience],
+        etags: Mapping[str, str] = _UNKNOWN,
+        jobs: Iterable[Job] = (),
+        leaving: Iterable[Flow] = (),
     ) -> "Catalog":
-        """Compile. `etags` by flow id; the audiences may know more or fewer than the flows map."""
+        """Compile. `etags` by flow id; the audiences may know more or fewer than the flows map.
+
+        `leaving`: flows that were deleted, and whose last exits are still to leave (F2): they decide nothing.
+        """
         described = {audience.key: audience for audience in audiences}
         policies: dict[str, dict[str, str]] = {}
         for (namespace, audience_id), audience in described.items():
             policies.setdefault(namespace, {})[audience_id] = audience.merge_policy_id
-        return cls(tuple(_compiled(flow, described, etags.get(flow.id, "")) for flow in flows), policies)
+        compiled = [_compiled(flow, described, etags.get(flow.id, "")) for flow in flows]
+        gone = [_compiled(flow.model_copy(update={"state": FlowState.DISABLED}), described, etags.get(flow.id, "")) for flow in leaving]
+        by_id = {flow.id: (flow, True) for flow in gone} | {flow.id: (flow, flow.enabled) for flow in compiled}
+        alive, cancelled = [], []
+        for job in jobs:
+            if job.cancelled_at is None and job.flow in by_id:
+                alive.append(_compiled_job(job, *by_id[job.flow]))
+            else:
+                cancelled.append(job.id)
+        return cls(tuple(compiled), policies, tuple(alive), tuple(gone), frozenset(cancelled))
 
     def flow(self, flow_id: str) -> Flow | None:
-        """The flow of this id, None where there is none."""
+        """The flow of this id, also one that is leaving; None where there is none."""
         compiled = self.flows_by_id.get(flow_id)
         return compiled.flow if compiled is not None else None
 
@@ -121,13 +170,24 @@ def _compiled(flow: Flow, described: Mapping[AudienceKey, Audience], etag: str) 
         attributes_by_root=by_root,
         tree=_tree(effective),
         partition_key=_partition_key(flow.options.partition_key),
+        consent_gate=None if flow.options.consent_gate is None else split_path(flow.options.consent_gate),
     )
+
+
+def _compiled_job(job: Job, flow: CompiledFlow, may_send: bool) -> CompiledJob:
+    """`may_send`: the flow is enabled, or leaving."""
+    audiences: dict[str, tuple[str, ...]] = {}
+    for namespace, audience in job.wanted:
+        audiences[namespace] = (*audiences.get(namespace, ()), audience)
+    started = job.started_at is not None
+    return CompiledJob(job, job.id, job.kind, flow, audiences, started and may_send, not started and not may_send and job.kind is JobKind.CATCHUP)
 
 
 def _index(flows: Iterable[CompiledFlow]) -> FlowIndex:
     index = FlowIndex()
     for place, flow in enumerate(flows):
         paths = [attribute.path for attributes in flow.attributes_by_root.values() for attribute in attributes]
+        paths += [flow.consent_gate] if flow.consent_gate is not None else []
         index.add(1 << place, flow.mapped, paths, flow.options.membership_gate)
     return index
 

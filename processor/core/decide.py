@@ -3,11 +3,11 @@
 from enum import StrEnum
 from typing import Final
 
-import orjson
-
 from processor.core.catalog import Catalog, CompiledFlow
 from processor.core.causes import Causes, attribute_causes, passes_gate, realized_in, segment_causes
 from processor.core.changes import written
+from processor.core.consent import as_consented
+from processor.core.finish import finished
 from processor.core.fold import Change
 from processor.core.partition_key import partition_key
 from processor.core.render import render, render_deletion
@@ -47,7 +47,9 @@ def reason_of(enabled: bool, rest: SkipReason) -> SkipReason:
 
 
 def decide(flow: CompiledFlow, source: Source, change: Change, catalog: Catalog) -> ExportRecord | SkipReason:
-    """What `flow`, which is enabled, sends for one profile after one event, or why it sends nothing."""
+    """What `flow`, were it enabled, sends for one profile after one event, or why it sends nothing."""
+    if flow.consent_gate is not None:
+        change = as_consented(flow, flow.consent_gate, change)
     after = change.after
     if after is None:
         return _decide_end(flow, source, change)
@@ -97,30 +99,5 @@ def _record(
 ) -> ExportRecord:
     event = change.event
     record_id = f"{source.topic}-{source.partition}-{source.offset}-{flow.id}"
-    texts = causes.texts()
-    data = orjson.dumps(content)
-    value = data
-    if flow.options.envelope == "cloudevents":
-        value = _envelope(flow, record_id, change, texts, data)
     key = partition_key(flow.partition_key, event.key, profile)
-    return ExportRecord(
-        record_id, flow.id, flow.etag, event.key, event.time, change.version, texts, data, value, key
-    )
-
-
-def _envelope(flow: CompiledFlow, record_id: str, change: Change, causes: tuple[str, ...], data: bytes) -> bytes:
-    """The record as a CloudEvent (D2): lets a consumer drop duplicates and prove order."""
-    return orjson.dumps(
-        {
-            "specversion": "1.0",
-            "id": record_id,
-            "source": f"/flows/{flow.id}",
-            "type": "profile.exported",
-            "subject": change.event.key,
-            "time": change.event.time,
-            "datacontenttype": "application/json",
-            "profileversion": change.version,
-            "causes": orjson.dumps(causes).decode(),
-            "data": orjson.Fragment(data),
-        }
-    )
+    return finished(flow, record_id, event.key, event.time, change.version, causes.texts(), content, key)

@@ -1,12 +1,13 @@
 """What a record contains (contract section 4)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
 
 from processor.core.catalog import Catalog, CompiledFlow, Extras, Tree
 from processor.core.causes import Causes, realized_in
+from processor.core.membership import Transition
 from schemas.audience import DEFAULT_MERGE_POLICY
 from schemas.profile import EXITED, REALIZED, Document, Profile, xdm_entry
 from schemas.times import plus_days
@@ -37,17 +38,22 @@ def render(flow: CompiledFlow, profile: Profile, time: str, causes: Causes, cata
     """The record of a profile that stands as `profile` after an event of `time` (B1 to D1)."""
     record = _attributes(flow.tree, profile.attributes, flow.options.allow_arrays)
     record["segmentMembership"] = _membership(flow, profile, time, causes, catalog)
-    record["identityMap"] = _identities(flow, profile)
+    record["identityMap"] = render_identities(flow, profile)
     return record
 
 
 def render_deletion(flow: CompiledFlow, profile: Profile, time: str, left: Causes) -> Document:
     """The last record of a profile that was `profile`: the audiences it leaves, exited now, and its identities (F3)."""
+    return {"segmentMembership": render_exits(flow, left.segments, time), "identityMap": render_identities(flow, profile)}
+
+
+def render_exits(flow: CompiledFlow, left: Iterable[Transition], time: str) -> Shown:
+    """These audiences, mapped or not any more, exited at `time`."""
     entry = EXITED + time
     membership: Shown = {}
-    for namespace, audience, _ in left.segments:
-        membership.setdefault(namespace, {})[audience] = _shown(entry, flow.mapped[namespace][audience])
-    return {"segmentMembership": membership, "identityMap": _identities(flow, profile)}
+    for namespace, audience, _ in left:
+        membership.setdefault(namespace, {})[audience] = _shown(entry, flow.mapped.get(namespace, _NOTHING).get(audience, _NOTHING))
+    return membership
 
 
 def _attributes(tree: Tree, document: Document, allow_arrays: bool) -> Document:
@@ -111,7 +117,8 @@ def _shown(entry: str, extras: Extras) -> Any:
     return {**xdm_entry(entry), **extras} if extras else _JSON[entry]
 
 
-def _identities(flow: CompiledFlow, profile: Profile) -> dict[str, list[Any]]:
+def render_identities(flow: CompiledFlow, profile: Profile) -> dict[str, list[Any]]:
+    """`identityMap` of a record (D1)."""
     stored = profile.identities
     options = flow.options
     if options.lowercase_namespaces:

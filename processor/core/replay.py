@@ -1,16 +1,22 @@
 """The same rules without Kafka (contract 4b): a loop over `step` that keeps the profiles in memory."""
 
-from processor.core.catalog import Catalog
+from collections.abc import Container, Iterator
+
+from processor.core.catalog import Catalog, CompiledJob
+from processor.core.jobs import JobSkip, Missed, catchup_record, job_record, missed
 from processor.core.step import EventSkip, Limits, Step, step
 from schemas.event import SourceRecord
+from schemas.job import JobKind
 from schemas.profile import Profile
+from schemas.record import ExportRecord
 
 
 class Replay:
     """The state of one replay: profiles by key, and the highest offset seen in each partition.
 
     It is the reference for what the worker sends. `catalog` may be exchanged between two records, as a worker's changes
-    between two batches.
+    between two batches; `change` also does the jobs that the new one brings, at once and whole, as a worker would that has
+    nothing else to do.
     """
 
     def __init__(self, catalog: Catalog, limits: Limits | None = None) -> None:
@@ -18,6 +24,39 @@ class Replay:
         self._limits = limits or Limits()
         self.profiles: dict[bytes, Profile] = {}
         self._offsets: dict[tuple[str, int], int] = {}
+        self._done: set[str] = set()
+        self._missed: dict[tuple[str, bytes], Missed] = {}
+
+    def change(self, catalog: Catalog) -> Iterator[ExportRecord]:
+        """Decide by another catalog from here on; the records of the jobs that are due by it (contract section 5). Exhaust it."""
+        self.catalog = catalog
+        gathering = {job.flow.id for job in catalog.jobs if job.kind is JobKind.CATCHUP and job.id not in self._done}
+        self._missed = {place: noted for place, noted in self._missed.items() if place[0] in gathering}
+        due = [job for job in catalog.jobs if job.runs and job.id not in self._done]
+        sent: set[tuple[str, bytes]] = set()  # by jobs of this change: what one of a flow sends, the next need not (E2)
+        for job in due:
+            self._done.add(job.id)
+            for record in self._catch_up(job) if job.kind is JobKind.CATCHUP else self._scan(job, sent):
+                if job.kind is not JobKind.UNMAP:
+                    sent.add((record.flow_id, record.key.encode()))
+                    self._missed.pop((record.flow_id, record.key.encode()), None)
+                yield record
+
+    def _scan(self, job: CompiledJob, sent: Container[tuple[str, bytes]]) -> Iterator[ExportRecord]:
+        for key in sorted(self.profiles):
+            if job.kind is not JobKind.UNMAP and (job.flow.id, key) in sent:
+                continue
+            record = job_record(job, key.decode(), self.profiles[key], self.catalog)
+            if isinstance(record, ExportRecord):
+                yield record
+
+    def _catch_up(self, job: CompiledJob) -> Iterator[ExportRecord]:
+        for flow_id, key in sorted(self._missed):
+            if flow_id == job.flow.id:
+                noted = self._missed.pop((flow_id, key))
+                record = catchup_record(job, key.decode(), self.profiles.get(key), noted, self.catalog)
+                if not isinstance(record, JobSkip):
+                    yield record
 
     def feed(self, record: SourceRecord) -> Step:
         """Apply one record; an offset at or below the highest one of its partition is skipped unread (I5)."""
@@ -28,8 +67,17 @@ class Replay:
             return Step(profile, skipped_event=EventSkip.ALREADY_APPLIED)
         self._offsets[source] = record.offset
         result = step(profile, record, self.catalog, self._limits)
+        self._note_missed(key, profile, result)
         if result.profile is not None:
             self.profiles[key] = result.profile
         else:
             self.profiles.pop(key, None)
         return result
+
+    def _note_missed(self, key: bytes, before: Profile | None, result: Step) -> None:
+        for flow in result.missed:
+            since = next(job.job.created_at for job in self.catalog.jobs if job.gathers and job.flow is flow)
+            self._missed.setdefault((flow.id, key), missed(flow, before, since, self.catalog))
+        if result.profile is None and before is not None:
+            for flow_id in {flow_id for flow_id, missing in self._missed if missing == key}:
+                del self._missed[flow_id, key]

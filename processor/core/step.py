@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from processor.core.catalog import Catalog, States
+from processor.core.catalog import Catalog, CompiledFlow, States
 from processor.core.concerned import concerned
 from processor.core.decide import SkipReason, decide, reason_of, rest_reason
 from processor.core.fold import Change, fold
@@ -44,7 +44,8 @@ class Step:
     """What one record led to. `profile` is the state afterwards (None: absent); exactly the old one where nothing was applied.
 
     Where an event was applied, a flow of `states` that sends nothing does so for its reason in `apart`. The others, maybe a
-    hundred, are not listed: theirs is `rest`, or that they are disabled (`reason_of`). `skipped` lists all.
+    hundred, are not listed: theirs is `rest`, or that they are disabled (`reason_of`). `skipped` lists all. `missed`: the flows
+    that would have sent a record, but are disabled, and catch up later (F1).
     """
 
     profile: Profile | None
@@ -54,6 +55,7 @@ class Step:
     states: States
     rest: SkipReason | None
     apart: Skips
+    missed: tuple[CompiledFlow, ...]
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class Step:
         states: States = (),
         rest: SkipReason | None = None,
         apart: Skips = (),
+        missed: tuple[CompiledFlow, ...] = (),
     ) -> None:
         self.profile = profile
         self.records = records
@@ -72,6 +75,7 @@ class Step:
         self.states = states
         self.rest = rest
         self.apart = apart
+        self.missed = missed
 
     @property
     def skipped(self) -> Skips:
@@ -114,7 +118,12 @@ def _decided(record: Source, change: Change, after: Profile | None, catalog: Cat
             records.append(decision)
         elif decision is not rest:
             apart.append((flow.id, decision))
-    return Step(after, tuple(records), None, None, catalog.states, rest, tuple(apart))
+    missed = () if not catalog.missing or after is None else _missed(record, change, catalog)
+    return Step(after, tuple(records), None, None, catalog.states, rest, tuple(apart), missed)
+
+
+def _missed(record: Source, change: Change, catalog: Catalog) -> tuple[CompiledFlow, ...]:
+    return tuple([flow for flow in catalog.missing if isinstance(decide(flow, record, change, catalog), ExportRecord)])
 
 
 def _skip_event(profile: Profile | None, event: Event) -> EventSkip | None:

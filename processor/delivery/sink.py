@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from processor.delivery.answers import PauseReason
 from processor.delivery.backlog import Backlog
 from processor.delivery.backoff import Draw
 from processor.delivery.fence import Fence
@@ -211,6 +212,11 @@ class Sink:
     def status(self) -> dict[str, FlowDelivery]:
         """What became of each flow's records, by flow id, since this sink began."""
         return status_of(self._backlog, self._parking, Now(self._clock(), self._wall_clock()))
+
+    def pause_of(self, flow_id: str) -> PauseReason | None:
+        """Why nothing of a flow is delivered now, as far as this sink knows; None: it is, or nobody tried."""
+        flow = self._backlog.flows.get(flow_id)
+        return None if flow is None else flow.route.state().paused
 
     def follow_catalog(self) -> None:
         """Notice a change of the catalog now, instead of within a second or at the next call."""

@@ -1,12 +1,15 @@
 """Flows and audiences as records of their compacted topics; a tombstone removes one.
 
-    flows       key: flow id                        value: {"flow": {…}, "etag": "<32 hex digits>"}
+    flows       key: flow id                        value: {"flow": {…}, "etag": "<32 hex digits>", "deletedAt"?}
+                key: job/<job id>                   value: {"job": {…}}
     audiences   key: ["<namespace>","<id>"]         value: {"audience": {…}}
 
 The etag is new with every change of the flow, also back to an earlier content. A secret stays the reference that the file has.
+Jobs stand beside the flows, on one partition: whoever sees a change of a flow sees the jobs that it set going, never one without the
+other. A flow with `deletedAt` is deleted for everybody but its last exits (F2).
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -14,7 +17,10 @@ from pydantic import ValidationError
 from schemas.audience import Audience, AudienceKey
 from schemas.faults import faults_of
 from schemas.flow import Flow
+from schemas.job import Job
 from schemas.model import Model
+
+_JOB: Final = b"job/"  # no flow's id has a slash
 
 
 class BadCatalogRecord(ValueError):
@@ -22,10 +28,11 @@ class BadCatalogRecord(ValueError):
 
 
 class StoredFlow(NamedTuple):
-    """A flow, and the etag of this content."""
+    """A flow, and the etag of this content. `deleted_at`: since when only its last exits are still to leave; None: it is in force."""
 
     flow: Flow
     etag: str
+    deleted_at: str | None = None
 
 
 def flow_key(flow_id: str) -> bytes:
@@ -40,7 +47,39 @@ def audience_key(key: AudienceKey) -> bytes:
 
 def flow_value(stored: StoredFlow) -> bytes:
     """The value of a flow."""
-    return orjson.dumps({"flow": plain(stored.flow), "etag": stored.etag})
+    deleted = {} if stored.deleted_at is None else {"deletedAt": stored.deleted_at}
+    return orjson.dumps({"flow": plain(stored.flow), "etag": stored.etag, **deleted})
+
+
+def job_key(job_id: str) -> bytes:
+    """The key of a job."""
+    return _JOB + job_id.encode()
+
+
+def is_job_key(key: bytes) -> bool:
+    """Whether a record of `flows` is a job."""
+    return key.startswith(_JOB)
+
+
+def job_id_of(key: bytes) -> str:
+    """The id in a job's key."""
+    return key.removeprefix(_JOB).decode(errors="replace")
+
+
+def job_value(job: Job) -> bytes:
+    """The value of a job."""
+    return orjson.dumps({"job": plain(job)})
+
+
+def read_job(key: bytes, value: bytes) -> Job:
+    """The job of a record; raises BadCatalogRecord."""
+    try:
+        job = Job.model_validate(orjson.loads(value)["job"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
+        raise BadCatalogRecord(f"{key.decode(errors='replace')}: {without_input(error)}") from None
+    if job_key(job.id) != key:
+        raise BadCatalogRecord(f"{key.decode(errors='replace')}: the key is not the job's")
+    return job
 
 
 def audience_value(audience: Audience) -> bytes:
@@ -52,10 +91,10 @@ def read_flow(key: bytes, value: bytes) -> StoredFlow:
     """The flow of a record; raises BadCatalogRecord."""
     try:
         fields = orjson.loads(value)
-        stored = StoredFlow(Flow.model_validate(fields["flow"]), fields["etag"])
+        stored = StoredFlow(Flow.model_validate(fields["flow"]), fields["etag"], fields.get("deletedAt"))
     except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
         raise BadCatalogRecord(f"flow {key.decode(errors='replace')}: {without_input(error)}") from None
-    if flow_key(stored.flow.id) != key or not isinstance(stored.etag, str):
+    if flow_key(stored.flow.id) != key or not isinstance(stored.etag, str) or not isinstance(stored.deleted_at, str | None):
         raise BadCatalogRecord(f"flow {key.decode(errors='replace')}: the key is not the flow's id, or the etag is no text")
     return stored
 

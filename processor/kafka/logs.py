@@ -38,6 +38,8 @@ class Destinations(NamedTuple):
     exports: str
     dead_letters: str
     changelog: str
+    profile_events: str
+    job_progress: str
 
 
 class Producing(Protocol):
@@ -84,10 +86,7 @@ class TransactionalLog:
         """One transaction; raises KafkaError, ProducerFenced where another worker has taken the partition over."""
         await self._producer.begin_transaction()
         fault_point("transaction_begun")
-        sent = [
-            *await _send(self._producer, self._topics.exports, self._partition, output.exports),
-            *await _send(self._producer, self._topics.dead_letters, self._partition, output.dead_letters),
-        ]
+        sent = await _send_beside_rows(self._producer, self._topics, self._partition, output)
         fault_point("exports_sent")
         rows = await _send(self._producer, self._topics.changelog, self._partition, _rows(output))
         fault_point("rows_sent")
@@ -114,10 +113,7 @@ class PlainLog:
 
     async def commit(self, output: Output) -> int:
         """Exports and dead letters first, rows when those are acknowledged; raises KafkaError."""
-        sent = [
-            *await _send(self._producer, self._topics.exports, self._partition, output.exports),
-            *await _send(self._producer, self._topics.dead_letters, self._partition, output.dead_letters),
-        ]
+        sent = await _send_beside_rows(self._producer, self._topics, self._partition, output)
         for future in sent:
             await future
         fault_point("exports_sent")
@@ -155,6 +151,14 @@ async def _send(producer: Producing, topic: str, partition: int, records: Iterab
             batches.append(batch)
             batch.append(timestamp=timestamp, key=key, value=value, headers=headers)
     return [_Sent(await producer.send_batch(full, topic, partition=partition), full.record_count()) for full in batches]
+
+
+async def _send_beside_rows(producer: Producing, topics: Destinations, partition: int, output: Output) -> list[_Sent]:
+    """Everything but the rows."""
+    sent = await _send(producer, topics.exports, partition, output.exports)
+    sent += await _send(producer, topics.dead_letters, partition, output.dead_letters)
+    sent += await _send(producer, topics.profile_events, partition, output.events)
+    return sent + await _send(producer, topics.job_progress, partition, output.job_progress)
 
 
 def _rows(output: Output) -> Iterable[Record]:

@@ -1,6 +1,6 @@
 """Our topics, as they should be: names, partitions, and the configuration that correctness rests on.
 
-    partitions = setting   profile-events ─ exports ─ dead-letters ─ delivery-positions ─ changelog   (same number: design 2)
+    partitions = setting   profile-events ─ exports ─ dead-letters ─ delivery-positions ─ job-progress ─ changelog   (same number: design 2)
     one partition          flows ─ audiences ─ connections ─ audit-events ─ dead-letters-redriven ─ worker-status
 
 `exports`, `dead-letters` and `audit-events` are never removed by time; all but those and `profile-events` keep the last record of each key.
@@ -43,6 +43,7 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec(names.dead_letters, count, _KEPT_FOR_EVER | large),
         TopicSpec(names.changelog, count, _COMPACTED | large),
         TopicSpec(names.delivery_positions, count, _COMPACTED | large, _COMPACTED_SOON),
+        TopicSpec(names.job_progress, count, _COMPACTED),
         TopicSpec(names.flows, 1, _COMPACTED),
         TopicSpec(names.audiences, 1, _COMPACTED),
         TopicSpec(names.redriven, 1, _COMPACTED),

@@ -8,6 +8,7 @@ from typing import TypeVar
 from processor.core.catalog import States
 from processor.core.decide import SkipReason, reason_of
 from processor.core.step import Step
+from schemas.record import ExportRecord
 
 _K = TypeVar("_K")
 
@@ -51,6 +52,13 @@ class Counts:
         else:
             self.applied += 1
             self._note_flows(step)
+
+    def note_job_record(self, record: ExportRecord) -> None:
+        """Count a record that a job sends."""
+        flow = self._flow(record.flow_id)
+        flow.exported += 1
+        for kind in {cause.partition(":")[0] for cause in record.causes}:
+            _count(flow.causes, kind, 1)
 
     def _note_flows(self, step: Step) -> None:
         rest = step.rest

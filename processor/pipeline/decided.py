@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from processor.core.catalog import Catalog
 from processor.core.step import EventSkip, Limits, Step, step
 from processor.pipeline.counts import Counts
+from processor.pipeline.jobs import PartitionJobs
 from processor.pipeline.ports import KafkaRecord
 from processor.pipeline.profiles import Profiles, row_of
 from processor.pipeline.records import dead_letter_record, export_record
@@ -48,29 +49,49 @@ class Decided(NamedTuple):
     bad_in_a_row: int
     counts: Counts
     stop: TooManyBadEvents | None = None
+    events: Sequence[KafkaRecord] = ()
+    job_progress: Sequence[KafkaRecord] = ()
 
 
-def decide_run(records: Sequence[Any], profiles: Profiles, catalog: Catalog, policy: Policy, sequence: int, bad_in_a_row: int) -> Decided:
-    """Apply `records` (aiokafka's, none at or below the watermark) in order. `bad_in_a_row` counts the unusable ones just before."""
+class Before(NamedTuple):
+    """What a run of records begins with: its number, the unusable ones just before it, and the rows to write beside those of its profiles.
+
+    `jobs`: those that must be told of what is applied; None: nobody wants to know.
+    """
+
+    sequence: int
+    bad_in_a_row: int
+    beside: dict[bytes, bytes | None]
+    jobs: PartitionJobs | None = None
+
+
+def decide_run(records: Sequence[Any], profiles: Profiles, catalog: Catalog, policy: Policy, before: Before) -> Decided:
+    """Apply `records` (aiokafka's, none at or below the watermark) in order."""
     current = profiles.load({record.key or _NO_KEY for record in records})
-    run = _Run(current, catalog, policy, bad_in_a_row)
+    run = _Run(current, catalog, policy, before)
     next_offset = records[0].offset
     for record in records:
         if not run.apply(record):
             break
         next_offset = record.offset + 1
+    sequence = before.sequence
     rows = profiles.put(sequence, {key: current[key] for key in run.changed})
+    if run.beside:
+        profiles.put_beside(sequence, run.beside)
+        rows.update(run.beside)
     return Decided(sequence, run.exports, run.dead_letters, rows, next_offset, run.bad_in_a_row, run.counts, run.stop)
 
 
 class _Run:
     """The loop's state: profiles by key, what leaves, and the count of bad events."""
 
-    def __init__(self, current: dict[bytes, Row | None], catalog: Catalog, policy: Policy, bad_in_a_row: int) -> None:
+    def __init__(self, current: dict[bytes, Row | None], catalog: Catalog, policy: Policy, before: Before) -> None:
         self._current = current
         self._catalog = catalog
         self._policy = policy
-        self.bad_in_a_row = bad_in_a_row
+        self.bad_in_a_row = before.bad_in_a_row
+        self.beside = before.beside
+        self._jobs = before.jobs
         self.exports: list[KafkaRecord] = []
         self.dead_letters: list[KafkaRecord] = []
         self.changed: set[bytes] = set()
@@ -90,11 +111,19 @@ class _Run:
         self.bad_in_a_row = 0
         self.counts.note(result)
         if result.skipped_event is None:
+            if self._jobs is not None:
+                self._tell_jobs(self._jobs, key, row, result)
             self._current[key] = row_of(result.profile, record.offset)
             self.changed.add(key)
             for export in result.records:
                 self.exports.append(export_record(export, record))
         return True
+
+    def _tell_jobs(self, jobs: PartitionJobs, key: bytes, before: Row | None, result: Step) -> None:
+        for exit_record in jobs.note(key, before, result, self.beside):
+            assert before is not None
+            self.counts.note_job_record(exit_record)
+            self.exports.append(jobs.export(exit_record, key, before.offset))
 
     def _put_aside(self, record: Source, result: Step) -> bool:
         assert result.dead_letter is not None

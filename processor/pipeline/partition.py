@@ -3,6 +3,8 @@
 For each group of decided runs: 1 `Log.commit` writes exports, dead letters, rows and watermark and makes them durable; 2
 `Profiles` and their rows on disk take the same; 3 `on_progress` says up to where the group's offset may be committed. Never in
 another order: whatever is killed in between, the next owner starts at the watermark of what step 1 made durable.
+
+Between batches, and at least every second, the partition's jobs have a page (jobs.py): decided and committed as a run of records is.
 """
 
 import asyncio
@@ -15,8 +17,9 @@ from typing import Any, Final
 
 from processor.fault_points import fault_point
 from processor.pipeline.counts import Counts
-from processor.pipeline.decided import Decided, Policy, decide_run
-from processor.pipeline.ports import CatalogView, Log, Output, ProfileRows
+from processor.pipeline.decided import Before, Decided, Policy, decide_run
+from processor.pipeline.jobs import JobSettings, Page, PartitionJobs
+from processor.pipeline.ports import CatalogView, KafkaRecord, Log, Output, ProfileRows
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import size_bytes
 from processor.tasks import end_task, watched_task
@@ -30,6 +33,10 @@ ENOUGH_RECORDS: Final = 500
 GROUP_RECORDS: Final = 4000
 """Records of one transaction, about; more wait for the next."""
 CLOSE_SECONDS: Final = 10.0
+WORK_SECONDS: Final = 1.0
+"""How long jobs wait, at most, while events keep coming."""
+LOOK_SECONDS: Final = 0.5
+"""How often an idle partition looks whether there is something to do beside events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,7 @@ class PartitionSettings:
     linger_seconds: float
     cache_bytes: int
     max_waiting_bytes: int
+    jobs: JobSettings = JobSettings()  # noqa: RUF009  # it is frozen
 
 
 class PartitionPipeline:
@@ -61,6 +69,7 @@ class PartitionPipeline:
         self._topic_ids = topic_ids
         self._on_progress, self._on_failure = on_progress, on_failure
         self._profiles = Profiles(rows, settings.cache_bytes)
+        self._jobs = PartitionJobs(rows, self._profiles, settings.jobs)
         self._inbox: deque[Batch] = deque()
         self._decided: deque[Decided] = deque()
         self._decided_at: deque[float] = deque()  # of each of them, by the monotonic clock
@@ -69,6 +78,9 @@ class PartitionPipeline:
         self._position = watermark.next_offset  # everything fetched below it is decided
         self._bad_in_a_row = watermark.bad_in_a_row
         self._sequence = 0
+        self._applied = 0  # the last sequence that is on disk
+        self._page = 0  # the sequence of the last page
+        self._worked_at = time.monotonic()
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
         self.counts = Counts()
@@ -110,14 +122,14 @@ class PartitionPipeline:
     # deciding ------------------------------------------------------------------------------------------------------
 
     async def _decide_all(self) -> None:
-        while True:
-            while not self._inbox:
+        while not self._stopped_at_bad_event:
+            if self._inbox and not self._work_is_due:
+                await self._decide(self._inbox.popleft())
+            elif not await self._work() and not self._inbox:
                 self._arrived.clear()
-                await self._arrived.wait()
-            batch = self._inbox.popleft()
-            await self._decide(batch)
-            if self._stopped_at_bad_event:
-                return
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._arrived.wait()
 
     @property
     def _stopped_at_bad_event(self) -> bool:
@@ -130,8 +142,10 @@ class PartitionPipeline:
         for run in _runs(records):
             await self._wait_for_room()
             catalog = await self._catalog.as_of(batch.fetched_at)
+            begun = self._jobs.follow(catalog, self._next_offset, self._sequence)
             self._sequence += 1
-            decided = decide_run(run, self._profiles, catalog, self._settings.policy, self._sequence, self._bad_in_a_row)
+            before = Before(self._sequence, self._bad_in_a_row, begun, self._jobs if self._jobs.is_noting else None)
+            decided = decide_run(run, self._profiles, catalog, self._settings.policy, before)
             self._next_offset, self._bad_in_a_row = decided.next_offset, decided.bad_in_a_row
             self._note_decided(decided)
             fault_point("batch_decided")
@@ -159,6 +173,55 @@ class PartitionPipeline:
         while self._decided_records >= 2 * GROUP_RECORDS:
             self._room.clear()
             await self._room.wait()
+
+    # jobs ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _work_is_due(self) -> bool:
+        """Events go first, but not for ever."""
+        return self._jobs.is_noting and time.monotonic() - self._worked_at >= WORK_SECONDS
+
+    async def _work(self) -> bool:
+        """Decide what is to be done beside events; whether anything was. One such page is on its way at a time."""
+        if self._page > self._applied:
+            return False
+        catalog = await self._catalog.as_of(time.monotonic())
+        self._worked_at = time.monotonic()
+        rows = self._jobs.follow(catalog, self._next_offset, self._sequence)
+        told: list[KafkaRecord] = []
+        for part, waiting in list(self._jobs.held(self._applied)):
+            part.waiting = waiting
+            more, telling = self._jobs.told(part, {})
+            rows |= more
+            told += telling
+        page = self._jobs.next_page(self._applied)
+        if page is not None:
+            await self._fill(page)
+            more, telling = self._jobs.finish(page, self._sequence + 1)
+            rows |= more
+            told += telling
+        if not rows:
+            return False
+        self._note_work(rows, told, page)
+        return True
+
+    async def _fill(self, page: Page) -> None:
+        while True:
+            self._jobs.slice(page)
+            if page.is_full or self._inbox:
+                return
+            await asyncio.sleep(0)
+
+    def _note_work(self, rows: dict[bytes, bytes | None], told: list[KafkaRecord], page: Page | None) -> None:
+        self._sequence += 1
+        self._page = self._sequence
+        self._profiles.put_beside(self._sequence, rows)
+        counts = Counts()
+        exports = [] if page is None else page.exports
+        for record in [] if page is None else page.records:
+            counts.note_job_record(record)
+        decided = Decided(self._sequence, exports, [], rows, self._next_offset, self._bad_in_a_row, counts, job_progress=told)
+        self._note_decided(decided)
 
     # committing ----------------------------------------------------------------------------------------------------
 
@@ -202,11 +265,14 @@ class PartitionPipeline:
         rows[WATERMARK_KEY] = encode_watermark(Watermark(last.next_offset, last.bad_in_a_row, *self._topic_ids))
         exports = [record for decided in group for record in decided.exports]
         letters = [record for decided in group for record in decided.dead_letters]
-        changelog_next_offset = await self._log.commit(Output(exports, letters, rows))
+        events = [record for decided in group for record in decided.events]
+        told = [record for decided in group for record in decided.job_progress]
+        changelog_next_offset = await self._log.commit(Output(exports, letters, rows, events, told))
         fault_point("committed")
         self._rows.apply(rows, changelog_next_offset)
         fault_point("rows_applied")
         self._profiles.applied(last.sequence, rows)
+        self._applied = last.sequence
         self._committed(group)
 
     def _committed(self, group: Sequence[Decided]) -> None:
@@ -216,6 +282,8 @@ class PartitionPipeline:
             self.counts.add(decided.counts)
         self.committed_offset = group[-1].next_offset
         self._room.set()
+        if self._jobs.is_noting or self._page == self._applied:
+            self._arrived.set()
         self._report_progress()
 
     def _report_progress(self) -> None:

@@ -1,6 +1,6 @@
 """What the processing shell needs of the world."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from processor.core.catalog import Catalog
@@ -20,11 +20,16 @@ class KafkaRecord(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What one commit writes, each to the partition of its source events. `rows` end with the watermark; None is a tombstone."""
+    """What one commit writes, each to the partition of its source events. `rows` end with the watermark; None is a tombstone.
+
+    `events` go to profile-events itself (F5), `job_progress` to its topic.
+    """
 
     exports: Sequence[KafkaRecord]
     dead_letters: Sequence[KafkaRecord]
     rows: Mapping[bytes, bytes | None]
+    events: Sequence[KafkaRecord] = ()
+    job_progress: Sequence[KafkaRecord] = ()
 
 
 class Log(Protocol):
@@ -58,6 +63,14 @@ class ProfileRows(Protocol):
 
     def apply(self, rows: Mapping[bytes, bytes | None], changelog_next_offset: int) -> None:
         """One atomic batch."""
+
+    def scan_from(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) whose keys begin with `prefix` and lie above `after`, in the order of their bytes."""
+        ...
+
+    def row_count(self) -> int:
+        """How many profiles there are, about."""
+        ...
 
 
 class CatalogView(Protocol):

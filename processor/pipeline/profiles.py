@@ -12,10 +12,13 @@ Decoding one again costs no more than a miss of that cache (measured: spike core
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from processor.pipeline.ports import ProfileRows
 from schemas.profile import Profile
-from state.rows import Row, decode_row, encode_row, profile_key
+from state.rows import PROFILE, Row, decode_row, encode_row, profile_key
+
+_PROFILE: Final = PROFILE[0]
 
 _Decided = tuple[int, bytes | None]
 """(sequence, the row as it will be stored); None: the profile ended."""
@@ -48,6 +51,25 @@ class Profiles:
                 loaded[stored_key[1:]] = None if value is None else decode_row(value)
         return loaded
 
+    def is_empty(self) -> bool:
+        """Whether there is no profile, neither on disk nor decided."""
+        return not self._decided and next(iter(self._rows.scan_from(PROFILE)), None) is None
+
+    def newest(self, stored_key: bytes, on_disk: bytes | None) -> bytes | None:
+        """The newest value of a row, of whatever kind, that is `on_disk` on disk."""
+        newest = self._decided.get(stored_key)
+        return on_disk if newest is None else newest[1]
+
+    def value(self, stored_key: bytes) -> bytes | None:
+        """The newest value of a row, of whatever kind."""
+        newest = self._decided.get(stored_key)
+        return self._rows.get_many([stored_key])[0] if newest is None else newest[1]
+
+    def put_beside(self, sequence: int, rows: Mapping[bytes, bytes | None]) -> None:
+        """Note decided rows that are no profiles' (marks of jobs)."""
+        for stored_key, value in rows.items():
+            self._decided[stored_key] = (sequence, value)
+
     def put(self, sequence: int, changed: Mapping[bytes, Row | None]) -> dict[bytes, bytes | None]:
         """Note decided profiles (None: ended); returns their rows as the changelog and the store take them."""
         rows: dict[bytes, bytes | None] = {}
@@ -65,10 +87,11 @@ class Profiles:
         for stored_key, value in rows.items():
             newest = decided.get(stored_key)
             if newest is None:
-                continue  # the watermark's row
+                continue  # the watermark's row, or a job's
             if newest[0] <= sequence:
                 del decided[stored_key]
-            cached.put(stored_key, value)
+            if stored_key[0] == _PROFILE:
+                cached.put(stored_key, value)
 
 
 class _RowCache:

@@ -6,8 +6,9 @@ import orjson
 
 from processor.pipeline.ports import KafkaRecord
 from schemas.dead_letter import DeadLetter
-from schemas.event import Source
+from schemas.event import Source, SourceRecord
 from schemas.record import ExportHeader, ExportRecord
+from schemas.times import parse_time
 
 
 def export_record(record: ExportRecord, source: Source) -> KafkaRecord:
@@ -28,6 +29,13 @@ def export_record(record: ExportRecord, source: Source) -> KafkaRecord:
         (ExportHeader.PARTITION_KEY, record.partition_key.encode()),
     ]
     return KafkaRecord(source.key, record.value, headers, _timestamp(source))
+
+
+def job_export_record(record: ExportRecord, key: bytes, source: tuple[str, int, int]) -> KafkaRecord:
+    """The record of a job. `source`: topic, partition and offset of the last event applied to the profile. Its timestamp is its time."""
+    topic, partition, offset = source
+    at = SourceRecord(topic, partition, offset, parse_time(record.time) * 1000, key, None)
+    return export_record(record, at)
 
 
 def dead_letter_record(letter: DeadLetter, source: Source) -> KafkaRecord:

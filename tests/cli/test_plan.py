@@ -12,7 +12,7 @@ from processor.control.audit import Author
 from processor.control.draft import Draft
 from processor.control.state import ControlState, Topic, TopicRecord
 from processor.errors import UsageError
-from processor.kafka.catalog_records import StoredFlow, audience_key, audience_value, flow_key, flow_value
+from processor.kafka.catalog_records import StoredFlow, audience_key, audience_value, flow_key, flow_value, is_job_key
 from schemas.audience import Audience
 from schemas.flow import MAX_FLOWS, Flow
 
@@ -43,7 +43,7 @@ def carried_out(steps: list[Step], there: ControlState) -> list[TopicRecord]:
     numbers = count(1)
     draft = Draft(there, Author("ada", "command"), 0, lambda: f"etag-{next(numbers)}")
     carry_out(draft, steps)
-    return [record for record in draft.records if record.topic is not Topic.AUDIT_EVENTS]
+    return [record for record in draft.records if record.topic is not Topic.AUDIT_EVENTS and not is_job_key(record.key)]
 
 
 def told(steps: list[Step]) -> list[tuple[str, str, Action]]:

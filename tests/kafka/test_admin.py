@@ -75,7 +75,7 @@ def test_missing_topics_and_wrong_partition_counts_are_named(installation: Insta
 
     names = installation.topics
     assert set(missing.value.names) == set(names)
-    partitioned = (names.profile_events, names.exports, names.dead_letters, names.delivery_positions, names.changelog)
+    partitioned = (names.profile_events, names.exports, names.dead_letters, names.delivery_positions, names.job_progress, names.changelog)
     assert wrong.value.counts == dict.fromkeys(partitioned, (4, 2))
     assert "PROFILE_EXPORTER_PARTITIONS" in str(wrong.value)
 

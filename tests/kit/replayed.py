@@ -32,12 +32,15 @@ class Replayed:
 
 
 def replay(events: Iterable[SourceRecord], limits: Limits, catalog_of: CatalogOf) -> Replayed:
-    """Fold and decide `events`, which are in the order of each partition."""
-    run, replayed = Replay(Catalog.of((), ()), limits), Replayed()
-    replayed.profiles = run.profiles
+    """Fold and decide `events`, which are in the order of each partition; a change of the catalog sends what its jobs send."""
+    runs: dict[int, Replay] = {}
+    replayed = Replayed()
     outcome = replayed.expectation
     for event in events:
-        run.catalog = catalog_of(event)
+        catalog = catalog_of(event)
+        run = runs.setdefault(event.partition, Replay(Catalog.of((), ()), limits))
+        if catalog is not run.catalog:
+            outcome.records += run.change(catalog)
         was_there = (event.key or b"") in run.profiles
         step = run.feed(event)
         outcome.events += 1
@@ -53,6 +56,7 @@ def replay(events: Iterable[SourceRecord], limits: Limits, catalog_of: CatalogOf
             replayed.applied[event.key or b""] = event.offset
         if was_there and step.profile is None:
             outcome.forgotten.add((event.key or b"").decode())
+    replayed.profiles = {key: profile for run in runs.values() for key, profile in run.profiles.items()}
     return replayed
 
 

@@ -1,7 +1,7 @@
 """Fakes behind the pipeline's ports: rows in a dict, a log in a list, both able to fail where the real ones do."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from processor.core.catalog import Catalog
 from processor.pipeline.ports import KafkaRecord, Output
@@ -32,6 +32,14 @@ class MemoryRows:
 
     def apply(self, rows: Mapping[bytes, bytes | None], changelog_next_offset: int) -> None:
         apply(self.rows, rows)
+
+    def scan_from(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        for key in sorted(self.rows):
+            if key.startswith(prefix) and key > after:
+                yield key, self.rows[key]
+
+    def row_count(self) -> int:
+        return len(self.profiles)
 
     @property
     def profiles(self) -> dict[bytes, Row]:

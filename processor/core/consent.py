@@ -1,0 +1,79 @@
+"""The consent gate of a flow: an opt-out counts as leaving every mapped audience (contract F6). Consent itself is not evaluated.
+
+The option names an attribute. It says no where it is `false`, or a text of `n` and `out` (XDM's `consents…val` and `optInOut`), or a
+map whose `val` says so; anything else, and its absence, is no opt-out.
+
+    opts out          the mapped audiences it was realized in are `exited` at the event's time, and cause a record
+    is opted out      they stay `exited` for the flow, with the `lastQualificationTime` that is stored; nothing about them is a cause
+    opts in again     those it is realized in are `realized`, and cause a record
+"""
+
+from typing import Any, Final
+
+from processor.core.catalog import CompiledFlow
+from processor.core.changes import value_at
+from processor.core.fold import Change
+from processor.core.membership import Transitions
+from schemas.flow import Path
+from schemas.profile import EXITED, REALIZED, Memberships, Profile
+
+_NO_ENTRIES: Final[dict[str, str]] = {}
+_NO: Final = frozenset({"n", "out"})
+
+
+def opted_out(profile: Profile, gate: Path) -> bool:
+    """Whether the attribute at `gate` says no."""
+    return _says_no(value_at(profile.attributes, gate))
+
+
+def consented(flow: CompiledFlow, profile: Profile) -> Profile:
+    """The profile as the flow may see it."""
+    if flow.consent_gate is None or not opted_out(profile, flow.consent_gate):
+        return profile
+    return _seen(flow, profile, None)
+
+
+def as_consented(flow: CompiledFlow, gate: Path, change: Change) -> Change:
+    """The change as the flow may see it."""
+    before, after = change.before, change.after
+    was_out = opted_out(before, gate)
+    is_out = after is not None and opted_out(after, gate)
+    if not (was_out or is_out):
+        return change
+    if was_out:
+        before = _seen(flow, before, None)
+    if after is not None and is_out:
+        after = _seen(flow, after, None if was_out else change.event.time)
+    transitions = [] if after is None else _transitions(flow, before.memberships, after.memberships)
+    return Change(change.event, before, after, transitions, change.identities)
+
+
+def _says_no(value: Any) -> bool:
+    if type(value) is dict:
+        value = value.get("val")
+    return value is False or (type(value) is str and value.lower() in _NO)
+
+
+def _seen(flow: CompiledFlow, profile: Profile, left_at: str | None) -> Profile:
+    """The profile out of every mapped audience; since `left_at`, or since whatever its entries say."""
+    memberships: Memberships = dict(profile.memberships)
+    for namespace, mapped in flow.mapped.items():
+        entries = dict(memberships.get(namespace, _NO_ENTRIES))
+        for audience, entry in entries.items():
+            if audience in mapped and entry[0] == REALIZED:
+                entries[audience] = EXITED + (left_at or entry[1:])
+        if entries:
+            memberships[namespace] = entries
+    return Profile(
+        profile.attributes, profile.identities, memberships, profile.entry_fields, profile.version, profile.event_ids, profile.size_bound_bytes
+    )
+
+
+def _transitions(flow: CompiledFlow, before: Memberships, after: Memberships) -> Transitions:
+    found: Transitions = []
+    for namespace, mapped in flow.mapped.items():
+        old, new = before.get(namespace, _NO_ENTRIES), after.get(namespace, _NO_ENTRIES)
+        for audience, entry in new.items():
+            if audience in mapped and entry[0] != old.get(audience, EXITED)[0]:
+                found.append((namespace, audience, entry[0]))
+    return found

@@ -1,0 +1,112 @@
+"""Jobs: records that leave without an event, because a flow changed or somebody asked (contract E1, E4, F1, F2).
+
+    backfill   an audience was mapped, or somebody asked: every profile realized in it        scan
+    resend     the same on demand, of what has arrived before                                 scan
+    unmap      an audience was un-mapped, or the flow deleted, with `emitExitOnUnmap`         scan
+    catchup    the flow was disabled and is enabled again: what would have left meanwhile     what was missed
+
+A job stands on the topic `flows` beside its flow, so that whoever sees a mapping sees its job, and is done by the owners of the
+partitions, each in its own. How far they are stands in their state and on `job-progress`.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import ConfigDict, Field
+
+from schemas.audience import AudienceKey
+from schemas.model import Items, Model, Name, Time
+
+KEPT_DAYS: Final = 30
+"""How long an ended job stays on its topics."""
+
+
+class JobKind(StrEnum):
+    """What a job does; record ids and causes begin with it (E1)."""
+
+    BACKFILL = "backfill"
+    RESEND = "resend"
+    CATCHUP = "catchup"
+    UNMAP = "unmap"
+
+
+class JobState(StrEnum):
+    """How a job stands: the words of contract E4, and `cancelled`."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    PARTIAL = "partial"
+    CANCELLED = "cancelled"
+
+
+class _Named(Model):
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class JobAudience(_Named):
+    """An audience of a job; `dropped_at`: when it was un-mapped (of `unmap`: mapped again), from when on the job does nothing for it."""
+
+    namespace: Name
+    id: Name
+    dropped_at: Time | None = None
+
+    @property
+    def key(self) -> AudienceKey:
+        """(namespace, id)."""
+        return self.namespace, self.id
+
+
+class Job(_Named):
+    """One job as it was ordered; never what became of it.
+
+    `started_at` is the time of its records (E1); None: it waits for its flow to be enabled. A `catchup` without it gathers what its
+    disabled flow misses. `records_per_second` bounds it over all partitions; None: the setting does.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    kind: JobKind = Field(strict=False)
+    flow: Name
+    audiences: Annotated[tuple[JobAudience, ...], Items] = ()
+    created_at: Time
+    started_at: Time | None = None
+    cancelled_at: Time | None = None
+    requested_by: str | None = None  # None: a change of the flow
+    records_per_second: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def wanted(self) -> tuple[AudienceKey, ...]:
+        """The audiences that were not dropped."""
+        return tuple(audience.key for audience in self.audiences if audience.dropped_at is None)
+
+
+class PartitionState(StrEnum):
+    """How far a job is in one partition."""
+
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class JobProgress(_Named):
+    """A job in one partition: a row of its state, and a record of `job-progress` under the key ["<job>",<partition>].
+
+    `start`: the first offset of profile-events decided with the job: what its flow exported from there on is skipped (E2). `cursor`:
+    profiles up to and with this id are done. `total`: profiles there were at the start, as the store estimates. Counts are of profiles.
+    """
+
+    job: str
+    flow: str
+    kind: JobKind = Field(strict=False)
+    partition: int
+    start: int
+    state: PartitionState = Field(default=PartitionState.RUNNING, strict=False)
+    cursor: str = ""
+    total: int = 0
+    seen: int = 0
+    exported: int = 0
+    skipped: dict[str, int] = Field(default_factory=dict)
+    waiting: str | None = None  # why it does not go on
+    begun_at: Time
+    updated_at: Time

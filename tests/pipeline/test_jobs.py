@@ -1,0 +1,383 @@
+"""Jobs in one partition behind fakes: the same records as replay, wherever it dies, and never an older one after a newer (E1, E2, F1, F2)."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor.core.catalog import Catalog
+from processor.core.replay import Replay
+from processor.core.step import Limits
+from processor.pipeline.decided import Policy
+from processor.pipeline.jobs import JobSettings
+from processor.pipeline.partition import PartitionPipeline, PartitionSettings
+from schemas.event import SourceRecord
+from schemas.job import JobProgress, PartitionState
+from schemas.record import ExportHeader
+from state.rows import JOB
+from tests.core.control import Control
+from tests.core.given import a_flow, cloud_event
+from tests.core.strategies import law
+from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
+
+SECONDS = 3.0
+AUDIENCES = ("a", "b", "c")
+PROFILES = ("p-1", "p-2", "p-3", "p-4")
+
+
+@dataclass
+class Partition:
+    """A pipeline over rows and a log that outlive it; its catalog is changed from outside."""
+
+    catalog: Catalog
+    rows: MemoryRows = field(default_factory=MemoryRows)
+    log: MemoryLog = field(default_factory=MemoryLog)
+    jobs: JobSettings = field(default_factory=JobSettings)
+    offset: int = 0
+    failure: BaseException | None = None
+
+    def open(self) -> None:
+        self.view = FixedCatalog(self.catalog)
+        settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20, self.jobs)
+        topics = ("source", "changelog")
+        self.pipeline = PartitionPipeline(self.rows, self.log, self.view, settings, topics, on_progress=self._reached, on_failure=self._failed)
+        self.position = self.pipeline.committed_offset
+        self.pipeline.start()
+
+    async def restart(self) -> None:
+        """Another owner: rows come from the changelog."""
+        await self.pipeline.close()
+        self.rows = MemoryRows(self.log.changelog)
+        self.log._crash_after = None
+        self.failure = None
+        self.open()
+
+    def change(self, catalog: Catalog) -> None:
+        self.catalog = self.view.catalog = catalog
+
+    def submit(self, events: Iterable[SourceRecord]) -> None:
+        records = list(events)
+        self.offset += len(records)
+        self.pipeline.submit(batch(records))
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(SECONDS):
+            while not holds() and self.failure is None:
+                self.pipeline._arrived.set()  # an idle partition looks twice a second
+                await asyncio.sleep(0)
+
+    async def settle(self) -> None:
+        """Until every event is applied, and every job that may run is done."""
+        runnable = {job.id for job in self.catalog.jobs if job.runs} | {part.job for part in self.parts if part.job in self.catalog.cancelled}
+        await self.until(lambda: self.position >= self.offset and self._ended(runnable))
+
+    def _ended(self, jobs: set[str]) -> bool:
+        return jobs <= {part.job for part in self.parts if part.state is not PartitionState.RUNNING}
+
+    @property
+    def parts(self) -> list[JobProgress]:
+        return [JobProgress.model_validate_json(value) for key, value in self.rows.rows.items() if key.startswith(JOB)]
+
+    def part(self, kind: str) -> JobProgress:
+        return next(part for part in self.parts if part.kind == kind)
+
+    @property
+    def exports(self) -> list[tuple[str, str, bytes]]:
+        """(id, key, value) of everything committed."""
+        return [(header(record, ExportHeader.RECORD_ID), (record.key or b"").decode(), record.value or b"") for record in self.log.exports]
+
+    @property
+    def marks(self) -> list[bytes]:
+        return [key for key in self.rows.rows if key[:1] in b"xm"]
+
+    def _reached(self, offset: int) -> None:
+        self.position = offset
+
+    def _failed(self, error: BaseException) -> None:
+        self.failure = error
+
+
+def header(record: Any, name: str) -> str:
+    return str(dict(record.headers)[name].decode())
+
+
+def patch(offset: int, key: str, data: Any, kind: str = "profile.patched") -> SourceRecord:
+    value = orjson.dumps(cloud_event(data, kind, key, id=f"e-{offset}"))
+    return SourceRecord("profile-events", 0, offset, 0, key.encode(), value)
+
+
+def status(audience: str, of: str) -> Any:
+    return {"segmentMembership": {"ups": {audience: {"status": of}}}}
+
+
+changes_of_flows = st.one_of(
+    st.tuples(st.just("map"), st.sampled_from("fg"), st.lists(st.sampled_from(AUDIENCES), unique=True, max_size=3)),
+    st.tuples(st.just("state"), st.sampled_from("fg"), st.sampled_from(["enabled", "disabled"])),
+    st.tuples(st.just("delete"), st.sampled_from("fg"), st.none()),
+    st.tuples(st.just("resend"), st.sampled_from("fg"), st.none()),
+)
+transitions = st.tuples(st.sampled_from(AUDIENCES), st.sampled_from(["realized", "realized", "exited"]))
+events = st.one_of(
+    st.tuples(st.just("status"), st.sampled_from(PROFILES), transitions),
+    st.tuples(st.just("attribute"), st.sampled_from(PROFILES), st.integers(0, 2)),
+    st.tuples(st.just("gone"), st.sampled_from(PROFILES), st.none()),
+)
+options = st.fixed_dictionaries(
+    {},
+    optional={
+        "emitExitOnUnmap": st.just(True),
+        "onResume": st.just("skip"),
+        "membershipGate": st.sampled_from(["none", "everQualified"]),
+        "consentGate": st.just("n"),
+        "triggers": st.just({"segments": False}),
+    },
+)
+
+
+def an_event(offset: int, happening: tuple[str, str, Any]) -> SourceRecord:
+    kind, key, what = happening
+    if kind == "status":
+        return patch(offset, key, status(*what))
+    if kind == "attribute":
+        return patch(offset, key, {"n": what if what else False})
+    return patch(offset, key, None, "profile.deleted")
+
+
+def changed(control: Control, happening: tuple[str, str, Any], of_flows: dict[str, Any]) -> Catalog:
+    kind, flow_id, what = happening
+    if kind == "map":
+        state = control.flows[flow_id].state.value if flow_id in control.flows else "enabled"
+        return control.put(a_flow(flow_id, what, ["n"], **of_flows) | {"state": state})
+    if flow_id not in control.flows:
+        return control.catalog
+    if kind == "state":
+        return control.set(flow_id, state=what)
+    return control.delete(flow_id) if kind == "delete" else control.resend(flow_id)
+
+
+@law(150)
+@given(happenings=st.lists(st.one_of(events, events, changes_of_flows), min_size=3, max_size=25), of_flows=options)
+def test_with_changes_between_events_the_records_are_those_of_replay(happenings: list[Any], of_flows: dict[str, Any]) -> None:
+    """Contract 4b: mappings and disables in between, each job done before the next event."""
+    control, wanted = Control(), []
+    replay = Replay(control.catalog)
+
+    async def run() -> Partition:
+        partition = Partition(control.catalog)
+        partition.open()
+        for happening in happenings:
+            if happening[0] in ("status", "attribute", "gone"):
+                event = an_event(partition.offset, happening)
+                partition.submit([event])
+                wanted.extend((record.id, record.key, record.value) for record in replay.feed(event).records)
+            else:
+                catalog = changed(control, happening, of_flows)
+                partition.change(catalog)
+                wanted.extend((record.id, record.key, record.value) for record in replay.change(catalog))
+            await partition.settle()
+        await partition.pipeline.close()
+        return partition
+
+    partition = asyncio.run(run())
+    assert partition.failure is None
+    assert sorted(partition.exports) == sorted(wanted)
+    assert partition.rows.rows == partition.log.changelog
+    gathering = {job.flow.id for job in control.catalog.jobs if job.gathers}
+    assert all(mark[1:2].decode() in gathering and mark[:1] == b"m" for mark in partition.marks), "marks are taken away"
+
+
+@law(150)
+@given(
+    happenings=st.lists(st.one_of(events, events, events, changes_of_flows), min_size=3, max_size=30),
+    waits=st.lists(st.integers(0, 6), min_size=30, max_size=30),
+    crashes=st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=3),
+    of_flows=options,
+)
+def test_whatever_is_interleaved_and_wherever_it_dies_each_arrives_once_and_in_order(
+    happenings: list[Any], waits: list[int], crashes: list[tuple[int, bool]], of_flows: dict[str, Any]
+) -> None:
+    control, log_of_events = Control(), []
+
+    async def run() -> Partition:
+        partition = Partition(control.catalog)
+        left = list(crashes)
+        partition.open()
+        for happening, wait in zip(happenings, waits, strict=False):
+            if happening[0] in ("status", "attribute", "gone"):
+                event = an_event(partition.offset, happening)
+                log_of_events.append(event)
+                partition.submit([event])
+            else:
+                partition.change(changed(control, happening, of_flows))
+            if left and wait == 0:
+                after, durable = left.pop()
+                partition.log._crash_after, partition.log._crash_durable = len(partition.log.outputs) + after, durable
+            for _ in range(wait):
+                await asyncio.sleep(0)
+            if partition.failure is not None:
+                await again(partition)
+        await partition.settle()
+        if partition.failure is not None:
+            await again(partition)
+            await partition.settle()
+        await partition.pipeline.close()
+        return partition
+
+    async def again(partition: Partition) -> None:
+        await partition.restart()
+        partition.pipeline.submit(batch(log_of_events))
+
+    partition = asyncio.run(run())
+
+    assert partition.failure is None
+    assert partition.rows.rows == partition.log.changelog
+    ids = [record_id for record_id, _, _ in partition.exports]
+    assert len(ids) == len(set(ids)), "nothing twice: it is one transaction"
+    require_order(partition)
+    require_everybody_arrived(partition, control)
+
+
+def require_order(partition: Partition) -> None:
+    """No record of a profile is followed by one made from an older state of it."""
+    newest: dict[tuple[str, str], int] = {}
+    for record in partition.log.exports:
+        lane = (header(record, ExportHeader.FLOW_ID), (record.key or b"").decode())
+        offset = int(header(record, ExportHeader.SOURCE_OFFSET))
+        assert offset >= newest.get(lane, -1)
+        newest[lane] = offset
+
+
+def require_everybody_arrived(partition: Partition, control: Control) -> None:
+    """The last record of each profile that is realized in a mapped audience says so, where every trigger is on and no consent is asked for."""
+    for flow in control.flows.values():
+        if not flow.enabled or not flow.options.triggers.segments or flow.options.consent_gate or flow.options.on_resume == "skip":
+            continue
+        sent = [record for record in partition.log.exports if header(record, ExportHeader.FLOW_ID) == flow.id]
+        last = {(record.key or b"").decode(): record.value or b"" for record in sent}
+        for key, row in partition.rows.profiles.items():
+            here = {audience for audience, entry in row.profile.memberships.get("ups", {}).items() if entry[0] == "r"}
+            wanted = here & {mapping.id for mapping in flow.audiences}
+            if wanted:
+                said = orjson.loads(last[key.decode()])["segmentMembership"]["ups"]
+                assert wanted <= {audience for audience, entry in said.items() if entry["status"] == "realized"}
+
+
+async def filled(members: int, others: int = 0, **options: Any) -> Partition:
+    """A partition with profiles, of which `members` are realized in `a`, and no flow yet."""
+    partition = Partition(Control().catalog, jobs=JobSettings(**options))
+    partition.open()
+    keys = [f"m-{number:05}" for number in range(members)] + [f"o-{number:05}" for number in range(others)]
+    partition.submit(patch(offset, key, status("a" if key[0] == "m" else "b", "realized")) for offset, key in enumerate(keys))
+    await partition.settle()
+    return partition
+
+
+async def test_e1_a_backfill_goes_on_where_it_was_when_its_worker_dies() -> None:
+    partition = await filled(1200, 30)
+    partition.log._crash_after = len(partition.log.outputs) + 2
+
+    partition.change(Control().put(a_flow("f", ["a"])))
+    await partition.until(lambda: False)
+    before = len(partition.exports)
+    await partition.restart()
+    await partition.settle()
+    await partition.pipeline.close()
+
+    assert 0 < before < 1200
+    assert len({key for _, key, _ in partition.exports}) == len(partition.exports) == 1200
+    part = partition.part("backfill")
+    assert (part.state, part.exported, part.seen) == (PartitionState.DONE, 1200, 1230)
+
+
+async def test_e2_what_was_exported_since_the_mapping_is_skipped_and_counted() -> None:
+    partition = await filled(1000)
+    control = Control()
+    partition.log.gate.clear()
+    partition.change(control.put(a_flow("f", ["a"], ["n"])))
+    partition.submit([patch(partition.offset, "m-00999", {"n": 1})])
+    await asyncio.sleep(0.01)
+    partition.log.gate.set()
+    await partition.settle()
+    await partition.pipeline.close()
+
+    assert [record_id for record_id, key, _ in partition.exports if key == "m-00999"] == ["profile-events-0-1000-f"]
+    assert partition.part("backfill").skipped == {"already_exported": 1}
+    assert partition.marks == []
+
+
+async def test_events_go_first_and_the_job_waits_for_a_paused_destination_and_says_so() -> None:
+    reasons = ["the destination is paused: stream_missing"]
+    partition = await filled(30, why_waiting=lambda _: reasons[0] if reasons else None)
+    partition.change(Control().put(a_flow("f", ["a"])))
+    await partition.until(lambda: any(part.waiting for part in partition.parts))
+    waiting = partition.part("backfill")
+    exported = len(partition.exports)
+    reasons.clear()
+    await partition.settle()
+    await partition.pipeline.close()
+
+    assert (waiting.waiting, waiting.state, exported) == ("the destination is paused: stream_missing", PartitionState.RUNNING, 0)
+    assert (partition.part("backfill").exported, partition.part("backfill").waiting) == (30, None)
+
+
+async def test_a_rate_bounds_what_a_page_sends_and_when_the_next_comes() -> None:
+    now = [0.0]
+    partition = await filled(30, records_per_second=10.0, clock=lambda: now[0])
+    partition.change(Control().put(a_flow("f", ["a"])))
+    await partition.until(lambda: len(partition.exports) == 10)
+    for _ in range(50):
+        partition.pipeline._arrived.set()
+        await asyncio.sleep(0)
+    at_once = len(partition.exports)
+    now[0] = 1.0
+    await partition.until(lambda: len(partition.exports) == 20)
+    now[0] = 10.0
+    await partition.until(lambda: len(partition.exports) == 30)
+    now[0] = 20.0
+    await partition.settle()
+    await partition.pipeline.close()
+
+    assert at_once == 10
+    assert len(partition.exports) == 30
+
+
+async def test_a_cancelled_job_stops_and_leaves_nothing_behind() -> None:
+    partition = await filled(2000)
+    control = Control()
+    partition.change(control.put(a_flow("f", ["a"], ["n"])))
+    await partition.until(lambda: len(partition.exports) >= 500)
+    partition.submit([patch(partition.offset, "m-01999", {"n": 1})])
+    partition.change(control.cancel("j0001"))
+    await partition.settle()
+    await partition.pipeline.close()
+
+    part = partition.part("backfill")
+    assert part.state is PartitionState.CANCELLED
+    assert part.exported < 2000
+    assert partition.marks == []
+
+
+async def test_the_backfill_of_a_partition_without_profiles_is_done_at_once() -> None:
+    partition = await filled(0)
+    partition.change(Control().put(a_flow("f", ["a"])))
+    await partition.settle()
+    await partition.pipeline.close()
+
+    assert partition.part("backfill").state is PartitionState.DONE
+
+
+async def test_progress_is_told_on_its_topic_with_the_page_it_is_about() -> None:
+    partition = await filled(600)
+    partition.change(Control().put(a_flow("f", ["a"])))
+    await partition.settle()
+    await partition.pipeline.close()
+
+    told = [record for output in partition.log.outputs for record in output.job_progress]
+    last = JobProgress.model_validate_json(told[-1].value or b"")
+    assert told[-1].key == b'["j0001",0]'
+    assert last == partition.part("backfill")
+    assert (last.exported, last.seen, last.total, last.state) == (600, 600, 600, PartitionState.DONE)
