@@ -19,7 +19,18 @@ from typing import Final, NamedTuple, Self, cast
 
 import orjson
 import structlog
-from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch, WriteBufferManager, WriteOptions
+from rocksdict import (
+    BlockBasedOptions,
+    BottommostLevelCompaction,
+    Cache,
+    CompactOptions,
+    DBCompressionType,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteBufferManager,
+    WriteOptions,
+)
 
 from state.identity import Identity
 from state.rows import PROFILE, WATERMARK_KEY, Watermark, decode_watermark
@@ -30,6 +41,7 @@ _AFTER_PROFILES: Final = bytes([PROFILE[0] + 1])
 _BLOOM_BITS: Final = 10  # one false answer in a hundred; RocksDB wiki, "RocksDB Bloom Filter"
 _BLOCK_BYTES: Final = 16 * 1024
 _OPEN_FILES: Final = 256
+_MANIFEST_BYTES: Final = 1024 * 1024  # it names the first and last key of files that are long gone; RocksDB's default is 1 GiB
 _log = structlog.get_logger(__name__)
 
 Clock = Callable[[], float]
@@ -158,6 +170,16 @@ class PartitionStore:
         names = ("rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables")
         return sum(int(self._database.property_int_value(name) or 0) for name in names)
 
+    def compact(self) -> None:
+        """Write every row into new files, and remove the old ones: of a profile that was removed before, no row is on disk any more.
+
+        Takes as long as to read and write all rows. Ids that were the first or last key of a file stand in RocksDB's MANIFEST
+        until the store is opened again, or 1 MiB of later changes to it.
+        """
+        options = CompactOptions()
+        options.set_bottommost_level_compaction(BottommostLevelCompaction.force())
+        self._database.compact_range(None, None, options)
+
     def close(self) -> None:
         """Write what is in memory to files, and release them; once or more. What a full disk refuses is read from the changelog again."""
         if not self._closed:
@@ -194,6 +216,7 @@ def _options(memory: Memory) -> Options:
     options.set_compression_type(DBCompressionType.lz4())
     options.set_max_open_files(_OPEN_FILES)
     options.set_keep_log_file_num(2)
+    options.set_max_manifest_file_size(_MANIFEST_BYTES)
     blocks = BlockBasedOptions()
     blocks.set_block_cache(memory.block_cache)
     blocks.set_block_size(_BLOCK_BYTES)

@@ -1,10 +1,13 @@
 """One partition on disk: atomic batches, its place in the changelog, and whose copy it is (design 5.9)."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rocksdict import DBCompressionType
 
 from schemas.profile import Profile
+from state import partition
 from state.identity import Identity
 from state.partition import Memory, PartitionStore, shared_memory
 from state.rows import WATERMARK_KEY, Row, UnreadableRow, Watermark, decode_row, decode_watermark, encode_row, encode_watermark, profile_key
@@ -104,3 +107,66 @@ def test_a_copy_that_somebody_holds_open_is_an_error_and_stays(tmp_path: Path, m
             PartitionStore.open(tmp_path / "3", IDENTITY, memory)
 
         assert store.get_many([profile_key(b"p-1")]) == [ROW]
+
+
+MARKER = b"marker-5f0c"
+GONE, GONE_AT_AN_EDGE = b"gone-5f0c", b"z-gone-5f0c"
+MARKED = encode_row(Profile({"name": MARKER.decode()}, {"ECID": [{"id": f"{MARKER.decode()}-1"}]}, {}, {}, 1, (), 64), 1)
+
+
+@pytest.fixture
+def legible(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in a file stands there as it is."""
+    monkeypatch.setattr(partition, "DBCompressionType", SimpleNamespace(lz4=DBCompressionType.none))
+
+
+def files_with(folder: Path, *texts: bytes) -> list[str]:
+    """The files in which one of the texts stands."""
+    return sorted(file.name for file in folder.iterdir() if any(text in file.read_bytes() for text in texts))
+
+
+def write_and_remove(store: PartitionStore) -> None:
+    """Two profiles, whose rows and tombstones come into files of their own; one of them is the last of its file."""
+    neighbours = {profile_key(b"%s-%d" % (name, number)): ROW for name in (b"f", b"q") for number in range(200)}
+    store.apply(neighbours | {profile_key(GONE): MARKED, profile_key(GONE_AT_AN_EDGE): MARKED}, 1)
+    store.compact()
+    assert len(files_with(store.path, MARKER)) == 1
+    store.apply({profile_key(b"f-1"): ROW, profile_key(GONE): None, profile_key(GONE_AT_AN_EDGE): None}, 2)
+
+
+@pytest.mark.usefixtures("legible")
+def test_f3_after_a_compaction_nothing_of_a_deleted_profile_is_on_disk(tmp_path: Path, memory: Memory) -> None:
+    """RocksDB's list of its files names the ids at their edges, until the store is opened again."""
+    with PartitionStore.open(tmp_path / "3", IDENTITY, memory) as store:
+        write_and_remove(store)
+        store.compact()
+
+        assert files_with(store.path, MARKER) == []
+        assert [name.partition("-")[0] for name in files_with(store.path, GONE)] == ["MANIFEST"]
+
+    with PartitionStore.open(tmp_path / "3", IDENTITY, memory) as store:
+        assert files_with(store.path, MARKER, GONE) == []
+        assert store.get_many([profile_key(b"f-1"), profile_key(GONE)]) == [ROW, None]
+
+
+@pytest.mark.usefixtures("legible")
+def test_f3_what_was_deleted_stays_in_a_file_until_a_compaction(tmp_path: Path, memory: Memory) -> None:
+    with PartitionStore.open(tmp_path / "3", IDENTITY, memory) as store:
+        write_and_remove(store)
+
+    assert len(files_with(tmp_path / "3", MARKER)) == 1
+
+
+@pytest.mark.usefixtures("legible")
+def test_f3_ids_at_the_edge_of_a_file_go_when_the_list_of_files_is_written_anew(
+    tmp_path: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is at a size that we set; here, with each change."""
+    monkeypatch.setattr(partition, "_MANIFEST_BYTES", 1)
+    with PartitionStore.open(tmp_path / "3", IDENTITY, memory) as store:
+        write_and_remove(store)
+        store.compact()
+        store.apply({profile_key(b"f-1"): ROW}, 3)
+        store.compact()
+
+        assert files_with(store.path, MARKER, GONE) == []
