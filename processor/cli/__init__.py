@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "dead-letters": Lazy("processor.cli.dead_letters:dead_letters", "List, inspect and send again what could not be used or delivered."),
     "flows": Lazy("processor.cli.flows:flows", "List, show, change and check the flows in force."),
     "audiences": Lazy("processor.cli.audiences:audiences", "List, show and change what is known of audiences."),
+    "profiles": Lazy("processor.cli.profiles:profiles", "Delete profiles, as privacy requests ask for it."),
     "api": Lazy("processor.cli.api:api", "Run the control API: flows, audiences and connections over HTTP."),
     "secrets": Lazy("processor.cli.secrets:secrets", "Encrypt stored secrets under another key."),
     "replay": Lazy("processor.cli.replay:replay", "Fold EVENTS and write the records a worker would send."),

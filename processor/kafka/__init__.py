@@ -3,7 +3,8 @@
     connection   settings → what the clients take        errors    what can be wrong with a broker, with the remedy
     topics       our topics, as they should be           admin     create what is missing, compare, require
     reading      a topic to its end, a group's lag       writing   records out, acknowledged or refused by name
-    timestamps   which ones a topic takes
+    timestamps   which ones a topic takes                ends      where partitions end, and what is shown of them
+    memberships  who is in an audience                   deletions profiles deleted on request, and what became of each
     catalog_records   flows and audiences as records of their topics
 
 Every reader is `read_committed`, every producer keys with Kafka's own murmur2 (design 2).

@@ -7,6 +7,7 @@ import ssl
 from pathlib import Path
 from typing import Any, Final
 
+from aiokafka.partitioner import murmur2
 from confluent_kafka import KafkaError
 
 from processor.settings import Settings
@@ -50,6 +51,12 @@ def producer_config(settings: Settings) -> Properties:
         "compression.type": "lz4",
         "linger.ms": 5,
     }
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Where every producer of ours, and Java's, puts a record with this key."""
+    hashed: int = murmur2(key)
+    return (hashed & 0x7FFFFFFF) % partitions
 
 
 def transactional_config(settings: Settings, purpose: str, seconds: float) -> Properties:

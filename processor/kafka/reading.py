@@ -4,7 +4,7 @@ The end is the last stable offset: what an open transaction holds back is not th
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -85,6 +85,21 @@ def read_topic(settings: Settings, topic: str, only: Collection[int] = ()) -> It
         ends = {partition: bounds_of(settings, consumer, topic, partition)[1] for partition in wanted}
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
         yield from _up_to(consumer, topic, ends)
+    finally:
+        consumer.close()
+
+
+def read_from(settings: Settings, topic: str, begins: Mapping[int, int]) -> Iterator[KafkaRecord]:
+    """Every record of these partitions from an offset on, in order within each, up to the ends at the time of the call.
+
+    Raises as `read_topic` does.
+    """
+    consumer = Consumer(consumer_config(settings, f"{settings.app_id}-reader"))
+    try:
+        ends = {partition: bounds_of(settings, consumer, topic, partition)[1] for partition in begins}
+        further = {partition: end for partition, end in ends.items() if end > begins[partition]}
+        consumer.assign([TopicPartition(topic, partition, begins[partition]) for partition in further])
+        yield from _up_to(consumer, topic, further)
     finally:
         consumer.close()
 

@@ -8,11 +8,12 @@ A record that is too large does not stop the others; anything else stops the nex
 under the record's name. The trap: for one wrong timestamp the broker refuses the record's whole batch, its neighbours too.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from processor.kafka.connection import producer_config
 from processor.kafka.errors import WriteFailed
@@ -24,6 +25,8 @@ _WAKE_SECONDS: Final = 0.5  # a connection that is there when librdkafka asks fo
 _LATE_SECONDS: Final = 5.0  # librdkafka looks once a second for what was not acknowledged in time
 _MOST_FAULTS: Final = 20
 Headers = list[tuple[str, str | bytes | None]]
+OnPlace = Callable[[int, int], None]
+"""(partition, offset): where a record that is acknowledged stands."""
 
 
 class Writer:
@@ -45,10 +48,11 @@ class Writer:
         name: str,
         timestamp: int | None = None,
         headers: Headers | None = None,
+        on_place: OnPlace | None = None,
     ) -> None:
         """Hand one record over; waits while the queue is full. `value` None is a tombstone.
 
-        `timestamp` in milliseconds; None is now, and so is 0 to librdkafka.
+        `timestamp` in milliseconds; None is now, and so is 0 to librdkafka. `on_place` is called at the latest by `flush`.
         Raises WriteFailed once a record failed for another reason than its size.
         """
         self._stop_when_hopeless()
@@ -60,7 +64,7 @@ class Writer:
                     key=key,
                     headers=headers or [],
                     timestamp=timestamp or 0,
-                    on_delivery=lambda error, _: self._note(name, error),
+                    on_delivery=lambda error, message: self._note(name, error, message, on_place),
                 )
                 break
             except BufferError:
@@ -90,9 +94,11 @@ class Writer:
         else:
             self._producer.purge()
 
-    def _note(self, name: str, error: KafkaError | None) -> None:
+    def _note(self, name: str, error: KafkaError | None, message: Message | None = None, on_place: OnPlace | None = None) -> None:
         if error is None:
             self.acknowledged += 1
+            if on_place is not None and message is not None:
+                on_place(_known(message.partition()), _known(message.offset()))
             return
         self._hopeless = self._hopeless or error.code() not in _ITS_OWN_FAULT
         self._faults.append(f"  {name}: {error.str()}")
@@ -104,3 +110,8 @@ class Writer:
     def _fail(self) -> None:
         rest = len(self._faults) - _MOST_FAULTS
         raise WriteFailed(self._faults if rest <= 0 else [*self._faults[:_MOST_FAULTS], f"  and {rest} more"])
+
+
+def _known(number: int | None) -> int:
+    assert number is not None  # of a record that was acknowledged by every replica
+    return number

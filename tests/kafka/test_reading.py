@@ -1,18 +1,22 @@
 """A topic is read to its end as of the call, whatever stands before that end; a group's lag reads 0 when all is done."""
 
+import time
+
 import pytest
 from aiokafka import AIOKafkaProducer
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from processor.kafka.connection import consumer_config
+from processor.kafka.ends import stable_ends, wait_until_shown
 from processor.kafka.errors import ReadFailed
-from processor.kafka.reading import KafkaRecord, PartitionLag, group_lag, read_compacted, read_topic
+from processor.kafka.reading import KafkaRecord, PartitionLag, group_lag, read_compacted, read_from, read_topic
 from processor.kafka.writing import Headers, Writer
 from tests.kit.installation import Installation
 from tests.kit.topics import create_topic
 
 TIMESTAMP = 1_700_000_000_000
+SECONDS = 20.0
 
 
 def write(installation: Installation, topic: str, *records: tuple[bytes | None, bytes | None], headers: Headers | None = None) -> None:
@@ -70,6 +74,38 @@ def test_what_was_removed_at_the_beginning_is_not_waited_for(installation: Insta
 
     assert values(installation, topic) == [b"2"]
     assert values(installation, all_gone) == []
+
+
+def test_reading_goes_on_at_the_offsets_that_are_named_and_nowhere_else(installation: Installation, kafka: str) -> None:
+    topic = create_topic(kafka, 4)
+    write(installation, topic, *((f"k{number}".encode(), str(number).encode()) for number in range(400)))
+    whole = list(read_topic(installation.settings, topic))
+    ends = stable_ends(installation.settings, topic, range(4))
+
+    records = list(read_from(installation.settings, topic, {1: 0, 2: 17, 3: ends[3]}))
+
+    assert sorted(records) == sorted(record for record in whole if record.partition == 1 or (record.partition == 2 and record.offset >= 17))
+    assert list(read_from(installation.settings, topic, {})) == []
+    delete_records(kafka, {topic: 5})
+    assert next(read_from(installation.settings, topic, {0: 2})).offset == 5
+
+
+async def test_what_is_written_is_waited_for_until_its_transaction_has_ended(installation: Installation, kafka: str) -> None:
+    topic, settings = create_topic(kafka, 2), installation.settings
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=f"{topic}-owner")
+    await producer.start()
+    await producer.begin_transaction()
+    await producer.send_and_wait(topic, b"open", partition=1)
+
+    before = stable_ends(settings, topic, [0, 1])
+    shown_before = [wait_until_shown(settings, topic, [partition], time.monotonic()) for partition in (0, 1)]
+    await producer.commit_transaction()
+    shown_after = wait_until_shown(settings, topic, [0, 1], time.monotonic() + SECONDS)
+    await producer.stop()
+
+    assert before == {0: 0, 1: 0}
+    assert (shown_before, shown_after) == ([True, False], True)
+    assert [record.value for record in read_from(settings, topic, before)] == [b"open"]
 
 
 async def test_only_committed_records_are_read_and_markers_at_the_end_do_not_hold_it_up(installation: Installation, kafka: str) -> None:

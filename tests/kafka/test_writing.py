@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from processor.kafka.connection import partition_of
 from processor.kafka.errors import WriteFailed
 from processor.kafka.reading import read_topic
-from processor.kafka.writing import Writer
+from processor.kafka.writing import OnPlace, Writer
 from tests.kit.installation import Installation
 from tests.kit.topics import create_topic
 
@@ -42,6 +43,22 @@ def test_after_the_context_everything_is_acknowledged_and_in_order(installation:
 
     assert writer.acknowledged == 3000
     assert values(installation, topic) == written
+
+
+def test_the_place_of_a_record_is_told_by_the_end_of_the_context(installation: Installation, kafka: str) -> None:
+    topic = create_topic(kafka, 4)
+    places: dict[bytes, tuple[int, int]] = {}
+
+    def noting(key: bytes) -> OnPlace:
+        return lambda partition, offset: places.update({key: (partition, offset)})
+
+    keys = [f"key-{number}".encode() for number in range(100)]
+    with Writer(installation.settings) as writer:
+        for key in keys:
+            writer.write(topic, key, b"", name="a record", on_place=noting(key))
+
+    assert places == {record.key: (record.partition, record.offset) for record in read_topic(installation.settings, topic)}
+    assert {key: partition for key, (partition, _) in places.items()} == {key: partition_of(key, 4) for key in keys}
 
 
 def test_a_record_that_is_too_large_for_us_or_for_the_topic_is_named_and_the_others_arrive(installation: Installation, kafka: str) -> None:

@@ -1,0 +1,140 @@
+"""`profile-exporter profiles`: single profiles, as privacy requests name them."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any, Final
+from uuid import uuid4
+
+import click
+import orjson
+
+from processor.cli.profile_ids import read_ids
+from processor.cli.progress import progress
+from processor.cli.tables import Table, show
+from processor.errors import CommandError, UsageError
+from processor.kafka.admin import Admin
+from processor.kafka.deletions import Receipt, Request, Row, delete_profiles
+from processor.kafka.topics import topic_specs
+from processor.settings import Settings, read_settings
+from schemas.times import format_time
+
+WAIT_SECONDS: Final = 60
+STDIN: Final = "-"
+_FILE: Final = click.Path(exists=True, dir_okay=False, allow_dash=True)
+_SHOWN_IDS: Final = 3
+_COLUMNS: Final = ["profile", "event", "place", "time", "profile was", "its row", "records"]
+_ROWS: Final = {
+    Row.TOMBSTONE: "a tombstone",
+    Row.NONE: "none",
+    Row.NEW: "a new one, of later events",
+    Row.KEPT: "THE OLD ONE",
+}
+
+
+@click.group("profiles")
+def profiles() -> None:
+    """Delete profiles, as privacy requests ask for it."""
+
+
+@profiles.command("delete")
+@click.argument("profile_ids", metavar="ID...", nargs=-1)
+@click.option("--file", type=_FILE, default=None, help="Ids, one a line; - is stdin. [default: none]")
+@click.option("--yes", is_flag=True, help="Do not ask. [default: ask]")
+@click.option("--timeout", type=click.FloatRange(min=0), default=WAIT_SECONDS, show_default=True, metavar="SECONDS", help="How long to wait.")
+@click.option("--no-wait", is_flag=True, help="End when the events are written. [default: wait until they are applied]")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, one a profile. [default: tables]")
+def delete(profile_ids: tuple[str, ...], file: str | None, yes: bool, timeout: float, no_wait: bool, as_json: bool) -> None:
+    """Delete the profiles ID..., and show a receipt for each.
+
+    An event profile.deleted is written for each. When a worker has applied it, the flows in whose audiences the profile was
+    have one last record on exports, and its state is gone (contract F3): from memory and reads at once, from the files of
+    RocksDB and of the changelog when they are compacted. Where else its data are, and for how long: docs/operations.md,
+    "Privacy requests".
+
+    The receipt names the event and its place, whether the profile was known, what the changelog holds of it now, and the
+    records that left. An id may contain anything but line breaks: it is taken as it stands in the file.
+
+    Exit codes: 0 all are deleted, or were not known; 1 not applied in time (they are written, and will be), or not written;
+    2 wrong usage or settings.
+    """
+    with click.open_file(file, "rb") if file is not None else nullcontext(()) as lines:
+        ids = read_ids(profile_ids, lines, "stdin" if file == STDIN else file or "")
+    settings = read_settings()
+    _require(settings)
+    if not yes:
+        _confirm(ids, file)
+    request = Request(ids, format_time(int(time.time())), None if no_wait else timeout)
+    with progress("reading the changelog:", None) as report:
+        receipts = delete_profiles(settings, request, lambda: str(uuid4()), lambda records: report(records, 0))
+    if as_json:
+        for receipt in receipts:
+            click.echo(orjson.dumps(_as_object(receipt)))
+    else:
+        for table in _tables(receipts):
+            show(table)
+    if not no_wait:
+        _require_all_done(receipts, timeout)
+
+
+def _require(settings: Settings) -> None:
+    names = settings.topics
+    Admin(settings).require([spec for spec in topic_specs(settings) if spec.name in (names.profile_events, names.changelog, names.exports)])
+
+
+def _confirm(ids: Sequence[str], file: str | None) -> None:
+    if file == STDIN:
+        raise UsageError("the ids come from stdin, so nobody can be asked: say --yes; nothing was written")
+    named = ", ".join(ids[:_SHOWN_IDS]) + (", …" if len(ids) > _SHOWN_IDS else "")
+    click.confirm(f"delete {len(ids)} profile{'s' if len(ids) > 1 else ''} ({named}), which cannot be undone?", abort=True)
+
+
+def _as_object(receipt: Receipt) -> dict[str, Any]:
+    """A line of --json: `known`, `row`, `records` are null while the event is not applied; `records` also where they are not shown yet."""
+    deletion, applied = receipt
+    written = {
+        "profile": deletion.profile,
+        "eventId": deletion.event_id,
+        "topic": deletion.topic,
+        "partition": deletion.partition,
+        "offset": deletion.offset,
+        "time": deletion.time,
+        "applied": applied is not None,
+    }
+    if applied is None:
+        return written | {"known": None, "row": None, "records": None}
+    records = None if applied.records is None else [{"flow": each.flow, "recordId": each.record_id} for each in applied.records]
+    return written | {"known": applied.known, "row": applied.row, "records": records}
+
+
+def _tables(receipts: Sequence[Receipt]) -> Iterator[Table]:
+    yield Table("deleted profiles", _COLUMNS, [_line(each) for each in receipts])
+    records = [[deletion.profile, *each] for deletion, applied in receipts if applied is not None for each in applied.records or ()]
+    yield Table("last records", ["profile", "flow", "record id"], records)
+
+
+def _line(receipt: Receipt) -> list[str]:
+    deletion, applied = receipt
+    written = [deletion.profile, deletion.event_id, f"{deletion.topic} {deletion.partition}:{deletion.offset}", deletion.time]
+    if applied is None:
+        return [*written, "not looked up", "not applied yet", ""]
+    records = "not shown yet" if applied.records is None else str(len(applied.records))
+    return [*written, "known" if applied.known else "not known", _ROWS[applied.row], records]
+
+
+def _require_all_done(receipts: Sequence[Receipt], timeout: float) -> None:
+    """Raise CommandError that says what is not done, and why nothing is lost."""
+    of = Counter("waiting" if done is None else "kept" if done.row is Row.KEPT else "hidden" if done.records is None else "" for _, done in receipts)
+    faults = []
+    if waiting := of["waiting"]:
+        faults.append(
+            f"{waiting} of {len(receipts)} deletions {'are' if waiting > 1 else 'is'} written, and not applied after {timeout:g} s\n"
+            "  nothing is lost, and it need not be said again: workers apply it in its turn, once they run; `profile-exporter status` shows their lag"
+        )
+    if of["hidden"]:
+        faults.append("the deletions are applied, and which records left is not shown yet: a transaction stays open on exports")
+    if of["kept"]:
+        faults.append("the event was passed over, and the profile is there still, see THE OLD ONE above: the worker's log says why")
+    if faults:
+        raise CommandError("\n".join(faults))

@@ -1,0 +1,212 @@
+"""Profiles deleted on request: an event for each, and what the topics say became of it (contract F3).
+
+    look before    changelog: whose row is there      exports: where its partitions end
+    write          a profile.deleted for each, acknowledged
+    wait           until the watermark in the changelog is past each of them: that, and its rows, are one commit
+    look after     changelog and exports from there on: is a row left, and what left because of the event
+
+The changelog is read once, from its beginning to the watermark waited for, and of it only the partitions that the profiles are in.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import orjson
+
+from processor.kafka.connection import partition_of
+from processor.kafka.ends import stable_ends, wait_until_shown
+from processor.kafka.errors import ReadFailed, WriteFailed
+from processor.kafka.reading import KafkaRecord, read_from
+from processor.kafka.writing import Writer
+from processor.settings import Settings
+from schemas.event import EventType
+from schemas.record import ExportHeader
+from state.rows import WATERMARK_KEY, UnreadableRow, decode_row, decode_watermark, profile_key
+
+SOURCE: Final = "/profile-exporter/commands"
+SHOWN_SECONDS: Final = 10.0
+"""At least so long what is committed may take to be shown."""
+_POLL_SECONDS: Final = 0.25
+_AGAIN: Final = "  start it again: to delete a profile twice does no harm"
+
+
+class Row(StrEnum):
+    """What the changelog holds of a profile after its deletion was applied."""
+
+    TOMBSTONE = "tombstone"
+    NONE = "none"  # nor was there any, as far back as the changelog goes
+    NEW = "new"  # events that came after the deletion have begun another profile
+    KEPT = "kept"  # that of before: the deletion was passed over
+
+
+class Deletion(NamedTuple):
+    """An event, where it stands. `time` is the event's, in the form of C8."""
+
+    profile: str
+    event_id: str
+    topic: str
+    partition: int
+    offset: int
+    time: str
+
+
+class LastRecord(NamedTuple):
+    """A record that left because of the event."""
+
+    flow: str
+    record_id: str
+
+
+class Applied(NamedTuple):
+    """What became of it. `known`: whether the profile was there, when we looked or until the event came.
+
+    `records` are by flow in the order of `exports`; None: not all that was committed was shown in time.
+    """
+
+    known: bool
+    row: Row
+    records: tuple[LastRecord, ...] | None
+
+
+class Receipt(NamedTuple):
+    """Of one profile. `applied` None: not yet, or nobody waited."""
+
+    deletion: Deletion
+    applied: Applied | None
+
+
+class Request(NamedTuple):
+    """Whom to delete, each once; `at`: the time of the events, in the form of C8; `wait_seconds` None: do not wait."""
+
+    profiles: Sequence[str]
+    at: str
+    wait_seconds: float | None
+
+
+Report = Callable[[int], None]
+"""(records of the changelog that were read since the beginning)."""
+
+
+def delete_profiles(settings: Settings, request: Request, new_id: Callable[[], str], report: Report) -> list[Receipt]:
+    """In the order asked. Whatever is raised after the events were acknowledged, they are on the topic and will be applied.
+
+    `new_id` gives each event another id. Raises WriteFailed, BrokerUnreachable, ReadFailed.
+    """
+    if request.wait_seconds is None:
+        return [Receipt(deletion, None) for deletion in _write(settings, request, new_id)]
+    keys = {profile_key(profile.encode()) for profile in request.profiles}
+    partitions = {partition_of(profile.encode(), settings.partitions) for profile in request.profiles}
+    rows = _Rows(settings, keys, partitions, report)
+    rows.read_on({})
+    exports = stable_ends(settings, settings.topics.exports, partitions)
+    deletions = _write(settings, request, new_id)
+    deadline = time.monotonic() + request.wait_seconds
+    applied = _wait(rows, deletions, deadline)
+    left = _left(settings, exports, applied, deadline) if applied else {}
+    return [Receipt(each, rows.applied(each, None if left is None else left.get(each)) if each in applied else None) for each in deletions]
+
+
+def _write(settings: Settings, request: Request, new_id: Callable[[], str]) -> list[Deletion]:
+    topic = settings.topics.profile_events
+    event_ids = {profile: new_id() for profile in request.profiles}
+    places: dict[str, tuple[int, int]] = {}
+
+    def noting(profile: str) -> Callable[[int, int], None]:
+        return lambda partition, offset: places.update({profile: (partition, offset)})
+
+    try:
+        with Writer(settings) as writer:
+            for profile, event_id in event_ids.items():
+                event = deletion_event(profile, event_id, request.at)
+                writer.write(topic, profile.encode(), event, name=f"profile {profile}", on_place=noting(profile))
+    except WriteFailed as failed:
+        raise WriteFailed([*failed.faults, _AGAIN]) from None
+    return [Deletion(profile, event_id, topic, *places[profile], request.at) for profile, event_id in event_ids.items()]
+
+
+def deletion_event(profile: str, event_id: str, at: str) -> bytes:
+    """The CloudEvent (contract I1)."""
+    event = {"specversion": "1.0", "id": event_id, "source": SOURCE, "type": EventType.DELETED, "subject": profile, "time": at}
+    return orjson.dumps(event)
+
+
+class _Rows:
+    """What the changelog says of some profiles, and how far each partition is."""
+
+    def __init__(self, settings: Settings, keys: set[bytes], partitions: set[int], report: Report) -> None:
+        self._settings, self._keys, self._report = settings, keys, report
+        self._places = dict.fromkeys(partitions, 0)
+        self._records = 0
+        self._last: dict[bytes, int | None] = {}  # the event that its row is of; None: a tombstone
+        self._known: set[bytes] = set()
+        self.watermarks = dict.fromkeys(partitions, 0)
+
+    def read_on(self, deletions: Mapping[bytes, int]) -> None:
+        """To the end; `deletions`: the offset of each, once they are written. Raises as `read_topic` does."""
+        for record in read_from(self._settings, self._settings.topics.changelog, self._places):
+            self._places[record.partition] = record.offset + 1
+            self._records += 1
+            self._report(self._records)
+            try:
+                self._note(record, deletions)
+            except UnreadableRow as unreadable:
+                raise ReadFailed(f"{record.topic}[{record.partition}] offset {record.offset}: {unreadable}") from None
+
+    def _note(self, record: KafkaRecord, deletions: Mapping[bytes, int]) -> None:
+        key, value = record.key, record.value
+        if key == WATERMARK_KEY and value is not None:
+            self.watermarks[record.partition] = decode_watermark(value).next_offset
+        if key is None or key not in self._keys:
+            return
+        of_event = self._last[key] = None if value is None else decode_row(value).offset
+        if key not in deletions:
+            (self._known.discard if of_event is None else self._known.add)(key)
+        elif of_event is None or of_event < deletions[key]:
+            self._known.add(key)
+
+    def applied(self, deletion: Deletion, records: tuple[LastRecord, ...] | None) -> Applied:
+        """What became of a deletion that the watermark is past."""
+        key = profile_key(deletion.profile.encode())
+        return Applied(key in self._known, self._row(key, deletion.offset), records)
+
+    def _row(self, key: bytes, deleted_at: int) -> Row:
+        if key not in self._last:
+            return Row.NONE
+        of_event = self._last[key]
+        if of_event is None:
+            return Row.TOMBSTONE
+        return Row.NEW if of_event > deleted_at else Row.KEPT
+
+
+def _wait(rows: _Rows, deletions: Sequence[Deletion], deadline: float) -> set[Deletion]:
+    """Those that are applied; all of them, where that is so before the deadline."""
+    offsets = {profile_key(each.profile.encode()): each.offset for each in deletions}
+    while True:
+        rows.read_on(offsets)
+        applied = {each for each in deletions if rows.watermarks[each.partition] > each.offset}
+        if len(applied) == len(deletions) or time.monotonic() > deadline:
+            return applied
+        time.sleep(_POLL_SECONDS)
+
+
+def _left(settings: Settings, begins: Mapping[int, int], applied: set[Deletion], deadline: float) -> dict[Deletion, tuple[LastRecord, ...]] | None:
+    """What left because of each, however often it was written; None: it is not shown in time."""
+    exports, partitions = settings.topics.exports, {each.partition for each in applied}
+    if not wait_until_shown(settings, exports, partitions, max(deadline, time.monotonic() + SHOWN_SECONDS)):
+        return None
+    deletions = {each.profile.encode(): each for each in applied}
+    found: dict[Deletion, dict[LastRecord, None]] = {each: {} for each in applied}
+    for record in read_from(settings, exports, {partition: begins[partition] for partition in partitions}):
+        deletion = deletions.get(record.key or b"")
+        if deletion is not None:
+            found[deletion].update(dict.fromkeys(_because_of(deletion, record)))
+    return {deletion: tuple(records) for deletion, records in found.items()}
+
+
+def _because_of(deletion: Deletion, record: KafkaRecord) -> Iterator[LastRecord]:
+    headers = dict(record.headers)
+    record_id = headers.get(ExportHeader.RECORD_ID, b"").decode(errors="replace")
+    if record_id.startswith(f"{deletion.topic}-{deletion.partition}-{deletion.offset}-"):
+        yield LastRecord(headers.get(ExportHeader.FLOW_ID, b"").decode(errors="replace"), record_id)
