@@ -10,6 +10,7 @@ The changelog is read once, from its beginning to the watermark waited for, and 
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -17,7 +18,7 @@ import orjson
 
 from processor.kafka.connection import partition_of
 from processor.kafka.ends import stable_ends, wait_until_shown
-from processor.kafka.errors import ReadFailed, WriteFailed
+from processor.kafka.errors import BrokerUnreachable, ReadFailed, WriteFailed
 from processor.kafka.reading import KafkaRecord, read_from
 from processor.kafka.writing import Writer
 from processor.settings import Settings
@@ -29,6 +30,7 @@ SOURCE: Final = "/profile-exporter/commands"
 SHOWN_SECONDS: Final = 10.0
 """At least so long what is committed may take to be shown."""
 _POLL_SECONDS: Final = 0.25
+_AWAY: Final = (BrokerUnreachable, ReadFailed)
 _AGAIN: Final = "  start it again: to delete a profile twice does no harm"
 
 
@@ -90,9 +92,10 @@ Report = Callable[[int], None]
 
 
 def delete_profiles(settings: Settings, request: Request, new_id: Callable[[], str], report: Report) -> list[Receipt]:
-    """In the order asked. Whatever is raised after the events were acknowledged, they are on the topic and will be applied.
+    """In the order asked. `new_id` gives each event another id.
 
-    `new_id` gives each event another id. Raises WriteFailed, BrokerUnreachable, ReadFailed.
+    Raises BrokerUnreachable and ReadFailed before anything is written, WriteFailed where not everything is. From then on there is a
+    receipt, whatever happens: a broker that is away is waited for as the workers are.
     """
     if request.wait_seconds is None:
         return [Receipt(deletion, None) for deletion in _write(settings, request, new_id)]
@@ -184,7 +187,8 @@ def _wait(rows: _Rows, deletions: Sequence[Deletion], deadline: float) -> set[De
     """Those that are applied; all of them, where that is so before the deadline."""
     offsets = {profile_key(each.profile.encode()): each.offset for each in deletions}
     while True:
-        rows.read_on(offsets)
+        with suppress(*_AWAY):
+            rows.read_on(offsets)
         applied = {each for each in deletions if rows.watermarks[each.partition] > each.offset}
         if len(applied) == len(deletions) or time.monotonic() > deadline:
             return applied
@@ -192,7 +196,16 @@ def _wait(rows: _Rows, deletions: Sequence[Deletion], deadline: float) -> set[De
 
 
 def _left(settings: Settings, begins: Mapping[int, int], applied: set[Deletion], deadline: float) -> dict[Deletion, tuple[LastRecord, ...]] | None:
-    """What left because of each, however often it was written; None: it is not shown in time."""
+    """What left because of each; None: it is not shown in time."""
+    with suppress(*_AWAY):
+        return _read_left(settings, begins, applied, deadline)
+    return None
+
+
+def _read_left(
+    settings: Settings, begins: Mapping[int, int], applied: set[Deletion], deadline: float
+) -> dict[Deletion, tuple[LastRecord, ...]] | None:
+    """Each record once, however often it was written."""
     exports, partitions = settings.topics.exports, {each.partition for each in applied}
     if not wait_until_shown(settings, exports, partitions, max(deadline, time.monotonic() + SHOWN_SECONDS)):
         return None

@@ -12,13 +12,16 @@ import pytest
 from confluent_kafka import Producer
 
 from processor.core.parse import parse_event
+from processor.kafka import deletions
 from processor.kafka.connection import partition_of
 from processor.kafka.reading import KafkaRecord, read_topic
+from processor.kafka.writing import Writer
 from schemas.event import EventType, SourceRecord
 from schemas.profile import Profile
 from schemas.record import ExportHeader
 from state.rows import WATERMARK_KEY, Watermark, encode_row, encode_watermark, profile_key
 from tests.kit.installation import Installation
+from tests.kit.kafka import RealKafka
 
 SECONDS = "60"
 ROW = Profile({"person": {"name": "Ada"}}, {}, {}, {}, 1, (), 64)
@@ -152,6 +155,25 @@ def test_what_no_worker_applies_in_time_is_written_and_told_so(ready: Installati
     assert result.exit_code == 1
     assert "not applied yet" in result.stdout
     assert "1 of 1 deletions is written, and not applied after 0.1 s\n  nothing is lost" in result.stderr
+
+
+def test_a_broker_that_goes_away_after_the_events_are_written_leaves_receipts(
+    own_kafka: RealKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = Installation(own_kafka.bootstrap_servers, tmp_path / "data")
+    installation.init()
+    monkeypatch.setattr("processor.kafka.reading.ANSWER_SECONDS", 0.5)
+    written_by = deletions.Writer.__exit__
+
+    def kill_after(writer: Writer, *why: Any) -> None:
+        written_by(writer, *why)
+        own_kafka.kill()
+
+    monkeypatch.setattr(deletions.Writer, "__exit__", kill_after)
+
+    (receipt,) = delete(installation, "p-1", "--timeout", "1", exit_code=1)
+
+    assert (receipt["profile"], receipt["offset"], receipt["applied"]) == ("p-1", 0, False)
 
 
 def test_a_row_of_another_version_is_told_with_its_place(prepared: Installation) -> None:
