@@ -23,6 +23,7 @@ from processor.kafka.delivery_positions import read_positions
 from processor.kafka.logs import Destinations, PlainLog, TransactionalLog
 from processor.kafka.shared_producer import SharedProducer
 from processor.parked_takeover import ParkedTakeover
+from processor.pipeline.deadlines import DeadlineSettings
 from processor.pipeline.decided import Policy
 from processor.pipeline.jobs import JobSettings
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
@@ -197,6 +198,7 @@ class Runtime:
             settings.row_cache_bytes // share,
             settings.max_waiting_bytes // share,
             self._job_settings(partition),
+            DeadlineSettings(settings.membership_expiry),
         )
         ids = self._place.cluster.topic_ids
         return PartitionPipeline(

@@ -151,6 +151,9 @@ class Settings(BaseSettings):
     log_level: LogLevel = Field(default="info", description="The least severe events that are logged.")
     log_format: LogFormat = Field(default="auto", description="console, json, or auto: console on a terminal, json otherwise.")
 
+    membership_expiry: bool = Field(
+        default=True, description="Write the events that end memberships at their deadlines; off where somebody else does."
+    )
     job_records_per_second: Count = Field(
         default=0, description="Records that a backfill or another job makes, a second over all partitions, at most; 0: as many as it can."
     )

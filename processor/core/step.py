@@ -45,7 +45,7 @@ class Step:
 
     Where an event was applied, a flow of `states` that sends nothing does so for its reason in `apart`. The others, maybe a
     hundred, are not listed: theirs is `rest`, or that they are disabled (`reason_of`). `skipped` lists all. `missed`: the flows
-    that would have sent a record, but are disabled, and catch up later (F1).
+    that would have sent a record, but are disabled, and catch up later (F1). `expired`: the deadline of an applied `membership.expired`.
     """
 
     profile: Profile | None
@@ -56,6 +56,7 @@ class Step:
     rest: SkipReason | None
     apart: Skips
     missed: tuple[CompiledFlow, ...]
+    expired: str
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Step:
         rest: SkipReason | None = None,
         apart: Skips = (),
         missed: tuple[CompiledFlow, ...] = (),
+        expired: str = "",
     ) -> None:
         self.profile = profile
         self.records = records
@@ -76,6 +78,7 @@ class Step:
         self.rest = rest
         self.apart = apart
         self.missed = missed
+        self.expired = expired
 
     @property
     def skipped(self) -> Skips:
@@ -87,6 +90,7 @@ class Step:
         return tuple([(flow_id, apart.get(flow_id) or reason_of(enabled, rest)) for flow_id, enabled in self.states if flow_id not in sent])
 
 
+_EXPIRED: Final = EventType.EXPIRED
 _ENDS: Final = (EventType.DELETED, EventType.MERGED, EventType.EXPIRED)
 
 
@@ -119,7 +123,8 @@ def _decided(record: Source, change: Change, after: Profile | None, catalog: Cat
         elif decision is not rest:
             apart.append((flow.id, decision))
     missed = () if not catalog.missing or after is None else _missed(record, change, catalog)
-    return Step(after, tuple(records), None, None, catalog.states, rest, tuple(apart), missed)
+    expired = change.event.time if change.event.type is _EXPIRED else ""
+    return Step(after, tuple(records), None, None, catalog.states, rest, tuple(apart), missed, expired)
 
 
 def _missed(record: Source, change: Change, catalog: Catalog) -> tuple[CompiledFlow, ...]:

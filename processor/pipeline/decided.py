@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from processor.core.catalog import Catalog
 from processor.core.step import EventSkip, Limits, Step, step
 from processor.pipeline.counts import Counts
+from processor.pipeline.deadlines import next_row
 from processor.pipeline.jobs import PartitionJobs
 from processor.pipeline.ports import KafkaRecord
-from processor.pipeline.profiles import Profiles, row_of
+from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import dead_letter_record, export_record
 from schemas.event import Source
 from state.rows import Row
@@ -113,7 +114,7 @@ class _Run:
         if result.skipped_event is None:
             if self._jobs is not None:
                 self._tell_jobs(self._jobs, key, row, result)
-            self._current[key] = row_of(result.profile, record.offset)
+            self._current[key] = next_row(key, row, result, record.offset, self.beside)
             self.changed.add(key)
             for export in result.records:
                 self.exports.append(export_record(export, record))

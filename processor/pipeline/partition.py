@@ -4,7 +4,8 @@ For each group of decided runs: 1 `Log.commit` writes exports, dead letters, row
 `Profiles` and their rows on disk take the same; 3 `on_progress` says up to where the group's offset may be committed. Never in
 another order: whatever is killed in between, the next owner starts at the watermark of what step 1 made durable.
 
-Between batches, and at least every second, the partition's jobs have a page (jobs.py): decided and committed as a run of records is.
+Between batches, and at least every second, the partition's jobs have a page (jobs.py), and what is due expires (deadlines.py): decided and
+committed as a run of records is.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from processor.fault_points import fault_point
 from processor.pipeline.counts import Counts
+from processor.pipeline.deadlines import Deadlines, DeadlineSettings
 from processor.pipeline.decided import Before, Decided, Policy, decide_run
 from processor.pipeline.jobs import JobSettings, Page, PartitionJobs
 from processor.pipeline.ports import CatalogView, KafkaRecord, Log, Output, ProfileRows
@@ -47,7 +49,8 @@ class PartitionSettings:
     linger_seconds: float
     cache_bytes: int
     max_waiting_bytes: int
-    jobs: JobSettings = JobSettings()  # noqa: RUF009  # it is frozen
+    jobs: JobSettings = JobSettings()  # noqa: RUF009  # it is frozen, as the next
+    deadlines: DeadlineSettings = DeadlineSettings()  # noqa: RUF009
 
 
 class PartitionPipeline:
@@ -70,6 +73,7 @@ class PartitionPipeline:
         self._on_progress, self._on_failure = on_progress, on_failure
         self._profiles = Profiles(rows, settings.cache_bytes)
         self._jobs = PartitionJobs(rows, self._profiles, settings.jobs)
+        self._deadlines = Deadlines(rows, self._profiles, settings.deadlines)
         self._inbox: deque[Batch] = deque()
         self._decided: deque[Decided] = deque()
         self._decided_at: deque[float] = deque()  # of each of them, by the monotonic clock
@@ -179,7 +183,7 @@ class PartitionPipeline:
     @property
     def _work_is_due(self) -> bool:
         """Events go first, but not for ever."""
-        return self._jobs.is_noting and time.monotonic() - self._worked_at >= WORK_SECONDS
+        return (self._jobs.is_noting or self._deadlines.is_time) and time.monotonic() - self._worked_at >= WORK_SECONDS
 
     async def _work(self) -> bool:
         """Decide what is to be done beside events; whether anything was. One such page is on its way at a time."""
@@ -187,10 +191,11 @@ class PartitionPipeline:
             return False
         catalog = await self._catalog.as_of(time.monotonic())
         self._worked_at = time.monotonic()
+        if self._deadlines.is_time and self._expire():
+            return True
         rows = self._jobs.follow(catalog, self._next_offset, self._sequence)
         told: list[KafkaRecord] = []
-        for part, waiting in list(self._jobs.held(self._applied)):
-            part.waiting = waiting
+        for part in self._jobs.to_tell(self._applied):
             more, telling = self._jobs.told(part, {})
             rows |= more
             told += telling
@@ -211,6 +216,19 @@ class PartitionPipeline:
             if page.is_full or self._inbox:
                 return
             await asyncio.sleep(0)
+
+    def _expire(self) -> bool:
+        """Write the events of what is due; whether anything was."""
+        due = self._deadlines.take_due()
+        if not due.beside:
+            return False
+        self._sequence += 1
+        self._page = self._sequence
+        rows = self._profiles.put(self._sequence, due.profiles)
+        self._profiles.put_beside(self._sequence, due.beside)
+        rows.update(due.beside)
+        self._note_decided(Decided(self._sequence, [], [], rows, self._next_offset, self._bad_in_a_row, Counts(), events=due.events))
+        return True
 
     def _note_work(self, rows: dict[bytes, bytes | None], told: list[KafkaRecord], page: Page | None) -> None:
         self._sequence += 1

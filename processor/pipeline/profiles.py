@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from processor.pipeline.ports import ProfileRows
-from schemas.profile import Profile
 from state.rows import PROFILE, Row, decode_row, encode_row, profile_key
 
 _PROFILE: Final = PROFILE[0]
@@ -75,7 +74,7 @@ class Profiles:
         rows: dict[bytes, bytes | None] = {}
         decided = self._decided
         for key, row in changed.items():
-            value = None if row is None else encode_row(row.profile, row.offset)
+            value = None if row is None else encode_row(row.profile, row.offset, row.deadline, row.announced)
             stored_key = profile_key(key)
             rows[stored_key] = value
             decided[stored_key] = (sequence, value)
@@ -124,8 +123,3 @@ class _RowCache:
         self._young_bytes += len(key) + len(value)
         if self._young_bytes > self._half:
             self._old, self._young, self._young_bytes = young, {}, 0
-
-
-def row_of(profile: Profile | None, offset: int) -> Row | None:
-    """The row of a profile after the event at `offset`."""
-    return None if profile is None else Row(profile, offset)

@@ -15,6 +15,7 @@ from tests.kit.whole_job import WholeJob
 
 Rows = Mapping[bytes, bytes]
 _MOST_FAULTS: Final = 5
+_OF_THE_COPY: Final = b"\0"  # whose it is, and how far (state/partition.py)
 
 
 def require_rows_of_the_fold(job: WholeJob, replayed: Replayed, state_folders: Iterable[Path]) -> None:
@@ -72,13 +73,13 @@ def is_compacted(job: WholeJob) -> bool:
 
 
 def rows_on_disk(state_folder: Path) -> dict[int, dict[bytes, bytes]]:
-    """Profiles and watermark in RocksDB, by partition; opened to read only."""
+    """Everything of the changelog in RocksDB, by partition; opened to read only."""
     return {int(path.name): _rows_of(path) for path in (state_folder / "profiles").glob("[0-9]*")}
 
 
 def _rows_of(path: Path) -> dict[bytes, bytes]:
     database = Rdict(str(path), options=Options(raw_mode=True), access_type=AccessType.read_only())
     try:
-        return {key: value for key, value in database.items() if key == WATERMARK_KEY or key.startswith(PROFILE)}
+        return {key: value for key, value in database.items() if not key.startswith(_OF_THE_COPY)}
     finally:
         database.close()

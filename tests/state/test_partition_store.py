@@ -34,7 +34,7 @@ def test_a_row_comes_back_as_it_was() -> None:
     assert decode_row(ROW) == Row(PROFILE, 41)
 
 
-@pytest.mark.parametrize("value", [b"", b"2", b"{}", b"[2]", ROW[:-1], b"[3" + ROW[2:], b'\x01[41,7,["e-1"],64]\n{"person":{}}', b"rubbish"])
+@pytest.mark.parametrize("value", [b"", b"2", b"{}", b"[2]", ROW[:-1], b"[2" + ROW[2:], b'\x01[41,7,["e-1"],64]\n{"person":{}}', b"rubbish"])
 def test_a_row_of_another_format_or_damaged_is_an_error_and_never_a_profile(value: bytes) -> None:
     with pytest.raises(UnreadableRow):
         decode_row(value)

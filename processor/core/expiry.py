@@ -1,0 +1,130 @@
+"""When memberships end by themselves, and the events that say so (contract F5). Pure; the clock is whoever asks.
+
+    realized, with `validUntil`                  exit at that time
+    realized in an external audience without     exit 30 days after its `lastQualificationTime`
+    realized in `ups` without                    never
+    exited                                       purge a second after 30 days: C2 lists it to the second
+
+A deadline past the year 9999 is none.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import orjson
+
+from processor.core.fold import fold
+from processor.core.membership import EXPIRY_DAYS
+from schemas.audience import OWN_NAMESPACE
+from schemas.event import Event, EventType
+from schemas.profile import EXITED, Document, EntryFields, Memberships, Profile
+from schemas.times import MAX_SECONDS, format_time, normal_time, parse_time, plus_days
+
+SOURCE: Final = "/profile-exporter"
+NEVER: Final = ""
+_LAST: Final = format_time(MAX_SECONDS)
+_NO_ENTRIES: Final[dict[str, str]] = {}
+_NO_FIELDS: Final[dict[str, Document]] = {}
+
+
+def next_deadline(profile: Profile) -> str:
+    """The earliest deadline of a profile in the form of C8; NEVER where it has none."""
+    earliest = NEVER
+    for namespace, entries in profile.memberships.items():
+        fields = profile.entry_fields.get(namespace, _NO_FIELDS)
+        for audience, entry in entries.items():
+            deadline = _deadline(namespace, entry, fields.get(audience))
+            if deadline and (not earliest or deadline < earliest):
+                earliest = deadline
+    return earliest
+
+
+def new_deadline(before: Profile | None, after: Profile) -> str:
+    """The earliest deadline that an event made: of entries that are new or different, or of all where it changed what they hold."""
+    if before is None or after.entry_fields is not before.entry_fields:
+        return next_deadline(after)
+    if after.memberships is before.memberships:
+        return NEVER
+    return _of_changed(before.memberships, after.memberships, after.entry_fields)
+
+
+def _of_changed(old: Memberships, new: Memberships, fields: EntryFields) -> str:
+    earliest = NEVER
+    for namespace, entries in new.items():
+        was = old.get(namespace, _NO_ENTRIES)
+        if entries is was:
+            continue
+        inside = fields.get(namespace, _NO_FIELDS)
+        for audience, entry in entries.items():
+            if was.get(audience) != entry:
+                deadline = _deadline(namespace, entry, inside.get(audience))
+                if deadline and (not earliest or deadline < earliest):
+                    earliest = deadline
+    return earliest
+
+
+def _deadline(namespace: str, entry: str, fields: Document | None) -> str:
+    if entry[0] == EXITED:
+        ends = _after_days(entry[1:])
+        return ends and _second_after(ends)
+    valid_until = None if fields is None else fields.get("validUntil")
+    if valid_until is not None:
+        return normal_time(valid_until)
+    return NEVER if namespace == OWN_NAMESPACE else _after_days(entry[1:])
+
+
+def _after_days(time: str) -> str:
+    ends = plus_days(time, EXPIRY_DAYS)
+    return NEVER if ends >= _LAST else ends
+
+
+def _second_after(time: str) -> str:
+    return format_time(parse_time(time) + 1)
+
+
+def expiries(profile_id: str, profile: Profile, now: str) -> tuple[list[bytes], str]:
+    """The events of every deadline of a profile up to `now`, in their order, and the last of these deadlines; ([], NEVER) where there is none.
+
+    What one of them makes counts for the next: after a long time a membership that ended is purged as well. Each is a CloudEvent.
+    """
+    events, last = [], NEVER
+    for deadline, data in _due(profile_id, profile, now):
+        events.append(_event(profile_id, deadline, data))
+        last = deadline
+    return events, last
+
+
+def _due(profile_id: str, profile: Profile, now: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    deadline = next_deadline(profile)
+    while deadline and deadline <= now:
+        data = _data(profile, deadline)
+        yield deadline, data
+        change = fold(profile, Event(None, EventType.EXPIRED, profile_id, deadline, data, {}, {}, 0), 0)
+        assert change.after is not None
+        profile = change.after
+        deadline = next_deadline(profile)
+
+
+def _data(profile: Profile, deadline: str) -> dict[str, Any]:
+    data: dict[str, Any] = {"exit": [], "purge": []}
+    for namespace, entries in profile.memberships.items():
+        fields = profile.entry_fields.get(namespace, _NO_FIELDS)
+        for audience, entry in entries.items():
+            ends = _deadline(namespace, entry, fields.get(audience))
+            if ends and ends <= deadline:
+                data["purge" if entry[0] == EXITED else "exit"].append({"namespace": namespace, "id": audience})
+    return {name: named for name, named in data.items() if named}
+
+
+def _event(profile_id: str, deadline: str, data: dict[str, Any]) -> bytes:
+    return orjson.dumps(
+        {
+            "specversion": "1.0",
+            "id": f"expiry-{profile_id}-{deadline}",
+            "source": SOURCE,
+            "type": EventType.EXPIRED.value,
+            "subject": profile_id,
+            "time": deadline,
+            "data": data,
+        }
+    )

@@ -1,0 +1,125 @@
+"""The index of deadlines of one partition: where each profile stands in it, and what is due (contract F5).
+
+A profile stands in the index at its earliest deadline, or before it: a deadline that moves away, as most do, moves nothing; one that
+comes nearer is written. When its moment comes the profile is looked at, and its events are written to the log, or it is moved on. So what an
+event costs is a look at the entries that it changed, and nobody ever looks for deadlines among all profiles.
+
+    event on the profile ─► index ─ due ─► membership.expired on profile-events, the profile out of the index ─ applied ─► index
+                                            one transaction: once a deadline, whatever crashes
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Final
+
+from processor.core.expiry import expiries, new_deadline, next_deadline
+from processor.core.step import Step
+from processor.pipeline.ports import KafkaRecord, ProfileRows
+from processor.pipeline.profiles import Profiles
+from schemas.profile import Profile
+from schemas.times import format_time
+from state.rows import DEADLINE, DEADLINE_CHARACTERS, Row, deadline_key
+
+LOOK_SECONDS: Final = 5.0
+"""How often an owner looks for what is due: an event is on the log within seconds of its deadline."""
+PAGE_PROFILES: Final = 100
+"""Profiles that are looked at in one piece: after days of downtime there may be millions, and live events go between."""
+_STANDS: Final = b"1"
+_PROFILE_ID: Final = len(DEADLINE) + DEADLINE_CHARACTERS
+
+Beside = dict[bytes, bytes | None]
+"""Rows to write beside those of profiles."""
+
+
+def next_row(key: bytes, before: Row | None, step: Step, offset: int, beside: Beside) -> Row | None:
+    """The row of a profile after an applied event, and in `beside` what that changes in the index."""
+    profile = step.profile
+    if profile is None:
+        if before is not None and before.deadline:
+            beside[deadline_key(before.deadline, key)] = None
+        return None
+    if before is None:
+        return _placed(key, profile, offset, "", next_deadline(profile), beside)
+    if before.announced:
+        if step.expired < before.announced:
+            return Row(profile, offset, "", before.announced)
+        return _placed(key, profile, offset, "", next_deadline(profile), beside)
+    was, now = before.deadline, new_deadline(before.profile, profile)
+    if not now or (was and was <= now):
+        return Row(profile, offset, was, "")
+    return _placed(key, profile, offset, was, now, beside)
+
+
+def _placed(key: bytes, profile: Profile, offset: int, was: str, now: str, beside: Beside) -> Row:
+    """The row at another place in the index."""
+    if was:
+        beside[deadline_key(was, key)] = None
+    if now:
+        beside[deadline_key(now, key)] = _STANDS
+    return Row(profile, offset, now, "")
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineSettings:
+    """`enabled`: write events; the index is kept anyway."""
+
+    enabled: bool = False
+    clock: Callable[[], float] = time.monotonic
+    wall_clock: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What was due: events, the changed rows of profiles, the changes of the index."""
+
+    events: list[KafkaRecord]
+    profiles: dict[bytes, Row | None]
+    beside: Beside
+
+
+class Deadlines:
+    """Belongs to the loop that decides the partition."""
+
+    def __init__(self, rows: ProfileRows, profiles: Profiles, settings: DeadlineSettings) -> None:
+        self._rows, self._profiles, self._settings = rows, profiles, settings
+        self._next_look = settings.clock()
+
+    @property
+    def is_time(self) -> bool:
+        """Whether to look again."""
+        return self._settings.enabled and self._settings.clock() >= self._next_look
+
+    def take_due(self) -> Due:
+        """What is due now, of some profiles; the caller commits it before it calls again."""
+        now = format_time(int(self._settings.wall_clock()))
+        due, looked = Due([], {}, {}), 0
+        with closing(_generator(self._rows.scan_from(DEADLINE))) as index:
+            for place, on_disk in index:
+                if place[len(DEADLINE) : _PROFILE_ID].decode() > now or looked >= PAGE_PROFILES:
+                    break
+                if self._profiles.newest(place, on_disk) is not None:
+                    self._look(place, now, due)
+                    looked += 1
+        if looked < PAGE_PROFILES:
+            self._next_look = self._settings.clock() + LOOK_SECONDS
+        return due
+
+    def _look(self, place: bytes, now: str, due: Due) -> None:
+        key = place[_PROFILE_ID:]
+        row = self._profiles.load([key])[key]
+        due.beside[place] = None
+        if row is None or deadline_key(row.deadline, key) != place:
+            return  # it moved, and this is what it left behind
+        events, last = expiries(key.decode(), row.profile, now)
+        due.events.extend(KafkaRecord(key, event) for event in events)
+        stands = "" if events else next_deadline(row.profile)
+        if stands:
+            due.beside[deadline_key(stands, key)] = _STANDS
+        due.profiles[key] = Row(row.profile, row.offset, stands, last)
+
+
+def _generator(rows: Any) -> Any:
+    """An iterator that can be closed, as the store's are."""
+    return rows if hasattr(rows, "close") else (row for row in rows)

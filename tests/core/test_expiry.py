@@ -1,0 +1,96 @@
+"""When memberships end, and the events that say so (contract F5)."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from processor.core.catalog import Catalog
+from processor.core.expiry import expiries, next_deadline
+from processor.core.replay import Replay
+from schemas.event import SourceRecord
+from schemas.profile import Profile
+from tests.core.given import cloud_event, membership
+
+UPS = "ups/a"
+EXTERNAL = "CustomerAudienceUpload/csv"
+OLD = "2026-01-01T00:00:00Z"
+THIRTY_DAYS_ON = "2026-01-31T00:00:00Z"
+A_SECOND_LATER = "2026-01-31T00:00:01Z"
+UNTIL = "2026-03-01T12:00:00Z"
+FAR = "9999-12-31T23:59:59Z"
+
+
+def profile(entries: dict[str, Any]) -> Profile:
+    run = Replay(Catalog.of((), ()))
+    value = orjson.dumps(cloud_event(membership(entries)))
+    run.feed(SourceRecord("t", 0, 0, 0, b"p-1", value))
+    return run.profiles[b"p-1"]
+
+
+def entry(status: str, time: str = OLD, **more: Any) -> dict[str, Any]:
+    return {"status": status, "lastQualificationTime": time, **more}
+
+
+@pytest.mark.parametrize(
+    ("entries", "deadline"),
+    [
+        ({UPS: entry("realized")}, ""),
+        ({UPS: entry("realized", validUntil=UNTIL)}, UNTIL),
+        ({UPS: entry("realized", validUntil="2026-03-01T13:00:00.9+01:00")}, UNTIL),
+        ({EXTERNAL: entry("realized")}, THIRTY_DAYS_ON),
+        ({EXTERNAL: entry("realized", validUntil=UNTIL)}, UNTIL),
+        ({UPS: entry("exited")}, A_SECOND_LATER),
+        ({UPS: entry("exited", validUntil=UNTIL)}, A_SECOND_LATER),
+        ({UPS: entry("exited"), EXTERNAL: entry("realized")}, THIRTY_DAYS_ON),
+        ({EXTERNAL: entry("realized", "9999-12-25T00:00:00Z")}, ""),
+        ({UPS: entry("exited", "9999-12-25T00:00:00Z")}, ""),
+        ({UPS: entry("realized", validUntil=FAR)}, FAR),
+        ({}, ""),
+    ],
+)
+def test_f5_the_earliest_deadline(entries: dict[str, Any], deadline: str) -> None:
+    assert next_deadline(profile(entries)) == deadline
+
+
+def test_f5_the_event_names_what_ends_and_has_the_deadline_for_its_time_and_id() -> None:
+    stands = profile({EXTERNAL: entry("realized"), UPS: entry("realized"), "ups/b": entry("exited", "2025-12-31T23:59:59Z")})
+
+    events, last = expiries("p-1", stands, THIRTY_DAYS_ON)
+
+    assert last == THIRTY_DAYS_ON
+    assert [orjson.loads(event) for event in events] == [
+        {
+            "specversion": "1.0",
+            "id": f"expiry-p-1-{THIRTY_DAYS_ON}",
+            "source": "/profile-exporter",
+            "type": "membership.expired",
+            "subject": "p-1",
+            "time": THIRTY_DAYS_ON,
+            "data": {"exit": [{"namespace": "CustomerAudienceUpload", "id": "csv"}], "purge": [{"namespace": "ups", "id": "b"}]},
+        }
+    ]
+
+
+def test_f5_nothing_is_due_before_its_deadline() -> None:
+    assert expiries("p-1", profile({EXTERNAL: entry("realized")}), "2026-01-30T23:59:59Z") == ([], "")
+
+
+def test_f5_after_a_long_time_every_deadline_has_its_event_and_what_ended_is_purged_as_well() -> None:
+    events, last = expiries("p-1", profile({EXTERNAL: entry("realized"), UPS: entry("exited")}), "2027-01-01T00:00:00Z")
+
+    told = [(event["time"], sorted(event["data"])) for event in map(orjson.loads, events)]
+    assert told == [(THIRTY_DAYS_ON, ["exit"]), (A_SECOND_LATER, ["purge"]), ("2026-03-02T00:00:01Z", ["purge"])]
+    assert last == "2026-03-02T00:00:01Z"
+
+
+def test_f5_applied_they_leave_nothing_that_is_past_its_deadline() -> None:
+    run = Replay(Catalog.of((), ()))
+    entries = {EXTERNAL: entry("realized"), UPS: entry("exited"), "ups/b": entry("realized", validUntil=OLD), "ups/c": entry("realized")}
+    run.feed(SourceRecord("t", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(membership(entries)))))
+    events, _ = expiries("p-1", run.profiles[b"p-1"], "2027-01-01T00:00:00Z")
+
+    for offset, event in enumerate(events, 1):
+        run.feed(SourceRecord("t", 0, offset, 0, b"p-1", event))
+
+    assert run.profiles[b"p-1"].memberships == {"ups": {"c": f"r{OLD}"}}

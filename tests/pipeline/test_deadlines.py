@@ -1,0 +1,217 @@
+"""Expiry in one partition behind fakes: each deadline once, whatever crashes, and the log alone tells the state (contract F5)."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor.core.catalog import Catalog
+from processor.core.expiry import next_deadline
+from processor.core.replay import Replay
+from processor.core.step import Limits
+from processor.pipeline.deadlines import DeadlineSettings
+from processor.pipeline.decided import Policy
+from processor.pipeline.partition import PartitionPipeline, PartitionSettings
+from schemas.event import SourceRecord
+from schemas.times import format_time, parse_time
+from state.rows import DEADLINE, Watermark
+from tests.core.given import a_catalog, a_flow, cloud_event, membership
+from tests.core.strategies import law
+from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
+
+SECONDS = 10.0
+START = parse_time("2026-02-01T00:00:00Z")
+DAY = 86_400
+CATALOG = a_catalog({"flows": [a_flow("f", ["a", "ext/x"])]})
+
+
+class Life:
+    """A partition whose expiries come back as events, a clock that is set, and owners that die."""
+
+    def __init__(self) -> None:
+        self.rows, self.log = MemoryRows(), MemoryLog()
+        self.now = float(START)
+        self.clock = 0.0
+        self.events: list[SourceRecord] = []
+        self.failure: BaseException | None = None
+        self._looped = 0
+        self.open()
+
+    def open(self) -> None:
+        deadlines = DeadlineSettings(True, lambda: self.clock, lambda: self.now)
+        settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20, deadlines=deadlines)
+        view, topics = FixedCatalog(CATALOG), ("source", "changelog")
+        self.pipeline = PartitionPipeline(self.rows, self.log, view, settings, topics, on_progress=lambda _: None, on_failure=self._failed)
+        self.pipeline.start()
+
+    def _failed(self, error: BaseException) -> None:
+        self.failure = error
+
+    async def die(self, durable: bool) -> None:
+        """At the next commit; another owner goes on from the changelog."""
+        self.log._crash_after, self.log._crash_durable = len(self.log.outputs), durable
+
+    async def again_where_it_died(self) -> None:
+        if self.failure is not None:
+            await self.pipeline.close()
+            self.rows, self.failure = MemoryRows(self.log.changelog), None
+            self.log._crash_after = None
+            self.open()
+            self.loop_back()
+            self.pipeline.submit(batch(self.events)) if self.events else None
+
+    def send(self, key: str, data: Any, kind: str = "profile.patched") -> None:
+        value = orjson.dumps(cloud_event(data, kind, key, id=f"e-{len(self.events)}", time=format_time(int(self.now))))
+        self._append(key.encode(), value)
+
+    def _append(self, key: bytes, value: bytes) -> None:
+        event = SourceRecord("profile-events", 0, len(self.events), 0, key, value)
+        self.events.append(event)
+        self.pipeline.submit(batch([event]))
+
+    def loop_back(self) -> None:
+        """What was committed to profile-events is read from there."""
+        written = [record for output in self.log.outputs for record in output.events]
+        for record in written[self._looped :]:
+            self._append(record.key or b"", record.value or b"")
+        self._looped = len(written)
+
+    async def settle(self) -> None:
+        """Until nothing is due, and everything on the log is applied."""
+        quiet = 0
+        async with asyncio.timeout(SECONDS):
+            while quiet < 20:
+                self.clock += 10.0
+                self.pipeline._arrived.set()
+                await asyncio.sleep(0)
+                before = len(self.events)
+                await self.again_where_it_died()
+                self.loop_back()
+                done = self.pipeline.committed_offset >= len(self.events) == before and not self.pipeline._decided
+                quiet = quiet + 1 if done else 0
+
+    @property
+    def expiry_ids(self) -> list[str]:
+        return [event["id"] for event in (orjson.loads(record.value or b"{}") for record in self.events) if event["type"] == "membership.expired"]
+
+
+times = st.integers(-40, 5).map(lambda days: format_time(START + days * DAY))
+entries = st.fixed_dictionaries({"status": st.sampled_from(["realized", "exited"])}, optional={"lastQualificationTime": times, "validUntil": times})
+patched_entries = st.dictionaries(st.sampled_from(["a", "b", "ext/x"]), entries, min_size=1, max_size=2)
+happenings = st.one_of(
+    st.tuples(st.just("patch"), st.sampled_from(["p-1", "p-2"]), patched_entries),
+    st.tuples(st.just("gone"), st.sampled_from(["p-1", "p-2"]), st.none()),
+    st.tuples(st.just("days"), st.integers(0, 40), st.booleans()),
+    st.tuples(st.just("die"), st.booleans(), st.none()),
+)
+
+
+@law(200)
+@given(history=st.lists(happenings, min_size=2, max_size=14))
+def test_f5_once_a_deadline_and_nothing_stays_past_it(history: list[Any]) -> None:
+    async def run() -> Life:
+        life = Life()
+        for kind, what, more in history:
+            if kind == "patch":
+                life.send(what, membership(more))
+            elif kind == "gone":
+                life.send(what, None, "profile.deleted")
+            elif kind == "days":
+                life.now += what * DAY
+                life.clock += 10.0
+                await (life.settle() if more else asyncio.sleep(0))
+            else:
+                await life.die(what)
+            await life.again_where_it_died()
+        await life.settle()
+        await life.pipeline.close()
+        return life
+
+    life = asyncio.run(run())
+    replay = Replay(CATALOG)
+    for event in life.events:
+        replay.feed(event)
+    assert {key: row.profile for key, row in life.rows.profiles.items()} == replay.profiles, "the log alone tells the state"
+    now = format_time(int(life.now))
+    for key, row in life.rows.profiles.items():
+        assert not next_deadline(row.profile) or next_deadline(row.profile) > now, key
+        assert row.announced == ""
+        assert not next_deadline(row.profile) or "" < row.deadline <= next_deadline(row.profile)
+    index = sorted(key for key in life.rows.rows if key.startswith(DEADLINE))
+    assert index == sorted(b"d" + row.deadline.encode() + key for key, row in life.rows.profiles.items() if row.deadline)
+    assert life.rows.rows == life.log.changelog
+    patches = Counter(key for kind, key, _ in history if kind == "patch")
+    assert all(count <= patches[expiry[7:10]] for expiry, count in Counter(life.expiry_ids).items()), "once, unless an event brought it back"
+
+
+async def test_f5_written_once_and_applied_as_an_event_with_a_record() -> None:
+    life = Life()
+    life.send("p-1", membership({"ext/x": {"status": "realized"}, "a": {"status": "realized"}}))
+    await life.settle()
+    life.now += 31 * DAY
+    await life.settle()
+    await life.pipeline.close()
+
+    deadline = format_time(START + 30 * DAY)
+    assert life.expiry_ids == [f"expiry-p-1-{deadline}"]
+    assert orjson.loads(life.log.exports[-1].value or b"")["segmentMembership"]["ext"]["x"] == {"lastQualificationTime": deadline, "status": "exited"}
+
+
+async def test_f5_a_deadline_that_moves_away_is_looked_at_and_moved() -> None:
+    life = Life()
+    life.send("p-1", membership({"ext/x": {"status": "realized"}}))
+    life.now += 20 * DAY
+    life.send("p-1", membership({"ext/x": {"status": "realized", "lastQualificationTime": format_time(int(life.now))}}))
+    await life.settle()
+    stood = life.rows.profiles[b"p-1"].deadline
+    life.now += 11 * DAY
+    await life.settle()
+    await life.pipeline.close()
+
+    assert stood == format_time(START + 30 * DAY)
+    assert life.rows.profiles[b"p-1"].deadline == format_time(START + 50 * DAY)
+    assert life.expiry_ids == []
+
+
+async def test_f5_while_the_event_is_on_its_way_nothing_announces_the_deadline_again() -> None:
+    life = Life()
+    life.send("p-1", membership({"ext/x": {"status": "realized"}}))
+    await life.settle()
+    life.now += 31 * DAY
+    life.clock += 10.0
+    async with asyncio.timeout(SECONDS):
+        while not any(output.events for output in life.log.outputs):
+            life.pipeline._arrived.set()
+            await asyncio.sleep(0)
+    life.send("p-1", membership({"b": {"status": "exited", "lastQualificationTime": format_time(START)}}))  # due as well, and not announced
+    for _ in range(30):
+        life.clock += 10.0
+        life.pipeline._arrived.set()
+        await asyncio.sleep(0)
+    announced = [record for output in life.log.outputs for record in output.events]
+    await life.settle()
+    await life.pipeline.close()
+
+    assert len(announced) == 1
+    assert len(life.expiry_ids) == len(set(life.expiry_ids)) == 2
+    assert "b" not in life.rows.profiles[b"p-1"].profile.memberships.get("ups", {})
+
+
+async def test_off_nothing_is_written_and_the_index_is_kept() -> None:
+    rows, log = MemoryRows(), MemoryLog()
+    settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20)
+    pipeline = PartitionPipeline(rows, log, FixedCatalog(Catalog.of((), ())), settings, (None, None), on_progress=lambda _: None, on_failure=print)
+    pipeline.start()
+    value = orjson.dumps(cloud_event(membership({"ext/x": {"status": "realized", "validUntil": "2020-01-01T00:00:00Z"}})))
+    pipeline.submit(batch([SourceRecord("profile-events", 0, 0, 0, b"p-1", value)]))
+    async with asyncio.timeout(SECONDS):
+        while rows.watermark != Watermark(1):
+            pipeline._arrived.set()
+            await asyncio.sleep(0)
+    await pipeline.close()
+
+    assert [output.events for output in log.outputs] == [[]]
+    assert b"d2020-01-01T00:00:00Zp-1" in rows.rows
