@@ -35,6 +35,9 @@ class NoSink:
         """Nobody is parked anywhere."""
         return True
 
+    def pause_of(self, flow_id: str) -> None:  # the sink's signature
+        """No flow is ever paused."""
+
     async def release(self, partitions: Iterable[int]) -> None:
         """Nothing is under way."""
 

@@ -28,7 +28,6 @@ class JobPart:
         self.waiting = progress.waiting
         self._seen, self._exported, self._skipped = progress.seen, progress.exported, dict(progress.skipped)
         self._partition, self._total, self._begun_at = progress.partition, progress.total, progress.begun_at
-        self.is_untold = True  # as far as its owner knows: that it began is written with events, and told after them
         self._told_at = float("-inf")
         self._told: tuple[PartitionState, str | None] | None = None
 
@@ -96,7 +95,7 @@ class JobPart:
         state = (self.state, self.waiting)
         if state == self._told and now - self._told_at < TOLD_SECONDS:
             return None
-        self._told, self._told_at, self.is_untold = state, now, False
+        self._told, self._told_at = state, now
         return KafkaRecord(progress_key(self.id, self._partition), row)
 
 

@@ -229,18 +229,15 @@ class PartitionJobs:
         of_job = 0 if job is None else job.job.records_per_second or 0
         return of_job / self._settings.partitions or self._settings.records_per_second
 
-    def to_tell(self, applied: int) -> list[JobPart]:
-        """Jobs whose beginning, or what they wait for, nobody was told yet."""
-        found = []
+    def held(self, applied: int) -> Iterator[tuple[JobPart, str | None]]:
+        """Jobs that begin or cease to wait for something outside, and for what."""
         for part in self._parts.values():
-            if part.barrier > applied:
+            if part.state is not PartitionState.RUNNING or part.barrier > applied:
                 continue
             job = self._jobs.get(part.id)
-            waiting = None if job is None or part.state is not PartitionState.RUNNING else self._why_waiting(job)
-            if waiting != part.waiting or part.is_untold:
-                part.waiting = waiting
-                found.append(part)
-        return found
+            waiting = None if job is None else self._why_waiting(job)
+            if waiting != part.waiting:
+                yield part, waiting
 
     def _why_waiting(self, job: CompiledJob) -> str | None:
         if not job.runs:

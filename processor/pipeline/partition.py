@@ -195,7 +195,8 @@ class PartitionPipeline:
             return True
         rows = self._jobs.follow(catalog, self._next_offset, self._sequence)
         told: list[KafkaRecord] = []
-        for part in self._jobs.to_tell(self._applied):
+        for part, waiting in list(self._jobs.held(self._applied)):
+            part.waiting = waiting
             more, telling = self._jobs.told(part, {})
             rows |= more
             told += telling
