@@ -57,12 +57,13 @@ class Decided(NamedTuple):
 class Before(NamedTuple):
     """What a run of records begins with: its number, the unusable ones just before it, and the rows to write beside those of its profiles.
 
-    `jobs`: those that must be told of what is applied; None: nobody wants to know.
+    `job_progress` is told with it. `jobs`: those that must be told of what is applied; None: nobody wants to know.
     """
 
     sequence: int
     bad_in_a_row: int
     beside: dict[bytes, bytes | None]
+    job_progress: Sequence[KafkaRecord] = ()
     jobs: PartitionJobs | None = None
 
 
@@ -80,7 +81,10 @@ def decide_run(records: Sequence[Any], profiles: Profiles, catalog: Catalog, pol
     if run.beside:
         profiles.put_beside(sequence, run.beside)
         rows.update(run.beside)
-    return Decided(sequence, run.exports, run.dead_letters, rows, next_offset, run.bad_in_a_row, run.counts, run.stop)
+    letters, bad_in_a_row = run.dead_letters, run.bad_in_a_row
+    return Decided(
+        sequence, run.exports, letters, rows, next_offset, bad_in_a_row, run.counts, run.stop, job_progress=before.job_progress
+    )
 
 
 class _Run:

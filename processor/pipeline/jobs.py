@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 import structlog
@@ -23,7 +23,7 @@ import structlog
 from processor.core.catalog import Catalog, CompiledJob
 from processor.core.jobs import JobSkip, Missed, catchup_record, job_record, missed
 from processor.core.step import Step
-from processor.pipeline.job_part import JobPart
+from processor.pipeline.job_part import JobPart, progress_key
 from processor.pipeline.ports import KafkaRecord, ProfileRows
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import job_export_record
@@ -41,6 +41,14 @@ PAGE_EXPORTS: Final = 500
 _MARK: Final = b"1"
 _UNMAP: Final = JobKind.UNMAP
 _log = structlog.get_logger(__name__)
+
+
+class Told(NamedTuple):
+    """What is to be written of jobs: rows, and records of `job-progress`."""
+
+    rows: dict[bytes, bytes | None]
+    job_progress: list[KafkaRecord]
+
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
@@ -102,34 +110,42 @@ class PartitionJobs:
 
     # what the catalog says -----------------------------------------------------------------------------------------
 
-    def follow(self, catalog: Catalog, next_offset: int, sequence: int) -> dict[bytes, bytes | None]:
-        """Take notice of a catalog before anything is decided by it; the rows that say so. `sequence`: the last decided one."""
+    def follow(self, catalog: Catalog, next_offset: int, sequence: int) -> Told:
+        """Take notice of a catalog before anything is decided by it; what says so. `sequence`: the last decided one.
+
+        A job that the catalog knows no more (after its 30 days) is forgotten, here and on `job-progress`; one that still runs is
+        ended first, as if it were cancelled.
+        """
+        rows: dict[bytes, bytes | None] = {}
+        records: list[KafkaRecord] = []
         if catalog is self._catalog:
-            return {}
+            return Told(rows, records)
         self._catalog = catalog
         self._jobs = {job.id: job for job in catalog.jobs}
-        rows: dict[bytes, bytes | None] = {}
         for job in catalog.jobs:
             if job.id not in self._parts and (job.runs or job.gathers):
-                rows |= self._begin(job, next_offset)
+                more, told = self._begin(job, next_offset)
+                rows |= more
+                records += told
         for part in list(self._parts.values()):
-            if part.id not in self._jobs and part.id not in catalog.cancelled:
-                del self._parts[part.id]  # forgotten after its 30 days
-                rows[job_key(part.id)] = None
-            elif part.state is PartitionState.RUNNING:
+            if part.state is PartitionState.RUNNING:
                 runs = part.id in self._jobs and self._jobs[part.id].runs
-                if runs != part.runs or part.id in catalog.cancelled:
+                if runs != part.runs or part.id not in self._jobs:
                     part.runs, part.barrier = runs, sequence  # the marks that are decided by now are on disk before any is looked at
+            elif part.id not in self._jobs and part.id not in catalog.cancelled:
+                del self._parts[part.id]
+                rows[job_key(part.id)] = None
+                records.append(KafkaRecord(progress_key(part.id, self._settings.partition), None))
         self._note_or_not()
-        return rows
+        return Told(rows, records)
 
-    def _begin(self, job: CompiledJob, next_offset: int) -> dict[bytes, bytes | None]:
+    def _begin(self, job: CompiledJob, next_offset: int) -> Told:
         now = self._settings.wall_clock()
         part = self._parts[job.id] = JobPart.begin(job, self._settings.partition, next_offset, self._rows.row_count(), now)
         if not part.is_catchup and self._profiles.is_empty():
             part.state = PartitionState.DONE
         _log.info("job_begun", job=job.id, kind=job.kind.value, flow=job.flow.id, partition=self._settings.partition, offset=next_offset)
-        return dict([part.row(now)])
+        return self.told(part, {})
 
     def _note_or_not(self) -> None:
         self.is_noting = any(part.state is PartitionState.RUNNING for part in self._parts.values())
@@ -254,7 +270,7 @@ class PartitionJobs:
         else:
             self._scan(page, job)
 
-    def finish(self, page: Page, sequence: int) -> tuple[dict[bytes, bytes | None], list[KafkaRecord]]:
+    def finish(self, page: Page, sequence: int) -> Told:
         """The page is decided as `sequence`: its rows, and what is told of it."""
         part = page.part
         if page.ended:
@@ -263,12 +279,12 @@ class PartitionJobs:
             part.not_before = max(part.not_before, self._settings.clock()) + len(page.exports) / page.rate
         return self.told(part, page.rows)
 
-    def told(self, part: JobPart, rows: Mapping[bytes, bytes | None]) -> tuple[dict[bytes, bytes | None], list[KafkaRecord]]:
+    def told(self, part: JobPart, rows: Mapping[bytes, bytes | None]) -> Told:
         """These rows with the job's own, and its record on `job-progress`."""
         now = self._settings.wall_clock()
         key, value = part.row(now)
         record = part.telling(value, now)
-        return {**rows, key: value}, [] if record is None else [record]
+        return Told({**rows, key: value}, [] if record is None else [record])
 
     def _end(self, page: Page, sequence: int) -> None:
         part = page.part

@@ -146,9 +146,9 @@ class PartitionPipeline:
         for run in _runs(records):
             await self._wait_for_room()
             catalog = await self._catalog.as_of(batch.fetched_at)
-            begun = self._jobs.follow(catalog, self._next_offset, self._sequence)
+            rows, told = self._jobs.follow(catalog, self._next_offset, self._sequence)
             self._sequence += 1
-            before = Before(self._sequence, self._bad_in_a_row, begun, self._jobs if self._jobs.is_noting else None)
+            before = Before(self._sequence, self._bad_in_a_row, rows, told, self._jobs if self._jobs.is_noting else None)
             decided = decide_run(run, self._profiles, catalog, self._settings.policy, before)
             self._next_offset, self._bad_in_a_row = decided.next_offset, decided.bad_in_a_row
             self._note_decided(decided)
@@ -193,8 +193,7 @@ class PartitionPipeline:
         self._worked_at = time.monotonic()
         if self._deadlines.is_time and self._expire():
             return True
-        rows = self._jobs.follow(catalog, self._next_offset, self._sequence)
-        told: list[KafkaRecord] = []
+        rows, told = self._jobs.follow(catalog, self._next_offset, self._sequence)
         for part, waiting in list(self._jobs.held(self._applied)):
             part.waiting = waiting
             more, telling = self._jobs.told(part, {})

@@ -49,6 +49,11 @@ class Control:
         self.jobs[job_id] = self.jobs[job_id].model_copy(update={"cancelled_at": format_time(self._now)})
         return self.catalog
 
+    def forget(self, job_id: str) -> Catalog:
+        """As 30 days after it ended."""
+        del self.jobs[job_id]
+        return self.catalog
+
     @property
     def catalog(self) -> Catalog:
         return Catalog.of(self.flows.values(), (), {}, self.jobs.values(), self.leaving.values())

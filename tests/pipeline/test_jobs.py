@@ -15,6 +15,7 @@ from processor.core.step import Limits
 from processor.pipeline.decided import Policy
 from processor.pipeline.jobs import JobSettings
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
+from processor.pipeline.ports import KafkaRecord
 from schemas.event import SourceRecord
 from schemas.job import JobProgress, PartitionState
 from schemas.record import ExportHeader
@@ -89,6 +90,11 @@ class Partition:
     def exports(self) -> list[tuple[str, str, bytes]]:
         """(id, key, value) of everything committed."""
         return [(header(record, ExportHeader.RECORD_ID), (record.key or b"").decode(), record.value or b"") for record in self.log.exports]
+
+    @property
+    def told(self) -> list[KafkaRecord]:
+        """On `job-progress`."""
+        return [record for output in self.log.outputs for record in output.job_progress]
 
     @property
     def marks(self) -> list[bytes]:
@@ -368,6 +374,53 @@ async def test_the_backfill_of_a_partition_without_profiles_is_done_at_once() ->
     await partition.pipeline.close()
 
     assert partition.part("backfill").state is PartitionState.DONE
+    assert [JobProgress.model_validate_json(record.value or b"").state for record in partition.told] == [PartitionState.DONE]
+
+
+async def test_a_job_that_is_forgotten_goes_from_the_rows_and_from_its_topic() -> None:
+    partition = await filled(10)
+    control = Control()
+    partition.change(control.put(a_flow("f", ["a"])))
+    await partition.settle()
+
+    partition.change(control.forget("j0001"))
+    await partition.until(lambda: not partition.parts)
+    await partition.pipeline.close()
+
+    assert partition.told[-1] == KafkaRecord(b'["j0001",0]', None)
+    assert partition.rows.rows == partition.log.changelog
+
+
+async def test_a_job_is_forgotten_also_beside_an_event() -> None:
+    partition = await filled(10)
+    control = Control()
+    partition.change(control.put(a_flow("f", ["a"])))
+    await partition.settle()
+
+    partition.change(control.forget("j0001"))
+    partition.submit([patch(partition.offset, "m-00001", {"n": 1})])
+    await partition.until(lambda: partition.position >= partition.offset)
+    await partition.pipeline.close()
+
+    assert partition.parts == []
+    assert [record.value is None for record in partition.told].count(True) == 1
+
+
+async def test_a_job_that_still_ran_when_it_was_forgotten_leaves_nothing_behind() -> None:
+    partition = await filled(10, why_waiting=lambda _: "the destination is paused: stream_missing")
+    control = Control()
+    partition.change(control.put(a_flow("f", ["a"], ["n"])))
+    partition.submit([patch(partition.offset, "m-00009", {"n": 1})])
+    await partition.until(lambda: bool(partition.marks))
+
+    partition.change(control.forget("j0001"))
+    await partition.until(lambda: partition.part("backfill").state is PartitionState.CANCELLED)
+    partition.change(control.set("f", name="another"))
+    await partition.until(lambda: not partition.parts)
+    await partition.pipeline.close()
+
+    assert partition.marks == []
+    assert partition.told[-1] == KafkaRecord(b'["j0001",0]', None)
 
 
 async def test_progress_is_told_on_its_topic_with_the_page_it_is_about() -> None:
@@ -376,8 +429,7 @@ async def test_progress_is_told_on_its_topic_with_the_page_it_is_about() -> None
     await partition.settle()
     await partition.pipeline.close()
 
-    told = [record for output in partition.log.outputs for record in output.job_progress]
-    last = JobProgress.model_validate_json(told[-1].value or b"")
-    assert told[-1].key == b'["j0001",0]'
+    last = JobProgress.model_validate_json(partition.told[-1].value or b"")
+    assert partition.told[-1].key == b'["j0001",0]'
     assert last == partition.part("backfill")
     assert (last.exported, last.seen, last.total, last.state) == (600, 600, 600, PartitionState.DONE)
