@@ -1,0 +1,212 @@
+"""How jobs stand: what was ordered, and what workers say of each partition, in one view (contract E1, E4). Pure.
+
+    queued      nothing is sent yet: its flow is disabled, or no partition has begun it
+    running     at least one partition has begun it
+    succeeded   every partition is done
+    cancelled   before anything of it was sent
+    partial     cancelled when some of it was sent, or some partitions were done
+    failed      reserved: none ends so today. What a destination does not take waits, or becomes a dead letter of its flow
+
+A job whose flow is gone is cancelled. One that was done before somebody cancelled it stays done.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from pydantic import ConfigDict
+
+from processor.control.state import ControlState
+from schemas.job import Job, JobAudience, JobKind, JobProgress, JobState, PartitionState
+from schemas.model import Model
+from schemas.times import MAX_SECONDS, format_time, parse_time
+
+OPEN: Final = frozenset({JobState.QUEUED, JobState.RUNNING})
+
+Parts = Mapping[int, JobProgress]
+"""What workers say of one job, by partition."""
+
+
+class FlowStands(StrEnum):
+    """What the flow of a job is to it."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    LEAVING = "leaving"  # deleted; its last exits still leave (F2)
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class JobsProgress:
+    """What `job-progress` says, of each job; `unreadable`: what is wrong with records that cannot be read."""
+
+    parts: Mapping[str, Parts] = field(default_factory=dict)
+    partitions: int = 1
+    unreadable: tuple[str, ...] = ()
+
+
+class _View(Model):
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class JobCounts(_View):
+    """Of profiles. `to_go`: those still to be looked at, as the stores estimated at the beginning; None: not known, as of a catchup."""
+
+    seen: int
+    exported: int
+    skipped: dict[str, int]
+    to_go: int | None
+
+
+class JobPartitions(_View):
+    """How many partitions have begun it, and are done."""
+
+    done: int
+    begun: int
+    total: int
+
+
+class JobRate(_View):
+    """A second since it began, over all partitions; None: it has not, or not for a second."""
+
+    records_per_second: float | None
+    profiles_per_second: float | None
+
+
+class JobStatus(_View):
+    """One job, whole. `reason`: why it waits; `records_per_second`: its own bound; a time that is not known is None."""
+
+    id: str
+    kind: JobKind
+    flow: str
+    audiences: tuple[JobAudience, ...]
+    state: JobState
+    reason: str | None
+    counts: JobCounts
+    partitions: JobPartitions
+    rate: JobRate
+    estimated_end: str | None
+    created_at: str
+    started_at: str | None
+    begun_at: str | None
+    ended_at: str | None
+    cancelled_at: str | None
+    requested_by: str | None
+    records_per_second: int | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something of it may still happen."""
+        return self.state in OPEN
+
+
+def flow_stands(state: ControlState, flow_id: str) -> FlowStands:
+    """By the flows there are."""
+    kept = state.flows.get(flow_id)
+    if kept is not None:
+        return FlowStands.ENABLED if kept.item.enabled else FlowStands.DISABLED
+    return FlowStands.LEAVING if flow_id in state.leaving else FlowStands.GONE
+
+
+def all_statuses(state: ControlState, progress: JobsProgress, now: str) -> list[JobStatus]:
+    """The newest first."""
+    jobs = sorted(state.jobs.values(), key=lambda job: (job.created_at, job.id), reverse=True)
+    return [status_in(state, progress, job, now) for job in jobs]
+
+
+def status_in(state: ControlState, progress: JobsProgress, job: Job, now: str) -> JobStatus:
+    """One of them."""
+    return job_status(job, progress.parts.get(job.id, {}), flow_stands(state, job.flow), progress.partitions, now)
+
+
+def job_status(job: Job, parts: Parts, flow: FlowStands, partitions: int, now: str) -> JobStatus:
+    """Of `partitions` there are; `now` in the form of C8."""
+    told = list(parts.values())
+    state = _state(job, told, flow, partitions)
+    begun_at = min((part.begun_at for part in told), default=None)
+    ended_at = _ended_at(job, told, state)
+    reason = _reason(job, told, flow, partitions) if state in OPEN else None
+    counts = _counts(job, told, state)
+    rate = _rate(counts, _seconds(job, begun_at, ended_at or now))
+    done = sum(part.state is PartitionState.DONE for part in told)
+    sure = state is JobState.RUNNING and reason is None
+    return JobStatus(
+        id=job.id,
+        kind=job.kind,
+        flow=job.flow,
+        audiences=job.audiences,
+        state=state,
+        reason=reason,
+        counts=counts,
+        partitions=JobPartitions(done=done, begun=len(told), total=partitions),
+        rate=rate,
+        estimated_end=_estimated_end(counts, rate, now) if sure else None,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        begun_at=begun_at,
+        ended_at=ended_at,
+        cancelled_at=job.cancelled_at,
+        requested_by=job.requested_by,
+        records_per_second=job.records_per_second,
+    )
+
+
+def _state(job: Job, parts: Collection[JobProgress], flow: FlowStands, partitions: int) -> JobState:
+    done = sum(part.state is PartitionState.DONE for part in parts)
+    if done >= partitions:
+        return JobState.SUCCEEDED
+    if job.cancelled_at is not None or flow is FlowStands.GONE:
+        return JobState.PARTIAL if done or any(part.exported for part in parts) else JobState.CANCELLED
+    return JobState.QUEUED if job.started_at is None or not parts else JobState.RUNNING
+
+
+def _ended_at(job: Job, parts: Iterable[JobProgress], state: JobState) -> str | None:
+    if state is JobState.SUCCEEDED:
+        return max(part.updated_at for part in parts)
+    return None if state in OPEN else job.cancelled_at
+
+
+def _reason(job: Job, parts: Collection[JobProgress], flow: FlowStands, partitions: int) -> str | None:
+    if job.started_at is None and job.kind is JobKind.CATCHUP:
+        return f"flow {job.flow} is disabled: what it misses is noted, and sent when it is enabled"
+    if job.started_at is None or flow is FlowStands.DISABLED:
+        return f"flow {job.flow} is disabled: it {'starts' if not parts else 'goes on'} when the flow is enabled"
+    if not parts:
+        return "no worker has begun it"
+    reasons = sorted({part.waiting for part in parts if part.waiting is not None and part.state is PartitionState.RUNNING})
+    missing = partitions - len(parts)
+    if missing > 0:
+        reasons.append(f"no worker has begun {missing} of {partitions} partitions")
+    return "; ".join(reasons) or None
+
+
+def _counts(job: Job, parts: Collection[JobProgress], state: JobState) -> JobCounts:
+    skipped: dict[str, int] = {}
+    for part in parts:
+        for reason, count in part.skipped.items():
+            skipped[reason] = skipped.get(reason, 0) + count
+    to_go: int | None = sum(max(0, part.total - part.seen) for part in parts if part.state is PartitionState.RUNNING)
+    if state in OPEN and (not parts or job.kind is JobKind.CATCHUP):
+        to_go = None
+    seen, exported = sum(part.seen for part in parts), sum(part.exported for part in parts)
+    return JobCounts(seen=seen, exported=exported, skipped=dict(sorted(skipped.items())), to_go=0 if state not in OPEN else to_go)
+
+
+def _seconds(job: Job, begun_at: str | None, until: str) -> int:
+    """How long it has been sending; a catchup begins to note before it does."""
+    if begun_at is None or job.started_at is None:
+        return 0
+    return parse_time(until) - parse_time(max(begun_at, job.started_at))
+
+
+def _rate(counts: JobCounts, seconds: int) -> JobRate:
+    if seconds <= 0:
+        return JobRate(records_per_second=None, profiles_per_second=None)
+    return JobRate(records_per_second=round(counts.exported / seconds, 1), profiles_per_second=round(counts.seen / seconds, 1))
+
+
+def _estimated_end(counts: JobCounts, rate: JobRate, now: str) -> str | None:
+    if counts.to_go is None or not rate.profiles_per_second:
+        return None
+    return format_time(min(MAX_SECONDS, parse_time(now) + round(counts.to_go / rate.profiles_per_second)))
