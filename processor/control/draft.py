@@ -25,6 +25,8 @@ class Draft:
         self.records: list[TopicRecord] = []
         self._author = author
         self._new_etag = new_etag
+        self._before = state
+        self._jobs: dict[str, None] = {}  # those that were put
 
     def put_flow(self, flow: Flow, *, even_if_same: bool = False) -> Kept[Flow]:
         """Create it, or change it to this. `even_if_same`: what else belongs to it has changed, so it gets a new etag."""
@@ -49,9 +51,21 @@ class Draft:
         """Create it, or change it to this; what ended long ago is forgotten with it."""
         self._forget_old_jobs()
         before = self.state.jobs.get(job.id)
+        self._jobs[job.id] = None
         self._write(Topic.FLOWS, job_key(job.id), job_value(job))
         if job.requested_by is not None:  # otherwise the change of the flow says it
             self._audit("jobs", job.id, None if before is None else plain(before), plain(job))
+
+    @property
+    def changed_jobs(self) -> list[Job]:
+        """Jobs that this change orders, starts or cancels, as they are now."""
+        jobs = [(self._before.jobs.get(job_id), self.state.jobs[job_id]) for job_id in self._jobs]
+        return [job for was, job in jobs if was is None or (was.started_at, was.cancelled_at) != (job.started_at, job.cancelled_at)]
+
+    @property
+    def author(self) -> Author:
+        """Whose change it is."""
+        return self._author
 
     @property
     def now(self) -> str:

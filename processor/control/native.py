@@ -1,5 +1,8 @@
 """Flows and audiences as a file has them (contract 4b), put into force one by one."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 from processor.control.draft import Draft
 from processor.control.state import Kept
 from processor.errors import UsageError
@@ -17,10 +20,11 @@ class TooManyFlows(UsageError):
 
 
 class NoSuchFlow(UsageError):
-    """There is none of this id."""
+    """There is none of this id; `known`: those there are, one of which may be meant."""
 
-    def __init__(self, flow_id: str) -> None:
-        super().__init__(f"there is no flow {flow_id}")
+    def __init__(self, flow_id: str, known: Iterable[str] = ()) -> None:
+        near = get_close_matches(flow_id, known, n=1)
+        super().__init__(f"there is no flow {flow_id}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
 class NoSuchAudience(UsageError):
