@@ -104,6 +104,61 @@ def read_from(settings: Settings, topic: str, begins: Mapping[int, int]) -> Iter
         consumer.close()
 
 
+class TopicFollower:
+    """A topic, read on: each time what is new up to its ends of that moment. For one thread at a time; begins when it is first asked."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self._settings, self._topic = settings, topic
+        self._consumers: tuple[Consumer, Consumer] | None = None
+        self._positions: dict[int, int] = {}
+
+    def read_on(self) -> list[KafkaRecord]:
+        """In order within each partition. Raises as `read_topic` does; whoever asks again begins anew, at the beginning."""
+        try:
+            return self._read_on()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        consumers, self._consumers, self._positions = self._consumers, None, {}
+        for consumer in consumers or ():
+            consumer.close()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the next records are the first."""
+        return self._consumers is None
+
+    def _read_on(self) -> list[KafkaRecord]:
+        consumer, asker = self._consumers or self._begin()
+        ends = {partition: bounds_of(self._settings, asker, self._topic, partition)[1] for partition in self._positions}
+        records: list[KafkaRecord] = []
+        last_move = time.monotonic()
+        while behind := [partition for partition, end in ends.items() if self._positions[partition] < end]:
+            for message in consumer.consume(_BATCH, _POLL_SECONDS):
+                partition, next_offset = _step(message)
+                if partition == _NO_PARTITION:
+                    continue
+                last_move = time.monotonic()
+                self._positions[partition] = max(self._positions[partition], next_offset)
+                if message.error() is None:
+                    records.append(_record(message))
+            if time.monotonic() - last_move > STALL_SECONDS:
+                raise ReadFailed(f"{self._topic}: nothing came for {STALL_SECONDS:.0f} s, before the end of partitions {behind}")
+        return records
+
+    def _begin(self) -> tuple[Consumer, Consumer]:
+        """Two, since one that fetches answers other questions only after its fetch: 50 ms."""
+        group = f"{self._settings.app_id}-reader"
+        consumer, asker = (Consumer(consumer_config(self._settings, group)) for _ in range(2))
+        self._consumers = consumer, asker
+        self._positions = dict.fromkeys(_partitions(self._settings, asker, self._topic), 0)
+        consumer.assign([TopicPartition(self._topic, partition, OFFSET_BEGINNING) for partition in self._positions])
+        return self._consumers
+
+
 def read_at(settings: Settings, topic: str, partition: int, offset: int) -> KafkaRecord | None:
     """The record at one place; None where there is none. Raises as `read_topic` does."""
     consumer = Consumer(consumer_config(settings, f"{settings.app_id}-reader"))

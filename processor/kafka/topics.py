@@ -16,7 +16,7 @@ from processor.settings import Settings
 _KEPT_FOR_EVER: Final = {"retention.ms": "-1", "retention.bytes": "-1"}
 EVENT_BYTES: Final = 1024 * 1024 + 12  # Kafka's own default, whatever the broker's: an event must fit on `dead-letters`, whole
 _COMPACTED: Final = {"cleanup.policy": "compact"}
-_COMPACTED_SOON: Final = {"segment.ms": "600000"}  # a takeover reads it whole: what is overwritten every second must not stay for a week
+_COMPACTED_SOON: Final = {"segment.ms": "600000"}  # they are read whole, again and again: what is overwritten every second must not stay for a week
 
 
 def _nothing() -> Mapping[str, str]:
@@ -43,7 +43,7 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec(names.dead_letters, count, _KEPT_FOR_EVER | large),
         TopicSpec(names.changelog, count, _COMPACTED | large),
         TopicSpec(names.delivery_positions, count, _COMPACTED | large, _COMPACTED_SOON),
-        TopicSpec(names.job_progress, count, _COMPACTED),
+        TopicSpec(names.job_progress, count, _COMPACTED, _COMPACTED_SOON),
         TopicSpec(names.flows, 1, _COMPACTED),
         TopicSpec(names.audiences, 1, _COMPACTED),
         TopicSpec(names.redriven, 1, _COMPACTED),
