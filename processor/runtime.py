@@ -81,7 +81,7 @@ class Runtime:
 
     @property
     def stored(self) -> dict[int, tuple[int, int]]:
-        """(profiles as RocksDB estimates, bytes) of each partition."""
+        """(profiles, bytes) of each partition."""
         return {partition: (store.row_count(), store.size_bytes()) for partition, store in self._store.partitions.items()}
 
     # what the agents call ------------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ class JobProgress(_Named):
     """A job in one partition: a row of its state, and a record of `job-progress` under the key ["<job>",<partition>].
 
     `start`: the first offset of profile-events decided with the job: what its flow exported from there on is skipped (E2). `cursor`:
-    profiles up to and with this id are done. `total`: profiles there were at the start, as the store estimates. Counts are of profiles.
+    profiles up to and with this id are done. `total`: profiles there were at the start. Counts are of profiles.
     """
 
     job: str

@@ -18,7 +18,7 @@ class PartitionStatus(Model):
 
     partition: int
     next_offset: int  # the first offset of profile-events that is not in the state: the watermark
-    rows: int  # profiles in the local store, as RocksDB estimates them
+    rows: int  # profiles in the local store
     bytes: int = 0  # of the local store: files and write buffers
     restored: int  # changelog records read by the recovery of this takeover
     to_restore: int  # changelog offsets that it has still to read, compacted ones counted; 0: recovery is done

@@ -162,8 +162,9 @@ class PartitionStore:
                 yield key, value
 
     def row_count(self) -> int:
-        """Profiles, as RocksDB estimates: exact only after a full compaction."""
-        return int(self._database.property_int_value("rocksdb.estimate-num-keys") or 0)
+        """How many profiles there are, as the watermark says."""
+        watermark = self.watermark
+        return 0 if watermark is None else watermark.profiles
 
     def size_bytes(self) -> int:
         """Bytes of the files and of the write buffers."""

@@ -59,13 +59,14 @@ class Watermark(NamedTuple):
 
     `next_offset` is the first offset of profile-events that is not in it. `bad_in_a_row` counts the unusable events just
     before it (contract I4). The ids are Kafka's of the two topics, None where the broker does not tell: a topic that was
-    deleted and created again has another.
+    deleted and created again has another. `profiles` is how many there are.
     """
 
     next_offset: int
     bad_in_a_row: int = 0
     source_topic_id: str | None = None
     changelog_topic_id: str | None = None
+    profiles: int = 0
 
 
 def profile_key(profile_id: bytes) -> bytes:

@@ -52,6 +52,7 @@ class Decided(NamedTuple):
     stop: TooManyBadEvents | None = None
     events: Sequence[KafkaRecord] = ()
     job_progress: Sequence[KafkaRecord] = ()
+    new_profiles: int = 0  # less those that ended
 
 
 class Before(NamedTuple):
@@ -83,7 +84,7 @@ def decide_run(records: Sequence[Any], profiles: Profiles, catalog: Catalog, pol
         rows.update(run.beside)
     letters, bad_in_a_row = run.dead_letters, run.bad_in_a_row
     return Decided(
-        sequence, run.exports, letters, rows, next_offset, bad_in_a_row, run.counts, run.stop, job_progress=before.job_progress
+        sequence, run.exports, letters, rows, next_offset, bad_in_a_row, run.counts, run.stop, (), before.job_progress, run.new_profiles
     )
 
 
@@ -102,6 +103,7 @@ class _Run:
         self.changed: set[bytes] = set()
         self.counts = Counts()
         self.stop: TooManyBadEvents | None = None
+        self.new_profiles = 0
 
     def apply(self, record: Source) -> bool:
         """Whether the record was passed."""
@@ -118,7 +120,8 @@ class _Run:
         if result.skipped_event is None:
             if self._jobs is not None:
                 self._tell_jobs(self._jobs, key, row, result)
-            self._current[key] = next_row(key, row, result, record.offset, self.beside)
+            after = self._current[key] = next_row(key, row, result, record.offset, self.beside)
+            self.new_profiles += (after is not None) - (row is not None)
             self.changed.add(key)
             for export in result.records:
                 self.exports.append(export_record(export, record))

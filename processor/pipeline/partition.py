@@ -81,6 +81,7 @@ class PartitionPipeline:
         self._next_offset = watermark.next_offset  # of the next record to decide
         self._position = watermark.next_offset  # everything fetched below it is decided
         self._bad_in_a_row = watermark.bad_in_a_row
+        self._profile_count = watermark.profiles
         self._sequence = 0
         self._applied = 0  # the last sequence that is on disk
         self._page = 0  # the sequence of the last page
@@ -280,7 +281,8 @@ class PartitionPipeline:
         rows: dict[bytes, bytes | None] = {}
         for decided in group:
             rows.update(decided.rows)
-        rows[WATERMARK_KEY] = encode_watermark(Watermark(last.next_offset, last.bad_in_a_row, *self._topic_ids))
+        self._profile_count += sum(decided.new_profiles for decided in group)
+        rows[WATERMARK_KEY] = encode_watermark(Watermark(last.next_offset, last.bad_in_a_row, *self._topic_ids, self._profile_count))
         exports = [record for decided in group for record in decided.exports]
         letters = [record for decided in group for record in decided.dead_letters]
         events = [record for decided in group for record in decided.events]

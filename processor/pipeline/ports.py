@@ -69,7 +69,7 @@ class ProfileRows(Protocol):
         ...
 
     def row_count(self) -> int:
-        """How many profiles there are, about."""
+        """How many profiles there are."""
         ...
 
 

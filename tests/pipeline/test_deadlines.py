@@ -208,7 +208,7 @@ async def test_off_nothing_is_written_and_the_index_is_kept() -> None:
     value = orjson.dumps(cloud_event(membership({"ext/x": {"status": "realized", "validUntil": "2020-01-01T00:00:00Z"}})))
     pipeline.submit(batch([SourceRecord("profile-events", 0, 0, 0, b"p-1", value)]))
     async with asyncio.timeout(SECONDS):
-        while rows.watermark != Watermark(1):
+        while rows.watermark != Watermark(1, profiles=1):
             pipeline._arrived.set()
             await asyncio.sleep(0)
     await pipeline.close()

@@ -106,6 +106,9 @@ def test_any_batching_commits_what_replay_gives(configuration: dict[str, Any], h
     assert ids(running.log) == wanted_ids
     assert {key: row.profile for key, row in running.rows.profiles.items()} == profiles
     assert running.rows.rows == running.log.changelog
+    watermark = running.rows.watermark
+    assert watermark is not None
+    assert watermark.profiles == len(profiles)
 
 
 @law(60)
@@ -153,7 +156,7 @@ async def test_progress_is_told_only_when_rows_are_on_disk() -> None:
 
     assert told_before == []
     assert running.progress[-1] == 5, "with nothing outstanding the position counts, past the markers"
-    assert running.rows.watermark == Watermark(3, 0, "source", "changelog")
+    assert running.rows.watermark == Watermark(3, 0, "source", "changelog", 3)
     await running.pipeline.close()
 
 
