@@ -73,15 +73,15 @@ def flowing(job: Job, rate: int) -> Iterator[None]:
 
     def send() -> None:
         producer = Producer(producer_config(job.settings) | {"linger.ms": 1})
-        begun = time.perf_counter()
+        topic, begun = job.topics.profile_events, time.perf_counter()
         for count, (key, value) in enumerate(live_events()):
             while count > (time.perf_counter() - begun) * rate:
-                if stopped.is_set():
-                    producer.flush()
-                    return
                 time.sleep(TICK_SECONDS)
+            if stopped.is_set():
+                break
             producer.poll(0)
-            producer.produce(job.topics.profile_events, value, key, timestamp=int(time.time() * 1000))
+            producer.produce(topic, value, key, timestamp=int(time.time() * 1000))
+        producer.flush()
 
     sender = threading.Thread(target=send, daemon=True)
     sender.start()
