@@ -21,6 +21,8 @@ COMMANDS: Final = {
     "flows": Lazy("processor.cli.flows:flows", "List, show, change and check the flows in force."),
     "audiences": Lazy("processor.cli.audiences:audiences", "List, show and change what is known of audiences."),
     "profiles": Lazy("processor.cli.profiles:profiles", "Delete profiles, as privacy requests ask for it."),
+    "backfill": Lazy("processor.cli.jobs:backfill", "Send who is in an audience already: order, watch and cancel jobs of all kinds."),
+    "resend": Lazy("processor.cli.jobs:resend", "Send once more what has arrived before: order, watch, cancel."),
     "api": Lazy("processor.cli.api:api", "Run the control API: flows, audiences and connections over HTTP."),
     "secrets": Lazy("processor.cli.secrets:secrets", "Encrypt stored secrets under another key."),
     "replay": Lazy("processor.cli.replay:replay", "Fold EVENTS and write the records a worker would send."),

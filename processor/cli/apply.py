@@ -12,6 +12,7 @@ import orjson
 
 from processor.cli.control import change, read_state
 from processor.cli.destinations import warn_of
+from processor.cli.job_views import tell_jobs
 from processor.cli.plan import Action, Step, activated, carry_out, plan
 from processor.configuration import Configuration, read_configuration
 from processor.control.draft import Draft
@@ -20,6 +21,7 @@ from processor.errors import CommandError
 from processor.secrets import Secrets, secrets_of
 from processor.settings import read_settings
 from schemas.flow import Flow
+from schemas.job import Job
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, one a change. [default: lines for people]")
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the plan and change nothing. [default: change]")
@@ -83,7 +85,7 @@ class How(NamedTuple):
 
 
 def put_into_force(file: Path, kinds: Collection[str], how: How) -> None:
-    """Plan, ask the destinations, write, tell."""
+    """Plan, ask the destinations, write, tell; also which jobs that sets going."""
     configuration = read_configuration(file)
     for warning in configuration.warnings:
         click.echo(f"warning: {warning}", err=True)
@@ -92,13 +94,14 @@ def put_into_force(file: Path, kinds: Collection[str], how: How) -> None:
     steps = planned(read_state(settings))
     if not how.no_check:
         _preflight(activated(steps), secrets_of(settings), strict=how.strict)
+    jobs: list[Job] = []
     if not how.dry_run and any(step.writes for step in steps):
-        steps = change(settings, lambda draft: _carried_out(draft, planned))
-    tell_steps(steps, "nothing was changed: --dry-run" if how.dry_run else "in force", as_json=how.as_json)
+        steps, jobs = change(settings, lambda draft: (_carried_out(draft, planned), draft.jobs_set_going))
+    tell_steps(steps, "nothing was changed: --dry-run" if how.dry_run else "in force", jobs, as_json=how.as_json)
 
 
-def tell_steps(steps: list[Step], end: str, *, as_json: bool) -> None:
-    """A line for each that is not unchanged, and, with how it ended, how many there are of each action."""
+def tell_steps(steps: list[Step], end: str, jobs: Iterable[Job] = (), *, as_json: bool) -> None:
+    """A line for each that is not unchanged, and for each job that this sets going; with how it ended, how many there are of each action."""
     if as_json:
         for step in steps:
             click.echo(orjson.dumps({"action": step.action, "kind": step.kind, "name": step.name}))
@@ -106,6 +109,7 @@ def tell_steps(steps: list[Step], end: str, *, as_json: bool) -> None:
     for step in steps:
         if step.action is not Action.UNCHANGED:
             click.echo(f"{step.action} {step.kind} {step.name}")
+    tell_jobs(jobs)
     if end:
         click.echo(_summary(steps, end))
 

@@ -61,6 +61,12 @@ def require_control_topics(settings: Settings) -> None:
     _require(settings, (names.flows, names.audiences, names.connections, names.audit_events))
 
 
+def require_job_topics(settings: Settings) -> None:
+    """Raise TopicsMissing unless all topics are there that jobs are looked up on."""
+    names = settings.topics
+    _require(settings, (names.flows, names.job_progress))
+
+
 def require_import_topics(settings: Settings) -> None:
     """Raise TopicsMissing unless all topics are there that an import reads and writes."""
     names = settings.topics

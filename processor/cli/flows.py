@@ -2,6 +2,7 @@
 
 import os
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,12 +12,14 @@ import orjson
 from processor.cli.apply import apply_flows, tell_steps
 from processor.cli.control import as_stored, change, read_and_warn
 from processor.cli.destinations import Examined, details, examine_flows, warn_of
+from processor.cli.job_views import tell_jobs
 from processor.cli.plan import Action, Step, plan
 from processor.cli.tables import Table, show
 from processor.cli.tell import not_in_place, tell
 from processor.cli.texts import text_differences, yaml_of
 from processor.configuration import read_configuration
 from processor.control.audit import masked
+from processor.control.draft import Draft
 from processor.control.native import delete_flow, set_flow_state
 from processor.control.state import ControlState, Kept, Topic
 from processor.delivery.preflight import place
@@ -25,6 +28,7 @@ from processor.kafka.catalog_records import plain
 from processor.secrets import secrets_of
 from processor.settings import read_settings
 from schemas.flow import Flow, FlowState
+from schemas.job import Job
 
 DIFFERENT: Final = 1
 as_object = click.option("--json", "as_json", is_flag=True, help="Write one JSON object. [default: a line for people]")
@@ -113,8 +117,8 @@ def remove_flow(flow: str, yes: bool, as_json: bool) -> None:
     kept = _chosen(_state(), flow)
     if not yes:
         click.confirm(f"delete flow {flow}?", abort=True)
-    change(settings, lambda draft: delete_flow(draft, flow))
-    tell_steps([Step("flow", flow, Action.REMOVE, None, kept.item)], "", as_json=as_json)
+    jobs = change(settings, partial(_deleted, flow))
+    tell_steps([Step("flow", flow, Action.REMOVE, None, kept.item)], "", jobs, as_json=as_json)
 
 
 flows.add_command(apply_flows)
@@ -143,16 +147,22 @@ def check_flows(flow: str | None, as_json: bool) -> None:
         raise CommandError(not_in_place(failed))
 
 
+def _deleted(flow: str, draft: Draft) -> list[Job]:
+    delete_flow(draft, flow)
+    return draft.jobs_set_going
+
+
 def _set_state(flow: str, wanted: FlowState, *, strict: bool, as_json: bool) -> None:
     settings = read_settings()
     before = _chosen(_state(), flow)
     if wanted is FlowState.ENABLED and not before.item.enabled:
         _warn_of_destination(before.item, strict=strict)
-    after = change(settings, lambda draft: set_flow_state(draft, flow, wanted))
+    after, jobs = change(settings, lambda draft: (set_flow_state(draft, flow, wanted), draft.jobs_set_going))
     if as_json:
         click.echo(orjson.dumps(as_stored("flow", after)))
-    else:
-        click.echo(f"flow {flow} is {wanted.value}" + (" already" if after.etag == before.etag else ""))
+        return
+    click.echo(f"flow {flow} is {wanted.value}" + (" already" if after.etag == before.etag else ""))
+    tell_jobs(jobs)
 
 
 def _warn_of_destination(flow: Flow, *, strict: bool) -> None:

@@ -57,10 +57,10 @@ class Draft:
             self._audit("jobs", job.id, None if before is None else plain(before), plain(job))
 
     @property
-    def changed_jobs(self) -> list[Job]:
-        """Jobs that this change orders, starts or cancels, as they are now."""
+    def jobs_set_going(self) -> list[Job]:
+        """Jobs that this change makes or starts."""
         jobs = [(self._before.jobs.get(job_id), self.state.jobs[job_id]) for job_id in self._jobs]
-        return [job for was, job in jobs if was is None or (was.started_at, was.cancelled_at) != (job.started_at, job.cancelled_at)]
+        return [job for was, job in jobs if job.cancelled_at is None and (was is None or was.started_at != job.started_at)]
 
     @property
     def author(self) -> Author:

@@ -1,5 +1,6 @@
 """`profile-exporter apply`: what FILE says is in force, nothing else is touched (contract M2 to M4, 4b)."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ def records(installation: Installation) -> int:
 def test_4b_what_the_file_names_is_created_and_read_back(ready: Installation, tmp_path: Path) -> None:
     lines = apply(ready, tmp_path, FILE)
 
-    assert lines == ["create audience ups/gold", "create flow vip", "create flow other", "create: 3; in force"]
+    assert lines[:3] == ["create audience ups/gold", "create flow vip", "create flow other"]
+    assert re.fullmatch(r"backfill \w+ of flow vip starts: ups/gold", lines[3])
+    assert lines[4:] == ["create: 3; in force"]
     assert list(flows(ready)) == ["vip", "other"]
     assert audiences(ready) == {b'["ups","gold"]': {"audience": {"namespace": "ups", "id": "gold", "name": "Gold", "mergePolicyId": "default"}}}
 

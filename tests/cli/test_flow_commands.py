@@ -64,9 +64,9 @@ def test_a_flow_is_enabled_disabled_and_deleted(applied: Installation) -> None:
     assert "would not be let in" in applied.command("flows", "enable", "vip", "--strict").stderr
     assert read_state(applied.settings).flows["vip"].item.state is FlowState.DISABLED
     enabled = applied.command("flows", "enable", "vip")
-    assert lines(enabled)[-1] == "flow vip is enabled"
+    assert lines(enabled)[0] == "flow vip is enabled"
     assert "warning: flow vip: stream vips" in enabled.stderr
-    assert lines(applied.command("flows", "disable", "vip")) == ["flow vip is disabled"]
+    assert lines(applied.command("flows", "disable", "vip"))[0] == "flow vip is disabled"
     assert applied.command("flows", "delete", "vip", stdin="n\n").exit_code == 1
     assert orjson.loads(applied.command("flows", "disable", "vip", "--json").stdout)["flow"]["state"] == "disabled"
     assert lines(applied.command("flows", "delete", "vip", "--yes")) == ["remove flow vip"]

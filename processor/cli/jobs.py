@@ -1,0 +1,204 @@
+"""`profile-exporter backfill` and `resend`: jobs ordered, watched and cancelled (contract E1, E4)."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+import orjson
+from pydantic import ValidationError
+
+from processor.cli.audiences import key_of
+from processor.cli.control import change, require_job_topics
+from processor.cli.job_views import job_details, job_line, job_object, jobs_table
+from processor.cli.job_watch import watch
+from processor.cli.tables import show
+from processor.control.job_status import JobStatus, all_statuses
+from processor.control.jobs import JobOrder, NoSuchJob, OrderedAudience, cancel_job, order_job
+from processor.control.state import ControlState, Topic, TopicRecord
+from processor.errors import UsageError
+from processor.kafka.job_progress import JobProgressFollower, read_job_progress
+from processor.kafka.reading import TopicFollower
+from processor.settings import Settings, read_settings
+from schemas.faults import faults_of
+from schemas.job import JobKind, JobState
+from schemas.times import format_time
+
+NOT_SUCCEEDED: Final = 1
+_JSON = click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, one a job. [default: lines for people]")
+_WAIT = click.option("--wait", "--watch", "wait", is_flag=True, help="Show how far it is until it ends. [default: return at once]")
+
+
+class JobsLook:
+    """All jobs, looked at again and again."""
+
+    def __init__(self, settings: Settings) -> None:
+        require_job_topics(settings)
+        self._flows = TopicFollower(settings, settings.topics.flows)
+        self._progress = JobProgressFollower(settings)
+        self._state = ControlState()
+        self._told: set[str] = set()
+
+    def __call__(self) -> list[JobStatus]:
+        """The newest first; what cannot be read is warned of, once. Raises BrokerUnreachable, ReadFailed."""
+        if self._flows.is_new:
+            self._state = ControlState()
+        records = self._flows.read_on()
+        self._state = self._state.after(TopicRecord(Topic.FLOWS, record.key or b"", record.value, record.timestamp or 0) for record in records)
+        progress = self._progress.progress()
+        for text in (*self._state.unreadable.values(), *progress.unreadable):
+            if text not in self._told:
+                self._told.add(text)
+                click.echo(f"warning: {text}", err=True)
+        return all_statuses(self._state, progress, format_time(int(datetime.now(UTC).timestamp())))
+
+
+def job_commands(kind: JobKind, help_text: str) -> click.Group:
+    """The group of commands for one kind that is ordered by hand."""
+    group = click.Group(kind.value, help=help_text)
+    shown = None if kind is JobKind.BACKFILL else kind
+    for command in (_start(kind), _list(shown), _status(shown), _cancel()):
+        group.add_command(command)
+    return group
+
+
+def _start(kind: JobKind) -> click.Command:
+    @click.command("start")
+    @click.argument("flow")
+    @click.option("--audience", "audiences", multiple=True, metavar="NAMESPACE/ID", help="A mapped audience; may be repeated. [default: all mapped]")
+    @click.option("--records-per-second", type=click.IntRange(1), default=None, help="At most so many, over all partitions. [default: the setting]")
+    @click.option("--force", is_flag=True, help="Also where there was one within 24 hours, or one is open. [default: refuse]")
+    @_WAIT
+    @_JSON
+    def start(flow: str, audiences: tuple[str, ...], wait: bool, as_json: bool, **chosen: Any) -> None:
+        """Send every profile that is realized in mapped audiences of FLOW, one record each, as it stands now.
+
+        Once a day for each flow and audience, whichever of backfill and resend, unless forced. Where FLOW is disabled the job
+        waits until it is enabled. Profiles that FLOW sends by itself meanwhile are skipped. Ctrl-C ends waiting, not the job.
+        Exit codes: 0 it is ordered (with --wait: it succeeded), 1 it is refused, or did not succeed, 2 no such flow or audience.
+        """
+        settings = read_settings()
+        require_job_topics(settings)
+        order = _order(kind, flow, audiences, **chosen)
+        progress = read_job_progress(settings)
+        job = change(settings, lambda draft: order_job(draft, order, progress, force="--force"))
+        if not as_json:
+            click.echo(job_line(job))
+        if wait or as_json:
+            _tell_and_exit(settings, job.id, wait=wait, as_json=as_json)
+
+    return start
+
+
+def _list(kind: JobKind | None) -> click.Command:
+    @click.command("list", help=f"Show {_which(kind)}, the newest first. Ended ones are forgotten after 30 days.")
+    @_JSON
+    def list_jobs(as_json: bool) -> None:
+        _tell_all(_of_kind(JobsLook(read_settings())(), kind), as_json=as_json)
+
+    return list_jobs
+
+
+def _status(kind: JobKind | None) -> click.Command:
+    text = f"""Show JOB whole; {_which(kind)}, the newest first, where none is named.
+
+    With --wait, a bar on a terminal and lines elsewhere, until JOB ends; where none is named, until all end that do not wait for
+    a disabled flow. Exit codes: 0 all is told (with --wait: all succeeded), 1 with --wait: one did not, 2 there is no such job.
+    """
+
+    @click.command("status", help=text)
+    @click.argument("job", required=False)
+    @_WAIT
+    @_JSON
+    def status(job: str | None, wait: bool, as_json: bool) -> None:
+        settings = read_settings()
+        if job is not None:
+            _tell_and_exit(settings, job, wait=wait, as_json=as_json)
+            return
+        look = JobsLook(settings)
+        statuses = _of_kind(look(), kind)
+        waited = {each.id for each in statuses if each.is_open and each.started_at is not None}
+        ended = watch(look, waited) if wait and waited else []
+        _tell_all(_of_kind(look(), kind) if ended else statuses, as_json=as_json)
+        _exit(ended)
+
+    return status
+
+
+def _cancel() -> click.Command:
+    @click.command("cancel")
+    @click.argument("job")
+    @click.option("--json", "as_json", is_flag=True, help="Write one JSON object. [default: a line for people]")
+    def cancel(job: str, as_json: bool) -> None:
+        """Cancel JOB, of whichever kind: what is decided already still leaves. Of a cancelled catchup nothing is caught up."""
+        settings = read_settings()
+        require_job_topics(settings)
+        progress = read_job_progress(settings)
+        cancelled = change(settings, lambda draft: cancel_job(draft, job, progress))
+        if as_json:
+            _tell_and_exit(settings, job, wait=False, as_json=True)
+        else:
+            click.echo(job_line(cancelled))
+
+    return cancel
+
+
+def _order(kind: JobKind, flow: str, audiences: tuple[str, ...], **chosen: Any) -> JobOrder:
+    keys = [key_of(name) for name in audiences]
+    try:
+        named = tuple(OrderedAudience(namespace=namespace, id=audience) for namespace, audience in keys)
+        return JobOrder(kind=kind, flow=flow, audiences=named, **chosen)
+    except ValidationError as error:
+        raise UsageError("; ".join(faults_of(error, whole="the order"))) from None
+
+
+def _tell_and_exit(settings: Settings, job_id: str, *, wait: bool, as_json: bool) -> None:
+    look = JobsLook(settings)
+    found = _chosen(look(), job_id)
+    ended = watch(look, {job_id}) if wait else []
+    (status,) = ended or [found]
+    click.echo(orjson.dumps(job_object(status)) if as_json else "\n".join(job_details(status)))
+    _exit(ended)
+
+
+def _tell_all(statuses: list[JobStatus], *, as_json: bool) -> None:
+    if not as_json:
+        show(jobs_table(statuses))
+    for status in statuses if as_json else []:
+        click.echo(orjson.dumps(job_object(status)))
+
+
+def _exit(ended: list[JobStatus]) -> None:
+    if any(status.state is not JobState.SUCCEEDED for status in ended):
+        raise SystemExit(NOT_SUCCEEDED)
+
+
+def _chosen(statuses: list[JobStatus], job_id: str) -> JobStatus:
+    found = next((status for status in statuses if status.id == job_id), None)
+    if found is None:
+        raise NoSuchJob(job_id, [status.id for status in statuses])
+    return found
+
+
+def _of_kind(statuses: list[JobStatus], kind: JobKind | None) -> list[JobStatus]:
+    return [status for status in statuses if kind in (None, status.kind)]
+
+
+def _which(kind: JobKind | None) -> str:
+    return "all jobs of all kinds" if kind is None else f"all jobs of the kind {kind}"
+
+
+backfill = job_commands(
+    JobKind.BACKFILL,
+    """Look at all jobs, order a backfill, cancel a job.
+
+    A backfill begins by itself when an audience is mapped, a catchup when a flow is enabled again. Ordered by hand it is the
+    same: every profile that is realized in an audience, one record each.
+    """,
+)
+resend = job_commands(
+    JobKind.RESEND,
+    """Send once more what has arrived before: every profile that is realized in an audience, one record each.
+
+    As a backfill, with other record ids and causes: `resend` in the place of `backfill`.
+    """,
+)
