@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from processor.api import native, uploads
+from processor.api import jobs, native, uploads
 from processor.api.calls import Services
 from processor.api.errors import ApiError, Code, error_response
 from processor.api.flow_service import routes
@@ -26,11 +26,12 @@ _STATUSES: Final = {404: Code.NO_SUCH_PATH, 405: Code.METHOD_NOT_ALLOWED, 413: C
 
 def build_app(services: Services, max_body_bytes: int, ready: Callable[[], None], stop: Callable[[], None] = lambda: None) -> FastAPI:
     """`ready` raises CommandError where Kafka does not answer, or another API took over; `stop` is called when this one must end."""
-    app = FastAPI(title="profile-exporter", summary="Flows, audiences and connections", docs_url="/docs", redoc_url=None)
+    app = FastAPI(title="profile-exporter", summary="Flows, audiences, connections and jobs", docs_url="/docs", redoc_url=None)
     app.state.services = services
     app.include_router(routes.router)
     app.include_router(uploads.router)  # before the paths of audiences, which would take it for one
     app.include_router(native.router)
+    app.include_router(jobs.router)
     app.add_middleware(LimitBody, most_bytes=max_body_bytes, streamed=[uploads.PATH])
     app.add_middleware(NoTrailingSlash)
     app.add_middleware(NoTraceback)

@@ -15,6 +15,7 @@ from processor.audience_import.run import Change, Imported
 from processor.audience_import.run import Request as ImportRequest
 from processor.configuration import warnings_of
 from processor.control.draft import Draft
+from processor.control.job_status import JobsProgress
 from processor.control.plane import ControlPlane
 from processor.control.state import ControlState
 from processor.errors import CommandError
@@ -47,6 +48,7 @@ class Services:
     new_id: Callable[[], str] = lambda: str(uuid4())
     importer: Importer = no_importer
     max_upload_bytes: int = 1024 * 1024
+    jobs: Callable[[], JobsProgress] = JobsProgress  # how far jobs are, as workers say; raises CommandError where Kafka does not answer
 
 
 class Call:
@@ -60,6 +62,11 @@ class Call:
     def state(self) -> ControlState:
         """As it is now."""
         return self.services.plane.state()
+
+    @property
+    def now(self) -> str:
+        """The moment, in the form of C8."""
+        return self.services.plane.now
 
     def warnings(self, flow: Flow, before: Flow | None = None) -> list[str]:
         """What contract M3 warns of, and what its destination says against a flow that delivers where it did not `before`."""

@@ -41,6 +41,9 @@ class Code(StrEnum):
     WRONG_MEDIA_TYPE = "FLOW-9204-415"
     INTERNAL = "FLOW-9301-500"
     UNAVAILABLE = "FLOW-9302-503"
+    JOB_OPEN = "FLOW-9401-409"
+    JOB_ENDED = "FLOW-9402-409"
+    ONE_JOB_A_DAY = "FLOW-9403-429"
 
     @property
     def status(self) -> int:
@@ -77,6 +80,9 @@ TITLES: Final = {
     Code.WRONG_MEDIA_TYPE: "Wrong media type",
     Code.INTERNAL: "Internal error",
     Code.UNAVAILABLE: "Kafka does not answer",
+    Code.JOB_OPEN: "Such a job is open",
+    Code.JOB_ENDED: "The job has ended",
+    Code.ONE_JOB_A_DAY: "One job a day",
 }
 
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from processor.control.ports import Superseded
 from processor.delivery.preflight import Question, Verdict, examine, place
 from processor.errors import CommandError, UsageError
 from processor.kafka.control_log import KafkaControlLog
+from processor.kafka.job_progress import JobProgressFollower
 from processor.secrets import Secrets, secrets_of
 from processor.settings import Settings, env_name
 from schemas.destination import Destination
@@ -49,7 +51,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     require_safe_address(settings, host)
     access, secrets = access_of(settings), secrets_of(settings)
     superseded = threading.Event()
-    with KafkaControlLog(settings, is_api=True) as log:
+    with KafkaControlLog(settings, is_api=True) as log, closing(JobProgressFollower(settings)) as jobs:
         plane = ControlPlane(log)
         services = Services(
             plane,
@@ -58,6 +60,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
             partial(findings, secrets),
             importer=partial(_import, settings, plane),
             max_upload_bytes=settings.api_max_upload_bytes,
+            jobs=jobs.progress,
         )
         app = build_app(services, settings.api_max_body_bytes, log.require_unsuperseded, superseded.set)
         server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False, **_tls(settings)))

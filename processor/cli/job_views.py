@@ -1,7 +1,7 @@
 """Jobs as people read them: a line, a table, one whole."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -65,11 +65,6 @@ def progress_line(status: JobStatus) -> str:
     waits = f"; waits: {status.reason}" if status.reason is not None else ""
     done = f"{counts.seen:,} profiles seen, {counts.exported:,} exported, {_count(counts.to_go)} to go"
     return f"{status.kind} {status.id} of flow {status.flow}: {status.state}, {done}{waits}"
-
-
-def job_object(status: JobStatus) -> dict[str, Any]:
-    """As --json shows it."""
-    return status.model_dump(mode="json", by_alias=True)
 
 
 def _catchup(job: Job) -> str:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from processor.cli.audiences import key_of
 from processor.cli.control import change, require_job_topics
-from processor.cli.job_views import job_details, job_line, job_object, jobs_table
+from processor.cli.job_views import job_details, job_line, jobs_table
 from processor.cli.job_watch import watch
 from processor.cli.tables import show
 from processor.control.job_status import JobStatus, all_statuses
@@ -156,7 +156,7 @@ def _tell_and_exit(settings: Settings, job_id: str, *, wait: bool, as_json: bool
     found = _chosen(look(), job_id)
     ended = watch(look, {job_id}) if wait else []
     (status,) = ended or [found]
-    click.echo(orjson.dumps(job_object(status)) if as_json else "\n".join(job_details(status)))
+    click.echo(orjson.dumps(status.as_object()) if as_json else "\n".join(job_details(status)))
     _exit(ended)
 
 
@@ -164,7 +164,7 @@ def _tell_all(statuses: list[JobStatus], *, as_json: bool) -> None:
     if not as_json:
         show(jobs_table(statuses))
     for status in statuses if as_json else []:
-        click.echo(orjson.dumps(job_object(status)))
+        click.echo(orjson.dumps(status.as_object()))
 
 
 def _exit(ended: list[JobStatus]) -> None:

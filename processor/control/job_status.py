@@ -13,7 +13,7 @@ A job whose flow is gone is cancelled. One that was done before somebody cancell
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ConfigDict
 
@@ -99,6 +99,10 @@ class JobStatus(_View):
     def is_open(self) -> bool:
         """Whether something of it may still happen."""
         return self.state in OPEN
+
+    def as_object(self) -> dict[str, Any]:
+        """As JSON; what is not known is null."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
 def flow_stands(state: ControlState, flow_id: str) -> FlowStands:

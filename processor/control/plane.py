@@ -11,6 +11,7 @@ from processor.control.draft import Draft
 from processor.control.ports import ControlLog, Overtaken
 from processor.control.state import ControlState
 from processor.errors import CommandError
+from schemas.times import format_time
 
 Answer = TypeVar("Answer")
 
@@ -32,6 +33,11 @@ class ControlPlane:
     def state(self) -> ControlState:
         """As it is now."""
         return self._log.state()
+
+    @property
+    def now(self) -> str:
+        """The moment, in the form of C8."""
+        return format_time(self._now_ms() // 1000)
 
     def change(self, author: Author, decide: Callable[[Draft], Answer]) -> Answer:
         """Decide, and write what was put into the draft, all or nothing; what `decide` raises changes nothing.

@@ -143,7 +143,7 @@ def test_the_end_of_a_cancelled_job_is_when_it_was_cancelled() -> None:
 
 
 def test_it_is_json_in_the_style_of_the_rest() -> None:
-    shown = status(a_job(requestedBy="ada", recordsPerSecond=50)).model_dump(mode="json", by_alias=True)
+    shown = status(a_job(requestedBy="ada", recordsPerSecond=50)).as_object()
 
     assert (shown["requestedBy"], shown["recordsPerSecond"], shown["createdAt"], shown["endedAt"]) == ("ada", 50, CREATED, None)
     assert shown["audiences"] == [{"namespace": "ups", "id": "gold", "droppedAt": None}]
