@@ -16,9 +16,9 @@ from processor.audience_import.run import Change, Imported, Request
 from processor.secrets import Secrets
 from tests.api.conftest import KEY, Api
 from tests.api.test_errors import code_of
-from tests.api.tutorial import Tutorial
+from tests.api.tutorial import BASE, Tutorial
 
-EXAMPLES = 25  # an operation; there are about forty
+EXAMPLES = 25  # an operation; there are about fifty
 
 
 def without_kafka(change: Change, path: Path, request: Request, rejected: Path) -> Imported:
@@ -64,11 +64,17 @@ HOSTILE = ["{}", "[]", "null", "0", '""', "[[]]", "[null]", '[{"op":"add"}]', "[
 
 
 @pytest.mark.parametrize("body", HOSTILE)
-@pytest.mark.parametrize(("method", "path"), [("POST", "/flows"), ("POST", "/connections"), ("PATCH", "/flows/id-5"), ("PATCH", "/connections/id-1")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("POST", path) for path in (f"{BASE}/flows", f"{BASE}/connections", "/v1/jobs")),
+        *(("PATCH", f"{BASE}{path}") for path in ("/flows/id-5", "/connections/id-1")),
+    ],
+)
 def test_hostile_bodies_are_refused(method: str, path: str, body: str) -> None:
     headers = {"content-type": "application/json", "if-match": "*"}
 
-    answer = _api.request(method, f"/data/foundation/flowservice{path}", content=body.encode(errors="surrogatepass"), headers=headers)
+    answer = _api.request(method, path, content=body.encode(errors="surrogatepass"), headers=headers)
 
     assert 400 <= answer.status_code < 500
     code_of(answer)
