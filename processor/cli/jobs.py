@@ -1,5 +1,6 @@
 """`profile-exporter backfill` and `resend`: jobs ordered, watched and cancelled (contract E1, E4)."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -37,6 +38,11 @@ class JobsLook:
         self._progress = JobProgressFollower(settings)
         self._state = ControlState()
         self._told: set[str] = set()
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._flows.close()
+        self._progress.close()
 
     def __call__(self) -> list[JobStatus]:
         """The newest first; what cannot be read is warned of, once. Raises BrokerUnreachable, ReadFailed."""
@@ -93,7 +99,8 @@ def _list(kind: JobKind | None) -> click.Command:
     @click.command("list", help=f"Show {_which(kind)}, the newest first. Ended ones are forgotten after 30 days.")
     @_JSON
     def list_jobs(as_json: bool) -> None:
-        _tell_all(_of_kind(JobsLook(read_settings())(), kind), as_json=as_json)
+        with closing(JobsLook(read_settings())) as look:
+            _tell_all(_of_kind(look(), kind), as_json=as_json)
 
     return list_jobs
 
@@ -114,11 +121,11 @@ def _status(kind: JobKind | None) -> click.Command:
         if job is not None:
             _tell_and_exit(settings, job, wait=wait, as_json=as_json)
             return
-        look = JobsLook(settings)
-        statuses = _of_kind(look(), kind)
-        waited = {each.id for each in statuses if each.is_open and each.started_at is not None}
-        ended = watch(look, waited) if wait and waited else []
-        _tell_all(_of_kind(look(), kind) if ended else statuses, as_json=as_json)
+        with closing(JobsLook(settings)) as look:
+            statuses = _of_kind(look(), kind)
+            waited = {each.id for each in statuses if each.is_open and each.started_at is not None}
+            ended = watch(look, waited) if wait and waited else []
+            _tell_all(_of_kind(look(), kind) if ended else statuses, as_json=as_json)
         _exit(ended)
 
     return status
@@ -152,9 +159,9 @@ def _order(kind: JobKind, flow: str, audiences: tuple[str, ...], **chosen: Any) 
 
 
 def _tell_and_exit(settings: Settings, job_id: str, *, wait: bool, as_json: bool) -> None:
-    look = JobsLook(settings)
-    found = _chosen(look(), job_id)
-    ended = watch(look, {job_id}) if wait else []
+    with closing(JobsLook(settings)) as look:
+        found = _chosen(look(), job_id)
+        ended = watch(look, {job_id}) if wait else []
     (status,) = ended or [found]
     click.echo(orjson.dumps(status.as_object()) if as_json else "\n".join(job_details(status)))
     _exit(ended)

@@ -1,6 +1,7 @@
 """`profile-exporter backfill` and `resend`, and the jobs that changes of flows set going; workers are played by the tests."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,8 @@ def test_on_a_terminal_there_is_a_bar(done: Installation, monkeypatch: pytest.Mo
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     (backfill,) = jobs(done)
 
-    (ended,) = job_watch.watch(JobsLook(done.settings), {backfill.id})
+    with closing(JobsLook(done.settings)) as look:
+        (ended,) = job_watch.watch(look, {backfill.id})
 
     assert ended.state is JobState.SUCCEEDED
     assert capsys.readouterr().out == ""
