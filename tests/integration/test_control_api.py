@@ -109,14 +109,21 @@ def test_a_flow_of_the_tutorial_delivers_and_its_secret_is_nowhere_in_clear(job:
         send(installation, "one@example.com")
         wait_until(lambda: emails_at(kinesis, stream) == {"one@example.com"}, "the first record", SECONDS)
 
-        for op, email in (("disable", "unseen@example.com"), ("enable", "two@example.com")):
+        def switch(op: str) -> None:
             assert api.client.post(f"{BASE}/flows/{flow['id']}/action?op={op}", headers=HEADERS).status_code == 200
             time.sleep(VISIBLE_SECONDS)
-            send(installation, email)
-            wait_until(lambda: not any(job.lags().values()), "delivery", SECONDS)
+
+        switch("disable")
+        send(installation, "missed@example.com")
+        wait_until(lambda: not any(job.lags().values()), "delivery", SECONDS)
+        while_disabled = emails_at(kinesis, stream)
+        switch("enable")
+        wait_until(lambda: "missed@example.com" in emails_at(kinesis, stream), "what the flow missed (F1)", SECONDS)
+        send(installation, "two@example.com")
         wait_until(lambda: "two@example.com" in emails_at(kinesis, stream), "the last record", SECONDS)
 
-        assert emails_at(kinesis, stream) == {"one@example.com", "two@example.com"}
+        assert while_disabled == {"one@example.com"}
+        assert emails_at(kinesis, stream) == {"one@example.com", "missed@example.com", "two@example.com"}
         etags = {dict(record.headers)["flow-etag"].decode() for record in read_topic(installation.settings, installation.topics.exports)}
         assert mapped.json()["etag"].strip('"') in etags
         answers = "".join(api.client.get(f"{BASE}/{kind}", headers=HEADERS).text for kind in ("connections", "targetConnections", "flows"))
