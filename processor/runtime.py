@@ -25,7 +25,7 @@ from processor.kafka.shared_producer import SharedProducer
 from processor.parked_takeover import ParkedTakeover
 from processor.pipeline.deadlines import DeadlineSettings
 from processor.pipeline.decided import Policy
-from processor.pipeline.jobs import JobSettings
+from processor.pipeline.jobs import JobSettings, Turns
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import Log
@@ -69,6 +69,7 @@ class Runtime:
         self._parked_takeover = ParkedTakeover(self.sink, consumer, partial(read_positions, settings))
         self._memory: Memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
         self._reports = StatusReports(self, self._shared, settings.topics.worker_status, on_failure)
+        self._turns = Turns()
         self._starting: asyncio.Task[None] | None = None
         self._taking_over = asyncio.Lock()
         self._sink_task: asyncio.Task[None] | None = None
@@ -220,6 +221,7 @@ class Runtime:
             settings.job_records_per_second / settings.partitions,
             self._why_jobs_wait,
             partial(self._feed.is_behind, partition),
+            self._turns,
         )
 
     def _why_jobs_wait(self, flow_id: str) -> str | None:

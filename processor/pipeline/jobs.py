@@ -11,6 +11,7 @@ Chosen by measuring: a scan with a search for the audience's text in each row, n
 0.9 s to scan so, 2.3 s when each is decoded; an index would cost every event that changes a membership, for ever.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -38,6 +39,9 @@ SLICE_EXPORTS: Final = 50
 PAGE_ROWS: Final = 50_000
 """Rows of one page: so many are scanned again after a crash."""
 PAGE_EXPORTS: Final = 500
+LIVE_PAGE_EXPORTS: Final = 150
+"""While events come: they wait for a page that is being committed."""
+LIVE_SECONDS: Final = 1.0
 _MARK: Final = b"1"
 _UNMAP: Final = JobKind.UNMAP
 _log = structlog.get_logger(__name__)
@@ -48,6 +52,53 @@ class Told(NamedTuple):
 
     rows: dict[bytes, bytes | None]
     job_progress: list[KafkaRecord]
+
+
+class Turns:
+    """Who of a worker's partitions may have a page: all at once, or, while events come, one after the other, with smaller pages.
+
+    They share one event loop and one broker: a page of each at a time would make every event wait for all of them.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._event_at = float("-inf")
+        self._holders: set[int] = set()
+        self._waiting: dict[int, asyncio.Event] = {}
+
+    @property
+    def events_come(self) -> bool:
+        """Whether there was one in the last second, in whatever partition."""
+        return self._clock() - self._event_at < LIVE_SECONDS
+
+    def note_event(self) -> None:
+        """There was one."""
+        self._event_at = self._clock()
+
+    def take(self, partition: int, wake: asyncio.Event) -> bool:
+        """Whether the partition may have a page now; if not, `wake` is set when it may ask again."""
+        others = self._waiting.keys() - {partition}
+        if self.events_come and (self._holders or (others and partition not in self._waiting)):
+            self._waiting[partition] = wake
+            return False
+        self._waiting.pop(partition, None)
+        self._holders.add(partition)
+        return True
+
+    def give(self, partition: int) -> None:
+        """Its page is committed, or will never be; once or more."""
+        self._holders.discard(partition)
+        for wake in self._waiting.values():
+            wake.set()
+
+    def withdraw(self, partition: int) -> None:
+        """It has nothing to do."""
+        self._waiting.pop(partition, None)
+
+    def leave(self, partition: int) -> None:
+        """The partition is not ours any more."""
+        self.withdraw(partition)
+        self.give(partition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +114,7 @@ class JobSettings:
     records_per_second: float = 0.0
     why_waiting: Callable[[str], str | None] = lambda _: None
     is_behind: Callable[[], bool] = lambda: False
+    turns: Turns = field(default_factory=Turns)
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
 
@@ -75,6 +127,7 @@ class Page:
     job: CompiledJob | None  # None: it is cancelled, and its marks go
     catalog: Catalog
     rate: float = 0.0
+    bound: int = PAGE_EXPORTS
     exports: list[KafkaRecord] = field(default_factory=list)
     records: list[ExportRecord] = field(default_factory=list)
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
@@ -89,7 +142,7 @@ class Page:
     @property
     def most(self) -> float:
         """Records it may have: those of a second, where there is a rate."""
-        return min(PAGE_EXPORTS, max(1.0, self.rate)) if self.rate else PAGE_EXPORTS
+        return min(self.bound, max(1.0, self.rate)) if self.rate else self.bound
 
 
 class PartitionJobs:
@@ -222,7 +275,7 @@ class PartitionJobs:
         part = next((part for part in ready if part.flow_id > self._turn), ready[0])
         self._turn = part.flow_id
         job = self._jobs.get(part.id)
-        return Page(part, job, self._known, self._rate(job))
+        return Page(part, job, self._known, self._rate(job), LIVE_PAGE_EXPORTS if self._settings.turns.events_come else PAGE_EXPORTS)
 
     def _heads(self) -> list[JobPart]:
         """What is to be taken away of cancelled jobs, and the oldest job of each flow that is not done: flows take turns, in their order."""

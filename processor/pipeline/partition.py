@@ -85,6 +85,7 @@ class PartitionPipeline:
         self._sequence = 0
         self._applied = 0  # the last sequence that is on disk
         self._page = 0  # the sequence of the last page
+        self._page_waits = False  # it is decided, and not on disk yet
         self._worked_at = time.monotonic()
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -111,6 +112,7 @@ class PartitionPipeline:
     async def close(self) -> None:
         """Stop. A transaction that is on its way may end, for 10 s; what is decided and not yet on its way is dropped."""
         self._closing = True
+        self._settings.jobs.turns.leave(self._settings.jobs.partition)
         self._has_decided.set()
         self._enough.set()
         if self._tasks:
@@ -142,6 +144,8 @@ class PartitionPipeline:
 
     async def _decide(self, batch: Batch) -> None:
         records = batch.records
+        if records:
+            self._settings.jobs.turns.note_event()
         if records and records[0].offset < self._next_offset:  # below the watermark: skipped unread (I5)
             records = [record for record in records if record.offset >= self._next_offset]
         for run in _runs(records):
@@ -188,7 +192,7 @@ class PartitionPipeline:
 
     async def _work(self) -> bool:
         """Decide what is to be done beside events; whether anything was. One such page is on its way at a time."""
-        if self._page > self._applied:
+        if self._page_waits:
             return False
         catalog = await self._catalog.as_of(time.monotonic())
         self._worked_at = time.monotonic()
@@ -200,7 +204,7 @@ class PartitionPipeline:
             more, telling = self._jobs.told(part, {})
             rows |= more
             told += telling
-        page = self._jobs.next_page(self._applied)
+        page = self._next_page()
         if page is not None:
             await self._fill(page)
             more, telling = self._jobs.finish(page, self._sequence + 1)
@@ -210,6 +214,15 @@ class PartitionPipeline:
             return False
         self._note_work(rows, told, page)
         return True
+
+    def _next_page(self) -> Page | None:
+        """Where there is something to do, and it is our turn."""
+        turns, partition = self._settings.jobs.turns, self._settings.jobs.partition
+        page = self._jobs.next_page(self._applied)
+        if page is None:
+            turns.withdraw(partition)
+            return None
+        return page if turns.take(partition, self._arrived) else None
 
     async def _fill(self, page: Page) -> None:
         while True:
@@ -223,8 +236,7 @@ class PartitionPipeline:
         due = self._deadlines.take_due()
         if not due.beside:
             return False
-        self._sequence += 1
-        self._page = self._sequence
+        self._begin_page()
         rows = self._profiles.put(self._sequence, due.profiles)
         self._profiles.put_beside(self._sequence, due.beside)
         rows.update(due.beside)
@@ -232,8 +244,7 @@ class PartitionPipeline:
         return True
 
     def _note_work(self, rows: dict[bytes, bytes | None], told: list[KafkaRecord], page: Page | None) -> None:
-        self._sequence += 1
-        self._page = self._sequence
+        self._begin_page()
         self._profiles.put_beside(self._sequence, rows)
         counts = Counts()
         exports = [] if page is None else page.exports
@@ -241,6 +252,10 @@ class PartitionPipeline:
             counts.note_job_record(record)
         decided = Decided(self._sequence, exports, [], rows, self._next_offset, self._bad_in_a_row, counts, job_progress=told)
         self._note_decided(decided)
+
+    def _begin_page(self) -> None:
+        self._sequence += 1
+        self._page, self._page_waits = self._sequence, True
 
     # committing ----------------------------------------------------------------------------------------------------
 
@@ -302,7 +317,9 @@ class PartitionPipeline:
             self.counts.add(decided.counts)
         self.committed_offset = group[-1].next_offset
         self._room.set()
-        if self._jobs.is_noting or self._page == self._applied:
+        if self._page_waits and self._page <= self._applied:
+            self._page_waits = False
+            self._settings.jobs.turns.give(self._settings.jobs.partition)
             self._arrived.set()
         self._report_progress()
 

@@ -13,7 +13,7 @@ from processor.core.catalog import Catalog
 from processor.core.replay import Replay
 from processor.core.step import Limits
 from processor.pipeline.decided import Policy
-from processor.pipeline.jobs import JobSettings
+from processor.pipeline.jobs import JobSettings, Turns
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.ports import KafkaRecord
 from schemas.event import SourceRecord
@@ -328,6 +328,39 @@ async def test_events_go_first_and_the_job_waits_for_a_paused_destination_and_sa
 
     assert (waiting.waiting, waiting.state, exported) == ("the destination is paused: stream_missing", PartitionState.RUNNING, 0)
     assert (partition.part("backfill").exported, partition.part("backfill").waiting) == (30, None)
+
+
+async def test_a_page_that_is_committed_with_events_after_it_is_not_the_last() -> None:
+    """While events come partitions take turns: the turn comes back with whatever commit the page was in."""
+    partition = await filled(1000)
+    partition.change(Control().put(a_flow("f", ["a"])))
+    await partition.until(lambda: any(decided.exports for decided in partition.pipeline._decided))
+    partition.log.gate.clear()
+    partition.submit([patch(partition.offset, "m-00001", {"n": 1})])
+    await partition.until(lambda: not partition.pipeline._inbox)
+    partition.log.gate.set()
+    await partition.settle()
+    await partition.pipeline.close()
+
+    assert partition.part("backfill").exported == 1000
+
+
+def test_while_events_come_partitions_take_turns_and_nobody_is_forgotten() -> None:
+    now = [0.0]
+    turns, wakes = Turns(lambda: now[0]), {number: asyncio.Event() for number in range(3)}
+    turns.note_event()
+
+    assert turns.take(0, wakes[0])
+    assert not turns.take(1, wakes[1])
+    turns.give(0)
+    assert wakes[1].is_set()
+    assert not turns.take(0, wakes[0]), "another waits"
+    assert turns.take(1, wakes[1])
+    turns.leave(1)
+    turns.withdraw(0)
+    assert turns.take(2, wakes[2])
+    now[0] = 2.0
+    assert turns.take(0, wakes[0]), "no event for a second"
 
 
 async def test_a_rate_bounds_what_a_page_sends_and_when_the_next_comes() -> None:
