@@ -25,10 +25,11 @@ from processor.kafka.shared_producer import SharedProducer
 from processor.parked_takeover import ParkedTakeover
 from processor.pipeline.deadlines import DeadlineSettings
 from processor.pipeline.decided import Policy
-from processor.pipeline.jobs import JobSettings, Turns
+from processor.pipeline.jobs import JobSettings
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import Log
+from processor.pipeline.turns import Turns
 from processor.positions import Bounds, TopicIsAnother, exports_position, source_position
 from processor.settings import ProcessingGuarantee, Settings
 from processor.sinks import open_sink

@@ -11,7 +11,6 @@ Chosen by measuring: a scan with a search for the audience's text in each row, n
 0.9 s to scan so, 2.3 s when each is decoded; an index would cost every event that changes a membership, for ever.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -24,24 +23,17 @@ import structlog
 from processor.core.catalog import Catalog, CompiledJob
 from processor.core.jobs import JobSkip, Missed, catchup_record, job_record, missed
 from processor.core.step import Step
+from processor.pipeline.job_page import LIVE_PAGE_EXPORTS, PAGE_EXPORTS, SLICE_EXPORTS, SLICE_ROWS, Page
 from processor.pipeline.job_part import JobPart, progress_key
 from processor.pipeline.ports import KafkaRecord, ProfileRows
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import job_export_record
+from processor.pipeline.turns import Turns
 from schemas.job import JobKind, JobProgress, PartitionState
 from schemas.profile import REALIZED
 from schemas.record import ExportRecord
 from state.rows import JOB, PROFILE, Row, decode_row, job_key, profile_key
 
-SLICE_ROWS: Final = 1000
-"""Rows looked at in one piece, 1 ms; then an event that has come goes first."""
-SLICE_EXPORTS: Final = 50
-PAGE_ROWS: Final = 50_000
-"""Rows of one page: so many are scanned again after a crash."""
-PAGE_EXPORTS: Final = 500
-LIVE_PAGE_EXPORTS: Final = 150
-"""While events come: they wait for a page that is being committed."""
-LIVE_SECONDS: Final = 1.0
 _MARK: Final = b"1"
 _UNMAP: Final = JobKind.UNMAP
 _log = structlog.get_logger(__name__)
@@ -52,53 +44,6 @@ class Told(NamedTuple):
 
     rows: dict[bytes, bytes | None]
     job_progress: list[KafkaRecord]
-
-
-class Turns:
-    """Who of a worker's partitions may have a page: all at once, or, while events come, one after the other, with smaller pages.
-
-    They share one event loop and one broker: a page of each at a time would make every event wait for all of them.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._event_at = float("-inf")
-        self._holders: set[int] = set()
-        self._waiting: dict[int, asyncio.Event] = {}
-
-    @property
-    def events_come(self) -> bool:
-        """Whether there was one in the last second, in whatever partition."""
-        return self._clock() - self._event_at < LIVE_SECONDS
-
-    def note_event(self) -> None:
-        """There was one."""
-        self._event_at = self._clock()
-
-    def take(self, partition: int, wake: asyncio.Event) -> bool:
-        """Whether the partition may have a page now; if not, `wake` is set when it may ask again."""
-        others = self._waiting.keys() - {partition}
-        if self.events_come and (self._holders or (others and partition not in self._waiting)):
-            self._waiting[partition] = wake
-            return False
-        self._waiting.pop(partition, None)
-        self._holders.add(partition)
-        return True
-
-    def give(self, partition: int) -> None:
-        """Its page is committed, or will never be; once or more."""
-        self._holders.discard(partition)
-        for wake in self._waiting.values():
-            wake.set()
-
-    def withdraw(self, partition: int) -> None:
-        """It has nothing to do."""
-        self._waiting.pop(partition, None)
-
-    def leave(self, partition: int) -> None:
-        """The partition is not ours any more."""
-        self.withdraw(partition)
-        self.give(partition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,32 +62,6 @@ class JobSettings:
     turns: Turns = field(default_factory=Turns)
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
-
-
-@dataclass(slots=True)
-class Page:
-    """One piece of work of one job, as far as it is."""
-
-    part: JobPart
-    job: CompiledJob | None  # None: it is cancelled, and its marks go
-    catalog: Catalog
-    rate: float = 0.0
-    bound: int = PAGE_EXPORTS
-    exports: list[KafkaRecord] = field(default_factory=list)
-    records: list[ExportRecord] = field(default_factory=list)
-    rows: dict[bytes, bytes | None] = field(default_factory=dict)
-    scanned: int = 0
-    ended: bool = False
-
-    @property
-    def is_full(self) -> bool:
-        """Whether it is to be committed before more is done."""
-        return self.ended or self.scanned >= PAGE_ROWS or len(self.exports) >= self.most or len(self.rows) >= PAGE_EXPORTS
-
-    @property
-    def most(self) -> float:
-        """Records it may have: those of a second, where there is a rate."""
-        return min(self.bound, max(1.0, self.rate)) if self.rate else self.bound
 
 
 class PartitionJobs:

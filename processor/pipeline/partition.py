@@ -20,7 +20,8 @@ from processor.fault_points import fault_point
 from processor.pipeline.counts import Counts
 from processor.pipeline.deadlines import Deadlines, DeadlineSettings
 from processor.pipeline.decided import Before, Decided, Policy, decide_run
-from processor.pipeline.jobs import JobSettings, Page, PartitionJobs
+from processor.pipeline.job_page import Page
+from processor.pipeline.jobs import JobSettings, PartitionJobs
 from processor.pipeline.ports import CatalogView, KafkaRecord, Log, Output, ProfileRows
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import size_bytes

@@ -13,9 +13,10 @@ from processor.core.catalog import Catalog
 from processor.core.replay import Replay
 from processor.core.step import Limits
 from processor.pipeline.decided import Policy
-from processor.pipeline.jobs import JobSettings, Turns
+from processor.pipeline.jobs import JobSettings
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.ports import KafkaRecord
+from processor.pipeline.turns import Turns
 from schemas.event import SourceRecord
 from schemas.job import JobProgress, PartitionState
 from schemas.record import ExportHeader
