@@ -77,12 +77,13 @@ class Draft:
         return self._new_etag()
 
     def _set_going(self, before: Flow | None, after: Flow | None) -> bool:
-        """Write the jobs that change with a flow (lifecycle); whether exits of it are to leave."""
+        """Write the jobs that change with a flow (lifecycle); whether exits of it may still have to leave."""
+        flow = after or before
+        assert flow is not None
         moment = Moment(self.now, lambda _: self.new_job_id())
-        changed = jobs_after(before, after, self.state.jobs.values(), moment)
-        for job in changed:
+        for job in jobs_after(before, after, self.state.jobs.values(), moment):
             self.put_job(job)
-        return any(job.kind is JobKind.UNMAP and job.cancelled_at is None for job in changed)
+        return any(job.kind is JobKind.UNMAP and job.cancelled_at is None and job.flow == flow.id for job in self.state.jobs.values())
 
     def _forget_old_jobs(self) -> None:
         """Jobs older than 30 days, but those that still wait; and deleted flows whose exits are as old."""
