@@ -34,11 +34,6 @@ FAILED: Final = 1
 _BETWEEN_TRIES_SECONDS: Final = 1.0
 GC_THRESHOLDS: Final = (200_000, 20, 100)
 """Collections of young objects are rare: events leave nothing in cycles, and the default costs 5 µs an event (design 5)."""
-GC_SECONDS: Final = 1.0
-"""How often the young objects are looked at all the same: aiokafka leaves the buffers of each transaction's batches, 1 MiB each, in cycles.
-
-They are few objects and much memory: by their number alone they were collected at 5.7 GB, after 2,000,000 small rows (measured)."""
-_MIDDLE_GENERATION: Final = 1
 _log = structlog.get_logger(__name__)
 
 
@@ -77,13 +72,7 @@ class Worker(faust.Worker):
         _log.info("worker_starts", worker=place.directory.name, hot_path="compiled" if COMPILED else "interpreted")
         app.prepare(place)
         gc.set_threshold(*GC_THRESHOLDS)
-        _collect_young_objects(asyncio.get_running_loop())
         await super().on_first_start()
-
-
-def _collect_young_objects(loop: asyncio.AbstractEventLoop) -> None:
-    gc.collect(_MIDDLE_GENERATION)
-    loop.call_later(GC_SECONDS, _collect_young_objects, loop)
 
 
 def find_place(settings: Settings) -> Place:

