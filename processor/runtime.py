@@ -211,6 +211,7 @@ class Runtime:
             (ids.get(settings.topics.profile_events), ids.get(settings.topics.changelog)),
             on_progress=lambda offset: self._processed(partition, offset),
             on_failure=self._on_failure,
+            is_positioned=False,
         )
 
     def _job_settings(self, partition: int) -> JobSettings:
@@ -257,6 +258,8 @@ class Runtime:
                 continue  # another rebalance took it away while we asked: no state here says nothing, and its takeover seeks again
             bounds = Bounds(place.topic, place.partition, begins[place], ends[place], committed[place])
             positions[place] = self._position(bounds)
+            if place.topic == names.profile_events:
+                self.pipeline.positioned(place.partition)
             if place.topic == names.profile_events and (watermark := self._store.partitions[place.partition].watermark) is not None:
                 self._consumer.mark_done(*place, watermark.next_offset)  # a crash may have left the group's offset behind
         exports = {place: position for place, position in positions.items() if place.topic == names.exports}

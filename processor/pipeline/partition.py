@@ -67,6 +67,7 @@ class PartitionPipeline:
         *,
         on_progress: Callable[[int], None],
         on_failure: Callable[[BaseException], None],
+        is_positioned: bool = True,
     ) -> None:
         watermark = rows.watermark or Watermark(0)
         self._rows, self._log, self._catalog, self._settings = rows, log, catalog, settings
@@ -88,6 +89,7 @@ class PartitionPipeline:
         self._page = 0  # the sequence of the last page
         self._page_waits = False  # it is decided, and not on disk yet
         self._worked_at = time.monotonic()
+        self._is_positioned = is_positioned
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
         self.counts = Counts()
@@ -98,6 +100,11 @@ class PartitionPipeline:
     def start(self) -> None:
         """Begin; call once."""
         self._tasks = [watched_task(loop, self._fail) for loop in (self._decide_all(), self._commit_all())]
+
+    def positioned(self) -> None:
+        """Where to read on is known, and not refused: now there may be work beside events. Before, it would hide that rows are missing."""
+        self._is_positioned = True
+        self._arrived.set()
 
     @property
     def is_full(self) -> bool:
@@ -131,13 +138,15 @@ class PartitionPipeline:
 
     async def _decide_all(self) -> None:
         while not self._stopped_at_bad_event:
-            if self._inbox and not self._work_is_due:
+            if (self._work_is_due or not self._inbox) and await self._work():
+                continue
+            if self._inbox:
                 await self._decide(self._inbox.popleft())
-            elif not await self._work() and not self._inbox:
-                self._arrived.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self._arrived.wait()
+                continue
+            self._arrived.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._arrived.wait()
 
     @property
     def _stopped_at_bad_event(self) -> bool:
@@ -193,7 +202,7 @@ class PartitionPipeline:
 
     async def _work(self) -> bool:
         """Decide what is to be done beside events; whether anything was. One such page is on its way at a time."""
-        if self._page_waits:
+        if self._page_waits or not self._is_positioned:
             return False
         catalog = await self._catalog.as_of(time.monotonic())
         self._worked_at = time.monotonic()
