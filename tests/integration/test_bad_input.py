@@ -174,7 +174,7 @@ def test_a_flow_whose_stream_is_not_there_waits_for_it_while_the_others_deliver(
     events = shop_events(1_000, customers=150)
     job.send(islice(events, 500))
 
-    with job.worker(kinesis_probe_seconds=0.5) as worker:
+    with job.worker(kinesis_probe_seconds=0.5, park_after_seconds=600) as worker:
         wait_until(lambda: flow_status(job, missing.id, lambda said: said["paused"]) == ["stream_not_found"], "the pause", DELIVERY_SECONDS)
         job.send(events)
         expected = job.replay().expectation
