@@ -12,7 +12,7 @@ batches, whole batches always; they are read again from the changelog, from `cha
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self, cast
@@ -37,7 +37,6 @@ from state.rows import PROFILE, WATERMARK_KEY, Watermark, decode_watermark
 
 _IDENTITY_KEY: Final = b"\x00identity"
 _CHANGELOG_KEY: Final = b"\x00changelog"
-_AFTER_PROFILES: Final = bytes([PROFILE[0] + 1])
 _BLOOM_BITS: Final = 10  # one false answer in a hundred; RocksDB wiki, "RocksDB Bloom Filter"
 _BLOCK_BYTES: Final = 16 * 1024
 _OPEN_FILES: Final = 256
@@ -147,14 +146,14 @@ class PartitionStore:
         self.changelog_next_offset, self.applied_at = changelog_next_offset, now
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
-        """(profile id, row value) of every profile, in the order of their bytes. Close the generator before `close`."""
-        for key, value in cast("Iterator[tuple[bytes, bytes]]", self._database.items(from_key=PROFILE)):
-            if key >= _AFTER_PROFILES:
-                return
-            yield key[1:], value
+        """(profile id, row value) of every profile, in the order of their bytes."""
+        return ((key[len(PROFILE) :], value) for key, value in self.scan_from(PROFILE))
 
-    def scan_from(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """(key, value) of every row whose key begins with `prefix` and lies above `after`, in the order of their bytes. Close it as `scan`."""
+    def scan_from(self, prefix: bytes, after: bytes = b"") -> Generator[tuple[bytes, bytes], None, None]:
+        """(key, value) of every row whose key begins with `prefix` and lies above `after`, in the order of their bytes.
+
+        Close the generator before `close`.
+        """
         for key, value in cast("Iterator[tuple[bytes, bytes]]", self._database.items(from_key=max(prefix, after))):
             if not key.startswith(prefix):
                 return

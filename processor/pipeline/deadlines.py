@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from processor.core.expiry import expiries, new_deadline, next_deadline
 from processor.core.step import Step
@@ -95,7 +95,7 @@ class Deadlines:
         """What is due now, of some profiles; the caller commits it before it calls again."""
         now = format_time(int(self._settings.wall_clock()))
         due, looked = Due([], {}, {}), 0
-        with closing(_generator(self._rows.scan_from(DEADLINE))) as index:
+        with closing(self._rows.scan_from(DEADLINE)) as index:
             for place, on_disk in index:
                 if place[len(DEADLINE) : _PROFILE_ID].decode() > now or looked >= PAGE_PROFILES:
                     break
@@ -118,8 +118,3 @@ class Deadlines:
         if stands:
             due.beside[deadline_key(stands, key)] = _STANDS
         due.profiles[key] = Row(row.profile, row.offset, stands, last)
-
-
-def _generator(rows: Any) -> Any:
-    """An iterator that can be closed, as the store's are."""
-    return rows if hasattr(rows, "close") else (row for row in rows)

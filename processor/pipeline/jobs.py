@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 import structlog
@@ -70,7 +70,7 @@ class PartitionJobs:
     def __init__(self, rows: ProfileRows, profiles: Profiles, settings: JobSettings) -> None:
         self._rows, self._profiles, self._settings = rows, profiles, settings
         self._parts: dict[str, JobPart] = {}
-        with closing(_generator(rows.scan_from(JOB))) as stored:
+        with closing(rows.scan_from(JOB)) as stored:
             for _, value in stored:
                 part = JobPart(JobProgress.model_validate_json(value))
                 self._parts[part.id] = part
@@ -273,7 +273,7 @@ class PartitionJobs:
         texts = [orjson.dumps(audience) + b':"' + REALIZED.encode() for audiences in job.audiences.values() for audience in audiences]
         looked, most = 0, min(page.most, len(page.exports) + SLICE_EXPORTS)
         last = profile_key(part.cursor)
-        with closing(_generator(self._rows.scan_from(PROFILE, last))) as rows:
+        with closing(self._rows.scan_from(PROFILE, last)) as rows:
             for last, value in rows:  # where it ended is needed below
                 looked += 1
                 for text in texts:
@@ -305,7 +305,7 @@ class PartitionJobs:
         part = page.part
         looked, most = 0, min(page.most, len(page.exports) + SLICE_EXPORTS)
         prefix = part.marks
-        with closing(_generator(self._rows.scan_from(prefix, part.mark(part.cursor)))) as marks:
+        with closing(self._rows.scan_from(prefix, part.mark(part.cursor))) as marks:
             for mark, on_disk in marks:
                 looked += 1
                 part.cursor = mark[len(prefix) :]
@@ -347,7 +347,7 @@ class PartitionJobs:
         if part.is_catchup and self._is_inherited(part):
             page.ended = True
             return
-        with closing(_generator(self._rows.scan_from(part.marks))) as marks:
+        with closing(self._rows.scan_from(part.marks)) as marks:
             for mark, _ in marks:
                 page.rows[mark] = None
                 if len(page.rows) >= PAGE_EXPORTS:
@@ -357,8 +357,3 @@ class PartitionJobs:
     def _is_inherited(self, part: JobPart) -> bool:
         """Whether a later pause of the flow goes on with its marks: what was sent last is what was sent last before the first."""
         return any(job.kind is part.kind and job.flow.id == part.flow_id for job in self._jobs.values())
-
-
-def _generator(rows: Iterator[tuple[bytes, bytes]]) -> Any:
-    """An iterator that can be closed, as the store's are."""
-    return rows if hasattr(rows, "close") else (row for row in rows)

@@ -1,6 +1,6 @@
 """What the processing shell needs of the world."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from processor.core.catalog import Catalog
@@ -64,8 +64,8 @@ class ProfileRows(Protocol):
     def apply(self, rows: Mapping[bytes, bytes | None], changelog_next_offset: int) -> None:
         """One atomic batch."""
 
-    def scan_from(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """(key, value) whose keys begin with `prefix` and lie above `after`, in the order of their bytes."""
+    def scan_from(self, prefix: bytes, after: bytes = b"") -> Generator[tuple[bytes, bytes], None, None]:
+        """(key, value) whose keys begin with `prefix` and lie above `after`, in the order of their bytes. To be closed by the caller."""
         ...
 
     def row_count(self) -> int:

@@ -12,6 +12,7 @@ Decoding one again costs no more than a miss of that cache (measured: spike core
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from typing import Final
 
 from processor.pipeline.ports import ProfileRows
@@ -52,7 +53,8 @@ class Profiles:
 
     def is_empty(self) -> bool:
         """Whether there is no profile, neither on disk nor decided."""
-        return not self._decided and next(iter(self._rows.scan_from(PROFILE)), None) is None
+        with closing(self._rows.scan_from(PROFILE)) as rows:
+            return not self._decided and next(rows, None) is None
 
     def newest(self, stored_key: bytes, on_disk: bytes | None) -> bytes | None:
         """The newest value of a row, of whatever kind, that is `on_disk` on disk."""

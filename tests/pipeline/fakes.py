@@ -1,7 +1,7 @@
 """Fakes behind the pipeline's ports: rows in a dict, a log in a list, both able to fail where the real ones do."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
 from processor.core.catalog import Catalog
 from processor.pipeline.ports import KafkaRecord, Output
@@ -33,7 +33,7 @@ class MemoryRows:
     def apply(self, rows: Mapping[bytes, bytes | None], changelog_next_offset: int) -> None:
         apply(self.rows, rows)
 
-    def scan_from(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    def scan_from(self, prefix: bytes, after: bytes = b"") -> Generator[tuple[bytes, bytes], None, None]:
         for key in sorted(self.rows):
             if key.startswith(prefix) and key > after:
                 yield key, self.rows[key]
