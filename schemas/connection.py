@@ -9,11 +9,11 @@ They are for the API alone: a flow on `flows` says everything that a worker need
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from schemas.destination import Credentials, is_http_url
 from schemas.flow import Options, is_partition_key
-from schemas.model import Model, Name
+from schemas.model import Name, NamedModel
 
 MillisecondsSince1970 = int
 
@@ -27,20 +27,14 @@ class Kind(StrEnum):
     FLOW = "flows"
 
 
-class Stored(Model):
-    """Read from the topic by alias, and built here by name."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-
-class SpecReference(Stored):
+class SpecReference(NamedModel):
     """A connection spec or flow spec, by its fixed id."""
 
     id: Name
     version: Name = "1.0"
 
 
-class Connection(Stored):
+class Connection(NamedModel):
     """A base connection. `credentials`: how to be let in at Kinesis; None for the Profile Service, which is ours."""
 
     name: Name
@@ -51,7 +45,7 @@ class Connection(Stored):
     endpoint_url: Annotated[str, AfterValidator(is_http_url)] | None = None
 
 
-class SourceConnection(Stored):
+class SourceConnection(NamedModel):
     """Where profiles come from; there is one such place."""
 
     name: Name
@@ -62,7 +56,7 @@ class SourceConnection(Stored):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
-class TargetParams(Stored):
+class TargetParams(NamedModel):
     """The stream, and those options of a flow that say what its records look like there; an option left out is the flow's own."""
 
     stream: Name
@@ -77,7 +71,7 @@ TARGET_OPTIONS: Final = tuple(sorted(TargetParams.model_fields.keys() & Options.
 """The options of contract 4b that a target connection says, by their names here."""
 
 
-class TargetConnection(Stored):
+class TargetConnection(NamedModel):
     """Where records go."""
 
     name: Name
@@ -88,7 +82,7 @@ class TargetConnection(Stored):
     params: TargetParams
 
 
-class Note(Stored):
+class Note(NamedModel):
     """What a client said of one selector that a flow has no place for, and when the selector came and changed (seconds since 1970)."""
 
     name: str | None = None
@@ -97,7 +91,7 @@ class Note(Stored):
     update_time: int
 
 
-class FlowLink(Stored):
+class FlowLink(NamedModel):
     """What the API knows of a flow beside its record on `flows`. `notes`: by the selector's place, `audience:<ns>/<id>` or `attribute:<path>`."""
 
     source_connection_id: Name
@@ -109,7 +103,7 @@ class FlowLink(Stored):
 AnyObject = Connection | SourceConnection | TargetConnection | FlowLink
 
 
-class StoredObject(Stored):
+class StoredObject(NamedModel):
     """A record of the topic `connections`: one object, its etag, and when it came and changed."""
 
     kind: Annotated[Kind, Field(strict=False)]

@@ -12,10 +12,10 @@ partitions, each in its own. How far they are stands in their state and on `job-
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from schemas.audience import AudienceKey
-from schemas.model import Items, Model, Name, Time
+from schemas.model import Items, Name, NamedModel, Time
 
 KEPT_DAYS: Final = 30
 """How long an ended job stays on its topics."""
@@ -41,11 +41,7 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class _Named(Model):
-    model_config = ConfigDict(populate_by_name=True)
-
-
-class JobAudience(_Named):
+class JobAudience(NamedModel):
     """An audience of a job; `dropped_at`: when it was un-mapped (of `unmap`: mapped again), from when on the job does nothing for it."""
 
     namespace: Name
@@ -58,7 +54,7 @@ class JobAudience(_Named):
         return self.namespace, self.id
 
 
-class Job(_Named):
+class Job(NamedModel):
     """One job as it was ordered; never what became of it.
 
     `started_at` is the time of its records (E1); None: it waits for its flow to be enabled. A `catchup` without it gathers what its
@@ -89,7 +85,7 @@ class PartitionState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class JobProgress(_Named):
+class JobProgress(NamedModel):
     """A job in one partition: a row of its state, and a record of `job-progress` under the key ["<job>",<partition>].
 
     `start`: the first offset of profile-events decided with the job: what its flow exported from there on is skipped (E2). `cursor`:

@@ -14,6 +14,12 @@ class Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
 
 
+class NamedModel(Model):
+    """Read by alias, and built here by name."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
 Time = Annotated[str, AfterValidator(normal_time)]
 """A time in the contract's form, kept in the form of C8."""
 

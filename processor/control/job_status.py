@@ -15,11 +15,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from pydantic import ConfigDict
-
 from processor.control.state import ControlState
 from schemas.job import Job, JobAudience, JobKind, JobProgress, JobState, PartitionState
-from schemas.model import Model
+from schemas.model import NamedModel
 from schemas.times import MAX_SECONDS, format_time, parse_time
 
 OPEN: Final = frozenset({JobState.QUEUED, JobState.RUNNING})
@@ -46,12 +44,8 @@ class JobsProgress:
     unreadable: tuple[str, ...] = ()
 
 
-class _View(Model):
-    model_config = ConfigDict(populate_by_name=True)
-
-
-class JobCounts(_View):
-    """Of profiles. `to_go`: those still to be looked at, as the stores estimated at the beginning; None: not known, as of a catchup."""
+class JobCounts(NamedModel):
+    """Of profiles. `to_go`: those still to be looked at, of as many as there were at the beginning; None: not known, as of a catchup."""
 
     seen: int
     exported: int
@@ -59,7 +53,7 @@ class JobCounts(_View):
     to_go: int | None
 
 
-class JobPartitions(_View):
+class JobPartitions(NamedModel):
     """How many partitions have begun it, and are done."""
 
     done: int
@@ -67,14 +61,14 @@ class JobPartitions(_View):
     total: int
 
 
-class JobRate(_View):
+class JobRate(NamedModel):
     """A second since it began, over all partitions; None: it has not, or not for a second."""
 
     records_per_second: float | None
     profiles_per_second: float | None
 
 
-class JobStatus(_View):
+class JobStatus(NamedModel):
     """One job, whole. `reason`: why it waits; `records_per_second`: its own bound; a time that is not known is None."""
 
     id: str

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import Annotated, Final
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from processor.control.draft import Draft
 from processor.control.job_status import JobsProgress, status_in
@@ -17,7 +17,7 @@ from processor.errors import CommandError, UsageError
 from schemas.audience import AudienceKey
 from schemas.flow import Flow
 from schemas.job import Job, JobAudience, JobKind
-from schemas.model import Items, Model, Name
+from schemas.model import Items, Model, Name, NamedModel
 from schemas.times import plus_days
 
 BY_HAND: Final = frozenset({JobKind.BACKFILL, JobKind.RESEND})
@@ -32,10 +32,8 @@ class OrderedAudience(Model):
     id: Name
 
 
-class JobOrder(Model):
+class JobOrder(NamedModel):
     """What is asked for. `audiences`: none named is all that the flow maps; `force`: also where there was one today, or one is open."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     kind: JobKind = Field(strict=False)
     flow: Name

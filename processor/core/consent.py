@@ -8,6 +8,7 @@ map whose `val` says so; anything else, and its absence, is no opt-out.
     opts in again     those it is realized in are `realized`, and cause a record
 """
 
+from dataclasses import replace
 from typing import Any, Final
 
 from processor.core.catalog import CompiledFlow
@@ -64,9 +65,7 @@ def _seen(flow: CompiledFlow, profile: Profile, left_at: str | None) -> Profile:
                 entries[audience] = EXITED + (left_at or entry[1:])
         if entries:
             memberships[namespace] = entries
-    return Profile(
-        profile.attributes, profile.identities, memberships, profile.entry_fields, profile.version, profile.event_ids, profile.size_bound_bytes
-    )
+    return replace(profile, memberships=memberships)
 
 
 def _transitions(flow: CompiledFlow, before: Memberships, after: Memberships) -> Transitions:
