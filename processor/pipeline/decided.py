@@ -78,10 +78,7 @@ def decide_run(records: Sequence[Any], profiles: Profiles, catalog: Catalog, pol
             break
         next_offset = record.offset + 1
     sequence = before.sequence
-    rows = profiles.put(sequence, {key: current[key] for key in run.changed})
-    if run.beside:
-        profiles.put_beside(sequence, run.beside)
-        rows.update(run.beside)
+    rows = profiles.put(sequence, {key: current[key] for key in run.changed}, run.beside)
     letters, bad_in_a_row = run.dead_letters, run.bad_in_a_row
     return Decided(
         sequence, run.exports, letters, rows, next_offset, bad_in_a_row, run.counts, run.stop, (), before.job_progress, run.new_profiles

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from processor.core.catalog import Catalog, CompiledJob
+from processor.pipeline.counts import Counts
 from processor.pipeline.job_part import JobPart
 from processor.pipeline.ports import KafkaRecord
-from schemas.record import ExportRecord
 
 SLICE_ROWS: Final = 1000
 """Rows looked at in one piece, 1 ms; then an event that has come goes first."""
@@ -28,7 +28,7 @@ class Page:
     rate: float = 0.0
     bound: int = PAGE_EXPORTS
     exports: list[KafkaRecord] = field(default_factory=list)
-    records: list[ExportRecord] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
     scanned: int = 0
     ended: bool = False

@@ -12,7 +12,7 @@ Chosen by measuring: a scan with a search for the audience's text in each row, n
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -44,6 +44,11 @@ class Told(NamedTuple):
 
     rows: dict[bytes, bytes | None]
     job_progress: list[KafkaRecord]
+
+    def add(self, other: "Told") -> None:
+        """And what another says."""
+        self.rows.update(other.rows)
+        self.job_progress.extend(other.job_progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,13 @@ class PartitionJobs:
         self._catalog: Catalog | None = None
         self._jobs: Mapping[str, CompiledJob] = {}
         self._turn = ""  # id of the flow that had the last page
-        self.is_noting = False
-        """Whether `note` must be called for applied events."""
+        self._running: list[JobPart] = []  # not done here: also those that are cancelled, and whose marks are to go
+        self._alive: list[JobPart] = []  # of these, those that are not cancelled
+
+    @property
+    def is_noting(self) -> bool:
+        """Whether `note` must be called for applied events, and a page may come."""
+        return bool(self._running)
 
     # what the catalog says -----------------------------------------------------------------------------------------
 
@@ -88,17 +98,14 @@ class PartitionJobs:
         A job that the catalog knows no more (after its 30 days) is forgotten, here and on `job-progress`; one that still runs is
         ended first, as if it were cancelled.
         """
-        rows: dict[bytes, bytes | None] = {}
-        records: list[KafkaRecord] = []
+        told = Told({}, [])
         if catalog is self._catalog:
-            return Told(rows, records)
+            return told
         self._catalog = catalog
         self._jobs = {job.id: job for job in catalog.jobs}
         for job in catalog.jobs:
             if job.id not in self._parts and (job.runs or job.gathers):
-                more, told = self._begin(job, next_offset)
-                rows |= more
-                records += told
+                told.add(self._begin(job, next_offset))
         for part in list(self._parts.values()):
             if part.state is PartitionState.RUNNING:
                 runs = part.id in self._jobs and self._jobs[part.id].runs
@@ -106,10 +113,10 @@ class PartitionJobs:
                     part.runs, part.barrier = runs, sequence  # the marks that are decided by now are on disk before any is looked at
             elif part.id not in self._jobs and part.id not in catalog.cancelled:
                 del self._parts[part.id]
-                rows[job_key(part.id)] = None
-                records.append(KafkaRecord(progress_key(part.id, self._settings.partition), None))
-        self._note_or_not()
-        return Told(rows, records)
+                told.rows[job_key(part.id)] = None
+                told.job_progress.append(KafkaRecord(progress_key(part.id, self._settings.partition), None))
+        self._look_at_states()
+        return told
 
     def _begin(self, job: CompiledJob, next_offset: int) -> Told:
         now = self._settings.wall_clock()
@@ -117,16 +124,18 @@ class PartitionJobs:
         if not part.is_catchup and self._profiles.is_empty():
             part.state = PartitionState.DONE
         _log.info("job_begun", job=job.id, kind=job.kind.value, flow=job.flow.id, partition=self._settings.partition, offset=next_offset)
-        return self.told(part, {})
+        return self._told(part, {})
 
-    def _note_or_not(self) -> None:
-        self.is_noting = any(part.state is PartitionState.RUNNING for part in self._parts.values())
+    def _look_at_states(self) -> None:
+        """Call when a state, or the catalog, has changed."""
+        self._running = [part for part in self._parts.values() if part.state is PartitionState.RUNNING]
+        self._alive = [part for part in self._running if part.id in self._jobs]
 
     # what events do ------------------------------------------------------------------------------------------------
 
     def note(self, key: bytes, before: Row | None, step: Step, beside: dict[bytes, bytes | None]) -> list[ExportRecord]:
         """An event was applied: put the marks that it makes and takes into `beside`. Returns records that leave before its own."""
-        parts = self._alive()
+        parts = self._alive
         first = [] if before is None else self._note_exits(key, before, parts, beside)
         if step.profile is None:
             for part in parts:
@@ -173,10 +182,6 @@ class PartitionJobs:
         mark = part.mark(key)
         return (beside[mark] if mark in beside else self._profiles.value(mark)) is not None
 
-    def _alive(self) -> list[JobPart]:
-        """Jobs that are not done here, and not cancelled."""
-        return [part for part in self._parts.values() if part.state is PartitionState.RUNNING and part.id in self._jobs]
-
     @property
     def _known(self) -> Catalog:
         assert self._catalog is not None, "follow comes first"
@@ -198,13 +203,12 @@ class PartitionJobs:
 
     def _heads(self) -> list[JobPart]:
         """What is to be taken away of cancelled jobs, and the oldest job of each flow that is not done: flows take turns, in their order."""
-        running = [part for part in self._parts.values() if part.state is PartitionState.RUNNING]
-        heads = {}
-        for job in reversed(list(self._jobs.values())):
+        heads: dict[str, JobPart] = {}
+        for job in self._jobs.values():  # the oldest first
             part = self._parts.get(job.id)
-            if job.runs and part in running:
-                heads[part.flow_id] = part
-        return [part for part in running if part.id not in self._jobs] + [heads[flow_id] for flow_id in sorted(heads)]
+            if job.runs and part is not None and part.state is PartitionState.RUNNING:
+                heads.setdefault(part.flow_id, part)
+        return [part for part in self._running if part.id not in self._jobs] + [heads[flow_id] for flow_id in sorted(heads)]
 
     def _may_go_on(self, part: JobPart) -> bool:
         job = self._jobs.get(part.id)
@@ -217,15 +221,16 @@ class PartitionJobs:
         of_job = 0 if job is None else job.job.records_per_second or 0
         return of_job / self._settings.partitions or self._settings.records_per_second
 
-    def held(self, applied: int) -> Iterator[tuple[JobPart, str | None]]:
-        """Jobs that begin or cease to wait for something outside, and for what."""
-        for part in self._parts.values():
-            if part.state is not PartitionState.RUNNING or part.barrier > applied:
-                continue
+    def note_waiting(self, applied: int) -> Told:
+        """Which jobs begin or cease to wait for something outside, and for what."""
+        told = Told({}, [])
+        for part in self._running:
             job = self._jobs.get(part.id)
             waiting = None if job is None else self._why_waiting(job)
-            if waiting != part.waiting:
-                yield part, waiting
+            if part.barrier <= applied and waiting != part.waiting:
+                part.waiting = waiting
+                told.add(self._told(part, {}))
+        return told
 
     def _why_waiting(self, job: CompiledJob) -> str | None:
         if not job.runs:
@@ -249,9 +254,9 @@ class PartitionJobs:
             self._end(page, sequence)
         if page.rate and page.exports:
             part.not_before = max(part.not_before, self._settings.clock()) + len(page.exports) / page.rate
-        return self.told(part, page.rows)
+        return self._told(part, page.rows)
 
-    def told(self, part: JobPart, rows: Mapping[bytes, bytes | None]) -> Told:
+    def _told(self, part: JobPart, rows: Mapping[bytes, bytes | None]) -> Told:
         """These rows with the job's own, and its record on `job-progress`."""
         now = self._settings.wall_clock()
         key, value = part.row(now)
@@ -265,7 +270,7 @@ class PartitionJobs:
             return
         part.state = PartitionState.CANCELLED if page.job is None else PartitionState.DONE
         part.waiting = None
-        self._note_or_not()
+        self._look_at_states()
         _log.info("job_ended", job=part.id, flow=part.flow_id, partition=self._settings.partition, state=part.state.value)
 
     def _scan(self, page: Page, job: CompiledJob) -> None:
@@ -294,9 +299,8 @@ class PartitionJobs:
         if value is None:
             return
         row, profile_id = decode_row(value), stored_key[1:]
-        mark = part.mark(profile_id)
-        if self._profiles.value(mark) is not None:
-            page.rows[mark] = None
+        if self._is_marked(part, profile_id, page.rows):
+            page.rows[part.mark(profile_id)] = None
             part.skipped(JobSkip.ALREADY_EXPORTED)
             return
         self._send(page, job_record(job, profile_id.decode(), row.profile, page.catalog), profile_id, row.offset)
@@ -332,10 +336,10 @@ class PartitionJobs:
             page.part.skipped(record)
             return
         page.part.sent()
-        page.records.append(record)
+        page.counts.note_job_record(record)
         page.exports.append(self.export(record, profile_id, offset))
         if page.part.kind is not _UNMAP:
-            self._note_sent(record.flow_id, profile_id, page.rows, [part for part in self._alive() if part is not page.part])
+            self._note_sent(record.flow_id, profile_id, page.rows, [part for part in self._alive if part is not page.part])
 
     def export(self, record: ExportRecord, profile_id: bytes, offset: int) -> KafkaRecord:
         """The record as `exports` takes it; `offset` of the last event applied to the profile."""

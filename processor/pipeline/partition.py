@@ -11,7 +11,7 @@ committed as a run of records is.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,7 +27,7 @@ from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import size_bytes
 from processor.tasks import end_task, watched_task
 from processor.transport.batch import Batch
-from state.rows import WATERMARK_KEY, Watermark, encode_watermark
+from state.rows import WATERMARK_KEY, Row, Watermark, encode_watermark
 
 RUN_RECORDS: Final = 100
 """Records decided together: their decoded profiles fit in the processor's second cache (measured: 500 cost a fifth more)."""
@@ -87,7 +87,6 @@ class PartitionPipeline:
         self._sequence = 0
         self._applied = 0  # the last sequence that is on disk
         self._page = 0  # the sequence of the last page
-        self._page_waits = False  # it is decided, and not on disk yet
         self._worked_at = time.monotonic()
         self._is_positioned = is_positioned
         self._closing = False
@@ -208,21 +207,15 @@ class PartitionPipeline:
         self._worked_at = time.monotonic()
         if self._deadlines.is_time and self._expire():
             return True
-        rows, told = self._jobs.follow(catalog, self._next_offset, self._sequence)
-        for part, waiting in list(self._jobs.held(self._applied)):
-            part.waiting = waiting
-            more, telling = self._jobs.told(part, {})
-            rows |= more
-            told += telling
+        told = self._jobs.follow(catalog, self._next_offset, self._sequence)
+        told.add(self._jobs.note_waiting(self._applied))
         page = self._next_page()
         if page is not None:
             await self._fill(page)
-            more, telling = self._jobs.finish(page, self._sequence + 1)
-            rows |= more
-            told += telling
-        if not rows:
+            told.add(self._jobs.finish(page, self._sequence + 1))
+        if not told.rows:
             return False
-        self._note_work(rows, told, page)
+        self._note_page({}, told.rows, page=page, job_progress=told.job_progress)
         return True
 
     def _next_page(self) -> Page | None:
@@ -246,26 +239,29 @@ class PartitionPipeline:
         due = self._deadlines.take_due()
         if not due.beside:
             return False
-        self._begin_page()
-        rows = self._profiles.put(self._sequence, due.profiles)
-        self._profiles.put_beside(self._sequence, due.beside)
-        rows.update(due.beside)
-        self._note_decided(Decided(self._sequence, [], [], rows, self._next_offset, self._bad_in_a_row, Counts(), events=due.events))
+        self._note_page(due.profiles, due.beside, events=due.events)
         return True
 
-    def _note_work(self, rows: dict[bytes, bytes | None], told: list[KafkaRecord], page: Page | None) -> None:
-        self._begin_page()
-        self._profiles.put_beside(self._sequence, rows)
-        counts = Counts()
-        exports = [] if page is None else page.exports
-        for record in [] if page is None else page.records:
-            counts.note_job_record(record)
-        decided = Decided(self._sequence, exports, [], rows, self._next_offset, self._bad_in_a_row, counts, job_progress=told)
-        self._note_decided(decided)
-
-    def _begin_page(self) -> None:
+    def _note_page(
+        self,
+        changed: Mapping[bytes, Row | None],
+        beside: Mapping[bytes, bytes | None],
+        *,
+        page: Page | None = None,
+        events: Sequence[KafkaRecord] = (),
+        job_progress: Sequence[KafkaRecord] = (),
+    ) -> None:
+        """As a run of records is noted; no event is passed by it."""
         self._sequence += 1
-        self._page, self._page_waits = self._sequence, True
+        self._page = self._sequence
+        rows = self._profiles.put(self._sequence, changed, beside)
+        exports, counts = ([], Counts()) if page is None else (page.exports, page.counts)
+        self._note_decided(Decided(self._sequence, exports, [], rows, self._next_offset, self._bad_in_a_row, counts, None, events, job_progress))
+
+    @property
+    def _page_waits(self) -> bool:
+        """Whether the last page is decided, and not on disk yet."""
+        return self._page > self._applied
 
     # committing ----------------------------------------------------------------------------------------------------
 
@@ -317,7 +313,6 @@ class PartitionPipeline:
         self._rows.apply(rows, changelog_next_offset)
         fault_point("rows_applied")
         self._profiles.applied(last.sequence, rows)
-        self._applied = last.sequence
         self._committed(group)
 
     def _committed(self, group: Sequence[Decided]) -> None:
@@ -327,8 +322,8 @@ class PartitionPipeline:
             self.counts.add(decided.counts)
         self.committed_offset = group[-1].next_offset
         self._room.set()
-        if self._page_waits and self._page <= self._applied:
-            self._page_waits = False
+        page_waited, self._applied = self._page_waits, group[-1].sequence
+        if page_waited and not self._page_waits:
             self._settings.jobs.turns.give(self._settings.jobs.partition)
             self._arrived.set()
         self._report_progress()

@@ -66,18 +66,16 @@ class Profiles:
         newest = self._decided.get(stored_key)
         return self._rows.get_many([stored_key])[0] if newest is None else newest[1]
 
-    def put_beside(self, sequence: int, rows: Mapping[bytes, bytes | None]) -> None:
-        """Note decided rows that are no profiles' (marks of jobs)."""
-        for stored_key, value in rows.items():
-            self._decided[stored_key] = (sequence, value)
-
-    def put(self, sequence: int, changed: Mapping[bytes, Row | None]) -> dict[bytes, bytes | None]:
-        """Note decided profiles (None: ended); returns their rows as the changelog and the store take them."""
+    def put(self, sequence: int, changed: Mapping[bytes, Row | None], beside: Mapping[bytes, bytes | None]) -> dict[bytes, bytes | None]:
+        """Note decided profiles (None: ended), and the rows beside them; returns all rows as the changelog and the store take them."""
         rows: dict[bytes, bytes | None] = {}
         decided = self._decided
         for key, row in changed.items():
             value = None if row is None else encode_row(row.profile, row.offset, row.deadline, row.announced)
             stored_key = profile_key(key)
+            rows[stored_key] = value
+            decided[stored_key] = (sequence, value)
+        for stored_key, value in beside.items():
             rows[stored_key] = value
             decided[stored_key] = (sequence, value)
         return rows
