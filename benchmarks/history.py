@@ -13,25 +13,23 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from random import Random
 from statistics import quantiles
 
 import orjson
-from confluent_kafka import Producer
 
 from benchmarks.contenders import OURS_EXPORTS_READ
-from benchmarks.latency import Arrivals
+from benchmarks.latency import Arrivals, send_paced
 from benchmarks.process import Contender, usage
 from benchmarks.stage import PARTITIONS, Job, open_stage, produce
 from benchmarks.watch import GroupWatch, load
-from processor.kafka.connection import producer_config
 from processor.kafka.reading import read_compacted
 from schemas.job import JobProgress, PartitionState
 
 LIVE_PROFILES = 1_000
 ALONE_SECONDS = 30.0
 WARM_UP_SECONDS = 30.0
-TICK_SECONDS = 0.005
 LIMIT_SECONDS = 3 * 3600.0
 TIME = "2026-01-11T23:37:33Z"
 DEADLINE = "2031-01-11T23:37:33Z"
@@ -70,20 +68,8 @@ def _event(key: str, number: int, data: dict[str, object]) -> tuple[bytes, bytes
 def flowing(job: Job, rate: int) -> Iterator[None]:
     """Live events, paced, until the context ends."""
     stopped = threading.Event()
-
-    def send() -> None:
-        producer = Producer(producer_config(job.settings) | {"linger.ms": 1})
-        topic, begun = job.topics.profile_events, time.perf_counter()
-        for count, (key, value) in enumerate(live_events()):
-            while count > (time.perf_counter() - begun) * rate:
-                time.sleep(TICK_SECONDS)
-            if stopped.is_set():
-                break
-            producer.poll(0)
-            producer.produce(topic, value, key, timestamp=int(time.time() * 1000))
-        producer.flush()
-
-    sender = threading.Thread(target=send, daemon=True)
+    events = takewhile(lambda _: not stopped.is_set(), live_events())
+    sender = threading.Thread(target=send_paced, args=(job, rate, events), daemon=True)
     sender.start()
     try:
         yield
@@ -108,7 +94,7 @@ def parts(job: Job, flow: str) -> list[JobProgress]:
 
 def latency(arrivals: Arrivals, begun_ms: float) -> str:
     """Of live records sent since then; a job's records carry a whole second."""
-    found = [late for sent, late in list(arrivals._seen) if sent >= begun_ms and sent % 1000]
+    found = [late for sent, late in list(arrivals.seen) if sent >= begun_ms and sent % 1000]
     percentiles = quantiles(found, n=100)
     return f"p50 {percentiles[49]:.0f} ms, p99 {percentiles[98]:.0f} ms ({len(found):,} events)"
 

@@ -9,6 +9,7 @@ An export record carries its event's Kafka timestamp, which is set here when the
 import argparse
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import quantiles
 from tempfile import TemporaryDirectory
@@ -48,7 +49,7 @@ class Arrivals:
         self._consumer.assign([TopicPartition(job.topics.exports, partition, OFFSET_END) for partition in range(PARTITIONS)])
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
-        self._seen: list[tuple[int, float]] = []
+        self.seen: list[tuple[int, float]] = []
         self._thread.start()
 
     def _read(self) -> None:
@@ -56,7 +57,7 @@ class Arrivals:
             for message in self._consumer.consume(500, 0.005):
                 if message.error() is None:
                     sent = message.timestamp()[1]
-                    self._seen.append((sent, time.time() * 1000 - sent))
+                    self.seen.append((sent, time.time() * 1000 - sent))
 
     def close(self) -> None:
         """Read no more."""
@@ -66,7 +67,7 @@ class Arrivals:
 
     def since(self, begin: float) -> list[float]:
         """The latencies of events sent since then (ms since 1970)."""
-        return [latency for sent, latency in self._seen if sent >= begin]
+        return [latency for sent, latency in self.seen if sent >= begin]
 
 
 def measure(rate: int, seconds: float, profiles: int) -> Latency:
@@ -79,7 +80,7 @@ def measure(rate: int, seconds: float, profiles: int) -> Latency:
             until(group, contender, job.topics.profile_events, stage.first)
             arrivals = Arrivals(job)
             try:
-                begun, sent = send_paced(job, rate, WARM_UP_SECONDS + seconds, profiles)
+                begun, sent = send_paced(job, rate, events_for(rate, WARM_UP_SECONDS + seconds, profiles))
                 time.sleep(_LAST_SECONDS)
             finally:
                 arrivals.close()
@@ -99,7 +100,7 @@ def measure_delivered(rate: int, seconds: float, profiles: int) -> Latency:
             group = GroupWatch(job, [job.topics.profile_events])
             with Contender(OURS_DELIVERED.command(job), job.folder) as contender:
                 until(group, contender, job.topics.profile_events, stage.first)
-                begun, sent = send_paced(job, rate, WARM_UP_SECONDS + seconds, profiles)
+                begun, sent = send_paced(job, rate, events_for(rate, WARM_UP_SECONDS + seconds, profiles))
                 time.sleep(_LAST_SECONDS)
                 group.close()
             sent_at = {dict(record.headers)["record-id"]: record.timestamp or 0 for record in read_topic(job.settings, job.topics.exports)}
@@ -110,11 +111,15 @@ def measure_delivered(rate: int, seconds: float, profiles: int) -> Latency:
     return Latency(percentiles[49], percentiles[98], max(found), len(found), sent / (WARM_UP_SECONDS + seconds))
 
 
-def send_paced(job: Job, rate: int, seconds: float, profiles: int) -> tuple[float, int]:
+def events_for(rate: int, seconds: float, profiles: int) -> Iterator[tuple[bytes, bytes]]:
+    """As many as are sent in so many seconds."""
+    return profile_events(int(rate * seconds), profiles, seed=3)
+
+
+def send_paced(job: Job, rate: int, events: Iterable[tuple[bytes, bytes]]) -> tuple[float, int]:
     """(beginning in ms since 1970, events sent): every 5 ms what is due by then."""
     producer = Producer(producer_config(job.settings) | {"linger.ms": 1})
     topic = job.topics.profile_events
-    events = profile_events(int(rate * seconds), profiles, seed=3)
     begun, begun_ms, count = time.perf_counter(), time.time() * 1000, 0
     for key, value in events:
         while count > (time.perf_counter() - begun) * rate:

@@ -90,3 +90,9 @@ class Event:
         self.memberships = memberships
         self.identities = identities
         self.size_bytes = size_bytes
+
+
+def cloud_event(event_id: str, source: str, event_type: EventType, subject: str, time: str, **data: Any) -> dict[str, Any]:
+    """An event of our own as CloudEvents 1.0 has it; `data=…` where it carries some."""
+    head = {"specversion": "1.0", "id": event_id, "source": source, "type": event_type.value, "subject": subject, "time": time}
+    return {**head, **data}

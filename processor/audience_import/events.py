@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import orjson
 
+from schemas.event import EventType, cloud_event
 from schemas.times import format_time
 
 NAMESPACE = "CustomerAudienceUpload"
@@ -31,14 +32,5 @@ def exited(of: Import, profile_id: str) -> bytes:
 
 
 def _event(of: Import, profile_id: str, entry: dict[str, str | None]) -> bytes:
-    return orjson.dumps(
-        {
-            "specversion": "1.0",
-            "id": f"{of.name}-{profile_id}",
-            "source": SOURCE,
-            "type": "profile.patched",
-            "subject": profile_id,
-            "time": format_time(of.at),
-            "data": {"segmentMembership": {NAMESPACE: {of.audience_id: entry}}},
-        }
-    )
+    data = {"segmentMembership": {NAMESPACE: {of.audience_id: entry}}}
+    return orjson.dumps(cloud_event(f"{of.name}-{profile_id}", SOURCE, EventType.PATCHED, profile_id, format_time(of.at), data=data))

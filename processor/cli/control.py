@@ -26,7 +26,7 @@ Answer = TypeVar("Answer")
 def read_state(settings: Settings) -> ControlState:
     """Flows, audiences and connections as they are; writes nothing and is in nobody's way. Raises TopicsMissing, BrokerUnreachable, ReadFailed."""
     names = settings.topics
-    _require(settings, (names.flows, names.audiences, names.connections))
+    require_topics(settings, (names.flows, names.audiences, names.connections))
     state = ControlState()
     for topic, name in ((Topic.FLOWS, names.flows), (Topic.AUDIENCES, names.audiences), (Topic.CONNECTIONS, names.connections)):
         records = read_topic(settings, name)
@@ -58,19 +58,20 @@ def change(settings: Settings, decide: Callable[[Draft], Answer]) -> Answer:
 def require_control_topics(settings: Settings) -> None:
     """Raise TopicsMissing unless all topics are there that a change writes to."""
     names = settings.topics
-    _require(settings, (names.flows, names.audiences, names.connections, names.audit_events))
+    require_topics(settings, (names.flows, names.audiences, names.connections, names.audit_events))
 
 
 def require_job_topics(settings: Settings) -> None:
     """Raise TopicsMissing unless all topics are there that jobs are looked up on."""
     names = settings.topics
-    _require(settings, (names.flows, names.job_progress))
+    require_topics(settings, (names.flows, names.job_progress))
 
 
 def require_import_topics(settings: Settings) -> None:
     """Raise TopicsMissing unless all topics are there that an import reads and writes."""
     names = settings.topics
-    _require(settings, (names.flows, names.audiences, names.connections, names.audit_events, names.profile_events, names.changelog, names.exports))
+    changed = (names.flows, names.audiences, names.connections, names.audit_events)
+    require_topics(settings, (*changed, names.profile_events, names.changelog, names.exports))
 
 
 def _user() -> str:
@@ -80,5 +81,6 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _require(settings: Settings, topics: Collection[str]) -> None:
+def require_topics(settings: Settings, topics: Collection[str]) -> None:
+    """Raise TopicsMissing unless these are there, as they should be."""
     Admin(settings).require([spec for spec in topic_specs(settings) if spec.name in topics])

@@ -5,18 +5,17 @@ from typing import Any, Final
 import click
 import orjson
 
+from processor.cli.control import require_topics
 from processor.cli.letter_options import read_letters, selecting, selection
 from processor.cli.letter_views import COLUMNS, fields_table, row, summary_object, tally_table, whole_object
 from processor.cli.redrive import redrive
 from processor.cli.tables import Table, show
 from processor.errors import UsageError
-from processor.kafka.admin import Admin
 from processor.kafka.reading import read_at
 from processor.kafka.redriven import read_marks
-from processor.kafka.topics import topic_specs
 from processor.letters.letter import BadLetter, read_letter
 from processor.letters.tally import Tally
-from processor.settings import Settings, read_settings
+from processor.settings import read_settings
 
 SHOWN_LETTERS: Final = 100
 
@@ -40,7 +39,7 @@ def list_letters(waiting: bool, limit: int | None, as_json: bool, **chosen: Any)
     Counts are of all that the options select, also of those that are not shown. Reads topics only.
     """
     settings, selected = read_settings(), selection(**chosen)
-    _require(settings)
+    require_topics(settings, (settings.topics.dead_letters, settings.topics.redriven))
     marks = read_marks(settings)
     most = limit if limit is not None else None if as_json else SHOWN_LETTERS
     tally, rows, told = Tally(), list[list[str]](), 0
@@ -74,7 +73,7 @@ def show_letter(letter: str, as_json: bool, raw: bool) -> None:
     if not (partition.isdecimal() and offset.isdecimal()):
         raise UsageError(f"{letter} is no place of a letter: it is PARTITION:OFFSET, as 3:17")
     settings = read_settings()
-    _require(settings)
+    require_topics(settings, (settings.topics.dead_letters, settings.topics.redriven))
     record = read_at(settings, settings.topics.dead_letters, int(partition), int(offset))
     if record is None:
         raise UsageError(f"there is no dead letter {letter}; `profile-exporter dead-letters list` names those that are there")
@@ -94,11 +93,6 @@ def show_letter(letter: str, as_json: bool, raw: bool) -> None:
 
 
 dead_letters.add_command(redrive)
-
-
-def _require(settings: Settings) -> None:
-    names = settings.topics
-    Admin(settings).require([spec for spec in topic_specs(settings) if spec.name in (names.dead_letters, names.redriven)])
 
 
 def _warn(text: str) -> None:

@@ -10,14 +10,13 @@ from uuid import uuid4
 import click
 import orjson
 
+from processor.cli.control import require_topics
 from processor.cli.profile_ids import read_ids
 from processor.cli.progress import progress
 from processor.cli.tables import Table, show
 from processor.errors import CommandError, UsageError
-from processor.kafka.admin import Admin
 from processor.kafka.deletions import Receipt, Request, Row, delete_profiles
-from processor.kafka.topics import topic_specs
-from processor.settings import Settings, read_settings
+from processor.settings import read_settings
 from schemas.times import format_time
 
 WAIT_SECONDS: Final = 60
@@ -62,7 +61,8 @@ def delete(profile_ids: tuple[str, ...], file: str | None, yes: bool, timeout: f
     with click.open_file(file, "rb") if file is not None else nullcontext(()) as lines:
         ids = read_ids(profile_ids, lines, "stdin" if file == STDIN else file or "")
     settings = read_settings()
-    _require(settings)
+    names = settings.topics
+    require_topics(settings, (names.profile_events, names.changelog, names.exports))
     if not yes:
         _confirm(ids, file)
     request = Request(ids, format_time(int(time.time())), None if no_wait else timeout)
@@ -76,11 +76,6 @@ def delete(profile_ids: tuple[str, ...], file: str | None, yes: bool, timeout: f
             show(table)
     if not no_wait:
         _require_all_done(receipts, timeout)
-
-
-def _require(settings: Settings) -> None:
-    names = settings.topics
-    Admin(settings).require([spec for spec in topic_specs(settings) if spec.name in (names.profile_events, names.changelog, names.exports)])
 
 
 def _confirm(ids: Sequence[str], file: str | None) -> None:

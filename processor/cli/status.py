@@ -7,16 +7,15 @@ import click
 import orjson
 from pydantic import ValidationError
 
+from processor.cli.control import require_topics
 from processor.cli.letter_counts import count_letters
 from processor.cli.overview import Lag, Overview, overview
 from processor.cli.overview_json import as_object
 from processor.cli.overview_tables import tables
 from processor.cli.tables import show
-from processor.kafka.admin import Admin
 from processor.kafka.catalog_records import BadCatalogRecord, is_job_key, read_flow
 from processor.kafka.delivery_positions import parked_flows
 from processor.kafka.reading import group_lag, read_compacted
-from processor.kafka.topics import topic_specs
 from processor.settings import Settings, read_settings
 from schemas.flow import Flow
 from schemas.worker_status import WorkerStatus
@@ -46,7 +45,7 @@ def gather(settings: Settings, now: datetime) -> Overview:
     """Ask Kafka; raises BrokerUnreachable, TopicsMissing, WrongPartitionCounts, ReadFailed."""
     names = settings.topics
     read = (names.profile_events, names.exports, names.flows, names.worker_status, names.dead_letters, names.redriven, names.delivery_positions)
-    Admin(settings).require([spec for spec in topic_specs(settings) if spec.name in read])
+    require_topics(settings, read)
     problems: list[str] = []
     flows = _read_flows(read_compacted(settings, names.flows), problems)
     statuses = _read_statuses(read_compacted(settings, names.worker_status), problems)

@@ -16,7 +16,7 @@ import orjson
 from processor.core.fold import fold
 from processor.core.membership import EXPIRY_DAYS
 from schemas.audience import OWN_NAMESPACE
-from schemas.event import Event, EventType
+from schemas.event import Event, EventType, cloud_event
 from schemas.profile import EXITED, Document, EntryFields, Memberships, Profile
 from schemas.times import MAX_SECONDS, format_time, normal_time, parse_time, plus_days
 
@@ -117,14 +117,4 @@ def _data(profile: Profile, deadline: str) -> dict[str, Any]:
 
 
 def _event(profile_id: str, deadline: str, data: dict[str, Any]) -> bytes:
-    return orjson.dumps(
-        {
-            "specversion": "1.0",
-            "id": f"expiry-{profile_id}-{deadline}",
-            "source": SOURCE,
-            "type": EventType.EXPIRED.value,
-            "subject": profile_id,
-            "time": deadline,
-            "data": data,
-        }
-    )
+    return orjson.dumps(cloud_event(f"expiry-{profile_id}-{deadline}", SOURCE, EventType.EXPIRED, profile_id, deadline, data=data))

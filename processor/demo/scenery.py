@@ -6,7 +6,6 @@ from typing import Final
 
 from processor.configuration import Configuration, parse_configuration
 from processor.demo.endpoint import ACCESS_KEY_ID, SECRET_KEY
-from processor.settings import env_name
 
 REGION: Final = "eu-central-1"
 
@@ -29,11 +28,10 @@ def configuration(text: str) -> Configuration:
 
 
 def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` with the credentials that the file names, and none of anybody's account; the shop's story is told in the past."""
+    """`environment` with the credentials that the file names, and none of anybody's account."""
     rest = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
     return rest | {
         _SECRET_VARIABLE: SECRET_KEY,
-        env_name("membership_expiry"): environment.get(env_name("membership_expiry"), "false"),
         "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         "AWS_EC2_METADATA_DISABLED": "true",

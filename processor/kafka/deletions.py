@@ -22,7 +22,7 @@ from processor.kafka.errors import BrokerUnreachable, ReadFailed, WriteFailed
 from processor.kafka.reading import KafkaRecord, read_from
 from processor.kafka.writing import Writer
 from processor.settings import Settings
-from schemas.event import EventType
+from schemas.event import EventType, cloud_event
 from schemas.record import ExportHeader
 from state.rows import WATERMARK_KEY, UnreadableRow, decode_row, decode_watermark, profile_key
 
@@ -131,8 +131,7 @@ def _write(settings: Settings, request: Request, new_id: Callable[[], str]) -> l
 
 def deletion_event(profile: str, event_id: str, at: str) -> bytes:
     """The CloudEvent (contract I1)."""
-    event = {"specversion": "1.0", "id": event_id, "source": SOURCE, "type": EventType.DELETED, "subject": profile, "time": at}
-    return orjson.dumps(event)
+    return orjson.dumps(cloud_event(event_id, SOURCE, EventType.DELETED, profile, at))
 
 
 class _Rows:

@@ -234,9 +234,10 @@ def test_f5_memberships_end_within_a_minute_and_once_whoever_is_killed(job: Whol
     catalog = job.apply()
     at, count = int(time.time()) + 6, 300
     job.send(ending(count, at))
+    job.installation.change(membership_expiry=True)
     settings = job.installation.settings
 
-    with crew(job, 2, static_membership=True, session_timeout_seconds=20, membership_expiry=True) as workers:
+    with crew(job, 2, static_membership=True, session_timeout_seconds=20) as workers:
         workers.start(workers.members[0], fault="transaction_begun:4")
         workers.start(workers.members[1], fault="rows_acknowledged:5")
         workers.keep(lambda: len(expiries(job)) >= count, "the ends", SECONDS)

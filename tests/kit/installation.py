@@ -23,7 +23,8 @@ _AWS = {
 class Installation:
     """Settings, environment and topics of one test.
 
-    APP_ID, TOPIC_PREFIX and DATA_DIR are its own, PARTITIONS is 4; `change` sets others, before `init` or a process uses them.
+    APP_ID, TOPIC_PREFIX and DATA_DIR are its own, PARTITIONS is 4, MEMBERSHIP_EXPIRY is off, since most histories lie in the past; `change` sets
+    others, before `init` or a process uses them.
     """
 
     def __init__(self, bootstrap_servers: str, data_dir: Path) -> None:
@@ -34,6 +35,7 @@ class Installation:
             "topic_prefix": f"t{name}-",
             "data_dir": data_dir,
             "partitions": 4,
+            "membership_expiry": False,
         }
 
     @property
