@@ -83,5 +83,5 @@ def test_g2_g8_g9_after_a_higher_limit_and_a_flow_made_again_all_letters_arrive_
 
     assert said["redriven"] == 2
     assert delivered(job) == [(2, "two"), (1, "one  "), (3, "three")]
-    counts = job.status()["deadLetterTopic"]
-    assert counts["counts"] == [{"flow": "vip", "reason": "record_too_large", "letters": 2, "redriven": 2}]
+    counts = job.status()["deadLetterTopic"]["counts"]  # those of `other` too, whose backfill (E1) may have begun under the lower limit
+    assert [count for count in counts if count["flow"] == "vip"] == [{"flow": "vip", "reason": "record_too_large", "letters": 2, "redriven": 2}]
