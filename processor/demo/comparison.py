@@ -81,7 +81,7 @@ def compare_stream(
     A record may come again only after `restarted_at` (None: never), to the second. Raises ValueError for a flow whose records
     do not say whose they are.
     """
-    lane_of = _lane_by(flow)
+    lane_of = lane_by(flow)
     wanted = _by_lane((record for record in expected if record.flow_id == flow.id), lambda record: lane_of(_sent(record)))
     exported = _by_lane((Sent(item.partition_key, item.value) for item in exports if item.flow_id == flow.id), lane_of)
     records = _by_lane(found, lambda record: lane_of(Sent(record.partition_key, record.data)))
@@ -118,7 +118,7 @@ def _lane_of(item: Exported) -> tuple[str, str]:
     return item.flow_id, item.key
 
 
-def _lane_by(flow: Flow) -> Callable[[Sent], str]:
+def lane_by(flow: Flow) -> Callable[[Sent], str]:
     """How a consumer of the flow's stream tells its lanes apart."""
     if flow.options.envelope == "cloudevents":
         return lambda sent: _subject(sent.data)

@@ -94,7 +94,7 @@ def kill_in_chaos(installation: Installation, kinesis: str, folder: Path, seed: 
                     wait_for_calls(workers, proxy, len(proxy.ledger.calls) + dice.randint(*CALLS_BETWEEN))
                     lives.end(dice.choice(workers.members))
                 wait_for_calls(workers, proxy, len(proxy.ledger.calls) + CALLS_BETWEEN[0])
-            workers.keep(lambda: not any(job.lags().values()), f"delivery, by now {dict(proxy.ledger.faults())}", DELIVERY_SECONDS)
+            workers.keep(job.all_arrived, f"delivery, by now {dict(proxy.ledger.faults())}", DELIVERY_SECONDS)
             workers.stop()
         proxy.wait_until_quiet(SECONDS)
 

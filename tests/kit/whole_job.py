@@ -25,6 +25,7 @@ from processor.demo.scenery import configuration, configuration_text, worker_env
 from processor.demo.shop import ShopEvent
 from processor.demo.verdict import judge, listed
 from processor.demo.waiting import wait_until
+from processor.kafka.delivery_positions import parked_flows
 from processor.kafka.errors import BrokerUnreachable
 from processor.kafka.reading import PartitionLag, group_lag
 from processor.kafka.writing import Writer
@@ -128,6 +129,10 @@ class WholeJob:
     def delivered(self) -> int:
         """Offsets of exports that the group has done."""
         return sum(place.committed or 0 for place in self._group()[self.installation.topics.exports])
+
+    def all_arrived(self) -> bool:
+        """Whether everything that the topics have is done: no lag, and nothing parked, which the lag of `exports` does not count."""
+        return not any(self.lags().values()) and not list(parked_flows(self.installation.settings))
 
     def _group(self) -> dict[str, list[PartitionLag]]:
         """Asked again while a broker comes back: its groups may take longer than a command has patience."""
