@@ -115,16 +115,27 @@ def all_statuses(state: ControlState, progress: JobsProgress, now: str) -> list[
 
 def status_in(state: ControlState, progress: JobsProgress, job: Job, now: str) -> JobStatus:
     """One of them."""
-    return job_status(job, progress.parts.get(job.id, {}), flow_stands(state, job.flow), progress.partitions, now)
+    flow, parts = flow_stands(state, job.flow), progress.parts.get(job.id, {})
+    status = job_status(job, parts, flow, progress.partitions, now)
+    if status.state is not JobState.RUNNING or status.counts.seen or (older := _older(state, progress, job, flow)) is None:
+        return status
+    return job_status(job, parts, flow, progress.partitions, now, older)
 
 
-def job_status(job: Job, parts: Parts, flow: FlowStands, partitions: int, now: str) -> JobStatus:
-    """Of `partitions` there are; `now` in the form of C8."""
+def _older(state: ControlState, progress: JobsProgress, job: Job, flow: FlowStands) -> Job | None:
+    """The first job of its flow that is not done, where that is another: a flow's jobs are done one after the other, the oldest first."""
+    before = [each for each in state.jobs.values() if each.flow == job.flow and (each.created_at, each.id) < (job.created_at, job.id)]
+    running = [each for each in before if _state(each, progress.parts.get(each.id, {}).values(), flow, progress.partitions) is JobState.RUNNING]
+    return min(running, key=lambda each: (each.created_at, each.id), default=None)
+
+
+def job_status(job: Job, parts: Parts, flow: FlowStands, partitions: int, now: str, older: Job | None = None) -> JobStatus:
+    """Of `partitions` there are; `now` in the form of C8. `older`: the job that it waits for."""
     told = list(parts.values())
     state = _state(job, told, flow, partitions)
     begun_at = min((part.begun_at for part in told), default=None)
     ended_at = _ended_at(job, told, state)
-    reason = _reason(job, told, flow, partitions) if state in OPEN else None
+    reason = _reason(job, told, flow, partitions, older) if state in OPEN else None
     counts = _counts(job, told, state)
     rate = _rate(counts, _seconds(job, begun_at, ended_at or now))
     done = sum(part.state is PartitionState.DONE for part in told)
@@ -165,7 +176,7 @@ def _ended_at(job: Job, parts: Iterable[JobProgress], state: JobState) -> str | 
     return None if state in OPEN else job.cancelled_at
 
 
-def _reason(job: Job, parts: Collection[JobProgress], flow: FlowStands, partitions: int) -> str | None:
+def _reason(job: Job, parts: Collection[JobProgress], flow: FlowStands, partitions: int, older: Job | None) -> str | None:
     if job.started_at is None and job.kind is JobKind.CATCHUP:
         return f"flow {job.flow} is disabled: what it misses is noted, and sent when it is enabled"
     if job.started_at is None or flow is FlowStands.DISABLED:
@@ -173,6 +184,8 @@ def _reason(job: Job, parts: Collection[JobProgress], flow: FlowStands, partitio
     if not parts:
         return "no worker has begun it"
     reasons = sorted({part.waiting for part in parts if part.waiting is not None and part.state is PartitionState.RUNNING})
+    if older is not None:
+        reasons.append(f"{older.kind} {older.id} of flow {job.flow} goes first")
     missing = partitions - len(parts)
     if missing > 0:
         reasons.append(f"no worker has begun {missing} of {partitions} partitions")

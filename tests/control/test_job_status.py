@@ -149,11 +149,30 @@ def test_it_is_json_in_the_style_of_the_rest() -> None:
     assert shown["audiences"] == [{"namespace": "ups", "id": "gold", "droppedAt": None}]
 
 
-def test_all_jobs_are_told_the_newest_first_each_with_its_own_flow() -> None:
+def state_with(*jobs: Job) -> ControlState:
     flow = Flow.model_validate({"id": "vip", "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2"}})
-    jobs = [a_job(), a_job(id="j2", createdAt=STARTED), a_job(id="j0", flow="other")]
     records = [TopicRecord(Topic.FLOWS, flow_key("vip"), flow_value(StoredFlow(flow, "e")), 0)]
-    state = ControlState().after([*records, *(TopicRecord(Topic.FLOWS, job_key(job.id), job_value(job), 0) for job in jobs)])
+    return ControlState().after([*records, *(TopicRecord(Topic.FLOWS, job_key(job.id), job_value(job), 0) for job in jobs)])
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "reason"),
+    [
+        (part(0), part(0), "backfill j1 of flow vip goes first"),
+        (part(0, DONE), part(0), None),
+        (part(0), part(0, seen=1), None),  # in a partition that has done the older one
+    ],
+)
+def test_a_job_says_which_older_one_of_its_flow_goes_first(older: JobProgress, newer: JobProgress, reason: str | None) -> None:
+    jobs = [a_job(), a_job("resend", id="j2", createdAt=STARTED), a_job(id="j0", flow="other")]
+
+    second, *_ = all_statuses(state_with(*jobs), JobsProgress({"j1": {0: older}, "j2": {0: newer}, "j0": {0: part(0)}}, 1), NOW)
+
+    assert (second.id, second.reason) == ("j2", reason)
+
+
+def test_all_jobs_are_told_the_newest_first_each_with_its_own_flow() -> None:
+    state = state_with(a_job(), a_job(id="j2", createdAt=STARTED), a_job(id="j0", flow="other"))
 
     told = all_statuses(state, JobsProgress({"j1": {0: part(0, DONE)}}, 1), NOW)
 
