@@ -14,7 +14,7 @@ SLICE_EXPORTS: Final = 50
 PAGE_ROWS: Final = 50_000
 """Rows of one page: so many are scanned again after a crash."""
 PAGE_EXPORTS: Final = 500
-LIVE_PAGE_EXPORTS: Final = 150
+LIVE_PAGE_EXPORTS: Final = 100
 """While events come: they wait for a page that is being committed."""
 
 
