@@ -52,7 +52,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     access, secrets = access_of(settings), secrets_of(settings)
     superseded = threading.Event()
     with KafkaControlLog(settings, is_api=True) as log, closing(JobProgressFollower(settings)) as jobs:
-        plane = ControlPlane(log)
+        plane = ControlPlane(log, progress=jobs.progress)
         services = Services(
             plane,
             secrets,

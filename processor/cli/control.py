@@ -3,6 +3,7 @@
 import getpass
 import os
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, TypeVar
 
 import click
@@ -14,6 +15,7 @@ from processor.control.state import ControlState, Kept, Topic, TopicRecord
 from processor.kafka.admin import Admin
 from processor.kafka.catalog_records import plain
 from processor.kafka.control_log import KafkaControlLog
+from processor.kafka.job_progress import read_job_progress
 from processor.kafka.reading import read_topic
 from processor.kafka.topics import topic_specs
 from processor.settings import Settings
@@ -52,7 +54,7 @@ def change(settings: Settings, decide: Callable[[Draft], Answer]) -> Answer:
     """Change something, all or nothing. Raises as ControlPlane.change does, and TopicsMissing."""
     require_control_topics(settings)
     with KafkaControlLog(settings) as log:
-        return ControlPlane(log).change(Author(_user(), "command"), decide)
+        return ControlPlane(log, progress=partial(read_job_progress, settings)).change(Author(_user(), "command"), decide)
 
 
 def require_control_topics(settings: Settings) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from processor.control.audit import Author, audit_event
+from processor.control.job_status import JobsProgress, status_in
 from processor.control.state import ControlState, Kept, Topic, TopicRecord, audience_etag
 from processor.core.lifecycle import Moment, jobs_after
 from processor.kafka.catalog_records import StoredFlow, audience_key, audience_value, flow_key, flow_value, job_key, job_value, plain
@@ -17,14 +18,20 @@ from schemas.times import format_time, plus_days
 
 
 class Draft:
-    """One author's change. What is put as it is already changes nothing: no record, the same etag."""
+    """One author's change. What is put as it is already changes nothing: no record, the same etag.
 
-    def __init__(self, state: ControlState, author: Author, now_ms: int, new_etag: Callable[[], str]) -> None:
+    `progress`: what workers say of jobs; it is asked only where a job is so old that it may be forgotten.
+    """
+
+    def __init__(
+        self, state: ControlState, author: Author, now_ms: int, new_etag: Callable[[], str], progress: Callable[[], JobsProgress] = JobsProgress
+    ) -> None:
         self.state = state
         self.now_ms = now_ms
         self.records: list[TopicRecord] = []
         self._author = author
         self._new_etag = new_etag
+        self._progress = progress
         self._before = state
         self._jobs: dict[str, None] = {}  # those that were put
 
@@ -86,10 +93,12 @@ class Draft:
         return any(job.kind is JobKind.UNMAP and job.cancelled_at is None and job.flow == flow.id for job in self.state.jobs.values())
 
     def _forget_old_jobs(self) -> None:
-        """Jobs older than 30 days, but those that still wait; and deleted flows whose exits are as old."""
+        """Jobs older than 30 days that have ended; and deleted flows whose exits are as old."""
         oldest = plus_days(self.now, -KEPT_DAYS)
-        for job in list(self.state.jobs.values()):
-            if (job.cancelled_at or job.started_at or self.now) < oldest:
+        old = [job for job in self.state.jobs.values() if (job.cancelled_at or job.started_at or self.now) < oldest]
+        progress = self._progress() if any(job.cancelled_at is None for job in old) else JobsProgress()
+        for job in old:
+            if not status_in(self.state, progress, job, self.now).is_open:
                 self._write(Topic.FLOWS, job_key(job.id), None)
         for flow_id, deleted_at in list(self.state.leaving.items()):
             if deleted_at < oldest:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from processor.control.audit import Author
 from processor.control.draft import Draft
+from processor.control.job_status import JobsProgress
 from processor.control.ports import ControlLog, Overtaken
 from processor.control.state import ControlState
 from processor.errors import CommandError
@@ -20,14 +21,19 @@ _TRIES: Final = 10
 
 
 class ControlPlane:
-    """Thread-safe. `now_ms`: milliseconds since 1970; `new_etag` gives a text that nobody had before."""
+    """Thread-safe. `now_ms`: milliseconds since 1970; `new_etag` gives a text that nobody had before; `progress`: what workers say of jobs."""
 
     def __init__(
-        self, log: ControlLog, now_ms: Callable[[], int] = lambda: int(time.time() * 1000), new_etag: Callable[[], str] = lambda: uuid4().hex
+        self,
+        log: ControlLog,
+        now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+        new_etag: Callable[[], str] = lambda: uuid4().hex,
+        progress: Callable[[], JobsProgress] = JobsProgress,
     ) -> None:
         self._log = log
         self._now_ms = now_ms
         self._new_etag = new_etag
+        self._progress = progress
         self._changing = threading.Lock()
 
     def state(self) -> ControlState:
@@ -42,7 +48,7 @@ class ControlPlane:
     def change(self, author: Author, decide: Callable[[Draft], Answer]) -> Answer:
         """Decide, and write what was put into the draft, all or nothing; what `decide` raises changes nothing.
 
-        `decide` may be called several times. Raises as ControlLog.commit does.
+        `decide` may be called several times. Raises as ControlLog.commit and `progress` do.
         """
         if not self._changing.acquire(timeout=TURN_SECONDS):
             raise CommandError(f"other changes took longer than {TURN_SECONDS:.0f} s: does Kafka answer? Nothing was written")
@@ -53,7 +59,7 @@ class ControlPlane:
 
     def _change(self, author: Author, decide: Callable[[Draft], Answer]) -> Answer:
         for _ in range(_TRIES):
-            draft = Draft(self._log.state(), author, self._now_ms(), self._new_etag)
+            draft = Draft(self._log.state(), author, self._now_ms(), self._new_etag, self._progress)
             answer = decide(draft)
             if not draft.records:
                 return answer

@@ -32,7 +32,7 @@ class Plane:
         self.works = works
         ids = count(1)
         self.log = MemoryControlLog(SharedRecords(), is_api=True)
-        self.plane = ControlPlane(self.log, lambda: self.now_ms, lambda: f"id{next(ids)}")
+        self.plane = ControlPlane(self.log, lambda: self.now_ms, lambda: f"id{next(ids)}", lambda: self.progress)
 
     @property
     def state(self) -> ControlState:
@@ -239,6 +239,20 @@ def test_a_change_tells_the_jobs_that_it_makes_and_starts_and_not_those_that_it_
     assert [(job.id, job.started_at) for job in started] == [(catchup.id, plane.now)]
     assert same == deleted == []
     assert all(job.cancelled_at == plane.now for job in plane.state.jobs.values())
+
+
+def test_a_job_that_is_not_done_after_30_days_is_kept_and_a_cancelled_one_is_not(plane: Plane) -> None:
+    plane.works = False  # its destination is paused all the while, say
+    running, cancelled = plane.order("gold"), plane.order("silver")
+    plane.cancel(cancelled.id)
+    plane.now_ms += KEPT_DAYS * DAY_MS + 1000
+    plane.order("silver", force=True)
+
+    assert running.id in plane.state.jobs
+    assert cancelled.id not in plane.state.jobs
+    plane.works = True
+    plane.order("silver", force=True)
+    assert running.id not in plane.state.jobs
 
 
 def test_a_job_older_than_30_days_is_gone_after_the_next_one_and_one_that_waits_is_kept(plane: Plane) -> None:
