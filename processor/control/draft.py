@@ -93,15 +93,16 @@ class Draft:
         return any(job.kind is JobKind.UNMAP and job.cancelled_at is None and job.flow == flow.id for job in self.state.jobs.values())
 
     def _forget_old_jobs(self) -> None:
-        """Jobs older than 30 days that have ended; and deleted flows whose exits are as old."""
+        """Jobs older than 30 days that have ended; and flows that were deleted as long ago, and whose exits have left."""
         oldest = plus_days(self.now, -KEPT_DAYS)
         old = [job for job in self.state.jobs.values() if (job.cancelled_at or job.started_at or self.now) < oldest]
         progress = self._progress() if any(job.cancelled_at is None for job in old) else JobsProgress()
         for job in old:
             if not status_in(self.state, progress, job, self.now).is_open:
                 self._write(Topic.FLOWS, job_key(job.id), None)
-        for flow_id, deleted_at in list(self.state.leaving.items()):
-            if deleted_at < oldest:
+        open_of = {job.flow for job in self.state.jobs.values() if job.cancelled_at is None}
+        for flow_id, stored in list(self.state.leaving.items()):
+            if (stored.deleted_at or self.now) < oldest and flow_id not in open_of:
                 self._write(Topic.FLOWS, flow_key(flow_id), None)
 
     def put_audience(self, audience: Audience) -> Kept[Audience]:
@@ -148,8 +149,9 @@ class Draft:
             self._audit(kind, object_id, plain_object(before.item), None)
 
     def rewrite_flow(self, flow: Flow) -> None:
-        """The same flow in other words, as under another key: its etag stays. It is there."""
-        self._write(Topic.FLOWS, flow_key(flow.id), flow_value(StoredFlow(flow, self.state.flows[flow.id].etag)))
+        """The same flow in other words, as under another key: its etag stays. It is there, or was deleted and still has exits to send (F2)."""
+        stored = self.state.leaving.get(flow.id) or StoredFlow(flow, self.state.flows[flow.id].etag)
+        self._write(Topic.FLOWS, flow_key(flow.id), flow_value(stored._replace(flow=flow)))
 
     def rewrite_object(self, kind: Kind, object_id: str, item: AnyObject) -> None:
         """The same of an object of the API."""

@@ -21,8 +21,7 @@ def rotate(draft: Draft, secrets: Secrets) -> int:
     for (kind, object_id), kept in list(draft.state.objects.items()):
         if isinstance(kept.item, Connection) and (credentials := anew(kept.item.credentials)) is not None:
             draft.rewrite_object(kind, object_id, kept.item.model_copy(update={"credentials": credentials}))
-    for kept_flow in list(draft.state.flows.values()):
-        flow = kept_flow.item
+    for flow in [*(kept.item for kept in draft.state.flows.values()), *(stored.flow for stored in draft.state.leaving.values())]:
         if (credentials := anew(flow.destination.credentials)) is not None:
             destination = flow.destination.model_copy(update={"credentials": credentials})
             draft.rewrite_flow(flow.model_copy(update={"destination": destination}))

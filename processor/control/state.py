@@ -8,7 +8,16 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import orjson
 
-from processor.kafka.catalog_records import BadCatalogRecord, audience_value, is_job_key, job_id_of, read_audience, read_flow, read_job
+from processor.kafka.catalog_records import (
+    BadCatalogRecord,
+    StoredFlow,
+    audience_value,
+    is_job_key,
+    job_id_of,
+    read_audience,
+    read_flow,
+    read_job,
+)
 from processor.kafka.connection_records import ACCEPTED_KEY, WRITER_KEY, read_accepted, read_object, read_writer
 from schemas.audience import Audience, AudienceKey
 from schemas.connection import AnyObject, Kind
@@ -50,7 +59,7 @@ class TopicRecord(NamedTuple):
 class ControlState:
     """A snapshot; `after` makes the next one.
 
-    `jobs`: by id, kept for 30 days. `leaving`: ids of flows that were deleted and stay on the topic for their last exits (F2).
+    `jobs`: by id, kept for 30 days. `leaving`: flows that were deleted, by id, which stay on the topic for their last exits (F2).
     `writer`: the API that claimed the topics last. `accepted`: by topic, below which offset an operator knows records to be gone.
     `unreadable`: what is wrong with a key's last record, where it cannot be read; what is written over it mends that.
     """
@@ -62,7 +71,7 @@ class ControlState:
     accepted: Mapping[str, int] = field(default_factory=dict)
     unreadable: Mapping[tuple[Topic, bytes], str] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)
-    leaving: Mapping[str, str] = field(default_factory=dict)
+    leaving: Mapping[str, StoredFlow] = field(default_factory=dict)
 
     def after(self, records: Iterable[TopicRecord]) -> "ControlState":
         """The state after these records, in their order."""
@@ -108,16 +117,16 @@ def audience_etag(audience: Audience) -> str:
 
 def _put_flow(state: ControlState, record: TopicRecord) -> None:
     flows: dict[str, Kept[Flow]] = state.flows  # type: ignore[assignment]  # nobody else's yet, as `leaving`
-    leaving: dict[str, str] = state.leaving  # type: ignore[assignment]
+    leaving: dict[str, StoredFlow] = state.leaving  # type: ignore[assignment]
     flow_id = record.key.decode(errors="replace")
     before = flows.pop(flow_id, None)
     leaving.pop(flow_id, None)
     if record.value is not None:
-        flow, etag, deleted_at = read_flow(record.key, record.value)
-        if deleted_at is None:
-            flows[flow.id] = Kept(flow, etag, record.timestamp if before is None else before.created_at, record.timestamp)
+        stored = read_flow(record.key, record.value)
+        if stored.deleted_at is None:
+            flows[stored.flow.id] = Kept(stored.flow, stored.etag, record.timestamp if before is None else before.created_at, record.timestamp)
         else:
-            leaving[flow.id] = deleted_at
+            leaving[stored.flow.id] = stored
 
 
 def _put_job(state: ControlState, record: TopicRecord) -> None:

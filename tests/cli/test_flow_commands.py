@@ -9,9 +9,10 @@ from click.testing import Result
 from cryptography.fernet import Fernet
 
 from processor.cli.control import change, read_state
+from processor.control.draft import Draft
 from processor.secrets import Secrets, secrets_of
 from processor.settings import MASKED
-from schemas.flow import Flow, FlowState
+from schemas.flow import AudienceMapping, Flow, FlowState
 from tests.kit.installation import Installation
 
 FILE = """
@@ -105,12 +106,21 @@ def test_audiences_are_listed_shown_and_deleted(applied: Installation) -> None:
     assert not read_state(applied.settings).audiences
 
 
+def deleted_with_exits(draft: Draft, like: Flow) -> None:
+    """A flow that was deleted, and whose last exits still leave (F2)."""
+    options = {"emit_exit_on_unmap": True}
+    mapped = AudienceMapping.model_validate({"namespace": "ups", "id": "gold"})
+    draft.put_flow(like.model_copy(update={"id": "leaving", "audiences": (mapped,), "options": like.options.model_copy(update=options)}))
+    draft.delete_flow("leaving")
+
+
 def test_g7_stored_secrets_are_put_under_another_key_without_another_etag(applied: Installation) -> None:
     old, new = (Fernet.generate_key().decode() for _ in range(2))
     secret = f"secret-{uuid4().hex}"
     keys = {"type": "keys", "accessKeyId": "AK", "secretKey": Secrets([old]).encrypt(secret)}
     flow = Flow.model_validate({"id": "keyed", "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2", "credentials": keys}})
     etag = change(applied.settings, lambda draft: draft.put_flow(flow)).etag
+    change(applied.settings, lambda draft: deleted_with_exits(draft, flow))
 
     without_key = applied.command("secrets", "rotate")
     applied.change(secrets_key=new)
@@ -123,7 +133,10 @@ def test_g7_stored_secrets_are_put_under_another_key_without_another_etag(applie
     assert "nothing was changed" in with_the_wrong_one.stderr
     assert lines(rotated) == ["1 secrets are encrypted under the first key"]
     kept = read_state(applied.settings).flows["keyed"]
+    leaving = read_state(applied.settings).leaving["leaving"]
     assert kept.etag == etag
+    assert leaving.deleted_at is not None
+    assert leaving.flow.destination == kept.item.destination
     assert secrets_of(applied.settings).decrypt(kept.item.destination.credentials.secret_key) == secret  # type: ignore[union-attr]
     shown = applied.command("flows", "show", "keyed").output
     assert MASKED in shown

@@ -51,11 +51,11 @@ class Plane:
         times = {"begun_at": job.created_at, "updated_at": job.created_at}
         return JobProgress(job=job.id, flow=job.flow, kind=job.kind, partition=0, start=0, state=PartitionState.DONE, **times)
 
-    def put(self, *audiences: str, state: str = "enabled", flow_id: str = "vip") -> list[Job]:
+    def put(self, *audiences: str, state: str = "enabled", flow_id: str = "vip", **options: Any) -> list[Job]:
         """A flow; the jobs that the change set going."""
         destination = {"type": "kinesis", "stream": "s", "region": "us-east-2"}
         mapped = [{"namespace": "ups", "id": audience} for audience in audiences]
-        flow = Flow.model_validate({"id": flow_id, "state": state, "destination": destination, "audiences": mapped})
+        flow = Flow.model_validate({"id": flow_id, "state": state, "destination": destination, "audiences": mapped, "options": options})
         return self.change(lambda draft: put_flow(draft, flow))
 
     def set_state(self, state: FlowState) -> list[Job]:
@@ -269,3 +269,16 @@ def test_a_job_older_than_30_days_is_gone_after_the_next_one_and_one_that_waits_
     assert {waiting.id, kept.id} < plane.state.jobs.keys()
     tombstones = [record.key for record in plane.log._shared.records if record.topic is Topic.FLOWS and record.value is None]
     assert tombstones == [job_key(done)]
+
+
+def test_f2_a_deleted_flow_stays_until_its_exits_have_left_and_30_days_have_passed(plane: Plane) -> None:
+    plane.works = False
+    plane.put("gold", flow_id="leaving", emitExitOnUnmap=True)
+    plane.change(lambda draft: delete_flow(draft, "leaving"))
+
+    plane.now_ms += KEPT_DAYS * DAY_MS + 1000
+    plane.order("gold")
+    assert "leaving" in plane.state.leaving
+    plane.works = True
+    plane.order("gold", force=True)
+    assert "leaving" not in plane.state.leaving
