@@ -214,9 +214,13 @@ class Sink:
         return status_of(self._backlog, self._parking, Now(self._clock(), self._wall_clock()))
 
     def pause_of(self, flow_id: str) -> PauseReason | None:
-        """Why nothing of a flow is delivered now, as far as this sink knows; None: it is, or nobody tried."""
+        """Why nothing of a flow is delivered now, as far as this sink knows; None: it is, or nobody tries.
+
+        Where nothing of the flow waits here, as after its partition moved away, no probe would ever find that the pause is over.
+        """
         flow = self._backlog.flows.get(flow_id)
-        return None if flow is None else flow.route.state().paused
+        tries = flow is not None and (flow.lanes or self._parking.of_flow(flow_id))
+        return flow.route.state().paused if flow is not None and tries else None
 
     def follow_catalog(self) -> None:
         """Notice a change of the catalog now, instead of within a second or at the next call."""

@@ -352,6 +352,19 @@ async def test_g4_a_refused_destination_pauses_probes_slowly_with_a_small_call_a
 
 
 @in_virtual_time
+async def test_a_pause_is_told_to_jobs_only_while_something_waits_that_can_probe() -> None:
+    """Else nobody would find that it is over: the partition moved away, and with it what would have been sent."""
+    async with World(probe_seconds=15.0).running() as world:
+        world.kinesis.behaviour = lambda *_: client_error("ResourceNotFoundException", 400, "no such stream")
+        await world.deliver(*(export_record(offset, f"p-{offset}") for offset in range(3)))
+        await asyncio.sleep(5.0)
+        before = world.sink.pause_of("vip")
+        await world.sink.release([0])
+
+        assert (before, world.sink.pause_of("vip"), world.sink.pause_of("nobody")) == (PauseReason.STREAM_NOT_FOUND, None, None)
+
+
+@in_virtual_time
 async def test_g4_a_probe_that_gets_no_answer_leaves_the_destination_paused() -> None:
     async with World(probe_seconds=15.0).running() as world:
         outcomes = [client_error("AccessDeniedException", 400), OSError("reset"), client_error("503", 503), client_error(TOO_FAST, 400)]
