@@ -4,7 +4,7 @@ A profile stands in the index at its earliest deadline, or before it: a deadline
 comes nearer is written. When its moment comes the profile is looked at, and its events are written to the log, or it is moved on. So what an
 event costs is a look at the entries that it changed, and nobody ever looks for deadlines among all profiles.
 
-    event on the profile ─► index ─ due ─► membership.expired on profile-events, the profile out of the index ─ applied ─► index
+    event on the profile ─► index ─ due ─► membership.expired on profile-events, the profile far back in the index ─ applied ─► index
                                             one transaction: once a deadline, whatever crashes
 """
 
@@ -19,13 +19,16 @@ from processor.core.step import Step
 from processor.pipeline.ports import KafkaRecord, ProfileRows
 from processor.pipeline.profiles import Profiles
 from schemas.profile import Profile
-from schemas.times import format_time
+from schemas.times import format_time, plus_days
 from state.rows import DEADLINE, DEADLINE_CHARACTERS, Row, deadline_key
 
 LOOK_SECONDS: Final = 5.0
 """How often an owner looks for what is due: an event is on the log within seconds of its deadline."""
 PAGE_PROFILES: Final = 100
 """Profiles that are looked at in one piece: after days of downtime there may be millions, and live events go between."""
+AGAIN_DAYS: Final = 7
+"""After so long a written event that is not applied yet is written again: it is gone from the log (Kafka's `retention.ms`), and somebody
+accepted that it is. Of two of them, the second finds nothing to end."""
 _STANDS: Final = b"1"
 _PROFILE_ID: Final = len(DEADLINE) + DEADLINE_CHARACTERS
 
@@ -44,8 +47,8 @@ def next_row(key: bytes, before: Row | None, step: Step, offset: int, beside: Be
         return _placed(key, profile, offset, "", next_deadline(profile), beside)
     if before.announced:
         if step.expired < before.announced:
-            return Row(profile, offset, "", before.announced)
-        return _placed(key, profile, offset, "", next_deadline(profile), beside)
+            return Row(profile, offset, before.deadline, before.announced)
+        return _placed(key, profile, offset, before.deadline, next_deadline(profile), beside)
     was, now = before.deadline, new_deadline(before.profile, profile)
     if not now or (was and was <= now):
         return Row(profile, offset, was, "")
@@ -63,9 +66,10 @@ def _placed(key: bytes, profile: Profile, offset: int, was: str, now: str, besid
 
 @dataclass(frozen=True, slots=True)
 class DeadlineSettings:
-    """`enabled`: write events; the index is kept anyway."""
+    """`enabled`: write events; the index is kept anyway. `again_days`: see AGAIN_DAYS."""
 
     enabled: bool = False
+    again_days: int = AGAIN_DAYS
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
 
@@ -114,7 +118,7 @@ class Deadlines:
             return  # it moved, and this is what it left behind
         events, last = expiries(key.decode(), row.profile, now)
         due.events.extend(KafkaRecord(key, event) for event in events)
-        stands = "" if events else next_deadline(row.profile)
+        stands = plus_days(now, self._settings.again_days) if events else next_deadline(row.profile)
         if stands:
             due.beside[deadline_key(stands, key)] = _STANDS
         due.profiles[key] = Row(row.profile, row.offset, stands, last)

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from processor.core.catalog import Catalog
 from processor.fault_points import fault_point
 from processor.pipeline.counts import Counts
 from processor.pipeline.deadlines import Deadlines, DeadlineSettings
@@ -88,6 +89,7 @@ class PartitionPipeline:
         self._applied = 0  # the last sequence that is on disk
         self._page = 0  # the sequence of the last page
         self._worked_at = time.monotonic()
+        self._expired_last = False  # the last page was one of what expired
         self._is_positioned = is_positioned
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -205,8 +207,12 @@ class PartitionPipeline:
             return False
         catalog = await self._catalog.as_of(time.monotonic())
         self._worked_at = time.monotonic()
-        if self._deadlines.is_time and self._expire():
+        if not self._expired_last and self._expire():
             return True
+        self._expired_last = False
+        return await self._do_jobs(catalog) or self._expire()
+
+    async def _do_jobs(self, catalog: Catalog) -> bool:
         told = self._jobs.follow(catalog, self._next_offset, self._sequence)
         told.add(self._jobs.note_waiting(self._applied))
         page = self._next_page()
@@ -235,10 +241,13 @@ class PartitionPipeline:
             await asyncio.sleep(0)
 
     def _expire(self) -> bool:
-        """Write the events of what is due; whether anything was."""
+        """Write the events of what is due; whether anything was. After days of downtime there may be millions: jobs have a page between."""
+        if not self._deadlines.is_time:
+            return False
         due = self._deadlines.take_due()
         if not due.beside:
             return False
+        self._expired_last = True
         self._note_page(due.profiles, due.beside, events=due.events)
         return True
 

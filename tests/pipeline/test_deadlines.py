@@ -31,7 +31,8 @@ CATALOG = a_catalog({"flows": [a_flow("f", ["a", "ext/x"])]})
 class Life:
     """A partition whose expiries come back as events, a clock that is set, and owners that die."""
 
-    def __init__(self) -> None:
+    def __init__(self, again_days: int = 100_000) -> None:
+        self.again_days = again_days
         self.rows, self.log = MemoryRows(), MemoryLog()
         self.now = float(START)
         self.clock = 0.0
@@ -41,7 +42,7 @@ class Life:
         self.open()
 
     def open(self) -> None:
-        deadlines = DeadlineSettings(True, lambda: self.clock, lambda: self.now)
+        deadlines = DeadlineSettings(True, self.again_days, lambda: self.clock, lambda: self.now)
         settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20, deadlines=deadlines)
         view, topics = FixedCatalog(CATALOG), ("source", "changelog")
         self.pipeline = PartitionPipeline(self.rows, self.log, view, settings, topics, on_progress=lambda _: None, on_failure=self._failed)
@@ -198,6 +199,35 @@ async def test_f5_while_the_event_is_on_its_way_nothing_announces_the_deadline_a
     assert len(announced) == 1
     assert len(life.expiry_ids) == len(set(life.expiry_ids)) == 2
     assert "b" not in life.rows.profiles[b"p-1"].profile.memberships.get("ups", {})
+
+
+async def test_f5_an_event_that_was_lost_on_the_log_is_written_again_after_its_days() -> None:
+    life = Life(again_days=7)
+    life.send("p-1", membership({"ext/x": {"status": "realized"}}))
+    await life.settle()
+    life.now += 31 * DAY
+    life.clock += 10.0
+
+    async def written(count: int) -> list[bytes | None]:
+        async with asyncio.timeout(SECONDS):
+            while len(found := [record.value for output in life.log.outputs for record in output.events]) < count:
+                life.clock += 10.0
+                life.pipeline._arrived.set()
+                await asyncio.sleep(0)
+        return found
+
+    await written(1)
+    life._looped = 1  # somebody went past it
+    life.send("p-1", {"n": 1})
+    life.now += 7 * DAY
+    first, second = await written(2)
+    await life.settle()
+    await life.pipeline.close()
+
+    assert first == second
+    assert life.rows.profiles[b"p-1"].announced == ""
+    assert len(life.expiry_ids) == 1
+    assert orjson.loads(life.log.exports[-1].value or b"")["segmentMembership"]["ext"]["x"]["status"] == "exited"
 
 
 async def test_off_nothing_is_written_and_the_index_is_kept() -> None:
