@@ -55,10 +55,10 @@ def put_flow(call: TheCall, request: Request, flow_id: str, body: JsonObject) ->
 
 @router.delete("/flows/{flow_id}", status_code=204)
 def delete_flow(call: TheCall, request: Request, flow_id: str) -> None:
-    """Remove it; records of it that wait become dead letters (G9)."""
+    """Remove it; records of it that wait become dead letters (G9). One that still has exits to deliver (F2) is removed again to give them up."""
 
     def decide(draft: Draft) -> None:
-        before = draft.state.flows.get(flow_id)
+        before = draft.state.flows.get(flow_id) or draft.state.leaving.get(flow_id)
         if before is None:
             raise not_found("flows", flow_id)
         _require_match(request, "flows", flow_id, before.etag)

@@ -112,13 +112,17 @@ def disable_flow(flow: str, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask. [default: ask]")
 @as_object
 def remove_flow(flow: str, yes: bool, as_json: bool) -> None:
-    """Delete FLOW. Its records that still wait become dead letters `flow_deleted`."""
-    settings = read_settings()
-    kept = _chosen(_state(), flow)
+    """Delete FLOW. Its records that still wait become dead letters `flow_deleted`.
+
+    With `emitExitOnUnmap` they and the last exits are still delivered, for 30 days at least; delete FLOW once more to give them up.
+    """
+    settings, state = read_settings(), _state()
+    leaving = state.leaving.get(flow)
+    item = _chosen(state, flow).item if leaving is None else leaving.flow
     if not yes:
-        click.confirm(f"delete flow {flow}?", abort=True)
+        click.confirm(f"delete flow {flow}?" if leaving is None else f"flow {flow} is deleted: give up what it still has to deliver?", abort=True)
     jobs = change(settings, partial(_deleted, flow))
-    tell_steps([Step("flow", flow, Action.REMOVE, None, kept.item)], "", jobs, as_json=as_json)
+    tell_steps([Step("flow", flow, Action.REMOVE, None, item)], "", jobs, as_json=as_json)
 
 
 flows.add_command(apply_flows)

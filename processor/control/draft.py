@@ -47,12 +47,22 @@ class Draft:
         return self.state.flows[flow.id]
 
     def delete_flow(self, flow_id: str) -> None:
-        """It is there. Where its last exits are still to leave, it stays on the topic until they are forgotten (F2)."""
+        """It is there. Where its last exits are still to leave, it stays on the topic until they have (F2); deleted again, they are given up."""
+        if flow_id in self.state.leaving:
+            self._give_up(flow_id)
+            return
         before = self.state.flows[flow_id]
-        exits = self._set_going(before.item, None)
-        stored = StoredFlow(before.item, before.etag, self.now) if exits else None
+        self._set_going(before.item, None)
+        stored = StoredFlow(before.item, before.etag, self.now) if self._has_exits(flow_id) else None
         self._write(Topic.FLOWS, flow_key(flow_id), None if stored is None else flow_value(stored))
         self._audit(Kind.FLOW, flow_id, plain(before.item), None)
+
+    def _give_up(self, flow_id: str) -> None:
+        before = self.state.leaving[flow_id]
+        for job in [job for job in self.state.jobs.values() if job.flow == flow_id and job.cancelled_at is None]:
+            self.put_job(job.model_copy(update={"cancelled_at": self.now}))
+        self._write(Topic.FLOWS, flow_key(flow_id), None)
+        self._audit(Kind.FLOW, flow_id, plain(before.flow), None)
 
     def put_job(self, job: Job) -> None:
         """Create it, or change it to this; what ended long ago is forgotten with it."""
@@ -83,14 +93,21 @@ class Draft:
         """One that nobody had before."""
         return self._new_etag()
 
-    def _set_going(self, before: Flow | None, after: Flow | None) -> bool:
-        """Write the jobs that change with a flow (lifecycle); whether exits of it may still have to leave."""
+    def _set_going(self, before: Flow | None, after: Flow | None) -> None:
+        """Write the jobs that change with a flow (lifecycle)."""
         flow = after or before
         assert flow is not None
         moment = Moment(self.now, lambda _: self.new_job_id())
         for job in jobs_after(before, after, self.state.jobs.values(), moment):
             self.put_job(job)
-        return any(job.kind is JobKind.UNMAP and job.cancelled_at is None and job.flow == flow.id for job in self.state.jobs.values())
+
+    def _has_exits(self, flow_id: str) -> bool:
+        """Whether a job of the flow has still to send some."""
+        jobs = [job for job in self.state.jobs.values() if job.kind is JobKind.UNMAP and job.cancelled_at is None and job.flow == flow_id]
+        if any(job.id in self._jobs for job in jobs):
+            return True  # it begins with this change
+        progress = self._progress() if jobs else JobsProgress()
+        return any(status_in(self.state, progress, job, self.now).is_open for job in jobs)
 
     def _forget_old_jobs(self) -> None:
         """Jobs older than 30 days that have ended; and flows that were deleted as long ago, and whose exits have left."""

@@ -50,8 +50,11 @@ def set_flow_state(draft: Draft, flow_id: str, state: FlowState) -> Kept[Flow]:
 
 
 def delete_flow(draft: Draft, flow_id: str) -> None:
-    """Its records that still wait become dead letters `flow_deleted` (G9). Raises NoSuchFlow."""
-    if flow_id not in draft.state.flows:
+    """Its records that still wait become dead letters `flow_deleted` (G9). Raises NoSuchFlow.
+
+    With `emitExitOnUnmap` only once its exits have left, or when it is deleted once more.
+    """
+    if flow_id not in draft.state.flows and flow_id not in draft.state.leaving:
         raise NoSuchFlow(flow_id)
     draft.delete_flow(flow_id)
     draft.delete_object(Kind.FLOW, flow_id)

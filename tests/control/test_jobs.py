@@ -282,3 +282,25 @@ def test_f2_a_deleted_flow_stays_until_its_exits_have_left_and_30_days_have_pass
     plane.works = True
     plane.order("gold", force=True)
     assert "leaving" not in plane.state.leaving
+
+
+def test_g9_a_deleted_flow_is_deleted_again_to_give_up_what_it_still_has_to_deliver(plane: Plane) -> None:
+    plane.works = False
+    plane.put("gold", flow_id="leaving", emitExitOnUnmap=True)
+    plane.change(lambda draft: delete_flow(draft, "leaving"))
+    (unmap,) = (job for job in plane.state.jobs.values() if job.kind is JobKind.UNMAP)
+    plane.change(lambda draft: delete_flow(draft, "leaving"))
+
+    assert "leaving" not in plane.state.leaving
+    assert plane.state.jobs[unmap.id].cancelled_at == plane.now
+    with pytest.raises(NoSuchFlow):
+        plane.change(lambda draft: delete_flow(draft, "leaving"))
+
+
+def test_g9_a_flow_whose_exits_are_all_decided_is_gone_at_once(plane: Plane) -> None:
+    plane.put("gold", flow_id="exiting", emitExitOnUnmap=True)
+    plane.put(flow_id="exiting", emitExitOnUnmap=True)
+    plane.change(lambda draft: set_flow_state(draft, "exiting", FlowState.DISABLED))
+    plane.change(lambda draft: delete_flow(draft, "exiting"))
+
+    assert "exiting" not in plane.state.leaving
