@@ -13,7 +13,7 @@ from processor.cli.control import change, require_job_topics
 from processor.cli.job_views import job_details, job_line, jobs_table
 from processor.cli.job_watch import watch
 from processor.cli.tables import show
-from processor.control.job_status import JobStatus, all_statuses
+from processor.control.job_status import FlowStands, JobStatus, all_statuses, flow_stands
 from processor.control.jobs import JobOrder, NoSuchJob, OrderedAudience, cancel_job, order_job
 from processor.control.state import ControlState, Topic, TopicRecord
 from processor.errors import UsageError
@@ -56,6 +56,11 @@ class JobsLook:
                 self._told.add(text)
                 click.echo(f"warning: {text}", err=True)
         return all_statuses(self._state, progress, format_time(int(datetime.now(UTC).timestamp())))
+
+
+    def is_disabled(self, flow_id: str) -> bool:
+        """As of the last look."""
+        return flow_stands(self._state, flow_id) is FlowStands.DISABLED
 
 
 def job_commands(kind: JobKind, help_text: str) -> click.Group:
@@ -123,7 +128,7 @@ def _status(kind: JobKind | None) -> click.Command:
             return
         with closing(JobsLook(settings)) as look:
             statuses = _of_kind(look(), kind)
-            waited = {each.id for each in statuses if each.is_open and each.started_at is not None}
+            waited = {each.id for each in statuses if each.is_open and not look.is_disabled(each.flow)}
             ended = watch(look, waited) if wait and waited else []
             _tell_all(_of_kind(look(), kind) if ended else statuses, as_json=as_json)
         _exit(ended)

@@ -206,6 +206,16 @@ def test_where_no_job_is_named_those_of_disabled_flows_are_not_waited_for(prepar
     assert "flow vip is disabled: it starts when the flow is enabled" in result.stdout
 
 
+def test_a_job_that_had_begun_when_its_flow_was_disabled_is_not_waited_for_either(enabled: Installation) -> None:
+    work(enabled, jobs(enabled)[0], RUNNING, total=9, seen=4)
+    enabled.command("flows", "disable", "vip")
+
+    result = enabled.command("backfill", "status", "--wait")
+
+    assert result.exit_code == 0
+    assert "flow vip is disabled: it goes on when the flow is enabled" in result.stdout
+
+
 def test_on_a_terminal_there_is_a_bar(done: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     (backfill,) = jobs(done)
