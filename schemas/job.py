@@ -58,7 +58,8 @@ class Job(NamedModel):
     """One job as it was ordered; never what became of it.
 
     `started_at` is the time of its records (E1); None: it waits for its flow to be enabled. A `catchup` without it gathers what its
-    disabled flow misses. `records_per_second` bounds it over all partitions; None: the setting does.
+    disabled flow misses. `records_per_second` bounds it over all partitions; None: the setting does. `notes`: of a catchup, the id of
+    the first one whose notes it goes on with, since the flow was disabled again before that was done; None: its own.
     """
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -69,6 +70,7 @@ class Job(NamedModel):
     started_at: Time | None = None
     cancelled_at: Time | None = None
     requested_by: str | None = None  # None: a change of the flow
+    notes: str | None = None
     records_per_second: Annotated[int, Field(ge=1)] | None = None
 
     @property
@@ -89,7 +91,8 @@ class JobProgress(NamedModel):
     """A job in one partition: a row of its state, and a record of `job-progress` under the key ["<job>",<partition>].
 
     `start`: the first offset of profile-events decided with the job: what its flow exported from there on is skipped (E2). `cursor`:
-    profiles up to and with this id are done. `total`: profiles there were at the start. Counts are of profiles.
+    profiles up to and with this id are done. `scanned`: all are, and what is left is to take marks away. `total`: profiles there were at
+    the start. Counts are of profiles. `notes` as of the job.
     """
 
     job: str
@@ -99,10 +102,12 @@ class JobProgress(NamedModel):
     start: int
     state: PartitionState = Field(default=PartitionState.RUNNING, strict=False)
     cursor: str = ""
+    scanned: bool = False
     total: int = 0
     seen: int = 0
     exported: int = 0
     skipped: dict[str, int] = Field(default_factory=dict)
     waiting: str | None = None  # why it does not go on
+    notes: str | None = None
     begun_at: Time
     updated_at: Time

@@ -4,7 +4,7 @@
     b"w"                   the watermark: up to where in profile-events this state is complete
     b"j" + job id          how far a job is here: schemas.job.JobProgress as JSON
     b"x" + job id + b"\0" + profile id     the job's flow sent this profile since the job began (E2); gone when the job is done here
-    b"m" + flow id + b"\0" + profile id    the disabled flow missed a record of this profile (F1); gone when it has caught up
+    b"m" + job id + b"\0" + profile id     the catchup's disabled flow missed a record of this profile (F1); gone when it has caught up
     b"d" + deadline + profile id            something of this profile may end then, or later, never earlier (F5): the index of deadlines
 
 A row is one compact JSON array: its format (3), the offset, the fields of `schemas.profile.Profile` in their order, and its two
@@ -39,7 +39,8 @@ class Row:
     """A profile, and the offset in profile-events of the last event applied to it.
 
     `deadline`: where the profile stands in the index of deadlines, "": it does not. `announced`: the last deadline whose event was
-    written and is not applied yet, "": there is none; until it is, the profile stands nowhere in the index (contract F5: once a deadline).
+    written and is not applied yet, "": there is none; until it is, the profile stands where its event will be missed (contract F5: once a
+    deadline).
     """
 
     profile: Profile
@@ -84,9 +85,9 @@ def exported_key(job_id: str, profile_id: bytes) -> bytes:
     return b"%b%b\0%b" % (_EXPORTED, job_id.encode(), profile_id)
 
 
-def missed_key(flow_id: str, profile_id: bytes) -> bytes:
-    """The key of the mark that a flow missed a record of a profile; of no profile: what all marks of the flow begin with."""
-    return b"%b%b\0%b" % (_MISSED, flow_id.encode(), profile_id)
+def missed_key(notes: str, profile_id: bytes) -> bytes:
+    """The key of the mark that a flow missed a record of a profile; of no profile: what all of them begin with. `notes`: of the catchup."""
+    return b"%b%b\0%b" % (_MISSED, notes.encode(), profile_id)
 
 
 def deadline_key(deadline: str, profile_id: bytes) -> bytes:

@@ -79,6 +79,11 @@ class CompiledJob:
     runs: bool
     gathers: bool
 
+    @property
+    def notes(self) -> str:
+        """Of a catchup: what its notes are kept under."""
+        return self.job.notes or self.id
+
 
 class Catalog:
     """All flows, those that are enabled and their index (None where they are few), and the merge policies of all audiences.

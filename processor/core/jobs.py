@@ -13,7 +13,7 @@ import orjson
 
 from processor.core.catalog import Catalog, CompiledFlow, CompiledJob
 from processor.core.causes import Causes, passes_gate, realized_in
-from processor.core.consent import consented
+from processor.core.consent import consented, opted_out
 from processor.core.finish import finished
 from processor.core.membership import Transition
 from processor.core.partition_key import partition_key
@@ -68,20 +68,21 @@ def missed(flow: CompiledFlow, before: Profile | None, since: str, catalog: Cata
 def job_record(job: CompiledJob, key: str, profile: Profile, catalog: Catalog) -> ExportRecord | JobSkip:
     """What a job that scans sends for a profile whose id is `key`."""
     flow = job.flow
-    seen = consented(flow, profile)
-    found = _realized(job, seen.memberships)
+    if flow.consent_gate is not None and opted_out(profile, flow.consent_gate):  # a member of nothing, also of what is not mapped any more (F6)
+        return JobSkip.NOT_A_MEMBER
+    found = _realized(job, profile.memberships)
     if not found:
         return JobSkip.NOT_A_MEMBER
     time = _started(job)
     if job.kind is not _UNMAP:
-        return _record(job, key, profile, found, render(flow, seen, time, Causes(found, (), ()), catalog))
+        return _record(job, key, profile, found, render(flow, profile, time, Causes(found, (), ()), catalog))
     exits = render_exits(flow, found, time)
     if flow.enabled:
-        content = render(flow, seen, time, _NO_CAUSES, catalog)
+        content = render(flow, profile, time, _NO_CAUSES, catalog)
         for namespace, entries in exits.items():
             content["segmentMembership"].setdefault(namespace, {}).update(entries)
     else:
-        content = {"segmentMembership": exits, "identityMap": render_identities(flow, seen)}
+        content = {"segmentMembership": exits, "identityMap": render_identities(flow, profile)}
     return _record(job, key, profile, found, content)
 
 

@@ -25,12 +25,12 @@ class Replay:
         self.profiles: dict[bytes, Profile] = {}
         self._offsets: dict[tuple[str, int], int] = {}
         self._done: set[str] = set()
-        self._missed: dict[tuple[str, bytes], Missed] = {}
+        self._missed: dict[tuple[str, bytes], Missed] = {}  # by the notes of a catchup, and the profile
 
     def change(self, catalog: Catalog) -> Iterator[ExportRecord]:
         """Decide by another catalog from here on; the records of the jobs that are due by it (contract section 5). Exhaust it."""
         self.catalog = catalog
-        gathering = {job.flow.id for job in catalog.jobs if job.kind is JobKind.CATCHUP and job.id not in self._done}
+        gathering = {job.notes for job in catalog.jobs if job.kind is JobKind.CATCHUP and job.id not in self._done}
         self._missed = {place: noted for place, noted in self._missed.items() if place[0] in gathering}
         due = [job for job in catalog.jobs if job.runs and job.id not in self._done]
         sent: set[tuple[str, bytes]] = set()  # by jobs of this change: what one of a flow sends, the next need not (E2)
@@ -39,7 +39,9 @@ class Replay:
             for record in self._catch_up(job) if job.kind is JobKind.CATCHUP else self._scan(job, sent):
                 if job.kind is not JobKind.UNMAP:
                     sent.add((record.flow_id, record.key.encode()))
-                    self._missed.pop((record.flow_id, record.key.encode()), None)
+                    for each in catalog.jobs:
+                        if each.kind is JobKind.CATCHUP and each.flow is job.flow:
+                            self._missed.pop((each.notes, record.key.encode()), None)
                 yield record
 
     def _scan(self, job: CompiledJob, sent: Container[tuple[str, bytes]]) -> Iterator[ExportRecord]:
@@ -51,9 +53,9 @@ class Replay:
                 yield record
 
     def _catch_up(self, job: CompiledJob) -> Iterator[ExportRecord]:
-        for flow_id, key in sorted(self._missed):
-            if flow_id == job.flow.id:
-                noted = self._missed.pop((flow_id, key))
+        for notes, key in sorted(self._missed):
+            if notes == job.notes:
+                noted = self._missed.pop((notes, key))
                 record = catchup_record(job, key.decode(), self.profiles.get(key), noted, self.catalog)
                 if not isinstance(record, JobSkip):
                     yield record
@@ -76,8 +78,8 @@ class Replay:
 
     def _note_missed(self, key: bytes, before: Profile | None, result: Step) -> None:
         for flow in result.missed:
-            since = next(job.job.created_at for job in self.catalog.jobs if job.gathers and job.flow is flow)
-            self._missed.setdefault((flow.id, key), missed(flow, before, since, self.catalog))
+            job = next(job for job in self.catalog.jobs if job.gathers and job.flow is flow)
+            self._missed.setdefault((job.notes, key), missed(flow, before, job.job.created_at, self.catalog))
         if result.profile is None and before is not None:
-            for flow_id in {flow_id for flow_id, missing in self._missed if missing == key}:
-                del self._missed[flow_id, key]
+            for notes in {notes for notes, missing in self._missed if missing == key}:
+                del self._missed[notes, key]

@@ -21,7 +21,8 @@ class JobPart:
         self.start = progress.start
         self.cursor = progress.cursor.encode()
         self.state = progress.state
-        self.scanned = False  # every profile is; what is left are marks
+        self.scanned = progress.scanned  # every profile is; what is left are marks
+        self.notes = progress.notes or progress.job
         self.barrier = 0  # goes on when what was decided up to this sequence is on disk
         self.runs = False  # its flow is enabled, as last seen
         self.not_before = 0.0  # by the monotonic clock: the rate's
@@ -37,7 +38,17 @@ class JobPart:
         time = format_time(int(now))
         kind = job.kind
         return cls(
-            JobProgress(job=job.id, flow=job.flow.id, kind=kind, partition=partition, start=start, total=total, begun_at=time, updated_at=time)
+            JobProgress(
+                job=job.id,
+                flow=job.flow.id,
+                kind=kind,
+                partition=partition,
+                start=start,
+                total=total,
+                begun_at=time,
+                updated_at=time,
+                notes=job.job.notes,
+            )
         )
 
     @property
@@ -48,11 +59,11 @@ class JobPart:
     @property
     def marks(self) -> bytes:
         """What the keys of its marks begin with."""
-        return missed_key(self.flow_id, b"") if self.is_catchup else exported_key(self.id, b"")
+        return missed_key(self.notes, b"") if self.is_catchup else exported_key(self.id, b"")
 
     def mark(self, profile_id: bytes) -> bytes:
         """The key of its mark of a profile."""
-        return missed_key(self.flow_id, profile_id) if self.is_catchup else exported_key(self.id, profile_id)
+        return missed_key(self.notes, profile_id) if self.is_catchup else exported_key(self.id, profile_id)
 
     def is_ahead_of(self, profile_id: bytes) -> bool:
         """Whether the scan has still to come to a profile."""
@@ -80,6 +91,7 @@ class JobPart:
             start=self.start,
             state=self.state,
             cursor=self.cursor.decode(),
+            scanned=self.scanned,
             total=self._total,
             seen=self._seen,
             exported=self._exported,
@@ -87,6 +99,7 @@ class JobPart:
             waiting=self.waiting,
             begun_at=self._begun_at,
             updated_at=format_time(int(now)),
+            notes=self.notes if self.is_catchup and self.notes != self.id else None,
         )
         return job_key(self.id), progress.model_dump_json(by_alias=True, exclude_none=True).encode()
 

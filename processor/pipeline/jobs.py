@@ -34,7 +34,8 @@ from schemas.profile import REALIZED
 from schemas.record import ExportRecord
 from state.rows import JOB, PROFILE, Row, decode_row, job_key, profile_key
 
-_MARK: Final = b"1"
+_MARK: Final = b"1"  # the job's flow sent it
+_PASSED: Final = b"0"  # of an unmap job: it was no member
 _UNMAP: Final = JobKind.UNMAP
 _log = structlog.get_logger(__name__)
 
@@ -136,10 +137,11 @@ class PartitionJobs:
     def note(self, key: bytes, before: Row | None, step: Step, beside: dict[bytes, bytes | None]) -> list[ExportRecord]:
         """An event was applied: put the marks that it makes and takes into `beside`. Returns records that leave before its own."""
         parts = self._alive
-        first = [] if before is None else self._note_exits(key, before, parts, beside)
+        first = self._note_exits(key, before, parts, beside)
         if step.profile is None:
             for part in parts:
-                beside[part.mark(key)] = None
+                if part.kind is not _UNMAP:
+                    beside[part.mark(key)] = None
             return first
         for record in step.records:
             self._note_sent(record.flow_id, key, beside, parts)
@@ -149,17 +151,24 @@ class PartitionJobs:
                     self._note_missed(part, key, before, beside)
         return first
 
-    def _note_exits(self, key: bytes, before: Row, parts: Sequence[JobPart], beside: dict[bytes, bytes | None]) -> list[ExportRecord]:
-        """An event on a profile whose exits are still to leave (F2) may take away what they are made from: they leave first."""
+    def _note_exits(self, key: bytes, before: Row | None, parts: Sequence[JobPart], beside: dict[bytes, bytes | None]) -> list[ExportRecord]:
+        """An event on a profile whose exits are still to leave (F2) may take away what they are made from: they leave first.
+
+        Who was no member before it gets none, whatever he becomes. Those of a flow that was disabled meanwhile wait for it, and leave as
+        the profile is by then.
+        """
         records = []
         for part in parts:
             if part.kind is not _UNMAP or not part.is_ahead_of(key) or self._is_marked(part, key, beside):
                 continue
-            record = job_record(self._jobs[part.id], key.decode(), before.profile, self._known)
+            job = self._jobs[part.id]
+            record = JobSkip.NOT_A_MEMBER if before is None else job_record(job, key.decode(), before.profile, self._known)
             if isinstance(record, ExportRecord):
+                if not job.runs:
+                    continue
                 part.sent()
                 records.append(record)
-                beside[part.mark(key)] = _MARK
+            beside[part.mark(key)] = _MARK if isinstance(record, ExportRecord) else _PASSED
         return records
 
     def _note_sent(self, flow_id: str, key: bytes, beside: dict[bytes, bytes | None], parts: Iterable[JobPart]) -> None:
@@ -179,8 +188,11 @@ class PartitionJobs:
             beside[part.mark(key)] = noted.encode()
 
     def _is_marked(self, part: JobPart, key: bytes, beside: Mapping[bytes, bytes | None]) -> bool:
+        return self._marked(part, key, beside) is not None
+
+    def _marked(self, part: JobPart, key: bytes, beside: Mapping[bytes, bytes | None]) -> bytes | None:
         mark = part.mark(key)
-        return (beside[mark] if mark in beside else self._profiles.value(mark)) is not None
+        return beside[mark] if mark in beside else self._profiles.value(mark)
 
     @property
     def _known(self) -> Catalog:
@@ -197,7 +209,6 @@ class PartitionJobs:
         if not ready:
             return None
         part = next((part for part in ready if part.flow_id > self._turn), ready[0])
-        self._turn = part.flow_id
         job = self._jobs.get(part.id)
         return Page(part, job, self._known, self._rate(job), LIVE_PAGE_EXPORTS if self._settings.turns.events_come else PAGE_EXPORTS)
 
@@ -250,6 +261,7 @@ class PartitionJobs:
     def finish(self, page: Page, sequence: int) -> Told:
         """The page is decided as `sequence`: its rows, and what is told of it."""
         part = page.part
+        self._turn = part.flow_id
         if page.ended:
             self._end(page, sequence)
         if page.rate and page.exports:
@@ -299,9 +311,9 @@ class PartitionJobs:
         if value is None:
             return
         row, profile_id = decode_row(value), stored_key[1:]
-        if self._is_marked(part, profile_id, page.rows):
+        if (marked := self._marked(part, profile_id, page.rows)) is not None:
             page.rows[part.mark(profile_id)] = None
-            part.skipped(JobSkip.ALREADY_EXPORTED)
+            part.skipped(JobSkip.NOT_A_MEMBER if marked == _PASSED else JobSkip.ALREADY_EXPORTED)
             return
         self._send(page, job_record(job, profile_id.decode(), row.profile, page.catalog), profile_id, row.offset)
 
@@ -360,4 +372,4 @@ class PartitionJobs:
 
     def _is_inherited(self, part: JobPart) -> bool:
         """Whether a later pause of the flow goes on with its marks: what was sent last is what was sent last before the first."""
-        return any(job.kind is part.kind and job.flow.id == part.flow_id for job in self._jobs.values())
+        return any(job.kind is part.kind and job.notes == part.notes for job in self._jobs.values())

@@ -311,6 +311,9 @@ class TestConsent:
         living.event({"consents": {"share": "n"}})
 
         assert living.change(living.control.resend("f")) == []
+        for mapped in (["a"], []):
+            after = a_flow("f", mapped, ["n"], consentGate="consents.share", emitExitOnUnmap=True)
+            assert living.change(living.control.put(after)) == [], "they left with the opt-out"
         assert living.event(None, kind="profile.deleted") == []
 
     def test_an_opt_out_concerns_the_flow_among_many(self) -> None:

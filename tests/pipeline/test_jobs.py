@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from processor.core.catalog import Catalog
 from processor.core.replay import Replay
 from processor.core.step import Limits
+from processor.pipeline.deadlines import PAGE_PROFILES, DeadlineSettings
 from processor.pipeline.decided import Policy
 from processor.pipeline.jobs import JobSettings
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
@@ -20,7 +21,8 @@ from processor.pipeline.turns import Turns
 from schemas.event import SourceRecord
 from schemas.job import JobProgress, PartitionState
 from schemas.record import ExportHeader
-from state.rows import JOB
+from schemas.times import parse_time
+from state.rows import JOB, missed_key
 from tests.core.control import Control
 from tests.core.given import a_flow, cloud_event
 from tests.core.strategies import law
@@ -39,12 +41,13 @@ class Partition:
     rows: MemoryRows = field(default_factory=MemoryRows)
     log: MemoryLog = field(default_factory=MemoryLog)
     jobs: JobSettings = field(default_factory=JobSettings)
+    deadlines: DeadlineSettings = field(default_factory=DeadlineSettings)
     offset: int = 0
     failure: BaseException | None = None
 
     def open(self) -> None:
         self.view = FixedCatalog(self.catalog)
-        settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20, self.jobs)
+        settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20, self.jobs, self.deadlines)
         topics = ("source", "changelog")
         self.pipeline = PartitionPipeline(self.rows, self.log, self.view, settings, topics, on_progress=self._reached, on_failure=self._failed)
         self.position = self.pipeline.committed_offset
@@ -71,6 +74,10 @@ class Partition:
             while not holds() and self.failure is None:
                 self.pipeline._arrived.set()  # an idle partition looks twice a second
                 await asyncio.sleep(0)
+
+    async def applied(self) -> None:
+        """Until every event is."""
+        await self.until(lambda: self.position >= self.offset)
 
     async def settle(self) -> None:
         """Until every event is applied, and every job that may run is done."""
@@ -193,8 +200,8 @@ def test_with_changes_between_events_the_records_are_those_of_replay(happenings:
     assert partition.failure is None
     assert sorted(partition.exports) == sorted(wanted)
     assert partition.rows.rows == partition.log.changelog
-    gathering = {job.flow.id for job in control.catalog.jobs if job.gathers}
-    assert all(mark[1:2].decode() in gathering and mark[:1] == b"m" for mark in partition.marks), "marks are taken away"
+    gathering = tuple(missed_key(job.notes, b"") for job in control.catalog.jobs if job.gathers)
+    assert all(mark.startswith(gathering) for mark in partition.marks), "marks are taken away"
 
 
 @law(150)
@@ -467,3 +474,149 @@ async def test_progress_is_told_on_its_topic_with_the_page_it_is_about() -> None
     assert partition.told[-1].key == b'["j0001",0]'
     assert last == partition.part("backfill")
     assert (last.exported, last.seen, last.total, last.state) == (600, 600, 600, PartitionState.DONE)
+
+
+async def test_f1_the_notes_of_a_cancelled_catchup_are_nobody_elses() -> None:
+    """Its marks may be there for long: none are taken away while delivery is behind."""
+    behind = [False]
+    partition = await filled(2, is_behind=lambda: behind[0])
+    control = Control()
+    partition.change(control.put(a_flow("f", ["a"], ["n"])))
+    await partition.settle()
+
+    async def set_all(value: int, *keys: str) -> None:
+        for key in keys:
+            partition.submit([patch(partition.offset, key, {"n": value})])
+        await partition.applied()
+
+    await set_all(10, "m-00000", "m-00001")
+    partition.change(control.set("f", state="disabled"))
+    await set_all(11, "m-00000", "m-00001")
+    behind[0] = True
+    partition.change(control.set("f", state="enabled"))
+    partition.change(control.cancel(next(job.id for job in control.jobs.values() if job.kind == "catchup")))
+    await set_all(12, "m-00000")
+    partition.change(control.set("f", state="disabled"))
+    await set_all(10, "m-00000")
+    behind[0] = False
+    partition.change(control.set("f", state="enabled"))
+    await partition.settle()
+    await partition.pipeline.close()
+
+    sent = [(key, orjson.loads(value).get("n")) for _, key, value in partition.exports]
+    assert sent[-2:] == [("m-00000", 12), ("m-00000", 10)], "what was sent last was 12"
+    assert sent.count(("m-00001", 11)) == 0, "nothing is caught up of a cancelled one"
+    assert partition.marks == []
+
+
+async def test_f1_a_pause_that_follows_a_catchup_which_is_not_done_goes_on_with_its_notes() -> None:
+    behind = [False]
+    partition = await filled(2, is_behind=lambda: behind[0])
+    control = Control()
+    partition.change(control.put(a_flow("f", ["a"], ["n"])))
+    await partition.settle()
+    partition.change(control.set("f", state="disabled"))
+    partition.submit([patch(partition.offset, "m-00000", {"n": 1})])
+    await partition.applied()
+    behind[0] = True
+    partition.change(control.set("f", state="enabled"))
+    partition.submit([patch(partition.offset, "o-1", {"n": 1})])
+    await partition.applied()
+    partition.change(control.set("f", state="disabled"))
+    partition.submit([patch(partition.offset, "m-00001", {"n": 1})])
+    await partition.applied()
+    behind[0] = False
+    partition.change(control.set("f", state="enabled"))
+    await partition.settle()
+    await partition.pipeline.close()
+
+    last = control.catalog.jobs[-1]
+    assert [record_id for record_id, _, _ in partition.exports[2:]] == [f"catchup-{last.id}-f-m-0000{number}" for number in range(2)]
+    assert partition.marks == []
+
+
+async def test_a12_the_exits_of_a_flow_that_is_disabled_meanwhile_wait_for_it() -> None:
+    reasons: list[str] = []
+    partition = await filled(2, why_waiting=lambda _: reasons[0] if reasons else None)
+    control = Control()
+    partition.change(control.put(a_flow("f", ["a", "b"], ["n"], emitExitOnUnmap=True)))
+    await partition.settle()
+    reasons.append("the destination is paused: stream_missing")
+    partition.change(control.put(a_flow("f", ["b"], ["n"], emitExitOnUnmap=True)))
+    await partition.until(lambda: any(part.kind == "unmap" and part.waiting for part in partition.parts))
+    partition.change(control.set("f", state="disabled"))
+    partition.submit([patch(partition.offset, "m-00000", {"n": 2})])
+    await partition.applied()
+    while_disabled = len(partition.exports)
+    reasons.clear()
+    partition.change(control.set("f", state="enabled"))
+    await partition.settle()
+    await partition.pipeline.close()
+
+    assert while_disabled == 2
+    exits = [(key, orjson.loads(value)) for record_id, key, value in partition.exports if record_id.startswith("unmap")]
+    assert [key for key, _ in exits] == ["m-00000", "m-00001"]
+    assert exits[0][1]["n"] == 2, "a whole record: only a deleted flow's is bare"
+    assert partition.marks == []
+
+
+async def test_f2_exits_are_of_those_who_were_members_and_once_whatever_comes_before_them() -> None:
+    reasons: list[str] = []
+    partition = await filled(2, why_waiting=lambda _: reasons[0] if reasons else None)
+    control = Control()
+    partition.change(control.put(a_flow("f", ["a"], ["n"], emitExitOnUnmap=True)))
+    await partition.settle()
+    reasons.append("the destination is paused: stream_missing")
+    partition.change(control.put(a_flow("f", ["b"], ["n"], emitExitOnUnmap=True)))
+    await partition.until(lambda: any(part.kind == "unmap" and part.waiting for part in partition.parts))
+    partition.submit([patch(partition.offset, "n-1", status("a", "realized"))])
+    partition.submit([patch(partition.offset, "m-00000", None, "profile.deleted")])
+    partition.submit([patch(partition.offset, "m-00000", status("a", "realized"))])
+    await partition.applied()
+    reasons.clear()
+    await partition.settle()
+    await partition.pipeline.close()
+
+    unmap = partition.part("unmap")
+    exits = [record_id for record_id, _, _ in partition.exports if record_id.startswith("unmap")]
+    assert exits == [f"unmap-{unmap.job}-f-m-0000{number}" for number in range(2)]
+    assert unmap.skipped == {"already_exported": 1, "not_a_member": 1}
+    assert partition.marks == []
+
+
+async def test_e2_who_came_after_the_scan_is_not_scanned_by_the_next_owner() -> None:
+    """Its worker dies when everybody is scanned, and marks are still to be taken away."""
+    held = [True]
+    partition = await filled(3)
+    partition.jobs = JobSettings(is_behind=lambda: held[0] and any(part.scanned for part in partition.parts))
+    await partition.restart()
+    partition.change(Control().put(a_flow("f", ["a"])))
+    await partition.until(lambda: any(part.scanned for part in partition.parts))
+    partition.submit([patch(partition.offset, "z-1", status("a", "realized"))])
+    await partition.applied()
+    await partition.restart()
+    held[0] = False
+    await partition.settle()
+    await partition.pipeline.close()
+
+    assert [record_id for record_id, key, _ in partition.exports if key == "z-1"] == ["profile-events-0-3-f"]
+    assert len(partition.exports) == 4
+
+
+async def test_while_much_expires_jobs_have_their_pages() -> None:
+    wall = [parse_time("2026-01-01T00:00:00Z")]
+    partition = Partition(Control().catalog, deadlines=DeadlineSettings(True, clock=lambda: wall[0], wall_clock=lambda: wall[0]))
+    partition.open()
+    entry = {"segmentMembership": {"ext": {"x": {"status": "realized", "validUntil": "2026-02-01T00:00:00Z"}}}}
+    partition.submit(patch(offset, f"p-{offset:04}", entry) for offset in range(4 * PAGE_PROFILES))
+    await partition.applied()
+
+    wall[0] += 90 * 86_400
+    partition.change(Control().put(a_flow("f", ["ext/x"])))
+    await partition.until(lambda: sum(len(output.events) for output in partition.log.outputs) == 4 * PAGE_PROFILES)
+    await partition.settle()
+    await partition.pipeline.close()
+
+    pages = ["expiry" if output.events else "job" for output in partition.log.outputs if output.events or output.exports]
+    assert "job" in pages[:3]
+    assert pages.count("expiry") == 4
