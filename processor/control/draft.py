@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from processor.control.audit import Author, audit_event
@@ -31,7 +32,7 @@ class Draft:
         self.records: list[TopicRecord] = []
         self._author = author
         self._new_etag = new_etag
-        self._progress = progress
+        self._progress = cache(progress)
         self._before = state
         self._jobs: dict[str, None] = {}  # those that were put
 
