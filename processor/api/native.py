@@ -1,8 +1,8 @@
 """Ours beside Adobe's: flows and audiences as in a file (contract 4b), /v1/flows and /v1/audiences."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 
 from processor.api.calls import TheCall, if_match_of, quoted_answer
 from processor.api.errors import ApiError, Code, not_found
@@ -54,15 +54,15 @@ def put_flow(call: TheCall, request: Request, flow_id: str, body: JsonObject) ->
 
 
 @router.delete("/flows/{flow_id}", status_code=204)
-def delete_flow(call: TheCall, request: Request, flow_id: str) -> None:
-    """Remove it; records of it that wait become dead letters (G9). One that still has exits to deliver (F2) is removed again to give them up."""
+def delete_flow(call: TheCall, request: Request, flow_id: str, give_up: Annotated[bool, Query(alias="giveUp")] = False) -> None:
+    """Remove it; records of it that wait become dead letters (G9). `giveUp`: also those of one that was removed and has exits to deliver (F2)."""
 
     def decide(draft: Draft) -> None:
-        before = draft.state.flows.get(flow_id) or draft.state.leaving.get(flow_id)
+        before = draft.state.flows.get(flow_id) or (draft.state.leaving.get(flow_id) if give_up else None)
         if before is None:
             raise not_found("flows", flow_id)
         _require_match(request, "flows", flow_id, before.etag)
-        native.delete_flow(draft, flow_id)
+        native.delete_flow(draft, flow_id, give_up=give_up)
 
     call.change(decide)
 

@@ -121,7 +121,7 @@ def remove_flow(flow: str, yes: bool, as_json: bool) -> None:
     item = _chosen(state, flow).item if leaving is None else leaving.flow
     if not yes:
         click.confirm(f"delete flow {flow}?" if leaving is None else f"flow {flow} is deleted: give up what it still has to deliver?", abort=True)
-    jobs = change(settings, partial(_deleted, flow))
+    jobs = change(settings, partial(_deleted, flow, leaving is not None))
     tell_steps([Step("flow", flow, Action.REMOVE, None, item)], "", jobs, as_json=as_json)
 
 
@@ -151,8 +151,8 @@ def check_flows(flow: str | None, as_json: bool) -> None:
         raise CommandError(not_in_place(failed))
 
 
-def _deleted(flow: str, draft: Draft) -> list[Job]:
-    delete_flow(draft, flow)
+def _deleted(flow: str, give_up: bool, draft: Draft) -> list[Job]:
+    delete_flow(draft, flow, give_up=give_up)
     return draft.jobs_set_going
 
 

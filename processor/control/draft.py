@@ -48,17 +48,16 @@ class Draft:
         return self.state.flows[flow.id]
 
     def delete_flow(self, flow_id: str) -> None:
-        """It is there. Where its last exits are still to leave, it stays on the topic until they have (F2); deleted again, they are given up."""
-        if flow_id in self.state.leaving:
-            self._give_up(flow_id)
-            return
+        """It is there. Where exits of it may still have to arrive, it stays on the topic for as long as their jobs do (F2)."""
         before = self.state.flows[flow_id]
         self._set_going(before.item, None)
-        stored = StoredFlow(before.item, before.etag, self.now) if self._has_exits(flow_id) else None
+        exits = any(job.kind is JobKind.UNMAP and job.cancelled_at is None and job.flow == flow_id for job in self.state.jobs.values())
+        stored = StoredFlow(before.item, self._new_etag(), self.now) if exits else None
         self._write(Topic.FLOWS, flow_key(flow_id), None if stored is None else flow_value(stored))
         self._audit(Kind.FLOW, flow_id, plain(before.item), None)
 
-    def _give_up(self, flow_id: str) -> None:
+    def give_up_flow(self, flow_id: str) -> None:
+        """It was deleted and is leaving: what it still has to deliver becomes dead letters (G9)."""
         before = self.state.leaving[flow_id]
         for job in [job for job in self.state.jobs.values() if job.flow == flow_id and job.cancelled_at is None]:
             self.put_job(job.model_copy(update={"cancelled_at": self.now}))
@@ -67,9 +66,9 @@ class Draft:
 
     def put_job(self, job: Job) -> None:
         """Create it, or change it to this; what ended long ago is forgotten with it."""
+        self._jobs[job.id] = None
         self._forget_old_jobs()
         before = self.state.jobs.get(job.id)
-        self._jobs[job.id] = None
         self._write(Topic.FLOWS, job_key(job.id), job_value(job))
         if job.requested_by is not None:  # otherwise the change of the flow says it
             self._audit("jobs", job.id, None if before is None else plain(before), plain(job))
@@ -102,18 +101,11 @@ class Draft:
         for job in jobs_after(before, after, self.state.jobs.values(), moment):
             self.put_job(job)
 
-    def _has_exits(self, flow_id: str) -> bool:
-        """Whether a job of the flow has still to send some."""
-        jobs = [job for job in self.state.jobs.values() if job.kind is JobKind.UNMAP and job.cancelled_at is None and job.flow == flow_id]
-        if any(job.id in self._jobs for job in jobs):
-            return True  # it begins with this change
-        progress = self._progress() if jobs else JobsProgress()
-        return any(status_in(self.state, progress, job, self.now).is_open for job in jobs)
-
     def _forget_old_jobs(self) -> None:
         """Jobs older than 30 days that have ended; and flows that were deleted as long ago, and whose exits have left."""
         oldest = plus_days(self.now, -KEPT_DAYS)
-        old = [job for job in self.state.jobs.values() if (job.cancelled_at or job.started_at or self.now) < oldest]
+        others = [job for job in self.state.jobs.values() if job.id not in self._jobs]
+        old = [job for job in others if (job.cancelled_at or job.started_at or self.now) < oldest]
         progress = self._progress() if any(job.cancelled_at is None for job in old) else JobsProgress()
         for job in old:
             if not status_in(self.state, progress, job, self.now).is_open:

@@ -49,12 +49,15 @@ def set_flow_state(draft: Draft, flow_id: str, state: FlowState) -> Kept[Flow]:
     return draft.put_flow(draft.state.flows[flow_id].item.model_copy(update={"state": state}))
 
 
-def delete_flow(draft: Draft, flow_id: str) -> None:
+def delete_flow(draft: Draft, flow_id: str, *, give_up: bool = False) -> None:
     """Its records that still wait become dead letters `flow_deleted` (G9). Raises NoSuchFlow.
 
-    With `emitExitOnUnmap` only once its exits have left, or when it is deleted once more.
+    With `emitExitOnUnmap` they and its last exits are still delivered; `give_up`: also of one that was deleted before, nothing more is.
     """
-    if flow_id not in draft.state.flows and flow_id not in draft.state.leaving:
+    if give_up and flow_id in draft.state.leaving:
+        draft.give_up_flow(flow_id)
+        return
+    if flow_id not in draft.state.flows:
         raise NoSuchFlow(flow_id)
     draft.delete_flow(flow_id)
     draft.delete_object(Kind.FLOW, flow_id)

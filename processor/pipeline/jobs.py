@@ -154,18 +154,18 @@ class PartitionJobs:
     def _note_exits(self, key: bytes, before: Row | None, parts: Sequence[JobPart], beside: dict[bytes, bytes | None]) -> list[ExportRecord]:
         """An event on a profile whose exits are still to leave (F2) may take away what they are made from: they leave first.
 
-        Who was no member before it gets none, whatever he becomes. Those of a flow that was disabled meanwhile wait for it, and leave as
-        the profile is by then.
+        Who was no member before it gets none, whatever he becomes. Of a flow that was disabled meanwhile nothing is noted: its exits wait
+        for it, and leave as the profiles are by then.
         """
         records = []
         for part in parts:
             if part.kind is not _UNMAP or not part.is_ahead_of(key) or self._is_marked(part, key, beside):
                 continue
             job = self._jobs[part.id]
+            if not job.runs:
+                continue
             record = JobSkip.NOT_A_MEMBER if before is None else job_record(job, key.decode(), before.profile, self._known)
             if isinstance(record, ExportRecord):
-                if not job.runs:
-                    continue
                 part.sent()
                 records.append(record)
             beside[part.mark(key)] = _MARK if isinstance(record, ExportRecord) else _PASSED

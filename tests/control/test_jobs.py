@@ -289,18 +289,27 @@ def test_g9_a_deleted_flow_is_deleted_again_to_give_up_what_it_still_has_to_deli
     plane.put("gold", flow_id="leaving", emitExitOnUnmap=True)
     plane.change(lambda draft: delete_flow(draft, "leaving"))
     (unmap,) = (job for job in plane.state.jobs.values() if job.kind is JobKind.UNMAP)
-    plane.change(lambda draft: delete_flow(draft, "leaving"))
+    with pytest.raises(NoSuchFlow):  # as a client does that did not get its answer
+        plane.change(lambda draft: delete_flow(draft, "leaving"))
+    plane.change(lambda draft: delete_flow(draft, "leaving", give_up=True))
 
     assert "leaving" not in plane.state.leaving
     assert plane.state.jobs[unmap.id].cancelled_at == plane.now
     with pytest.raises(NoSuchFlow):
-        plane.change(lambda draft: delete_flow(draft, "leaving"))
+        plane.change(lambda draft: delete_flow(draft, "leaving", give_up=True))
 
 
-def test_g9_a_flow_whose_exits_are_all_decided_is_gone_at_once(plane: Plane) -> None:
+def test_f2_a_deleted_flow_whose_exits_are_decided_stays_so_that_they_find_their_destination(plane: Plane) -> None:
     plane.put("gold", flow_id="exiting", emitExitOnUnmap=True)
     plane.put(flow_id="exiting", emitExitOnUnmap=True)
     plane.change(lambda draft: set_flow_state(draft, "exiting", FlowState.DISABLED))
     plane.change(lambda draft: delete_flow(draft, "exiting"))
 
-    assert "exiting" not in plane.state.leaving
+    assert "exiting" in plane.state.leaving
+
+
+def test_an_old_job_that_the_change_itself_changes_is_not_forgotten_by_it(plane: Plane) -> None:
+    plane.put("gold", "silver", flow_id="old")
+    plane.now_ms += KEPT_DAYS * DAY_MS + 1000
+
+    assert [job.kind for job in plane.put("silver", "bronze", flow_id="old")] == [JobKind.BACKFILL]
