@@ -270,6 +270,16 @@ def test_native_calls_hold_the_etag_and_the_path(api: Api) -> None:
     assert api.put("/v1/flows/vip", json=NATIVE | {"name": "x"}, headers={"If-Match": etag}).status_code == 200
 
 
+def test_g9_a_flow_that_still_has_exits_to_send_is_given_up_only_on_demand(api: Api) -> None:
+    exiting = {"id": "exiting", "audiences": [{"namespace": "ups", "id": "gold"}], "options": {"emitExitOnUnmap": True}}
+    api.put("/v1/flows/exiting", json=NATIVE | exiting)
+
+    assert api.delete("/v1/flows/exiting").status_code == 204
+    refused(api, api.delete("/v1/flows/exiting"), Code.NOT_FOUND)
+    assert api.delete("/v1/flows/exiting?giveUp=true").status_code == 204
+    refused(api, api.delete("/v1/flows/exiting?giveUp=true"), Code.NOT_FOUND)
+
+
 def test_something_unforeseen_is_told_without_its_text(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise RuntimeError(SECRET)

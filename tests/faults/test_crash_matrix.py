@@ -123,7 +123,7 @@ def kill_at_random(job: WholeJob, broker: RealKafka, *, kills: int, seed: int) -
             workers.keep(lambda: job.delivered() > 0, "the first deliveries", SECONDS)
             while workers.kills < kills:
                 moments.next()
-        workers.keep(lambda: not any(job.lags().values()), "delivery", DELIVERY_SECONDS)
+        workers.keep(job.all_arrived, "delivery", DELIVERY_SECONDS)
         workers.stop()
     broker_ends = f"{moments.broker_restarts} restarts and {moments.broker_outages} outages of the broker"
     print(f"seed {seed}: {workers.kills} kills, {broker_ends}; {dict(workers.deaths)}")
@@ -143,7 +143,7 @@ def go_through(job: WholeJob, chains: Sequence[Sequence[str]], **settings: objec
         with flowing(job, shop_events(1_000_000, customers=300), EVENTS_A_SECOND):
             workers.go_through(dict(zip(workers.members, chains, strict=True)), SECONDS)
         workers.start()
-        workers.keep(lambda: not any(job.lags().values()), "delivery", DELIVERY_SECONDS)
+        workers.keep(job.all_arrived, "delivery", DELIVERY_SECONDS)
         workers.stop()
     print(f"{workers.kills} kills: {dict(workers.deaths)}")
     return workers

@@ -56,14 +56,14 @@ def test_a_zombie_is_refused_by_the_broker_and_what_is_restored_is_the_fold(job:
             before = zombie.taken_over()
             zombie.thaw()
             workers.keep(lambda: zombie.taken_over() > before, "the zombie at work again", SECONDS)
-        workers.keep(lambda: not any(job.lags().values()), "delivery", DELIVERY_SECONDS)
+        workers.keep(job.all_arrived, "delivery", DELIVERY_SECONDS)
         workers.stop()
         wait_until(lambda: is_compacted(job), "compaction", SECONDS)
         for folder in workers.folders:
             shutil.rmtree(folder)
         job.send(shop_events(300, customers=200, seed=8))
         workers.start()
-        workers.keep(lambda: not any(job.lags().values()), "delivery", DELIVERY_SECONDS)
+        workers.keep(job.all_arrived, "delivery", DELIVERY_SECONDS)
         workers.stop()
         if point in ("exports_sent", "rows_acknowledged"):
             assert workers.deaths.keys() == {"failed"}  # once, unless its heir misses a session of two seconds too
@@ -90,7 +90,7 @@ def test_g3_a_worker_that_was_frozen_sends_nothing_of_what_others_deliver_by_now
         before, calls = zombie.taken_over(), len(proxy.ledger.calls)
         zombie.thaw()
         workers.keep(lambda: zombie.taken_over() > before, "the zombie at work again", SECONDS)
-        workers.keep(lambda: not any(job.lags().values()), "delivery", DELIVERY_SECONDS)
+        workers.keep(job.all_arrived, "delivery", DELIVERY_SECONDS)
         workers.stop()
 
     assert "delivery_fenced" in zombie.said()
