@@ -74,6 +74,16 @@ class Job(NamedModel):
     records_per_second: Annotated[int, Field(ge=1)] | None = None
 
     @property
+    def order(self) -> tuple[str, str]:
+        """A flow's jobs are done in this order, the oldest first."""
+        return self.created_at, self.id
+
+    @property
+    def notes_id(self) -> str:
+        """Of a catchup: what its notes are kept under."""
+        return self.notes or self.id
+
+    @property
     def wanted(self) -> tuple[AudienceKey, ...]:
         """The audiences that were not dropped."""
         return tuple(audience.key for audience in self.audiences if audience.dropped_at is None)

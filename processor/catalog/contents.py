@@ -44,6 +44,6 @@ class Contents:
             in_force = [each.flow for each in stored if each.deleted_at is None]
             leaving = [each.flow for each in stored if each.deleted_at is not None]
             etags = {each.flow.id: each.etag for each in stored}
-            jobs = sorted(self._jobs.values(), key=lambda job: (job.created_at, job.id))
+            jobs = sorted(self._jobs.values(), key=lambda job: job.order)
             self._catalog = Catalog.of(in_force, self._audiences.values(), etags, jobs, leaving)
         return self._catalog

@@ -57,7 +57,6 @@ class JobsLook:
                 click.echo(f"warning: {text}", err=True)
         return all_statuses(self._state, progress, format_time(int(datetime.now(UTC).timestamp())))
 
-
     def is_disabled(self, flow_id: str) -> bool:
         """As of the last look."""
         return flow_stands(self._state, flow_id) is FlowStands.DISABLED

@@ -109,24 +109,22 @@ def flow_stands(state: ControlState, flow_id: str) -> FlowStands:
 
 def all_statuses(state: ControlState, progress: JobsProgress, now: str) -> list[JobStatus]:
     """The newest first."""
-    jobs = sorted(state.jobs.values(), key=lambda job: (job.created_at, job.id), reverse=True)
+    jobs = sorted(state.jobs.values(), key=lambda job: job.order, reverse=True)
     return [status_in(state, progress, job, now) for job in jobs]
 
 
 def status_in(state: ControlState, progress: JobsProgress, job: Job, now: str) -> JobStatus:
     """One of them."""
     flow, parts = flow_stands(state, job.flow), progress.parts.get(job.id, {})
-    status = job_status(job, parts, flow, progress.partitions, now)
-    if status.state is not JobState.RUNNING or status.counts.seen or (older := _older(state, progress, job, flow)) is None:
-        return status
-    return job_status(job, parts, flow, progress.partitions, now, older)
+    waits = not any(part.seen for part in parts.values()) and _state(job, parts.values(), flow, progress.partitions) is JobState.RUNNING
+    return job_status(job, parts, flow, progress.partitions, now, _older(state, progress, job, flow) if waits else None)
 
 
 def _older(state: ControlState, progress: JobsProgress, job: Job, flow: FlowStands) -> Job | None:
     """The first job of its flow that is not done, where that is another: a flow's jobs are done one after the other, the oldest first."""
-    before = [each for each in state.jobs.values() if each.flow == job.flow and (each.created_at, each.id) < (job.created_at, job.id)]
+    before = [each for each in state.jobs.values() if each.flow == job.flow and each.order < job.order]
     running = [each for each in before if _state(each, progress.parts.get(each.id, {}).values(), flow, progress.partitions) is JobState.RUNNING]
-    return min(running, key=lambda each: (each.created_at, each.id), default=None)
+    return min(running, key=lambda each: each.order, default=None)
 
 
 def job_status(job: Job, parts: Parts, flow: FlowStands, partitions: int, now: str, older: Job | None = None) -> JobStatus:

@@ -82,7 +82,7 @@ class CompiledJob:
     @property
     def notes(self) -> str:
         """Of a catchup: what its notes are kept under."""
-        return self.job.notes or self.id
+        return self.job.notes_id
 
 
 class Catalog:

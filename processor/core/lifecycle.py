@@ -65,7 +65,7 @@ def _state(before: Flow | None, after: Flow | None, jobs: Mapping[str, Job], mom
     if after.enabled:
         return [_resumed(job, after, moment) for job in jobs.values() if job.started_at is None]
     before_it = [job for job in jobs.values() if job.kind is JobKind.CATCHUP]
-    notes = next((job.notes or job.id for job in before_it), None)  # there is one at most: each is superseded by the next
+    notes = next((job.notes_id for job in before_it), None)  # there is one at most: each is superseded by the next
     catchup = _with(_job(JobKind.CATCHUP, after, [], moment, started=False), notes=notes)
     return [*(_with(job, cancelled_at=moment.now) for job in before_it), catchup]
 

@@ -22,11 +22,12 @@ class JobPart:
         self.cursor = progress.cursor.encode()
         self.state = progress.state
         self.scanned = progress.scanned  # every profile is; what is left are marks
-        self.notes = progress.notes or progress.job
+        self.notes = progress.notes or progress.job  # as of the job
         self.barrier = 0  # goes on when what was decided up to this sequence is on disk
         self.runs = False  # its flow is enabled, as last seen
         self.not_before = 0.0  # by the monotonic clock: the rate's
         self.waiting = progress.waiting
+        self._notes = progress.notes
         self._seen, self._exported, self._skipped = progress.seen, progress.exported, dict(progress.skipped)
         self._partition, self._total, self._begun_at = progress.partition, progress.total, progress.begun_at
         self._told_at = float("-inf")
@@ -99,7 +100,7 @@ class JobPart:
             waiting=self.waiting,
             begun_at=self._begun_at,
             updated_at=format_time(int(now)),
-            notes=self.notes if self.is_catchup and self.notes != self.id else None,
+            notes=self._notes,
         )
         return job_key(self.id), progress.model_dump_json(by_alias=True, exclude_none=True).encode()
 
