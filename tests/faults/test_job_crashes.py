@@ -8,7 +8,6 @@ By hand, with other seeds (80 s each):
     SEEDS=9-12 python -m pytest tests/faults/test_job_crashes.py -m long -s
 """
 
-import os
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -37,6 +36,7 @@ from tests.faults.job_evidence import (
     running_jobs,
 )
 from tests.faults.kinesis_proxy import FaultProxy, chaos
+from tests.faults.seeds import seeds
 from tests.kit.crew import Crew, crew
 from tests.kit.installation import Installation
 from tests.kit.load import flowing
@@ -56,7 +56,6 @@ SETTINGS: Final = {
 }
 MEMBERSHIPS: Final = ({"static_membership": True, "session_timeout_seconds": 20}, {"session_timeout_seconds": 6})
 """Who comes back has its partitions at once; or, of every other seed, the others have had them meanwhile."""
-FIRST, LAST = map(int, os.environ.get("SEEDS", "2-8").split("-"))
 
 
 @pytest.fixture
@@ -164,7 +163,7 @@ def test_jobs_send_each_profile_once_and_nothing_older_whoever_dies_or_fails(ins
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("seed", range(FIRST, LAST + 1))
+@pytest.mark.parametrize("seed", seeds("2-8"))
 def test_the_same_for_more_seeds(installation: Installation, kinesis: str, tmp_path: Path, seed: int) -> None:
     change_in_chaos(installation, kinesis, tmp_path, seed)
 

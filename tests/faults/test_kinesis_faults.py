@@ -6,7 +6,6 @@ the death of the worker that heard it. By hand, with more seeds (300 a quarter o
     SEEDS=1000-1200 python -m pytest tests/faults/test_kinesis_faults.py -m long -s
 """
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,10 +18,10 @@ from processor.demo.endpoint import create_stream, delete_stream, read_stream
 from tests.faults.kinesis_proxy import Buckets, Do, FaultProxy, Plan, Rule, chaos
 from tests.faults.kinesis_proxy.chaos import POISON
 from tests.faults.kinesis_proxy.traffic import LIMITS, REGION, Traffic
+from tests.faults.seeds import seeds
 
 QUIET_SECONDS = 10.0
 FEWEST_FAULTS = 10  # 30 to 170 are usual
-FIRST, LAST = map(int, os.environ.get("SEEDS", "100-399").split("-"))
 AGAIN = "SEEDS={seed}-{seed} python -m pytest tests/faults/test_kinesis_faults.py -m long -s"
 
 
@@ -67,9 +66,10 @@ async def test_the_same_before_another_endpoint(kinesis_local: str, seed: int) -
 @pytest.mark.timeout(3600)
 async def test_the_same_for_hundreds_of_seeds(kinesis: str) -> None:
     faults: Counter[str] = Counter()
-    for seed in range(FIRST, LAST + 1):
+    chosen = seeds("100-399")
+    for seed in chosen:
         faults += await deliver_in_chaos(kinesis, seed)
-    print(f"seeds {FIRST} to {LAST}: {dict(faults)}")
+    print(f"seeds {chosen[0]} to {chosen[-1]}: {dict(faults)}")
 
 
 async def test_shards_are_fed_what_they_take_and_hardly_ever_more(kinesis: str) -> None:

@@ -6,7 +6,6 @@ The same with sinks alone, faster and with more plans: test_kinesis_faults.py. B
     SEEDS=7-9 python -m pytest tests/faults/test_workers_and_kinesis_faults.py -m long -s
 """
 
-import os
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -16,6 +15,7 @@ import yaml
 
 from processor.demo.shop import shop_events
 from tests.faults.kinesis_proxy import Do, FaultProxy, Ledger, Plan, Rule, chaos
+from tests.faults.seeds import seeds
 from tests.kit.crew import Crew, crew
 from tests.kit.installation import Installation
 from tests.kit.load import flowing
@@ -36,7 +36,6 @@ SETTINGS: Final = {
     "static_membership": True,  # whoever comes back has its partitions at once
     "session_timeout_seconds": 20,
 }
-FIRST, LAST = map(int, os.environ.get("SEEDS", "10-19").split("-"))
 
 
 def plan(seed: int) -> Plan:
@@ -125,6 +124,6 @@ def test_g1_g3_g4_workers_killed_while_kinesis_fails_deliver_what_replay_sends(i
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("seed", range(FIRST, LAST + 1))
+@pytest.mark.parametrize("seed", seeds("10-19"))
 def test_the_same_for_more_seeds(installation: Installation, kinesis: str, tmp_path: Path, seed: int) -> None:
     kill_in_chaos(installation, kinesis, tmp_path, seed)

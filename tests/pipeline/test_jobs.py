@@ -290,6 +290,23 @@ async def filled(members: int, others: int = 0, **options: Any) -> Partition:
     return partition
 
 
+async def sending(members: int, audiences: Iterable[str], *, exits: bool = False, **settings: Any) -> tuple[Partition, Control]:
+    """A partition whose flow `f` has sent its members."""
+    partition, control = await filled(members, **settings), Control()
+    partition.change(control.put(a_flow("f", audiences, ["n"], emitExitOnUnmap=exits)))
+    await partition.settle()
+    return partition, control
+
+
+async def exiting(reasons: list[str], before: Iterable[str], after: Iterable[str]) -> tuple[Partition, Control]:
+    """The same with two members, and its mapping has changed; the exits wait for as long as `reasons` has one."""
+    partition, control = await sending(2, before, exits=True, why_waiting=lambda _: reasons[0] if reasons else None)
+    reasons.append("the destination is paused: stream_missing")
+    partition.change(control.put(a_flow("f", after, ["n"], emitExitOnUnmap=True)))
+    await partition.until(lambda: any(part.kind == "unmap" and part.waiting for part in partition.parts))
+    return partition, control
+
+
 async def test_e1_a_backfill_goes_on_where_it_was_when_its_worker_dies() -> None:
     partition = await filled(1200, 30)
     partition.log._crash_after = len(partition.log.outputs) + 2
@@ -479,10 +496,7 @@ async def test_progress_is_told_on_its_topic_with_the_page_it_is_about() -> None
 async def test_f1_the_notes_of_a_cancelled_catchup_are_nobody_elses() -> None:
     """Its marks may be there for long: none are taken away while delivery is behind."""
     behind = [False]
-    partition = await filled(2, is_behind=lambda: behind[0])
-    control = Control()
-    partition.change(control.put(a_flow("f", ["a"], ["n"])))
-    await partition.settle()
+    partition, control = await sending(2, ["a"], is_behind=lambda: behind[0])
 
     async def set_all(value: int, *keys: str) -> None:
         for key in keys:
@@ -511,10 +525,7 @@ async def test_f1_the_notes_of_a_cancelled_catchup_are_nobody_elses() -> None:
 
 async def test_f1_a_pause_that_follows_a_catchup_which_is_not_done_goes_on_with_its_notes() -> None:
     behind = [False]
-    partition = await filled(2, is_behind=lambda: behind[0])
-    control = Control()
-    partition.change(control.put(a_flow("f", ["a"], ["n"])))
-    await partition.settle()
+    partition, control = await sending(2, ["a"], is_behind=lambda: behind[0])
     partition.change(control.set("f", state="disabled"))
     partition.submit([patch(partition.offset, "m-00000", {"n": 1})])
     await partition.applied()
@@ -537,13 +548,7 @@ async def test_f1_a_pause_that_follows_a_catchup_which_is_not_done_goes_on_with_
 
 async def test_a12_the_exits_of_a_flow_that_is_disabled_meanwhile_wait_for_it() -> None:
     reasons: list[str] = []
-    partition = await filled(2, why_waiting=lambda _: reasons[0] if reasons else None)
-    control = Control()
-    partition.change(control.put(a_flow("f", ["a", "b"], ["n"], emitExitOnUnmap=True)))
-    await partition.settle()
-    reasons.append("the destination is paused: stream_missing")
-    partition.change(control.put(a_flow("f", ["b"], ["n"], emitExitOnUnmap=True)))
-    await partition.until(lambda: any(part.kind == "unmap" and part.waiting for part in partition.parts))
+    partition, control = await exiting(reasons, ["a", "b"], ["b"])
     partition.change(control.set("f", state="disabled"))
     partition.submit([patch(partition.offset, "m-00000", {"n": 2})])
     partition.submit([patch(partition.offset, "m-00001", status("a", "exited"))])
@@ -564,13 +569,7 @@ async def test_a12_the_exits_of_a_flow_that_is_disabled_meanwhile_wait_for_it() 
 
 async def test_f2_exits_are_of_those_who_were_members_and_once_whatever_comes_before_them() -> None:
     reasons: list[str] = []
-    partition = await filled(2, why_waiting=lambda _: reasons[0] if reasons else None)
-    control = Control()
-    partition.change(control.put(a_flow("f", ["a"], ["n"], emitExitOnUnmap=True)))
-    await partition.settle()
-    reasons.append("the destination is paused: stream_missing")
-    partition.change(control.put(a_flow("f", ["b"], ["n"], emitExitOnUnmap=True)))
-    await partition.until(lambda: any(part.kind == "unmap" and part.waiting for part in partition.parts))
+    partition, _ = await exiting(reasons, ["a"], ["b"])
     partition.submit([patch(partition.offset, "n-1", status("a", "realized"))])
     partition.submit([patch(partition.offset, "m-00000", None, "profile.deleted")])
     partition.submit([patch(partition.offset, "m-00000", status("a", "realized"))])
