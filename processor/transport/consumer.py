@@ -20,11 +20,12 @@ from typing import Any, Final, NamedTuple, Protocol, cast
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from processor.tasks import is_being_cancelled
 from processor.transport.batch import NO_RECORDS, Batch, ConsumerRecord
 from processor.transport.lease import Lease
 
@@ -38,6 +39,7 @@ _AFTER_FEW_SECONDS: Final = 0.005
 """The pause after a fetch of few records: at 5,000 events/s a fetch would bring five, and cost more than deciding them."""
 _FETCH_SECONDS: Final = 0.5
 _COMMIT_SECONDS: Final = 5.0
+_CLOSE_SECONDS: Final = 10.0
 _log = structlog.get_logger(__name__)
 
 
@@ -71,6 +73,20 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """Start, and hear what the group's coordinator answers."""
         await super().on_start()
         self.lease.watch(self._ensure_consumer()._coordinator)
+
+    async def on_thread_stop(self) -> None:
+        """Close the consumer, also in the middle of a rebalance. What goes wrong is said: the thread ends, and nobody waits for it in vain.
+
+        Faust waits a minute for a thread that left by CancelledError, which aiokafka raises here when a commit of the rebalance
+        was cut off. Who has not left the group in time is put out of it after the session timeout.
+        """
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await super().on_thread_stop()
+        except (asyncio.CancelledError, TimeoutError, KafkaError) as error:
+            if is_being_cancelled():
+                raise
+            _log.warning("consumer_not_closed", reason=repr(error))
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -245,8 +261,10 @@ class BatchConsumer(driver.Consumer):
         try:
             async with asyncio.timeout(_COMMIT_SECONDS):
                 await self.commit()
-        except TimeoutError:
-            _log.warning("commit_on_revoke_timed_out", seconds=_COMMIT_SECONDS)
+        except (asyncio.CancelledError, TimeoutError) as error:  # the thread that commits may be ending
+            if is_being_cancelled():
+                raise
+            _log.warning("not_committed_on_revoke", reason=repr(error))
         for place in revoked:
             self._done.pop(place, None)
         await super().on_partitions_revoked(revoked)
