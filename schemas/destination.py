@@ -1,5 +1,10 @@
-"""Where a flow delivers: an Amazon Kinesis stream, and how to be let in (contract G7)."""
+"""Where a flow delivers: an Amazon Kinesis stream, and how to be let in (contract G7).
 
+Who may change a flow chooses the endpoint, and the worker sends there what a reference `${ENV_NAME}` stands for: an access key id in
+clear, a secret as a signature, which can be guessed at. So a reference names what is meant for that, and nothing else of the environment.
+"""
+
+import re
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
@@ -7,11 +12,34 @@ from pydantic import AfterValidator, Field
 from schemas.model import Model, Name
 
 ENCRYPTED: Final = "encrypted:"
-StoredSecret = Annotated[str, Field(pattern=r"^(\$\{[A-Za-z_][A-Za-z0-9_]*\}|encrypted:[A-Za-z0-9_=-]+)$", repr=False)]
+REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_OF_IDS: Final = "ACCESS_KEY_ID"
+_OUR_SETTINGS: Final = "PROFILE_EXPORTER_"
+
+
+def _no_setting_of_ours(text: str) -> str:
+    reference = REFERENCE.fullmatch(text)
+    if reference is not None and reference[1].startswith(_OUR_SETTINGS):
+        raise ValueError(f"{reference[1]} is a setting of profile-exporter and no secret of a destination: name another variable")
+    return text
+
+
+def _sendable_in_clear(text: str) -> str:
+    reference = REFERENCE.fullmatch(text)
+    if reference is not None and not reference[1].endswith(_OF_IDS):
+        raise ValueError(f"an access key id is sent in clear: write it here, or name a variable that ends in {_OF_IDS}, not {reference[1]}")
+    return _no_setting_of_ours(text)
+
+
+StoredSecret = Annotated[
+    str, Field(pattern=r"^(\$\{[A-Za-z_][A-Za-z0-9_]*\}|encrypted:[A-Za-z0-9_=-]+)$", repr=False), AfterValidator(_no_setting_of_ours)
+]
 """`${ENV_NAME}`: the worker reads the secret from its own environment; it never stands in a file or on a topic.
 
 Or `encrypted:` and what the keys of the installation open (processor/secrets.py), as the control API stores it.
 """
+AccessKeyId = Annotated[Name, AfterValidator(_sendable_in_clear)]
+"""As it is, or `${…ACCESS_KEY_ID}`: so a pair of keys can be rotated in files."""
 
 
 class DefaultCredentials(Model):
@@ -24,7 +52,7 @@ class KeyCredentials(Model):
     """An access key; the secret is a reference or encrypted, the id may be a reference."""
 
     type: Literal["keys"]
-    access_key_id: Name
+    access_key_id: AccessKeyId
     secret_key: StoredSecret
 
 

@@ -32,11 +32,10 @@ from botocore.exceptions import NoCredentialsError, ProfileNotFound
 
 from processor.delivery.answers import DestinationUnusable, PauseReason
 from processor.secrets import Secrets, SecretUnreadable
-from schemas.destination import ENCRYPTED, Destination, KeyCredentials, ProfileCredentials, RoleCredentials
+from schemas.destination import ENCRYPTED, REFERENCE, Destination, KeyCredentials, ProfileCredentials, RoleCredentials
 
 REREAD_SECONDS: Final = 60.0
 NO_SECRETS: Final = Secrets()
-_REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _UNSENDABLE: Final = re.compile(r"[^\x21-\x7e]")  # no header may have it; the HTTP client's own error would show the whole value
 _ROLE_SESSION: Final = "profile-exporter"  # shows in CloudTrail
 _METHOD: Final = "profile-exporter"
@@ -71,7 +70,7 @@ def resolve(text: str, environ: Mapping[str, str]) -> str:
 
     NAME in the environment, else the content of the file that NAME_FILE names, as container platforms mount secrets.
     """
-    reference = _REFERENCE.fullmatch(text)
+    reference = REFERENCE.fullmatch(text)
     if reference is None:
         return text
     name = reference[1]

@@ -58,6 +58,25 @@ def test_faults_of_a_body_are_told_all_at_once_with_their_places_and_without_the
     assert SECRET not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("keys", "place", "why"),
+    [
+        ({"accessKeyId": "${SHOP_SECRET}", "secretKey": "${SHOP_SECRET}"}, "accessKeyId", "sent in clear"),
+        ({"accessKeyId": "${PROFILE_EXPORTER_ACCESS_KEY_ID}", "secretKey": "${SHOP_SECRET}"}, "accessKeyId", "a setting of profile-exporter"),
+        ({"accessKeyId": "AK", "secretKey": "${PROFILE_EXPORTER_SECRETS_KEY}"}, "secretKey", "a setting of profile-exporter"),
+    ],
+)
+def test_g7_nobody_has_other_variables_sent_to_an_endpoint_of_his(api: Api, keys: dict[str, str], place: str, why: str) -> None:
+    auth = {"specName": "Aws Kinesis authentication credentials", "params": keys}
+    flow = {"name": "Mine", "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2", "credentials": {"type": "keys", **keys}}}
+
+    connection = api.post(f"{BASE}/connections", json={"name": "k", "connectionSpec": {"id": KINESIS}, "auth": auth})
+    native = api.put("/v1/flows/mine", json=flow)
+
+    refused(api, connection, Code.INVALID, f"auth.params.{place}", why)
+    refused(api, native, Code.INVALID, "destination.credentials", place, why)
+
+
 def test_an_unknown_spec_and_one_that_does_not_fit(api: Api) -> None:
     base_id = Tutorial(api).connect_base()
     body = {"name": "x", "baseConnectionId": base_id, "params": {"stream": "s"}}

@@ -24,7 +24,7 @@ def a_user(url: str, *actions: str) -> dict[str, str]:
     key = iam.create_access_key(UserName=name)["AccessKey"]
     if actions:
         iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=allow(*actions))
-    return {"KEY_ID": key["AccessKeyId"], "SECRET": key["SecretAccessKey"]}
+    return {"ACCESS_KEY_ID": key["AccessKeyId"], "SECRET": key["SecretAccessKey"]}
 
 
 def a_role(url: str, *actions: str) -> str:
@@ -39,7 +39,7 @@ def a_role(url: str, *actions: str) -> str:
 def give(url: str, owner: dict[str, str], user: dict[str, str], *actions: str) -> None:
     """Let a user do more, by one who may say so; IAM may be asked."""
     iam = iam_client(url, owner)
-    name = next(each["UserName"] for each in iam.list_users()["Users"] if user["KEY_ID"] in keys_of(iam, each["UserName"]))
+    name = next(each["UserName"] for each in iam.list_users()["Users"] if user["ACCESS_KEY_ID"] in keys_of(iam, each["UserName"]))
     iam.put_user_policy(UserName=name, PolicyName="more", PolicyDocument=allow(*actions))
 
 
@@ -50,7 +50,7 @@ def keys_of(iam: Any, user: str) -> list[str]:
 
 def iam_client(url: str, user: dict[str, str] | None = None) -> Any:
     """For a user; None: for anybody, while IAM is not asked."""
-    key_id, secret = ("a", "b") if user is None else (user["KEY_ID"], user["SECRET"])
+    key_id, secret = ("a", "b") if user is None else (user["ACCESS_KEY_ID"], user["SECRET"])
     return boto3.client("iam", endpoint_url=url, region_name=REGION, aws_access_key_id=key_id, aws_secret_access_key=secret)
 
 

@@ -28,7 +28,7 @@ SECONDS = 20.0
 REREAD = 0.5  # a machine that stands still for so long between reading and using would fail
 OPTIONS = KinesisOptions(calls_in_flight=1, connect_timeout_seconds=2.0, read_timeout_seconds=5.0, reread_seconds=REREAD)
 ROLE = {"type": "role", "arn": "arn:aws:iam::123456789012:role/exporter"}
-BY_REFERENCE = {"type": "keys", "accessKeyId": "${KEY_ID}", "secretKey": "${SECRET_KEY}"}
+BY_REFERENCE = {"type": "keys", "accessKeyId": "${ACCESS_KEY_ID}", "secretKey": "${SECRET_KEY}"}
 EXPORTS = [parse_export(export_record(1))]
 
 
@@ -116,7 +116,7 @@ def a_sink(flows: dict[str, Destination], environ: dict[str, str]) -> Sink:
 async def test_g7_a_role_is_assumed_and_its_policy_is_what_counts(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With moto's STS and IAM: the user may do nothing but assume it."""
     user, role = a_user(guarded, "sts:AssumeRole"), a_role(guarded, "kinesis:PutRecords")
-    for name, value in (("ACCESS_KEY_ID", user["KEY_ID"]), ("SECRET_ACCESS_KEY", user["SECRET"]), ("ENDPOINT_URL_STS", guarded)):
+    for name, value in (("ACCESS_KEY_ID", user["ACCESS_KEY_ID"]), ("SECRET_ACCESS_KEY", user["SECRET"]), ("ENDPOINT_URL_STS", guarded)):
         monkeypatch.setenv(f"AWS_{name}", value)
     ask_iam(guarded)
 
@@ -129,7 +129,7 @@ async def test_g7_a_role_is_assumed_and_its_policy_is_what_counts(guarded: str, 
 
 async def test_g4_a_permission_that_is_missing_pauses_the_flow_until_it_is_given(guarded: str) -> None:
     user, owner = a_user(guarded, "kinesis:ListStreams"), a_user(guarded, "iam:*")
-    environ = {"KEY_ID": user["KEY_ID"], "SECRET_KEY": user["SECRET"]}
+    environ = {"ACCESS_KEY_ID": user["ACCESS_KEY_ID"], "SECRET_KEY": user["SECRET"]}
     before = len(read_stream(guarded, REGION, "vip"))
     ask_iam(guarded)
     sink = a_sink({"vip": a_destination(guarded, BY_REFERENCE)}, environ)
@@ -213,7 +213,7 @@ async def test_g7_a_key_in_files_that_the_environment_names_is_rotated_without_a
     key, secret = tmp_path / "key", tmp_path / "secret"
     key.write_text("AKIOLD\n")
     secret.write_text(f"{SECRET}\n")
-    stream = KinesisStream(a_destination(server.url, BY_REFERENCE), OPTIONS, {"KEY_ID_FILE": str(key), "SECRET_KEY_FILE": str(secret)})
+    stream = KinesisStream(a_destination(server.url, BY_REFERENCE), OPTIONS, {"ACCESS_KEY_ID_FILE": str(key), "SECRET_KEY_FILE": str(secret)})
 
     await until_signed_with(server, stream, "AKIOLD")
     key.write_text("AKINEW\n")
@@ -240,11 +240,11 @@ async def test_g7_a_key_in_boto3s_files_is_rotated_without_a_restart(
 @pytest.mark.parametrize(
     ("environ", "reason", "told"),
     [
-        ({}, PauseReason.CREDENTIALS_MISSING, "KEY_ID is not set in the worker's environment, nor KEY_ID_FILE"),
-        ({"KEY_ID_FILE": "/nowhere"}, PauseReason.CREDENTIALS_MISSING, "KEY_ID_FILE: /nowhere cannot be read: No such file"),
-        ({"KEY_ID_FILE": os.devnull}, PauseReason.CREDENTIALS_MISSING, f"KEY_ID_FILE: {os.devnull} is empty"),
-        ({"KEY_ID": "AKI\n", "SECRET_KEY": SECRET}, PauseReason.CREDENTIALS_REFUSED, "the access key id holds a character"),
-        ({"KEY_ID": "AKI", "SECRET_KEY": f"{SECRET} "}, PauseReason.CREDENTIALS_REFUSED, "the secret key holds a character"),
+        ({}, PauseReason.CREDENTIALS_MISSING, "ACCESS_KEY_ID is not set in the worker's environment, nor ACCESS_KEY_ID_FILE"),
+        ({"ACCESS_KEY_ID_FILE": "/nowhere"}, PauseReason.CREDENTIALS_MISSING, "ACCESS_KEY_ID_FILE: /nowhere cannot be read: No such file"),
+        ({"ACCESS_KEY_ID_FILE": os.devnull}, PauseReason.CREDENTIALS_MISSING, f"ACCESS_KEY_ID_FILE: {os.devnull} is empty"),
+        ({"ACCESS_KEY_ID": "AKI\n", "SECRET_KEY": SECRET}, PauseReason.CREDENTIALS_REFUSED, "the access key id holds a character"),
+        ({"ACCESS_KEY_ID": "AKI", "SECRET_KEY": f"{SECRET} "}, PauseReason.CREDENTIALS_REFUSED, "the secret key holds a character"),
     ],
 )
 async def test_g7_credentials_that_cannot_be_used_pause_the_flow_and_are_told_without_themselves(

@@ -19,7 +19,7 @@ from tests.delivery.fakes import export_record
 from tests.delivery.loopback import SECRET, Loopback, Reply, Request, failure, success
 
 OPTIONS = KinesisOptions(calls_in_flight=2, connect_timeout_seconds=1.0, read_timeout_seconds=1.0)
-ENVIRON = {"KINESIS_SECRET": SECRET, "KINESIS_KEY_ID": "AKIAFROMENV"}
+ENVIRON = {"KINESIS_SECRET": SECRET, "KINESIS_ACCESS_KEY_ID": "AKIAFROMENV"}
 KEYS = {"type": "keys", "accessKeyId": "AKIDEXAMPLE", "secretKey": "${KINESIS_SECRET}"}
 EXPORTS = [parse_export(export_record(offset, f"p-{offset}", value=b'{"n":%d}' % offset)) for offset in range(3)]
 
@@ -199,7 +199,7 @@ async def test_g7_a_secret_that_comes_later_is_found_by_the_same_stream(server: 
 
 
 async def test_g7_the_key_id_may_be_a_reference_too(server: Loopback) -> None:
-    await put(server.url, credentials={**KEYS, "accessKeyId": "${KINESIS_KEY_ID}"})
+    await put(server.url, credentials={**KEYS, "accessKeyId": "${KINESIS_ACCESS_KEY_ID}"})
 
     assert "Credential=AKIAFROMENV/" in server.requests[0].headers["Authorization"]
 

@@ -259,7 +259,7 @@ def test_g6_a_policy_that_lacks_a_permission_is_told_which_and_nothing_else_is_n
     environ = a_user(guarded, *(permission for permission in PERMISSIONS if permission not in missing))
 
     with iam_asked(guarded):
-        answers = examine(a_destination(endpointUrl=guarded, credentials={**KEYS, "accessKeyId": "${KEY_ID}"}), environ)
+        answers = examine(a_destination(endpointUrl=guarded, credentials={**KEYS, "accessKeyId": "${ACCESS_KEY_ID}"}), environ)
 
     failed = {answer.question for answer in answers if answer.verdict is Verdict.FAILED}
     assert failed == set(missing)
@@ -274,7 +274,7 @@ def test_g6_a_policy_that_lacks_a_permission_is_told_which_and_nothing_else_is_n
 def test_g6_g7_a_role_that_may_not_be_assumed_is_told_for_what_it_is(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And not as if ListStreams were not allowed."""
     user = a_user(guarded, "kinesis:*")
-    for name, value in (("ACCESS_KEY_ID", user["KEY_ID"]), ("SECRET_ACCESS_KEY", user["SECRET"]), ("ENDPOINT_URL_STS", guarded)):
+    for name, value in (("ACCESS_KEY_ID", user["ACCESS_KEY_ID"]), ("SECRET_ACCESS_KEY", user["SECRET"]), ("ENDPOINT_URL_STS", guarded)):
         monkeypatch.setenv(f"AWS_{name}", value)
 
     with iam_asked(guarded):
