@@ -259,7 +259,7 @@ class Runtime:
             bounds = Bounds(place.topic, place.partition, begins[place], ends[place], committed[place])
             positions[place] = self._position(bounds)
             if place.topic == names.profile_events:
-                self.pipeline.positioned(place.partition)
+                self.pipeline.positioned(place.partition, positions[place])
             if place.topic == names.profile_events and (watermark := self._store.partitions[place.partition].watermark) is not None:
                 self._consumer.mark_done(*place, watermark.next_offset)  # a crash may have left the group's offset behind
         exports = {place: position for place, position in positions.items() if place.topic == names.exports}

@@ -41,6 +41,8 @@ WORK_SECONDS: Final = 1.0
 """How long jobs wait, at most, while events keep coming."""
 LOOK_SECONDS: Final = 0.5
 """How often an idle partition looks whether there is something to do beside events."""
+PASSED_SECONDS: Final = 60.0
+"""After so long without anything new the watermark passes what is no event: markers, aborted transactions (`_pass`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,8 @@ class PartitionPipeline:
         self._decided: deque[Decided] = deque()
         self._decided_at: deque[float] = deque()  # of each of them, by the monotonic clock
         self._arrived, self._has_decided, self._enough, self._room = (asyncio.Event() for _ in range(4))
-        self._next_offset = watermark.next_offset  # of the next record to decide
-        self._position = watermark.next_offset  # everything fetched below it is decided
+        self._next_offset = watermark.next_offset  # everything below it is decided, or is no event
+        self._moved_at = time.monotonic()
         self._bad_in_a_row = watermark.bad_in_a_row
         self._profile_count = watermark.profiles
         self._sequence = 0
@@ -102,9 +104,10 @@ class PartitionPipeline:
         """Begin; call once."""
         self._tasks = [watched_task(loop, self._fail) for loop in (self._decide_all(), self._commit_all())]
 
-    def positioned(self) -> None:
+    def positioned(self, position: int) -> None:
         """Where to read on is known, and not refused: now there may be work beside events. Before, it would hide that rows are missing."""
         self._is_positioned = True
+        self._next_offset = max(self._next_offset, position)
         self._arrived.set()
 
     @property
@@ -173,7 +176,7 @@ class PartitionPipeline:
                 return
             await asyncio.sleep(0)
         self.waiting_bytes -= size_bytes(batch.records)
-        self._position = max(self._position, batch.position)
+        self._next_offset, self._moved_at = max(self._next_offset, batch.position), time.monotonic()
         if not self._decided:
             self._report_progress()
 
@@ -210,7 +213,7 @@ class PartitionPipeline:
         if not self._expired_last and self._expire():
             return True
         self._expired_last = False
-        return await self._do_jobs(catalog) or self._expire()
+        return await self._do_jobs(catalog) or self._expire() or self._pass()
 
     async def _do_jobs(self, catalog: Catalog) -> bool:
         told = self._jobs.follow(catalog, self._next_offset, self._sequence)
@@ -249,6 +252,16 @@ class PartitionPipeline:
             return False
         self._expired_last = True
         self._note_page(due.profiles, due.beside, events=due.events)
+        return True
+
+    def _pass(self) -> bool:
+        """Let the watermark pass what is no event, as a marker after the last one; whether there was any.
+
+        It would stay below the log's beginning when retention has removed all that: for the next start, records that nobody read.
+        """
+        if self._decided or self._next_offset <= self.committed_offset or time.monotonic() - self._moved_at < PASSED_SECONDS:
+            return False
+        self._note_page({}, {})
         return True
 
     def _note_page(
@@ -338,9 +351,8 @@ class PartitionPipeline:
         self._report_progress()
 
     def _report_progress(self) -> None:
-        """With nothing outstanding the consumer's position counts, so that lag reads 0 past the markers."""
-        idle = not self._decided and self._next_offset <= self._position
-        self._on_progress(self._position if idle else self.committed_offset)
+        """With nothing outstanding, what is no event counts too, so that lag reads 0 past the markers."""
+        self._on_progress(self.committed_offset if self._decided else self._next_offset)
 
 
 def _runs(records: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -36,10 +36,10 @@ class Pipeline:
             self._partitions[partition] = pipeline
             pipeline.start()
 
-    def positioned(self, partition: int) -> None:
+    def positioned(self, partition: int, position: int) -> None:
         """Where to read a partition on is known (PartitionPipeline.positioned)."""
         if partition in self._partitions:
-            self._partitions[partition].positioned()
+            self._partitions[partition].positioned(position)
 
     def submit(self, batch: Batch) -> None:
         """Hand a batch to its partition; one that is not ours any more is dropped: its next owner reads it again."""

@@ -141,14 +141,14 @@ class WholeJob:
         return asking(lambda: group_lag(settings, [settings.topics.profile_events, settings.topics.exports]))
 
     def wait_until_delivered(self, seconds: float, *workers: KitWorker) -> None:
-        """Until both lags are 0 and stay so for a moment: the pipeline may be between the two topics."""
+        """Until all has arrived, and stays so for a moment: the pipeline may be between the two topics."""
 
         def done() -> bool:
             for worker in workers:
                 worker.require_running()
-            return not any(self.lags().values())
+            return self.all_arrived()
 
-        wait_until(lambda: done() and _holds(done, 3), f"delivery, lags {self.lags()}", seconds, poll_seconds=0.3)
+        wait_until(lambda: done() and _holds(done, 3), "delivery", seconds, poll_seconds=0.3)
 
     def replay(self, catalog_of: CatalogOf | None = None) -> Replayed:
         """What replay makes of the events on the topic; None: all are decided by what `text` says."""

@@ -621,3 +621,18 @@ async def test_while_much_expires_jobs_have_their_pages() -> None:
     pages = ["expiry" if output.events else "job" for output in partition.log.outputs if output.events or output.exports]
     assert "job" in pages[:3]
     assert pages.count("expiry") == 4
+
+
+async def test_a_job_says_nothing_of_events_that_were_gone_before_the_first_start() -> None:
+    """A watermark of 0 under a log that begins at 1,000 would stop the next start: offsets 0 to 999 are gone."""
+    control = Control()
+    partition = Partition(control.put(a_flow("f", ["a"], ["x"])))
+    partition.open()
+    partition.pipeline.positioned(1000)
+
+    partition.change(control.resend("f"))
+    await partition.settle()
+
+    assert partition.rows.watermark is not None
+    assert partition.rows.watermark.next_offset == 1000
+    await partition.pipeline.close()

@@ -160,6 +160,46 @@ async def test_progress_is_told_only_when_rows_are_on_disk() -> None:
     await running.pipeline.close()
 
 
+async def until_watermark(running: Running, next_offset: int) -> None:
+    async with asyncio.timeout(SECONDS):
+        while (running.rows.watermark or Watermark(0)).next_offset < next_offset:
+            running.pipeline._arrived.set()  # an idle partition looks twice a second
+            await asyncio.sleep(0)
+
+
+async def test_the_watermark_passes_what_is_no_event_once_nothing_else_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A marker after the last event: retention removes both, and the log begins above the last event then."""
+    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
+    running.pipeline.submit(batch(patches(3)))
+    running.pipeline.submit(batch([], position=5))
+    await running.reach(5)
+    soon = running.rows.watermark
+    monkeypatch.setattr("processor.pipeline.partition.PASSED_SECONDS", 0.0)
+
+    await until_watermark(running, 5)
+
+    assert soon == Watermark(3, 0, "source", "changelog", 3), "it costs a transaction: not at once"
+    assert running.rows.watermark == Watermark(5, 0, "source", "changelog", 3)
+    assert [output.rows for output in running.log.outputs[1:]] == [{WATERMARK_KEY: running.rows.rows[WATERMARK_KEY]}]
+    await running.pipeline.close()
+
+
+async def test_the_watermark_passes_what_was_gone_before_the_first_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what an operator passed over: it is not refused once more."""
+    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
+    monkeypatch.setattr("processor.pipeline.partition.PASSED_SECONDS", 0.0)
+    running.pipeline.positioned(1000)
+
+    await until_watermark(running, 1000)
+    running.pipeline.positioned(1000)
+    running.pipeline.submit(batch(patches(2, first=1000)))
+    await running.reach(1002)
+
+    assert running.rows.watermark == Watermark(1002, 0, "source", "changelog", 2)
+    assert len(running.log.outputs) == 2
+    await running.pipeline.close()
+
+
 async def test_what_gathers_while_a_commit_is_on_its_way_is_one_transaction() -> None:
     running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
     running.log.gate.clear()
