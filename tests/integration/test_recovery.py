@@ -122,6 +122,47 @@ def require_a_report_before_the_first_read(job: WholeJob) -> None:
     assert {report.state for report in reports} == {"restoring", "running", "stopped"}
 
 
+def test_a_log_that_retention_emptied_is_no_gap_where_all_of_it_was_read(job: WholeJob) -> None:
+    """Before the first start, and after it where the last thing read was no event: an aborted transaction, and its marker."""
+    job.send(shop_events(100, customers=20))
+    remove_all_events(job)
+    process_all(job, "worker")
+    first = process_all(job, "worker")
+    job.send(shop_events(100, customers=20, seed=9))
+    abort_events(job)
+    with job.worker("worker") as worker:
+        job.wait_until_delivered(SECONDS, worker)
+        assert job.installation.command("resend", "start", "customer-360", "--wait").exit_code == 0
+        worker.stop()
+    remove_all_events(job)
+    job.send(shop_events(100, customers=20, seed=10))
+
+    last = process_all(job, "worker")
+
+    assert first.count("partitions_taken_over") == 2
+    assert last.count("partitions_taken_over") == 4
+    assert not any(job.lags().values())
+
+
+def remove_all_events(job: WholeJob) -> None:
+    """As retention does."""
+    topic, client = job.installation.topics.profile_events, AdminClient({"bootstrap.servers": job.installation.settings.kafka_bootstrap_servers})
+    for future in client.delete_records([TopicPartition(topic, partition, end) for partition, end in job.ends().items()]).values():
+        future.result(SECONDS)
+
+
+def abort_events(job: WholeJob) -> None:
+    """One in each partition, that nobody may see."""
+    settings = job.installation.settings
+    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers, "transactional.id": f"{settings.app_id}-aborted"})
+    producer.init_transactions(SECONDS)
+    producer.begin_transaction()
+    for partition in range(settings.partitions):
+        producer.produce(settings.topics.profile_events, value=b"not to be seen", key=b"x", partition=partition)
+    producer.flush(SECONDS)
+    producer.abort_transaction(SECONDS)
+
+
 def test_group_offsets_that_an_operator_reset_change_nothing(job: WholeJob) -> None:
     """The watermark in the state says where to go on, so no event is applied twice, and it is told."""
     settings = job.installation.settings
