@@ -9,7 +9,7 @@ event costs is a look at the entries that it changed, and nobody ever looks for 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
@@ -84,30 +84,47 @@ class Due:
 
 
 class Deadlines:
-    """Belongs to the loop that decides the partition."""
+    """Belongs to the loop that decides the partition.
+
+    `_low`: nothing stands in the index at or below it, neither on disk nor decided. A look begins there: RocksDB steps over every entry
+    that was removed and is not compacted yet (measured: 100 profiles a look, 300,000 due, from 1.6 to 90 ms a look otherwise).
+    """
 
     def __init__(self, rows: ProfileRows, profiles: Profiles, settings: DeadlineSettings) -> None:
         self._rows, self._profiles, self._settings = rows, profiles, settings
         self._next_look = settings.clock()
+        self._low = b""
 
     @property
     def is_time(self) -> bool:
         """Whether to look again."""
         return self._settings.enabled and self._settings.clock() >= self._next_look
 
+    def note(self, beside: Mapping[bytes, bytes | None]) -> None:
+        """These rows were decided: entries among them may stand lower than any before."""
+        for key, value in beside.items():
+            if key < self._low and value is not None and key.startswith(DEADLINE):
+                self._low = key[:_PROFILE_ID]
+
     def take_due(self) -> Due:
         """What is due now, of some profiles; the caller commits it before it calls again."""
         now = format_time(int(self._settings.wall_clock()))
-        due, looked = Due([], {}, {}), 0
-        with closing(self._rows.scan_from(DEADLINE)) as index:
+        due, looked, low = Due([], {}, {}), 0, deadline_key(now, b"")
+        with closing(self._rows.scan_from(DEADLINE, self._low)) as index:
             for place, on_disk in index:
-                if place[len(DEADLINE) : _PROFILE_ID].decode() > now or looked >= PAGE_PROFILES:
+                if place[len(DEADLINE) : _PROFILE_ID].decode() > now:
+                    low = place[:_PROFILE_ID]
+                    break
+                if looked >= PAGE_PROFILES:
                     break
                 if self._profiles.newest(place, on_disk) is not None:
                     self._look(place, now, due)
                     looked += 1
+                low = place
+        self._low = min([low, *(place[:_PROFILE_ID] for place in self._profiles.decided_keys(DEADLINE))])
         if looked < PAGE_PROFILES:
             self._next_look = self._settings.clock() + LOOK_SECONDS
+        self.note(due.beside)
         return due
 
     def _look(self, place: bytes, now: str, due: Due) -> None:

@@ -23,6 +23,7 @@ class JobPart:
         self.state = progress.state
         self.scanned = progress.scanned  # every profile is; what is left are marks
         self.notes = progress.notes or progress.job  # as of the job
+        self.swept = b""  # marks up to and with this one are gone
         self.barrier = 0  # goes on when what was decided up to this sequence is on disk
         self.runs = False  # its flow is enabled, as last seen
         self.not_before = 0.0  # by the monotonic clock: the rate's

@@ -169,6 +169,7 @@ class PartitionPipeline:
             self._sequence += 1
             before = Before(self._sequence, self._bad_in_a_row, rows, told, self._jobs if self._jobs.is_noting else None)
             decided = decide_run(run, self._profiles, catalog, self._settings.policy, before)
+            self._deadlines.note(rows)
             self._next_offset, self._bad_in_a_row = decided.next_offset, decided.bad_in_a_row
             self._note_decided(decided)
             fault_point("batch_decided")

@@ -11,7 +11,7 @@ nothing to walk, and a decoded profile (4 to 5 KB in some forty objects) dies wh
 Decoding one again costs no more than a miss of that cache (measured: spike core/rows.py, 15.3 against 14.3 µs an event).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Final
 
@@ -65,6 +65,10 @@ class Profiles:
         """The newest value of a row, of whatever kind."""
         newest = self._decided.get(stored_key)
         return self._rows.get_many([stored_key])[0] if newest is None else newest[1]
+
+    def decided_keys(self, prefix: bytes) -> Iterator[bytes]:
+        """Rows of a kind that are decided and not on disk yet, but removals."""
+        return (key for key, (_, value) in self._decided.items() if value is not None and key.startswith(prefix))
 
     def put(self, sequence: int, changed: Mapping[bytes, Row | None], beside: Mapping[bytes, bytes | None]) -> dict[bytes, bytes | None]:
         """Note decided profiles (None: ended), and the rows beside them; returns all rows as the changelog and the store take them."""

@@ -15,11 +15,13 @@ class Crash(Exception):
 
 
 class MemoryRows:
-    """`pipeline.ports.ProfileRows` in memory."""
+    """`pipeline.ports.ProfileRows` in memory. `stepped_over`: removed rows that scans passed, as RocksDB does until it compacts them."""
 
     def __init__(self, rows: Mapping[bytes, bytes] | None = None) -> None:
         self.rows = dict(rows or {})
         self.reads = 0
+        self.stepped_over = 0
+        self._removed: set[bytes] = set()
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         self.reads += len(keys)
@@ -31,12 +33,17 @@ class MemoryRows:
         return None if value is None else decode_watermark(value)
 
     def apply(self, rows: Mapping[bytes, bytes | None], changelog_next_offset: int) -> None:
+        self._removed |= {key for key, value in rows.items() if value is None and key in self.rows}
+        self._removed -= {key for key, value in rows.items() if value is not None}
         apply(self.rows, rows)
 
     def scan_from(self, prefix: bytes, after: bytes = b"") -> Generator[tuple[bytes, bytes], None, None]:
-        for key in sorted(self.rows):
+        for key in sorted(self.rows.keys() | self._removed):
             if key.startswith(prefix) and key > after:
-                yield key, self.rows[key]
+                if key in self._removed:
+                    self.stepped_over += 1
+                else:
+                    yield key, self.rows[key]
 
     def row_count(self) -> int:
         return len(self.profiles)

@@ -12,7 +12,7 @@ from processor.core.catalog import Catalog
 from processor.core.expiry import next_deadline
 from processor.core.replay import Replay
 from processor.core.step import Limits
-from processor.pipeline.deadlines import DeadlineSettings
+from processor.pipeline.deadlines import PAGE_PROFILES, DeadlineSettings
 from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from schemas.event import SourceRecord
@@ -159,6 +159,27 @@ async def test_f5_written_once_and_applied_as_an_event_with_a_record() -> None:
     deadline = format_time(START + 30 * DAY)
     assert life.expiry_ids == [f"expiry-p-1-{deadline}"]
     assert orjson.loads(life.log.exports[-1].value or b"")["segmentMembership"]["ext"]["x"] == {"lastQualificationTime": deadline, "status": "exited"}
+
+
+async def test_f5_a_look_steps_over_nothing_that_was_removed_before_and_misses_nothing_that_comes_below() -> None:
+    """From the first entry on, the work would grow with the square of what is due, and every later look would pass all of it again."""
+    life, count = Life(), 4 * PAGE_PROFILES
+    for number in range(count):
+        life.send(f"p-{number:04}", membership({"ext/x": {"status": "realized"}}))
+    life.now += 31 * DAY
+    await life.settle()
+    first = life.rows.stepped_over
+    await life.settle()
+    later = life.rows.stepped_over - first
+    life.send("late", membership({"ext/x": {"status": "realized", "validUntil": format_time(START)}}))
+    await life.settle()
+    await life.pipeline.close()
+
+    assert first <= count
+    assert later == 0
+    assert life.expiry_ids[:count] == [f"expiry-p-{number:04}-{format_time(START + 30 * DAY)}" for number in range(count)]
+    assert life.expiry_ids[count] == f"expiry-late-{format_time(START)}"
+    assert life.rows.profiles[b"late"].deadline == ""
 
 
 async def test_f5_a_deadline_that_moves_away_is_looked_at_and_moved() -> None:

@@ -14,6 +14,7 @@ from processor.core.replay import Replay
 from processor.core.step import Limits
 from processor.pipeline.deadlines import PAGE_PROFILES, DeadlineSettings
 from processor.pipeline.decided import Policy
+from processor.pipeline.job_page import PAGE_EXPORTS
 from processor.pipeline.jobs import JobSettings
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.ports import KafkaRecord
@@ -491,6 +492,25 @@ async def test_progress_is_told_on_its_topic_with_the_page_it_is_about() -> None
     assert partition.told[-1].key == b'["j0001",0]'
     assert last == partition.part("backfill")
     assert (last.exported, last.seen, last.total, last.state) == (600, 600, 600, PartitionState.DONE)
+
+
+async def test_marks_are_taken_away_without_stepping_over_those_that_were() -> None:
+    """Each page begins where the last one ended; from the first mark on, the work would grow with their square."""
+    members = 6 * PAGE_EXPORTS
+    partition, control = await sending(members, ["a"])
+    partition.change(control.set("f", state="disabled"))
+    partition.submit(patch(partition.offset + number, f"m-{number:05}", {"n": 1}) for number in range(members))
+    await partition.applied()
+    noted = len(partition.marks)
+    partition.rows.stepped_over = 0
+
+    partition.change(control.delete("f"))
+    await partition.settle()
+    await partition.pipeline.close()
+
+    assert noted == members
+    assert partition.marks == []
+    assert partition.rows.stepped_over <= members
 
 
 async def test_f1_the_notes_of_a_cancelled_catchup_are_nobody_elses() -> None:
