@@ -277,7 +277,7 @@ class PartitionPipeline:
         """As a run of records is noted; no event is passed by it."""
         self._sequence += 1
         self._page = self._sequence
-        rows = self._profiles.put(self._sequence, changed, beside)
+        rows = self._profiles.put(self._sequence, changed, beside, profiles_first=True)
         exports, counts = ([], Counts()) if page is None else (page.exports, page.counts)
         self._note_decided(Decided(self._sequence, exports, [], rows, self._next_offset, self._bad_in_a_row, counts, None, events, job_progress))
 
@@ -324,6 +324,8 @@ class PartitionPipeline:
         last = group[-1]
         rows: dict[bytes, bytes | None] = {}
         for decided in group:
+            for key in decided.rows.keys() & rows.keys():
+                del rows[key]  # what is written again comes last: the order matters where a log may tear
             rows.update(decided.rows)
         self._profile_count += sum(decided.new_profiles for decided in group)
         rows[WATERMARK_KEY] = encode_watermark(Watermark(last.next_offset, last.bad_in_a_row, *self._topic_ids, self._profile_count))

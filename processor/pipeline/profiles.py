@@ -70,17 +70,21 @@ class Profiles:
         """Rows of a kind that are decided and not on disk yet, but removals."""
         return (key for key, (_, value) in self._decided.items() if value is not None and key.startswith(prefix))
 
-    def put(self, sequence: int, changed: Mapping[bytes, Row | None], beside: Mapping[bytes, bytes | None]) -> dict[bytes, bytes | None]:
-        """Note decided profiles (None: ended), and the rows beside them; returns all rows as the changelog and the store take them."""
-        rows: dict[bytes, bytes | None] = {}
-        decided = self._decided
+    def put(
+        self, sequence: int, changed: Mapping[bytes, Row | None], beside: Mapping[bytes, bytes | None], *, profiles_first: bool = False
+    ) -> dict[bytes, bytes | None]:
+        """Note decided profiles (None: ended), and the rows beside them; returns all rows as the changelog and the store take them.
+
+        In the order in which a log without transactions may tear (docs/architecture.md): an event that is decided again is passed over
+        where the profile's row has it already, so what it made beside that row comes before. `profiles_first`: what no event made.
+        """
+        rows: dict[bytes, bytes | None] = {} if profiles_first else dict(beside)
         for key, row in changed.items():
-            value = None if row is None else encode_row(row.profile, row.offset, row.deadline, row.announced)
-            stored_key = profile_key(key)
-            rows[stored_key] = value
-            decided[stored_key] = (sequence, value)
-        for stored_key, value in beside.items():
-            rows[stored_key] = value
+            rows[profile_key(key)] = None if row is None else encode_row(row.profile, row.offset, row.deadline, row.announced)
+        if profiles_first:
+            rows.update(beside)
+        decided = self._decided
+        for stored_key, value in rows.items():
             decided[stored_key] = (sequence, value)
         return rows
 

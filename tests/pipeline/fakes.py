@@ -56,8 +56,11 @@ class MemoryRows:
 class MemoryLog:
     """`pipeline.ports.Log` in memory: everything that was committed, and the rows as the changelog has them.
 
-    `crash_after` commits (durable or not, as `crash_durable` says) the next one raises; `gate` holds commits back.
+    `crash_after` commits (durable or not, as `crash_durable` says) the next one raises; `gate` holds commits back. `torn_after`: of a commit
+    that raises, everything but rows is there, and so many rows, as in a log without transactions.
     """
+
+    torn_after: int | None = None
 
     def __init__(self, crash_after: int | None = None, crash_durable: bool = False) -> None:
         self.outputs: list[Output] = []
@@ -77,6 +80,9 @@ class MemoryLog:
         if not crashes or self._crash_durable:
             self.outputs.append(output)
             apply(self.changelog, output.rows)
+        elif self.torn_after is not None:
+            self.outputs.append(output)
+            apply(self.changelog, dict(list(output.rows.items())[: self.torn_after]))
         if crashes:
             raise Crash
         return len(self.outputs)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -51,9 +52,10 @@ class Life:
     def _failed(self, error: BaseException) -> None:
         self.failure = error
 
-    async def die(self, durable: bool) -> None:
-        """At the next commit; another owner goes on from the changelog."""
-        self.log._crash_after, self.log._crash_durable = len(self.log.outputs), durable
+    async def die(self, how: bool | int, after: int = 0) -> None:
+        """At the next commit but `after`, which is durable or not, or torn after so many rows; another owner goes on from the changelog."""
+        self.log._crash_after, self.log._crash_durable = len(self.log.outputs) + after, how is True
+        self.log.torn_after = None if isinstance(how, bool) else how
 
     async def again_where_it_died(self) -> None:
         if self.failure is not None:
@@ -102,36 +104,39 @@ class Life:
 times = st.integers(-40, 5).map(lambda days: format_time(START + days * DAY))
 entries = st.fixed_dictionaries({"status": st.sampled_from(["realized", "exited"])}, optional={"lastQualificationTime": times, "validUntil": times})
 patched_entries = st.dictionaries(st.sampled_from(["a", "b", "ext/x"]), entries, min_size=1, max_size=2)
+patches = st.tuples(st.just("patch"), st.sampled_from(["p-1", "p-2"]), patched_entries)
+settled = st.tuples(st.just("days"), st.integers(0, 40), st.just(True))
 happenings = st.one_of(
-    st.tuples(st.just("patch"), st.sampled_from(["p-1", "p-2"]), patched_entries),
+    patches,
     st.tuples(st.just("gone"), st.sampled_from(["p-1", "p-2"]), st.none()),
     st.tuples(st.just("days"), st.integers(0, 40), st.booleans()),
     st.tuples(st.just("die"), st.booleans(), st.none()),
 )
 
+tears = st.tuples(st.just("die"), st.integers(0, 4), st.integers(0, 1))
+torn = st.tuples(happenings, tears, st.lists(patches, max_size=4), settled).map(lambda parts: [parts[0], parts[1], *parts[2], parts[3]])
 
-@law(200)
-@given(history=st.lists(happenings, min_size=2, max_size=14))
-def test_f5_once_a_deadline_and_nothing_stays_past_it(history: list[Any]) -> None:
-    async def run() -> Life:
-        life = Life()
-        for kind, what, more in history:
-            if kind == "patch":
-                life.send(what, membership(more))
-            elif kind == "gone":
-                life.send(what, None, "profile.deleted")
-            elif kind == "days":
-                life.now += what * DAY
-                life.clock += 10.0
-                await (life.settle() if more else asyncio.sleep(0))
-            else:
-                await life.die(what)
-            await life.again_where_it_died()
-        await life.settle()
-        await life.pipeline.close()
-        return life
 
-    life = asyncio.run(run())
+async def lived(history: list[Any]) -> Life:
+    life = Life()
+    for kind, what, more in history:
+        if kind == "patch":
+            life.send(what, membership(more))
+        elif kind == "gone":
+            life.send(what, None, "profile.deleted")
+        elif kind == "days":
+            life.now += what * DAY
+            life.clock += 10.0
+            await (life.settle() if more else asyncio.sleep(0))
+        else:
+            await life.die(what, more or 0)
+        await life.again_where_it_died()
+    await life.settle()
+    await life.pipeline.close()
+    return life
+
+
+def require_nothing_past_its_deadline(life: Life) -> None:
     replay = Replay(CATALOG)
     for event in life.events:
         replay.feed(event)
@@ -144,8 +149,44 @@ def test_f5_once_a_deadline_and_nothing_stays_past_it(history: list[Any]) -> Non
     index = sorted(key for key in life.rows.rows if key.startswith(DEADLINE))
     assert index == sorted(b"d" + row.deadline.encode() + key for key, row in life.rows.profiles.items() if row.deadline)
     assert life.rows.rows == life.log.changelog
+
+
+@law(200)
+@given(history=st.lists(happenings, min_size=2, max_size=14))
+def test_f5_once_a_deadline_and_nothing_stays_past_it(history: list[Any]) -> None:
+    life = asyncio.run(lived(history))
+
+    require_nothing_past_its_deadline(life)
     patches = Counter(key for kind, key, _ in history if kind == "patch")
     assert all(count <= patches[expiry[7:10]] for expiry, count in Counter(life.expiry_ids).items()), "once, unless an event brought it back"
+
+
+@law(200)
+@given(history=st.lists(torn, min_size=1, max_size=5).map(lambda each: list(chain.from_iterable(each))))
+def test_f5_nothing_stays_past_its_deadline_where_a_log_without_transactions_tears(history: list[Any]) -> None:
+    require_nothing_past_its_deadline(asyncio.run(lived(history)))
+
+
+async def test_f5_what_is_written_again_in_one_commit_comes_last_where_a_log_tears() -> None:
+    """Between the entry of an event and the row of the same one, not of an earlier one."""
+    life = Life()
+    life.log.gate.clear()
+    life.send("p-2", {"n": 1})
+    for day in (20, 10, 5):
+        await asyncio.sleep(0.01)  # a run of its own; all wait for the first commit
+        life.send("p-1", membership({"ext/x": {"status": "realized", "validUntil": format_time(START + day * DAY)}}))
+    await asyncio.sleep(0.01)
+    await life.die(3, after=1)
+    life.log.gate.set()
+    await life.settle()
+    torn_at = len(life.log.outputs[1].rows)
+    life.now += 6 * DAY
+    await life.settle()
+    await life.pipeline.close()
+
+    assert torn_at > 3, "it was one commit, of more than what arrived"
+    require_nothing_past_its_deadline(life)
+    assert life.expiry_ids == [f"expiry-p-1-{format_time(START + 5 * DAY)}"]
 
 
 async def test_f5_written_once_and_applied_as_an_event_with_a_record() -> None:

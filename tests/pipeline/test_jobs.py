@@ -494,6 +494,26 @@ async def test_progress_is_told_on_its_topic_with_the_page_it_is_about() -> None
     assert (last.exported, last.seen, last.total, last.state) == (600, 600, 600, PartitionState.DONE)
 
 
+async def test_f1_what_a_disabled_flow_missed_is_noted_where_a_log_without_transactions_tears() -> None:
+    """The event is decided again, and passed over where the profile's row has it: its note must have come before that."""
+    partition, control = await sending(1, ["a"])
+    partition.change(control.set("f", state="disabled"))
+    await partition.until(lambda: any(part.kind == "catchup" for part in partition.parts))
+    event = patch(partition.offset, "m-00000", {"n": 1})
+    partition.log._crash_after, partition.log.torn_after = len(partition.log.outputs), 1
+    partition.submit([event])
+    await partition.until(lambda: partition.failure is not None)
+
+    await partition.restart()
+    partition.pipeline.submit(batch([event]))
+    await partition.applied()
+    partition.change(control.set("f", state="enabled"))
+    await partition.settle()
+    await partition.pipeline.close()
+
+    assert [orjson.loads(value).get("n") for _, _, value in partition.exports] == [None, 1]
+
+
 async def test_marks_are_taken_away_without_stepping_over_those_that_were() -> None:
     """Each page begins where the last one ended; from the first mark on, the work would grow with their square."""
     members = 6 * PAGE_EXPORTS
