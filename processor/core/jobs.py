@@ -95,13 +95,13 @@ def catchup_record(job: CompiledJob, key: str, profile: Profile | None, noted: M
     if _digest(flow, seen, job.job.created_at, catalog) == noted.digest:
         return JobSkip.UNCHANGED
     realized = realized_in(flow.mapped, seen.memberships)
-    changed = noted.realized.symmetric_difference(realized)
+    changed = {key for key in noted.realized.symmetric_difference(realized) if key[1] in flow.mapped.get(key[0], {})}
     if not (changed or passes_gate(flow, seen.memberships)):
         return JobSkip.NOT_A_MEMBER
     causing = [
         (namespace, audience, seen.memberships[namespace][audience][0])
         for namespace, audience in sorted(changed or realized)
-        if audience in flow.mapped.get(namespace, {}) and audience in seen.memberships.get(namespace, {})
+        if audience in seen.memberships.get(namespace, {})
     ]
     content = render(flow, seen, _started(job), Causes(causing, (), ()), catalog)
     return _record(job, key, profile, causing, content)

@@ -92,7 +92,7 @@ class JobPart:
             partition=self._partition,
             start=self.start,
             state=self.state,
-            cursor=self.cursor.decode(),
+            cursor=self.cursor.decode() if self.state is PartitionState.RUNNING else "",  # it names a profile
             scanned=self.scanned,
             total=self._total,
             seen=self._seen,

@@ -138,8 +138,8 @@ class PartitionJobs:
         """An event was applied: put the marks that it makes and takes into `beside`. Returns records that leave before its own."""
         parts = self._alive
         first = self._note_exits(key, before, parts, beside)
-        if step.profile is None:
-            for part in parts:
+        if step.profile is None:  # nothing names it any more, also where the marks of a cancelled job are still to go
+            for part in self._running:
                 if part.kind is not _UNMAP:
                     beside[part.mark(key)] = None
             return first
@@ -202,24 +202,24 @@ class PartitionJobs:
     # pages ---------------------------------------------------------------------------------------------------------
 
     def next_page(self, applied: int) -> Page | None:
-        """What is to be done next; None: nothing now. `applied`: the last sequence that is on disk. `follow` was called."""
+        """What is to be done next; None: nothing now. Flows take turns. `applied`: the last sequence that is on disk. `follow` was called."""
         if self._settings.is_behind():
             return None
         ready = [part for part in self._heads() if part.barrier <= applied and self._may_go_on(part)]
         if not ready:
             return None
-        part = next((part for part in ready if part.flow_id > self._turn), ready[0])
+        part = min(ready, key=lambda part: (part.flow_id <= self._turn, part.flow_id))
         job = self._jobs.get(part.id)
         return Page(part, job, self._known, self._rate(job), LIVE_PAGE_EXPORTS if self._settings.turns.events_come else PAGE_EXPORTS)
 
     def _heads(self) -> list[JobPart]:
-        """What is to be taken away of cancelled jobs, and the oldest job of each flow that is not done: flows take turns, in their order."""
+        """What is to be taken away of cancelled jobs, and the oldest job of each flow that is not done."""
         heads: dict[str, JobPart] = {}
         for job in self._jobs.values():  # the oldest first
             part = self._parts.get(job.id)
             if job.runs and part is not None and part.state is PartitionState.RUNNING:
                 heads.setdefault(part.flow_id, part)
-        return [part for part in self._running if part.id not in self._jobs] + [heads[flow_id] for flow_id in sorted(heads)]
+        return [part for part in self._running if part.id not in self._jobs] + list(heads.values())
 
     def _may_go_on(self, part: JobPart) -> bool:
         job = self._jobs.get(part.id)

@@ -8,7 +8,6 @@ from processor.pipeline.ports import KafkaRecord
 from schemas.dead_letter import DeadLetter
 from schemas.event import Source, SourceRecord
 from schemas.record import ExportHeader, ExportRecord
-from schemas.times import parse_time
 
 
 def export_record(record: ExportRecord, source: Source) -> KafkaRecord:
@@ -32,10 +31,12 @@ def export_record(record: ExportRecord, source: Source) -> KafkaRecord:
 
 
 def job_export_record(record: ExportRecord, key: bytes, source: tuple[str, int, int]) -> KafkaRecord:
-    """The record of a job. `source`: topic, partition and offset of the last event applied to the profile. Its timestamp is its time."""
+    """The record of a job. `source`: topic, partition and offset of the last event applied to the profile.
+
+    Its timestamp is the moment when it is written: one of a job that takes hours has not waited as long as that.
+    """
     topic, partition, offset = source
-    at = SourceRecord(topic, partition, offset, parse_time(record.time) * 1000, key, None)
-    return export_record(record, at)
+    return export_record(record, SourceRecord(topic, partition, offset, None, key, None))
 
 
 def dead_letter_record(letter: DeadLetter, source: Source) -> KafkaRecord:

@@ -155,7 +155,7 @@ def test_a_broker_that_goes_away_for_twenty_seconds_loses_and_repeats_nothing(ki
             ends = [sum(job.ends().values()) for job in jobs]
             keep(looks, lambda: all(job.processed() > end for job, end in zip(jobs, ends, strict=True)), "events after the outage")
         for job in jobs:
-            keep(looks, job.all_arrived, "delivery")  # noqa: B023  # called at once
+            keep(looks, job.all_arrived, "delivery")  # called at once
 
         for job in jobs:
             job.require_equal_to_replay(gone_at)

@@ -494,6 +494,52 @@ async def test_progress_is_told_on_its_topic_with_the_page_it_is_about() -> None
     assert (last.exported, last.seen, last.total, last.state) == (600, 600, 600, PartitionState.DONE)
 
 
+async def test_while_the_marks_of_a_cancelled_job_go_other_flows_have_their_pages() -> None:
+    members = 6 * PAGE_EXPORTS
+    partition, control = await sending(members, ["a"])
+    partition.change(control.put(a_flow("z", ["a"], ["n"])))
+    await partition.settle()
+    partition.change(control.set("z", state="disabled"))
+    partition.submit(patch(partition.offset + number, f"m-{number:05}", {"n": 1}) for number in range(members))
+    await partition.applied()
+    before = len(partition.log.outputs)
+
+    control.resend("f")
+    partition.change(control.delete("z"))
+    await partition.settle()
+    await partition.pipeline.close()
+
+    outputs = partition.log.outputs[before:]
+    pages = ["resend" if each.exports else "sweep" for each in outputs if each.exports or any(key[:1] == b"m" for key in each.rows)]
+    assert pages.count("sweep") >= 5
+    assert pages[: pages.index("sweep") + 4].count("resend") >= 2
+
+
+async def test_nothing_of_a_job_that_has_ended_names_a_profile() -> None:
+    """Privacy: its progress is kept for 30 days, longer than a deleted profile may be."""
+    partition, _ = await sending(3, ["a"])
+    await partition.pipeline.close()
+
+    assert partition.part("backfill").cursor == ""
+    assert b"m-0" not in (partition.told[-1].value or b"")
+    assert {record.timestamp for record in partition.log.exports} == {None}, "written now, however long ago the job was ordered"
+
+
+async def test_f1_an_audience_that_was_unmapped_during_the_pause_lets_nobody_pass() -> None:
+    """Un-mapping sends nothing (F2), and what becomes of who is in no mapped audience leaves for nobody (A9)."""
+    partition, control = await sending(1, ["a"])
+    partition.change(control.set("f", state="disabled"))
+    partition.submit([patch(partition.offset, "m-00000", {"n": 1})])
+    await partition.applied()
+    partition.change(control.put(a_flow("f", ["b"], ["n"]) | {"state": "disabled"}))
+    partition.change(control.set("f", state="enabled"))
+    await partition.settle()
+    await partition.pipeline.close()
+
+    assert len(partition.exports) == 1
+    assert partition.part("catchup").skipped == {"not_a_member": 1}
+
+
 async def test_f1_what_a_disabled_flow_missed_is_noted_where_a_log_without_transactions_tears() -> None:
     """The event is decided again, and passed over where the profile's row has it: its note must have come before that."""
     partition, control = await sending(1, ["a"])
