@@ -102,7 +102,7 @@ class JobProgress(NamedModel):
 
     `start`: the first offset of profile-events decided with the job: what its flow exported from there on is skipped (E2). `cursor`:
     profiles up to and with this id are done. `scanned`: all are, and what is left is to take marks away. `total`: profiles there were at
-    the start. Counts are of profiles. `notes` as of the job.
+    the start. Counts are of profiles. `worked_seconds`: how long it has been at it, without what it waited for. `notes` as of the job.
     """
 
     job: str
@@ -117,6 +117,7 @@ class JobProgress(NamedModel):
     seen: int = 0
     exported: int = 0
     skipped: dict[str, int] = Field(default_factory=dict)
+    worked_seconds: float = 0.0
     waiting: str | None = None  # why it does not go on
     notes: str | None = None
     begun_at: Time

@@ -62,7 +62,7 @@ class JobPartitions(NamedModel):
 
 
 class JobRate(NamedModel):
-    """A second since it began, over all partitions; None: it has not, or not for a second."""
+    """A second of work, over all partitions, without what it waited for; None: it has not worked for a second."""
 
     records_per_second: float | None
     profiles_per_second: float | None
@@ -135,7 +135,7 @@ def job_status(job: Job, parts: Parts, flow: FlowStands, partitions: int, now: s
     ended_at = _ended_at(job, told, state)
     reason = _reason(job, told, flow, partitions, older) if state in OPEN else None
     counts = _counts(job, told, state)
-    rate = _rate(counts, _seconds(job, begun_at, ended_at or now))
+    rate = _rate(counts, max((part.worked_seconds for part in told), default=0.0))
     done = sum(part.state is PartitionState.DONE for part in told)
     sure = state is JobState.RUNNING and reason is None
     return JobStatus(
@@ -202,15 +202,9 @@ def _counts(job: Job, parts: Collection[JobProgress], state: JobState) -> JobCou
     return JobCounts(seen=seen, exported=exported, skipped=dict(sorted(skipped.items())), to_go=0 if state not in OPEN else to_go)
 
 
-def _seconds(job: Job, begun_at: str | None, until: str) -> int:
-    """How long it has been sending; a catchup begins to note before it does."""
-    if begun_at is None or job.started_at is None:
-        return 0
-    return parse_time(until) - parse_time(max(begun_at, job.started_at))
-
-
-def _rate(counts: JobCounts, seconds: int) -> JobRate:
-    if seconds <= 0:
+def _rate(counts: JobCounts, seconds: float) -> JobRate:
+    """`seconds`: of the partition that has worked longest; they work beside each other."""
+    if seconds < 1.0:
         return JobRate(records_per_second=None, profiles_per_second=None)
     return JobRate(records_per_second=round(counts.exported / seconds, 1), profiles_per_second=round(counts.seen / seconds, 1))
 

@@ -31,6 +31,8 @@ class JobPart:
         self._notes = progress.notes
         self._seen, self._exported, self._skipped = progress.seen, progress.exported, dict(progress.skipped)
         self._partition, self._total, self._begun_at = progress.partition, progress.total, progress.begun_at
+        self._worked_seconds = progress.worked_seconds
+        self._at_work_since: float | None = None
         self._told_at = float("-inf")
         self._told: tuple[PartitionState, str | None] | None = None
 
@@ -71,6 +73,15 @@ class JobPart:
         """Whether the scan has still to come to a profile."""
         return not self.scanned and profile_id > self.cursor
 
+    def at_work(self, now: float) -> None:
+        """A page begins, or ends; by the monotonic clock."""
+        self._worked_seconds += 0.0 if self._at_work_since is None else now - self._at_work_since
+        self._at_work_since = now
+
+    def rests(self) -> None:
+        """It waits for something outside; that is not work."""
+        self._at_work_since = None
+
     def saw(self, profiles: int) -> None:
         """It looked at so many."""
         self._seen += profiles
@@ -98,6 +109,7 @@ class JobPart:
             seen=self._seen,
             exported=self._exported,
             skipped=self._skipped,
+            worked_seconds=round(self._worked_seconds, 3),
             waiting=self.waiting,
             begun_at=self._begun_at,
             updated_at=format_time(int(now)),

@@ -210,6 +210,7 @@ class PartitionJobs:
             return None
         part = min(ready, key=lambda part: (part.flow_id <= self._turn, part.flow_id))
         job = self._jobs.get(part.id)
+        part.at_work(self._settings.clock())
         return Page(part, job, self._known, self._rate(job), LIVE_PAGE_EXPORTS if self._settings.turns.events_come else PAGE_EXPORTS)
 
     def _heads(self) -> list[JobPart]:
@@ -240,6 +241,7 @@ class PartitionJobs:
             waiting = None if job is None else self._why_waiting(job)
             if part.barrier <= applied and waiting != part.waiting:
                 part.waiting = waiting
+                part.rests()
                 told.add(self._told(part, {}))
         return told
 
@@ -261,6 +263,7 @@ class PartitionJobs:
     def finish(self, page: Page, sequence: int) -> Told:
         """The page is decided as `sequence`: its rows, and what is told of it."""
         part = page.part
+        part.at_work(self._settings.clock())
         self._turn = part.flow_id
         if page.ended:
             self._end(page, sequence)

@@ -108,26 +108,23 @@ def test_what_is_to_go_is_not_known_before_it_began_nor_of_a_catchup() -> None:
     assert status(a_job("catchup"), part(0, kind="catchup", seen=3)).estimated_end is None
 
 
-def test_rates_and_the_estimated_end_are_of_the_time_since_it_began() -> None:
-    shown = status(a_job(), part(0, total=1000, seen=600, exported=300), part(1, total=800, seen=600, exported=60))
+def test_rates_and_the_estimated_end_are_of_the_time_it_worked() -> None:
+    """Two minutes of an hour: before, an older job of the flow went first."""
+    parts = part(0, total=1000, seen=600, exported=300, workedSeconds=120.0), part(1, total=800, seen=600, exported=60, workedSeconds=90.5)
+    shown = status(a_job(), *parts, now="2026-01-20T01:00:00Z")
 
     assert shown.rate.model_dump(by_alias=True) == {"recordsPerSecond": 3.0, "profilesPerSecond": 10.0}
-    assert (shown.begun_at, shown.ended_at, shown.estimated_end) == (BEGUN, None, "2026-01-20T00:05:00Z")
+    assert (shown.begun_at, shown.ended_at, shown.estimated_end) == (BEGUN, None, "2026-01-20T01:01:00Z")
 
 
 def test_a_rate_is_not_known_within_the_first_second_nor_before_it_sends() -> None:
-    for shown in (status(a_job(), part(0, seen=9), now=BEGUN), status(a_job("catchup", startedAt=None), part(0)), status(a_job())):
+    for shown in (status(a_job(), part(0, seen=9, workedSeconds=0.9)), status(a_job("catchup", startedAt=None), part(0)), status(a_job())):
         assert (shown.rate.records_per_second, shown.rate.profiles_per_second, shown.estimated_end) == (None, None, None)
 
 
-def test_a_catchup_sends_from_its_start_on_and_not_while_it_notes() -> None:
-    shown = status(a_job("catchup", startedAt=TOLD), part(0, seen=60, exported=30))
-
-    assert (shown.rate.records_per_second, shown.begun_at) == (0.5, BEGUN)
-
-
 def test_the_rate_of_a_job_that_ended_stays() -> None:
-    shown = status(a_job(), part(0, DONE, seen=600, exported=60), part(1, DONE, seen=0), now="2026-02-20T00:00:00Z")
+    parts = part(0, DONE, seen=600, exported=60, workedSeconds=60.0), part(1, DONE, seen=0)
+    shown = status(a_job(), *parts, now="2026-02-20T00:00:00Z")
 
     assert (shown.rate.records_per_second, shown.ended_at, shown.estimated_end) == (1.0, TOLD, None)
 

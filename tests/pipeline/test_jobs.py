@@ -515,6 +515,22 @@ async def test_while_the_marks_of_a_cancelled_job_go_other_flows_have_their_page
     assert pages[: pages.index("sweep") + 4].count("resend") >= 2
 
 
+async def test_the_time_a_job_waits_is_no_work() -> None:
+    """Its rate, and when it ends, are told by the time it worked."""
+    now, paused = [0.0], ["paused"]
+    partition = await filled(3 * PAGE_EXPORTS, clock=lambda: now[0], why_waiting=lambda _: paused[0] or None)
+    partition.change(Control().put(a_flow("f", ["a"])))
+    await partition.until(lambda: bool(partition.parts))
+    now[0] += 3600.0
+    paused[0] = ""
+    await partition.until(lambda: len(partition.exports) >= PAGE_EXPORTS)
+    now[0] += 5.0
+    await partition.settle()
+    await partition.pipeline.close()
+
+    assert partition.part("backfill").worked_seconds == 5.0
+
+
 async def test_nothing_of_a_job_that_has_ended_names_a_profile() -> None:
     """Privacy: its progress is kept for 30 days, longer than a deleted profile may be."""
     partition, _ = await sending(3, ["a"])
