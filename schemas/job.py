@@ -18,7 +18,7 @@ from schemas.audience import AudienceKey
 from schemas.model import Items, Name, NamedModel, Time
 
 KEPT_DAYS: Final = 30
-"""How long an ended job stays on its topics."""
+"""How long a job stays on its topics, from its start; a cancelled one from then; and in any case until it has ended."""
 
 
 class JobKind(StrEnum):

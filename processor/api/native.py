@@ -55,14 +55,17 @@ def put_flow(call: TheCall, request: Request, flow_id: str, body: JsonObject) ->
 
 @router.delete("/flows/{flow_id}", status_code=204)
 def delete_flow(call: TheCall, request: Request, flow_id: str, give_up: Annotated[bool, Query(alias="giveUp")] = False) -> None:
-    """Remove it; records of it that wait become dead letters (G9). `giveUp`: also those of one that was removed and has exits to deliver (F2)."""
+    """Remove it; records of it that wait become dead letters (G9). `giveUp`: what one that was removed before has still to deliver (F2)."""
 
     def decide(draft: Draft) -> None:
         before = draft.state.flows.get(flow_id) or (draft.state.leaving.get(flow_id) if give_up else None)
         if before is None:
             raise not_found("flows", flow_id)
         _require_match(request, "flows", flow_id, before.etag)
-        native.delete_flow(draft, flow_id, give_up=give_up)
+        try:
+            native.delete_flow(draft, flow_id, give_up=give_up)
+        except native.NotDeletedYet as error:
+            raise ApiError(Code.INVALID, str(error), kind="flows", object_id=flow_id) from None
 
     call.change(decide)
 

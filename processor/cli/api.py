@@ -3,7 +3,7 @@
 import click
 
 from processor.api.serve import serve
-from processor.cli.control import require_control_topics
+from processor.cli.control import require_control_topics, require_job_topics
 from processor.log import configure
 from processor.settings import read_settings
 
@@ -21,4 +21,5 @@ def api(host: str, port: int) -> None:
     settings = read_settings()
     configure(settings)
     require_control_topics(settings)
+    require_job_topics(settings)
     serve(settings, host, port)

@@ -103,7 +103,7 @@ def remove_audience(audience: str, yes: bool, as_json: bool) -> None:
     """Forget what is known of AUDIENCE. Memberships in it, and flows that map it, go on as they are (M1)."""
     described = _chosen(_state(), audience).item
     if not yes:
-        click.confirm(f"delete what is known of audience {audience}?", abort=True)
+        click.confirm(f"delete what is known of audience {audience}?", abort=True, err=True)
     change(read_settings(), lambda draft: delete_audience(draft, described.key))
     tell_steps([Step("audience", audience, Action.REMOVE, None, described)], "", as_json=as_json)
 

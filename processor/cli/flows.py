@@ -1,7 +1,6 @@
 """`profile-exporter flows`: the flows in force, looked at, changed, and asked whether they would be let in where they deliver."""
 
 import os
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -20,10 +19,10 @@ from processor.cli.texts import text_differences, yaml_of
 from processor.configuration import read_configuration
 from processor.control.audit import masked
 from processor.control.draft import Draft
-from processor.control.native import delete_flow, set_flow_state
+from processor.control.native import NoSuchFlow, delete_flow, set_flow_state
 from processor.control.state import ControlState, Kept, Topic
 from processor.delivery.preflight import place
-from processor.errors import CommandError, UsageError
+from processor.errors import CommandError
 from processor.kafka.catalog_records import plain
 from processor.secrets import secrets_of
 from processor.settings import read_settings
@@ -120,7 +119,8 @@ def remove_flow(flow: str, yes: bool, as_json: bool) -> None:
     leaving = state.leaving.get(flow)
     item = _chosen(state, flow).item if leaving is None else leaving.flow
     if not yes:
-        click.confirm(f"delete flow {flow}?" if leaving is None else f"flow {flow} is deleted: give up what it still has to deliver?", abort=True)
+        question = f"delete flow {flow}?" if leaving is None else f"flow {flow} is deleted: give up what it still has to deliver?"
+        click.confirm(question, abort=True, err=True)
     jobs = change(settings, partial(_deleted, flow, leaving is not None))
     tell_steps([Step("flow", flow, Action.REMOVE, None, item)], "", jobs, as_json=as_json)
 
@@ -198,5 +198,4 @@ def _plain(item: Any) -> Any:
 def _chosen(state: ControlState, name: str) -> Kept[Flow]:
     if name in state.flows:
         return state.flows[name]
-    near = get_close_matches(name, state.flows, n=1)
-    raise UsageError(f"there is no flow {name}" + (f"; did you mean {near[0]}?" if near else "; `profile-exporter flows list` shows those in force"))
+    raise NoSuchFlow(name, state.flows)

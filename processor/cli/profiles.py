@@ -82,7 +82,7 @@ def _confirm(ids: Sequence[str], file: str | None) -> None:
     if file == STDIN:
         raise UsageError("the ids come from stdin, so nobody can be asked: say --yes; nothing was written")
     named = ", ".join(ids[:_SHOWN_IDS]) + (", …" if len(ids) > _SHOWN_IDS else "")
-    click.confirm(f"delete {len(ids)} profile{'s' if len(ids) > 1 else ''} ({named}), which cannot be undone?", abort=True)
+    click.confirm(f"delete {len(ids)} profile{'s' if len(ids) > 1 else ''} ({named}), which cannot be undone?", abort=True, err=True)
 
 
 def _as_object(receipt: Receipt) -> dict[str, Any]:

@@ -64,13 +64,13 @@ class Draft:
         self._write(Topic.FLOWS, flow_key(flow_id), None)
         self._audit(Kind.FLOW, flow_id, plain(before.flow), None)
 
-    def put_job(self, job: Job) -> None:
-        """Create it, or change it to this; what ended long ago is forgotten with it."""
+    def put_job(self, job: Job, *, by_hand: bool = False) -> None:
+        """Create it, or change it to this; what ended long ago is forgotten with it. `by_hand`: somebody asked for just this."""
         self._jobs[job.id] = None
         self._forget_old_jobs()
         before = self.state.jobs.get(job.id)
         self._write(Topic.FLOWS, job_key(job.id), job_value(job))
-        if job.requested_by is not None:  # otherwise the change of the flow says it
+        if job.requested_by is not None or by_hand:  # otherwise the change of the flow says it
             self._audit("jobs", job.id, None if before is None else plain(before), plain(job))
 
     @property

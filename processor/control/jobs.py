@@ -16,11 +16,12 @@ from processor.control.native import NoSuchFlow
 from processor.errors import CommandError, UsageError
 from schemas.audience import AudienceKey
 from schemas.flow import Flow
-from schemas.job import Job, JobAudience, JobKind
+from schemas.job import Job, JobAudience, JobKind, JobState
 from schemas.model import Items, Model, Name, NamedModel
 from schemas.times import plus_days
 
 BY_HAND: Final = frozenset({JobKind.BACKFILL, JobKind.RESEND})
+_DO_NOT_COUNT: Final = frozenset({JobState.CANCELLED, JobState.PARTIAL})  # of the daily limit
 _SHOWN: Final = 5
 _MOST_RECORDS_PER_SECOND: Final = 1_000_000_000
 
@@ -136,7 +137,7 @@ def cancel_job(draft: Draft, job_id: str, progress: JobsProgress) -> Job:
     if not stands.is_open:
         raise JobHasEnded(job, stands.state, stands.ended_at)
     cancelled = job.model_copy(update={"cancelled_at": draft.now})
-    draft.put_job(cancelled)
+    draft.put_job(cancelled, by_hand=True)
     return cancelled
 
 
@@ -159,14 +160,15 @@ def _audiences(flow: Flow, order: JobOrder) -> list[AudienceKey]:
 
 
 def _refuse(draft: Draft, order: JobOrder, keys: Collection[AudienceKey], progress: JobsProgress, force: str) -> None:
-    jobs = [job for job in draft.state.jobs.values() if job.flow == order.flow and job.cancelled_at is None]
+    jobs = sorted((job for job in draft.state.jobs.values() if job.flow == order.flow), key=_when, reverse=True)
+    stands = {job.id: status_in(draft.state, progress, job, draft.now) for job in jobs}
     for key in keys:
-        of_audience = sorted((job for job in jobs if key in job.wanted), key=_when, reverse=True)
-        for job in of_audience:
-            if job.kind is order.kind and status_in(draft.state, progress, job, draft.now).is_open:
+        for job in jobs:
+            if job.kind is order.kind and key in job.wanted and stands[job.id].is_open:
                 raise OneIsOpen(key, job, force)
-        for job in of_audience:
-            if job.kind in BY_HAND and job.requested_by is not None and draft.now < plus_days(_when(job), 1):
+        for job in jobs:
+            has_sent = job.kind in BY_HAND and job.requested_by is not None and stands[job.id].state not in _DO_NOT_COUNT
+            if has_sent and draft.now < plus_days(_when(job), 1) and key in {audience.key for audience in job.audiences}:
                 raise OneADay(order, key, job, force)
 
 

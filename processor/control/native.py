@@ -24,7 +24,15 @@ class NoSuchFlow(UsageError):
 
     def __init__(self, flow_id: str, known: Iterable[str] = ()) -> None:
         near = get_close_matches(flow_id, known, n=1)
-        super().__init__(f"there is no flow {flow_id}" + (f"; did you mean {near[0]}?" if near else ""))
+        remedy = f"did you mean {near[0]}?" if near else "`profile-exporter flows list` shows those in force"
+        super().__init__(f"there is no flow {flow_id}; {remedy}")
+
+
+class NotDeletedYet(UsageError):
+    """Only what a deleted flow still has to deliver can be given up."""
+
+    def __init__(self, flow_id: str) -> None:
+        super().__init__(f"flow {flow_id} is in force, perhaps created anew: delete it first; then what it still has to deliver can be given up")
 
 
 class NoSuchAudience(UsageError):
@@ -52,9 +60,14 @@ def set_flow_state(draft: Draft, flow_id: str, state: FlowState) -> Kept[Flow]:
 def delete_flow(draft: Draft, flow_id: str, *, give_up: bool = False) -> None:
     """Its records that still wait become dead letters `flow_deleted` (G9). Raises NoSuchFlow.
 
-    With `emitExitOnUnmap` they and its last exits are still delivered; `give_up`: also of one that was deleted before, nothing more is.
+    With `emitExitOnUnmap` they and its last exits are still delivered; `give_up`: of one that was deleted before, nothing more is, and one
+    that is in force stays. Raises NotDeletedYet.
     """
-    if give_up and flow_id in draft.state.leaving:
+    if give_up:
+        if flow_id in draft.state.flows:
+            raise NotDeletedYet(flow_id)
+        if flow_id not in draft.state.leaving:
+            raise NoSuchFlow(flow_id)
         draft.give_up_flow(flow_id)
         return
     if flow_id not in draft.state.flows:

@@ -316,8 +316,11 @@ class PartitionJobs:
         row, profile_id = decode_row(value), stored_key[1:]
         if (marked := self._marked(part, profile_id, page.rows)) is not None:
             page.rows[part.mark(profile_id)] = None
-            part.skipped(JobSkip.NOT_A_MEMBER if marked == _PASSED else JobSkip.ALREADY_EXPORTED)
-            return
+            if part.kind is not _UNMAP:
+                part.skipped(JobSkip.ALREADY_EXPORTED)
+            elif marked == _PASSED:
+                part.skipped(JobSkip.NOT_A_MEMBER)
+            return  # an exit that left before an event is counted as exported already
         self._send(page, job_record(job, profile_id.decode(), row.profile, page.catalog), profile_id, row.offset)
 
     def _catch_up(self, page: Page, job: CompiledJob) -> None:

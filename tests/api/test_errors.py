@@ -293,6 +293,7 @@ def test_g9_a_flow_that_still_has_exits_to_send_is_given_up_only_on_demand(api: 
     exiting = {"id": "exiting", "audiences": [{"namespace": "ups", "id": "gold"}], "options": {"emitExitOnUnmap": True}}
     api.put("/v1/flows/exiting", json=NATIVE | exiting)
 
+    refused(api, api.delete("/v1/flows/exiting?giveUp=true"), Code.INVALID, "delete it first")
     assert api.delete("/v1/flows/exiting").status_code == 204
     refused(api, api.delete("/v1/flows/exiting"), Code.NOT_FOUND)
     assert api.delete("/v1/flows/exiting?giveUp=true").status_code == 204

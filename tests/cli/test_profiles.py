@@ -138,7 +138,7 @@ def test_people_get_tables_and_a_profile_that_is_still_there_is_a_failure(prepar
         result = prepared.command("profiles", "delete", "p-1", "nobody", "stays", "--timeout", SECONDS, stdin="y\n")
 
     assert result.exit_code == 1
-    assert "delete 3 profiles (p-1, nobody, stays), which cannot be undone? [y/N]" in result.stdout
+    assert "delete 3 profiles (p-1, nobody, stays), which cannot be undone? [y/N]" in result.stderr
     assert re.search(r"p-1 .* known +a tombstone +2\n", result.stdout)
     assert re.search(r"nobody .* not known +none +0\n", result.stdout)
     assert re.search(r"stays .* known +THE OLD ONE +0\n", result.stdout)

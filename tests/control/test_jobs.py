@@ -39,6 +39,10 @@ class Plane:
         return self.plane.state()
 
     @property
+    def audited(self) -> list[dict[str, Any]]:
+        return [orjson.loads(record.value or b"") for record in self.log._shared.records if record.topic is Topic.AUDIT_EVENTS]
+
+    @property
     def now(self) -> str:
         return format_time(self.now_ms // 1000)
 
@@ -114,8 +118,7 @@ def test_an_order_and_its_end_are_audited(plane: Plane) -> None:
     job = plane.order(force=True)
     plane.cancel(job.id)
 
-    audited = [orjson.loads(record.value or b"") for record in plane.log._shared.records if record.topic is Topic.AUDIT_EVENTS]
-    of_jobs = [(event["id"], event["action"], event["who"]) for event in audited if event["kind"] == "jobs"]
+    of_jobs = [(event["id"], event["action"], event["who"]) for event in plane.audited if event["kind"] == "jobs"]
     assert of_jobs == [(job.id, "created", "ada"), (job.id, "changed", "ada")]
 
 
@@ -172,6 +175,27 @@ def test_e4_what_is_forced_was_cancelled_or_began_by_itself_does_not_count(plane
     plane.cancel(silver.id)
 
     assert plane.order("silver")
+
+
+def test_e4_one_that_was_done_counts_also_when_its_audience_was_unmapped_since(plane: Plane) -> None:
+    plane.order("gold")
+    progress = plane.progress
+    plane.put("silver")
+    plane.put("silver", "gold")
+    order = JobOrder.model_validate({"kind": "resend", "flow": "vip", "audiences": [{"namespace": "ups", "id": "gold"}]})
+
+    with pytest.raises(OneADay):
+        plane.plane.change(ADA, lambda draft: order_job(draft, order, progress))
+
+
+def test_who_cancels_a_job_that_began_by_itself_stands_in_the_audit_log() -> None:
+    plane = Plane(works=False)
+    (backfill,) = plane.put("gold")
+    before = len(plane.audited)
+
+    plane.cancel(backfill.id)
+
+    assert [(event["kind"], event["id"]) for event in plane.audited[before:]] == [("jobs", backfill.id)]
 
 
 def test_a_job_of_the_kind_that_is_open_is_enough(plane: Plane) -> None:
