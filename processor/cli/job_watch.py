@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from processor.cli.job_views import progress_line
 from processor.cli.progress import LINE_SECONDS
 from processor.control.job_status import JobStatus
+from processor.kafka.errors import BrokerUnreachable, ReadFailed
 
 LOOK_SECONDS: Final = 1.0
 
@@ -23,12 +24,25 @@ Show = Callable[[Sequence[JobStatus]], None]
 
 
 def watch(look: Look, job_ids: Collection[str], pause: Callable[[], None] = lambda: time.sleep(LOOK_SECONDS)) -> list[JobStatus]:
-    """Show these jobs until all have ended; how they ended. One that is forgotten meanwhile has."""
+    """Show these jobs until all have ended; how they ended. One that is forgotten meanwhile has.
+
+    A broker that does not answer for a while is waited for, once it has answered: the jobs go on. Raises what the first look does.
+    """
+    found: list[JobStatus] | None = None
+    is_away = False
     with _shown() as show:
         while True:
-            found = [status for status in look() if status.id in job_ids]
-            show(found)
-            if not any(status.is_open for status in found):
+            try:
+                found = [status for status in look() if status.id in job_ids]
+                is_away = False
+                show(found)
+            except (BrokerUnreachable, ReadFailed) as error:
+                if found is None:
+                    raise
+                if not is_away:
+                    is_away = True
+                    click.echo(f"warning: {str(error).partition(chr(10))[0]}; the jobs go on, and so does waiting", err=True)
+            if not is_away and not any(status.is_open for status in found):
                 return found
             pause()
 

@@ -91,8 +91,7 @@ def _start(kind: JobKind) -> click.Command:
         order = _order(kind, flow, audiences, **chosen)
         progress = read_job_progress(settings)
         job = change(settings, lambda draft: order_job(draft, order, progress, force="--force"))
-        if not as_json:
-            click.echo(job_line(job))
+        click.echo(job_line(job), err=as_json)
         if wait or as_json:
             _tell_and_exit(settings, job.id, wait=wait, as_json=as_json)
 

@@ -12,7 +12,9 @@ from click.testing import Result
 from processor.cli import job_watch
 from processor.cli.control import read_state
 from processor.cli.jobs import JobsLook
+from processor.control.job_status import JobStatus
 from processor.kafka.admin import Admin
+from processor.kafka.errors import BrokerUnreachable
 from processor.kafka.topics import topic_specs
 from processor.kafka.writing import Writer
 from schemas.job import Job, JobProgress, JobState, PartitionState
@@ -225,6 +227,29 @@ def test_on_a_terminal_there_is_a_bar(done: Installation, monkeypatch: pytest.Mo
 
     assert ended.state is JobState.SUCCEEDED
     assert capsys.readouterr().out == ""
+
+
+def test_a_broker_that_is_away_for_a_while_ends_no_waiting(done: Installation, capsys: pytest.CaptureFixture[str]) -> None:
+    """The job goes on; exit code 1 would say that it did not succeed."""
+    (backfill,) = jobs(done)
+    away, looked = BrokerUnreachable(done.settings, "timed out"), []
+
+    with closing(JobsLook(done.settings)) as look:
+
+        def now_and_then() -> list[JobStatus]:
+            looked.append(1)
+            if len(looked) in (2, 3):
+                raise away
+            found = look()
+            return found if len(looked) > 1 else [status.model_copy(update={"state": JobState.RUNNING}) for status in found]
+
+        (ended,) = job_watch.watch(now_and_then, {backfill.id}, pause=lambda: None)
+        with pytest.raises(BrokerUnreachable):
+            job_watch.watch(lambda: (_ for _ in ()).throw(away), {backfill.id})
+
+    assert ended.state is JobState.SUCCEEDED
+    assert len(looked) == 4
+    assert capsys.readouterr().err.count("warning: no answer from a Kafka broker") == 1
 
 
 def test_progress_that_cannot_be_read_is_warned_of(done: Installation) -> None:
