@@ -260,8 +260,8 @@ class Runtime:
             positions[place] = self._position(bounds)
             if place.topic == names.profile_events:
                 self.pipeline.positioned(place.partition, positions[place])
-            if place.topic == names.profile_events and (watermark := self._store.partitions[place.partition].watermark) is not None:
-                self._consumer.mark_done(*place, watermark.next_offset)  # a crash may have left the group's offset behind
+                if (watermark := self._store.partitions[place.partition].watermark) is not None:
+                    self._consumer.mark_done(*place, watermark.next_offset)  # a crash may have left the group's offset behind
         exports = {place: position for place, position in positions.items() if place.topic == names.exports}
         not_ours = exports.keys() - await self._parked_takeover.open(exports, ends)
         return {place: position for place, position in positions.items() if place not in not_ours}

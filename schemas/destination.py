@@ -32,7 +32,7 @@ def _sendable_in_clear(text: str) -> str:
 
 
 StoredSecret = Annotated[
-    str, Field(pattern=r"^(\$\{[A-Za-z_][A-Za-z0-9_]*\}|encrypted:[A-Za-z0-9_=-]+)$", repr=False), AfterValidator(_no_setting_of_ours)
+    str, Field(pattern=rf"^({REFERENCE.pattern}|{ENCRYPTED}[A-Za-z0-9_=-]+)$", repr=False), AfterValidator(_no_setting_of_ours)
 ]
 """`${ENV_NAME}`: the worker reads the secret from its own environment; it never stands in a file or on a topic.
 

@@ -19,7 +19,7 @@ from processor.cli.texts import text_differences, yaml_of
 from processor.configuration import read_configuration
 from processor.control.audit import masked
 from processor.control.draft import Draft
-from processor.control.native import NoSuchFlow, delete_flow, set_flow_state
+from processor.control.native import NoSuchFlow, delete_flow, give_up_flow, set_flow_state
 from processor.control.state import ControlState, Kept, Topic
 from processor.delivery.preflight import place
 from processor.errors import CommandError
@@ -152,7 +152,7 @@ def check_flows(flow: str | None, as_json: bool) -> None:
 
 
 def _deleted(flow: str, give_up: bool, draft: Draft) -> list[Job]:
-    delete_flow(draft, flow, give_up=give_up)
+    (give_up_flow if give_up else delete_flow)(draft, flow)
     return draft.jobs_set_going
 
 

@@ -28,23 +28,23 @@ def watch(look: Look, job_ids: Collection[str], pause: Callable[[], None] = lamb
 
     A broker that does not answer for a while is waited for, once it has answered: the jobs go on. Raises what the first look does.
     """
-    found: list[JobStatus] | None = None
-    is_away = False
+
+    def looked() -> list[JobStatus]:
+        return [status for status in look() if status.id in job_ids]
+
     with _shown() as show:
-        while True:
+        found, is_away = looked(), False
+        show(found)
+        while any(status.is_open for status in found):
+            pause()
             try:
-                found = [status for status in look() if status.id in job_ids]
-                is_away = False
+                found, is_away = looked(), False
                 show(found)
             except (BrokerUnreachable, ReadFailed) as error:
-                if found is None:
-                    raise
                 if not is_away:
-                    is_away = True
                     click.echo(f"warning: {str(error).partition(chr(10))[0]}; the jobs go on, and so does waiting", err=True)
-            if not is_away and not any(status.is_open for status in found):
-                return found
-            pause()
+                is_away = True
+    return found
 
 
 @contextmanager

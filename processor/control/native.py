@@ -57,19 +57,20 @@ def set_flow_state(draft: Draft, flow_id: str, state: FlowState) -> Kept[Flow]:
     return draft.put_flow(draft.state.flows[flow_id].item.model_copy(update={"state": state}))
 
 
-def delete_flow(draft: Draft, flow_id: str, *, give_up: bool = False) -> None:
-    """Its records that still wait become dead letters `flow_deleted` (G9). Raises NoSuchFlow.
+def give_up_flow(draft: Draft, flow_id: str) -> None:
+    """It was deleted with `emitExitOnUnmap`: what it still has to deliver becomes dead letters. Raises NotDeletedYet, NoSuchFlow."""
+    if flow_id in draft.state.flows:
+        raise NotDeletedYet(flow_id)
+    if flow_id not in draft.state.leaving:
+        raise NoSuchFlow(flow_id)
+    draft.give_up_flow(flow_id)
 
-    With `emitExitOnUnmap` they and its last exits are still delivered; `give_up`: of one that was deleted before, nothing more is, and one
-    that is in force stays. Raises NotDeletedYet.
+
+def delete_flow(draft: Draft, flow_id: str) -> None:
+    """Its records that still wait become dead letters `flow_deleted` (G9); with `emitExitOnUnmap` they and its last exits are delivered.
+
+    Raises NoSuchFlow.
     """
-    if give_up:
-        if flow_id in draft.state.flows:
-            raise NotDeletedYet(flow_id)
-        if flow_id not in draft.state.leaving:
-            raise NoSuchFlow(flow_id)
-        draft.give_up_flow(flow_id)
-        return
     if flow_id not in draft.state.flows:
         raise NoSuchFlow(flow_id)
     draft.delete_flow(flow_id)

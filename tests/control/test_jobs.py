@@ -10,7 +10,7 @@ from processor.control.audit import Author
 from processor.control.draft import Draft
 from processor.control.job_status import JobsProgress
 from processor.control.jobs import AudienceNotMapped, JobHasEnded, JobOrder, NoSuchJob, NothingMapped, OneADay, OneIsOpen, cancel_job, order_job
-from processor.control.native import NoSuchFlow, delete_flow, put_flow, set_flow_state
+from processor.control.native import NoSuchFlow, delete_flow, give_up_flow, put_flow, set_flow_state
 from processor.control.plane import ControlPlane
 from processor.control.state import ControlState, Topic
 from processor.kafka.catalog_records import job_key
@@ -315,12 +315,12 @@ def test_g9_a_deleted_flow_is_deleted_again_to_give_up_what_it_still_has_to_deli
     (unmap,) = (job for job in plane.state.jobs.values() if job.kind is JobKind.UNMAP)
     with pytest.raises(NoSuchFlow):  # as a client does that did not get its answer
         plane.change(lambda draft: delete_flow(draft, "leaving"))
-    plane.change(lambda draft: delete_flow(draft, "leaving", give_up=True))
+    plane.change(lambda draft: give_up_flow(draft, "leaving"))
 
     assert "leaving" not in plane.state.leaving
     assert plane.state.jobs[unmap.id].cancelled_at == plane.now
     with pytest.raises(NoSuchFlow):
-        plane.change(lambda draft: delete_flow(draft, "leaving", give_up=True))
+        plane.change(lambda draft: give_up_flow(draft, "leaving"))
 
 
 def test_f2_a_deleted_flow_whose_exits_are_decided_stays_so_that_they_find_their_destination(plane: Plane) -> None:

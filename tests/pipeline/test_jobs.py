@@ -531,6 +531,21 @@ async def test_the_time_a_job_waits_is_no_work() -> None:
     assert partition.part("backfill").worked_seconds == 5.0
 
 
+async def test_the_time_a_catchup_notes_is_no_work() -> None:
+    """It works from the moment when its flow is enabled."""
+    now = [0.0]
+    partition, control = await sending(1, ["a"], clock=lambda: now[0])
+    partition.change(control.set("f", state="disabled"))
+    partition.submit([patch(partition.offset, "m-00000", {"n": 1})])
+    await partition.applied()
+    now[0] += 3600.0
+    partition.change(control.set("f", state="enabled"))
+    await partition.settle()
+    await partition.pipeline.close()
+
+    assert (partition.part("catchup").exported, partition.part("catchup").worked_seconds) == (1, 0.0)
+
+
 async def test_nothing_of_a_job_that_has_ended_names_a_profile() -> None:
     """Privacy: its progress is kept for 30 days, longer than a deleted profile may be."""
     partition, _ = await sending(3, ["a"])
