@@ -6,15 +6,13 @@ Ours has its hot path compiled, as in production (setup.py), and once more inter
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.peers import kafka_streams, quix_streams, stock_faust
-from benchmarks.peers.tools import fetched
 from benchmarks.process import Command
 from benchmarks.stage import Job
 from processor.demo.scenery import worker_environment
-from tests.kit.compiled import ROOT, SOURCES, install_compiled, preferring
+from tests.kit.compiled import compiled_packages, preferring
 
 
 class Entry(NamedTuple):
@@ -41,11 +39,6 @@ def _worker(job: Job, app: str, compiled: bool = True) -> Command:
     environment = worker_environment(job.installation.env)
     command = [sys.executable, "-m", "faust", "-A", app, "worker", "--without-web", "-l", "info"]
     return Command(command, preferring(compiled_packages(), environment) if compiled else environment)
-
-
-def compiled_packages() -> Path:
-    """A folder with our packages, compiled from the sources as they are now."""
-    return fetched("compiled", [*sorted(path for name in SOURCES for path in (ROOT / name).rglob("*.py")), ROOT / "setup.py"], install_compiled)
 
 
 OURS = Entry("ours", partial(ours_without_delivery, exports="unread"))

@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterator
 from statistics import median
 from time import perf_counter
 
-from benchmarks.contenders import compiled_packages
 from benchmarks.hundred_flows import hundred_flows
 from benchmarks.mixes import Mix, one_flow, ten_flows
 from processor.core.concerned import concerned
@@ -28,7 +27,7 @@ from processor.pipeline.partition import RUN_RECORDS
 from processor.pipeline.profiles import Profiles
 from schemas.event import SourceRecord
 from state.rows import decode_row, encode_row, profile_key
-from tests.kit.compiled import preferring
+from tests.kit.compiled import compiled_packages, preferring
 
 ROUNDS = 5
 CACHE_BYTES = 256 << 20

@@ -24,7 +24,6 @@ import boto3
 from botocore.config import Config
 
 from benchmarks.canned import SHARDS
-from benchmarks.contenders import compiled_packages
 from processor.delivery.kinesis import stream_opener
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.ports import Export, OpenStream, ParkedPlaces, Stream, Undelivered
@@ -35,7 +34,7 @@ from processor.settings import Settings
 from processor.worker import GC_THRESHOLDS
 from schemas.destination import Destination
 from schemas.parked_flow import ParkedFlowRow
-from tests.kit.compiled import preferring
+from tests.kit.compiled import compiled_packages, preferring
 
 RECORD_BYTES: Final = 1_000
 BATCH_RECORDS: Final = 500

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.compiled import ROOT, has_compiler, install_compiled, preferring
+from tests.kit.compiled import ROOT, compiled_packages, has_compiler, preferring
 
 SECONDS = 400.0
 IN_VIRTUAL_TIME = ("sink", "laws", "parking", "parking_laws", "shard_rates", "order_check", "parts", "answers", "fence", "kinesis")
@@ -23,16 +23,16 @@ TESTS = (
 
 
 @pytest.mark.timeout(600)
-def test_the_compiled_hot_path_passes_the_same_tests(tmp_path: Path) -> None:
+def test_the_compiled_hot_path_passes_the_same_tests() -> None:
     if not has_compiler():
         pytest.skip("NO C COMPILER, NOT TESTED: the compiled hot path")
-    install_compiled(tmp_path)
-    environment = preferring(tmp_path, os.environ)
+    packages = compiled_packages()
+    environment = preferring(packages, os.environ)
 
     where = run(["-c", "from processor.delivery import sender; from state import rows; print(sender.__file__, rows.__file__)"], environment)
     tested = run(["-m", "pytest", "--import-mode=append", "-q", "-p", "no:cacheprovider", *TESTS], environment)
 
-    assert all(Path(file).is_relative_to(tmp_path) and file.endswith((".so", ".pyd")) for file in where.split()), where
+    assert all(Path(file).is_relative_to(packages) and file.endswith((".so", ".pyd")) for file in where.split()), where
     assert " passed" in tested
     assert " failed" not in tested
 

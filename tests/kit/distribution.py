@@ -5,21 +5,20 @@
                                   (without it Kafka starts too, but with transactions and groups as of long ago)
 """
 
-import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+from tests.kit.tools import TOOLS, locked
 
 KAFKA_VERSION: Final = "4.4.0"
 FETCH_SECONDS: Final = 240.0
 
 _POM: Final = Path(__file__).with_name("pom.xml")
-TOOLS: Final = Path(__file__).parents[2] / ".tools"
 _SAID_CHARACTERS: Final = 2000
 _TO_FORMAT: Final = """process.roles=broker,controller
 node.id=1
@@ -57,14 +56,6 @@ def kafka_distribution() -> Path:
         if not folder.is_dir():  # somebody else was faster
             _make(mvn, folder)
     return folder
-
-
-@contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Hold the file's lock; the kernel lets go of it when the process ends, however it ends."""
-    with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _make(mvn: str, folder: Path) -> None:

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from processor.demo.child import ChildServer, die_with_parent
-from tests.kit.distribution import TOOLS, locked
+from tests.kit.tools import TOOLS, locked
 
 VERSION: Final = "0.6.2"
 INTEGRITY: Final = "sha512-mFlmksPMQP/A3nT22N2E8WzUbJcbEdxkCnhNCx2lHj20CW4vzuVH8zn5ByRg5LS5es8tvnx2mY1DpbZ5kw9PPQ=="

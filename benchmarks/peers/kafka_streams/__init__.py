@@ -8,10 +8,11 @@ from pathlib import Path
 from shutil import which
 
 from benchmarks.events import AUDIENCES
-from benchmarks.peers.tools import fetched, run
+from benchmarks.peers.tools import run
 from benchmarks.process import Command
 from benchmarks.stage import Job
 from tests.kit.distribution import java
+from tests.kit.tools import made_once
 
 HERE = Path(__file__).parent
 JVM = ("-Xms1g", "-Xmx1g", "-XX:+UseParallelGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
@@ -30,7 +31,7 @@ SETTINGS = {
 
 def prepare() -> Path:
     """The folder of jars and classes."""
-    return fetched("kafka-streams", [HERE / "pom.xml", HERE / "ProfileExports.java"], _make)
+    return made_once("kafka-streams", [HERE / "pom.xml", HERE / "ProfileExports.java"], _make)
 
 
 def _make(folder: Path) -> None:

@@ -4,16 +4,17 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks.peers.tools import fetched, run
+from benchmarks.peers.tools import run
 from benchmarks.process import Command
 from benchmarks.stage import Job
+from tests.kit.tools import made_once
 
 PACKAGES = ("quixstreams==3.28.1", "orjson==3.13.0")
 
 
 def prepare() -> Path:
     """Its Python."""
-    return fetched("quix-streams", [*PACKAGES, sys.version], _make) / "bin" / "python"
+    return made_once("quix-streams", [*PACKAGES, sys.version], _make) / "bin" / "python"
 
 
 def _make(folder: Path) -> None:
