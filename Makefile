@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TEST_PROCESSES ?= 3
+TEST_IN_PARALLEL := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
 COMPOSE := docker compose -f docker/compose.yaml
 
-.PHONY: help setup demo test test-faults check check-docker bench up down logs clean
+.PHONY: help setup demo test durations test-faults check check-docker bench up down logs clean
 
 help: ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -22,7 +24,11 @@ demo: setup ## take the tour; BROKER=host:port or docker, KINESIS_ENDPOINT=http:
 	$(BIN)/profile-exporter demo
 
 test: setup ## run every test; BROKER=host:port or docker, KINESIS_ENDPOINT=http://127.0.0.1:PORT use others
-	$(BIN)/python -m pytest -m "not long"
+	$(TEST_IN_PARALLEL) -m "not long and not quiet"
+	$(BIN)/python -m pytest -m "quiet and not long"
+
+durations: setup ## run every test and record how long each takes, so that the slowest start first (tests/durations.json)
+	$(TEST_IN_PARALLEL) -m "not long and not quiet" --record-durations
 
 test-faults: setup ## the long forms: every fault point, a hundred random kills, hundreds of Kinesis faults (by hand, about 50 minutes)
 	$(BIN)/python -m pytest tests/faults -s

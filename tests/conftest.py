@@ -3,7 +3,7 @@
     def test_something(installation: Installation, kinesis: str) -> None: ...
 
 A test that uses `kafka`, `own_kafka` or `installation` carries the marker `kafka` by itself. Without Java or Maven it is
-skipped; with PROFILE_EXPORTER_REQUIRE_KAFKA=1 it fails instead.
+skipped; with PROFILE_EXPORTER_REQUIRE_KAFKA=1 it fails instead. `make test` runs tests in several processes (tests/kit/parallel.py).
 """
 
 import os
@@ -14,21 +14,40 @@ from pathlib import Path
 import pytest
 
 from processor.demo.endpoint import KinesisEndpoint
-from tests.kit.brokers import asked_broker
 from tests.kit.distribution import KafkaUnavailable
 from tests.kit.installation import Installation
 from tests.kit.kafka import KafkaFailed, RealKafka
 from tests.kit.kinesis_local import KinesisLocal, KinesisLocalUnavailable
+from tests.kit.parallel import Durations, SharedBroker, recorded_durations, shared_broker, slowest_first
 
 NEEDS_KAFKA = frozenset({"kafka", "own_kafka"})
 REQUIRE_KAFKA = "PROFILE_EXPORTER_REQUIRE_KAFKA"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record-durations", action="store_true", help="write tests/durations.json: by it `pytest -n` starts the slowest first")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if is_xdist_worker(config):
+        return
+    config.pluginmanager.register(SharedBroker())
+    if config.getoption("--record-durations"):
+        config.pluginmanager.register(Durations())
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and not NEEDS_KAFKA.isdisjoint(item.fixturenames):
             item.add_marker(pytest.mark.kafka)
+    if is_xdist_worker(config):
+        items[:] = slowest_first(items, recorded_durations())
+
+
+def is_xdist_worker(config: pytest.Config) -> bool:
+    """Whether this process tests for a controller (`pytest -n`)."""
+    return hasattr(config, "workerinput")
 
 
 @contextmanager
@@ -44,9 +63,9 @@ def required() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[str]:
+def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
     """The bootstrap address of the broker that all tests share; BROKER names another (tests/kit/brokers.py)."""
-    with required(), asked_broker() as bootstrap_servers:
+    with required(), shared_broker(request.config) as bootstrap_servers:
         yield bootstrap_servers
 
 

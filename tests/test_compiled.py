@@ -9,6 +9,8 @@ import pytest
 
 from tests.kit.compiled import ROOT, compiled_packages, has_compiler, preferring
 
+pytestmark = pytest.mark.xdist_group("compiled")  # one build, one process
+
 SECONDS = 400.0
 IN_VIRTUAL_TIME = ("sink", "laws", "parking", "parking_laws", "shard_rates", "order_check", "parts", "answers", "fence", "kinesis")
 TESTS = (

@@ -18,6 +18,8 @@ from tests.api.conftest import KEY, Api
 from tests.api.test_errors import code_of
 from tests.api.tutorial import BASE, Tutorial
 
+pytestmark = pytest.mark.xdist_group("fuzzing")  # the last test looks at what the others were answered
+
 EXAMPLES = 25  # an operation; there are about fifty
 
 

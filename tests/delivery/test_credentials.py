@@ -24,6 +24,8 @@ from tests.delivery.aws import REGION, UNASKED, a_role, a_user, ask_iam, give
 from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, export_record, nowhere
 from tests.delivery.loopback import SECRET, Loopback, Reply, Request, failure, success
 
+pytestmark = pytest.mark.xdist_group("credentials")  # the module's fixtures are made once
+
 SECONDS = 20.0
 REREAD = 0.5  # a machine that stands still for so long between reading and using would fail
 OPTIONS = KinesisOptions(calls_in_flight=1, connect_timeout_seconds=2.0, read_timeout_seconds=5.0, reread_seconds=REREAD)

@@ -18,6 +18,8 @@ from schemas.destination import Destination
 from tests.delivery.fakes import export_record
 from tests.delivery.loopback import SECRET, Loopback, Reply, Request, failure, success
 
+pytestmark = pytest.mark.xdist_group("kinesis-stream")  # the module's fixtures are made once
+
 OPTIONS = KinesisOptions(calls_in_flight=2, connect_timeout_seconds=1.0, read_timeout_seconds=1.0)
 ENVIRON = {"KINESIS_SECRET": SECRET, "KINESIS_ACCESS_KEY_ID": "AKIAFROMENV"}
 KEYS = {"type": "keys", "accessKeyId": "AKIDEXAMPLE", "secretKey": "${KINESIS_SECRET}"}

@@ -16,6 +16,8 @@ from processor.demo.endpoint import KinesisEndpoint, create_stream, read_stream
 from schemas.destination import Destination
 from tests.delivery.aws import UNASKED, a_user, ask_iam
 
+pytestmark = pytest.mark.xdist_group("preflight")  # the module's fixtures are made once
+
 REGION = "us-east-2"
 KEYS = {"type": "keys", "accessKeyId": "AKIA1", "secretKey": "${SECRET}"}
 ENVIRON = {"SECRET": "lovelace"}

@@ -9,6 +9,8 @@ import pytest
 from processor.demo.child import ChildError
 from processor.demo.endpoint import ACCESS_KEY_ID, SECRET_KEY, KinesisEndpoint, StreamReader, create_stream, read_stream
 
+pytestmark = pytest.mark.xdist_group("demo-endpoint")  # the module's fixtures are made once
+
 REGION = "us-east-1"
 
 

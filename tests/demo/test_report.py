@@ -23,6 +23,8 @@ from processor.demo.verdict import Verdict, judge, listed
 from processor.demo.words import Words
 from schemas.event import SourceRecord
 
+pytestmark = pytest.mark.xdist_group("demo-report")  # the module's fixtures are made once
+
 SAID = configuration(configuration_text("http://127.0.0.1:1"))
 MOMENT = datetime(2026, 1, 11, tzinfo=UTC)
 

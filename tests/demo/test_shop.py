@@ -16,6 +16,8 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.event import EventType, SourceRecord
 from schemas.record import ExportRecord
 
+pytestmark = pytest.mark.xdist_group("demo-shop")  # the module's fixtures are made once
+
 BROKER_KEEPS_BYTES = 5_000_000  # of each partition, see broker.py
 
 

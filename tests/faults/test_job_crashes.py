@@ -181,6 +181,7 @@ def shop_event(key: str, event: dict[str, Any], at: int) -> ShopEvent:
     return ShopEvent(key.encode(), orjson.dumps(event), (at - 60) * 1000, Kind.QUALIFIED)
 
 
+@pytest.mark.quiet
 def test_f5_memberships_end_within_a_minute_and_once_whoever_is_killed(job: WholeJob) -> None:
     job.create_streams()
     catalog = job.apply()

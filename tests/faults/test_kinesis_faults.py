@@ -72,6 +72,7 @@ async def test_the_same_for_hundreds_of_seeds(kinesis: str) -> None:
     print(f"seeds {chosen[0]} to {chosen[-1]}: {dict(faults)}")
 
 
+@pytest.mark.quiet
 async def test_shards_are_fed_what_they_take_and_hardly_ever_more(kinesis: str) -> None:
     """Two shards with AWS' limits and a worker that knows nothing of them but its answers (issue 5: no DescribeStream, no ListShards)."""
     create_stream(kinesis, REGION, "limited", 2)

@@ -23,6 +23,8 @@ from tests.faults.kinesis_proxy.buckets import Shards
 from tests.faults.kinesis_proxy.plan import Course
 from tests.faults.kinesis_proxy.traffic import ENVIRON, REGION, destination
 
+pytestmark = pytest.mark.xdist_group("kinesis-proxy")  # the module's fixtures are made once
+
 STREAM = "fault-proxy"
 OPTIONS = KinesisOptions(calls_in_flight=1, connect_timeout_seconds=5.0, read_timeout_seconds=0.5)
 EXPORTS = [parse_export(export_record(offset, f"p-{offset}")) for offset in range(3)]

@@ -72,6 +72,7 @@ def latencies(job: WholeJob, flow_id: str) -> list[tuple[float, float]]:
     return found
 
 
+@pytest.mark.quiet
 def test_g4_a_flow_that_waits_longer_than_memory_lasts_waits_alone_and_then_leaves_in_order(job: WholeJob, proxy: FaultProxy) -> None:
     """Also across kill -9 and a stop in the middle of its pause, and across kill -9 while it catches up."""
     job.create_streams()

@@ -81,6 +81,7 @@ def test_wrong_settings_are_refused_all_at_once_in_words(job: WholeJob) -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.quiet
 def test_sigterm_under_load_ends_the_worker_within_ten_seconds_and_nothing_is_lost(job: WholeJob) -> None:
     job.send(shop_events(8_000, customers=1_000))
 
