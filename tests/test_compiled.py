@@ -11,7 +11,7 @@ from tests.kit.compiled import ROOT, compiled_packages, has_compiler, preferring
 
 pytestmark = pytest.mark.xdist_group("compiled")  # one build, one process
 
-SECONDS = 400.0
+SECONDS = 1800.0  # three minutes on a quiet machine
 IN_VIRTUAL_TIME = ("sink", "laws", "parking", "parking_laws", "shard_rates", "order_check", "parts", "answers", "fence", "kinesis")
 TESTS = (
     "tests/core",
@@ -24,7 +24,7 @@ TESTS = (
 )
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3000)
 def test_the_compiled_hot_path_passes_the_same_tests() -> None:
     if not has_compiler():
         pytest.skip("NO C COMPILER, NOT TESTED: the compiled hot path")

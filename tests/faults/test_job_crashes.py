@@ -156,7 +156,6 @@ def change_in_chaos(installation: Installation, kinesis: str, folder: Path, seed
     print(f"seed {seed}: {dict(workers.deaths)}; {len(proxy.ledger.calls)} calls, {dict(proxy.ledger.faults())}; {sent} records of jobs")
 
 
-@pytest.mark.timeout(600)
 def test_jobs_send_each_profile_once_and_nothing_older_whoever_dies_or_fails(installation: Installation, kinesis: str, tmp_path: Path) -> None:
     change_in_chaos(installation, kinesis, tmp_path, seed=1)
 
