@@ -4,7 +4,7 @@ from typing import Final
 
 from processor.errors import StoppedForOperator
 from processor.pipeline.decided import TooManyBadEvents
-from state.partition import NoSpace
+from state.damage import NoSpace
 from state.rows import UnreadableRow
 
 FOR_OPERATOR: Final = (StoppedForOperator, TooManyBadEvents, UnreadableRow, NoSpace)

@@ -37,10 +37,11 @@ from processor.status_reports import StatusReports
 from processor.tasks import CancelledByNobody, end_task, is_being_cancelled, watched_task
 from processor.transport.batch import Batch
 from processor.transport.consumer import BatchConsumer, Partition
+from state.damage import wipe
 from state.directory import StateDirectory
 from state.faust_store import ProfilesStore
 from state.identity import Identity
-from state.partition import Memory, PartitionStore, shared_memory, wipe
+from state.partition import Memory, PartitionStore, shared_memory
 from state.restore import Changelog, Progress, StaleCopies, restore
 
 _log = structlog.get_logger(__name__)

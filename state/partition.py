@@ -10,7 +10,6 @@ batches, whole batches always; they are read again from the changelog, from `cha
 (Measured: a row of 1.5 KB costs 1.4 µs to apply, 3.3 with RocksDB's log.)
 """
 
-import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from rocksdict import (
     WriteOptions,
 )
 
+from state.damage import DamagedState, Fault, NoSpace, find_fault, mark_damaged, remove_wiped, why_damaged, wipe
 from state.identity import Identity
 from state.rows import PROFILE, WATERMARK_KEY, Watermark, decode_watermark
 
@@ -45,16 +45,6 @@ _log = structlog.get_logger(__name__)
 
 Clock = Callable[[], float]
 """Seconds since 1970-01-01T00:00:00Z."""
-
-
-class NoSpace(Exception):
-    """The disk is full."""
-
-    def __init__(self, path: Path, error: Exception) -> None:
-        super().__init__(
-            f"{path}: no space left for the rows of this partition ({error})\n"
-            "  nothing is lost: what was committed is restored from the changelog; make room, or name another data directory, and start again"
-        )
 
 
 class Memory(NamedTuple):
@@ -81,6 +71,7 @@ class PartitionStore:
         database.set_write_options(_write_options())
         self._wall_clock = wall_clock
         self._closed = False
+        self._identity: bytes | None = database.get(_IDENTITY_KEY)
         place = database.get(_CHANGELOG_KEY)
         self.changelog_next_offset: int
         self.applied_at: float
@@ -88,29 +79,50 @@ class PartitionStore:
 
     @classmethod
     def open(cls, path: Path, identity: Identity, memory: Memory, wall_clock: Clock = time.time) -> Self:
-        """Open the copy in `path`, or make an empty one: also where the copy is another's, or its files are damaged."""
+        """Open the copy in `path`, or make an empty one: also where the copy is another's, or its files are damaged.
+
+        Raises NoSpace; DamagedState, where an empty one cannot be made either; and what is a fault of the machine, as it is.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            store = cls(path, Rdict(str(path), options=_options(memory)), wall_clock)
-        except Exception as error:  # rocksdict raises bare Exception for every fault of the files
-            if _is_full(error):
-                raise NoSpace(path, error) from None
-            if _is_environment(error):
-                raise
-            return cls._renew(path, identity, memory, wall_clock, f"damaged: {error}")
-        stored = store._database.get(_IDENTITY_KEY)
-        if stored is None:
-            store._database.put(_IDENTITY_KEY, identity.encode())
-        elif Identity.decode(stored) != identity:
-            store.close()
-            return cls._renew(path, identity, memory, wall_clock, "of another identity")
+        remove_wiped(path)
+        reason = why_damaged(path)
+        if reason is None:
+            try:
+                store = cls._open(path, memory, wall_clock)
+            except DamagedState as damaged:
+                reason = damaged.reason
+            else:
+                if store._belongs_to(identity):
+                    return store
+                store.close()
+        _log.warning("local_state_wiped", path=str(path), reason="of another identity" if reason is None else f"damaged: {reason}")
+        wipe(path)
+        store = cls._open(path, memory, wall_clock)
+        store._belongs_to(identity)
         return store
 
     @classmethod
-    def _renew(cls, path: Path, identity: Identity, memory: Memory, wall_clock: Clock, reason: str) -> Self:
-        _log.warning("local_state_wiped", path=str(path), reason=reason)
-        wipe(path)
-        return cls.open(path, identity, memory, wall_clock)
+    def _open(cls, path: Path, memory: Memory, wall_clock: Clock) -> Self:
+        database = None
+        try:
+            database = Rdict(str(path), options=_options(memory))
+            return cls(path, database, wall_clock)
+        except Exception as error:  # rocksdict raises bare Exception for every fault of the files
+            if database is not None:
+                _close(database, path)
+            fault = find_fault(error)
+            if fault is Fault.FULL_DISK:
+                raise NoSpace(path, error) from None
+            if fault is Fault.MACHINE:
+                raise
+            raise DamagedState(path, error) from None
+
+    def _belongs_to(self, identity: Identity) -> bool:
+        """Whether the copy is of this identity; an empty one is from now on."""
+        if self._identity is None:
+            self._database.put(_IDENTITY_KEY, identity.encode())
+            return True
+        return Identity.decode(self._identity) == identity
 
     @property
     def age_seconds(self) -> float:
@@ -118,17 +130,20 @@ class PartitionStore:
         return self._wall_clock() - self.applied_at
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """The values of keys, None where there is none, in the order asked."""
-        return cast("list[bytes | None]", self._database.get(list(keys)))
+        """The values of keys, None where there is none, in the order asked. Raises DamagedState."""
+        try:
+            return cast("list[bytes | None]", self._database.get(list(keys)))
+        except Exception as error:  # rocksdict raises bare Exception
+            raise self._told(error) from None
 
     @property
     def watermark(self) -> Watermark | None:
         """How far this copy is; None: nothing was ever applied."""
-        value = self._database.get(WATERMARK_KEY)
+        value = self.get_many([WATERMARK_KEY])[0]
         return decode_watermark(value) if value is not None else None
 
     def apply(self, rows: Mapping[bytes, bytes | None], changelog_next_offset: int) -> None:
-        """Write rows (None removes one) and the place in the changelog after them, all or nothing; raises NoSpace."""
+        """Write rows (None removes one) and the place in the changelog after them, all or nothing; raises NoSpace, DamagedState."""
         batch = WriteBatch(raw_mode=True)
         for key, value in rows.items():
             if value is None:
@@ -139,10 +154,8 @@ class PartitionStore:
         batch.put(_CHANGELOG_KEY, orjson.dumps((changelog_next_offset, now)))
         try:
             self._database.write(batch)
-        except Exception as error:  # rocksdict raises bare Exception
-            if _is_full(error):
-                raise NoSpace(self.path, error) from None
-            raise
+        except Exception as error:  # rocksdict raises bare Exception; also what a compaction in the background met
+            raise self._told(error) from None
         self.changelog_next_offset, self.applied_at = changelog_next_offset, now
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
@@ -152,13 +165,21 @@ class PartitionStore:
     def scan_from(self, prefix: bytes, after: bytes = b"") -> Generator[tuple[bytes, bytes], None, None]:
         """(key, value) of every row whose key begins with `prefix` and lies above `after`, in the order of their bytes.
 
-        Close the generator before `close`.
+        Close the generator before `close`. Raises DamagedState where rows are missing that cannot be read: never a short scan.
         """
-        for key, value in cast("Iterator[tuple[bytes, bytes]]", self._database.items(from_key=max(prefix, after))):
+        rows = self._database.iter()
+        rows.seek(max(prefix, after))
+        while rows.valid():
+            key = cast("bytes", rows.key())
             if not key.startswith(prefix):
                 return
             if key != after:
-                yield key, value
+                yield key, cast("bytes", rows.value())
+            rows.next()
+        try:
+            rows.status()  # at a damaged block RocksDB's iterator ends as it does after the last row, and keeps the fault for who asks
+        except Exception as error:  # rocksdict raises bare Exception
+            raise self._told(error) from None
 
     def row_count(self) -> int:
         """How many profiles there are, as the watermark says."""
@@ -174,21 +195,29 @@ class PartitionStore:
         """Write every row into new files, and remove the old ones: of a profile that was removed before, no row is on disk any more.
 
         Takes as long as to read and write all rows. Ids that were the first or last key of a file stand in RocksDB's MANIFEST
-        until the store is opened again, or 1 MiB of later changes to it.
+        until the store is opened again, or 1 MiB of later changes to it. Raises DamagedState, NoSpace.
         """
         options = CompactOptions()
         options.set_bottommost_level_compaction(BottommostLevelCompaction.force())
         self._database.compact_range(None, None, options)
+        try:
+            self._database.write(WriteBatch(raw_mode=True))  # a compaction keeps its fault to itself; the next write tells it
+        except Exception as error:  # rocksdict raises bare Exception
+            raise self._told(error) from None
 
     def close(self) -> None:
         """Write what is in memory to files, and release them; once or more. What a full disk refuses is read from the changelog again."""
         if not self._closed:
             self._closed = True
-            for end in (self._database.flush, self._database.close):  # closing flushes once more, and says so
-                try:
-                    end()
-                except Exception as error:  # rocksdict raises bare Exception
-                    _log.warning("local_state_not_flushed", path=str(self.path), reason=str(error))
+            _close(self._database, self.path)
+
+    def _told(self, error: Exception) -> Exception:
+        """What to raise for an error of RocksDB; a damaged copy is marked before anybody can end the process."""
+        fault = find_fault(error)
+        if fault is Fault.FILES:
+            mark_damaged(self.path, str(error))
+            return DamagedState(self.path, error)
+        return NoSpace(self.path, error) if fault is Fault.FULL_DISK else error
 
     def __enter__(self) -> Self:
         return self
@@ -197,9 +226,14 @@ class PartitionStore:
         self.close()
 
 
-def wipe(path: Path) -> None:
-    """Remove a local copy that is not open; the changelog holds everything."""
-    shutil.rmtree(path, ignore_errors=True)
+def _close(database: Rdict, path: Path) -> None:
+    for end in (database.flush, database.close):  # closing flushes once more, and says so
+        try:
+            end()
+        except Exception as error:  # rocksdict raises bare Exception
+            _log.warning("local_state_not_flushed", path=str(path), reason=str(error))
+            if find_fault(error) is Fault.FILES:
+                mark_damaged(path, str(error))
 
 
 def _write_options() -> WriteOptions:
@@ -211,6 +245,7 @@ def _write_options() -> WriteOptions:
 def _options(memory: Memory) -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(True)
+    options.set_paranoid_checks(True)  # RocksDB's default, on which we lean: a store whose compaction met damage refuses writes
     options.set_write_buffer_size(memory.write_buffer_bytes)
     options.set_write_buffer_manager(memory.write_buffers)
     options.set_compression_type(DBCompressionType.lz4())
@@ -225,13 +260,3 @@ def _options(memory: Memory) -> Options:
     blocks.set_bloom_filter(_BLOOM_BITS, False)
     options.set_block_based_table_factory(blocks)
     return options
-
-
-def _is_full(error: Exception) -> bool:
-    return "no space" in str(error).lower()
-
-
-def _is_environment(error: Exception) -> bool:
-    """Whether the fault is of the machine, not of the files: wiping would not mend it, and would lose a good copy."""
-    text = str(error).lower()
-    return any(words in text for words in ("lock", "permission denied", "too many open files", "read-only file system"))
