@@ -2,6 +2,7 @@
 
     rows        keys and values of the changelog and of RocksDB: profile rows, the watermark; pure
     partition   one partition on disk: read many, write one atomic batch, close; the only place that knows RocksDB
+    damage      faults of RocksDB told apart; a damaged copy marked, and wiped at the next start
     identity    whose copy a folder holds: cluster, app, topic, partition, format
     directory   the data directory: locked for one worker, named once
     restore     the changelog read into the store, in bulk, up to the last stable offset

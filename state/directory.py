@@ -2,7 +2,7 @@
 
     data/worker-name                         <hostname>-<8 hex digits>, made once
     data/lock                                held while a worker runs
-    data/profiles/<partition>/               RocksDB
+    data/profiles/<partition>/               RocksDB, and what `state.damage` leaves beside it
 """
 
 import fcntl

@@ -1,7 +1,7 @@
 """The rows that workers left, in the changelog and on disk, held against the fold (design 2: neither may differ from it)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -82,6 +82,16 @@ def rows_on_disk(state_folder: Path) -> dict[int, dict[bytes, bytes]]:
 def _rows_of(path: Path) -> dict[bytes, bytes]:
     database = Rdict(str(path), options=Options(raw_mode=True), access_type=AccessType.read_only())
     try:
-        return {key: value for key, value in database.items() if not key.startswith(_OF_THE_COPY)}
+        return {key: value for key, value in _items(database) if not key.startswith(_OF_THE_COPY)}
     finally:
         database.close()
+
+
+def _items(database: Rdict) -> Iterator[tuple[bytes, bytes]]:
+    """Every row; raises where damage hides the rest, which `Rdict.items` takes for the end."""
+    rows = database.iter()
+    rows.seek_to_first()
+    while rows.valid():
+        yield rows.key(), rows.value()
+        rows.next()
+    rows.status()

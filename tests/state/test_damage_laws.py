@@ -6,7 +6,7 @@ Each answer is right, or it is an error that has the copy wiped at the next open
 
 import random
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,9 +22,7 @@ IDENTITY: Final = Identity("cluster", "app", "app-profiles-changelog", "topic-id
 BATCHES: Final = 40
 ROWS_A_BATCH: Final = 30
 KEYS: Final = [profile_key(b"p-%04d" % number) for number in range(500)]
-EMPTY: Final[Mapping[bytes, bytes]] = {}
 
-Damage = Callable[[Path], None]
 Use = Callable[[PartitionStore], None]
 
 
@@ -68,31 +66,23 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@st.composite
-def damages(draw: st.DrawFn) -> Damage:
-    """One file: some bytes of it, its end, or all of it; half of the examples damage a file of rows."""
-    kind = draw(st.sampled_from(("flip", "zero", "cut", "remove", "grow")))
-    name = draw(st.sampled_from(("*.sst", "*.sst", "*.sst", "MANIFEST-*", "CURRENT", "*")))
-    which, where, length = draw(st.floats(0, 1)), draw(st.floats(0, 1)), draw(st.integers(1, 200))
-
-    def damage(folder: Path) -> None:
-        files = sorted(folder.glob(name))
-        file = files[round(which * (len(files) - 1))]
-        content = bytearray(file.read_bytes())
-        begin = round(where * max(0, len(content) - 1))
-        end = min(len(content), begin + length)
-        if kind == "remove":
-            file.unlink()
-            return
-        if kind == "cut":
-            del content[begin:]
-        elif kind == "grow":
-            content += b"\x5a" * length
-        else:
-            content[begin:end] = bytes(0xFF ^ byte if kind == "flip" else 0 for byte in content[begin:end])
-        file.write_bytes(content)
-
-    return damage
+def damage(folder: Path, dice: random.Random) -> None:
+    """One file: some bytes of it, its end, or all of it. The dice are even, so that they fall on rows: a file is blocks of rows for the most part."""
+    files = sorted(folder.glob(dice.choice(("*.sst", "*.sst", "*.sst", "MANIFEST-*", "CURRENT", "*"))))
+    file, kind = dice.choice(files), dice.choice(("flip", "flip", "flip", "zero", "cut", "remove", "grow"))
+    content, length = bytearray(file.read_bytes()), dice.randint(1, 200)
+    begin = dice.randrange(len(content) or 1)
+    end = min(len(content), begin + length)
+    if kind == "remove":
+        file.unlink()
+        return
+    if kind == "cut":
+        del content[begin:]
+    elif kind == "grow":
+        content += dice.randbytes(length)
+    else:
+        content[begin:end] = bytes(0xFF ^ byte if kind == "flip" else 0 for byte in content[begin:end])
+    file.write_bytes(content)
 
 
 def expected(store: PartitionStore) -> dict[bytes, bytes]:
@@ -132,24 +122,24 @@ USES: Final[tuple[Use, ...]] = (read_each, read_watermark, scan, scan_from_the_m
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)
-@given(damage=damages(), uses=st.lists(st.sampled_from(USES), max_size=5))
-def test_a_damaged_store_answers_rightly_or_is_wiped_at_the_next_opening(whole: Path, damage: Damage, uses: list[Use]) -> None:
+@given(seed=st.integers(0, 2**64 - 1), uses=st.lists(st.sampled_from(USES), max_size=4))
+def test_a_damaged_store_answers_rightly_or_is_wiped_at_the_next_opening(whole: Path, seed: int, uses: list[Use]) -> None:
     folder = whole.parent / "damaged"
     for leftover in whole.parent.glob("*damaged"):
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     shutil.copytree(whole, folder)
-    damage(folder)
+    damage(folder, random.Random(seed))
 
-    wiped = not uses_end_well(folder, (*uses, read_each, scan))
+    wiped = not uses_end_well(folder, [*uses, read_each, scan])
 
     with PartitionStore.open(folder, IDENTITY, memory()) as store:
         assert not wiped or store.changelog_next_offset == 0, "the next start finds the same damage again"
-        for use in (write_the_rest, read_each, scan, compact, scan):
+        for use in (write_the_rest, compact, scan):
             use(store)
         assert store.changelog_next_offset == BATCHES
 
 
-def uses_end_well(folder: Path, uses: tuple[Use, ...]) -> bool:
+def uses_end_well(folder: Path, uses: Sequence[Use]) -> bool:
     """Whether nothing was raised; a wrong answer is none of what may be."""
     with PartitionStore.open(folder, IDENTITY, memory()) as store:
         try:
