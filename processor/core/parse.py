@@ -11,7 +11,7 @@ from schemas.event import Event, EventType, IdentityPatch, MembershipPatch, Sour
 from schemas.times import BadTimeError, format_time, normal_time
 
 MAX_KEY_BYTES: Final = 512
-_TOO_DEEP: Final = ("depth", "recursion")  # orjson's words for more than 1,024 levels, which differ between versions
+_TOO_DEEP: Final = frozenset({"depth limit exceeded", "Recursion limit reached"})  # orjson's, of 3.13 and before, at more than 1,024 levels
 _TYPES: Final = {member.value: member for member in EventType}
 _OF_DOCUMENTS: Final = (EventType.PATCHED, EventType.REPLACED)
 _MERGED: Final = EventType.MERGED
@@ -53,7 +53,7 @@ def why_not_json(value: bytes, error: orjson.JSONDecodeError) -> Unusable:
         value.decode()
     except UnicodeDecodeError as not_utf8:
         return Unusable(DeadLetterReason.NOT_UTF8, f"{not_utf8.reason} at byte {not_utf8.start}")
-    if any(word in error.msg.lower() for word in _TOO_DEEP):
+    if error.msg in _TOO_DEEP:
         return Unusable(DeadLetterReason.BAD_SHAPE, f"nested too deeply: {error.msg}")
     return Unusable(DeadLetterReason.NOT_JSON, f"{error.msg} (line {error.lineno}, column {error.colno})")
 
