@@ -24,6 +24,7 @@ READ_RECORDS: Final = 20_000
 STALL_SECONDS: Final = 60.0
 SETTLE_SECONDS: Final = 90.0  # longer than a transaction may stay open by default (60 s)
 _LOOK_SECONDS: Final = 0.1
+TOMBSTONE_SECONDS: Final = 86_400.0  # Kafka's default of delete.retention.ms, where the broker does not tell
 CLOCK_SECONDS: Final = 60.0  # clocks of machines differ, and tombstones may go a little early
 _WAIT_MS: Final = 100
 _log = structlog.get_logger(__name__)
@@ -50,7 +51,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Changelog:
-    """The topic, and how long it keeps a tombstone (`delete.retention.ms`; None where the broker does not tell)."""
+    """The topic, and how long it keeps a tombstone (`delete.retention.ms`; None where the broker does not tell: Kafka's default)."""
 
     topic: str
     tombstone_seconds: float | None = None
@@ -161,13 +162,13 @@ def misfit(copy: PartitionStore, begin: int, end: int, tombstone_seconds: float 
     A copy older than the log keeps tombstones may have missed one: a deleted profile would live on. So may one that is from
     the future, by a clock that was wrong then or is wrong now.
     """
-    next_offset = copy.changelog_next_offset
+    next_offset, kept_seconds = copy.changelog_next_offset, TOMBSTONE_SECONDS if tombstone_seconds is None else tombstone_seconds
     if next_offset > end:
         return f"it is at {next_offset}, past the changelog's end {end}"
     if 0 < next_offset < begin:
         return f"it is at {next_offset}, before the changelog's beginning {begin}"
-    if 0 < next_offset < end and tombstone_seconds is not None and not 0 <= copy.age_seconds + CLOCK_SECONDS <= tombstone_seconds:
-        return f"it is {copy.age_seconds:.0f} s old, and the changelog keeps tombstones {tombstone_seconds:.0f} s"
+    if 0 < next_offset < end and not 0 <= copy.age_seconds + CLOCK_SECONDS <= kept_seconds:
+        return f"it is {copy.age_seconds:.0f} s old, and the changelog keeps tombstones {kept_seconds:.0f} s"
     return None
 
 

@@ -10,6 +10,7 @@ from processor.kafka.admin import Admin, wrong_counts
 from processor.kafka.catalog_records import BadCatalogRecord, is_job_key, read_audience, read_flow
 from processor.kafka.errors import WrongPartitionCounts
 from processor.kafka.reading import read_compacted
+from processor.kafka.safety import GRANT, NOT_CHECKED
 from processor.kafka.topics import TopicSpec, topic_specs
 from processor.secrets import secrets_of
 from processor.settings import ENV_PREFIX, ProcessingGuarantee, Settings, env_name
@@ -66,12 +67,14 @@ def _check_counts(specs: Iterable[TopicSpec], counts: Mapping[str, int]) -> Iter
 
 def _check_configuration(settings: Settings, admin: Admin, specs: tuple[TopicSpec, ...]) -> Iterator[Finding]:
     differences = admin.differences(specs)
-    for topic, name, found, wanted in differences or ():
+    for topic, name, found, wanted in differences.found if differences is not None else ():
         text = f"topic {topic}: {name} is {found}, should be {wanted}; records may be lost"
         yield Finding(Level.WARNING, text, f"`kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {name}={wanted}`")
-    if differences == []:
-        yield Finding(Level.OK, "the topics are configured as they should be")
     if differences is not None:
+        if differences.denied:
+            yield Finding(Level.WARNING, f"{', '.join(differences.denied)}: DescribeConfigs is denied: {NOT_CHECKED}", GRANT)
+        elif not differences.found:
+            yield Finding(Level.OK, "the topics are configured as they should be")
         return
     yield Finding(Level.OK, "configuration of the topics: not supported by this broker, not compared")
     if settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE:

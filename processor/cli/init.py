@@ -3,7 +3,8 @@
 import click
 
 from processor.errors import CommandError
-from processor.kafka.admin import Admin, ConfigDifference, TopicOutcome, TopicResult
+from processor.kafka.admin import Admin, Differences, TopicOutcome, TopicResult
+from processor.kafka.safety import GRANT
 from processor.kafka.topics import TopicSpec, topic_specs
 from processor.settings import read_settings
 
@@ -34,8 +35,11 @@ def _line(spec: TopicSpec, result: TopicResult) -> str:
     return f"{result.topic} ({shape}{config}): {result.outcome}{said}"
 
 
-def _compare(differences: list[ConfigDifference] | None) -> None:
+def _compare(differences: Differences | None) -> None:
     if differences is None:
         click.echo("configuration of topics: this broker does not tell, not compared")
-    for topic, name, found, wanted in differences or ():
+        return
+    if differences.denied:
+        click.echo(f"warning: {', '.join(differences.denied)}: DescribeConfigs is denied, the configuration is not compared; {GRANT}", err=True)
+    for topic, name, found, wanted in differences.found:
         click.echo(f"warning: {topic}: {name} is {found}, should be {wanted}; records may be lost. Change it with kafka-configs.sh", err=True)

@@ -10,6 +10,7 @@ import orjson
 from processor.cli.letter_options import read_letters, selecting, selection
 from processor.cli.progress import Report, progress
 from processor.cli.tables import Table, show
+from processor.cli.topic_config import read_topic_config
 from processor.errors import CommandError, UsageError
 from processor.kafka.admin import Admin
 from processor.kafka.reading import read_compacted
@@ -79,7 +80,7 @@ def _circumstances(settings: Settings) -> Circumstances:
     admin = Admin(settings)
     needed = (names.profile_events, names.exports, names.flows, names.dead_letters, names.redriven)
     admin.require([spec for spec in topic_specs(settings) if spec.name in needed])
-    bounds = timestamp_bounds(admin.config(names.profile_events), int(time.time() * 1000))
+    bounds = timestamp_bounds(read_topic_config(admin, names.profile_events), int(time.time() * 1000))
     flows = {key.decode(errors="replace") for key in read_compacted(settings, names.flows)}
     return Circumstances(flows, settings.kinesis_max_record_bytes, range(max(bounds.earliest, bounds.kept_from), bounds.latest + 1))
 

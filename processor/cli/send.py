@@ -10,6 +10,7 @@ from typing import BinaryIO
 import click
 
 from processor.cli.progress import progress
+from processor.cli.topic_config import read_topic_config
 from processor.errors import CommandError
 from processor.event_log import read_events
 from processor.kafka.admin import Admin
@@ -36,7 +37,7 @@ def send(file: BinaryIO) -> None:
     topic = settings.topics.profile_events
     admin = Admin(settings)
     admin.require([spec for spec in topic_specs(settings) if spec.name == topic])
-    bounds = timestamp_bounds(admin.config(topic), int(time.time() * 1000))
+    bounds = timestamp_bounds(read_topic_config(admin, topic), int(time.time() * 1000))
     tally = _Tally()
     _send(settings, topic, bounds, file, tally)
     if tally.old:

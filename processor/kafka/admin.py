@@ -55,6 +55,20 @@ class ConfigDifference(NamedTuple):
     wanted: str
 
 
+class TopicConfigs(NamedTuple):
+    """Topics' configurations in force, defaults included, by topic; of the topics `denied` we may not ask (DescribeConfigs)."""
+
+    found: Mapping[str, Mapping[str, str]]
+    denied: tuple[str, ...] = ()
+
+
+class Differences(NamedTuple):
+    """What of the topics' configuration is not as it should be; the topics `denied` could not be compared."""
+
+    found: list[ConfigDifference]
+    denied: tuple[str, ...] = ()
+
+
 class Admin:
     """A connection for questions about topics; every call raises BrokerUnreachable when nobody answers in `answer_seconds`.
 
@@ -91,26 +105,30 @@ class Admin:
         if wrong := wrong_counts(specs, counts):
             raise WrongPartitionCounts(wrong)
 
-    def differences(self, specs: Sequence[TopicSpec]) -> list[ConfigDifference] | None:
-        """What of the topics' configuration is not as it should be; None where the broker cannot tell, or may not tell us."""
+    def differences(self, specs: Sequence[TopicSpec]) -> Differences | None:
+        """Compare the topics that are there with how they should be; None where the broker cannot tell, as the embedded one."""
         topics = self._metadata().topics
         present = {spec.name: spec for spec in specs if spec.config and spec.name in topics}
-        configs = self._configs(list(present))
-        return None if configs is None else [found for name, config in configs.items() for found in _compare(present[name], config)]
+        configs = self.configs(list(present))
+        if configs is None:
+            return None
+        return Differences([found for name, config in configs.found.items() for found in _compare(present[name], config)], configs.denied)
 
     def config(self, topic: str) -> Mapping[str, str] | None:
         """A topic's configuration in force, defaults included; None where the broker cannot tell, or may not tell us."""
-        configs = self._configs([topic])
-        return None if configs is None else configs[topic]
+        configs = self.configs([topic])
+        return None if configs is None else configs.found.get(topic)
 
-    def _configs(self, topics: Sequence[str]) -> dict[str, Mapping[str, str]] | None:
+    def configs(self, topics: Sequence[str]) -> TopicConfigs | None:
+        """The configurations of topics; None where the broker cannot tell, as the embedded one."""
         if not _has_controller(self._metadata()):
             return None
         if not topics:
-            return {}
+            return TopicConfigs({})
         asked = self._client.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in topics], request_timeout=self._seconds)
         answers = {resource.name: self._answer(future) for resource, future in asked.items()}
-        return {name: answer for name, answer in answers.items() if answer is not None} if all(answers.values()) else None
+        found = {name: answer for name, answer in answers.items() if answer is not None}
+        return TopicConfigs(found, tuple(name for name, answer in answers.items() if answer is None))
 
     def _wait_until_led(self, topics: Sequence[str]) -> None:
         """The controller answers before the brokers know: wait until one names a leader of every partition, as long as for an answer."""

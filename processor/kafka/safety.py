@@ -7,25 +7,50 @@ import structlog
 
 from processor.kafka.admin import Admin
 from processor.kafka.errors import UnsafeTopics
-from processor.kafka.topics import topic_specs
+from processor.kafka.topics import TopicSpec, topic_specs
 from processor.settings import Settings
 
 HEADERS_BYTES: Final = 16 * 1024  # what a dead letter adds to its event, at most about
+NOT_CHECKED: Final = (
+    "cleanup policies, record sizes and retention are not checked, and the changelog is taken to keep tombstones for 24 h, Kafka's default: "
+    "where it keeps them shorter, a deleted profile may come back from an old local copy"
+)
+GRANT: Final = "grant DescribeConfigs: kafka-acls.sh --add --allow-principal User:NAME --operation DescribeConfigs --topic TOPIC"
+_ANY_BYTES: Final = str(2**31 - 1)
+_ANY_TIME: Final = str(2**63 - 1)
+_DEFAULTS: Final = {
+    "cleanup.policy": "delete",
+    "message.timestamp.type": "CreateTime",
+    "message.timestamp.before.max.ms": _ANY_TIME,
+    "message.timestamp.after.max.ms": _ANY_TIME,
+}
 _log = structlog.get_logger(__name__)
 
 
 def require_safe(admin: Admin, settings: Settings) -> float | None:
-    """How long the changelog keeps tombstones, in seconds; None where the broker does not tell, or may not tell us. Raises UnsafeTopics."""
-    configs: dict[str, Mapping[str, str]] = {}
-    for spec in topic_specs(settings):
-        config = admin.config(spec.name)
-        if config is None:
-            return None
-        configs[spec.name] = config
+    """How long the changelog keeps tombstones, in seconds; None where the broker does not tell, or may not tell us. Raises UnsafeTopics.
+
+    A topic of which the broker may not tell us is not checked, and that is logged; the others are.
+    """
+    specs = topic_specs(settings)
+    told = admin.configs([spec.name for spec in specs])
+    if told is None:
+        _log.warning("topics_not_checked", reason="this broker does not tell how topics are configured", not_checked=NOT_CHECKED)
+        return None
+    if told.denied:
+        _log.warning("topics_not_checked", topics=told.denied, reason="DescribeConfigs is denied", not_checked=NOT_CHECKED, remedy=GRANT)
+    configs = {spec.name: told.found.get(spec.name) or _taken_to_fit(spec, settings) for spec in specs}
     if faults := [*_policy_faults(settings, configs), *_size_faults(settings, configs)]:
         raise UnsafeTopics(faults)
     _warn_of_retention(settings.topics.exports, configs[settings.topics.exports])
-    return int(configs[settings.topics.changelog]["delete.retention.ms"]) / 1000
+    changelog = told.found.get(settings.topics.changelog)
+    return None if changelog is None else int(changelog["delete.retention.ms"]) / 1000
+
+
+def _taken_to_fit(spec: TopicSpec, settings: Settings) -> Mapping[str, str]:
+    """A configuration in which no check finds a fault: of a topic of which the broker may not tell us."""
+    largest = "0" if spec.name == settings.topics.profile_events else _ANY_BYTES
+    return {**_DEFAULTS, **spec.initial, **spec.config, "max.message.bytes": largest}
 
 
 def _warn_of_retention(exports: str, config: Mapping[str, str]) -> None:

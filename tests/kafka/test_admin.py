@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from processor.kafka.admin import Admin, ConfigDifference, TopicOutcome, TopicResult
+from processor.kafka.admin import Admin, ConfigDifference, Differences, TopicOutcome, TopicResult
 from processor.kafka.errors import BrokerUnreachable, SettingsRefused, TopicsMissing, WrongPartitionCounts
 from processor.kafka.topics import TopicSpec, topic_specs
 from tests.kit.installation import Installation
@@ -26,7 +26,7 @@ def test_what_is_missing_is_created_with_partitions_and_configuration_and_what_i
     assert outcomes(second) == {TopicOutcome.PRESENT}
     assert [result.topic for result in first] == [spec.name for spec in specs]
     assert {spec.name: spec.partitions for spec in specs}.items() <= admin.partition_counts().items()
-    assert admin.differences(specs) == []
+    assert admin.differences(specs) == Differences([])
 
 
 def test_a_created_topic_can_be_used_at_once(kafka: str, tmp_path: Path) -> None:
@@ -46,11 +46,12 @@ def test_another_configuration_is_found_with_what_it_should_be(installation: Ins
 
     differences = admin.differences(wanted)
 
-    assert ConfigDifference(topic, "retention.ms", "1000", "-1") in (differences or [])
+    assert differences is not None
+    assert ConfigDifference(topic, "retention.ms", "1000", "-1") in differences.found
 
 
 def test_topics_that_are_not_there_have_no_differences(installation: Installation) -> None:
-    assert Admin(installation.settings).differences(topic_specs(installation.settings)) == []
+    assert Admin(installation.settings).differences(topic_specs(installation.settings)) == Differences([])
 
 
 def test_the_configuration_in_force_includes_the_brokers_defaults(installation: Installation) -> None:

@@ -1,0 +1,99 @@
+"""A broker that does not let us describe how topics are configured: every check that this turns off is said, and the state stays right (F3)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import orjson
+import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public names that its __init__ does not list
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+from rocksdict import Options, Rdict
+
+from processor.demo.shop import shop_events
+from tests.conftest import required
+from tests.kit.installation import Installation
+from tests.kit.kafka import RealKafka
+from tests.kit.rows import require_rows_of_the_fold
+from tests.kit.whole_job import WholeJob
+
+SECONDS: Final = 240.0
+MONTH_SECONDS: Final = 30 * 86_400.0
+AUTHORIZING: Final = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
+
+
+@pytest.fixture
+def job(kinesis: str, tmp_path: Path) -> Iterator[WholeJob]:
+    with required(), RealKafka(properties=AUTHORIZING) as broker:
+        installation = Installation(broker.bootstrap_servers, tmp_path / "data")
+        installation.init(1)
+        job = WholeJob(installation, kinesis, tmp_path)
+        job.create_streams()
+        job.apply()
+        yield job
+
+
+def deny_describe_configs(job: WholeJob, *topics: str) -> None:
+    """Everything else stays allowed, to everybody, who on a plain listener is ANONYMOUS."""
+    everywhere = (AclOperation.ALL, AclPermissionType.ALLOW, "*")
+    rules = [everywhere, *((AclOperation.DESCRIBE_CONFIGS, AclPermissionType.DENY, topic) for topic in topics)]
+    acls = [
+        AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, permission)
+        for operation, permission, topic in rules
+    ]
+    client = AdminClient({"bootstrap.servers": job.installation.settings.kafka_bootstrap_servers})
+    for answer in client.create_acls(acls).values():
+        answer.result(SECONDS)
+
+
+def process_all(job: WholeJob, name: str) -> str:
+    with job.worker(name) as worker:
+        job.wait_until_delivered(SECONDS, worker)
+        worker.stop()
+        return worker.said()
+
+
+def age(data: Path) -> None:
+    """Have the copy say that it was written to last a month ago."""
+    database = Rdict(str(data / "profiles" / "0"), Options(raw_mode=True))
+    next_offset, applied_at = orjson.loads(database[b"\x00changelog"])
+    database[b"\x00changelog"] = orjson.dumps((next_offset, applied_at - MONTH_SECONDS))
+    database.close()
+
+
+@pytest.mark.timeout(900)
+def test_without_the_right_to_describe_configs_an_old_copy_is_made_anew_and_what_is_not_checked_is_said(job: WholeJob) -> None:
+    """A copy of a month ago may have missed a tombstone: its deleted profile would live again (F3)."""
+    settings = job.installation.settings
+    job.send(shop_events(200, customers=40))
+    process_all(job, "away-for-a-month")
+    age(job.folder("away-for-a-month") / "data")
+    job.send(shop_events(100, customers=40, seed=9))
+    process_all(job, "meanwhile")
+    deny_describe_configs(job, *settings.topics)
+
+    check, init = job.installation.command("check"), job.installation.command("init")
+    sent = job.installation.command("send", "-", stdin="")
+    said = process_all(job, "away-for-a-month")
+
+    assert "the changelog keeps tombstones 86400 s" in said
+    assert "local_state_wiped" in said
+    require_rows_of_the_fold(job, job.require_equal_to_replay(), [job.folder("away-for-a-month") / "data"])
+    assert "topics_not_checked" in said
+    assert "a deleted profile may come back" in said
+    for result in (check, init, sent):
+        assert "DescribeConfigs is denied" in result.output
+        assert "kafka-acls.sh" in result.output
+    assert (init.exit_code, sent.exit_code) == (0, 0)
+    assert f"warning {settings.topics.exports}, " in check.stdout
+    assert "a deleted profile may come back" in check.stdout
+    assert "not supported by this broker" not in check.stdout
