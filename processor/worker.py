@@ -1,12 +1,13 @@
 """The Faust worker: checks before it starts, and exit codes that mean something.
 
-    0 stopped on request    1 failed: start it again    2 wrong settings or topics    3 stopped for the operator
+0 stopped on request    1 failed: start it again    2 wrong settings or topics    3 stopped for the operator
 """
 
 import asyncio
 import gc
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NoReturn, cast
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from processor.hot_path import COMPILED
 from processor.kafka.admin import Admin
 from processor.kafka.cluster import cluster_facts
 from processor.kafka.errors import BrokerUnreachable, TopicsMissing
+from processor.kafka.neighbours import require_alone
 from processor.kafka.safety import require_safe
 from processor.kafka.topics import topic_specs
 from processor.reasons import FOR_OPERATOR
@@ -82,14 +84,15 @@ def find_place(settings: Settings) -> Place:
     except (DirectoryInUse, DirectoryUnusable) as error:
         raise UsageError(f"{error}\n  name another with {env_name('data_dir')}") from None
     names = settings.topics
-    _require_topics(settings)
+    _wait_for_broker(settings, lambda: Admin(settings).require(topic_specs(settings)))
+    _wait_for_broker(settings, lambda: require_alone(settings))
     tombstone_seconds = require_safe(Admin(settings), settings)
     facts = cluster_facts(settings, [names.profile_events, names.changelog])
     return Place(settings, directory, facts._replace(tombstone_seconds=tombstone_seconds))
 
 
-def _require_topics(settings: Settings) -> None:
-    """Wait for a broker that is not there yet, and for topics that `init` may be creating."""
+def _wait_for_broker(settings: Settings, look: Callable[[], None]) -> None:
+    """Look again while a broker, or a group's coordinator, is not there yet, and while `init` may be creating the topics."""
     waiting = Retrying(
         retry=retry_if_exception_type((BrokerUnreachable, TopicsMissing)),
         stop=stop_after_delay(settings.broker_wait_seconds),
@@ -97,7 +100,7 @@ def _require_topics(settings: Settings) -> None:
         before_sleep=lambda state: _log.warning("waiting_for_broker", reason=_first_line(state)),
         reraise=True,
     )
-    waiting(lambda: Admin(settings).require(topic_specs(settings)))
+    waiting(look)
 
 
 def _first_line(state: RetryCallState) -> str:

@@ -9,6 +9,7 @@ from processor.errors import CommandError
 from processor.kafka.admin import Admin, wrong_counts
 from processor.kafka.catalog_records import BadCatalogRecord, is_job_key, read_audience, read_flow
 from processor.kafka.errors import WrongPartitionCounts
+from processor.kafka.neighbours import require_alone
 from processor.kafka.reading import read_compacted
 from processor.kafka.safety import GRANT, NOT_CHECKED
 from processor.kafka.topics import TopicSpec, topic_specs
@@ -40,6 +41,7 @@ def check_kafka(settings: Settings, environ: Mapping[str, str]) -> Iterator[Find
     yield from _check_counts(specs, counts)
     try:
         yield from _check_configuration(settings, admin, specs)
+        require_alone(settings)
         if {settings.topics.flows, settings.topics.audiences} <= counts.keys():
             yield from _check_catalog(settings, environ)
     except CommandError as error:

@@ -93,7 +93,7 @@ class Admin:
         """Create the topics that are not there; never changes one that is. What it created can be used when it returns."""
         metadata = self._metadata()
         missing = [spec for spec in specs if spec.name not in metadata.topics]
-        outcomes = self._create(missing) if _has_controller(metadata) else {spec.name: _unsupported(spec) for spec in missing}
+        outcomes = self._create(missing) if has_controller(metadata) else {spec.name: _unsupported(spec) for spec in missing}
         self._wait_until_led([name for name, result in outcomes.items() if result.outcome is TopicOutcome.CREATED])
         return [outcomes.get(spec.name, TopicResult(spec.name, TopicOutcome.PRESENT)) for spec in specs]
 
@@ -121,7 +121,7 @@ class Admin:
 
     def configs(self, topics: Sequence[str]) -> TopicConfigs | None:
         """The configurations of topics; None where the broker cannot tell, as the embedded one."""
-        if not _has_controller(self._metadata()):
+        if not has_controller(self._metadata()):
             return None
         if not topics:
             return TopicConfigs({})
@@ -190,7 +190,8 @@ def wrong_counts(specs: Sequence[TopicSpec], counts: Mapping[str, int]) -> dict[
     return {spec.name: (counts[spec.name], spec.partitions) for spec in specs if counts.get(spec.name, spec.partitions) != spec.partitions}
 
 
-def _has_controller(metadata: ClusterMetadata) -> bool:
+def has_controller(metadata: ClusterMetadata) -> bool:
+    """Whether the broker answers questions of an operator; the embedded one names a controller that is none of its brokers, and does not."""
     return metadata.controller_id in metadata.brokers
 
 

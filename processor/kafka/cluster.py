@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from processor.kafka.admin import has_controller
 from processor.kafka.connection import confluent_config
 from processor.kafka.errors import BrokerUnreachable
 from processor.settings import Settings
@@ -26,7 +27,7 @@ def cluster_facts(settings: Settings, topics: Sequence[str]) -> ClusterFacts:
     client = AdminClient(confluent_config(settings))
     try:
         metadata = client.list_topics(timeout=ANSWER_SECONDS)
-        if metadata.controller_id not in metadata.brokers:  # no controller, as the embedded broker: nobody knows topic ids
+        if not has_controller(metadata):  # nobody knows topic ids
             return ClusterFacts(None, dict.fromkeys(topics))
         asked = client.describe_topics(TopicCollection(list(topics)), request_timeout=ANSWER_SECONDS)
         return ClusterFacts(metadata.cluster_id, {name: str(future.result().topic_id) for name, future in asked.items()})

@@ -43,6 +43,41 @@ def recreate(job: WholeJob, topic: str, **config: str) -> None:
     wait_until(lambda: topic in client.list_topics(timeout=SECONDS).topics, "the topic to be there", SECONDS)
 
 
+def other_installation(job: WholeJob, app_id: str, topic_prefix: str) -> Installation:
+    """One on the same broker, whose operator took these names."""
+    other = Installation(job.installation.settings.kafka_bootstrap_servers, job.folder("other") / "data")
+    other.change(app_id=app_id, topic_prefix=topic_prefix)
+    other.init(2)
+    return other
+
+
+def test_another_installation_that_takes_our_names_is_refused_before_it_joins_our_group_or_fences_our_workers(job: WholeJob) -> None:
+    """The same APP_ID is one group; an APP_ID that goes on as the other's TOPIC_PREFIX does, the same transactional ids."""
+    app_id, topic_prefix = job.installation.settings.app_id, job.installation.settings.topic_prefix
+    first, _, rest = app_id.partition("-")
+    with job.worker() as worker:
+        same_group = other_installation(job, app_id, f"other-{rest}-")
+        same_ids = other_installation(job, first, f"{rest}-{topic_prefix}")
+        ends = []
+        for other in (same_group, same_ids):
+            with WholeJob(other, job.kinesis, job.folder("worker")).new_worker(other.settings.topic_prefix) as refused:
+                refused.start()
+                ends.append((refused.wait_for_end(SECONDS), refused.said()))
+        checked = same_group.command("check")
+        job.send(shop_events(100, customers=20))
+        job.wait_until_delivered(SECONDS, worker)
+        worker.stop()
+
+    assert [code for code, _ in ends] == [2, 2]
+    assert f"the same PROFILE_EXPORTER_APP_ID, {app_id}, with other topics" in ends[0][1]
+    assert f"the same transactional ids, {app_id}-{topic_prefix}profile-events-PARTITION" in ends[1][1]
+    for _, said in ends:
+        assert f"workers of the consumer group {app_id} work on" in said
+    assert checked.exit_code == 1
+    assert "FAILED  another installation has the same" in checked.stdout
+    assert worker.taken_over() == 1
+
+
 @pytest.mark.parametrize(("name", "policy"), [("changelog", "delete"), ("flows", "delete"), ("exports", "compact"), ("profile_events", "compact")])
 def test_a_cleanup_policy_that_loses_something_is_refused(job: WholeJob, name: str, policy: str) -> None:
     topic = getattr(job.installation.topics, name)
