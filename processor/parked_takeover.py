@@ -11,7 +11,7 @@ from typing import Protocol
 
 from processor.delivery.sink import Sink
 from processor.kafka.delivery_positions import Rows
-from processor.positions import Bounds, LogIsShorter
+from processor.positions import Bounds, ExportsAreShorter
 from processor.transport.consumer import Partition
 
 
@@ -34,7 +34,7 @@ class ParkedTakeover:
     async def open(self, positions: Mapping[Partition, int], ends: Mapping[Partition, int]) -> set[Partition]:
         """Take over what is not open yet, each from its position on; which of them are open now. The others are not ours any more.
 
-        Raises LogIsShorter, BadPosition, KafkaError, TimeoutError, and what writing rows raises.
+        Raises ExportsAreShorter, BadPosition, KafkaError, TimeoutError, and what writing rows raises.
         """
         new = {place: position for place, position in positions.items() if not self._sink.has(place.partition)}
         if not new:
@@ -54,4 +54,4 @@ class ParkedTakeover:
 def _require_known(place: Partition, end: int, rows: Rows) -> None:
     for row in rows.values():
         if row.first > end:
-            raise LogIsShorter(Bounds(place.topic, place.partition, 0, end, None), row.first)
+            raise ExportsAreShorter(Bounds(place.topic, place.partition, 0, end, None), row.first)

@@ -7,7 +7,7 @@ Called by the transport (as `transport.consumer.Owner`), by recovery (as `state.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,7 +30,7 @@ from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import Log
 from processor.pipeline.turns import Turns
-from processor.positions import Bounds, TopicIsAnother, exports_position, source_position
+from processor.positions import Bounds, GapFound, Start, TopicIsAnother, exports_start, require_no_gaps, source_start
 from processor.settings import ProcessingGuarantee, Settings
 from processor.sinks import open_sink
 from processor.status_reports import StatusReports
@@ -247,38 +247,64 @@ class Runtime:
     # the transport's Owner -----------------------------------------------------------------------------------------
 
     async def start_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
-        """Where to begin; the changelog is not fetched by the group's consumer. Raises what stops the worker for the operator."""
+        """Where to begin; the changelog is not fetched by the group's consumer. Raises what stops the worker for the operator.
+
+        Nothing is committed, and nothing processed, before every partition was found whole: a restart finds what this one found.
+        """
         names = self._settings.topics
         places = sorted(place for place in partitions if place.topic in (names.profile_events, names.exports))
+        bounds = await self._bounds(places)
+        starts = self._starts(bounds)
+        positions = {place: start.position for place, start in starts.items()}
+        first = {place: position for place, position in positions.items() if place.topic == names.exports and bounds[place].committed is None}
+        if first and not await self._consumer.still_ours(first):
+            return {}  # a rebalance is under way: its takeover seeks again
+        for place, position in positions.items():
+            if place.topic == names.profile_events:
+                self._begin_processing(place, position)
+        exports = {place: position for place, position in positions.items() if place.topic == names.exports}
+        not_ours = exports.keys() - await self._parked_takeover.open(exports, {place: bounds[place].end for place in exports})
+        return {place: position for place, position in positions.items() if place not in not_ours}
+
+    async def _bounds(self, places: Sequence[Partition]) -> dict[Partition, Bounds]:
         begins = await self._consumer.earliest_offsets(*places)
         ends = await self._consumer.highwaters(*places)
         committed = await self._consumer.committed(places)
-        positions = {}
-        for place in places:
-            if place.topic == names.profile_events and place.partition not in self._store.partitions:
-                continue  # another rebalance took it away while we asked: no state here says nothing, and its takeover seeks again
-            bounds = Bounds(place.topic, place.partition, begins[place], ends[place], committed[place])
-            positions[place] = self._position(bounds)
-            if place.topic == names.profile_events:
-                self.pipeline.positioned(place.partition, positions[place])
-                if (watermark := self._store.partitions[place.partition].watermark) is not None:
-                    self._consumer.mark_done(*place, watermark.next_offset)  # a crash may have left the group's offset behind
-        exports = {place: position for place, position in positions.items() if place.topic == names.exports}
-        not_ours = exports.keys() - await self._parked_takeover.open(exports, ends)
-        return {place: position for place, position in positions.items() if place not in not_ours}
+        return {place: Bounds(place.topic, place.partition, begins[place], ends[place], committed[place]) for place in places}
 
-    def _position(self, bounds: Bounds) -> int:
-        accept = self._settings.accept_gaps
-        if bounds.topic == self._settings.topics.exports:
-            return exports_position(bounds, accept_gaps=accept)
-        watermark = self._store.partitions[bounds.partition].watermark
-        known = watermark.next_offset if watermark is not None else None
-        position = source_position(bounds, known, accept_gaps=accept, skip_to=self._settings.skips.get(bounds.partition))
-        if known is not None and position > known:
-            _log.warning("events_skipped_on_request", place=str(bounds), first=known, next=position)
-        if bounds.committed is not None and bounds.committed != position:
-            _log.info("watermark_wins", place=str(bounds), group_offset=bounds.committed, watermark=position)
-        return position
+    def _starts(self, bounds: Mapping[Partition, Bounds]) -> dict[Partition, Start]:
+        """Where each partition begins; raises what is missing, of all of them together."""
+        starts: dict[Partition, Start] = {}
+        found: list[GapFound] = []
+        for place, known in bounds.items():
+            if place.topic == self._settings.topics.profile_events and place.partition not in self._store.partitions:
+                continue  # another rebalance took it away while we asked: no state here says nothing, and its takeover seeks again
+            try:
+                starts[place] = self._start_of(known)
+            except GapFound as gap:
+                found.append(gap)
+        require_no_gaps(found)
+        return starts
+
+    def _start_of(self, bounds: Bounds) -> Start:
+        settings = self._settings
+        if bounds.topic == settings.topics.exports:
+            start = exports_start(bounds, settings.accepted, settings.app_id)
+        else:
+            watermark = self._store.partitions[bounds.partition].watermark
+            known = watermark.next_offset if watermark is not None else None
+            start = source_start(bounds, known, settings.accepted, settings.skips.get(bounds.partition))
+            if bounds.committed is not None and bounds.committed != start.position:
+                _log.info("watermark_wins", place=str(bounds), group_offset=bounds.committed, watermark=start.position)
+        if start.skipped is not None:
+            _log.warning("records_skipped_on_request", place=str(bounds), first=start.skipped.first, next=start.skipped.next, why=start.skipped.why)
+        return start
+
+    def _begin_processing(self, place: Partition, position: int) -> None:
+        self.pipeline.positioned(place.partition, position)
+        store = self._store.partitions.get(place.partition)
+        if store is not None and store.watermark is not None:
+            self._consumer.mark_done(*place, store.watermark.next_offset)  # a crash may have left the group's offset behind
 
     async def release(self, partitions: Iterable[Partition]) -> None:
         """Stop what these carry. Nothing of them is written when it returns, or the broker refuses it (exactly_once)."""

@@ -8,10 +8,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from processor.errors import UsageError
+from processor.gaps import GAPS_PATTERN, AcceptedGaps, accepted_gaps, normal_acceptance
 
 ENV_PREFIX: Final = "PROFILE_EXPORTER_"
 KIB: Final = 1024
@@ -116,8 +117,9 @@ class Settings(BaseSettings):
     broker_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = Field(
         default=60.0, description="Seconds that a worker waits for a broker and its topics at its start."
     )
-    accept_gaps: bool = Field(
-        default=False, description="Go on where records or state are gone that were not processed, instead of stopping; for one start."
+    accept_gaps: Annotated[str, BeforeValidator(normal_acceptance), Field(pattern=GAPS_PATTERN)] = Field(
+        default="",
+        description="Gaps to go on without, as a stop named them: topic:partition:offset, separated by commas; true: every one, now and later.",
     )
     skip_to: Annotated[str, Field(pattern=_SKIPS)] = Field(
         default="", description="Events not to process: partition:offset, more separated by commas; the partition goes on at that offset."
@@ -194,6 +196,11 @@ class Settings(BaseSettings):
         first = ("profile-events", "exports", "flows", "audiences", "dead-letters", "dead-letters-redriven", "worker-status")
         names = (*first, "delivery-positions", "connections", "audit-events", "job-progress", f"{self.app_id}-profiles-changelog")
         return TopicNames(*(self.topic_prefix + name for name in names))
+
+    @property
+    def accepted(self) -> AcceptedGaps:
+        """What `accept_gaps` says."""
+        return accepted_gaps(self.accept_gaps)
 
     @property
     def skips(self) -> dict[int, int]:

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from processor.errors import UsageError
+from processor.gaps import Gap
 from processor.settings import ENV_PREFIX, MASKED, MIB, ProcessingGuarantee, Settings, env_name, read_settings, shown
 
 
@@ -164,3 +165,22 @@ def test_skips_are_read_by_partition_and_nonsense_is_refused() -> None:
     assert Settings(_env_file=None).skips == {}  # type: ignore[call-arg]
     with pytest.raises(ValidationError, match="skip_to"):
         Settings(_env_file=None, skip_to="3=1500")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("text", ["true", "True", "1", "yes"])
+def test_accepting_every_gap_is_said_as_a_switch_was(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("PROFILE_EXPORTER_ACCEPT_GAPS", text)
+
+    assert read_settings().accepted.cover(Gap("exports", 0, 1, 2))
+
+
+@pytest.mark.parametrize("text", ["", "false", "0"])
+def test_no_gap_is_accepted_where_the_switch_was_off(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("PROFILE_EXPORTER_ACCEPT_GAPS", text)
+
+    assert not read_settings().accepted.cover(Gap("exports", 0, 1, 2))
+
+
+@pytest.mark.parametrize("text", ["maybe", "exports:1", "exports:x:1", "exports:1:2;exports:1:3"])
+def test_what_names_no_gap_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    assert "PROFILE_EXPORTER_ACCEPT_GAPS" in wrong(monkeypatch, ACCEPT_GAPS=text)

@@ -28,6 +28,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from processor.control.ports import Overtaken, Superseded
 from processor.control.state import ControlState, Topic, TopicRecord
+from processor.gaps import Gap
 from processor.kafka.connection import FENCED, consumer_config, producer_config, transactional_config
 from processor.kafka.connection_records import ACCEPTED_KEY, WRITER_KEY, accepted_value, writer_value
 from processor.kafka.errors import ReadFailed, WriteFailed
@@ -49,10 +50,10 @@ _OVERTAKEN: Final = FENCED | {KafkaError.INVALID_TXN_STATE}
 class TopicTruncated(ReadFailed):
     """Records were removed from a topic that must keep the last one of each key."""
 
-    def __init__(self, topic: str, begin: int) -> None:
+    def __init__(self, gap: Gap) -> None:
         super().__init__(
-            f"{topic}: its first {begin} offsets were removed, by a retention setting or by hand: flows, audiences or connections may be lost\n"
-            f"  set its cleanup.policy to compact; {env_name('accept_gaps')}=true goes on with what is left, for one start: then look at\n"
+            f"{gap.topic}: its first {gap.next} offsets were removed (retention, or deleted records): flows, audiences or connections may be lost\n"
+            f"  set its cleanup.policy to compact; {env_name('accept_gaps')}={gap.name} goes on once with what is left: then look at\n"
             f"  `profile-exporter flows list`, and put your file into force again"
         )
 
@@ -146,9 +147,10 @@ class KafkaControlLog:
         records, now_ms = [], int(time.time() * 1000)
         begins = {topic: self._bounds(name)[0] for name, topic in self._kinds.items()}
         for topic, begin in begins.items():
-            if begin > self._state.accepted.get(topic, 0):
-                if not self._settings.accept_gaps:
-                    raise TopicTruncated(self._topics[topic], begin)
+            gap = Gap(self._topics[topic], 0, self._state.accepted.get(topic, 0), begin)
+            if gap.next > gap.first:
+                if not self._settings.accepted.cover(gap):
+                    raise TopicTruncated(gap)
                 records = [TopicRecord(Topic.CONNECTIONS, ACCEPTED_KEY, accepted_value(begins), now_ms)]
         if self._is_api:
             records.append(TopicRecord(Topic.CONNECTIONS, WRITER_KEY, writer_value(self._name, now_ms), now_ms))

@@ -142,10 +142,13 @@ def test_a_log_of_which_records_were_removed_is_refused_until_somebody_says_that
 
     with pytest.raises(TopicTruncated, match="its first 1 offsets were removed"), KafkaControlLog(on_kafka.settings):
         pass
-    on_kafka.change(accept_gaps=True)
+    on_kafka.change(accept_gaps=f"{on_kafka.topics.audiences}:0:0")
+    with pytest.raises(TopicTruncated), KafkaControlLog(on_kafka.settings):
+        pass
+    on_kafka.change(accept_gaps=f"{topic}:0:0")
     with KafkaControlLog(on_kafka.settings) as log:
         assert set(log.state().flows) == {"b"}
-    on_kafka.change(accept_gaps=False)
+    on_kafka.change(accept_gaps="")
     with KafkaControlLog(on_kafka.settings) as log:
         assert log.state().accepted[Topic.FLOWS] == 1
 
