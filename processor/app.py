@@ -76,7 +76,7 @@ def create_app(settings: Settings) -> ProfileExporter:
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
         stream_buffer_maxsize=4096,  # batches; never reached: what is full is paused (Pipeline, ExportsFeed)
-        consumer_auto_offset_reset="earliest",
+        consumer_auto_offset_reset="none",  # the owner says where to read, and what a log has lost
         consumer_max_fetch_size=FETCH_BYTES,
         broker_max_poll_records=MAX_POLL_RECORDS,
         broker_commit_interval=0.5,

@@ -188,9 +188,6 @@ def held_start(bounds: Bounds, wanted: int, accepted: AcceptedGaps, kind: LogKin
     return Start(bounds.begin, Skipped(wanted, bounds.begin, "ACCEPT_GAPS"))
 
 
-def require_no_gaps(found: Sequence[GapFound]) -> None:
-    """Raise what was found: one gap as it is, several as one error."""
-    if len(found) > 1:
-        raise SeveralGaps(found)
-    if found:
-        raise found[0]
+def gaps_as_one(found: Sequence[GapFound]) -> GapFound | SeveralGaps:
+    """One error of all the gaps that were found; at least one."""
+    return found[0] if len(found) == 1 else SeveralGaps(found)

@@ -17,6 +17,7 @@ from processor.catalog.follower import CatalogFollower
 from processor.core.step import Limits
 from processor.exports_feed import ExportsFeed
 from processor.fault_points import fault_point
+from processor.gap_stop import GapStop
 from processor.kafka.cluster import ClusterFacts
 from processor.kafka.connection import aiokafka_options
 from processor.kafka.delivery_positions import read_positions
@@ -30,7 +31,20 @@ from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import Log
 from processor.pipeline.turns import Turns
-from processor.positions import Bounds, GapFound, Start, TopicIsAnother, exports_start, require_no_gaps, source_start
+from processor.positions import (
+    EXPORTS_LOG,
+    SOURCE_LOG,
+    Bounds,
+    GapFound,
+    LogIsShorter,
+    RecordsAreGone,
+    Start,
+    TopicIsAnother,
+    exports_start,
+    gaps_as_one,
+    held_start,
+    source_start,
+)
 from processor.settings import ProcessingGuarantee, Settings
 from processor.sinks import open_sink
 from processor.status_reports import StatusReports
@@ -63,6 +77,7 @@ class Runtime:
         settings = place.settings
         self._place, self._settings, self._consumer, self._store = place, settings, consumer, store
         self._on_failure = on_failure
+        self._gap_stop = GapStop(on_failure)
         self.catalog = CatalogFollower(settings, on_failure)
         self.pipeline = Pipeline(consumer)
         self._shared = SharedProducer(settings)
@@ -237,11 +252,14 @@ class Runtime:
     def _processed(self, partition: int, next_offset: int) -> None:
         topic = self._settings.topics.profile_events
         self._consumer.mark_done(topic, partition, next_offset)
+        self._gap_stop.note_done(Partition(topic, partition), next_offset)
         fault_point("progress_noted")
         self.pipeline.moved(topic, partition)
 
     def _delivered(self, partition: int, next_offset: int) -> None:
-        self._consumer.mark_done(self._settings.topics.exports, partition, next_offset)
+        topic = self._settings.topics.exports
+        self._consumer.mark_done(topic, partition, next_offset)
+        self._gap_stop.note_done(Partition(topic, partition), next_offset)
         fault_point("delivery_noted")
 
     # the transport's Owner -----------------------------------------------------------------------------------------
@@ -260,6 +278,7 @@ class Runtime:
         if first and not await self._consumer.still_ours(first):
             return {}  # a rebalance is under way: its takeover seeks again
         for place, position in positions.items():
+            self._gap_stop.note_done(place, position)
             if place.topic == names.profile_events:
                 self._begin_processing(place, position)
         exports = {place: position for place, position in positions.items() if place.topic == names.exports}
@@ -283,7 +302,10 @@ class Runtime:
                 starts[place] = self._start_of(known)
             except GapFound as gap:
                 found.append(gap)
-        require_no_gaps(found)
+        if found:
+            raise gaps_as_one(found)
+        for place, start in starts.items():
+            self._tell_skipped(bounds[place], start)
         return starts
 
     def _start_of(self, bounds: Bounds) -> Start:
@@ -296,9 +318,33 @@ class Runtime:
             start = source_start(bounds, known, settings.accepted, settings.skips.get(bounds.partition))
             if bounds.committed is not None and bounds.committed != start.position:
                 _log.info("watermark_wins", place=str(bounds), group_offset=bounds.committed, watermark=start.position)
+        return start
+
+    async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int]:
+        """Where to read on; a partition whose unread records are gone is left out, and the worker stops when it has done what it read."""
+        ours = {place: offset for place, offset in reached.items() if self._reads(place)}
+        bounds = await self._bounds(sorted(ours))
+        positions = {}
+        for place, offset in ours.items():
+            kind = EXPORTS_LOG if place.topic == self._settings.topics.exports else SOURCE_LOG
+            try:
+                start = held_start(bounds[place], offset, self._settings.accepted, kind)
+            except (RecordsAreGone, LogIsShorter) as error:
+                self._gap_stop.note_lost(place, offset, error)
+            else:
+                self._tell_skipped(bounds[place], start)
+                positions[place] = start.position
+        return positions
+
+    def _reads(self, place: Partition) -> bool:
+        if place.topic == self._settings.topics.exports:
+            return self.sink.has(place.partition)
+        return place.partition in self._store.partitions
+
+    @staticmethod
+    def _tell_skipped(bounds: Bounds, start: Start) -> None:
         if start.skipped is not None:
             _log.warning("records_skipped_on_request", place=str(bounds), first=start.skipped.first, next=start.skipped.next, why=start.skipped.why)
-        return start
 
     def _begin_processing(self, place: Partition, position: int) -> None:
         self.pipeline.positioned(place.partition, position)
@@ -310,6 +356,7 @@ class Runtime:
         """Stop what these carry. Nothing of them is written when it returns, or the broker refuses it (exactly_once)."""
         names = self._settings.topics
         places = list(partitions)
+        self._gap_stop.forget(places)
         exports = [place.partition for place in places if place.topic == names.exports]
         sources = [place.partition for place in places if place.topic == names.profile_events]
         self._feed.forget(exports)

@@ -107,7 +107,7 @@ class CatalogFollower:
         consumer = AIOKafkaConsumer(
             **aiokafka_options(self._settings),
             isolation_level="read_committed",
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # what is removed before it was read ends the connection: the next one begins anew, and warns
             request_timeout_ms=int(_ANSWER_SECONDS * 1000),
             fetch_max_wait_ms=int(LOOK_SECONDS * 1000),
         )

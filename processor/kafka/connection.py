@@ -71,7 +71,7 @@ def consumer_config(settings: Settings, group: str) -> Properties:
         "isolation.level": "read_committed",
         "enable.auto.commit": False,
         "enable.partition.eof": True,
-        "auto.offset.reset": "earliest",
+        "auto.offset.reset": "error",  # what a log loses while it is read is told, never jumped over
         "allow.auto.create.topics": False,
         "fetch.wait.max.ms": 50,  # what is to be read is there already; an empty partition must not hold up the others
     }

@@ -57,7 +57,7 @@ async def read_positions(settings: Settings, partitions: Collection[int]) -> dic
     topic = settings.topics.delivery_positions
     places = [TopicPartition(topic, partition) for partition in partitions]
     consumer = AIOKafkaConsumer(
-        **aiokafka_options(settings), isolation_level="read_committed", auto_offset_reset="earliest", fetch_max_wait_ms=_WAIT_MS
+        **aiokafka_options(settings), isolation_level="read_committed", auto_offset_reset="none", fetch_max_wait_ms=_WAIT_MS
     )
     try:
         async with asyncio.timeout(READ_SECONDS):

@@ -13,7 +13,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from processor.delivery.ports import ConsumerRecord, Page
+from processor.gaps import Gap
 from processor.kafka.connection import aiokafka_options
+from processor.positions import RecordsAreGone
 from processor.settings import Settings
 from processor.tasks import is_being_cancelled
 from schemas.record import ExportHeader
@@ -40,7 +42,10 @@ class Wanted(NamedTuple):
 
 
 class ParkedExports:
-    """`delivery.ports.ExportsLog`. A broker that is away is waited for: the page is empty then."""
+    """`delivery.ports.ExportsLog`. A broker that is away is waited for: the page is empty then.
+
+    `read` raises RecordsAreGone where the log has lost what the flow waits for, unless the operator accepts that gap.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -64,7 +69,13 @@ class ParkedExports:
                 await asyncio.sleep(_RETRY_SECONDS)
                 return Page((), offset)
             self._free.append(reader)
-            return page
+        self._require_held(wanted, page.gone)
+        return page
+
+    def _require_held(self, wanted: Wanted, gone: int) -> None:
+        gap = Gap(wanted.place.topic, wanted.place.partition, wanted.offset, wanted.offset + gone)
+        if gone and not self._settings.accepted.cover(gap):
+            raise RecordsAreGone(gap, f"were not delivered to the parked flow {wanted.flow_id.decode()}")
 
     async def close(self) -> None:
         """See the port."""

@@ -77,7 +77,7 @@ def read_compacted(settings: Settings, topic: str) -> dict[bytes, bytes]:
 def read_topic(settings: Settings, topic: str, only: Collection[int] = ()) -> Iterator[KafkaRecord]:
     """Every record, in order within each partition, up to the ends at the time of the call; `only` of these partitions, where some are named.
 
-    Raises BrokerUnreachable; ReadFailed when the topic is missing or nothing moves for 20 s.
+    Raises BrokerUnreachable; ReadFailed when the topic is missing, nothing moves for 20 s, or records are removed before they were read.
     """
     consumer = Consumer(consumer_config(settings, f"{settings.app_id}-reader"))
     try:
@@ -92,13 +92,14 @@ def read_topic(settings: Settings, topic: str, only: Collection[int] = ()) -> It
 def read_from(settings: Settings, topic: str, begins: Mapping[int, int]) -> Iterator[KafkaRecord]:
     """Every record of these partitions from an offset on, in order within each, up to the ends at the time of the call.
 
-    Raises as `read_topic` does.
+    Offset 0 is wherever the log begins. Raises as `read_topic` does; ReadFailed too where the log begins above another offset.
     """
     consumer = Consumer(consumer_config(settings, f"{settings.app_id}-reader"))
     try:
-        ends = {partition: bounds_of(settings, consumer, topic, partition)[1] for partition in begins}
-        further = {partition: end for partition, end in ends.items() if end > begins[partition]}
-        consumer.assign([TopicPartition(topic, partition, begins[partition]) for partition in further])
+        bounds = {partition: bounds_of(settings, consumer, topic, partition) for partition in begins}
+        further = {partition: end for partition, (_, end) in bounds.items() if end > begins[partition]}
+        places = {partition: begins[partition] or bounds[partition][0] for partition in further}
+        consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in places.items()])
         yield from _up_to(consumer, topic, further)
     finally:
         consumer.close()
@@ -208,6 +209,8 @@ def _step(message: Message) -> tuple[int, int]:
     error, partition, offset = message.error(), message.partition(), message.offset()
     if error is not None and error.code() in _ABOUT_THE_CONNECTION:
         return _NO_PARTITION, 0
+    if error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
+        raise ReadFailed(f"{message.topic()}[{partition}]: records were removed before they were read (retention, or deleted records); try again")
     if partition is None or offset is None or (error is not None and error.code() != KafkaError._PARTITION_EOF):
         raise ReadFailed(f"{message.topic()}[{partition}]: {error.str() if error is not None else 'a record without a place'}")
     return partition, offset + (error is None)

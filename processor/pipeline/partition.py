@@ -93,6 +93,7 @@ class PartitionPipeline:
         self._worked_at = time.monotonic()
         self._expired_last = False  # the last page was one of what expired
         self._is_positioned = is_positioned
+        self._has_watermark = rows.watermark is not None
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
         self.counts = Counts()
@@ -345,7 +346,7 @@ class PartitionPipeline:
             self._decided.popleft()
             self._decided_at.popleft()
             self.counts.add(decided.counts)
-        self.committed_offset = group[-1].next_offset
+        self.committed_offset, self._has_watermark = group[-1].next_offset, True
         self._room.set()
         page_waited, self._applied = self._page_waits, group[-1].sequence
         if page_waited and not self._page_waits:
@@ -354,8 +355,12 @@ class PartitionPipeline:
         self._report_progress()
 
     def _report_progress(self) -> None:
-        """With nothing outstanding, what is no event counts too, so that lag reads 0 past the markers."""
-        self._on_progress(self.committed_offset if self._decided else self._next_offset)
+        """With nothing outstanding, what is no event counts too, so that lag reads 0 past the markers.
+
+        Before the first watermark, nothing does: a group that has read a partition of which no state is known stops its next owner.
+        """
+        if self._has_watermark:
+            self._on_progress(self.committed_offset if self._decided else self._next_offset)
 
 
 def _runs(records: Sequence[Any]) -> Iterator[Sequence[Any]]:

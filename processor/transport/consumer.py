@@ -7,7 +7,11 @@ It leans on these insides of Faust 0.15.3, each held by `tests/transport/test_ca
 - `_filter_tps_with_pending_acks`, `_new_offset`, `_commit_offsets` say what is committed;
 - `perform_seek` runs at the end of every rebalance, after `Recovery`;
 - `AIOKafkaConsumerThread._create_worker_consumer`, `_fetch_records`, `on_start`, and aiokafka's `_isolation_level`,
-  `_fetch_max_wait_ms`, `_fetcher._subscriptions`, `_coordinator._send_req`.
+  `_fetch_max_wait_ms`, `_fetcher._subscriptions`, `_coordinator._send_req`; and that, with the reset policy "none", a fetch below the
+  log's beginning raises OffsetOutOfRangeError and leaves the position where it is.
+
+A log's beginning may pass our position at any moment (retention, DeleteRecords). Nobody moves a position then but the owner, who knows
+whether that loses records; as a second belt, a position that jumped without records is compared with the log's beginning.
 
 Rebalances (design 5.6): records fetched across one are dropped and read again. The epoch is stamped before the fetch and after
 the flow resumed; the owner drains and the offsets are committed before the partitions' bookkeeping is thrown away.
@@ -16,11 +20,12 @@ the flow resumed; the owner drains and the offsets are committed before the part
 import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
@@ -38,6 +43,8 @@ _FEW_RECORDS: Final = 200
 _AFTER_FEW_SECONDS: Final = 0.005
 """The pause after a fetch of few records: at 5,000 events/s a fetch would bring five, and cost more than deciding them."""
 _FETCH_SECONDS: Final = 0.5
+_UNSETTLED_SECONDS: Final = 0.1
+"""The pause after a fetch that found no place in the log: nobody has said yet where to read, or the broker contradicts itself."""
 _COMMIT_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 10.0
 _log = structlog.get_logger(__name__)
@@ -53,15 +60,20 @@ class Owner(Protocol):
         """Where to begin; raises where the log no longer holds it. Partitions left out are not fetched."""
         ...
 
+    async def positions_in_log(self, reached: Mapping[TP, int]) -> Mapping[TP, int]:
+        """Where to read on; `reached` may lie below the log's beginning. Partitions left out have lost records: they are not fetched any more."""
+        ...
+
     async def drain(self) -> None:
         """The consumer is about to stop for good: the same for everything."""
 
 
 class Fetched(NamedTuple):
-    """One fetch: records by partition, and every active partition's position after it."""
+    """One fetch: records by partition, every active partition's position after it, and the positions that the log does not hold."""
 
     records: Mapping[TP, list[ConsumerRecord]]
     positions: Mapping[TP, int]
+    outside: Mapping[TP, int] = MappingProxyType({})
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
@@ -98,7 +110,13 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         active = set(active_partitions)  # a copy: the main thread changes its own, and aiokafka reads an empty set as "all"
         if not active:
             return Fetched({}, {})
-        records = await super()._fetch_records(consumer, active, timeout=timeout, max_records=max_records)
+        try:
+            records = await super()._fetch_records(consumer, active, timeout=timeout, max_records=max_records)
+        except OffsetOutOfRangeError as error:
+            positions = dict(_positions(consumer, active))
+            return Fetched({}, {}, {place: offset for place, offset in error.args[0].items() if positions.get(place) == offset})
+        except NoOffsetForPartitionError:  # of a partition that nobody has sought yet
+            return Fetched({}, {})
         return Fetched(records, dict(_positions(consumer, active)))
 
     async def committed(self, partitions: Iterable[TP]) -> dict[TP, int | None]:
@@ -173,7 +191,8 @@ class BatchConsumer(driver.Consumer):
         pause = 0.0
         if isinstance(fetched, Fetched):
             await self._deliver(fetched, epoch)
-            pause = _AFTER_FEW_SECONDS if 0 < sum(map(len, fetched.records.values())) < _FEW_RECORDS else 0.0
+            await self._find_places(fetched.outside, epoch)
+            pause = _pause_after(fetched)
         await asyncio.sleep(pause)
 
     async def _deliver(self, fetched: Fetched, epoch: int) -> None:
@@ -184,12 +203,40 @@ class BatchConsumer(driver.Consumer):
             before = self._read_offset[place]
             if not records and position == before:
                 continue
+            if before is not None and before < (records[0].offset if records else position) and not await self._lost_nothing(place, before):
+                continue
             if epoch != self.epoch:
                 return  # everything is read again: perform_seek ends every rebalance
-            batch = Batch(place.topic, place.partition, records, position, epoch, fetched_at)
-            await self.wait_first(self.callback(self._message(place, batch)), self.suspend_flow.wait())
-            if epoch == self.epoch:
-                self._read_offset[place] = position
+            await self._hand_on(Batch(place.topic, place.partition, records, position, epoch, fetched_at))
+
+    async def _hand_on(self, batch: Batch) -> None:
+        place = TP(batch.topic, batch.partition)
+        await self.wait_first(self.callback(self._message(place, batch)), self.suspend_flow.wait())
+        if batch.epoch == self.epoch:
+            self._read_offset[place] = batch.position
+
+    async def _lost_nothing(self, place: TP, reached: int) -> bool:
+        """Whether what a fetch jumped over was no record: markers, an aborted transaction. Where it was, the partition is not fetched any more."""
+        assert self.owner is not None
+        if place in await self.owner.positions_in_log({place: reached}):
+            return True
+        self.pause(*place)
+        return False
+
+    async def _find_places(self, outside: Mapping[TP, int], epoch: int) -> None:
+        """Go to where the owner says, of partitions whose log does not hold our position."""
+        if not outside:
+            return
+        assert self.owner is not None
+        positions = await self.owner.positions_in_log(outside)
+        if epoch != self.epoch:
+            return
+        for place in outside.keys() - positions.keys():
+            self.pause(*place)
+        await self.seek_wait(positions)
+        for place, position in positions.items():
+            if position > outside[place]:
+                await self._hand_on(Batch(place.topic, place.partition, NO_RECORDS, position, epoch, time.monotonic()))
 
     def _message(self, place: TP, batch: Batch) -> ConsumerMessage:
         generation = self.app.consumer_generation_id
@@ -279,6 +326,13 @@ class BatchConsumer(driver.Consumer):
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's own watch for stalls knows neither batches nor paused changelogs; `profile-exporter status` shows ours."""
+
+
+def _pause_after(fetched: Fetched) -> float:
+    """Seconds until the next fetch."""
+    if not fetched.positions:
+        return _UNSETTLED_SECONDS
+    return _AFTER_FEW_SECONDS if 0 < sum(map(len, fetched.records.values())) < _FEW_RECORDS else 0.0
 
 
 def _positions(consumer: Any, partitions: Iterable[TP]) -> Iterator[tuple[TP, int]]:

@@ -87,7 +87,9 @@ def test_reading_goes_on_at_the_offsets_that_are_named_and_nowhere_else(installa
     assert sorted(records) == sorted(record for record in whole if record.partition == 1 or (record.partition == 2 and record.offset >= 17))
     assert list(read_from(installation.settings, topic, {})) == []
     delete_records(kafka, {topic: 5})
-    assert next(read_from(installation.settings, topic, {0: 2})).offset == 5
+    assert next(read_from(installation.settings, topic, {0: 0})).offset == 5, "offset 0 is wherever the log begins"
+    with pytest.raises(ReadFailed, match=r"\[0\]: records were removed before they were read"):
+        next(read_from(installation.settings, topic, {0: 2}))
 
 
 async def test_what_is_written_is_waited_for_until_its_transaction_has_ended(installation: Installation, kafka: str) -> None:

@@ -184,6 +184,24 @@ async def test_the_watermark_passes_what_is_no_event_once_nothing_else_comes(mon
     await running.pipeline.close()
 
 
+async def test_the_group_is_told_no_progress_before_there_is_a_watermark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A partition with nothing but markers: its next owner would find a group that has read, and no state."""
+    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
+    running.pipeline.submit(batch([], position=5))
+    async with asyncio.timeout(SECONDS):
+        while running.pipeline._next_offset < 5:
+            await asyncio.sleep(0)
+    told_before = list(running.progress)
+    monkeypatch.setattr("processor.pipeline.partition.PASSED_SECONDS", 0.0)
+
+    await until_watermark(running, 5)
+    await running.reach(5)
+
+    assert told_before == []
+    assert running.progress == [5]
+    await running.pipeline.close()
+
+
 async def test_the_watermark_passes_what_was_gone_before_the_first_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what an operator passed over: it is not refused once more."""
     running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())

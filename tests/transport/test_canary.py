@@ -66,3 +66,14 @@ def test_the_group_is_asked_and_answers_where_the_lease_listens() -> None:
     assert "SyncGroupRequest(" in inspect.getsource(CoordinatorGroupRebalance)
     assert "self._coordinator = GroupCoordinator(" in inspect.getsource(aiokafka.AIOKafkaConsumer.start)
     assert "await self._consumer.start()" in inspect.getsource(driver.AIOKafkaConsumerThread.on_start)
+
+
+def test_a_fetch_outside_of_the_log_raises_and_leaves_the_position_where_it_is() -> None:
+    """With the reset policy "none"; any other moves it without a word. What a seek finds in its way is removed."""
+    fetch = inspect.getsource(Fetcher._proc_fetch_request)
+    assert "err = Errors.OffsetOutOfRangeError({tp: fetch_offset})" in fetch
+    assert fetch.count("await_reset(") == 1
+    assert "if self._default_reset_strategy != OffsetResetStrategy.NONE:\n                            tp_state.await_reset(" in fetch
+    assert "err = Errors.NoOffsetForPartitionError(tp)" in inspect.getsource(Fetcher._update_fetch_positions)
+    assert "del self._records[tp]" in inspect.getsource(Fetcher.seek_to)
+    assert "auto_offset_reset=conf.consumer_auto_offset_reset" in inspect.getsource(driver.AIOKafkaConsumerThread._create_worker_consumer)
