@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # public names that its __init__ does not list
 
 from processor.demo.shop import shop_events
 from processor.demo.waiting import wait_until
+from processor.kafka.connection import partition_of
+from processor.kafka.reading import group_lag
 from tests.kit.installation import Installation
 from tests.kit.topics import alter_topic
 from tests.kit.whole_job import WholeJob
@@ -150,3 +152,48 @@ def test_unread_events_that_were_removed_stop_the_worker_and_it_goes_on_when_tol
     assert f"{topic}[0]: offsets" in said
     assert "are gone" in said
     assert not any(job.lags().values())
+
+
+def test_a_group_without_an_offset_of_exports_stops_the_worker_which_goes_on_where_the_operator_says(job: WholeJob) -> None:
+    """It once delivered everything again, from the beginning of time, without a word."""
+    job.send(shop_events(200, customers=20))
+    with job.worker() as worker:
+        job.wait_until_delivered(SECONDS, worker)
+        worker.stop()
+    settings, client = job.installation.settings, admin(job)
+    client.delete_consumer_groups([settings.app_id])[settings.app_id].result(SECONDS)
+
+    code, said = ended(job)
+    exports = settings.topics.exports
+    (places,) = group_lag(settings, [exports]).values()
+    delivered = [TopicPartition(exports, place.partition, place.end) for place in places]
+    (altered,) = client.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(settings.app_id, delivered)]).values()
+    altered.result(SECONDS)
+    with job.worker("goes-on") as worker:
+        job.wait_until_delivered(SECONDS, worker)
+        worker.stop()
+
+    assert code == 3
+    assert f"{exports}[0]: the consumer group {settings.app_id} has no offset, though records 0 to" in said
+    assert f"PROFILE_EXPORTER_ACCEPT_GAPS={exports}:0:{places[0].end},{exports}:1:{places[1].end}" in said.splitlines()[-1]
+    job.require_equal_to_replay()
+
+
+def test_a_partition_with_nothing_but_an_aborted_transaction_is_begun_by_its_next_owner(job: WholeJob) -> None:
+    """The group was told to have read it, though no watermark said so: its next owner missed a state that never was."""
+    settings = job.installation.settings
+    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers, "transactional.id": settings.app_id + "-upstream"})
+    producer.init_transactions(SECONDS)
+    producer.begin_transaction()
+    producer.produce(settings.topics.profile_events, b"aborted", b"k", partition=0)
+    producer.flush(SECONDS)
+    producer.abort_transaction(SECONDS)
+    event = next(event for event in shop_events(200) if partition_of(event.key, 2) == 1)
+    job.send([event])
+
+    for name in ("first", "next"):
+        with job.worker(name) as worker:
+            wait_until(lambda: job.ends()[1] == job.committed(1), "the event of the other partition", SECONDS)
+            worker.stop()
+
+    assert job.ends()[0] == 2, "the record and its marker"
