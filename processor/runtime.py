@@ -7,7 +7,7 @@ Called by the transport (as `transport.consumer.Owner`), by recovery (as `state.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,6 +23,7 @@ from processor.kafka.connection import aiokafka_options
 from processor.kafka.delivery_positions import read_positions
 from processor.kafka.logs import Destinations, PlainLog, TransactionalLog
 from processor.kafka.shared_producer import SharedProducer
+from processor.log_positions import LogPositions
 from processor.parked_takeover import ParkedTakeover
 from processor.pipeline.deadlines import DeadlineSettings
 from processor.pipeline.decided import Policy
@@ -31,20 +32,7 @@ from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import Log
 from processor.pipeline.turns import Turns
-from processor.positions import (
-    EXPORTS_LOG,
-    SOURCE_LOG,
-    Bounds,
-    GapFound,
-    LogIsShorter,
-    RecordsAreGone,
-    Start,
-    TopicIsAnother,
-    exports_start,
-    gaps_as_one,
-    held_start,
-    source_start,
-)
+from processor.positions import TopicIsAnother
 from processor.settings import ProcessingGuarantee, Settings
 from processor.sinks import open_sink
 from processor.status_reports import StatusReports
@@ -83,6 +71,7 @@ class Runtime:
         self._shared = SharedProducer(settings)
         self.sink = open_sink(settings, self.catalog, self._shared, self._delivered, consumer.lease.holds)
         self._feed = ExportsFeed(self.sink.deliver, consumer, on_failure)
+        self._positions = LogPositions(settings, consumer, store, self.sink.has, self._gap_stop)
         self._parked_takeover = ParkedTakeover(self.sink, consumer, partial(read_positions, settings))
         self._memory: Memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
         self._reports = StatusReports(self, self._shared, settings.topics.worker_status, on_failure)
@@ -265,86 +254,20 @@ class Runtime:
     # the transport's Owner -----------------------------------------------------------------------------------------
 
     async def start_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
-        """Where to begin; the changelog is not fetched by the group's consumer. Raises what stops the worker for the operator.
-
-        Nothing is committed, and nothing processed, before every partition was found whole: a restart finds what this one found.
-        """
+        """Where to begin; the changelog is not fetched by the group's consumer. Raises what stops the worker for the operator."""
         names = self._settings.topics
-        places = sorted(place for place in partitions if place.topic in (names.profile_events, names.exports))
-        bounds = await self._bounds(places)
-        starts = self._starts(bounds)
+        starts, ends = await self._positions.starts(place for place in partitions if place.topic in (names.profile_events, names.exports))
         positions = {place: start.position for place, start in starts.items()}
-        first = {place: position for place, position in positions.items() if place.topic == names.exports and bounds[place].committed is None}
-        if first and not await self._consumer.still_ours(first):
-            return {}  # a rebalance is under way: its takeover seeks again
         for place, position in positions.items():
-            self._gap_stop.note_done(place, position)
             if place.topic == names.profile_events:
                 self._begin_processing(place, position)
         exports = {place: position for place, position in positions.items() if place.topic == names.exports}
-        not_ours = exports.keys() - await self._parked_takeover.open(exports, {place: bounds[place].end for place in exports})
+        not_ours = exports.keys() - await self._parked_takeover.open(exports, ends)
         return {place: position for place, position in positions.items() if place not in not_ours}
 
-    async def _bounds(self, places: Sequence[Partition]) -> dict[Partition, Bounds]:
-        begins = await self._consumer.earliest_offsets(*places)
-        ends = await self._consumer.highwaters(*places)
-        committed = await self._consumer.committed(places)
-        return {place: Bounds(place.topic, place.partition, begins[place], ends[place], committed[place]) for place in places}
-
-    def _starts(self, bounds: Mapping[Partition, Bounds]) -> dict[Partition, Start]:
-        """Where each partition begins; raises what is missing, of all of them together."""
-        starts: dict[Partition, Start] = {}
-        found: list[GapFound] = []
-        for place, known in bounds.items():
-            if place.topic == self._settings.topics.profile_events and place.partition not in self._store.partitions:
-                continue  # another rebalance took it away while we asked: no state here says nothing, and its takeover seeks again
-            try:
-                starts[place] = self._start_of(known)
-            except GapFound as gap:
-                found.append(gap)
-        if found:
-            raise gaps_as_one(found)
-        for place, start in starts.items():
-            self._tell_skipped(bounds[place], start)
-        return starts
-
-    def _start_of(self, bounds: Bounds) -> Start:
-        settings = self._settings
-        if bounds.topic == settings.topics.exports:
-            start = exports_start(bounds, settings.accepted, settings.app_id)
-        else:
-            watermark = self._store.partitions[bounds.partition].watermark
-            known = watermark.next_offset if watermark is not None else None
-            start = source_start(bounds, known, settings.accepted, settings.skips.get(bounds.partition))
-            if bounds.committed is not None and bounds.committed != start.position:
-                _log.info("watermark_wins", place=str(bounds), group_offset=bounds.committed, watermark=start.position)
-        return start
-
     async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int]:
-        """Where to read on; a partition whose unread records are gone is left out, and the worker stops when it has done what it read."""
-        ours = {place: offset for place, offset in reached.items() if self._reads(place)}
-        bounds = await self._bounds(sorted(ours))
-        positions = {}
-        for place, offset in ours.items():
-            kind = EXPORTS_LOG if place.topic == self._settings.topics.exports else SOURCE_LOG
-            try:
-                start = held_start(bounds[place], offset, self._settings.accepted, kind)
-            except (RecordsAreGone, LogIsShorter) as error:
-                self._gap_stop.note_lost(place, offset, error)
-            else:
-                self._tell_skipped(bounds[place], start)
-                positions[place] = start.position
-        return positions
-
-    def _reads(self, place: Partition) -> bool:
-        if place.topic == self._settings.topics.exports:
-            return self.sink.has(place.partition)
-        return place.partition in self._store.partitions
-
-    @staticmethod
-    def _tell_skipped(bounds: Bounds, start: Start) -> None:
-        if start.skipped is not None:
-            _log.warning("records_skipped_on_request", place=str(bounds), first=start.skipped.first, next=start.skipped.next, why=start.skipped.why)
+        """Where to read on, where a log may have lost what follows; a partition that has is left out, and stops the worker."""
+        return await self._positions.in_log(reached)
 
     def _begin_processing(self, place: Partition, position: int) -> None:
         self.pipeline.positioned(place.partition, position)

@@ -1,0 +1,151 @@
+"""Where the group's consumer reads profile-events and exports: after a takeover, and when a log has lost what it was to read next.
+
+    takeover              bounds of all partitions ─► a start for each, or what is missing ─► the first offset of exports is committed
+    outside of the log    bounds ─► accepted: the log's beginning; else the worker stops, once it has done what it read
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import structlog
+
+from processor.gap_stop import GapStop
+from processor.positions import (
+    EXPORTS_LOG,
+    SOURCE_LOG,
+    Bounds,
+    GapFound,
+    LogIsShorter,
+    RecordsAreGone,
+    Start,
+    exports_start,
+    gaps_as_one,
+    held_start,
+    source_start,
+)
+from processor.settings import Settings
+from processor.transport.consumer import Partition
+from state.rows import Watermark
+
+Starts = dict[Partition, Start]
+_log = structlog.get_logger(__name__)
+
+
+class Offsets(Protocol):
+    """The group's consumer, as far as it knows offsets."""
+
+    async def earliest_offsets(self, *partitions: Partition) -> Mapping[Partition, int]:
+        """Where the logs begin."""
+        ...
+
+    async def highwaters(self, *partitions: Partition) -> Mapping[Partition, int]:
+        """Where their last stable records end."""
+        ...
+
+    async def committed(self, partitions: Iterable[Partition]) -> Mapping[Partition, int | None]:
+        """The group's offsets; None where nothing was committed."""
+        ...
+
+    async def still_ours(self, offsets: Mapping[Partition, int]) -> bool:
+        """Commit these, and tell whether the group took them of us."""
+        ...
+
+
+class State(Protocol):
+    """One partition's state."""
+
+    @property
+    def watermark(self) -> Watermark | None:
+        """How far it is."""
+        ...
+
+
+class States(Protocol):
+    """The partitions of profile-events that are ours at this moment."""
+
+    @property
+    def partitions(self) -> Mapping[int, State]:
+        """Their state, by partition."""
+        ...
+
+
+class LogPositions:
+    """`delivers` tells whether a partition of exports is open at the sink."""
+
+    def __init__(self, settings: Settings, offsets: Offsets, states: States, delivers: Callable[[int], bool], gap_stop: GapStop) -> None:
+        self._settings, self._offsets, self._states, self._delivers, self._gap_stop = settings, offsets, states, delivers, gap_stop
+
+    async def starts(self, places: Iterable[Partition]) -> tuple[Starts, dict[Partition, int]]:
+        """Where to begin, and where the logs end; nowhere while a rebalance is under way. Raises what stops the worker for the operator.
+
+        Nothing is committed before every partition was found whole: a restart finds what this start found. Whoever processes may
+        export, so a partition of exports has an offset from then on: a missing one was removed.
+        """
+        exports = self._settings.topics.exports
+        bounds = await self._bounds(sorted(places))
+        starts = self._whole_starts(bounds)
+        first = {place: start.position for place, start in starts.items() if place.topic == exports and bounds[place].committed is None}
+        if first and not await self._offsets.still_ours(first):
+            return {}, {}
+        for place, start in starts.items():
+            self._gap_stop.note_done(place, start.position)
+            _tell_skipped(bounds[place], start)
+        return starts, {place: known.end for place, known in bounds.items()}
+
+    async def in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int]:
+        """Where to read on; a partition whose unread records are gone is left out, and the worker stops when it has done what it read."""
+        ours = {place: offset for place, offset in reached.items() if self._reads(place)}
+        bounds = await self._bounds(sorted(ours))
+        positions = {}
+        for place, offset in ours.items():
+            kind = EXPORTS_LOG if place.topic == self._settings.topics.exports else SOURCE_LOG
+            try:
+                start = held_start(bounds[place], offset, self._settings.accepted, kind)
+            except (RecordsAreGone, LogIsShorter) as error:
+                self._gap_stop.note_lost(place, offset, error)
+            else:
+                _tell_skipped(bounds[place], start)
+                positions[place] = start.position
+        return positions
+
+    async def _bounds(self, places: Sequence[Partition]) -> dict[Partition, Bounds]:
+        begins = await self._offsets.earliest_offsets(*places)
+        ends = await self._offsets.highwaters(*places)
+        committed = await self._offsets.committed(places)
+        return {place: Bounds(place.topic, place.partition, begins[place], ends[place], committed[place]) for place in places}
+
+    def _whole_starts(self, bounds: Mapping[Partition, Bounds]) -> Starts:
+        """Where each partition begins; raises what is missing, of all of them together."""
+        starts: Starts = {}
+        found: list[GapFound] = []
+        for place, known in bounds.items():
+            if place.topic == self._settings.topics.profile_events and place.partition not in self._states.partitions:
+                continue  # another rebalance took it away while we asked: no state here says nothing, and its takeover seeks again
+            try:
+                starts[place] = self._start(known)
+            except GapFound as gap:
+                found.append(gap)
+        if found:
+            raise gaps_as_one(found)
+        return starts
+
+    def _start(self, bounds: Bounds) -> Start:
+        settings = self._settings
+        if bounds.topic == settings.topics.exports:
+            return exports_start(bounds, settings.accepted, settings.app_id)
+        watermark = self._states.partitions[bounds.partition].watermark
+        known = watermark.next_offset if watermark is not None else None
+        start = source_start(bounds, known, settings.accepted, settings.skips.get(bounds.partition))
+        if bounds.committed is not None and bounds.committed != start.position:
+            _log.info("watermark_wins", place=str(bounds), group_offset=bounds.committed, watermark=start.position)
+        return start
+
+    def _reads(self, place: Partition) -> bool:
+        if place.topic == self._settings.topics.exports:
+            return self._delivers(place.partition)
+        return place.partition in self._states.partitions
+
+
+def _tell_skipped(bounds: Bounds, start: Start) -> None:
+    if start.skipped is not None:
+        _log.warning("records_skipped_on_request", place=str(bounds), first=start.skipped.first, next=start.skipped.next, why=start.skipped.why)
