@@ -56,7 +56,7 @@ def runs(of: list[SourceRecord]) -> Iterator[list[SourceRecord]]:
 def filled(mix: Mix) -> dict[bytes, bytes]:
     """The row of every profile after its first event."""
     profiles = Profiles(MemoryRows({}), 0)
-    decided = decide_run(mix.first, profiles, mix.catalog, POLICY, Before(0, 0, {}))
+    decided = decide_run(mix.first, profiles, mix.catalog, POLICY, Before(0, 0, {}, b"0"))
     return {key: row for key, row in decided.rows.items() if row is not None}
 
 
@@ -92,7 +92,7 @@ def whole(mix: Mix, stored: dict[bytes, bytes]) -> tuple[float, int]:
     seconds, exports = 0.0, 0
     for sequence, run in enumerate(runs(mix.events)):
         begun = perf_counter()
-        decided = decide_run(run, profiles, mix.catalog, POLICY, Before(sequence, 0, {}))
+        decided = decide_run(run, profiles, mix.catalog, POLICY, Before(sequence, 0, {}, b"0"))
         profiles.applied(sequence, decided.rows)
         seconds += perf_counter() - begun
         exports += len(decided.exports)

@@ -1,5 +1,6 @@
 """What arrives: a Kafka record as read, and the profile event it carries (contract section 1)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -12,6 +13,9 @@ MembershipPatch = dict[str, dict[str, EntryPatch] | None] | None
 
 IdentityPatch = dict[str, list[dict[str, Any]] | None] | None
 """`identityMap` of an event, {} where it names none."""
+
+TraceAttributes = tuple[Any, Any] | None
+"""`traceparent` and `tracestate` as an event's attributes have them, unchecked; None: it names no `traceparent`."""
 
 
 class Source(Protocol):
@@ -29,6 +33,8 @@ class Source(Protocol):
     def key(self) -> bytes | None: ...  # noqa: D102
     @property
     def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...  # noqa: D102
 
 
 class SourceRecord(NamedTuple):
@@ -40,6 +46,7 @@ class SourceRecord(NamedTuple):
     timestamp: int | None
     key: bytes | None
     value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class EventType(StrEnum):
@@ -70,6 +77,7 @@ class Event:
     memberships: MembershipPatch
     identities: IdentityPatch
     size_bytes: int
+    trace: TraceAttributes
 
     def __init__(
         self,
@@ -81,6 +89,7 @@ class Event:
         memberships: MembershipPatch,
         identities: IdentityPatch,
         size_bytes: int,
+        trace: TraceAttributes = None,
     ) -> None:
         self.id = id
         self.type = type
@@ -90,6 +99,7 @@ class Event:
         self.memberships = memberships
         self.identities = identities
         self.size_bytes = size_bytes
+        self.trace = trace
 
 
 def cloud_event(event_id: str, source: str, event_type: EventType, subject: str, time: str, **data: Any) -> dict[str, Any]:

@@ -37,3 +37,6 @@ class ExportHeader:
     CAUSES: Final = "causes"
     PARTITION_KEY: Final = "partition-key"
     EXPLICIT_HASH_KEY: Final = "explicit-hash-key"  # optional (contract G5)
+    DECIDED_AT: Final = "decided-at"  # milliseconds since 1970; records of before lack it
+    TRACEPARENT: Final = "traceparent"  # W3C Trace Context, as the event has it; optional, as the next
+    TRACESTATE: Final = "tracestate"

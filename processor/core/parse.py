@@ -44,7 +44,8 @@ def parse_event(record: Source) -> Event:
         raise _wrong_subject(subject, key)
     if event_type is _MERGED and data["into"] == key:
         raise Unusable(DeadLetterReason.BAD_SHAPE, "data.into names the profile itself")
-    return Event(event_id, event_type, key, time, data, memberships, identities, len(value))
+    trace = (envelope["traceparent"], envelope.get("tracestate")) if "traceparent" in envelope else None
+    return Event(event_id, event_type, key, time, data, memberships, identities, len(value), trace)
 
 
 def why_not_json(value: bytes, error: orjson.JSONDecodeError) -> Unusable:

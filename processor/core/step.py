@@ -13,7 +13,7 @@ from processor.core.fold import Change, fold
 from processor.core.parse import parse_event
 from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetter, DeadLetterReason
-from schemas.event import Event, EventType, Source
+from schemas.event import Event, EventType, Source, TraceAttributes
 from schemas.profile import Profile
 from schemas.record import ExportRecord
 from schemas.times import BadTimeError, format_time
@@ -46,6 +46,7 @@ class Step:
     Where an event was applied, a flow of `states` that sends nothing does so for its reason in `apart`. The others, maybe a
     hundred, are not listed: theirs is `rest`, or that they are disabled (`reason_of`). `skipped` lists all. `missed`: the flows
     that would have sent a record, but are disabled, and catch up later (F1). `expired`: the deadline of an applied `membership.expired`.
+    `trace`: of an applied event.
     """
 
     profile: Profile | None
@@ -57,8 +58,9 @@ class Step:
     apart: Skips
     missed: tuple[CompiledFlow, ...]
     expired: str
+    trace: TraceAttributes
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # an argument a field
         self,
         profile: Profile | None,
         records: tuple[ExportRecord, ...] = (),
@@ -69,6 +71,7 @@ class Step:
         apart: Skips = (),
         missed: tuple[CompiledFlow, ...] = (),
         expired: str = "",
+        trace: TraceAttributes = None,
     ) -> None:
         self.profile = profile
         self.records = records
@@ -79,6 +82,7 @@ class Step:
         self.apart = apart
         self.missed = missed
         self.expired = expired
+        self.trace = trace
 
     @property
     def skipped(self) -> Skips:
@@ -124,7 +128,7 @@ def _decided(record: Source, change: Change, after: Profile | None, catalog: Cat
             apart.append((flow.id, decision))
     missed = () if not catalog.missing or after is None else _missed(record, change, catalog)
     expired = change.event.time if change.event.type is _EXPIRED else ""
-    return Step(after, tuple(records), None, None, catalog.states, rest, tuple(apart), missed, expired)
+    return Step(after, tuple(records), None, None, catalog.states, rest, tuple(apart), missed, expired, change.event.trace)
 
 
 def _missed(record: Source, change: Change, catalog: Catalog) -> tuple[CompiledFlow, ...]:

@@ -9,9 +9,10 @@ from processor.core.step import EventSkip, Limits, Step, step
 from processor.pipeline.counts import Counts
 from processor.pipeline.deadlines import next_row
 from processor.pipeline.jobs import PartitionJobs
-from processor.pipeline.ports import KafkaRecord
+from processor.pipeline.ports import NO_HEADERS, KafkaRecord
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import dead_letter_record, export_record
+from processor.pipeline.trace import trace_headers
 from schemas.event import Source
 from state.rows import Row
 
@@ -58,12 +59,14 @@ class Decided(NamedTuple):
 class Before(NamedTuple):
     """What a run of records begins with: its number, the unusable ones just before it, and the rows to write beside those of its profiles.
 
-    `job_progress` is told with it. `jobs`: those that must be told of what is applied; None: nobody wants to know.
+    `decided_at`: the moment, as `export_record` takes it. `job_progress` is told with it. `jobs`: those that must be told of what is
+    applied; None: nobody wants to know.
     """
 
     sequence: int
     bad_in_a_row: int
     beside: dict[bytes, bytes | None]
+    decided_at: bytes
     job_progress: Sequence[KafkaRecord] = ()
     jobs: PartitionJobs | None = None
 
@@ -95,6 +98,7 @@ class _Run:
         self.bad_in_a_row = before.bad_in_a_row
         self.beside = before.beside
         self._jobs = before.jobs
+        self._decided_at = before.decided_at
         self.exports: list[KafkaRecord] = []
         self.dead_letters: list[KafkaRecord] = []
         self.changed: set[bytes] = set()
@@ -120,9 +124,15 @@ class _Run:
             after = self._current[key] = next_row(key, row, result, record.offset, self.beside)
             self.new_profiles += (after is not None) - (row is not None)
             self.changed.add(key)
-            for export in result.records:
-                self.exports.append(export_record(export, record))
+            if result.records:
+                self._export(record, result)
         return True
+
+    def _export(self, record: Source, result: Step) -> None:
+        headers, attributes = record.headers, result.trace
+        trace = trace_headers(headers, attributes) if headers or attributes is not None else NO_HEADERS
+        for export in result.records:
+            self.exports.append(export_record(export, record, self._decided_at, trace))
 
     def _tell_jobs(self, jobs: PartitionJobs, key: bytes, before: Row | None, result: Step) -> None:
         for exit_record in jobs.note(key, before, result, self.beside):

@@ -27,7 +27,7 @@ from processor.pipeline.job_page import LIVE_PAGE_EXPORTS, PAGE_EXPORTS, SLICE_E
 from processor.pipeline.job_part import JobPart, progress_key
 from processor.pipeline.ports import KafkaRecord, ProfileRows
 from processor.pipeline.profiles import Profiles
-from processor.pipeline.records import job_export_record
+from processor.pipeline.records import in_milliseconds, job_export_record
 from processor.pipeline.turns import Turns
 from schemas.job import JobKind, JobProgress, PartitionState
 from schemas.profile import REALIZED
@@ -361,7 +361,8 @@ class PartitionJobs:
 
     def export(self, record: ExportRecord, profile_id: bytes, offset: int) -> KafkaRecord:
         """The record as `exports` takes it; `offset` of the last event applied to the profile."""
-        return job_export_record(record, profile_id, (self._settings.topic, self._settings.partition, offset))
+        source = self._settings.topic, self._settings.partition, offset
+        return job_export_record(record, profile_id, source, in_milliseconds(self._settings.wall_clock()))
 
     def _sweep(self, page: Page) -> None:
         """Take away the marks that are left: of profiles that were not scanned any more, or of a job that was cancelled.

@@ -25,7 +25,7 @@ from processor.pipeline.job_page import Page
 from processor.pipeline.jobs import JobSettings, PartitionJobs
 from processor.pipeline.ports import CatalogView, KafkaRecord, Log, Output, ProfileRows
 from processor.pipeline.profiles import Profiles
-from processor.pipeline.records import size_bytes
+from processor.pipeline.records import in_milliseconds, size_bytes
 from processor.tasks import end_task, watched_task
 from processor.transport.batch import Batch
 from state.rows import WATERMARK_KEY, Row, Watermark, encode_watermark
@@ -55,6 +55,7 @@ class PartitionSettings:
     max_waiting_bytes: int
     jobs: JobSettings = JobSettings()  # noqa: RUF009  # it is frozen, as the next
     deadlines: DeadlineSettings = DeadlineSettings()  # noqa: RUF009
+    wall_clock: Callable[[], float] = time.time
 
 
 class PartitionPipeline:
@@ -168,7 +169,8 @@ class PartitionPipeline:
             catalog = await self._catalog.as_of(batch.fetched_at)
             rows, told = self._jobs.follow(catalog, self._next_offset, self._sequence)
             self._sequence += 1
-            before = Before(self._sequence, self._bad_in_a_row, rows, told, self._jobs if self._jobs.is_noting else None)
+            decided_at = in_milliseconds(self._settings.wall_clock())
+            before = Before(self._sequence, self._bad_in_a_row, rows, decided_at, told, self._jobs if self._jobs.is_noting else None)
             decided = decide_run(run, self._profiles, catalog, self._settings.policy, before)
             self._deadlines.note(rows)
             self._next_offset, self._bad_in_a_row = decided.next_offset, decided.bad_in_a_row

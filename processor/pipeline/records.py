@@ -4,16 +4,17 @@ from collections.abc import Sequence
 
 import orjson
 
-from processor.pipeline.ports import KafkaRecord
+from processor.pipeline.ports import NO_HEADERS, Headers, KafkaRecord
 from schemas.dead_letter import DeadLetter
 from schemas.event import Source, SourceRecord
 from schemas.record import ExportHeader, ExportRecord
 
 
-def export_record(record: ExportRecord, source: Source) -> KafkaRecord:
+def export_record(record: ExportRecord, source: Source, decided_at: bytes, trace: Headers = NO_HEADERS) -> KafkaRecord:
     """The record for `exports`: the value is what leaves, byte for byte; the sink never parses it.
 
-    Its timestamp is the source record's, so that the age of what waits is the age of the event.
+    Its timestamp is the source record's, so that the age of what waits is the age of the event; `decided_at` is the moment when
+    it was decided, milliseconds since 1970 in decimal digits. `trace`: the headers that the event hands on (`trace_headers`).
     """
     headers = [
         (ExportHeader.RECORD_ID, record.id.encode()),
@@ -26,17 +27,19 @@ def export_record(record: ExportRecord, source: Source) -> KafkaRecord:
         (ExportHeader.EVENT_TIME, record.time.encode()),
         (ExportHeader.CAUSES, orjson.dumps(record.causes)),
         (ExportHeader.PARTITION_KEY, record.partition_key.encode()),
+        (ExportHeader.DECIDED_AT, decided_at),
+        *trace,
     ]
     return KafkaRecord(source.key, record.value, headers, _timestamp(source))
 
 
-def job_export_record(record: ExportRecord, key: bytes, source: tuple[str, int, int]) -> KafkaRecord:
-    """The record of a job. `source`: topic, partition and offset of the last event applied to the profile.
+def job_export_record(record: ExportRecord, key: bytes, source: tuple[str, int, int], decided_at: bytes) -> KafkaRecord:
+    """The record of a job, which hands on no trace. `source`: topic, partition and offset of the last event applied to the profile.
 
     Its timestamp is the moment when it is written: one of a job that takes hours has not waited as long as that.
     """
     topic, partition, offset = source
-    return export_record(record, SourceRecord(topic, partition, offset, None, key, None))
+    return export_record(record, SourceRecord(topic, partition, offset, None, key, None), decided_at)
 
 
 def dead_letter_record(letter: DeadLetter, source: Source) -> KafkaRecord:
@@ -50,6 +53,11 @@ def dead_letter_record(letter: DeadLetter, source: Source) -> KafkaRecord:
         ("time", (letter.time or "").encode()),
     ]
     return KafkaRecord(letter.key, letter.value, headers, _timestamp(source))
+
+
+def in_milliseconds(seconds: float) -> bytes:
+    """A moment in seconds since 1970 as a header has it."""
+    return b"%d" % int(seconds * 1000)
 
 
 def _timestamp(source: Source) -> int | None:

@@ -29,6 +29,17 @@ def test_g8_a_letter_of_delivery_has_back_the_headers_of_its_record() -> None:
     assert letter.source_timestamp == 1_768_174_653_000
 
 
+def test_g8_a_letter_has_back_the_moment_of_its_decision_and_its_trace_where_its_record_had_them() -> None:
+    key, value, headers, timestamp = undelivered_letter(7)
+    added = [("decided-at", b"1768174653250"), ("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), ("tracestate", b"a=b")]
+    own = len(export_record(7).headers)
+
+    letter = as_letter((key, value, [*headers[:own], *added, *headers[own:]], timestamp))
+
+    assert letter.headers == (*export_record(7).headers, *added)
+    assert letter.fingerprint == as_letter((key, value, headers, timestamp)).fingerprint
+
+
 def test_g8_headers_of_a_record_that_are_named_like_ours_stay_its_own() -> None:
     key, value, headers, timestamp = undelivered_letter(7)
 

@@ -29,7 +29,7 @@ from tests.core.given import a_flow, cloud_event
 from tests.core.strategies import law
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
 
-SECONDS = 3.0
+SECONDS = 60.0
 AUDIENCES = ("a", "b", "c")
 PROFILES = ("p-1", "p-2", "p-3", "p-4")
 
@@ -323,6 +323,17 @@ async def test_e1_a_backfill_goes_on_where_it_was_when_its_worker_dies() -> None
     assert len({key for _, key, _ in partition.exports}) == len(partition.exports) == 1200
     part = partition.part("backfill")
     assert (part.state, part.exported, part.seen) == (PartitionState.DONE, 1200, 1230)
+
+
+async def test_e1_a_record_of_a_job_says_when_it_was_decided_and_hands_on_no_trace() -> None:
+    partition = await filled(3, wall_clock=lambda: 1_768_174_653.25)
+
+    partition.change(Control().put(a_flow("f", ["a"])))
+    await partition.settle()
+    await partition.pipeline.close()
+
+    assert [header(record, ExportHeader.DECIDED_AT) for record in partition.log.exports] == ["1768174653250"] * 3
+    assert not {ExportHeader.TRACEPARENT, ExportHeader.TRACESTATE} & {name for record in partition.log.exports for name, _ in record.headers}
 
 
 async def test_e2_what_was_exported_since_the_mapping_is_skipped_and_counted() -> None:
