@@ -15,10 +15,13 @@ from processor.api.app import build_app
 from processor.api.calls import Services
 from processor.api.limits import is_loopback
 from processor.audience_import.run import Change, Imported, Request, import_audience
+from processor.control.audit import Author
 from processor.control.plane import ControlPlane
 from processor.control.ports import Superseded
+from processor.control.recording import record_etags
 from processor.delivery.preflight import Question, Verdict, examine, place
 from processor.errors import CommandError, UsageError
+from processor.kafka.audit_events import unnamed_etags
 from processor.kafka.control_log import KafkaControlLog
 from processor.kafka.job_progress import JobProgressFollower
 from processor.secrets import Secrets, secrets_of
@@ -26,6 +29,7 @@ from processor.settings import Settings, env_name
 from schemas.destination import Destination
 
 _LOOK_SECONDS: Final = 1.0
+_ITSELF: Final = Author("profile-exporter", "api")
 _one_import = threading.Lock()  # two of one audience at once would make members of both files
 _log = structlog.get_logger(__name__)
 
@@ -53,6 +57,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     superseded = threading.Event()
     with KafkaControlLog(settings, is_api=True) as log, closing(JobProgressFollower(settings)) as jobs:
         plane = ControlPlane(log, progress=jobs.progress)
+        plane.change(_ITSELF, partial(record_etags, unnamed=partial(unnamed_etags, settings)))
         services = Services(
             plane,
             secrets,

@@ -16,8 +16,10 @@ from processor.cli.job_views import tell_jobs
 from processor.cli.plan import Action, Step, activated, carry_out, plan
 from processor.configuration import Configuration, read_configuration
 from processor.control.draft import Draft
+from processor.control.recording import Unnamed, record_etags, standing_flows
 from processor.control.state import ControlState
 from processor.errors import CommandError
+from processor.kafka.audit_events import unnamed_etags
 from processor.secrets import Secrets, secrets_of
 from processor.settings import read_settings
 from schemas.flow import Flow
@@ -91,12 +93,14 @@ def put_into_force(file: Path, kinds: Collection[str], how: How) -> None:
         click.echo(f"warning: {warning}", err=True)
     settings = read_settings()
     planned = partial(_planned, configuration, kinds, how.prune)
-    steps = planned(read_state(settings))
+    unnamed = partial(unnamed_etags, settings)
+    state = read_state(settings)
+    steps = planned(state)
     if not how.no_check:
         _preflight(activated(steps), secrets_of(settings), strict=how.strict)
     jobs: list[Job] = []
-    if not how.dry_run and any(step.writes for step in steps):
-        steps, jobs = change(settings, lambda draft: (_carried_out(draft, planned), draft.jobs_set_going))
+    if not how.dry_run and (any(step.writes for step in steps) or unnamed(standing_flows(state))):
+        steps, jobs = change(settings, lambda draft: (_carried_out(draft, planned, unnamed), draft.jobs_set_going))
     tell_steps(steps, "nothing was changed: --dry-run" if how.dry_run else "in force", jobs, as_json=how.as_json)
 
 
@@ -118,8 +122,9 @@ def _planned(configuration: Configuration, kinds: Collection[str], prune: bool, 
     return [step for step in plan(configuration, state, prune=prune) if step.kind in kinds]
 
 
-def _carried_out(draft: Draft, planned: Callable[[ControlState], list[Step]]) -> list[Step]:
+def _carried_out(draft: Draft, planned: Callable[[ControlState], list[Step]], unnamed: Unnamed) -> list[Step]:
     """By the state of this moment, which somebody may have changed since the destinations were asked."""
+    record_etags(draft, unnamed)
     steps = planned(draft.state)
     carry_out(draft, steps)
     return steps

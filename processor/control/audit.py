@@ -2,8 +2,19 @@
 
     key    the kind and id of what was changed, ["flows","vip"]
     value  {"time", "who", "via", "action", "kind", "id", "before", "after"}; `before`, `after`: the object, secrets masked, null where there is none
+
+Of kind `flows` also "etagBefore" and "etag", what names the flow before and after on `flows` and on each export, null where nothing does; and
+"deletedAt" where it stays on the topic for its last exits: `etag` then names the flow of `before`. Records of before those fields lack them; the
+action `recorded` makes up for it: nothing was changed, `after` is the flow that `etag` names.
+
+What workers do has kind `partitions` (processor/partition_history.py writes it, outside of transactions). `id`: the partitions, "0,3".
+    taken_over   `after`: {"version", "maxDocumentBytes", "dedupWindow", "membershipExpiry", "partitions": [{"partition", "firstOffset"}…]}:
+                 what decides there from that offset of `profile-events` on, until the next such event of the partition
+    skipped      `after`: {"topic", "partition", "from", "to", "why"}: these offsets, both included, were passed over; `why`: the setting
 """
 
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -12,29 +23,89 @@ from processor.settings import MASKED
 from schemas.times import format_time
 
 SECRET_NAMES: Final = frozenset({"secretKey", "secret_key"})
+_PARTITIONS: Final = "partitions"
+_FLOW_KEY: Final = b'["flows",'
+
+FlowEtag = tuple[str, str]
+"""A flow's id and etag: its content at some time."""
 
 
 class Author(NamedTuple):
-    """Who changes something: a token's name, or a user; `via` is `api` or `command`."""
+    """Who changes something: a token's name, a user, or a worker's name; `via` is `api`, `command` or `worker`."""
 
     who: str
     via: str
 
 
-def audit_event(author: Author, now_ms: int, kind: str, object_id: str, before: Any, after: Any) -> tuple[bytes, bytes]:
-    """Key and value. `before` and `after` are JSON values."""
-    action = "created" if before is None else "deleted" if after is None else "changed"
+class Etags(NamedTuple):
+    """What names a flow before and after a change, None where nothing does; `deleted_at`: since when it is there only for its last exits (F2)."""
+
+    before: str | None
+    after: str | None
+    deleted_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecidingSettings:
+    """What decides beside flows and audiences: another version may write other bytes, other bounds let other events by (I4, I5, F5)."""
+
+    version: str
+    max_document_bytes: int
+    dedup_window: int
+    membership_expiry: bool
+
+
+def audit_event(
+    author: Author, now_ms: int, kind: str, object_id: str, before: Any, after: Any, etags: Etags | None = None, action: str | None = None
+) -> tuple[bytes, bytes]:
+    """Make key and value. `before` and `after` are JSON values; `etags` of a flow; `action` where it does not follow from the two."""
     event = {
         "time": format_time(now_ms // 1000),
         "who": author.who,
         "via": author.via,
-        "action": action,
+        "action": action or ("created" if before is None else "deleted" if after is None else "changed"),
         "kind": kind,
         "id": object_id,
         "before": masked(before),
         "after": masked(after),
     }
+    if etags is not None:
+        event |= {"etagBefore": etags.before, "etag": etags.after}
+        event |= {} if etags.deleted_at is None else {"deletedAt": etags.deleted_at}
     return orjson.dumps([kind, object_id]), orjson.dumps(event)
+
+
+def takeover_event(worker: Author, now_ms: int, first_offsets: Mapping[int, int], deciding: DecidingSettings) -> tuple[bytes, bytes]:
+    """Make key and value of `taken_over`. `first_offsets` of `profile-events`, by partition."""
+    after = {
+        "version": deciding.version,
+        "maxDocumentBytes": deciding.max_document_bytes,
+        "dedupWindow": deciding.dedup_window,
+        "membershipExpiry": deciding.membership_expiry,
+        "partitions": [{"partition": partition, "firstOffset": offset} for partition, offset in sorted(first_offsets.items())],
+    }
+    return audit_event(worker, now_ms, _PARTITIONS, _names(first_offsets), None, after, action="taken_over")
+
+
+def skip_event(worker: Author, now_ms: int, place: tuple[str, int], first: int, last: int, why: str) -> tuple[bytes, bytes]:
+    """Make key and value of `skipped`: offsets `first` to `last`, both included, of `place` (topic, partition)."""
+    topic, partition = place
+    after = {"topic": topic, "partition": partition, "from": first, "to": last, "why": why}
+    return audit_event(worker, now_ms, _PARTITIONS, _names([partition]), None, after, action="skipped")
+
+
+def etags_named(key: bytes | None, value: bytes | None) -> Iterator[FlowEtag]:
+    """Yield each flow and etag that an audit event names; nothing for events of other kinds, of before etags, and for what is none of ours."""
+    if value is None or key is None or not key.startswith(_FLOW_KEY):
+        return
+    try:
+        event: Any = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return
+    if isinstance(event, dict):
+        for name in ("etagBefore", "etag"):
+            if isinstance(event.get(name), str):
+                yield str(event.get("id")), event[name]
 
 
 def masked(value: Any) -> Any:
@@ -46,3 +117,7 @@ def masked(value: Any) -> Any:
 
 def _shown(secret: Any) -> Any:
     return secret if isinstance(secret, str) and secret.startswith("${") else MASKED
+
+
+def _names(partitions: Iterable[int]) -> str:
+    return ",".join(map(str, sorted(partitions)))

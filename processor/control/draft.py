@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from processor.control.audit import Author, audit_event
+from processor.control.audit import Author, Etags, audit_event
 from processor.control.job_status import JobsProgress, status_in
 from processor.control.state import ControlState, Kept, Topic, TopicRecord, audience_etag
 from processor.core.lifecycle import Moment, jobs_after
@@ -44,7 +44,8 @@ class Draft:
         etag = self._new_etag()
         self._set_going(None if before is None else before.item, flow)
         self._write(Topic.FLOWS, flow_key(flow.id), flow_value(StoredFlow(flow, etag)))
-        self._audit(Kind.FLOW, flow.id, None if before is None else plain(before.item), plain(flow))
+        content, etags = None if before is None else plain(before.item), Etags(None if before is None else before.etag, etag)
+        self._audit(Kind.FLOW, flow.id, content, plain(flow), etags)
         return self.state.flows[flow.id]
 
     def delete_flow(self, flow_id: str) -> None:
@@ -54,7 +55,8 @@ class Draft:
         exits = any(job.kind is JobKind.UNMAP and job.cancelled_at is None and job.flow == flow_id for job in self.state.jobs.values())
         stored = StoredFlow(before.item, self._new_etag(), self.now) if exits else None
         self._write(Topic.FLOWS, flow_key(flow_id), None if stored is None else flow_value(stored))
-        self._audit(Kind.FLOW, flow_id, plain(before.item), None)
+        etags = Etags(before.etag, None) if stored is None else Etags(before.etag, stored.etag, stored.deleted_at)
+        self._audit(Kind.FLOW, flow_id, plain(before.item), None, etags)
 
     def give_up_flow(self, flow_id: str) -> None:
         """It was deleted and is leaving: what it still has to deliver becomes dead letters (G9)."""
@@ -62,7 +64,11 @@ class Draft:
         for job in [job for job in self.state.jobs.values() if job.flow == flow_id and job.cancelled_at is None]:
             self.put_job(job.model_copy(update={"cancelled_at": self.now}))
         self._write(Topic.FLOWS, flow_key(flow_id), None)
-        self._audit(Kind.FLOW, flow_id, plain(before.flow), None)
+        self._audit(Kind.FLOW, flow_id, plain(before.flow), None, Etags(before.etag, None))
+
+    def record_flow(self, stored: StoredFlow) -> None:
+        """Write that the flow stands as it does, changing nothing: no audit event names its etag."""
+        self._audit(Kind.FLOW, stored.flow.id, None, plain(stored.flow), Etags(None, stored.etag, stored.deleted_at), "recorded")
 
     def put_job(self, job: Job, *, by_hand: bool = False) -> None:
         """Create it, or change it to this; what ended long ago is forgotten with it. `by_hand`: somebody asked for just this."""
@@ -172,6 +178,6 @@ class Draft:
         self.records.append(record)
         self.state = self.state.after([record])
 
-    def _audit(self, kind: str, object_id: str, before: Any, after: Any) -> None:
-        key, value = audit_event(self._author, self.now_ms, kind, object_id, before, after)
+    def _audit(self, kind: str, object_id: str, before: Any, after: Any, etags: Etags | None = None, action: str | None = None) -> None:
+        key, value = audit_event(self._author, self.now_ms, kind, object_id, before, after, etags, action)
         self.records.append(TopicRecord(Topic.AUDIT_EVENTS, key, value, self.now_ms))

@@ -6,6 +6,7 @@
     timestamps   which ones a topic takes                ends      where partitions end, and what is shown of them
     memberships  who is in an audience                   deletions profiles deleted on request, and what became of each
     catalog_records   flows and audiences as records of their topics
+    audit_events      which etags the topic `audit-events` names
 
 Every reader is `read_committed`, every producer keys with Kafka's own murmur2 (design 2).
 """

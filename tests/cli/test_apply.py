@@ -6,8 +6,10 @@ from typing import Any
 
 import orjson
 
-from processor.kafka.catalog_records import StoredFlow, is_job_key, read_flow
+from processor.configuration import read_configuration
+from processor.kafka.catalog_records import StoredFlow, flow_key, flow_value, is_job_key, read_flow
 from processor.kafka.reading import read_compacted, read_topic
+from processor.kafka.writing import Writer
 from tests.kit.installation import Installation
 
 FILE = """
@@ -93,6 +95,42 @@ def test_4b_what_the_file_does_not_name_is_kept_and_with_prune_removed(ready: In
     assert set(pruned[:-1]) == {"remove flow vip", "remove flow other", "remove audience ups/gold"}
     assert pruned[-1] == "remove: 3; in force"
     assert (flows(ready), audiences(ready)) == ({}, {})
+
+
+def test_m2_flows_of_before_audit_events_had_etags_are_recorded_by_the_next_apply_and_once(ready: Installation, tmp_path: Path) -> None:
+    """An export names its flow's etag, and only audit events keep what it stood for."""
+    wanted = read_configuration(written(tmp_path, FILE))
+    with Writer(ready.settings) as writer:
+        for flow in wanted.flows:
+            writer.write(ready.topics.flows, flow_key(flow.id), flow_value(StoredFlow(flow, f"etag-of-{flow.id}")), name=flow.id)
+    before = flows(ready)
+
+    dry = apply(ready, tmp_path, ONLY_VIP, "--dry-run", "--no-check"), recorded(ready)
+    first = apply(ready, tmp_path, FILE, "--no-check"), recorded(ready)
+    again = apply(ready, tmp_path, FILE, "--no-check"), recorded(ready)
+
+    assert dry[1] == []
+    assert first[0] == ["create audience ups/gold", "create: 1, unchanged: 2; in force"]
+    assert first[1] == again[1] == [("vip", "etag-of-vip", "command"), ("other", "etag-of-other", "command")]
+    assert flows(ready) == before
+
+
+def test_m2_a_flow_of_before_is_recorded_also_where_nothing_else_is_written(prepared: Installation, tmp_path: Path) -> None:
+    apply(prepared, tmp_path, FILE)
+    changed = flows(prepared)["other"]._replace(etag="etag-of-an-old-version")
+    with Writer(prepared.settings) as writer:
+        writer.write(prepared.topics.flows, flow_key("other"), flow_value(changed), name="other")
+
+    lines = apply(prepared, tmp_path, FILE)
+
+    assert lines == ["unchanged: 3; in force"]
+    assert recorded(prepared) == [("other", "etag-of-an-old-version", "command")]
+
+
+def recorded(installation: Installation) -> list[tuple[str, str, str]]:
+    """(flow, etag, via) of each audit event `recorded`."""
+    events = [orjson.loads(record.value or b"") for record in read_topic(installation.settings, installation.topics.audit_events)]
+    return [(event["id"], event["etag"], event["via"]) for event in events if event["action"] == "recorded"]
 
 
 def test_a_dry_run_prints_the_plan_and_changes_nothing(prepared: Installation, tmp_path: Path) -> None:

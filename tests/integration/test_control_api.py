@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from processor.demo.endpoint import SECRET_KEY, create_stream, read_stream
 from processor.demo.waiting import wait_until
-from processor.kafka.reading import read_topic
+from processor.kafka.catalog_records import StoredFlow, flow_key, flow_value, is_job_key
+from processor.kafka.reading import read_compacted, read_topic
 from processor.kafka.writing import Writer
 from tests.api.tutorial import BASE, HEADERS, Tutorial
 from tests.kit.installation import Installation
@@ -187,8 +188,15 @@ def test_with_tls_and_a_file_of_tokens_a_token_is_wanted_and_never_written_anywh
     assert token not in said
 
 
+def flows_of(installation: Installation) -> dict[bytes, bytes]:
+    return {key: value for key, value in read_compacted(installation.settings, installation.topics.flows).items() if not is_job_key(key)}
+
+
 def test_a_restart_loses_nothing_a_command_between_is_seen_and_a_second_api_ends_the_first(job: WholeJob, tmp_path: Path) -> None:
     installation = job.installation
+    old = job.configuration.flows[0]
+    with Writer(installation.settings) as writer:
+        writer.write(installation.topics.flows, flow_key(old.id), flow_value(StoredFlow(old, "etag-of-before")), name=old.id)
     with api_of(installation, tmp_path) as api:
         flow = Tutorial(api.client).whole()
     with api_of(installation, tmp_path) as first:
@@ -205,3 +213,8 @@ def test_a_restart_loses_nothing_a_command_between_is_seen_and_a_second_api_ends
             assert "another control API was started" in first.said()
             assert second.client.get("/v1/audiences/ups/new").json()["audience"]["name"] == "New"
             assert second.client.put("/v1/audiences/ups/newer", json={}).status_code == 200
+    audits = [orjson.loads(record.value or b"") for record in read_topic(installation.settings, installation.topics.audit_events)]
+    recorded = [(audit["id"], audit["etag"], audit["who"], audit["via"]) for audit in audits if audit["action"] == "recorded"]
+    assert recorded == [(old.id, "etag-of-before", "profile-exporter", "api")], "three APIs were started, and nobody had changed it by then"
+    named = {(audit["id"], audit["etag"]) for audit in audits if audit["kind"] == "flows"}
+    assert all((key.decode(), orjson.loads(value)["etag"]) in named for key, value in flows_of(installation).items())
