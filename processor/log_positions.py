@@ -17,6 +17,7 @@ from processor.positions import (
     GapFound,
     LogIsShorter,
     RecordsAreGone,
+    Skipped,
     Start,
     exports_start,
     gaps_as_one,
@@ -69,11 +70,24 @@ class States(Protocol):
         ...
 
 
+class History(Protocol):
+    """Where it is written down what a worker does with partitions."""
+
+    async def record_starts(self, starts: Mapping[Partition, Start]) -> None:
+        """Write where partitions begin, and what each passes over; durable when it returns."""
+
+    async def record_skip(self, place: Partition, skipped: Skipped) -> None:
+        """Write what a partition passes over while it is read; durable when it returns."""
+
+
 class LogPositions:
     """`delivers` tells whether a partition of exports is open at the sink."""
 
-    def __init__(self, settings: Settings, offsets: Offsets, states: States, delivers: Callable[[int], bool], gap_stop: GapStop) -> None:
-        self._settings, self._offsets, self._states, self._delivers, self._gap_stop = settings, offsets, states, delivers, gap_stop
+    def __init__(  # what it looks at, and what it tells
+        self, settings: Settings, offsets: Offsets, states: States, delivers: Callable[[int], bool], gap_stop: GapStop, history: History
+    ) -> None:
+        self._settings, self._offsets, self._states, self._delivers = settings, offsets, states, delivers
+        self._gap_stop, self._history = gap_stop, history
 
     async def starts(self, places: Iterable[Partition]) -> tuple[Starts, dict[Partition, int]]:
         """Where to begin, and where the logs end; nowhere while a rebalance is under way. Raises what stops the worker for the operator.
@@ -84,12 +98,12 @@ class LogPositions:
         exports = self._settings.topics.exports
         bounds = await self._bounds(sorted(places))
         starts = self._whole_starts(bounds)
+        await self._history.record_starts(starts)
         first = {place: start.position for place, start in starts.items() if place.topic == exports and bounds[place].committed is None}
         if first and not await self._offsets.still_ours(first):
             return {}, {}
         for place, start in starts.items():
             self._gap_stop.note_done(place, start.position)
-            _tell_skipped(bounds[place], start)
         return starts, {place: known.end for place, known in bounds.items()}
 
     async def in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int]:
@@ -104,7 +118,8 @@ class LogPositions:
             except (RecordsAreGone, LogIsShorter) as error:
                 self._gap_stop.note_lost(place, offset, error)
             else:
-                _tell_skipped(bounds[place], start)
+                if start.skipped is not None:
+                    await self._history.record_skip(place, start.skipped)
                 positions[place] = start.position
         return positions
 
@@ -144,8 +159,3 @@ class LogPositions:
         if place.topic == self._settings.topics.exports:
             return self._delivers(place.partition)
         return place.partition in self._states.partitions
-
-
-def _tell_skipped(bounds: Bounds, start: Start) -> None:
-    if start.skipped is not None:
-        _log.warning("records_skipped_on_request", place=str(bounds), first=start.skipped.first, next=start.skipped.next, why=start.skipped.why)

@@ -25,6 +25,7 @@ from processor.kafka.logs import Destinations, PlainLog, TransactionalLog
 from processor.kafka.shared_producer import SharedProducer
 from processor.log_positions import LogPositions
 from processor.parked_takeover import ParkedTakeover
+from processor.partition_history import PartitionHistory
 from processor.pipeline.deadlines import DeadlineSettings
 from processor.pipeline.decided import Policy
 from processor.pipeline.jobs import JobSettings
@@ -71,7 +72,8 @@ class Runtime:
         self._shared = SharedProducer(settings)
         self.sink = open_sink(settings, self.catalog, self._shared, self._delivered, consumer.lease.holds)
         self._feed = ExportsFeed(self.sink.deliver, consumer, on_failure)
-        self._positions = LogPositions(settings, consumer, store, self.sink.has, self._gap_stop)
+        history = PartitionHistory(self._shared, settings, place.directory.name)
+        self._positions = LogPositions(settings, consumer, store, self.sink.has, self._gap_stop, history)
         self._parked_takeover = ParkedTakeover(self.sink, consumer, partial(read_positions, settings))
         self._memory: Memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
         self._reports = StatusReports(self, self._shared, settings.topics.worker_status, on_failure)
@@ -256,11 +258,9 @@ class Runtime:
     async def start_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
         """Where to begin; the changelog is not fetched by the group's consumer. Raises what stops the worker for the operator."""
         names = self._settings.topics
+        stores = dict(self._store.partitions)
         starts, ends = await self._positions.starts(place for place in partitions if place.topic in (names.profile_events, names.exports))
-        positions = {place: start.position for place, start in starts.items()}
-        for place, position in positions.items():
-            if place.topic == names.profile_events:
-                self._begin_processing(place, position)
+        positions = {place: start.position for place, start in starts.items() if self._begins(place, start.position, stores)}
         exports = {place: position for place, position in positions.items() if place.topic == names.exports}
         not_ours = exports.keys() - await self._parked_takeover.open(exports, ends)
         return {place: position for place, position in positions.items() if place not in not_ours}
@@ -269,11 +269,17 @@ class Runtime:
         """Where to read on, where a log may have lost what follows; a partition that has is left out, and stops the worker."""
         return await self._positions.in_log(reached)
 
-    def _begin_processing(self, place: Partition, position: int) -> None:
-        self.pipeline.positioned(place.partition, position)
+    def _begins(self, place: Partition, position: int, stores: Mapping[int, PartitionStore]) -> bool:
+        """Whether a partition is still ours as it was when `stores` were; processing begins at its position then."""
+        if place.topic != self._settings.topics.profile_events:
+            return True
         store = self._store.partitions.get(place.partition)
-        if store is not None and store.watermark is not None:
+        if store is None or store is not stores.get(place.partition):
+            return False  # another rebalance took it away while its start was looked up and written, and its takeover seeks again
+        self.pipeline.positioned(place.partition, position)
+        if store.watermark is not None:
             self._consumer.mark_done(*place, store.watermark.next_offset)  # a crash may have left the group's offset behind
+        return True
 
     async def release(self, partitions: Iterable[Partition]) -> None:
         """Stop what these carry. Nothing of them is written when it returns, or the broker refuses it (exactly_once)."""

@@ -1,15 +1,21 @@
 """Where a worker begins after a takeover, and what another rebalance in the middle of it must not lead to (design 2, 5.6)."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 
+from processor.gap_stop import GapStop
 from processor.kafka.cluster import ClusterFacts
+from processor.kafka.shared_producer import NotWritten
+from processor.log_positions import LogPositions
 from processor.parked_takeover import ParkedTakeover
+from processor.partition_history import NotRecorded, PartitionHistory
+from processor.pipeline.ports import KafkaRecord
 from processor.positions import StateIsGone
 from processor.runtime import Place, Runtime
 from processor.settings import Settings
@@ -49,15 +55,31 @@ class Consumer:
         self.done[topic, partition] = next_offset
 
 
-async def runtime(folder: Path, consumer: Consumer, watermarks: Mapping[int, Watermark | None]) -> tuple[Any, dict[int, Any]]:
+class Producer:
+    """Keeps what it is given; `when_written` happens meanwhile."""
+
+    def __init__(self, when_written: Callable[[], None] = lambda: None) -> None:
+        self.when_written = when_written
+        self.written: list[dict[str, Any]] = []
+
+    async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+        self.when_written()
+        self.written.extend(orjson.loads(record.value or b"") for _, record in records)
+
+
+async def runtime(
+    folder: Path, consumer: Consumer, watermarks: Mapping[int, Watermark | None], producer: Producer | None = None, **values: Any
+) -> tuple[Any, dict[int, Any]]:
     """A runtime that owns partitions with these watermarks; and its stores."""
     stores = {partition: SimpleNamespace(watermark=watermark) for partition, watermark in watermarks.items()}
-    settings = Settings(_env_file=None, data_dir=folder)  # type: ignore[call-arg]  # pydantic-settings' own argument
+    settings = Settings(_env_file=None, data_dir=folder, **values)  # type: ignore[call-arg]  # pydantic-settings' own argument
     place = Place(settings, StateDirectory.lock(folder, lambda: "0"), ClusterFacts(None, {}))
     store: Any = SimpleNamespace(partitions=stores, detach=lambda partitions: None)
     fetching: Any = consumer
     begun = Runtime(place, fetching, store, lambda _: None)
     begun._parked_takeover = ParkedTakeover(begun.sink, fetching, nothing_parked)
+    history = PartitionHistory(producer or Producer(), settings, "w-1")
+    begun._positions = LogPositions(settings, fetching, store, begun.sink.has, GapStop(lambda _: None), history)
     return begun, stores
 
 
@@ -91,6 +113,44 @@ async def test_a_partition_that_the_group_has_read_and_whose_state_is_gone_stops
 
     with pytest.raises(StateIsGone):
         await begun.start_positions([Partition(SOURCE, 0)])
+
+
+async def test_who_decides_and_what_is_passed_over_is_on_the_topic_before_anything_is_done_there(tmp_path: Path) -> None:
+    consumer, producer = Consumer(committed=40), Producer(lambda: done.append(dict(consumer.done)))
+    done: list[dict[tuple[str, int], int]] = []
+    begun, _ = await runtime(tmp_path, consumer, {0: Watermark(60), 1: Watermark(70)}, producer, skip_to="1:90")
+
+    positions = await begun.start_positions([Partition(SOURCE, 0), Partition(SOURCE, 1), Partition(EXPORTS, 1)])
+
+    assert positions[SOURCE, 1] == 90
+    assert [event["action"] for event in producer.written] == ["skipped", "taken_over"]
+    assert producer.written[0]["after"] == {"topic": SOURCE, "partition": 1, "from": 70, "to": 89, "why": "SKIP_TO"}
+    assert producer.written[1]["after"]["partitions"] == [{"partition": 0, "firstOffset": 60}, {"partition": 1, "firstOffset": 90}]
+    assert done == [{}], "nothing was told to the group before"
+
+
+async def test_a_skip_that_cannot_be_written_is_not_gone_past(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise NotWritten("audit-events")
+
+    consumer = Consumer(committed=40)
+    begun, _ = await runtime(tmp_path, consumer, {0: Watermark(60)}, Producer(refuse), skip_to="0:90")
+
+    with pytest.raises(NotRecorded, match="the right to write to audit-events"):
+        await begun.start_positions([Partition(SOURCE, 0)])
+
+    assert consumer.done == {}
+
+
+async def test_a_partition_taken_away_while_its_start_was_written_is_left_alone(tmp_path: Path) -> None:
+    consumer = Consumer(committed=40)
+    producer = Producer(lambda: stores.pop(1))
+    begun, stores = await runtime(tmp_path, consumer, {0: Watermark(60), 1: Watermark(70)}, producer)
+
+    positions = await begun.start_positions([Partition(SOURCE, 0), Partition(SOURCE, 1)])
+
+    assert positions == {Partition(SOURCE, 0): 60}
+    assert consumer.done == {(SOURCE, 0): 60}
 
 
 class Part:

@@ -87,7 +87,7 @@ def test_a_retention_that_overtakes_a_running_worker_stops_it_with_the_gap(job: 
     assert code == 3
     assert "are gone" in said
     assert gaps == reached, "each begins where the worker was"
-    assert worker.said().count("records_skipped_on_request") == len(gaps)
+    assert worker.said().count("offsets_skipped") == len(gaps)
 
 
 def test_records_of_exports_that_are_deleted_under_a_running_worker_stop_it_with_the_gap(job: WholeJob) -> None:

@@ -1,7 +1,9 @@
 """What a worker does not start with, or on (design 2, 5.9; exit codes 2 and 3): each names the thing and the remedy."""
 
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # public names that its __init__ does not list
@@ -9,7 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from processor.demo.shop import shop_events
 from processor.demo.waiting import wait_until
 from processor.kafka.connection import partition_of
-from processor.kafka.reading import group_lag
+from processor.kafka.reading import group_lag, read_topic
 from tests.kit.installation import Installation
 from tests.kit.topics import alter_topic
 from tests.kit.whole_job import WholeJob
@@ -136,6 +138,7 @@ def test_unread_events_that_were_removed_stop_the_worker_and_it_goes_on_when_tol
     with job.worker() as worker:
         job.wait_until_delivered(SECONDS, worker)
         worker.stop()
+    read = job.ends()
     job.send(shop_events(300, customers=20, seed=9))
     topic = job.installation.topics.profile_events
     removed = [TopicPartition(topic, partition, end - 20) for partition, end in job.ends().items()]
@@ -152,6 +155,12 @@ def test_unread_events_that_were_removed_stop_the_worker_and_it_goes_on_when_tol
     assert f"{topic}[0]: offsets" in said
     assert "are gone" in said
     assert not any(job.lags().values())
+    firsts = {place.partition: place.offset for place in removed}
+    skipped = [event["after"] for event in audited(job) if event["action"] == "skipped"]
+    gaps = {partition: {"from": read[partition], "to": first - 1, "why": "ACCEPT_GAPS"} for partition, first in firsts.items()}
+    assert {gap.pop("partition"): gap for gap in skipped if gap.pop("topic") == topic} == gaps
+    assert len(skipped) == len(gaps)
+    assert [taken_over(event) for event in audited(job) if event["action"] == "taken_over"] == [dict.fromkeys(firsts, 0), firsts]
 
 
 def test_a_group_without_an_offset_of_exports_stops_the_worker_which_goes_on_where_the_operator_says(job: WholeJob) -> None:
@@ -197,3 +206,15 @@ def test_a_partition_with_nothing_but_an_aborted_transaction_is_begun_by_its_nex
             worker.stop()
 
     assert job.ends()[0] == 2, "the record and its marker"
+
+
+def audited(job: WholeJob) -> list[dict[str, Any]]:
+    """What workers did with partitions; the one that was refused did nothing."""
+    settings = job.installation.settings
+    events = [orjson.loads(record.value or b"") for record in read_topic(settings, settings.topics.audit_events)]
+    return [event for event in events if (event["kind"], event["via"]) == ("partitions", "worker")]
+
+
+def taken_over(event: dict[str, Any]) -> dict[int, int]:
+    """The first offset of each partition."""
+    return {each["partition"]: each["firstOffset"] for each in event["after"]["partitions"]}

@@ -1,17 +1,22 @@
 """The whole job on a real Kafka, real worker processes and a Kinesis that stores: what leaves equals replay (contract 4b, A, B, D3, G1, G3)."""
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import pytest
 
 from processor.demo.shop import shop_events
 from processor.demo.waiting import wait_until
+from processor.kafka.reading import read_topic
+from processor.kafka.writing import Writer
 from tests.kit.installation import Installation
 from tests.kit.whole_job import WholeJob, workers
 
 EVENTS = 20_000
 DELIVERY_SECONDS = 120.0
+TRACEPARENT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest.fixture
@@ -27,7 +32,19 @@ def ready(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
     return whole_job
 
 
+def send_traced(job: WholeJob) -> None:
+    """One event with a trace in its headers, which `vip-to-crm` exports."""
+    data = {"segmentMembership": {"ups": {"vip-customers": {"status": "realized"}}}}
+    event = {"specversion": "1.0", "id": "traced", "source": "/test", "type": "profile.patched", "time": "2026-01-11T08:37:33Z", "data": data}
+    with Writer(job.installation.settings) as writer:
+        topic, headers = job.installation.topics.profile_events, [("other", b"\xff"), ("traceparent", TRACEPARENT), ("tracestate", b"a=b")]
+        writer.write(topic, b"traced", orjson.dumps(event), name="traced", headers=headers)
+
+
 def test_what_leaves_equals_replay_in_order_per_profile_and_flow(job: WholeJob) -> None:
+    """Each record says when it was decided, and the trace of its event goes on in the headers of that event's records alone."""
+    begun_ms = time.time() * 1000
+    send_traced(job)
     sent = job.send(shop_events(EVENTS, customers=2_000))
 
     with job.worker() as worker:
@@ -36,6 +53,11 @@ def test_what_leaves_equals_replay_in_order_per_profile_and_flow(job: WholeJob) 
 
     assert sent >= EVENTS
     job.require_equal_to_replay()
+    exports = list(read_topic(job.installation.settings, job.installation.topics.exports))
+    assert all(begun_ms - 1 <= int(dict(record.headers)["decided-at"]) <= time.time() * 1000 for record in exports)
+    traced = [record for record in exports if "traceparent" in dict(record.headers)]
+    assert {record.key for record in traced} == {b"traced"}
+    assert all(record.headers[-2:] == (("traceparent", TRACEPARENT), ("tracestate", b"a=b")) for record in traced)
 
 
 def test_the_same_with_another_endpoint(installation: Installation, kinesis_local: str, tmp_path: Path) -> None:
