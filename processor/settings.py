@@ -143,12 +143,20 @@ class Settings(BaseSettings):
 
     api_token: SecretStr | None = Field(default=None, description="Token that callers of the control API must show, for reading and writing.")
     api_tokens_file: Path | None = Field(default=None, description="YAML file of many tokens instead: a list of name, sha256, role (read or write).")
+    api_request_seconds: Annotated[float, Field(ge=1, le=600)] = Field(
+        default=30.0, description="Seconds in which a request must have come whole, and each next piece of an upload; then it ends with 408."
+    )
+    api_max_connections: Annotated[int, Field(ge=8, le=100_000)] = Field(
+        default=500, description="Connections of the control API at a time; beyond it the one that says nothing for longest is closed."
+    )
     api_tls_certificate_file: Path | None = Field(default=None, description="PEM file of the control API's certificate.")
     api_tls_key_file: Path | None = Field(default=None, description="PEM file of that certificate's key, without a passphrase.")
     api_allow_plaintext: bool = Field(default=False, description="Let the control API be reached without TLS from other machines.")
     api_max_body_bytes: Annotated[int, Field(ge=1 * KIB)] = Field(default=1 * MIB, description="Largest body of a call of the control API.")
     api_max_upload_bytes: Annotated[int, Field(ge=1 * KIB)] = Field(default=2048 * MIB, description="Largest CSV file that the control API takes.")
-    api_max_failures_per_minute: Positive = Field(default=20, description="Refused tokens of one address, a minute, after which it has to wait.")
+    api_max_failures_per_minute: Positive = Field(
+        default=20, description="Refused tokens of one address, a minute, after which a wrong one is answered by 429; the right one always gets in."
+    )
 
     log_level: LogLevel = Field(default="info", description="The least severe events that are logged.")
     log_format: LogFormat = Field(default="auto", description="console, json, or auto: console on a terminal, json otherwise.")

@@ -3,8 +3,10 @@
     HTTP ─► limits ─► access ─► flow_service/routes, native ─► ControlPlane (processor/control) ─► topics
 
     app        everything put together            access     tokens, roles, refused tokens
-    errors     what an error looks like           limits     sizes, and paths as they come
+    errors     what an error looks like           limits     sizes, times, and paths as they come
     native     /v1/flows, /v1/audiences           serve      uvicorn, and when it must stop
+    calls      what every call has                connections  how many, and how slow they may be
+    jobs       /v1/jobs                           uploads    /v1/audiences/import
 
 It keeps nothing: it can be restarted or moved at will. It is a root of its own, beside the worker, which knows nothing of it.
 """

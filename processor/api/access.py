@@ -1,24 +1,29 @@
-"""Who may call: tokens compared in constant time, roles, and a pause for an address whose tokens are refused again and again.
+"""Who may call: tokens compared in constant time, roles, and a pause for whoever shows wrong tokens again and again.
 
     no token            everybody who reaches it, which is this machine only (serve.py)
     API_TOKEN           one token, for reading and writing
     API_TOKENS_FILE     many: a YAML list of {name, sha256, role}; the file holds hashes, no tokens
+
+A token is looked at before anything is counted: behind a proxy all callers have one address, and wrong tokens of one must not keep out the others.
+So the pause is no protection of a token that can be guessed; its length is (`openssl rand -hex 32`).
 """
 
 import hmac
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
+import structlog
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from processor.api.errors import ApiError, Code
+from processor.api.errors import ApiError, Code, error_response
 from processor.control.audit import Author
 from processor.errors import UsageError
 from processor.settings import Settings, env_name
@@ -27,6 +32,7 @@ from schemas.model import Model, Name
 _MINUTE_SECONDS: Final = 60.0
 _MOST_ADDRESSES: Final = 10_000
 NOBODY: Final = "anonymous"
+_log = structlog.get_logger(__name__)
 
 
 class Role(StrEnum):
@@ -63,8 +69,8 @@ class Access:
         self._tokens = tuple(tokens)
         self._most = failures_per_minute
         self._clock = clock
-        self._failures: dict[str, deque[float]] = {}
-        self._noting = threading.Lock()  # calls come in several threads
+        self._refusals: dict[str, deque[float]] = {}  # the last ones of an address
+        self._counting = threading.Lock()  # calls may come in several threads
 
     @property
     def is_open(self) -> bool:
@@ -72,30 +78,53 @@ class Access:
         return not self._tokens
 
     def caller(self, authorization: str | None, address: str) -> Caller:
-        """Who shows this header; raises ApiError."""
+        """Who shows this header; raises ApiError. Only those who show no right token are counted, and told to wait."""
         if self.is_open:
             return Caller(NOBODY, Role.WRITE)
-        with self._noting:
-            self._refuse_when_too_many(address)
         scheme, _, shown = (authorization or "").partition(" ")
         digest = sha256(shown.strip().encode(errors="replace")).hexdigest()
         found = [token for token in self._tokens if hmac.compare_digest(token.sha256, digest)]  # all of them, whichever fits
-        if scheme.lower() != "bearer" or not found:
-            with self._noting:
-                self._failures.setdefault(address, deque()).append(self._clock())
-            raise ApiError(Code.UNAUTHORIZED, "the header Authorization: Bearer <token> is missing, or its token is none of ours")
-        return Caller(found[0].name, found[0].role)
+        if scheme.lower() == "bearer" and found:
+            return Caller(found[0].name, found[0].role)
+        if self._is_too_much(address):
+            raise ApiError(Code.TOO_MANY_FAILURES, f"{self._most} tokens were refused within a minute: wait for a minute, or show the right one")
+        raise ApiError(Code.UNAUTHORIZED, "the header Authorization: Bearer <token> is missing, or its token is none of ours")
 
-    def _refuse_when_too_many(self, address: str) -> None:
-        failures, begin = self._failures.get(address), self._clock() - _MINUTE_SECONDS
-        while failures and failures[0] <= begin:
-            failures.popleft()
-        if failures is not None and not failures:
-            del self._failures[address]
-        if len(self._failures) > _MOST_ADDRESSES:
-            self._failures.pop(next(iter(self._failures)))
-        if failures and len(failures) >= self._most:
-            raise ApiError(Code.TOO_MANY_FAILURES, f"{self._most} tokens were refused within a minute: wait for a minute")
+    def _is_too_much(self, address: str) -> bool:
+        """Count a refusal; whether as many as may be within a minute came before it."""
+        now = self._clock()
+        with self._counting:
+            refusals = self._refusals.setdefault(address, deque(maxlen=self._most))
+            is_too_much = len(refusals) == self._most and refusals[0] > now - _MINUTE_SECONDS
+            if not is_too_much:
+                refusals.append(now)
+                if len(refusals) == self._most and refusals[0] > now - _MINUTE_SECONDS:
+                    _log.warning("tokens_refused", address=address, tokens=self._most, seconds=_MINUTE_SECONDS)
+            if len(self._refusals) > _MOST_ADDRESSES:
+                self._refusals.pop(next(iter(self._refusals)))
+        return is_too_much
+
+
+class RequireToken:
+    """Nothing but health is answered to whoever shows no token, and nothing of his request is read. Puts the caller into the request's state."""
+
+    def __init__(self, app: ASGIApp, access: Callable[[], Access], open_paths: Collection[str]) -> None:
+        self._app = app
+        self._access = access
+        self._open_paths = frozenset(open_paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "http" and scope["path"] not in self._open_paths:
+            authorization = dict(scope["headers"]).get(b"authorization")
+            address = scope["client"][0] if scope.get("client") else ""
+            try:
+                caller = self._access().caller(None if authorization is None else authorization.decode("latin-1"), address)
+            except ApiError as error:
+                await error_response(error)(scope, receive, send)
+                return
+            scope.setdefault("state", {})["caller"] = caller
+        await self._app(scope, receive, send)
 
 
 def require_write(caller: Caller) -> None:

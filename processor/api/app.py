@@ -10,21 +10,23 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from processor.api import jobs, native, uploads
+from processor.api.access import RequireToken
 from processor.api.calls import Services
 from processor.api.errors import ApiError, Code, error_response
 from processor.api.flow_service import routes
-from processor.api.limits import LimitBody, NoTraceback, NoTrailingSlash, OnlyThisMachine
+from processor.api.limits import LimitBody, Limits, NoTraceback, NoTrailingSlash, OnlyThisMachine
 from processor.control.ports import Superseded
 from processor.errors import CommandError, UsageError
-from schemas.faults import fault_text
+from schemas.faults import fault_text, first_faults
 
 _log = structlog.get_logger(__name__)
 
 _PARTS_OF_A_REQUEST: Final = ("body", "query", "path", "header")
+_HEALTH: Final = ("/health/live", "/health/ready")
 _STATUSES: Final = {404: Code.NO_SUCH_PATH, 405: Code.METHOD_NOT_ALLOWED, 413: Code.TOO_LARGE, 415: Code.WRONG_MEDIA_TYPE}
 
 
-def build_app(services: Services, max_body_bytes: int, ready: Callable[[], None], stop: Callable[[], None] = lambda: None) -> FastAPI:
+def build_app(services: Services, limits: Limits, ready: Callable[[], None], stop: Callable[[], None] = lambda: None) -> FastAPI:
     """`ready` raises CommandError where Kafka does not answer, or another API took over; `stop` is called when this one must end."""
     app = FastAPI(title="profile-exporter", summary="Flows, audiences, connections and jobs", docs_url="/docs", redoc_url=None)
     app.state.services = services
@@ -32,7 +34,8 @@ def build_app(services: Services, max_body_bytes: int, ready: Callable[[], None]
     app.include_router(uploads.router)  # before the paths of audiences, which would take it for one
     app.include_router(native.router)
     app.include_router(jobs.router)
-    app.add_middleware(LimitBody, most_bytes=max_body_bytes, streamed=[uploads.PATH])
+    app.add_middleware(LimitBody, limits=limits, streamed=[uploads.PATH])
+    app.add_middleware(RequireToken, access=lambda: app.state.services.access, open_paths=_HEALTH)
     app.add_middleware(NoTrailingSlash)
     app.add_middleware(NoTraceback)
     if services.access.is_open:
@@ -94,5 +97,6 @@ def _of_validation(request: Request, error: RequestValidationError) -> ApiError:
         return ApiError(Code.BODY_MISSING, "the body is missing, or null")
     if any(fault["loc"] == ("body", "state") and fault["type"] == "extra_forbidden" for fault in faults):
         return ApiError(Code.STATE_IN_CREATE, "state: a flow is created enabled; POST /flows/{id}/action?op=disable disables it")
-    told = [fault_text(fault, [step for step in fault["loc"] if step not in _PARTS_OF_A_REQUEST]) for fault in faults]
+    texts = (fault_text(fault, [step for step in fault["loc"] if step not in _PARTS_OF_A_REQUEST]) for fault in faults)
+    told = first_faults(texts, len(faults))
     return ApiError(Code.INVALID, "; ".join(told), kind=request.url.path.rpartition("/")[2])

@@ -81,22 +81,19 @@ class Call:
 
 
 def a_call(request: Request) -> Call:
-    """The call of a request; raises ApiError where its token is refused."""
-    services: Services = request.app.state.services
-    address = request.client.host if request.client is not None else ""
-    return Call(services, services.access.caller(request.headers.get("authorization"), address))
+    """The call of a request, whose token was looked at before (access.RequireToken)."""
+    return Call(request.app.state.services, request.state.caller)
 
 
 TheCall = Annotated[Call, Depends(a_call)]
 
 
 def if_match_of(request: Request) -> str:
-    """The bare etag of If-Match, however it is quoted; raises ApiError where there is none."""
-    etag = (request.headers.get("if-match") or "").replace("\\", "").strip().strip('"').strip()
-    if not etag:
+    """The bare etag of If-Match, however it is quoted: one that names nothing fits no object. Raises ApiError where the header is not there."""
+    if "if-match" not in request.headers:
         by_query = "; it is a header, not a part of the URL" if "if-match" in {name.lower() for name in request.query_params} else ""
         raise ApiError(Code.IF_MATCH_MISSING, f"the header If-Match with the object's etag is missing{by_query}")
-    return etag
+    return request.headers["if-match"].replace("\\", "").strip().strip('"').strip()
 
 
 def quoted_answer(object_id: str, etag: str, warnings: list[str] | None = None) -> dict[str, Any]:

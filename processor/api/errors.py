@@ -39,8 +39,10 @@ class Code(StrEnum):
     METHOD_NOT_ALLOWED = "FLOW-9202-405"
     TOO_LARGE = "FLOW-9203-413"
     WRONG_MEDIA_TYPE = "FLOW-9204-415"
+    TOO_LATE = "FLOW-9205-408"
     INTERNAL = "FLOW-9301-500"
     UNAVAILABLE = "FLOW-9302-503"
+    BUSY = "FLOW-9303-503"
     JOB_OPEN = "FLOW-9401-409"
     JOB_ENDED = "FLOW-9402-409"
     ONE_JOB_A_DAY = "FLOW-9403-429"
@@ -78,12 +80,18 @@ TITLES: Final = {
     Code.METHOD_NOT_ALLOWED: "Method not allowed",
     Code.TOO_LARGE: "The request is too large",
     Code.WRONG_MEDIA_TYPE: "Wrong media type",
+    Code.TOO_LATE: "The request did not come in time",
     Code.INTERNAL: "Internal error",
     Code.UNAVAILABLE: "Kafka does not answer",
+    Code.BUSY: "Too much at once",
     Code.JOB_OPEN: "Such a job is open",
     Code.JOB_ENDED: "The job has ended",
     Code.ONE_JOB_A_DAY: "One job a day",
 }
+
+
+RETRY_AFTER_SECONDS: Final = {Code.TOO_MANY_FAILURES: 60, Code.BUSY: 10}
+"""What the header Retry-After says."""
 
 
 class ApiError(Exception):
@@ -116,5 +124,8 @@ def error_body(error: ApiError) -> dict[str, Any]:
 
 
 def error_response(error: ApiError) -> JSONResponse:
-    """The answer."""
-    return JSONResponse(error_body(error), error.code.status, media_type=MEDIA_TYPE)
+    """The answer. After a request that did not come in time the connection is closed: whatever still comes on it belongs to that request."""
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS[error.code])} if error.code in RETRY_AFTER_SECONDS else {}
+    if error.code is Code.TOO_LATE:
+        headers["Connection"] = "close"
+    return JSONResponse(error_body(error), error.code.status, headers, MEDIA_TYPE)

@@ -1,8 +1,10 @@
-"""Requests as they come in: a trailing slash is none, what is larger than allowed is not read, and nobody from outside gets in without a token."""
+"""Requests as they come in: a trailing slash is none, what is too large or too late is not read, and nobody from outside gets in without a token."""
 
+import asyncio
 import ipaddress
 import traceback
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from processor.api.errors import ApiError, Code, error_response
 
 ROOT: Final = "/"
+MAX_VALUES: Final = 20_000  # of one body; a flow of four thousand audiences, each with its times, holds as many
+_DIGITS: Final = 18  # of a length that anybody means
 _log = structlog.get_logger(__name__)
 
 
@@ -89,12 +93,25 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-class LimitBody:
-    """A body of more bytes ends with 413, by what its header says or when so much has come. `streamed`: who counts what comes by himself."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may cost. `seconds`: until its body has come whole, or the next piece of an upload."""
 
-    def __init__(self, app: ASGIApp, most_bytes: int, streamed: Collection[str] = ()) -> None:
+    body_bytes: int
+    seconds: float = 30.0
+
+
+class LimitBody:
+    """Read a body before anything else looks at it: in time, not too large, not of too many values.
+
+    More bytes than allowed end with 413, by what the header says or when so many have come; so do more values, each of which costs a hundred
+    times its bytes once it is an object. A body that has not come whole in time ends with 408. The pieces that it comes in are joined once.
+    `streamed`: paths whose calls bound by themselves what comes.
+    """
+
+    def __init__(self, app: ASGIApp, limits: Limits, streamed: Collection[str] = ()) -> None:
         self._app = app
-        self._most = most_bytes
+        self._limits = limits
         self._streamed = frozenset(streamed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,23 +119,47 @@ class LimitBody:
         if scope["type"] != "http" or scope["path"] in self._streamed:
             await self._app(scope, receive, send)
             return
+        try:
+            self._require_small(scope)
+            async with asyncio.timeout(self._limits.seconds):
+                body = await self._read(receive)
+        except TimeoutError:
+            await error_response(late(self._limits.seconds))(scope, receive, send)
+        except ApiError as error:
+            await error_response(error)(scope, receive, send)
+        else:
+            if body is not None:
+                await self._app(scope, _once(body, receive), send)
+
+    def _require_small(self, scope: Scope) -> None:
         told = dict(scope["headers"]).get(b"content-length", b"0")
-        if told.isdigit() and int(told) > self._most:
-            await self._refused(scope, receive, send)
-            return
-        body, more = b"", True
+        if told.isdigit() and (len(told) > _DIGITS or int(told) > self._limits.body_bytes):
+            raise self._too_large()
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        """The whole body; None where the client has gone. Raises ApiError."""
+        pieces, size, more = list[bytes](), 0, True
         while more:
             message = await receive()
             if message["type"] != "http.request":
-                return  # the client has gone
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-            if len(body) > self._most:
-                await self._refused(scope, receive, send)
-                return
-        await self._app(scope, _once(body, receive), send)
+                return None
+            piece, more = message.get("body", b""), message.get("more_body", False)
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._limits.body_bytes:
+                raise self._too_large()
+        body = b"".join(pieces)
+        if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
+            raise ApiError(Code.TOO_LARGE, f"the body holds more than {MAX_VALUES} values: send them in several calls")
+        return body
 
-    async def _refused(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await error_response(ApiError(Code.TOO_LARGE, f"the body is larger than {self._most} bytes"))(scope, receive, send)
+    def _too_large(self) -> ApiError:
+        return ApiError(Code.TOO_LARGE, f"the body is larger than {self._limits.body_bytes} bytes")
+
+
+def late(seconds: float) -> ApiError:
+    """The error of a client that does not send what it began."""
+    return ApiError(Code.TOO_LATE, f"nothing, or not all of it, came within {seconds:g} s: send it again, whole")
 
 
 def _once(body: bytes, receive: Receive) -> Receive:

@@ -9,11 +9,13 @@ from typing import Any, Final
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
 from processor.api.access import access_of
 from processor.api.app import build_app
 from processor.api.calls import Services
-from processor.api.limits import is_loopback
+from processor.api.connections import bounded_protocol
+from processor.api.limits import Limits, is_loopback
 from processor.audience_import.run import Change, Imported, Request, import_audience
 from processor.control.audit import Author
 from processor.control.plane import ControlPlane
@@ -67,8 +69,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
             max_upload_bytes=settings.api_max_upload_bytes,
             jobs=jobs.progress,
         )
-        app = build_app(services, settings.api_max_body_bytes, log.require_unsuperseded, superseded.set)
-        server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False, **_tls(settings)))
+        app = build_app(services, Limits(settings.api_max_body_bytes, settings.api_request_seconds), log.require_unsuperseded, superseded.set)
+        server = server_of(app, settings, host, port)
         done = threading.Event()
         watch = threading.Thread(target=_watch, args=(log, superseded, done, server), daemon=True)
         watch.start()
@@ -80,6 +82,25 @@ def serve(settings: Settings, host: str, port: int) -> None:
         raise Superseded
     if not server.started:
         raise CommandError(f"nothing can listen on {host}:{port}: is something else there already?")
+
+
+def server_of(app: ASGIApp, settings: Settings, host: str, port: int) -> uvicorn.Server:
+    """The server of an API, bounded as the settings say."""
+    most = settings.api_max_connections
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            http=bounded_protocol(settings.api_request_seconds, most),
+            ws="none",
+            limit_concurrency=most + 1,  # it counts the connection that asks; those that only wait have given way before (connections)
+            **_tls(settings),
+        )
+    )
 
 
 def findings(secrets: Secrets, destination: Destination, only_access: bool) -> list[str]:

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from processor.api.access import Access
 from processor.api.app import build_app
 from processor.api.calls import Services
+from processor.api.limits import Limits
 from processor.control.job_status import JobsProgress
 from processor.control.plane import ControlPlane
 from processor.secrets import Secrets
@@ -17,13 +18,14 @@ from schemas.destination import Destination
 from tests.control.memory import MemoryControlLog, SharedRecords
 
 KEY = Fernet.generate_key().decode()
+LIMITS = Limits(64 * 1024)
 NOW_MS = 1_768_174_653_000
 
 
 class Api(TestClient):
     """A client, and what lies behind the API. `warned`: what destinations say against us; `jobs`: what workers say of jobs."""
 
-    def __init__(self, secrets: Secrets, access: Access) -> None:
+    def __init__(self, secrets: Secrets, access: Access, limits: Limits = LIMITS) -> None:
         self.shared = SharedRecords()
         self.warned: list[str] = []
         self.access_warned: list[str] = []
@@ -34,7 +36,7 @@ class Api(TestClient):
         plane = ControlPlane(log, lambda: self.now_ms, lambda: f"etag{next(etags)}")
         services = Services(plane, secrets, access, self._examine, lambda: f"id-{next(self.ids)}", jobs=self._jobs)
         self.log, self.plane, self.services = log, plane, services
-        super().__init__(build_app(services, 64 * 1024, ready=lambda: None), base_url="http://127.0.0.1", raise_server_exceptions=False)
+        super().__init__(build_app(services, limits, ready=lambda: None), base_url="http://127.0.0.1", raise_server_exceptions=False)
 
     def _examine(self, _: Destination, only_access: bool) -> list[str]:
         return self.warned if not only_access else self.access_warned

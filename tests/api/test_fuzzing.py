@@ -35,7 +35,7 @@ TOKEN = {"Authorization": "Bearer token"}
 _api = Api(Secrets([KEY]), Access([Token(name="fuzzer", sha256=sha256(b"token").hexdigest(), role=Role.WRITE)], 5))
 _api.headers |= TOKEN
 _api.app.state.services = replace(_api.services, importer=without_kafka)
-schema = schemathesis.openapi.from_asgi("/openapi.json", _api.app)
+schema = schemathesis.openapi.from_asgi("/openapi.json", _api.app, headers=TOKEN)
 
 
 @pytest.fixture(scope="module", autouse=True)
