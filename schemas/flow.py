@@ -1,5 +1,6 @@
 """Flows: which audiences and attributes go to which destination (contract M2, M3, 4b)."""
 
+from collections import Counter
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
@@ -110,8 +111,8 @@ class Flow(Model):
     @classmethod
     def _each_once(cls, items: tuple[Any, ...]) -> tuple[Any, ...]:
         keys = [item.key if isinstance(item, AudienceMapping) else (item,) for item in items]
-        if len(set(keys)) != len(keys):
-            raise ValueError(f"mapped twice: {', '.join(sorted({'/'.join(key) for key in keys if keys.count(key) > 1}))}")
+        if doubled := sorted("/".join(key) for key, count in Counter(keys).items() if count > 1):
+            raise ValueError(f"mapped twice: {', '.join(doubled)}")
         return items
 
     @property

@@ -1,5 +1,10 @@
-"""JSON Patch (RFC 6902) on an object's view: atomic, in order, `op` in any letter case. Pure."""
+"""JSON Patch (RFC 6902) on an object's view: atomic, in order, `op` in any letter case. Pure.
 
+What a patch costs is bounded by what is sent, not by what it says: the operations work on one copy of the view, and what they copy within it,
+which could double with each of them, is counted before it is copied.
+"""
+
+import json
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, Final
@@ -10,7 +15,10 @@ import jsonpointer
 from processor.api.errors import ApiError, Code
 from processor.api.flow_service.views import FIXED
 
+MAX_OPERATIONS: Final = 1_000  # a client that maps every audience and attribute that contract M3 knows without a warning sends 300
+MAX_OBJECT_BYTES: Final = 512 * 1024  # of compact JSON: its audit event holds it twice, before and after, and a Kafka message of ours 2 MiB
 _OPERATIONS: Final = frozenset({"add", "remove", "replace", "move", "copy", "test"})
+_SHOWN_CHARACTERS: Final = 200  # of a path, in an error
 _SECRET: Final = "/auth/params/secretKey"  # noqa: S105  # a place
 
 
@@ -18,9 +26,12 @@ def patched(view: dict[str, Any], operations: Sequence[Any]) -> dict[str, Any]:
     """The view after all operations; raises ApiError, and then nothing was changed."""
     if not operations:
         raise ApiError(Code.BODY_MISSING, "a JSON Patch holds at least one operation")
-    after: Any = deepcopy(view)
-    for number, operation in enumerate([_operation(number, operation) for number, operation in enumerate(operations)]):
-        after = _applied(number, operation, after)
+    if len(operations) > MAX_OPERATIONS:
+        raise ApiError(Code.PATCH_FAILED, f"{len(operations)} operations: {MAX_OPERATIONS} at most are allowed in one patch; send several")
+    try:
+        after = _all_applied(deepcopy(view), [_operation(number, operation) for number, operation in enumerate(operations)])
+    except RecursionError:
+        raise ApiError(Code.PATCH_FAILED, "the patch cannot be applied, nothing was changed: a value in it is nested too deeply") from None
     if not isinstance(after, dict):
         raise ApiError(Code.PATCH_FAILED, "the patch cannot be applied, nothing was changed: an object must remain")
     for name in FIXED:
@@ -33,11 +44,38 @@ def patched(view: dict[str, Any], operations: Sequence[Any]) -> dict[str, Any]:
     return after
 
 
-def _applied(number: int, operation: dict[str, Any], document: Any) -> Any:
-    """The library's own words are not told: they quote the document, and a new secret may stand in it."""
-    told = f"operation {number}, {operation['op']} {operation['path'] or 'the whole object'}"
+def _all_applied(document: Any, operations: Sequence[dict[str, Any]]) -> Any:
+    """Apply the operations in place, one after the other; raise ApiError where the result, or what is copied for it, passes the bound."""
+    room = MAX_OBJECT_BYTES
+    for number, operation in enumerate(operations):
+        document, copied_bytes = _applied(number, operation, document, room)
+        room -= copied_bytes
+    _require_room(MAX_OBJECT_BYTES - _size_of(document))
+    return document
+
+
+def _size_of(value: Any) -> int:
+    """The bytes of a JSON value, compact."""
+    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass"))
+
+
+def _require_room(room: int) -> None:
+    if room < 0:
+        raise ApiError(Code.PATCH_FAILED, f"the patch cannot be applied, nothing was changed: the object would pass {MAX_OBJECT_BYTES} bytes")
+
+
+def _applied(number: int, operation: dict[str, Any], document: Any, room: int) -> tuple[Any, int]:
+    """The document after the operation, and how many bytes it copied, at most `room`; raises ApiError.
+
+    The library's own words are not told: they quote the document, and a new secret may stand in it.
+    """
+    told = f"operation {number}, {operation['op']} {operation['path'][:_SHOWN_CHARACTERS] or 'the whole object'}"
+    copied_bytes = 0
     try:
-        return jsonpatch.JsonPatch([operation]).apply(document)
+        if operation["op"] == "copy":
+            copied_bytes = _size_of(jsonpointer.resolve_pointer(document, operation["from"]))
+            _require_room(room - copied_bytes)
+        return jsonpatch.JsonPatch([operation]).apply(document, in_place=True), copied_bytes
     except jsonpatch.JsonPatchTestFailed:
         raise ApiError(Code.PATCH_FAILED, f"{told}: another value stands there; nothing was changed") from None
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, ValueError, AttributeError, IndexError):

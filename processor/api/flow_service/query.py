@@ -1,10 +1,14 @@
 """Filters, order and pages of a list of JSON objects, as the Flow Service has them. Pure.
 
     property=name==X            property=id==a,b        a comma is "or", a repeated property is "and"; a value may stand in quotes
+    a path is dotted; what it finds in any item of a list counts, and `[]` after the list's name may say so
     orderby=-updatedAt          limit=20                continuationToken=…        place and query, so that nothing is doubled
+
+Each object is held against each condition, so both are bounded: a URL of 64 KiB would hold ten thousand of either.
 """
 
 import base64
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -15,6 +19,8 @@ from processor.api.errors import ApiError, Code
 
 DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = 100
+MAX_CONDITIONS: Final = 20
+MAX_CHARACTERS: Final = 4_096  # of one condition, an order or a token's place: a hundred ids
 _OPERATORS: Final = ("==", "!=", "<=", ">=", "<", ">")
 _MISSING: Final = object()
 _VALUE: Final = re.compile(r"""\s*"[^"]*"\s*(?=,|$)|\s*'[^']*'\s*(?=,|$)|[^,]+""")  # a comma inside quotes parts nothing
@@ -48,6 +54,8 @@ def select(objects: Iterable[dict[str, Any]], query: Query) -> Found:
     limit = DEFAULT_LIMIT if query.limit is None else query.limit
     if not 1 <= limit <= MAX_LIMIT:
         raise ApiError(Code.BAD_PAGE, f"limit={limit}: 1 to {MAX_LIMIT} are allowed")
+    if len(query.properties) > MAX_CONDITIONS:
+        raise ApiError(Code.BAD_FILTER, f"property= stands there {len(query.properties)} times: {MAX_CONDITIONS} at most are allowed")
     conditions = [_condition(text) for text in query.properties]
     found = [each for each in objects if all(_holds(each, condition) for condition in conditions)]
     if query.only_count:
@@ -58,10 +66,13 @@ def select(objects: Iterable[dict[str, Any]], query: Query) -> Found:
 class _Condition(NamedTuple):
     path: Sequence[str]
     operator: str
-    values: Sequence[str]
+    values: frozenset[str]
+    bound: float | None = None  # of < <= > >=: the one of its values that is the easiest to meet
 
 
 def _condition(text: str) -> _Condition:
+    if len(text) > MAX_CHARACTERS:
+        raise ApiError(Code.BAD_FILTER, f"property={text[:40]}…: {MAX_CHARACTERS} characters at most are allowed")
     places = [(text.index(operator), -len(operator), operator) for operator in _OPERATORS if operator in text]
     if not places:
         raise ApiError(Code.BAD_FILTER, f"property={text}: there is none of the operators {' '.join(_OPERATORS)}")
@@ -71,7 +82,15 @@ def _condition(text: str) -> _Condition:
         raise ApiError(Code.BAD_FILTER, f"property={text}: no property stands before {operator}, or the operator is unknown")
     if values.startswith(("=", "~")):
         raise ApiError(Code.BAD_FILTER, f"property={text}: the operator {operator}{values[0]} is unknown")
-    return _Condition(path.split("."), operator, [_unquoted(value) for value in _VALUE.findall(values)])
+    wanted = frozenset(_unquoted(value) for value in _VALUE.findall(values))
+    numbers = [number for number in map(_number, wanted) if number is not None]
+    bound = None if not numbers else max(numbers) if operator.startswith("<") else min(numbers)
+    return _Condition(_steps(path), operator, wanted, bound)
+
+
+def _steps(path: str) -> list[str]:
+    """A dotted path; `[]` after a list's name is how Adobe's clients write that any item will do."""
+    return [step.removesuffix("[]") for step in path.split(".")]
 
 
 def _unquoted(value: str) -> str:
@@ -80,13 +99,13 @@ def _unquoted(value: str) -> str:
 
 
 def _holds(each: dict[str, Any], condition: _Condition) -> bool:
-    """Of a list, one item that fits is enough."""
-    found = list(_values(each, condition.path))
+    """Of a list, one item that fits is enough; a map fits nothing."""
+    found = [value for value in _values(each, condition.path) if not isinstance(value, dict)]
     if condition.operator == "==":
-        return any(_as_text(value) == wanted for value in found for wanted in condition.values)
+        return any(_as_text(value) in condition.values for value in found)
     if condition.operator == "!=":
-        return all(_as_text(value) != wanted for value in found for wanted in condition.values)
-    return any(_compares(value, condition.operator, wanted) for value in found for wanted in condition.values)
+        return not any(_as_text(value) in condition.values for value in found)
+    return condition.bound is not None and any(_compares(_number(value), condition.operator, condition.bound) for value in found)
 
 
 def _values(each: Any, path: Sequence[str]) -> Iterator[Any]:
@@ -109,19 +128,23 @@ def _as_text(value: Any) -> str:
     return str(value).strip('"')  # an etag has quotes inside
 
 
-def _compares(value: Any, operator: str, wanted: str) -> bool:
+def _compares(one: float | None, operator: str, other: float) -> bool:
+    return one is not None and {"<": one < other, ">": one > other, "<=": one <= other, ">=": one >= other}[operator]
+
+
+def _number(value: Any) -> float | None:
     try:
-        one, other = float(value), float(wanted)
-    except (TypeError, ValueError):
-        return False
-    return {"<": one < other, ">": one > other, "<=": one <= other, ">=": one >= other}[operator]
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return None if math.isnan(number) else number
 
 
 def _page(found: list[dict[str, Any]], query: Query, after: "_SortKey | None") -> Found:
     order_by = query.order_by if query.order_by is not None else "createdAt"
     descending, field = order_by.startswith("-"), order_by.lstrip("+- ")  # a + comes as a blank out of a URL
-    if not field:
-        raise ApiError(Code.BAD_PAGE, "orderby= names no property")
+    if not field or len(field) > MAX_CHARACTERS:
+        raise ApiError(Code.BAD_PAGE, f"orderby= names no property, or has more than {MAX_CHARACTERS} characters")
     ordered = sorted(found, key=lambda each: _sort_key(each, field), reverse=descending)
     if after is not None:
         ordered = [each for each in ordered if (_sort_key(each, field) < after if descending else _sort_key(each, field) > after)]
@@ -133,12 +156,13 @@ _SortKey = tuple[int, float, str, str]
 
 
 def _sort_key(each: dict[str, Any], field: str) -> _SortKey:
-    """Numbers before texts, what is missing last; equal ones by id, so that pages never share an object."""
-    value = _value(each, field.split("."))
+    """Numbers before texts, what is missing, or a map, last; equal ones by id, so that pages never share an object."""
+    value = _value(each, _steps(field))
     identity = str(each.get("id", ""))
     if isinstance(value, int | float):
         return 0, float(value), "", identity
-    return (2, 0.0, "", identity) if value is _MISSING else (1, 0.0, _as_text(value), identity)
+    is_text = value is not _MISSING and not isinstance(value, dict)
+    return (1, 0.0, _as_text(value)[:MAX_CHARACTERS], identity) if is_text else (2, 0.0, "", identity)
 
 
 def _token(query: Query, place: _SortKey) -> str:

@@ -205,4 +205,6 @@ def _answer(path: str, found: query.Found) -> dict[str, Any]:
 
 
 def _as_sent(operation: PatchOperation) -> dict[str, Any]:
-    return operation.model_dump(by_alias=True, exclude_unset=True)
+    """The operation as a client wrote it; what it did not say is not there, and a value is the very object that came."""
+    said = {"op": operation.op, "path": operation.path, "value": operation.value, "from_": operation.from_}
+    return {name.rstrip("_"): value for name, value in said.items() if name in operation.model_fields_set}
