@@ -104,11 +104,13 @@ AnyObject = Connection | SourceConnection | TargetConnection | FlowLink
 
 
 class StoredObject(NamedModel):
-    """A record of the topic `connections`: one object, its etag, and when it came and changed."""
+    """A record of the topic `connections`: one object, its etag, when it came and changed, and by whom (None: nobody said)."""
 
     kind: Annotated[Kind, Field(strict=False)]
     id: Name
     etag: str
     created_at: MillisecondsSince1970
     updated_at: MillisecondsSince1970
+    created_by: str | None = None
+    updated_by: str | None = None
     object: dict[str, Any]

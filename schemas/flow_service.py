@@ -2,11 +2,21 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 Text = Annotated[str, Field(min_length=1, max_length=512)]
 Words = Annotated[str, Field(max_length=4096)]
+
+
+def _require_visible(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is blank")
+    return text
+
+
+Credential = Annotated[Text, AfterValidator(_require_visible)]
+"""An access key id or a secret."""
 
 
 class Body(BaseModel):
@@ -25,8 +35,8 @@ class Spec(Body):
 class KeyAuth(Body):
     """Keys as Adobe's clients send them. `secretKey` is write-only; `${NAME}` names a variable of the workers instead."""
 
-    access_key_id: Text
-    secret_key: Text
+    access_key_id: Credential
+    secret_key: Credential
     region: Text | None = None
     connection_url: Text | None = None
 

@@ -1,9 +1,9 @@
 """What every call of the API has: who calls, the control plane, secrets; and what it does with its headers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from uuid import uuid4
 
 from fastapi import Depends, Request
@@ -23,6 +23,8 @@ from processor.secrets import Secrets
 from schemas.destination import Destination
 from schemas.flow import Flow
 
+_TENANT: Final = (("imsOrgId", "x-gw-ims-org-id", "profile-exporter@AdobeOrg"), ("sandboxName", "x-sandbox-name", "prod"))
+_MOST_CHARACTERS: Final = 512
 Answer = TypeVar("Answer")
 Examine = Callable[[Destination, bool], list[str]]
 """What a destination says against us, in words; takes seconds. With True only whether it lets us in at all, whatever its stream."""
@@ -52,11 +54,12 @@ class Services:
 
 
 class Call:
-    """One call."""
+    """One call. `tenant`: what Adobe's clients say of themselves with each call, and read in each object."""
 
-    def __init__(self, services: Services, caller: Caller) -> None:
+    def __init__(self, services: Services, caller: Caller, tenant: Mapping[str, str]) -> None:
         self.services = services
         self.caller = caller
+        self.tenant = dict(tenant)
 
     @property
     def state(self) -> ControlState:
@@ -82,7 +85,16 @@ class Call:
 
 def a_call(request: Request) -> Call:
     """The call of a request, whose token was looked at before (access.RequireToken)."""
-    return Call(request.app.state.services, request.state.caller)
+    return Call(request.app.state.services, request.state.caller, tenant_of(request.headers))
+
+
+def tenant_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """The organisation and the sandbox of Adobe's clients, or those of this installation, which has but one; raises ApiError for long ones."""
+    tenant = {field: headers.get(name) or usual for field, name, usual in _TENANT}
+    for field, name, _ in _TENANT:
+        if len(tenant[field]) > _MOST_CHARACTERS:
+            raise ApiError(Code.INVALID, f"the header {name} has more than {_MOST_CHARACTERS} characters")
+    return tenant
 
 
 TheCall = Annotated[Call, Depends(a_call)]

@@ -43,7 +43,8 @@ class Draft:
             return before
         etag = self._new_etag()
         self._set_going(None if before is None else before.item, flow)
-        self._write(Topic.FLOWS, flow_key(flow.id), flow_value(StoredFlow(flow, etag)))
+        created_by = self._author.who if before is None else before.created_by
+        self._write(Topic.FLOWS, flow_key(flow.id), flow_value(StoredFlow(flow, etag, None, created_by, self._author.who)))
         content, etags = None if before is None else plain(before.item), Etags(None if before is None else before.etag, etag)
         self._audit(Kind.FLOW, flow.id, content, plain(flow), etags)
         return self.state.flows[flow.id]
@@ -141,18 +142,17 @@ class Draft:
         before = self.state.objects.get((kind, object_id))
         if before is not None and before.item == item:
             return before
-        created_at = self.now_ms if before is None else before.created_at
-        content = plain_object(item)
-        stored = StoredObject(kind=kind, id=object_id, etag=self._new_etag(), created_at=created_at, updated_at=self.now_ms, object=content)
-        self._write(Topic.CONNECTIONS, object_key(kind, object_id), object_value(stored))
+        etag, created_at = self._new_etag(), self.now_ms if before is None else before.created_at
+        created_by, content = self._author.who if before is None else before.created_by, plain_object(item)
+        self.keep_object(kind, object_id, Kept(item, etag, created_at, self.now_ms, created_by, self._author.who))
         if kind is not Kind.FLOW:  # of a flow, its own record says what changed
             self._audit(kind, object_id, None if before is None else plain_object(before.item), content)
         return self.state.objects[kind, object_id]
 
     def keep_object(self, kind: Kind, object_id: str, kept: Kept[AnyObject]) -> None:
-        """Store what was shown before it was stored: the same etag, the same times."""
-        times = {"created_at": kept.created_at, "updated_at": kept.updated_at}
-        stored = StoredObject(kind=kind, id=object_id, etag=kept.etag, object=plain_object(kept.item), **times)
+        """Store what was shown before it was stored: the same etag, the same times and authors."""
+        said = {name: getattr(kept, name) for name in ("etag", "created_at", "updated_at", "created_by", "updated_by")}
+        stored = StoredObject(kind=kind, id=object_id, object=plain_object(kept.item), **said)
         self._write(Topic.CONNECTIONS, object_key(kind, object_id), object_value(stored))
 
     def delete_object(self, kind: Kind, object_id: str) -> None:
@@ -166,7 +166,10 @@ class Draft:
 
     def rewrite_flow(self, flow: Flow) -> None:
         """The same flow in other words, as under another key: its etag stays. It is there, or was deleted and still has exits to send (F2)."""
-        stored = self.state.leaving.get(flow.id) or StoredFlow(flow, self.state.flows[flow.id].etag)
+        stored = self.state.leaving.get(flow.id)
+        if stored is None:
+            kept = self.state.flows[flow.id]
+            stored = StoredFlow(flow, kept.etag, None, kept.created_by, kept.updated_by)
         self._write(Topic.FLOWS, flow_key(flow.id), flow_value(stored._replace(flow=flow)))
 
     def rewrite_object(self, kind: Kind, object_id: str, item: AnyObject) -> None:

@@ -38,12 +38,17 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kept(Generic[Item]):
-    """Something as it is kept. Times in milliseconds since 1970; of flows and audiences that came without the API, when its record was written."""
+    """Something as it is kept. Times in milliseconds since 1970; of flows and audiences that came without the API, when its record was written.
+
+    `created_by`, `updated_by`: the author's name, as audit events have it; None where its record does not say.
+    """
 
     item: Item
     etag: str
     created_at: int
     updated_at: int
+    created_by: str | None = None
+    updated_by: str | None = None
 
 
 class TopicRecord(NamedTuple):
@@ -124,7 +129,8 @@ def _put_flow(state: ControlState, record: TopicRecord) -> None:
     if record.value is not None:
         stored = read_flow(record.key, record.value)
         if stored.deleted_at is None:
-            flows[stored.flow.id] = Kept(stored.flow, stored.etag, record.timestamp if before is None else before.created_at, record.timestamp)
+            created_at = record.timestamp if before is None else before.created_at
+            flows[stored.flow.id] = Kept(stored.flow, stored.etag, created_at, record.timestamp, stored.created_by, stored.updated_by)
         else:
             leaving[stored.flow.id] = stored
 
@@ -150,7 +156,7 @@ def _put_object(objects: dict[tuple[str, str], Kept[AnyObject]], record: TopicRe
     objects.pop(_pair(record.key), None)
     if record.value is not None:
         stored, item = read_object(record.key, record.value)
-        objects[stored.kind, stored.id] = Kept(item, stored.etag, stored.created_at, stored.updated_at)
+        objects[stored.kind, stored.id] = Kept(item, stored.etag, stored.created_at, stored.updated_at, stored.created_by, stored.updated_by)
 
 
 _PUT: Final[dict[Topic, tuple[Callable[[Any, TopicRecord], None], str]]] = {

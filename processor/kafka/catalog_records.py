@@ -1,6 +1,6 @@
 """Flows and audiences as records of their compacted topics; a tombstone removes one.
 
-    flows       key: flow id                        value: {"flow": {…}, "etag": "<32 hex digits>", "deletedAt"?}
+    flows       key: flow id                        value: {"flow": {…}, "etag": "<32 hex digits>", "deletedAt"?, "createdBy"?, "updatedBy"?}
                 key: job/<job id>                   value: {"job": {…}}
     audiences   key: ["<namespace>","<id>"]         value: {"audience": {…}}
 
@@ -28,11 +28,16 @@ class BadCatalogRecord(ValueError):
 
 
 class StoredFlow(NamedTuple):
-    """A flow, and the etag of this content. `deleted_at`: since when only its last exits are still to leave; None: it is in force."""
+    """A flow, and the etag of this content. `deleted_at`: since when only its last exits are still to leave; None: it is in force.
+
+    `created_by`, `updated_by`: the authors' names; None: nobody said.
+    """
 
     flow: Flow
     etag: str
     deleted_at: str | None = None
+    created_by: str | None = None
+    updated_by: str | None = None
 
 
 def flow_key(flow_id: str) -> bytes:
@@ -47,8 +52,9 @@ def audience_key(key: AudienceKey) -> bytes:
 
 def flow_value(stored: StoredFlow) -> bytes:
     """The value of a flow."""
-    deleted = {} if stored.deleted_at is None else {"deletedAt": stored.deleted_at}
-    return orjson.dumps({"flow": plain(stored.flow), "etag": stored.etag, **deleted})
+    more = {"deletedAt": stored.deleted_at, "createdBy": stored.created_by, "updatedBy": stored.updated_by}
+    said = {name: text for name, text in more.items() if text is not None}
+    return orjson.dumps({"flow": plain(stored.flow), "etag": stored.etag, **said})
 
 
 def job_key(job_id: str) -> bytes:
@@ -91,7 +97,8 @@ def read_flow(key: bytes, value: bytes) -> StoredFlow:
     """The flow of a record; raises BadCatalogRecord."""
     try:
         fields = orjson.loads(value)
-        stored = StoredFlow(Flow.model_validate(fields["flow"]), fields["etag"], fields.get("deletedAt"))
+        authors = (author if isinstance(author := fields.get(name), str) else None for name in ("createdBy", "updatedBy"))
+        stored = StoredFlow(Flow.model_validate(fields["flow"]), fields["etag"], fields.get("deletedAt"), *authors)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
         raise BadCatalogRecord(f"flow {key.decode(errors='replace')}: {without_input(error)}") from None
     if flow_key(stored.flow.id) != key or not isinstance(stored.etag, str) or not isinstance(stored.deleted_at, str | None):

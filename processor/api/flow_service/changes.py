@@ -38,6 +38,8 @@ def create_source(draft: Draft, object_id: str, body: SourceConnectionBody) -> s
 def create_target(draft: Draft, object_id: str, body: TargetConnectionBody) -> str:
     """The same of a target connection."""
     target = target_of(body)
+    if target.params.region is None:  # one that was made before this was asked for may lack it, and be changed
+        raise ApiError(Code.INVALID, "params.region: Field required")
     _destination(_base(draft, target), target)
     return draft.put_object(Kind.TARGET_CONNECTION, object_id, target).etag
 
@@ -53,7 +55,7 @@ def patch_connection(draft: Draft, kind: Kind, object_id: str, if_match: str, op
     objects = Objects(draft.state)
     kept = _found(objects, kind, object_id)
     require_match(kind, object_id, kept.etag, if_match)
-    after = patched(connection_view(object_id, kept), operations)
+    after = patched(connection_view(objects, object_id, kept), operations)
     body = {name: value for name, value in after.items() if name not in FIXED}
     flow_ids = _make_users_real(draft, objects, kind, object_id)
     item: AnyObject

@@ -31,13 +31,22 @@ _NAMES: Final = UUID("2f6c6d2e-5f0e-4a4b-9b39-0d3f0e8c7a11")  # ours, for derive
 _THE_SOURCE: Final = "the source of flows that a file made"
 
 
+class Hanging(NamedTuple):
+    """A source or target connection that a flow hangs on, and the base connection below it."""
+
+    id: str
+    spec: SpecReference
+    base_id: str
+    base_spec: SpecReference
+
+
 class Attached(NamedTuple):
     """A flow, and what it hangs together with."""
 
     flow: Kept[Flow]
     link: FlowLink
-    source_spec: str
-    target_spec: str
+    source: Hanging
+    target: Hanging
     created_at: int
 
 
@@ -81,15 +90,22 @@ class Objects:
         if flow_id not in self._state.flows:
             return None
         link = self._links[flow_id]
-        source = self.find(Kind.SOURCE_CONNECTION, link.source_connection_id)
-        target = self.find(Kind.TARGET_CONNECTION, link.target_connection_id)
-        assert source is not None
-        assert target is not None
-        assert isinstance(source.item, SourceConnection)
-        assert isinstance(target.item, TargetConnection)
+        source = self._hanging(Kind.SOURCE_CONNECTION, link.source_connection_id)
+        target = self._hanging(Kind.TARGET_CONNECTION, link.target_connection_id)
         kept, stored = self._state.flows[flow_id], self._state.objects.get((Kind.FLOW, flow_id))
         created_at = kept.created_at if stored is None else min(stored.created_at, kept.created_at)
-        return Attached(kept, link, source.item.connection_spec.id, target.item.connection_spec.id, created_at)
+        return Attached(kept, link, source, target, created_at)
+
+    def base_spec(self, item: SourceConnection | TargetConnection) -> SpecReference:
+        """The spec of the base connection that a connection stands on."""
+        base = self.find(Kind.CONNECTION, item.base_connection_id)
+        return base.item.connection_spec if base is not None and isinstance(base.item, Connection) else item.connection_spec
+
+    def _hanging(self, kind: Kind, object_id: str) -> Hanging:
+        kept = self.find(kind, object_id)
+        assert kept is not None
+        assert isinstance(kept.item, SourceConnection | TargetConnection)
+        return Hanging(object_id, kept.item.connection_spec, kept.item.base_connection_id, self.base_spec(kept.item))
 
     def flows(self) -> Iterator[tuple[str, Attached]]:
         """All flows, by id."""
@@ -186,7 +202,7 @@ class Objects:
 
     def _add(self, kind: Kind, object_id: str, item: AnyObject, of: Kept[Flow]) -> None:
         if (kind, object_id) not in self._state.objects and (kind, object_id) not in self._derived:
-            self._derived[kind, object_id] = Kept(item, _etag(item), of.created_at, of.updated_at)
+            self._derived[kind, object_id] = Kept(item, _etag(item), of.created_at, of.updated_at, of.created_by, of.updated_by)
 
 
 def _id(kind: Kind, name: str) -> str:

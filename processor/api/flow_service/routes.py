@@ -98,12 +98,12 @@ def _objects(kind: Kind) -> None:
         count: Count = False,
         token: Token = None,
     ) -> dict[str, Any]:
-        views = [without_secret(view) for view in all_views(Objects(call.state), kind)]
+        views = [without_secret(view) | call.tenant for view in all_views(Objects(call.state), kind)]
         return _answer(kind, query.select(views, query.Query(properties, limit, orderby, count, token)))
 
     @router.get(f"/{kind}/{{object_id}}", name=f"get {kind}")
     def get_object(call: TheCall, object_id: str) -> dict[str, Any]:
-        return {"items": [_view(Objects(call.state), kind, object_id)]}
+        return {"items": [_view(Objects(call.state), kind, object_id) | call.tenant]}
 
     @router.delete(f"/{kind}/{{object_id}}", status_code=204, name=f"delete {kind}")
     def delete_object(call: TheCall, object_id: str) -> None:
@@ -194,7 +194,7 @@ def _view(objects: Objects, kind: Kind, object_id: str) -> dict[str, Any]:
     kept = objects.find(kind, object_id)
     if kept is None:
         raise not_found(kind, object_id)
-    return without_secret(connection_view(object_id, kept))
+    return without_secret(connection_view(objects, object_id, kept))
 
 
 def _answer(path: str, found: query.Found) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from typing import Any, Final
 from pydantic.alias_generators import to_camel
 
 from processor.api.etags import quoted
-from processor.api.flow_service.objects import Attached, Objects
+from processor.api.flow_service.objects import Attached, Hanging, Objects
 from processor.api.flow_service.specs import ASSUME_ROLE, DEFAULT_CHAIN, KEYS, NAMED_PROFILE
 from processor.control.audit import masked
 from processor.control.state import Kept
 from processor.kafka.catalog_records import plain
 from processor.settings import MASKED
-from schemas.connection import TARGET_OPTIONS, AnyObject, Connection, FlowLink, Kind, Note, SourceConnection
+from schemas.connection import TARGET_OPTIONS, AnyObject, Connection, FlowLink, Kind, Note, SourceConnection, SpecReference
 from schemas.destination import Credentials, DefaultCredentials, KeyCredentials, ProfileCredentials, RoleCredentials
 from schemas.flow import AudienceMapping, Flow, Options
 from schemas.times import parse_time
@@ -19,19 +19,29 @@ from schemas.times import parse_time
 AT_THE_TARGET: Final = frozenset(map(to_camel, TARGET_OPTIONS))
 """The same as clients write them."""
 
-FIXED: Final = ("id", "etag", "version", "createdAt", "updatedAt", "state", "inheritedAttributes")
+FIXED: Final = (
+    "id", "etag", "version", "createdAt", "updatedAt", "createdBy", "updatedBy", "imsOrgId", "sandboxName", "state", "inheritedAttributes",
+)  # fmt: skip
 """What no client can change in an object."""
 
 
-def connection_view(object_id: str, kept: Kept[AnyObject]) -> dict[str, Any]:
+ENABLED: Final = "enabled"
+"""The state of every connection: only flows are switched off."""
+
+UNKNOWN: Final = "unknown"
+"""Who made what was written before authors were kept beside it."""
+
+
+def connection_view(objects: Objects, object_id: str, kept: Kept[AnyObject]) -> dict[str, Any]:
     """A connection of any kind, without its secret."""
     item = kept.item
     assert not isinstance(item, FlowLink), "a flow has a view of its own"
-    view = {**_head(object_id, item.name, item.description, kept), "connectionSpec": plain(item.connection_spec)}
+    view = {**_head(object_id, item.name, item.description, kept), "state": ENABLED, "connectionSpec": plain(item.connection_spec)}
     if isinstance(item, Connection):
         return view if item.credentials is None else view | {"auth": _auth(item)}
     params = item.params if isinstance(item, SourceConnection) else plain(item.params)
-    return view | {"baseConnectionId": item.base_connection_id, "data": item.data, "params": params}
+    inherited = {"baseConnection": _base(item.base_connection_id, objects.base_spec(item))}
+    return view | {"baseConnectionId": item.base_connection_id, "data": item.data, "params": params, "inheritedAttributes": inherited}
 
 
 def flow_view(flow_id: str, attached: Attached) -> dict[str, Any]:
@@ -46,8 +56,8 @@ def flow_view(flow_id: str, attached: Attached) -> dict[str, Any]:
         "targetConnectionIds": [link.target_connection_id],
         "inheritedAttributes": {
             "properties": {"isDestinationFlow": True},
-            "sourceConnections": [{"id": link.source_connection_id, "connectionSpec": {"id": attached.source_spec, "version": "1.0"}}],
-            "targetConnections": [{"id": link.target_connection_id, "connectionSpec": {"id": attached.target_spec, "version": "1.0"}}],
+            "sourceConnections": [_inherited(attached.source)],
+            "targetConnections": [_inherited(attached.target)],
         },
         "transformations": [{"name": "GeneralTransform", "params": _selectors(flow, link.notes)}],
         "options": flow_options(flow.options),
@@ -64,7 +74,7 @@ def all_views(objects: Objects, kind: Kind) -> list[dict[str, Any]]:
     """Every object of a kind."""
     if kind is Kind.FLOW:
         return [flow_view(flow_id, attached) for flow_id, attached in objects.flows()]
-    return [connection_view(object_id, kept) for object_id, kept in objects.all(kind)]
+    return [connection_view(objects, object_id, kept) for object_id, kept in objects.all(kind)]
 
 
 def audience_place(namespace: str, audience_id: str) -> str:
@@ -78,10 +88,20 @@ def attribute_place(path: str) -> str:
 
 
 def _head(object_id: str, name: str, description: str | None, kept: Kept[Any]) -> dict[str, Any]:
-    head = {"id": object_id, "createdAt": kept.created_at, "updatedAt": kept.updated_at, "name": name}
+    times = {"createdAt": kept.created_at, "updatedAt": kept.updated_at}
+    authors = {"createdBy": kept.created_by or UNKNOWN, "updatedBy": kept.updated_by or UNKNOWN}
+    head = {"id": object_id, **times, **authors, "name": name}
     if description is not None:
         head["description"] = description
     return head | {"version": quoted(kept.etag), "etag": quoted(kept.etag)}
+
+
+def _inherited(of: Hanging) -> dict[str, Any]:
+    return {"id": of.id, "connectionSpec": plain(of.spec), "baseConnection": _base(of.base_id, of.base_spec)}
+
+
+def _base(base_id: str, spec: SpecReference) -> dict[str, Any]:
+    return {"id": base_id, "connectionSpec": plain(spec)}
 
 
 def _auth(connection: Connection) -> dict[str, Any]:
