@@ -7,6 +7,8 @@
     native     /v1/flows, /v1/audiences           serve      uvicorn, and when it must stop
     calls      what every call has                connections  how many, and how slow they may be
     jobs       /v1/jobs                           uploads    /v1/audiences/import
+    checks     of destinations, bounded           upload_room  how many uploads, and how large
+    page       /docs
 
 It keeps nothing: it can be restarted or moved at will. It is a root of its own, beside the worker, which knows nothing of it.
 """

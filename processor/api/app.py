@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from processor.api import jobs, native, uploads
@@ -15,6 +16,7 @@ from processor.api.calls import Services
 from processor.api.errors import ApiError, Code, error_response
 from processor.api.flow_service import routes
 from processor.api.limits import LimitBody, Limits, NoTraceback, NoTrailingSlash, OnlyThisMachine
+from processor.api.page import SECURITY_HEADERS, docs_page
 from processor.control.ports import Superseded
 from processor.errors import CommandError, UsageError
 from schemas.faults import fault_text, first_faults
@@ -23,12 +25,13 @@ _log = structlog.get_logger(__name__)
 
 _PARTS_OF_A_REQUEST: Final = ("body", "query", "path", "header")
 _HEALTH: Final = ("/health/live", "/health/ready")
+_HEALTH_THREADS: Final = 2
 _STATUSES: Final = {404: Code.NO_SUCH_PATH, 405: Code.METHOD_NOT_ALLOWED, 413: Code.TOO_LARGE, 415: Code.WRONG_MEDIA_TYPE}
 
 
 def build_app(services: Services, limits: Limits, ready: Callable[[], None], stop: Callable[[], None] = lambda: None) -> FastAPI:
     """`ready` raises CommandError where Kafka does not answer, or another API took over; `stop` is called when this one must end."""
-    app = FastAPI(title="profile-exporter", summary="Flows, audiences, connections and jobs", docs_url="/docs", redoc_url=None)
+    app = FastAPI(title="profile-exporter", summary="Flows, audiences, connections and jobs", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.services = services
     app.include_router(routes.router)
     app.include_router(uploads.router)  # before the paths of audiences, which would take it for one
@@ -41,6 +44,7 @@ def build_app(services: Services, limits: Limits, ready: Callable[[], None], sto
     if services.access.is_open:
         app.add_middleware(OnlyThisMachine)
     _add_health(app, ready)
+    _add_docs(app)
     _add_errors(app, stop)
     return app
 
@@ -51,11 +55,25 @@ def _add_health(app: FastAPI, ready: Callable[[], None]) -> None:
         """It runs."""
         return {"status": "ok"}
 
+    threads = CapacityLimiter(_HEALTH_THREADS)
+
     @app.get("/health/ready", tags=["health"])
-    def is_ready() -> dict[str, str]:
-        """Kafka answers, and no other API has taken over."""
-        ready()
+    async def is_ready() -> dict[str, str]:
+        """Kafka answers, and no other API has taken over. It does not wait for a thread that other calls hold."""
+        await to_thread.run_sync(ready, limiter=threads)
         return {"status": "ok"}
+
+
+def _add_docs(app: FastAPI) -> None:
+    """Both behind the token, where there is one: they say what can be called."""
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def document() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+    @app.get("/docs", include_in_schema=False)
+    async def page() -> HTMLResponse:
+        return HTMLResponse(docs_page(app.openapi()), headers=SECURITY_HEADERS)
 
 
 def _add_errors(app: FastAPI, stop: Callable[[], None]) -> None:

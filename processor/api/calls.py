@@ -1,7 +1,7 @@
 """What every call of the API has: who calls, the control plane, secrets; and what it does with its headers."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 from uuid import uuid4
@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from processor.api.access import Access, Caller, require_write
 from processor.api.errors import ApiError, Code
 from processor.api.etags import quoted
+from processor.api.upload_room import UploadRoom
 from processor.audience_import.run import Change, Imported
 from processor.audience_import.run import Request as ImportRequest
 from processor.configuration import warnings_of
@@ -26,8 +27,8 @@ from schemas.flow import Flow
 _TENANT: Final = (("imsOrgId", "x-gw-ims-org-id", "profile-exporter@AdobeOrg"), ("sandboxName", "x-sandbox-name", "prod"))
 _MOST_CHARACTERS: Final = 512
 Answer = TypeVar("Answer")
-Examine = Callable[[Destination, bool], list[str]]
-"""What a destination says against us, in words; takes seconds. With True only whether it lets us in at all, whatever its stream."""
+Examine = Callable[[Sequence[Destination], bool], list[str]]
+"""What destinations say against us, in words; takes seconds. With True only whether they let us in at all, whatever the stream."""
 
 
 Importer = Callable[[Change, Path, ImportRequest, Path], Imported]
@@ -49,7 +50,7 @@ class Services:
     examine: Examine
     new_id: Callable[[], str] = lambda: str(uuid4())
     importer: Importer = no_importer
-    max_upload_bytes: int = 1024 * 1024
+    uploads: UploadRoom = field(default_factory=UploadRoom)
     jobs: Callable[[], JobsProgress] = JobsProgress  # how far jobs are, as workers say; raises CommandError where Kafka does not answer
 
 
@@ -75,7 +76,7 @@ class Call:
         """What contract M3 warns of, and what its destination says against a flow that delivers where it did not `before`."""
         told = [warning.removeprefix("flows[0].") for warning in warnings_of([flow])]
         delivers_alike = before is not None and before.enabled and before.destination == flow.destination
-        return [*told, *self.services.examine(flow.destination, False)] if flow.enabled and not delivers_alike else told
+        return [*told, *self.services.examine([flow.destination], False)] if flow.enabled and not delivers_alike else told
 
     def change(self, decide: Callable[[Draft], Answer]) -> Answer:
         """Change something; raises ApiError for one who may only read."""
@@ -90,9 +91,9 @@ def a_call(request: Request) -> Call:
 
 def tenant_of(headers: Mapping[str, str]) -> dict[str, str]:
     """The organisation and the sandbox of Adobe's clients, or those of this installation, which has but one; raises ApiError for long ones."""
-    tenant = {field: headers.get(name) or usual for field, name, usual in _TENANT}
-    for field, name, _ in _TENANT:
-        if len(tenant[field]) > _MOST_CHARACTERS:
+    tenant = {key: headers.get(name) or usual for key, name, usual in _TENANT}
+    for key, name, _ in _TENANT:
+        if len(tenant[key]) > _MOST_CHARACTERS:
             raise ApiError(Code.INVALID, f"the header {name} has more than {_MOST_CHARACTERS} characters")
     return tenant
 

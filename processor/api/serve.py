@@ -14,8 +14,10 @@ from starlette.types import ASGIApp
 from processor.api.access import access_of
 from processor.api.app import build_app
 from processor.api.calls import Services
+from processor.api.checks import BoundedChecks
 from processor.api.connections import bounded_protocol
 from processor.api.limits import Limits, is_loopback
+from processor.api.upload_room import UploadRoom
 from processor.audience_import.run import Change, Imported, Request, import_audience
 from processor.control.audit import Author
 from processor.control.plane import ControlPlane
@@ -32,7 +34,6 @@ from schemas.destination import Destination
 
 _LOOK_SECONDS: Final = 1.0
 _ITSELF: Final = Author("profile-exporter", "api")
-_one_import = threading.Lock()  # two of one audience at once would make members of both files
 _log = structlog.get_logger(__name__)
 
 
@@ -64,9 +65,9 @@ def serve(settings: Settings, host: str, port: int) -> None:
             plane,
             secrets,
             access,
-            partial(findings, secrets),
+            BoundedChecks(partial(findings, secrets)),
             importer=partial(_import, settings, plane),
-            max_upload_bytes=settings.api_max_upload_bytes,
+            uploads=UploadRoom(settings.api_max_upload_bytes, settings.api_request_seconds),
             jobs=jobs.progress,
         )
         app = build_app(services, Limits(settings.api_max_body_bytes, settings.api_request_seconds), log.require_unsuperseded, superseded.set)
@@ -104,7 +105,7 @@ def server_of(app: ASGIApp, settings: Settings, host: str, port: int) -> uvicorn
 
 
 def findings(secrets: Secrets, destination: Destination, only_access: bool) -> list[str]:
-    """As `calls.Examine`: what preflight finds wrong (contract G6)."""
+    """As `checks.ExamineOne`: what preflight finds wrong (contract G6)."""
     asked = (Question.ACCESS, Question.LIST_STREAMS) if only_access else tuple(Question)
     wrong = [each for each in examine(destination, os.environ, secrets) if each.verdict is Verdict.FAILED and each.question in asked]
     where = destination.endpoint_url or destination.region if only_access else place(destination)
@@ -112,8 +113,7 @@ def findings(secrets: Secrets, destination: Destination, only_access: bool) -> l
 
 
 def _import(settings: Settings, plane: ControlPlane, change: Change, path: Path, request: Request, rejected: Path) -> Imported:
-    with _one_import:
-        return import_audience(settings, change, plane.state, path, request, rejected, lambda *_: None)
+    return import_audience(settings, change, plane.state, path, request, rejected, lambda *_: None)
 
 
 def _watch(log: KafkaControlLog, superseded: threading.Event, done: threading.Event, server: uvicorn.Server) -> None:

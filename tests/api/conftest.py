@@ -1,6 +1,6 @@
 """The API in this process, on a log in memory: everything but HTTP's own wire and Kafka is real."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 
 import pytest
@@ -38,7 +38,7 @@ class Api(TestClient):
         self.log, self.plane, self.services = log, plane, services
         super().__init__(build_app(services, limits, ready=lambda: None), base_url="http://127.0.0.1", raise_server_exceptions=False)
 
-    def _examine(self, _: Destination, only_access: bool) -> list[str]:
+    def _examine(self, _: Sequence[Destination], only_access: bool) -> list[str]:
         return self.warned if not only_access else self.access_warned
 
     def _jobs(self) -> JobsProgress:

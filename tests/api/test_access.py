@@ -52,7 +52,7 @@ def test_a_reader_reads_and_a_writer_writes_under_his_name(guarded: Api) -> None
 
 
 def test_an_upload_needs_a_writer_and_must_not_be_too_large(guarded: Api) -> None:
-    path, too_large = "/v1/audiences/import?id=loyalty", b"x" * (guarded.services.max_upload_bytes + 1)
+    path, too_large = "/v1/audiences/import?id=loyalty", b"x" * (guarded.services.uploads.most_bytes + 1)
 
     assert code_of(guarded.post(path, content=b"profileId", headers=bearer(READER) | CSV)) == "FLOW-9102-403"
     assert code_of(guarded.post(path, content=too_large, headers=bearer(WRITER) | CSV)) == "FLOW-9203-413"

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
+from processor.api.access import require_write
 from processor.api.calls import Call, TheCall, if_match_of, quoted_answer
 from processor.api.errors import ApiError, Code, not_found
 from processor.api.flow_service import changes, query
@@ -130,10 +131,11 @@ for _kind in Kind:
 @router.post("/flows/{flow_id}/action")
 def act_on_flow(call: TheCall, flow_id: str, op: str, strict: bool = False) -> dict[str, Any]:
     """Enable or disable. Enabling asks the destination and tells in `warnings` (ours) what is wrong; with `strict` it is refused then."""
+    require_write(call.caller)  # before a destination is asked: that is a signed call to wherever a flow says
     warnings: list[str] = []
     if op.lower() == "enable":
         kept_before = call.state.flows.get(flow_id)
-        warnings = [] if kept_before is None or kept_before.item.enabled else call.services.examine(kept_before.item.destination, False)
+        warnings = [] if kept_before is None or kept_before.item.enabled else call.services.examine([kept_before.item.destination], False)
         if warnings and strict:
             raise ApiError(Code.ACTION_NOT_VALID, "it would not deliver: " + "; ".join(warnings), kind=Kind.FLOW, object_id=flow_id)
     kept: Kept[Flow] = call.change(lambda draft: changes.set_state(draft, flow_id, op))
@@ -144,8 +146,9 @@ def act_on_flow(call: TheCall, flow_id: str, op: str, strict: bool = False) -> d
 def test_connection(call: TheCall, object_id: str) -> dict[str, Any]:
     """Would a flow be let in? Asked of each stream on the connection; where there is none yet, only whether we are let in at all.
 
-    `findings` (ours): what is wrong.
+    `findings` (ours): what is wrong. As it makes signed calls to an address that somebody chose, a token for reading is not enough.
     """
+    require_write(call.caller)
     objects = Objects(call.state)
     kept = objects.find(Kind.CONNECTION, object_id)
     if kept is None:
@@ -165,12 +168,12 @@ def _findings(call: Call, base: Connection, targets: list[Kept[AnyObject]]) -> l
     examine = call.services.examine
     if targets:
         destinations = dict.fromkeys(destination_of(base, each.item) for each in targets if isinstance(each.item, TargetConnection))
-        return [text for destination in destinations for text in examine(destination, False)]
+        return examine(list(destinations), False)
     if base.region is None:
         return ["neither the connection nor a target connection on it names a region"]
     spec = SpecReference(id=KINESIS)
     anywhere = TargetConnection(name="-", base_connection_id="-", connection_spec=spec, params=TargetParams(stream="-"))
-    return examine(destination_of(base, anywhere), True)
+    return examine([destination_of(base, anywhere)], True)
 
 
 @router.get("/runs")

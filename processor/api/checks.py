@@ -1,0 +1,58 @@
+"""Checks of destinations, bounded: an endpoint that answers slowly, or never, costs a few threads for a while, and not the whole API."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Final
+
+from schemas.destination import Destination
+
+AT_ONCE: Final = 4  # of the 40 threads that all calls of the API share
+CHECK_SECONDS: Final = 20.0  # preflight asks five questions, 5 s each at most; an endpoint that drips can take longer
+
+ExamineOne = Callable[[Destination, bool], list[str]]
+"""What one destination says against us, in words. With True only whether it lets us in at all, whatever its stream."""
+
+
+class BoundedChecks:
+    """Ask destinations, so many calls at once and each for so many seconds. As `calls.Examine`; thread-safe.
+
+    What could not be asked is a text like any other: a check that said nothing would be taken for a good one.
+    """
+
+    def __init__(self, examine: ExamineOne, at_once: int = AT_ONCE, seconds: float = CHECK_SECONDS) -> None:
+        self._examine = examine
+        self._slots = threading.Semaphore(at_once)
+        self._at_once = at_once
+        self._seconds = seconds
+
+    def __call__(self, destinations: Sequence[Destination], only_access: bool) -> list[str]:
+        """Wait for the answers, or for as long as is allowed."""
+        if not self._slots.acquire(blocking=False):
+            return [f"not asked: {self._at_once} other checks of destinations are under way; ask again in {self._seconds:g} s"]
+        answers: list[list[str]] = []
+        asked: Future[None] = Future()
+        threading.Thread(target=self._ask, args=(destinations, only_access, answers, asked), name="destination-check", daemon=True).start()
+        try:
+            asked.result(self._seconds)
+        except TimeoutError:
+            asked.cancel()
+        told = list(answers)
+        left = [f"{len(destinations) - len(told)} of {len(destinations)} destinations gave no answer within {self._seconds:g} s"]
+        return [*(text for answer in told for text in answer), *(left if len(told) < len(destinations) else [])]
+
+    def _ask(self, destinations: Sequence[Destination], only_access: bool, answers: list[list[str]], asked: "Future[None]") -> None:
+        """Ask one after the other, in a thread of its own, which keeps its slot until the last one has answered, or nobody waits any more."""
+        try:
+            for destination in destinations:
+                if asked.cancelled():
+                    return
+                answers.append(self._examine(destination, only_access))
+        except BaseException as error:
+            if asked.set_running_or_notify_cancel():
+                asked.set_exception(error)
+        else:
+            if asked.set_running_or_notify_cancel():
+                asked.set_result(None)
+        finally:
+            self._slots.release()
