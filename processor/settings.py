@@ -4,6 +4,7 @@ The environment wins over the file. Composition roots read them; everything else
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple, Self
@@ -17,12 +18,15 @@ from processor.gaps import GAPS_PATTERN, AcceptedGaps, accepted_gaps, normal_acc
 ENV_PREFIX: Final = "PROFILE_EXPORTER_"
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+TIB: Final = 1024 * GIB
 MASKED: Final = "**********"
 
 _TOPIC_PREFIX: Final = r"^[A-Za-z0-9._-]{0,100}$"
 _APP_ID: Final = r"^[A-Za-z0-9._-]{1,100}$"
 _PORT: Final = r"(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
-_ADDRESSES: Final = rf"^[^\s,]+:{_PORT}(\s*,\s*[^\s,]+:{_PORT})*$"
+_HOST: Final = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])"  # no scheme, user or path: each client would read another address out of them
+_ADDRESSES: Final = rf"^{_HOST}:{_PORT}(\s*,\s*{_HOST}:{_PORT})*$"
 
 
 class ProcessingGuarantee(StrEnum):
@@ -55,8 +59,8 @@ KafkaSecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "console"]
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -108,8 +112,9 @@ class Settings(BaseSettings):
     linger_seconds: Annotated[float, Field(ge=0, le=10)] = Field(
         default=0.02, description="Seconds that events wait for others, to be handled as one batch."
     )
-    session_timeout_seconds: Annotated[float, Field(ge=1, le=300)] = Field(
-        default=10.0, description="Seconds of silence after which Kafka takes a worker's partitions away."
+    session_timeout_seconds: Annotated[float, Field(ge=1, le=90)] = Field(  # Faust refuses more than its broker_request_timeout, 90
+        default=10.0,
+        description="Seconds of silence after which Kafka takes a worker's partitions away; the broker's group.min.session.timeout.ms is the least.",
     )
     static_membership: bool = Field(
         default=False, description="Keep partitions over a restart within the session timeout; a worker that leaves for good keeps them as long."
@@ -124,17 +129,19 @@ class Settings(BaseSettings):
     skip_to: Annotated[str, Field(pattern=_SKIPS)] = Field(
         default="", description="Events not to process: partition:offset, more separated by commas; the partition goes on at that offset."
     )
-    standby_replicas: Annotated[int, Field(ge=0)] = Field(
+    standby_replicas: Count = Field(
         default=0, description="Warm copies of each partition on other workers; only 0: a takeover restores over 100,000 rows a second instead."
     )
-    row_cache_bytes: Annotated[int, Field(ge=0)] = Field(default=256 * MIB, description="Bytes of memory for profile rows, per worker.")
-    max_waiting_bytes: Annotated[int, Field(ge=1 * MIB)] = Field(
+    row_cache_bytes: Annotated[int, Field(ge=0, le=1 * TIB)] = Field(default=256 * MIB, description="Bytes of memory for profile rows, per worker.")
+    max_waiting_bytes: Annotated[int, Field(ge=1 * MIB, le=1 * TIB)] = Field(
         default=64 * MIB, description="Bytes of events read and not yet processed, per worker, at which reading pauses."
     )
-    block_cache_bytes: Annotated[int, Field(ge=1 * MIB)] = Field(
+    block_cache_bytes: Annotated[int, Field(ge=1 * MIB, le=1 * TIB)] = Field(
         default=128 * MIB, description="Bytes of memory for blocks of the local state, per worker."
     )
-    write_buffer_bytes: Annotated[int, Field(ge=1 * MIB)] = Field(default=32 * MIB, description="Bytes of memory for unwritten state, per partition.")
+    write_buffer_bytes: Annotated[int, Field(ge=1 * MIB, le=64 * GIB)] = Field(  # RocksDB cuts more down to this
+        default=32 * MIB, description="Bytes of memory for unwritten state, per partition."
+    )
 
     secrets_key: SecretStr | None = Field(
         default=None, description="Keys for secrets at rest, urlsafe base64 of 32 bytes each, separated by commas; the first one encrypts."
@@ -152,8 +159,12 @@ class Settings(BaseSettings):
     api_tls_certificate_file: Path | None = Field(default=None, description="PEM file of the control API's certificate.")
     api_tls_key_file: Path | None = Field(default=None, description="PEM file of that certificate's key, without a passphrase.")
     api_allow_plaintext: bool = Field(default=False, description="Let the control API be reached without TLS from other machines.")
-    api_max_body_bytes: Annotated[int, Field(ge=1 * KIB)] = Field(default=1 * MIB, description="Largest body of a call of the control API.")
-    api_max_upload_bytes: Annotated[int, Field(ge=1 * KIB)] = Field(default=2048 * MIB, description="Largest CSV file that the control API takes.")
+    api_max_body_bytes: Annotated[int, Field(ge=1 * KIB, le=1 * GIB)] = Field(
+        default=1 * MIB, description="Largest body of a call of the control API."
+    )
+    api_max_upload_bytes: Annotated[int, Field(ge=1 * KIB, le=1 * TIB)] = Field(
+        default=2048 * MIB, description="Largest CSV file that the control API takes."
+    )
     api_max_failures_per_minute: Positive = Field(
         default=20, description="Refused tokens of one address, a minute, after which a wrong one is answered by 429; the right one always gets in."
     )
@@ -179,10 +190,10 @@ class Settings(BaseSettings):
     kinesis_linger_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
         default=0.02, description="Seconds that a PutRecords call which is not full waits for more records."
     )
-    kinesis_shard_records_per_second: Annotated[int, Field(ge=0)] = Field(
+    kinesis_shard_records_per_second: Count = Field(
         default=1_000, description="Records that this worker feeds to a shard, a second, at most; 0: as many as it takes."
     )
-    kinesis_shard_bytes_per_second: Annotated[int, Field(ge=0)] = Field(
+    kinesis_shard_bytes_per_second: Annotated[int, Field(ge=0, le=1 * TIB)] = Field(
         default=1 * MIB, description="Bytes that this worker feeds to a shard, a second, at most; 0: as many as it takes."
     )
     kinesis_connect_timeout_seconds: Seconds = Field(default=5.0, description="Seconds to connect to Kinesis.")
@@ -194,7 +205,7 @@ class Settings(BaseSettings):
     max_buffered_records: Positive = Field(
         default=20_000, description="Records that a worker holds for delivery, at most; at the limit it stops reading."
     )
-    max_buffered_bytes: Annotated[int, Field(ge=1 * MIB)] = Field(
+    max_buffered_bytes: Annotated[int, Field(ge=1 * MIB, le=1 * TIB)] = Field(
         default=64 * MIB, description="Their bytes, at most; at the limit it stops reading. One record may go beyond it."
     )
 
@@ -227,7 +238,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        faults = [*self._faults_of_security()]
+        faults = [*self._faults_of_kafka_security(), *self._faults_of_pairs(), *self._faults_of_skips()]
         if self.standby_replicas:
             because = "standby replicas are not built: a takeover restores over 100,000 rows a second"
             faults.append(f"{ENV_PREFIX}STANDBY_REPLICAS={self.standby_replicas}: {because}; leave it at 0")
@@ -237,18 +248,41 @@ class Settings(BaseSettings):
             raise ValueError("; ".join(faults))
         return self
 
-    def _faults_of_security(self) -> list[str]:
-        login = {"MECHANISM": self.kafka_sasl_mechanism, "USERNAME": self.kafka_sasl_username, "PASSWORD": self.kafka_sasl_password}
-        faults = []
+    def _faults_of_kafka_security(self) -> Iterator[str]:
+        """A login or certificate that the protocol has no use for: one client would use it, the others not, and a password go out in clear."""
+        login, files = self._set_among(_LOGIN), self._set_among(_KAFKA_FILES)
+        protocol = f"{env_name('kafka_security_protocol')}={self.kafka_security_protocol}"
         if self.kafka_security_protocol.startswith("SASL_"):
-            faults += [f"{ENV_PREFIX}KAFKA_SASL_{name} is missing" for name, value in login.items() if value is None]
+            yield from (f"{env_name(field)} is missing: {protocol} logs in" for field in _LOGIN if field not in login)
+        elif login:
+            yield f"{_names(login)}: {protocol} does not log in; set it to SASL_SSL or SASL_PLAINTEXT, or unset them"
+        if files and not self.kafka_security_protocol.endswith("SSL"):
+            yield f"{_names(files)}: {protocol} has no TLS; set it to SSL or SASL_SSL, or unset them"
+
+    def _faults_of_pairs(self) -> Iterator[str]:
         for one, other in (("kafka_ssl_certificate_file", "kafka_ssl_key_file"), ("api_tls_certificate_file", "api_tls_key_file")):
-            if (getattr(self, one) is None) != (getattr(self, other) is None):
-                faults.append(f"{env_name(one)} and {env_name(other)} go together")
+            if len(self._set_among((one, other))) == 1:
+                yield f"{env_name(one)} and {env_name(other)} go together"
         for one, other in (("secrets_key", "secrets_key_file"), ("api_token", "api_tokens_file")):
-            if getattr(self, one) is not None and getattr(self, other) is not None:
-                faults.append(f"{env_name(one)} and {env_name(other)} exclude each other")
-        return faults
+            if len(self._set_among((one, other))) == 2:
+                yield f"{env_name(one)} and {env_name(other)} exclude each other"
+
+    def _faults_of_skips(self) -> Iterator[str]:
+        if len(self.skips) < len([pair for pair in self.skip_to.split(",") if pair.strip()]):
+            yield f"{env_name('skip_to')}={self.skip_to}: a partition is named twice"
+        if beyond := [partition for partition in self.skips if partition >= self.partitions]:
+            yield f"{env_name('skip_to')}={self.skip_to}: there is no partition {beyond[0]}, {env_name('partitions')} is {self.partitions}"
+
+    def _set_among(self, fields: Sequence[str]) -> list[str]:
+        return [field for field in fields if getattr(self, field) is not None]
+
+
+_LOGIN: Final = ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
+_KAFKA_FILES: Final = ("kafka_ssl_ca_file", "kafka_ssl_certificate_file", "kafka_ssl_key_file")
+
+
+def _names(fields: Sequence[str]) -> str:
+    return f"{' and '.join(env_name(field) for field in fields)} {'is' if len(fields) == 1 else 'are'} set"
 
 
 def env_name(field: str) -> str:

@@ -125,7 +125,8 @@ def test_settings_that_do_not_go_together_are_told_together(monkeypatch: pytest.
 
 
 def test_a_password_is_never_shown_neither_in_an_error_nor_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(kafka_sasl_password="hunter2")  # type: ignore[arg-type]  # as from the environment
+    login = {"kafka_sasl_mechanism": "PLAIN", "kafka_sasl_username": "ada", "kafka_sasl_password": "hunter2"}
+    settings = Settings(kafka_security_protocol="SASL_SSL", **login)  # type: ignore[arg-type]  # as from the environment
 
     assert shown(settings, "kafka_sasl_password") == MASKED
     assert "hunter2" not in repr(settings)
@@ -184,3 +185,47 @@ def test_no_gap_is_accepted_where_the_switch_was_off(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("text", ["maybe", "exports:1", "exports:x:1", "exports:1:2;exports:1:3"])
 def test_what_names_no_gap_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     assert "PROFILE_EXPORTER_ACCEPT_GAPS" in wrong(monkeypatch, ACCEPT_GAPS=text)
+
+
+LOGIN = {"KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_SASL_USERNAME": "ada", "KAFKA_SASL_PASSWORD": "hunter2"}
+PROTOCOL = "PROFILE_EXPORTER_KAFKA_SECURITY_PROTOCOL"
+FILES = {"KAFKA_SSL_CERTIFICATE_FILE": "c.pem", "KAFKA_SSL_KEY_FILE": "k.pem"}
+
+
+@pytest.mark.parametrize(
+    ("values", "named", "remedy"),
+    [
+        (LOGIN, "KAFKA_SASL_MECHANISM and PROFILE_EXPORTER_KAFKA_SASL_USERNAME and PROFILE_EXPORTER_KAFKA_SASL_PASSWORD are set", "SASL_SSL"),
+        (LOGIN | {"KAFKA_SECURITY_PROTOCOL": "SSL"}, f"KAFKA_SASL_PASSWORD are set: {PROTOCOL}=SSL does not log in", "unset"),
+        ({"KAFKA_SASL_MECHANISM": "PLAIN"}, f"KAFKA_SASL_MECHANISM is set: {PROTOCOL}=PLAINTEXT does not log in", "unset"),
+        ({"KAFKA_SASL_PASSWORD": "hunter2"}, "KAFKA_SASL_PASSWORD is set", "SASL_SSL"),
+        ({"KAFKA_SSL_CA_FILE": "ca.pem"}, f"KAFKA_SSL_CA_FILE is set: {PROTOCOL}=PLAINTEXT has no TLS", "SSL or SASL_SSL"),
+        (LOGIN | FILES | {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"}, "KAFKA_SSL_KEY_FILE are set", "SSL or SASL_SSL"),
+        ({"SKIP_TO": "1:5,1:9"}, "SKIP_TO=1:5,1:9: a partition is named twice", ""),
+        ({"SKIP_TO": "8:5"}, "SKIP_TO=8:5: there is no partition 8, PROFILE_EXPORTER_PARTITIONS is 8", ""),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_with_what_to_do(
+    values: dict[str, str], named: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = wrong(monkeypatch, **values)
+
+    assert ENV_PREFIX + named in said
+    assert remedy in said
+    assert "hunter2" not in said
+
+
+def test_a_login_and_certificates_go_with_the_protocol_that_has_both() -> None:
+    values = {name.lower(): value for name, value in (LOGIN | FILES).items()}
+
+    assert Settings(_env_file=None, kafka_security_protocol="SASL_SSL", **values).kafka_sasl_username == "ada"  # type: ignore[call-arg, arg-type]
+
+
+@pytest.mark.parametrize("address", ["PLAINTEXT://kafka:9092", "ada@kafka:9092", "kafka/x:9092", "::1:9092", "kafka:9092,SSL://b:9093"])
+def test_an_address_that_the_clients_would_read_differently_is_refused(address: str) -> None:
+    with pytest.raises(ValidationError, match="kafka_bootstrap_servers"):
+        Settings(_env_file=None, kafka_bootstrap_servers=address)  # type: ignore[call-arg]
+
+
+def test_an_address_of_ipv6_stands_in_brackets() -> None:
+    assert Settings(_env_file=None, kafka_bootstrap_servers="[::1]:9092").kafka_bootstrap_servers == "[::1]:9092"  # type: ignore[call-arg]

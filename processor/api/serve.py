@@ -1,6 +1,7 @@
 """The API as a process: where it may listen, and when it must stop."""
 
 import os
+import ssl
 import threading
 from contextlib import closing
 from functools import partial
@@ -30,6 +31,7 @@ from processor.kafka.control_log import KafkaControlLog
 from processor.kafka.job_progress import JobProgressFollower
 from processor.secrets import Secrets, secrets_of
 from processor.settings import Settings, env_name
+from processor.stop_signals import call_on_stop
 from schemas.destination import Destination
 
 _LOOK_SECONDS: Final = 1.0
@@ -38,7 +40,9 @@ _log = structlog.get_logger(__name__)
 
 
 def require_safe_address(settings: Settings, host: str) -> None:
-    """Raise UsageError where others could reach the API without a token, or read along."""
+    """Raise UsageError where others could reach the API without a token, or read along, and where TLS does not take its files."""
+    if settings.api_tls_certificate_file is not None and settings.api_tls_key_file is not None:
+        _require_readable(settings.api_tls_certificate_file, settings.api_tls_key_file)
     if is_loopback(host):
         return
     if settings.api_token is None and settings.api_tokens_file is None:
@@ -51,6 +55,15 @@ def require_safe_address(settings: Settings, host: str) -> None:
             f"--host {host}: tokens and secrets would be sent in clear: set {env_name('api_tls_certificate_file')} and "
             f"{env_name('api_tls_key_file')}, or {env_name('api_allow_plaintext')}=true where something in front of it does TLS"
         )
+
+
+def _require_readable(certificate: Path, key: Path) -> None:
+    """Raise UsageError unless TLS takes both files; uvicorn would end with a traceback, or ask the terminal for a passphrase."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ssl.SSLError) as error:
+        files = f"{env_name('api_tls_certificate_file')}={certificate}, {env_name('api_tls_key_file')}={key}"
+        raise UsageError(f"{files}: {error}; name PEM files that go together, the key without a passphrase") from None
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
@@ -76,6 +89,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
         watch = threading.Thread(target=_watch, args=(log, superseded, done, server), daemon=True)
         watch.start()
         _log.info("api_starts", host=host, port=port, tokens=not access.is_open)
+        call_on_stop(partial(setattr, server, "should_exit", True))  # before uvicorn hears signals; and after, when it raises them once more
         server.run()
         done.set()
         watch.join()

@@ -2,7 +2,7 @@
 
 import click
 
-from processor.api.serve import serve
+from processor.api.serve import require_safe_address, serve
 from processor.cli.control import require_control_topics, require_job_topics
 from processor.log import configure
 from processor.settings import read_settings
@@ -20,6 +20,7 @@ def api(host: str, port: int) -> None:
     """
     settings = read_settings()
     configure(settings)
+    require_safe_address(settings, host)  # before anything is asked of Kafka
     require_control_topics(settings)
     require_job_topics(settings)
     serve(settings, host, port)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiokafka.partitioner import murmur2
 from confluent_kafka import KafkaError
 
+from processor.kafka.errors import SettingsRefused
 from processor.settings import Settings
 
 PARTITIONER: Final = "murmur2_random"  # the Java client's: murmur2 of the key, records without a key anywhere
@@ -78,7 +79,7 @@ def consumer_config(settings: Settings, group: str) -> Properties:
 
 
 def aiokafka_options(settings: Settings) -> dict[str, Any]:
-    """Arguments that every aiokafka client takes; raises OSError or ssl.SSLError for bad certificate files."""
+    """Arguments that every aiokafka client takes; raises SettingsRefused for certificate files that cannot be read."""
     options: dict[str, Any] = {
         "bootstrap_servers": [address.strip() for address in settings.kafka_bootstrap_servers.split(",")],
         "security_protocol": settings.kafka_security_protocol,
@@ -94,12 +95,16 @@ def aiokafka_options(settings: Settings) -> dict[str, Any]:
 
 
 def ssl_context(settings: Settings) -> ssl.SSLContext | None:
-    """The TLS side of the settings; None where the protocol has none."""
+    """The TLS side of the settings, None where the protocol has none; raises SettingsRefused for certificate files that cannot be read."""
     if settings.kafka_security_protocol not in ("SSL", "SASL_SSL"):
         return None
-    context = ssl.create_default_context(cafile=_text(settings.kafka_ssl_ca_file))
-    if settings.kafka_ssl_certificate_file is not None and settings.kafka_ssl_key_file is not None:
-        context.load_cert_chain(settings.kafka_ssl_certificate_file, settings.kafka_ssl_key_file)
+    ca, certificate, key = settings.kafka_ssl_ca_file, settings.kafka_ssl_certificate_file, settings.kafka_ssl_key_file
+    try:
+        context = ssl.create_default_context(cafile=_text(ca))
+        if certificate is not None and key is not None:
+            context.load_cert_chain(certificate, key, password="")  # without a text OpenSSL asks the terminal
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsRefused(f"{error} ({', '.join(str(path) for path in (ca, certificate, key) if path is not None)})") from None
     return context
 
 
