@@ -3,10 +3,16 @@
 Importing this module reads the settings and declares the app; nothing is opened before `prepare`, which the worker calls.
 """
 
+# Before everything else: the imports below take a second.
+from processor.stop_signals import end_at_once, runs_faust_worker
+
+if runs_faust_worker():
+    end_at_once()
+
 import os
 import signal
 import sys
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import faust
 from faust.auth import SASLCredentials, SSLCredentials
@@ -26,6 +32,8 @@ from state.recovery import TableManager
 
 MAX_POLL_RECORDS = 4000
 FETCH_BYTES = 1024 * 1024
+LOOPBACK: Final = "127.0.0.1"
+NO_WEB_PORT: Final = 6066  # Faust's own, where there is no web server: it must have one
 
 
 class ProfileExporter(faust.App):
@@ -56,7 +64,7 @@ class ProfileExporter(faust.App):
 
 
 def create_app(settings: Settings) -> ProfileExporter:
-    """Declare the app, its table and its agents; opens nothing."""
+    """Declare the app, its table and its agents; opens nothing. Raises UsageError for settings that no Kafka client takes."""
     names = settings.topics
     app = ProfileExporter(
         settings.app_id,
@@ -72,7 +80,15 @@ def create_app(settings: Settings) -> ProfileExporter:
         topic_allow_declare=False,
         topic_disable_leader=True,
         table_standby_replicas=0,
-        web_enabled=settings.web_port is not None,
+        web_enabled=settings.web_port is not None,  # Faust's command line switches it on again, processor.worker off
+        web_bind=LOOPBACK,
+        web_host=LOOPBACK,
+        web_port=settings.web_port or NO_WEB_PORT,
+        web_tables_enabled=False,
+        web_router_enabled=False,
+        web_graph_enabled=False,
+        web_stats_enabled=False,
+        web_metrics_enabled=False,
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
         stream_buffer_maxsize=4096,  # batches; never reached: what is full is paused (Pipeline, ExportsFeed)
@@ -108,14 +124,14 @@ def _credentials(settings: Settings) -> CredentialsT | None:
     return SSLCredentials(context=context) if context is not None else None
 
 
-def _settings_or_exit() -> Settings:
+def _app_or_exit() -> ProfileExporter:
     try:
-        return read_settings()
+        settings = read_settings()
+        log.configure(settings)
+        return create_app(settings)
     except UsageError as error:
         sys.stderr.write(f"profile-exporter: {error}\n")
         raise SystemExit(error.exit_code) from None
 
 
-_settings = _settings_or_exit()
-log.configure(_settings)
-app = create_app(_settings)
+app = _app_or_exit()

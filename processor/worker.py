@@ -8,12 +8,13 @@ import gc
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 from uuid import uuid4
 
 import click
 import faust
 import structlog
+from mode import ServiceT
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from processor.errors import CommandError, StoppedForOperator, UsageError
@@ -27,6 +28,7 @@ from processor.kafka.topics import topic_specs
 from processor.reasons import FOR_OPERATOR
 from processor.runtime import Place
 from processor.settings import Settings, env_name
+from processor.stop_signals import STOP_SIGNALS, ignore_stops
 from state.directory import DirectoryInUse, DirectoryUnusable, StateDirectory
 
 if TYPE_CHECKING:
@@ -41,6 +43,19 @@ _log = structlog.get_logger(__name__)
 
 class Worker(faust.Worker):
     """`faust worker` with our checks and exit codes; plugged in by Faust's setting `Worker`. Its app is a `ProfileExporter`."""
+
+    def __init__(self, app: "ProfileExporter", *services: ServiceT, **options: Any) -> None:
+        """Take the web server away where the settings have none: Faust's command line has one unless told otherwise."""
+        if app.settings.web_port is None:
+            app.conf.web_enabled = False
+        super().__init__(app, *services, **options)
+
+    def on_worker_shutdown(self) -> None:
+        """Hear no stop signal any more: it is stopping, and Faust's loop hears none after it is closed."""
+        for number in STOP_SIGNALS:
+            self.loop.remove_signal_handler(number)
+        ignore_stops()
+        super().on_worker_shutdown()
 
     def execute_from_commandline(self) -> NoReturn:
         """Run until stopped, and end the process.

@@ -2,11 +2,12 @@
 
 import os
 import sys
+from runpy import run_module
 from typing import Final, get_args
 
 import click
 
-from processor.settings import LogLevel, Settings, env_name, read_settings
+from processor.settings import LogLevel, env_name, read_settings
 
 APP: Final = "processor.app"
 _FAUST_LEVELS: Final = {"warning": "warn"}
@@ -28,14 +29,7 @@ def worker(log_level: LogLevel | None) -> None:
     It reads profile events, keeps profiles, and delivers export records. Start as many as there are partitions, at most,
     each with its own PROFILE_EXPORTER_DATA_DIR.
     """
-    settings = read_settings()
-    level = log_level or settings.log_level
+    level = log_level or read_settings().log_level
     os.environ[env_name("log_level")] = level
-    command = worker_command(settings, level)
-    os.execv(command[0], command)  # noqa: S606  # no shell: this process becomes the worker, so that signals and exit codes are its own
-
-
-def worker_command(settings: Settings, log_level: LogLevel) -> list[str]:
-    """The command line of a worker; its web server is off, or on loopback."""
-    web = ["--without-web"] if settings.web_port is None else ["--web-bind", "127.0.0.1", "--web-port", str(settings.web_port)]
-    return [sys.executable, "-m", "faust", "-A", APP, "worker", *web, "-l", _FAUST_LEVELS.get(log_level, log_level)]
+    sys.argv[:] = ["faust", "-A", APP, "worker", "-l", _FAUST_LEVELS.get(level, level)]
+    run_module("faust", run_name="__main__", alter_sys=True)  # this process becomes the worker: its signals and exit codes are the worker's
