@@ -12,6 +12,8 @@ from schemas.times import BadTimeError, normal_time
 Place = tuple[str | int, ...]
 """The way to a value: keys and list indices."""
 
+MAX_VALUES_BY_ALIASES: Final = 100_000
+"""Values that aliases may stand for, in one file: ten lines of aliases of aliases are a billion otherwise."""
 _TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 
 
@@ -29,9 +31,37 @@ def load(text: bytes, source: str) -> tuple[Any, dict[Place, int]]:
     return value, lines
 
 
+class _BoundedLoader(yaml.SafeLoader):
+    """Composes nodes, and refuses aliases that stand for too many values, or for what they are part of."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__(text)
+        self._written = self._values = 0
+        self._sizes: dict[int, int] = {}  # by node
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose the next node, and count what it stands for; raises MarkedYAMLError with the alias's place."""
+        before, is_alias = self._values, self.check_event(yaml.AliasEvent)
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # PyYAML's types leave this one out
+        node = super().compose_node(parent, index)
+        if is_alias:
+            size = self._sizes.get(id(node))
+            if size is None:
+                raise yaml.MarkedYAMLError(problem="an alias of what it is part of", problem_mark=mark)
+            self._values += size
+            if self._values - self._written > MAX_VALUES_BY_ALIASES:
+                problem = f"aliases stand for more than {MAX_VALUES_BY_ALIASES:,} values; write them out"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+        else:
+            self._written += 1
+            self._values += 1
+            self._sizes[id(node)] = self._values - before
+        return node
+
+
 def _load_yaml(text: bytes, source: str, lines: dict[Place, int]) -> Any:
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _BoundedLoader(text)
         node = loader.get_single_node()
         return None if node is None else _value(loader, node, (), lines)
     except yaml.MarkedYAMLError as error:

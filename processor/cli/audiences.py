@@ -73,9 +73,9 @@ def import_file(file: Path, audience_id: str, rejected: Path | None, as_json: bo
 
     FILE is a CSV with a header, of up to 10 million rows and more; its column profileId names the members. Rows that cannot be
     used are left out and written to a file with line and reason. Everybody in FILE enters the audience, for --ttl-days;
-    when the audience was imported before, everybody who is a member and not in FILE leaves it: workers must run for that,
-    since only they know who is a member. The events go to the topic of profile events. An import that was interrupted is
-    begun again: what was sent changes nothing the second time.
+    when the audience was imported before, everybody who is a member and not in FILE leaves it: workers must have processed
+    every event for that (lag 0), since only then it is known who is a member; they need not run. The events go to the topic
+    of profile events. An import that was interrupted is begun again: what was sent changes nothing the second time.
     """
     settings = read_settings()
     require_import_topics(settings)
