@@ -21,6 +21,8 @@ from processor.gap_stop import GapStop
 from processor.kafka.cluster import ClusterFacts
 from processor.kafka.connection import aiokafka_options
 from processor.kafka.delivery_positions import read_positions
+from processor.kafka.letter_batches import fits_alone
+from processor.kafka.limits import UNKNOWN
 from processor.kafka.logs import Destinations, PlainLog, TransactionalLog
 from processor.kafka.shared_producer import SharedProducer
 from processor.log_positions import LogPositions
@@ -31,7 +33,7 @@ from processor.pipeline.decided import Policy
 from processor.pipeline.jobs import JobSettings
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
-from processor.pipeline.ports import Log
+from processor.pipeline.ports import KafkaRecord, Log
 from processor.pipeline.turns import Turns
 from processor.positions import TopicIsAnother
 from processor.settings import ProcessingGuarantee, Settings
@@ -154,8 +156,8 @@ class Runtime:
         return self._starting is not None
 
     def _new_log(self, partition: int) -> Log:
-        names = self._settings.topics
-        topics = Destinations(names.exports, names.dead_letters, names.changelog, names.profile_events, names.job_progress)
+        names, limits = self._settings.topics, self._place.cluster.limits
+        topics = Destinations(names.exports, names.dead_letters, names.changelog, names.profile_events, names.job_progress, limits)
         if self._settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE:
             return TransactionalLog(self._settings, topics, names.profile_events, partition)
         return PlainLog(self._shared, topics, partition)
@@ -202,7 +204,7 @@ class Runtime:
         limits = Limits(settings.max_document_bytes, settings.dedup_window)
         share = max(1, len(self._store.partitions))
         part = PartitionSettings(
-            Policy(limits, settings.max_bad_events_in_a_row),
+            Policy(limits, settings.max_bad_events_in_a_row, self._letter_fits),
             settings.linger_seconds,
             settings.row_cache_bytes // share,
             settings.max_waiting_bytes // share,
@@ -220,6 +222,11 @@ class Runtime:
             on_failure=self._on_failure,
             is_positioned=False,
         )
+
+    def _letter_fits(self, letter: KafkaRecord) -> bool:
+        """Whether `dead-letters` takes it; where the broker does not say what that takes, a commit will show."""
+        limit = self._place.cluster.limits.get(self._settings.topics.dead_letters, UNKNOWN).max_message_bytes
+        return limit is None or fits_alone(letter, limit)
 
     def _job_settings(self, partition: int) -> JobSettings:
         settings = self._settings

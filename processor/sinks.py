@@ -31,13 +31,15 @@ class CatalogDestinations:
 class TopicDeadLetters:
     """`delivery.ports.DeadLetters` on the topic `dead-letters`, each in the partition of its export record."""
 
-    def __init__(self, producer: SharedProducer, topic: str) -> None:
-        self._producer, self._topic = producer, topic
+    def __init__(self, producer: SharedProducer, topic: str, events: str) -> None:
+        self._producer, self._topic, self._events = producer, topic, events
 
     async def put(self, letters: Sequence[Undelivered]) -> None:
-        """Raises NotWritten where one was not acknowledged; some may be there then."""
-        records = [(letter.partition, KafkaRecord(letter.key, letter.value, list(headers))) for letter, headers in letters]
-        await self._producer.write(self._topic, records)
+        """Raises NotWritten where one was not acknowledged, RecordTooLarge where the topic does not take one; some may be there then."""
+        records: dict[int, list[KafkaRecord]] = {}
+        for letter, headers in letters:
+            records.setdefault(letter.partition, []).append(KafkaRecord(letter.key, letter.value, list(headers)))
+        await self._producer.write_letters(self._topic, self._events, records)
 
 
 def open_sink(
@@ -47,7 +49,7 @@ def open_sink(
     return Sink(
         destinations=CatalogDestinations(catalog),
         open_stream=stream_opener(settings, may_send=may_send),
-        dead_letters=TopicDeadLetters(producer, settings.topics.dead_letters),
+        dead_letters=TopicDeadLetters(producer, settings.topics.dead_letters, settings.topics.profile_events),
         parked=ParkedPlaces(DeliveryPositions(settings, producer), ParkedExports(settings), lambda: uuid4().hex),
         limits=DeliveryLimits.of(settings),
         on_progress=on_progress,

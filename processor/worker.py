@@ -22,6 +22,7 @@ from processor.hot_path import COMPILED
 from processor.kafka.admin import Admin
 from processor.kafka.cluster import cluster_facts
 from processor.kafka.errors import BrokerUnreachable, TopicsMissing
+from processor.kafka.limits import topic_limits
 from processor.kafka.neighbours import require_alone
 from processor.kafka.safety import require_safe
 from processor.kafka.topics import topic_specs
@@ -101,9 +102,11 @@ def find_place(settings: Settings) -> Place:
     names = settings.topics
     _wait_for_broker(settings, lambda: Admin(settings).require(topic_specs(settings)))
     _wait_for_broker(settings, lambda: require_alone(settings))
-    tombstone_seconds = require_safe(Admin(settings), settings)
+    admin = Admin(settings)
+    tombstone_seconds = require_safe(admin, settings)
+    limits = topic_limits(admin, (names.exports, names.dead_letters, names.changelog, names.profile_events, names.job_progress))
     facts = cluster_facts(settings, [names.profile_events, names.changelog])
-    return Place(settings, directory, facts._replace(tombstone_seconds=tombstone_seconds))
+    return Place(settings, directory, facts._replace(tombstone_seconds=tombstone_seconds, limits=limits))
 
 
 def _wait_for_broker(settings: Settings, look: Callable[[], None]) -> None:

@@ -13,6 +13,8 @@ from processor.cli.tables import Table, show
 from processor.cli.topic_config import read_topic_config
 from processor.errors import CommandError, UsageError
 from processor.kafka.admin import Admin
+from processor.kafka.letter_batches import fits_alone
+from processor.kafka.limits import topic_limits
 from processor.kafka.reading import read_compacted
 from processor.kafka.redriven import read_marks
 from processor.kafka.redriving import Redriver, Sent
@@ -22,7 +24,8 @@ from processor.letters.fate import Circumstances, Fate, fate_of
 from processor.letters.letter import Letter
 from processor.letters.selection import Mark, Selection
 from processor.letters.survey import Survey, survey
-from processor.settings import Settings, env_name, read_settings
+from processor.pipeline.ports import KafkaRecord
+from processor.settings import Settings, TopicNames, env_name, read_settings
 from schemas.times import format_time
 
 BATCH_LETTERS: Final = 500
@@ -34,6 +37,7 @@ _WORDS: Final = {
     Fate.STILL_TOO_LARGE: f"left: larger than {env_name('kinesis_max_record_bytes')}; raise it, here and in the workers",
     Fate.STILL_UNUSABLE: "left: the event cannot be used as it is; send a corrected one",
     Fate.TIME_NOT_TAKEN: "left: older or newer than profile-events takes and keeps; raise its retention.ms first",
+    Fate.TOPIC_TOO_NARROW: "left: larger than the topic takes that it goes back to; raise its max.message.bytes first",
 }
 
 
@@ -82,7 +86,19 @@ def _circumstances(settings: Settings) -> Circumstances:
     admin.require([spec for spec in topic_specs(settings) if spec.name in needed])
     bounds = timestamp_bounds(read_topic_config(admin, names.profile_events), int(time.time() * 1000))
     flows = {key.decode(errors="replace") for key in read_compacted(settings, names.flows)}
-    return Circumstances(flows, settings.kinesis_max_record_bytes, range(max(bounds.earliest, bounds.kept_from), bounds.latest + 1))
+    times = range(max(bounds.earliest, bounds.kept_from), bounds.latest + 1)
+    limits = topic_limits(admin, (names.exports, names.profile_events))
+
+    def fits(letter: Letter) -> bool:
+        limit = limits[_topic(letter, names)].max_message_bytes
+        return limit is None or fits_alone(KafkaRecord(letter.was.key, letter.was.value, list(letter.headers)), limit)
+
+    return Circumstances(flows, settings.kinesis_max_record_bytes, times, fits)
+
+
+def _topic(letter: Letter, names: TopicNames) -> str:
+    """Where it goes back to."""
+    return names.exports if letter.is_of_delivery else names.profile_events
 
 
 def _look(settings: Settings, selected: Selection, now: Circumstances, marks: dict[str, Mark]) -> Survey:
@@ -121,8 +137,7 @@ def _send(settings: Settings, redriver: Redriver, letters: Iterable[Letter], rep
     batch: list[Sent] = []
     done = size = total_size = 0
     for letter in letters:
-        topic = names.exports if letter.is_of_delivery else names.profile_events
-        batch.append(Sent(letter, Mark(format_time(int(time.time())), topic)))
+        batch.append(Sent(letter, Mark(format_time(int(time.time())), _topic(letter, names))))
         size += len(letter.was.value or b"")
         if len(batch) >= BATCH_LETTERS or size >= BATCH_BYTES:
             redriver.write(batch)

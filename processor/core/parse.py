@@ -12,6 +12,9 @@ from schemas.times import BadTimeError, format_time, normal_time
 
 MAX_KEY_BYTES: Final = 512
 _TOO_DEEP: Final = frozenset({"depth limit exceeded", "Recursion limit reached"})  # orjson's, of 3.13 and before, at more than 1,024 levels
+MAX_ATTRIBUTE_BYTES: Final = 1024
+"""Of `id` and `source`, in UTF-8. A row keeps ids (I5), so one without a bound would make a row that Kafka refuses, for ever."""
+_SURELY_SHORT: Final = MAX_ATTRIBUTE_BYTES // 4  # characters; one has 4 bytes at most
 _TYPES: Final = {member.value: member for member in EventType}
 _OF_DOCUMENTS: Final = (EventType.PATCHED, EventType.REPLACED)
 _MERGED: Final = EventType.MERGED
@@ -28,10 +31,13 @@ def parse_event(record: Source) -> Event:
     if value is None:
         return Event(None, EventType.DELETED, _profile_id(record.key), _kafka_time(record), {}, {}, {}, 0)
     envelope = _load(value)
-    event_id, type_name, subject = _attributes(envelope)
+    event_id, source, type_name, subject = _attributes(envelope)
     event_type = _TYPES.get(type_name)
     if event_type is None:
         raise Unusable(DeadLetterReason.UNKNOWN_TYPE, f"type {type_name[:64]!r} is none of {', '.join(_TYPES)}")
+    if len(event_id) > _SURELY_SHORT or len(source) > _SURELY_SHORT:
+        _check_length("id", event_id)
+        _check_length("source", source)
     time = _event_time(envelope.get("time"), record)
     memberships: MembershipPatch = _NONE
     identities: IdentityPatch = _NONE
@@ -87,8 +93,8 @@ def _load(value: bytes) -> dict[str, Any]:
     return envelope
 
 
-def _attributes(envelope: dict[str, Any]) -> tuple[str, str, str | None]:
-    """(id, type, subject) of a CloudEvents 1.0 object; an attribute that is null counts as absent."""
+def _attributes(envelope: dict[str, Any]) -> tuple[str, str, str, str | None]:
+    """(id, source, type, subject) of a CloudEvents 1.0 object; an attribute that is null counts as absent."""
     get = envelope.get
     event_id, source, type_name, subject = get("id"), get("source"), get("type"), get("subject")
     if not (
@@ -99,7 +105,13 @@ def _attributes(envelope: dict[str, Any]) -> tuple[str, str, str | None]:
         and (subject is None or type(subject) is str)
     ):
         raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, _why_no_cloud_event(envelope))
-    return event_id, type_name, subject
+    return event_id, source, type_name, subject
+
+
+def _check_length(name: str, value: str) -> None:
+    size = len(value.encode())
+    if size > MAX_ATTRIBUTE_BYTES:
+        raise Unusable(DeadLetterReason.BAD_SHAPE, f"{name} has {size} bytes, {MAX_ATTRIBUTE_BYTES} at most are allowed")
 
 
 def _why_no_cloud_event(envelope: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient
 from processor.kafka.admin import has_controller
 from processor.kafka.connection import confluent_config
 from processor.kafka.errors import BrokerUnreachable
+from processor.kafka.limits import NO_LIMITS, TopicLimits
 from processor.settings import Settings
 
 ANSWER_SECONDS: Final = 10.0
@@ -20,6 +21,7 @@ class ClusterFacts(NamedTuple):
     cluster_id: str | None
     topic_ids: Mapping[str, str | None]
     tombstone_seconds: float | None = None  # how long the changelog keeps a tombstone
+    limits: Mapping[str, TopicLimits] = NO_LIMITS  # of the topics that a partition writes
 
 
 def cluster_facts(settings: Settings, topics: Sequence[str]) -> ClusterFacts:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from processor.errors import CommandError, UsageError
+from processor.errors import CommandError, StoppedForOperator, UsageError
 from processor.settings import Settings, env_name
 
 _REMEDY = "run `profile-exporter init`"
@@ -61,6 +61,32 @@ class WriteFailed(CommandError):
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(["not everything was written to Kafka:", *faults]))
         self.faults = tuple(faults)
+
+
+class RecordTooLarge(StoppedForOperator):
+    """A topic is too narrow for what was written to it. `what` says from where to where it comes, `skip_to` where an operator could go on."""
+
+    def __init__(self, topic: str, what: str, skip_to: tuple[int, int] | None) -> None:
+        raising = f"raise max.message.bytes of {topic} with kafka-configs.sh --alter, and start the worker again"
+        super().__init__(f"{topic} does not take {what}: it is larger than max.message.bytes of the topic\n  {raising}{_leaving_out(skip_to)}")
+
+
+def _leaving_out(skip_to: tuple[int, int] | None) -> str:
+    if skip_to is None:
+        return ""
+    where = f"{env_name('skip_to')}={skip_to[0]}:{skip_to[1]}"
+    return f"; or leave it out with {where} for one start (and every earlier event of the partition that is not done yet)"
+
+
+class TimestampRefused(StoppedForOperator):
+    """A topic takes no record of this time. `what` says from where to where it comes."""
+
+    def __init__(self, topic: str, what: str) -> None:
+        super().__init__(
+            f"{topic} refuses the timestamp of {what}\n"
+            f"  compare the clocks of this machine and of the brokers, and look at message.timestamp.before.max.ms and "
+            f"message.timestamp.after.max.ms of {topic}; then start the worker again"
+        )
 
 
 class ReadFailed(CommandError):

@@ -10,20 +10,27 @@ was fenced, or whose commit failed, raises: the caller stops; it never carries o
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from processor.fault_points import fault_point
 from processor.kafka.connection import aiokafka_options
+from processor.kafka.errors import RecordTooLarge, TimestampRefused
+from processor.kafka.letter_batches import BATCH_BYTES, letter_batch
+from processor.kafka.limits import NO_LIMITS, UNKNOWN, TopicLimits
+from processor.kafka.origins import Origin, origin_of
 from processor.pipeline.ports import NO_HEADERS, Headers, Output
 from processor.settings import Settings
 
-BATCH_BYTES: Final = 1024 * 1024
-"""Bytes of one record batch before compression. The broker's bound (max.message.bytes) holds for the compressed batch."""
+MAX_REQUEST_BYTES: Final = 100 * 1024 * 1024
+"""What a broker takes of a request by default (socket.request.max.bytes). What a topic takes of a batch, the broker says: only it knows."""
 CLOSE_SECONDS: Final = 5.0
+_ON_THE_WAY_MS: Final = 60_000
 COMPRESSION: Final = "snappy"
 """0.9 µs a row of 2.3 KB, against 1.7 (zstd 1) and 23 (lz4 as aiokafka calls it, level 9)."""
 
@@ -33,13 +40,14 @@ Record = tuple[bytes | None, bytes | None, Headers, int | None]
 
 
 class Destinations(NamedTuple):
-    """The topics of an output."""
+    """The topics of an output, and what they take."""
 
     exports: str
     dead_letters: str
     changelog: str
     profile_events: str
     job_progress: str
+    limits: Mapping[str, TopicLimits] = NO_LIMITS
 
 
 class Producing(Protocol):
@@ -65,7 +73,7 @@ def producer(settings: Settings, transactional_id: str | None = None) -> AIOKafk
         acks="all",
         compression_type=COMPRESSION,
         max_batch_size=BATCH_BYTES,
-        max_request_size=settings.max_message_bytes,
+        max_request_size=MAX_REQUEST_BYTES,
         request_timeout_ms=int(settings.transaction_timeout_seconds * 1000),
         **transaction,
     )
@@ -86,9 +94,10 @@ class TransactionalLog:
         """One transaction; raises KafkaError, ProducerFenced where another worker has taken the partition over."""
         await self._producer.begin_transaction()
         fault_point("transaction_begun")
-        sent = await _send_beside_rows(self._producer, self._topics, self._partition, output)
+        sender = _Sender(self._producer, self._topics, self._partition, partial(letter_batch, is_transactional=True))
+        sent = await sender.send_beside_rows(output)
         fault_point("exports_sent")
-        rows = await _send(self._producer, self._topics.changelog, self._partition, _rows(output))
+        rows = await sender.send(self._topics.changelog, _rows(output))
         fault_point("rows_sent")
         for future in sent:
             await future
@@ -113,11 +122,12 @@ class PlainLog:
 
     async def commit(self, output: Output) -> int:
         """Exports and dead letters first, rows when those are acknowledged; raises KafkaError."""
-        sent = await _send_beside_rows(self._producer, self._topics, self._partition, output)
+        sender = _Sender(self._producer, self._topics, self._partition, partial(letter_batch, is_transactional=False))
+        sent = await sender.send_beside_rows(output)
         for future in sent:
             await future
         fault_point("exports_sent")
-        rows = await _send(self._producer, self._topics.changelog, self._partition, _rows(output))
+        rows = await sender.send(self._topics.changelog, _rows(output))
         fault_point("rows_sent")
         return _next_offset([await future for future in rows])
 
@@ -125,40 +135,102 @@ class PlainLog:
         """Nothing: the producer is shared."""
 
 
-class _Sent(NamedTuple):
-    """A record batch on its way; awaiting it gives the offset after its last record."""
+class Sent(NamedTuple):
+    """A record batch on its way; awaiting it gives the offset after its last record. `first` and `last` are records of it."""
 
     future: "asyncio.Future[Any]"
     records: int
+    place: "Place"
+    first: Record
+    last: Record
 
     def __await__(self) -> Any:
-        metadata = yield from self.future.__await__()
+        try:
+            metadata = yield from self.future.__await__()
+        except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+            last = self._origin(self.last)
+            skip_to = (last.partition, last.offset + 1) if last is not None and last.topic == self.place.events else None
+            raise RecordTooLarge(self.place.topic, self._what(), skip_to) from error
+        except InvalidTimestampError as error:
+            raise TimestampRefused(self.place.topic, self._what()) from error
         return metadata.offset + self.records
 
+    def _what(self) -> str:
+        """In words, what the batch holds."""
+        first, last = self._origin(self.first), self._origin(self.last)
+        if first is None or last is None:
+            return f"a record of partition {self.place.partition}"
+        return f"what came of {first}" if first == last else f"what came of {first} to {last.offset}"
 
-async def _send(producer: Producing, topic: str, partition: int, records: Iterable[Record]) -> list[_Sent]:
+    def _origin(self, record: Record) -> Origin | None:
+        key, value, headers, _ = record
+        return origin_of(key, value, headers, self.place.events, self.place.partition)
+
+
+class Place(NamedTuple):
+    """Where records go; `events` is the topic of the events that they come from."""
+
+    topic: str
+    partition: int
+    events: str
+    limits: TopicLimits = UNKNOWN
+
+
+async def send(producer: Producing, place: Place, records: Iterable[Record], new_batch: Callable[[], Any]) -> list[Sent]:
     """Queue records, in order, in as few batches as their size allows.
 
-    A timestamp of the future becomes now: the broker would refuse the batch (`message.timestamp.after.max.ms`).
+    A timestamp that the broker would refuse the batch for becomes the nearest one that it takes: one of the future is now
+    (`message.timestamp.after.max.ms`), one that is too old as old as may be (`message.timestamp.before.max.ms`).
     """
     now = int(time.time() * 1000)
+    oldest = _oldest(place.limits, now)
     batches: list[Any] = []
+    firsts: list[Record] = []
+    lasts: list[Record] = []
     batch: Any = None
-    for key, value, headers, given in records:
-        timestamp = given if given is not None and given < now else now
+    before: Record = (None, None, NO_HEADERS, None)
+    for record in records:
+        key, value, headers, given = record
+        timestamp = now if given is None or given > now else max(given, oldest)
         if batch is None or batch.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
-            batch = producer.create_batch()
+            if batch is not None:
+                lasts.append(before)
+            batch = new_batch()
             batches.append(batch)
+            firsts.append(record)
             batch.append(timestamp=timestamp, key=key, value=value, headers=headers)
-    return [_Sent(await producer.send_batch(full, topic, partition=partition), full.record_count()) for full in batches]
+        before = record
+    if batch is not None:
+        lasts.append(before)
+    return [
+        Sent(await producer.send_batch(full, place.topic, partition=place.partition), full.record_count(), place, first, last)
+        for full, first, last in zip(batches, firsts, lasts, strict=True)
+    ]
 
 
-async def _send_beside_rows(producer: Producing, topics: Destinations, partition: int, output: Output) -> list[_Sent]:
-    """Everything but the rows."""
-    sent = await _send(producer, topics.exports, partition, output.exports)
-    sent += await _send(producer, topics.dead_letters, partition, output.dead_letters)
-    sent += await _send(producer, topics.profile_events, partition, output.events)
-    return sent + await _send(producer, topics.job_progress, partition, output.job_progress)
+def _oldest(limits: TopicLimits, now: int) -> int:
+    """The first timestamp that a topic takes, with time for the way there and for clocks that differ; 0: any."""
+    return 0 if limits.oldest_age_ms is None else now - max(0, limits.oldest_age_ms - _ON_THE_WAY_MS)
+
+
+class _Sender:
+    """What one commit sends, everything to one partition."""
+
+    def __init__(self, producer: Producing, topics: Destinations, partition: int, new_letter_batch: Callable[[], Any]) -> None:
+        self._producer, self._topics, self._partition, self._new_letter_batch = producer, topics, partition, new_letter_batch
+
+    async def send(self, topic: str, records: Iterable[Record], new_batch: Callable[[], Any] | None = None) -> list[Sent]:
+        """Queue records for a topic."""
+        place = Place(topic, self._partition, self._topics.profile_events, self._topics.limits.get(topic, UNKNOWN))
+        return await send(self._producer, place, records, new_batch or self._producer.create_batch)
+
+    async def send_beside_rows(self, output: Output) -> list[Sent]:
+        """Queue everything but the rows."""
+        topics = self._topics
+        sent = await self.send(topics.exports, output.exports)
+        sent += await self.send(topics.dead_letters, output.dead_letters, self._new_letter_batch)
+        sent += await self.send(topics.profile_events, output.events)
+        return sent + await self.send(topics.job_progress, output.job_progress)
 
 
 def _rows(output: Output) -> Iterable[Record]:

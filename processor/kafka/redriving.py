@@ -17,8 +17,10 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from processor.errors import CommandError
 from processor.fault_points import fault_point
-from processor.kafka.connection import FENCED, producer_config, transactional_config
+from processor.kafka.connection import FENCED, Properties, producer_config, transactional_config
 from processor.kafka.errors import WriteFailed
+from processor.kafka.letter_batches import ZSTD_LEVEL
+from processor.kafka.logs import MAX_REQUEST_BYTES
 from processor.kafka.redriven import mark_record
 from processor.letters.letter import Letter
 from processor.letters.selection import Mark
@@ -28,6 +30,8 @@ Answer = TypeVar("Answer")
 
 ACKNOWLEDGE_SECONDS: Final = 20.0  # also the transaction's: so long, at most, one that was killed holds back the readers of its topics
 ABORT_SECONDS: Final = 5.0
+_AS_LARGE_AS_LETTERS: Final[Properties] = {"message.max.bytes": MAX_REQUEST_BYTES, "compression.type": "zstd", "compression.level": ZSTD_LEVEL}
+"""As dead letters are written: what a topic takes, it says itself, and letters that it does not take are left (`Fate.TOPIC_TOO_NARROW`)."""
 _MOST_FAULTS: Final = 5
 _AGAIN: Final = "  start it again: what was sent is marked, the rest is sent then"
 
@@ -53,7 +57,7 @@ class Redriver:
         self._marks = settings.topics.redriven
         self._transactional = settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE
         self._faults: list[str] = []
-        properties = producer_config(settings) | {"message.timeout.ms": int(ACKNOWLEDGE_SECONDS * 1000)}
+        properties = producer_config(settings) | _AS_LARGE_AS_LETTERS | {"message.timeout.ms": int(ACKNOWLEDGE_SECONDS * 1000)}
         if self._transactional:
             properties |= transactional_config(settings, "redrive", ACKNOWLEDGE_SECONDS)
         self._producer = Producer(properties)

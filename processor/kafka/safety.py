@@ -7,7 +7,8 @@ import structlog
 
 from processor.kafka.admin import Admin
 from processor.kafka.errors import UnsafeTopics
-from processor.kafka.topics import TopicSpec, topic_specs
+from processor.kafka.letter_batches import BATCH_BYTES
+from processor.kafka.topics import LETTER_BYTES, TopicSpec, topic_specs
 from processor.settings import Settings
 
 HEADERS_BYTES: Final = 16 * 1024  # what a dead letter adds to its event, at most about
@@ -42,6 +43,7 @@ def require_safe(admin: Admin, settings: Settings) -> float | None:
     configs = {spec.name: told.found.get(spec.name) or _taken_to_fit(spec, settings) for spec in specs}
     if faults := [*_policy_faults(settings, configs), *_size_faults(settings, configs)]:
         raise UnsafeTopics(faults)
+    _warn_of_letters(settings.topics.dead_letters, configs[settings.topics.dead_letters])
     _warn_of_retention(settings.topics.exports, configs[settings.topics.exports])
     changelog = told.found.get(settings.topics.changelog)
     return None if changelog is None else int(changelog["delete.retention.ms"]) / 1000
@@ -59,6 +61,14 @@ def _warn_of_retention(exports: str, config: Mapping[str, str]) -> None:
         if config[option] != "-1":
             said = {"topic": exports, option.replace(".", "_"): config[option], "remedy": f"set {option} of {exports} to -1"}
             _log.warning("waiting_records_may_be_removed", **said, lost="records of a flow that is paused for longer")
+
+
+def _warn_of_letters(letters: str, config: Mapping[str, str]) -> None:
+    """No reason not to start: the broker may take no more. An event that holds many times what its producer made of it will stop the worker."""
+    found = int(config["max.message.bytes"])
+    if found < LETTER_BYTES:
+        remedy = f"set max.message.bytes of {letters} to {LETTER_BYTES}"
+        _log.warning("large_dead_letters_may_not_fit", topic=letters, max_message_bytes=found, remedy=remedy)
 
 
 def _policy_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
@@ -84,7 +94,9 @@ def _size_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -
         if int(configs[topic]["max.message.bytes"]) < settings.max_message_bytes:
             yield f"{topic}: max.message.bytes is {configs[topic]['max.message.bytes']}, must be {settings.max_message_bytes}: a record might not fit"
     source, letters = (configs[topic]["max.message.bytes"] for topic in (settings.topics.profile_events, settings.topics.dead_letters))
-    if int(source) + HEADERS_BYTES > int(letters):
+    if int(letters) < BATCH_BYTES + HEADERS_BYTES:
+        yield f"{settings.topics.dead_letters}: max.message.bytes is {letters}, must be {BATCH_BYTES + HEADERS_BYTES}: letters might not fit"
+    elif int(source) + HEADERS_BYTES > int(letters):
         yield (
             f"{settings.topics.dead_letters}: max.message.bytes is {letters}, less than {settings.topics.profile_events} takes ({source}) "
             f"and {HEADERS_BYTES} for headers: an unusable event of that size could not be put aside"

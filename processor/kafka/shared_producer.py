@@ -2,13 +2,15 @@
 without transactions, the output of its partitions."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import structlog
 from aiokafka.errors import KafkaError
 
-from processor.kafka.logs import producer
+from processor.kafka.letter_batches import letter_batch
+from processor.kafka.logs import Place, producer, send
 from processor.pipeline.ports import KafkaRecord
 from processor.settings import Settings
 from processor.tasks import is_being_cancelled
@@ -44,18 +46,29 @@ class SharedProducer:
 
         Raises NotWritten where one was not; others may be there then.
         """
-        try:
-            sent = [
-                await self._producer.send(
-                    topic, record.value, record.key, partition=partition, timestamp_ms=record.timestamp, headers=list(record.headers)
-                )
-                for partition, record in records
-            ]
-            await asyncio.gather(*sent)
-        except (KafkaError, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-                raise
-            raise NotWritten(f"{topic}: {error!r}") from error
+        await _acknowledged(topic, self._write(topic, records))
+
+    async def write_letters(self, topic: str, events: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
+        """Write dead letters by partition, in order, as `letter_batches` has them; returns when all are acknowledged.
+
+        Raises NotWritten as `write` does, RecordTooLarge where the topic does not take one.
+        """
+        await _acknowledged(topic, self._write_letters(topic, events, letters))
+
+    async def _write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+        sent = [
+            await self._producer.send(
+                topic, record.value, record.key, partition=partition, timestamp_ms=record.timestamp, headers=list(record.headers)
+            )
+            for partition, record in records
+        ]
+        await asyncio.gather(*sent)
+
+    async def _write_letters(self, topic: str, events: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
+        new_batch = partial(letter_batch, is_transactional=False)
+        sent = [each for partition, records in letters.items() for each in await send(self, Place(topic, partition, events), records, new_batch)]
+        for each in sent:
+            await each
 
     def create_batch(self) -> Any:
         """An empty record batch (`logs.Producing`)."""
@@ -65,3 +78,12 @@ class SharedProducer:
         """Queue a record batch (`logs.Producing`)."""
         future: asyncio.Future[Any] = await self._producer.send_batch(batch, topic, partition=partition)
         return future
+
+
+async def _acknowledged(topic: str, writing: Awaitable[None]) -> None:
+    try:
+        await writing
+    except (KafkaError, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+            raise
+        raise NotWritten(f"{topic}: {error!r}") from error

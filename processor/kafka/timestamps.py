@@ -31,6 +31,12 @@ def timestamp_bounds(config: Mapping[str, str] | None, now_ms: int) -> Timestamp
     return TimestampBounds(max(1, now_ms - before), min(MAX_TIMESTAMP, now_ms + after), _kept_from(config, now_ms))
 
 
+def oldest_age_ms(config: Mapping[str, str]) -> int | None:
+    """How long before now the timestamp of a record may lie; None: as long as it likes."""
+    before = int(config.get(_BEFORE, MAX_TIMESTAMP))
+    return None if before == MAX_TIMESTAMP or config.get("message.timestamp.type") == _APPEND_TIME else before
+
+
 def _kept_from(config: Mapping[str, str], now_ms: int) -> int:
     retention_ms = int(config.get(_RETENTION, -1))
     return 1 if retention_ms < 0 or "delete" not in config.get("cleanup.policy", "delete") else max(1, now_ms - retention_ms)

@@ -14,6 +14,9 @@ from typing import Final
 from processor.settings import Settings
 
 _KEPT_FOR_EVER: Final = {"retention.ms": "-1", "retention.bytes": "-1"}
+LETTER_BYTES: Final = 8 * 1024 * 1024
+"""Of a dead letter as it is compressed, at least: an event may hold many times what its producer made of it (kafka/letter_batches.py). Managed
+brokers take no more."""
 EVENT_BYTES: Final = 1024 * 1024 + 12  # Kafka's own default, whatever the broker's: an event must fit on `dead-letters`, whole
 _COMPACTED: Final = {"cleanup.policy": "compact"}
 _COMPACTED_SOON: Final = {"segment.ms": "600000"}  # they are read whole, again and again: what is overwritten every second must not stay for a week
@@ -40,7 +43,7 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
     return (
         TopicSpec(names.profile_events, count, initial={"max.message.bytes": str(EVENT_BYTES)}),
         TopicSpec(names.exports, count, _KEPT_FOR_EVER | large),
-        TopicSpec(names.dead_letters, count, _KEPT_FOR_EVER | large),
+        TopicSpec(names.dead_letters, count, _KEPT_FOR_EVER, {"max.message.bytes": str(max(LETTER_BYTES, settings.max_message_bytes))}),
         TopicSpec(names.changelog, count, _COMPACTED | large),
         TopicSpec(names.delivery_positions, count, _COMPACTED | large, _COMPACTED_SOON),
         TopicSpec(names.job_progress, count, _COMPACTED, _COMPACTED_SOON),

@@ -1,6 +1,6 @@
 """What becomes of a dead letter that is to be sent again: the topic it goes back to, or why it is left where it is (contract G8)."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,6 +22,7 @@ class Fate(StrEnum):
     STILL_TOO_LARGE = "still_too_large"  # so it would
     STILL_UNUSABLE = "still_unusable"  # so it would, and many of them in a row stop a worker (I4)
     TIME_NOT_TAKEN = "time_not_taken"  # the topic refuses its timestamp, or removes what is so old
+    TOPIC_TOO_NARROW = "topic_too_narrow"  # the topic takes no record so large
 
     @property
     def is_failure(self) -> bool:
@@ -31,19 +32,26 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a letter meets when it is sent again: the flows in force, the largest record (bytes), timestamps that profile events may have (ms)."""
+    """What a letter meets when it is sent again: the flows in force, the largest record (bytes), timestamps that profile events may have (ms).
+
+    `fits`: whether the topic that it goes back to takes a record so large.
+    """
 
     flows: Container[str | None]
     max_record_bytes: int
     event_times: Container[int]
+    fits: Callable[[Letter], bool]
 
 
 def fate_of(letter: Letter, marks: Marks, now: Circumstances) -> Fate:
     """A letter whose cause plainly lasts is left: sending it would only make another letter."""
     if letter.fingerprint in marks:
         return Fate.REDRIVEN_BEFORE
-    if not letter.is_of_delivery:
-        return _fate_of_event(letter, now)
+    fate = _fate_of_export(letter, now) if letter.is_of_delivery else _fate_of_event(letter, now)
+    return Fate.TOPIC_TOO_NARROW if fate is Fate.REDRIVE and not now.fits(letter) else fate
+
+
+def _fate_of_export(letter: Letter, now: Circumstances) -> Fate:
     if letter.flow_id not in now.flows:
         return Fate.FLOW_MISSING
     if letter.was.reason is DeadLetterReason.RECORD_TOO_LARGE and _record_bytes(letter) > now.max_record_bytes:

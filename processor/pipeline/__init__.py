@@ -13,6 +13,7 @@ one transaction. Nothing goes on after a failure: the worker stops, and the next
     profiles    the profiles of one partition, newest state first       partition  one partition's two loops
     records     decided things as Kafka records                         pipeline   all partitions of a worker
     counts      what was decided, counted                               trace      headers that an event hands on
+    refused     an event that no topic takes
     jobs        records without an event, page by page: job_part one job in one partition, job_page a page, turns who may have one
     deadlines   memberships that end by themselves
 """

@@ -1,6 +1,6 @@
 """What a run of records of one partition leads to, decided by one snapshot of the catalog. Changes only `Profiles`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from processor.pipeline.jobs import PartitionJobs
 from processor.pipeline.ports import NO_HEADERS, KafkaRecord
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import dead_letter_record, export_record
+from processor.pipeline.refused import DeadLetterTooLarge
 from processor.pipeline.trace import trace_headers
 from schemas.event import Source
 from state.rows import Row
@@ -29,12 +30,19 @@ class TooManyBadEvents(Exception):
         self.in_a_row = in_a_row
 
 
+def _any_letter_fits(_: KafkaRecord) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The settings that decide: bounds of a document and of the dedup window, and how many bad events in a row stop (0: never)."""
+    """The settings that decide: bounds of a document and of the dedup window, how many bad events in a row stop (0: never), and which dead
+    letters can be written.
+    """
 
     limits: Limits
     max_bad_in_a_row: int
+    letter_fits: Callable[[KafkaRecord], bool] = _any_letter_fits
 
 
 class Decided(NamedTuple):
@@ -50,7 +58,7 @@ class Decided(NamedTuple):
     next_offset: int
     bad_in_a_row: int
     counts: Counts
-    stop: TooManyBadEvents | None = None
+    stop: TooManyBadEvents | DeadLetterTooLarge | None = None
     events: Sequence[KafkaRecord] = ()
     job_progress: Sequence[KafkaRecord] = ()
     new_profiles: int = 0  # less those that ended
@@ -103,7 +111,7 @@ class _Run:
         self.dead_letters: list[KafkaRecord] = []
         self.changed: set[bytes] = set()
         self.counts = Counts()
-        self.stop: TooManyBadEvents | None = None
+        self.stop: TooManyBadEvents | DeadLetterTooLarge | None = None
         self.new_profiles = 0
 
     def apply(self, record: Source) -> bool:
@@ -142,10 +150,14 @@ class _Run:
 
     def _put_aside(self, record: Source, result: Step) -> bool:
         assert result.dead_letter is not None
+        letter = dead_letter_record(result.dead_letter, record)
         if 0 < self._policy.max_bad_in_a_row <= self.bad_in_a_row + 1:
             self.stop = TooManyBadEvents(record, str(result.dead_letter.explanation), self.bad_in_a_row + 1)
             return False
+        if not self._policy.letter_fits(letter):
+            self.stop = DeadLetterTooLarge(record, str(result.dead_letter.explanation))
+            return False
         self.bad_in_a_row += 1
         self.counts.note(result)
-        self.dead_letters.append(dead_letter_record(result.dead_letter, record))
+        self.dead_letters.append(letter)
         return True

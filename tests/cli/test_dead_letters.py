@@ -1,5 +1,6 @@
 """`profile-exporter dead-letters`: listed, inspected, sent again and marked (contract G8); the main ways on both brokers."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,18 @@ def test_topics_that_are_missing_are_named_with_the_remedy(installation: Install
 
     assert result.exit_code == 2
     assert "run `profile-exporter init`" in result.stderr
+
+
+def test_g8_a_letter_of_megabytes_is_sent_again_and_one_that_its_topic_does_not_take_is_left(prepared: Installation, tmp_path: Path) -> None:
+    """What a topic takes is told compressed; one record that is too large for it would end the whole redrive."""
+    apply(prepared, tmp_path)
+    large, too_large = b'{"name":"x"}' * 300_000, os.urandom(5_000_000)
+    usual = prepared.settings.max_document_bytes
+    prepared.change(max_document_bytes=4 << 20)  # what the command that writes them may write
+    write_letters(prepared.settings, [undelivered_letter(7, value=large), undelivered_letter(8, value=too_large), undelivered_letter(9)])
+    prepared.change(max_document_bytes=usual)
+
+    said = redrive(prepared, "--all", exit_code=1)
+
+    assert {letter["fate"]: letter["letters"] for letter in said["letters"]} == {"redrive": 2, "topic_too_narrow": 1}
+    assert [record.value for record in records(prepared, prepared.topics.exports)] == [large, b"profile-events-0-9-vip"]

@@ -21,9 +21,9 @@ def test_every_topic_is_created_with_what_correctness_rests_on(installation: Ins
     assert result.stdout.count(": created") == len(names)
     single = (names.flows, names.audiences, names.connections, names.audit_events, names.redriven, names.worker_status)
     assert counts == dict.fromkeys(names, 4) | dict.fromkeys(single, 1)
-    limit = str(installation.settings.max_message_bytes)
-    for name in (names.exports, names.dead_letters):
-        assert wanted(admin, name, "retention.ms", "retention.bytes", "max.message.bytes", "cleanup.policy") == ["-1", "-1", limit, "delete"]
+    limit, of_letters = str(installation.settings.max_message_bytes), str(8 * 1024 * 1024)
+    for name, most in ((names.exports, limit), (names.dead_letters, of_letters)):
+        assert wanted(admin, name, "retention.ms", "retention.bytes", "max.message.bytes", "cleanup.policy") == ["-1", "-1", most, "delete"]
     for name in (names.flows, names.audiences, names.redriven, names.worker_status, names.changelog):
         assert wanted(admin, name, "cleanup.policy") == ["compact"]
     assert wanted(admin, names.changelog, "max.message.bytes") == [limit]

@@ -19,6 +19,7 @@ ABSENT = object()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 THIRTY_DAYS = timedelta(days=30)
 MAX_NESTING = 200
+MAX_ATTRIBUTE_BYTES = 1024
 NOT_ATTRIBUTES = ("segmentMembership", "identityMap")
 STATUSES = {"realized": "realized", "existing": "realized", "exited": "exited", "exiting": "exited"}
 TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:(Z)|([+-])(\d\d):?(\d\d))", re.ASCII)
@@ -270,6 +271,7 @@ def read_event(record: SourceRecord) -> tuple[Event, Any]:
         raise Unusable("not_cloudevents")
     if attributes["type"] not in TYPES:
         raise Unusable("unknown_type")
+    require(all(len(attributes[name].encode()) <= MAX_ATTRIBUTE_BYTES for name in ("id", "source")))
     time = read_time(attributes["time"]) if "time" in attributes else kafka_time(record)
     data = attributes.get("data")
     check_data(attributes["type"], data)

@@ -167,6 +167,8 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"id": ""},
     {"id": 5},
     {"source": None},
+    {"id": "x" * 1025},
+    {"source": "é" * 513},
     {"type": None},
     {"type": "profile.renamed"},
     {"subject": "someone else"},

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor.core.step import EventSkip, Limits
+from state.rows import encode_row
 from tests.core.builders import BEFORE, NOW, History, flow, member
 
 GOOD = {"specversion": "1.0", "id": "x", "source": "/u", "type": "profile.patched", "time": NOW, "data": {}}
@@ -29,6 +30,9 @@ def with_(**changes: Any) -> bytes:
         (with_(specversion="0.3"), "not_cloudevents"),
         (with_(id=""), "not_cloudevents"),
         (with_(source=None), "not_cloudevents"),
+        (with_(id="x" * 1025), "bad_shape"),
+        (with_(id="é" * 513), "bad_shape"),
+        (with_(source="/" + "x" * 1024), "bad_shape"),
         (with_(type="profile.renamed"), "unknown_type"),
         (with_(subject="p-2"), "subject_mismatch"),
         (with_(time="yesterday"), "bad_time"),
@@ -55,6 +59,23 @@ def test_i4_what_cannot_be_used_is_a_dead_letter_with_its_bytes_unchanged(value:
     assert history.replay.profiles == {}
 
 
+@pytest.mark.parametrize("text", ["x" * 1024, "é" * 512, "\U0001f600" * 256])
+def test_i4_an_id_and_a_source_may_have_1024_bytes(text: str) -> None:
+    assert History().raw(with_(id=text, source=text)).dead_letter is None
+
+
+def test_i5_the_ids_that_a_row_keeps_are_bounded_whatever_the_events_hold() -> None:
+    """A row keeps the last ids. One of a megabyte made a row that no changelog took: the partition stood still for ever."""
+    history = History(limits=Limits(dedup_window=1000))
+
+    for length in (1024, 1025, 1_000_000):
+        history.raw(with_(id="x" * length))
+
+    profile = history.replay.profiles[b"p-1"]
+    assert [len(each) for each in profile.event_ids] == [1024]
+    assert len(encode_row(profile, 0)) < 2000
+
+
 @pytest.mark.parametrize("key", [None, b"", b"k" * 513, b"\xff"])
 def test_i4_a_key_that_is_no_profile_id_is_bad(key: bytes | None) -> None:
     letter = History().raw(with_(), key=key).dead_letter
@@ -68,6 +89,7 @@ def test_i4_a_key_that_is_no_profile_id_is_bad(key: bytes | None) -> None:
     [
         (b'{"hello":"world"}', "not_cloudevents"),
         (with_(type="profile.renamed"), "unknown_type"),
+        (with_(type="profile.renamed", id="x" * 1025), "unknown_type"),
         (with_(data=member("maybe")), "bad_status"),
         (with_(subject="p-2"), "bad_key"),
     ],

@@ -1,4 +1,4 @@
-"""A broker that takes exports but no rows: nothing is half written; the worker fails, and is refused until the topic is mended (G1, D3)."""
+"""A broker that takes exports but no rows: nothing is half written; the worker stops, and is refused until the topic is mended (G1, D3)."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 
 from processor.demo.shop import shop_events
 from processor.demo.waiting import wait_until
+from processor.errors import StoppedForOperator
 from processor.kafka.errors import UnsafeTopics
 from processor.kafka.reading import read_topic
-from processor.worker import FAILED
 from tests.kit.installation import Installation
 from tests.kit.load import flowing
 from tests.kit.rows import require_rows_of_the_fold
@@ -41,7 +41,8 @@ def test_a_changelog_that_refuses_rows_ends_the_worker_and_it_starts_when_they_f
         with flowing(job, shop_events(1_000_000, customers=300), EVENTS_A_SECOND):
             wait_until(lambda: job.delivered() > 0, "the first deliveries", SECONDS)
             alter_topic(broker, changelog, max_message_bytes="100")
-            assert worker.wait_for_end(SECONDS) == FAILED
+            assert worker.wait_for_end(SECONDS) == StoppedForOperator.exit_code
+            assert f"raise max.message.bytes of {changelog}" in worker.said()
             visible = sum(1 for _ in read_topic(settings, exports))
 
             worker.start()

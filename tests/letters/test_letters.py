@@ -15,7 +15,7 @@ from schemas.dead_letter import DeadLetterReason
 from tests.delivery.fakes import export_record
 from tests.kit.letters import as_letter, undelivered_letter, unusable_letter
 
-NOW = Circumstances(frozenset({"vip"}), 1000, range(1, 2**63))
+NOW = Circumstances(frozenset({"vip"}), 1000, range(1, 2**63), lambda _: True)
 EVENT = b'{"specversion":"1.0","id":"e-1","source":"/t","type":"profile.patched","data":{}}'
 TIME = "2026-01-11T23:37:33Z"
 
@@ -131,6 +131,14 @@ def test_g8_what_would_only_become_a_letter_again_is_left(raw: Any, fate: Fate) 
 
     assert fate_of(letter, {}, NOW) is fate
     assert fate_of(letter, {letter.fingerprint: Mark(TIME, "exports")}, NOW) is Fate.REDRIVEN_BEFORE
+
+
+def test_g8_a_letter_that_its_topic_does_not_take_is_left_and_no_other_with_it() -> None:
+    """Kafka would refuse the whole batch, and the redrive would end."""
+    narrow = replace(NOW, fits=lambda letter: letter.is_of_delivery)
+
+    assert fate_of(as_letter(unusable_letter(3, EVENT)), {}, narrow) is Fate.TOPIC_TOO_NARROW
+    assert fate_of(as_letter(undelivered_letter(7)), {}, narrow) is Fate.REDRIVE
 
 
 def test_an_event_that_the_topic_would_refuse_or_remove_is_left() -> None:
