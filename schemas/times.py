@@ -17,15 +17,25 @@ _FORM: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(?:Z|([+-])([0-9]{2}):?([0-9]{2}))",
 )
 _CACHED_TIMES: Final = 65_536  # times repeat: audiences are evaluated in runs, and an event's time stands in its entries
+LONGEST_CACHED: Final = 64
+"""Characters of a time that is worth keeping. A fraction may have millions of digits (I3): nobody may fill the memory with such."""
 
 
 class BadTimeError(ValueError):
     """The text is not a time in the contract's form, or not a real moment of the years 1 to 9999 in UTC."""
 
 
-@lru_cache(maxsize=_CACHED_TIMES)
 def parse_time(text: str) -> int:
     """Seconds since 1970-01-01T00:00:00Z of a time in the contract's form; raises BadTimeError naming the text."""
+    return _cached_seconds(text) if len(text) <= LONGEST_CACHED else _seconds(text)
+
+
+@lru_cache(maxsize=_CACHED_TIMES)
+def _cached_seconds(text: str) -> int:
+    return _seconds(text)
+
+
+def _seconds(text: str) -> int:
     match = _FORM.fullmatch(text)
     if match is None:
         raise BadTimeError(f"{_short(text)} is not a time of the form YYYY-MM-DDTHH:MM:SS[.f](Z|+HH:MM|+HHMM)")
@@ -67,10 +77,14 @@ def format_time(seconds: int) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-@lru_cache(maxsize=_CACHED_TIMES)
 def normal_time(text: str) -> str:
     """`text` in the form of C8, so that such times compare as strings; raises BadTimeError."""
-    return format_time(parse_time(text))
+    return _cached_normal(text) if len(text) <= LONGEST_CACHED else format_time(_seconds(text))
+
+
+@lru_cache(maxsize=_CACHED_TIMES)
+def _cached_normal(text: str) -> str:
+    return format_time(_seconds(text))
 
 
 @lru_cache(maxsize=_CACHED_TIMES)

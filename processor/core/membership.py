@@ -11,7 +11,7 @@ from processor.core.json_values import merged
 from schemas.audience import OWN_NAMESPACE
 from schemas.event import MembershipPatch
 from schemas.profile import EXITED, REALIZED, Document, EntryFields, Memberships
-from schemas.times import normal_time, parse_time, plus_days
+from schemas.times import LONGEST_CACHED, normal_time, parse_time, plus_days
 
 EXPIRY_DAYS: Final = 30  # contract F5
 
@@ -29,9 +29,15 @@ _NO_ENTRIES: Final[dict[str, str]] = {}
 _NO_FIELDS: Final[dict[str, Document]] = {}
 
 
-@lru_cache(maxsize=65_536)
 def entry_of(last_qualification_time: str, status: str) -> str:
     """The entry of these two values as an event writes them; KeyError for a status outside the list, BadTimeError."""
+    if len(last_qualification_time) > LONGEST_CACHED:
+        return _LETTERS[status] + normal_time(last_qualification_time)
+    return _cached_entry(last_qualification_time, status)
+
+
+@lru_cache(maxsize=65_536)
+def _cached_entry(last_qualification_time: str, status: str) -> str:
     return _LETTERS[status] + normal_time(last_qualification_time)
 
 

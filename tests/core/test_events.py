@@ -1,5 +1,6 @@
 """What an event does to the state, and what makes it a dead letter (contract section 1, F5)."""
 
+import tracemalloc
 from copy import deepcopy
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processor.core.step import EventSkip, Limits
+from processor.core.step import EventSkip, Limits, Step
 from state.rows import encode_row
 from tests.core.builders import BEFORE, NOW, History, flow, member
 
@@ -74,6 +75,24 @@ def test_i5_the_ids_that_a_row_keeps_are_bounded_whatever_the_events_hold() -> N
     profile = history.replay.profiles[b"p-1"]
     assert [len(each) for each in profile.event_ids] == [1024]
     assert len(encode_row(profile, 0)) < 2000
+
+
+def test_i3_nothing_of_a_time_is_kept_but_its_second_however_many_digits_its_fraction_has() -> None:
+    """Caches by the text as it came kept 65,536 times of any length: who may write events could fill the memory for good."""
+    history = History()
+
+    def live(number: int) -> Step:
+        time = f"2026-01-11T23:37:{number:02}.{'0' * 200_000}Z"
+        return history.patch(member(time=time, validUntil=time), time=time)
+
+    live(0)
+    tracemalloc.start()
+    steps = [live(number).dead_letter for number in range(1, 50)]
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert steps == [None] * 49
+    assert kept < 2_000_000, "the newest document holds one of them, as it was written"
 
 
 @pytest.mark.parametrize("key", [None, b"", b"k" * 513, b"\xff"])
