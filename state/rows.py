@@ -4,7 +4,7 @@
     b"w"                   the watermark: up to where in profile-events this state is complete
     b"j" + job id          how far a job is here: schemas.job.JobProgress as JSON
     b"x" + job id + b"\0" + profile id     the job's flow sent this profile since the job began (E2); gone when the job is done here
-    b"m" + job id + b"\0" + profile id     the catchup's disabled flow missed a record of this profile (F1); gone when it has caught up
+    b"m" + job id + b"\0" + profile id     the profile as the catchup's disabled flow knew it (F1, core/jobs.py); gone when it has caught up
     b"d" + deadline + profile id            something of this profile may end then, or later, never earlier (F5): the index of deadlines
 
 A row is one compact JSON array: its format (3), the offset, the fields of `schemas.profile.Profile` in their order, and its two

@@ -25,6 +25,7 @@ from schemas.record import ExportRecord
 
 _CATCHUP: Final = JobKind.CATCHUP
 _UNMAP: Final = JobKind.UNMAP
+_NOT_DUE: Final = "?"
 _NO_CAUSES: Final = Causes((), (), ())
 
 
@@ -38,31 +39,50 @@ class JobSkip(StrEnum):
 
 
 class Missed(NamedTuple):
-    """A profile as a flow knew it when it was disabled, noted at the first event whose record did not leave.
+    """A profile as a flow knew it when it was disabled, noted at the first event that changed its record or would have sent it.
 
-    `digest` of its record, "" where there was no profile; `realized`: the mapped audiences it was realized in.
+    `digest` of its record, "" where there was no profile; `realized`: the mapped audiences it was realized in. `is_due`: an event would
+    have sent a record since; until one does, the catchup has nothing to send of the profile.
     """
 
     digest: str
     realized: frozenset[AudienceKey]
+    is_due: bool = True
 
     def encode(self) -> bytes:
-        """As it is stored."""
-        return orjson.dumps([self.digest, *sorted(self.realized)])
+        """As it is stored: where it is due, in the form that versions before wrote of nothing else."""
+        return orjson.dumps([self.digest if self.is_due else _NOT_DUE + self.digest, *sorted(self.realized)])
 
     @classmethod
     def decode(cls, value: bytes) -> "Missed":
         """What `encode` made."""
         digest, *realized = orjson.loads(value)
-        return cls(digest, frozenset((namespace, audience) for namespace, audience in realized))
+        return cls(digest.removeprefix(_NOT_DUE), frozenset((namespace, audience) for namespace, audience in realized), digest[:1] != _NOT_DUE)
 
 
-def missed(flow: CompiledFlow, before: Profile | None, since: str, catalog: Catalog) -> Missed:
-    """What is to be noted of a profile that was `before` an event whose record a disabled flow did not send. `since`: when it was disabled."""
-    if before is None:
-        return Missed("", frozenset())
-    seen = consented(flow, before)
-    return Missed(_digest(flow, seen, since, catalog), frozenset(realized_in(flow.mapped, seen.memberships)))
+class Passed(NamedTuple):
+    """A profile before and after an event that a disabled flow did not hear of, and whether the flow would have sent a record."""
+
+    before: Profile | None
+    after: Profile
+    sends: bool
+
+
+def noted(job: CompiledJob, passed: Passed, known: Missed | None, catalog: Catalog) -> Missed | None:
+    """What is to be noted of a profile for a catchup that gathers (F1); None: nothing new. `known`: what is noted of it.
+
+    So the note tells of the profile as it was when the flow was disabled: before its first event that made another record of it.
+    """
+    if known is not None:
+        return known._replace(is_due=True) if passed.sends and not known.is_due else None
+    flow, since = job.flow, job.job.created_at
+    digest, realized = "", frozenset[AudienceKey]()
+    if passed.before is not None:
+        seen = consented(flow, passed.before)
+        digest, realized = _digest(flow, seen, since, catalog), frozenset(realized_in(flow.mapped, seen.memberships))
+    if not passed.sends and digest == _digest(flow, consented(flow, passed.after), since, catalog):
+        return None
+    return Missed(digest, realized, passed.sends)
 
 
 def job_record(job: CompiledJob, key: str, profile: Profile, catalog: Catalog) -> ExportRecord | JobSkip:

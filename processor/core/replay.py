@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterator
 
 from processor.core.catalog import Catalog, CompiledJob
-from processor.core.jobs import JobSkip, Missed, catchup_record, job_record, missed
+from processor.core.jobs import JobSkip, Missed, Passed, catchup_record, job_record, noted
 from processor.core.step import EventSkip, Limits, Step, step
 from schemas.event import SourceRecord
 from schemas.job import JobKind
@@ -31,7 +31,7 @@ class Replay:
         """Decide by another catalog from here on; the records of the jobs that are due by it (contract section 5). Exhaust it."""
         self.catalog = catalog
         gathering = {job.notes for job in catalog.jobs if job.kind is JobKind.CATCHUP and job.id not in self._done}
-        self._missed = {place: noted for place, noted in self._missed.items() if place[0] in gathering}
+        self._missed = {place: known for place, known in self._missed.items() if place[0] in gathering}
         due = [job for job in catalog.jobs if job.runs and job.id not in self._done]
         sent: set[tuple[str, bytes]] = set()  # by jobs of this change: what one of a flow sends, the next need not (E2)
         for job in due:
@@ -55,8 +55,10 @@ class Replay:
     def _catch_up(self, job: CompiledJob) -> Iterator[ExportRecord]:
         for notes, key in sorted(self._missed):
             if notes == job.notes:
-                noted = self._missed.pop((notes, key))
-                record = catchup_record(job, key.decode(), self.profiles.get(key), noted, self.catalog)
+                known = self._missed.pop((notes, key))
+                if not known.is_due:
+                    continue
+                record = catchup_record(job, key.decode(), self.profiles.get(key), known, self.catalog)
                 if not isinstance(record, JobSkip):
                     yield record
 
@@ -77,9 +79,12 @@ class Replay:
         return result
 
     def _note_missed(self, key: bytes, before: Profile | None, result: Step) -> None:
-        for flow in result.missed:
+        for flow, sends in result.missed:
+            assert result.profile is not None
             job = next(job for job in self.catalog.jobs if job.gathers and job.flow is flow)
-            self._missed.setdefault((job.notes, key), missed(flow, before, job.job.created_at, self.catalog))
+            note = noted(job, Passed(before, result.profile, sends), self._missed.get((job.notes, key)), self.catalog)
+            if note is not None:
+                self._missed[job.notes, key] = note
         if result.profile is None and before is not None:
             for notes in {notes for notes, missing in self._missed if missing == key}:
                 del self._missed[notes, key]

@@ -35,6 +35,9 @@ class EventSkip(StrEnum):
     PROFILE_ABSENT = "profile_absent"  # I8
 
 
+Missing = tuple[CompiledFlow, bool]
+"""A disabled flow that catches up later (F1) and whose record an event may have changed, and whether it would have sent one."""
+
 Skips = tuple[tuple[str, SkipReason], ...]
 """(flow id, why it sends nothing), in the order of the catalog."""
 
@@ -44,9 +47,9 @@ class Step:
     """What one record led to. `profile` is the state afterwards (None: absent); exactly the old one where nothing was applied.
 
     Where an event was applied, a flow of `states` that sends nothing does so for its reason in `apart`. The others, maybe a
-    hundred, are not listed: theirs is `rest`, or that they are disabled (`reason_of`). `skipped` lists all. `missed`: the flows
-    that would have sent a record, but are disabled, and catch up later (F1). `expired`: the deadline of an applied `membership.expired`.
-    `trace`: of an applied event.
+    hundred, are not listed: theirs is `rest`, or that they are disabled (`reason_of`). `skipped` lists all. `missed`: the disabled flows
+    that catch up later (F1), where the event would have sent a record or may have changed what it would be. `expired`: the deadline of
+    an applied `membership.expired`. `trace`: of an applied event.
     """
 
     profile: Profile | None
@@ -56,7 +59,7 @@ class Step:
     states: States
     rest: SkipReason | None
     apart: Skips
-    missed: tuple[CompiledFlow, ...]
+    missed: tuple[Missing, ...]
     expired: str
     trace: TraceAttributes
 
@@ -69,7 +72,7 @@ class Step:
         states: States = (),
         rest: SkipReason | None = None,
         apart: Skips = (),
-        missed: tuple[CompiledFlow, ...] = (),
+        missed: tuple[Missing, ...] = (),
         expired: str = "",
         trace: TraceAttributes = None,
     ) -> None:
@@ -126,13 +129,23 @@ def _decided(record: Source, change: Change, after: Profile | None, catalog: Cat
             records.append(decision)
         elif decision is not rest:
             apart.append((flow.id, decision))
-    missed = () if not catalog.missing or after is None else _missed(record, change, catalog)
+    missed = () if not catalog.missing or after is None else _missed(record, change, after, catalog)
     expired = change.event.time if change.event.type is _EXPIRED else ""
     return Step(after, tuple(records), None, None, catalog.states, rest, tuple(apart), missed, expired, change.event.trace)
 
 
-def _missed(record: Source, change: Change, catalog: Catalog) -> tuple[CompiledFlow, ...]:
-    return tuple([flow for flow in catalog.missing if isinstance(decide(flow, record, change, catalog), ExportRecord)])
+def _missed(record: Source, change: Change, after: Profile, catalog: Catalog) -> tuple[Missing, ...]:
+    decided = [(flow, isinstance(decide(flow, record, change, catalog), ExportRecord)) for flow in catalog.missing]
+    if _is_touched(change.before, after):
+        return tuple(decided)
+    return tuple([(flow, sends) for flow, sends in decided if sends])
+
+
+def _is_touched(before: Profile, after: Profile) -> bool:
+    """Whether anything that a record shows can be another now: what an event does not change is shared."""
+    return before.version == 0 or not (
+        after.memberships is before.memberships and after.identities is before.identities and after.attributes is before.attributes
+    )
 
 
 def _skip_event(profile: Profile | None, event: Event) -> EventSkip | None:

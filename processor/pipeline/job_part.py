@@ -90,9 +90,10 @@ class JobPart:
         """A record is decided."""
         self._exported += 1
 
-    def skipped(self, reason: JobSkip) -> None:
-        """None is, for this reason."""
-        self._skipped[reason] = self._skipped.get(reason, 0) + 1
+    def skipped(self, reason: JobSkip, profiles: int = 1) -> None:
+        """None is decided of so many, for this reason."""
+        if profiles:
+            self._skipped[reason] = self._skipped.get(reason, 0) + profiles
 
     def row(self, now: float) -> tuple[bytes, bytes]:
         """Its progress as a row."""

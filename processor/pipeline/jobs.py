@@ -21,7 +21,7 @@ import orjson
 import structlog
 
 from processor.core.catalog import Catalog, CompiledJob
-from processor.core.jobs import JobSkip, Missed, catchup_record, job_record, missed
+from processor.core.jobs import JobSkip, Missed, Passed, catchup_record, job_record, noted
 from processor.core.step import Step
 from processor.pipeline.job_page import LIVE_PAGE_EXPORTS, PAGE_EXPORTS, SLICE_EXPORTS, SLICE_ROWS, Page
 from processor.pipeline.job_part import JobPart, progress_key
@@ -145,10 +145,11 @@ class PartitionJobs:
             return first
         for record in step.records:
             self._note_sent(record.flow_id, key, beside, parts)
-        for flow in step.missed:
+        for flow, sends in step.missed:
+            passed = Passed(None if before is None else before.profile, step.profile, sends)
             for part in parts:
                 if part.is_catchup and part.flow_id == flow.id:
-                    self._note_missed(part, key, before, beside)
+                    self._note_missed(part, key, passed, beside)
         return first
 
     def _note_exits(self, key: bytes, before: Row | None, parts: Sequence[JobPart], beside: dict[bytes, bytes | None]) -> list[ExportRecord]:
@@ -166,6 +167,7 @@ class PartitionJobs:
                 continue
             record = JobSkip.NOT_A_MEMBER if before is None else job_record(job, key.decode(), before.profile, self._known)
             if isinstance(record, ExportRecord):
+                part.saw(1)
                 part.sent()
                 records.append(record)
             beside[part.mark(key)] = _MARK if isinstance(record, ExportRecord) else _PASSED
@@ -181,11 +183,11 @@ class PartitionJobs:
             elif part.is_ahead_of(key):
                 beside[part.mark(key)] = _MARK
 
-    def _note_missed(self, part: JobPart, key: bytes, before: Row | None, beside: dict[bytes, bytes | None]) -> None:
-        if not self._is_marked(part, key, beside):
-            job = self._jobs[part.id]
-            noted = missed(job.flow, None if before is None else before.profile, job.job.created_at, self._known)
-            beside[part.mark(key)] = noted.encode()
+    def _note_missed(self, part: JobPart, key: bytes, passed: Passed, beside: dict[bytes, bytes | None]) -> None:
+        marked = self._marked(part, key, beside)
+        note = noted(self._jobs[part.id], passed, None if marked is None else Missed.decode(marked), self._known)
+        if note is not None:
+            beside[part.mark(key)] = note.encode()
 
     def _is_marked(self, part: JobPart, key: bytes, beside: Mapping[bytes, bytes | None]) -> bool:
         return self._marked(part, key, beside) is not None
@@ -291,63 +293,71 @@ class PartitionJobs:
     def _scan(self, page: Page, job: CompiledJob) -> None:
         part = page.part
         texts = [orjson.dumps(audience) + b':"' + REALIZED.encode() for audiences in job.audiences.values() for audience in audiences]
-        looked, most = 0, min(page.most, len(page.exports) + SLICE_EXPORTS)
+        looked, seen, others, most = 0, 0, 0, min(page.most, len(page.exports) + SLICE_EXPORTS)
         last = profile_key(part.cursor)
         with closing(self._rows.scan_from(PROFILE, last)) as rows:
             for last, value in rows:  # where it ended is needed below
                 looked += 1
                 for text in texts:
                     if text in value:
-                        self._consider(page, job, last, value)
+                        seen += self._consider(page, job, last, value)
                         break
+                else:
+                    others += 1
                 if looked >= SLICE_ROWS or len(page.exports) >= most:
                     break
             else:
                 page.ended = True
         part.cursor = last[1:]
-        part.saw(looked)
+        part.saw(seen + others)
+        part.skipped(JobSkip.NOT_A_MEMBER, others)
         page.scanned += looked
 
-    def _consider(self, page: Page, job: CompiledJob, stored_key: bytes, on_disk: bytes) -> None:
+    def _consider(self, page: Page, job: CompiledJob, stored_key: bytes, on_disk: bytes) -> bool:
+        """Whether the profile is counted as seen now: one whose exit left before an event was so then."""
         part = page.part
         value = self._profiles.newest(stored_key, on_disk)
         if value is None:
-            return
+            part.skipped(JobSkip.DELETED)
+            return True
         row, profile_id = decode_row(value), stored_key[1:]
         if (marked := self._marked(part, profile_id, page.rows)) is not None:
             page.rows[part.mark(profile_id)] = None
-            if part.kind is not _UNMAP:
-                part.skipped(JobSkip.ALREADY_EXPORTED)
-            elif marked == _PASSED:
-                part.skipped(JobSkip.NOT_A_MEMBER)
-            return  # an exit that left before an event is counted as exported already
+            if part.kind is _UNMAP and marked != _PASSED:
+                return False
+            part.skipped(JobSkip.NOT_A_MEMBER if part.kind is _UNMAP else JobSkip.ALREADY_EXPORTED)
+            return True
         self._send(page, job_record(job, profile_id.decode(), row.profile, page.catalog), profile_id, row.offset)
+        return True
 
     def _catch_up(self, page: Page, job: CompiledJob) -> None:
         part = page.part
-        looked, most = 0, min(page.most, len(page.exports) + SLICE_EXPORTS)
+        looked, seen, most = 0, 0, min(page.most, len(page.exports) + SLICE_EXPORTS)
         prefix = part.marks
         with closing(self._rows.scan_from(prefix, part.mark(part.cursor))) as marks:
             for mark, on_disk in marks:
                 looked += 1
                 part.cursor = mark[len(prefix) :]
-                self._consider_missed(page, job, mark, self._profiles.newest(mark, on_disk))
+                seen += self._consider_missed(page, job, mark, self._profiles.newest(mark, on_disk))
                 if looked >= SLICE_EXPORTS or len(page.exports) >= most:
                     break
             else:
                 page.ended = True
-        part.saw(looked)
+        part.saw(seen)
 
-    def _consider_missed(self, page: Page, job: CompiledJob, mark: bytes, noted: bytes | None) -> None:
-        if noted is None:
+    def _consider_missed(self, page: Page, job: CompiledJob, mark: bytes, marked: bytes | None) -> bool:
+        """Whether a record of the profile was missed: then it is counted as seen."""
+        if marked is None:
             page.part.skipped(JobSkip.ALREADY_EXPORTED)
-            return
-        profile_id = page.part.cursor
-        row = self._profiles.load([profile_id])[profile_id]
-        profile = None if row is None else row.profile
+            return True
         page.rows[mark] = None
-        record = catchup_record(job, profile_id.decode(), profile, Missed.decode(noted), page.catalog)
-        self._send(page, record, profile_id, 0 if row is None else row.offset)
+        known = Missed.decode(marked)
+        if known.is_due:
+            profile_id = page.part.cursor
+            row = self._profiles.load([profile_id])[profile_id]
+            record = catchup_record(job, profile_id.decode(), None if row is None else row.profile, known, page.catalog)
+            self._send(page, record, profile_id, 0 if row is None else row.offset)
+        return known.is_due
 
     def _send(self, page: Page, record: ExportRecord | JobSkip, profile_id: bytes, offset: int) -> None:
         if isinstance(record, JobSkip):

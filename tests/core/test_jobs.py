@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
+from processor.core.jobs import Missed
 from processor.core.replay import Replay
 from schemas.event import SourceRecord
 from schemas.job import Job, JobKind
@@ -154,6 +155,14 @@ class TestCatchUp:
         assert causes(records) == [("p-1", ["catchup:ups/a"])]
         assert content(records[0])["n"] == 3
         assert records[0].version == 3
+
+    def test_notes_of_before_are_read_as_due_and_those_that_are_not_due_tell_so(self) -> None:
+        """A state may hold notes of a version that noted nothing else."""
+        of_before = Missed.decode(b'["0123abcd",["ups","a"]]')
+
+        assert of_before == Missed("0123abcd", frozenset({("ups", "a")}), is_due=True)
+        for note in (of_before, of_before._replace(is_due=False), Missed("", frozenset()), Missed("", frozenset(), is_due=False)):
+            assert Missed.decode(note.encode()) == note
 
     def test_none_for_one_that_is_again_as_it_was(self) -> None:
         living = self.living()

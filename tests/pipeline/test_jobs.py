@@ -201,6 +201,7 @@ def test_with_changes_between_events_the_records_are_those_of_replay(happenings:
     assert partition.failure is None
     assert sorted(partition.exports) == sorted(wanted)
     assert partition.rows.rows == partition.log.changelog
+    require_counts_that_add_up(partition)
     gathering = tuple(missed_key(job.notes, b"") for job in control.catalog.jobs if job.gathers)
     assert all(mark.startswith(gathering) for mark in partition.marks), "marks are taken away"
 
@@ -253,7 +254,14 @@ def test_whatever_is_interleaved_and_wherever_it_dies_each_arrives_once_and_in_o
     ids = [record_id for record_id, _, _ in partition.exports]
     assert len(ids) == len(set(ids)), "nothing twice: it is one transaction"
     require_order(partition)
+    require_counts_that_add_up(partition)
     require_everybody_arrived(partition, control)
+
+
+def require_counts_that_add_up(partition: Partition) -> None:
+    """Everybody who was seen was exported, or skipped for a reason that is told."""
+    for part in partition.parts:
+        assert part.seen == part.exported + sum(part.skipped.values()), part
 
 
 def require_order(partition: Partition) -> None:
@@ -323,6 +331,7 @@ async def test_e1_a_backfill_goes_on_where_it_was_when_its_worker_dies() -> None
     assert len({key for _, key, _ in partition.exports}) == len(partition.exports) == 1200
     part = partition.part("backfill")
     assert (part.state, part.exported, part.seen) == (PartitionState.DONE, 1200, 1230)
+    assert part.skipped == {"not_a_member": 30}
 
 
 async def test_e1_a_record_of_a_job_says_when_it_was_decided_and_hands_on_no_trace() -> None:
