@@ -10,7 +10,7 @@ when the flow was parked stays the head of its lane: the reader passes it, and b
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -36,13 +36,13 @@ class ParkedFlow(PartitionProgress):
     """From being parked to being over. `stay` is its own name, never used again.
 
     `reason`, `since` (seconds since 1970): the pause, as last known; both None when it is over. `is_probing`: nothing was delivered
-    since it was parked or taken over, so it reads no more than a probe needs. `uncounted`: from, up to and without, what an earlier
-    owner let by since its last row.
+    since it was parked or taken over, so it reads no more than a probe needs. `is_durable`: a row of it is. `uncounted`: from, up to and
+    without, what an earlier owner let by since its last row.
     """
 
     __slots__ = (
-        "_counted", "_flying", "_known", "_landed", "_oldest", "_timestamps", "changed", "flow_id", "gone", "is_probing",
-        "reason", "since", "stay", "uncounted", "until", "unwritten", "waiting", "written_at",
+        "_counted", "_flying", "_known", "_landed", "_oldest", "_owed", "_timestamps", "changed", "flow_id", "gone", "is_durable",
+        "is_probing", "reason", "since", "stay", "uncounted", "until", "unwritten", "waiting", "written_at",
     )  # fmt: skip
     is_parked = True
 
@@ -56,6 +56,7 @@ class ParkedFlow(PartitionProgress):
         self.since: float | None = None
         self.gone = 0
         self.is_probing = True
+        self.is_durable = False
         self.unwritten = Change.FACT
         self.changed = asyncio.Event()  # something was finished, or it is leaving
         self.uncounted: tuple[int, int] | None = None
@@ -63,6 +64,7 @@ class ParkedFlow(PartitionProgress):
         self._counted = counted
         self._flying: dict[int, int | None] = {}  # in flight since before it was parked, or back from there; Kafka's times
         self._landed: set[int] = set()  # of those, the finished ones
+        self._owed: list[int] = []  # let by before it was durable
         self._oldest = oldest  # of what is not read yet, or a little older
         self._timestamps: dict[int, int | None] = {}  # of what is outstanding
         self.written_at = float("-inf")  # by the sink's clock
@@ -89,6 +91,15 @@ class ParkedFlow(PartitionProgress):
             return False
         self._count_once(offset)
         return True
+
+    def owe(self, offset: int) -> None:
+        """See `progress.Parked`."""
+        self._owed.append(offset)
+
+    def become_durable(self) -> Sequence[int]:
+        """Note that a row of it is durable; returns what the partition let by before, and may pass now."""
+        owed, self._owed, self.is_durable = self._owed, [], True
+        return owed
 
     def _count_once(self, offset: int) -> None:
         if offset >= self._counted:

@@ -83,7 +83,10 @@ class Parking:
         """
         ours = [self._took_over(live, each) for each in taken_over(rows.values(), live.position)]
         await self._rows.write(ours)
+        if live.is_leaving:
+            return  # released meanwhile: the next owner goes on, from the rows of before or from these
         for parked in ours:
+            parked.become_durable()
             self._register(parked, live)
         await self._rows.remove(live.partition, rows)
         for parked in ours:
@@ -178,7 +181,7 @@ class Parking:
 
     async def _enter(self, parked: ParkedFlow, live: PartitionProgress, offsets: Sequence[int], before: ParkedFlow | None) -> None:
         await self._rows.write([parked])
-        for offset in offsets:
+        for offset in (*offsets, *parked.become_durable()):
             live.finish(offset)  # nobody's: finished it is not
         self._changed()
         if before is not None:

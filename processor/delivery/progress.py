@@ -14,14 +14,23 @@ from processor.delivery.ports import ConsumerRecord
 class Parked(Protocol):
     """A flow whose records are read a second time, later, from a position of its own."""
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether a row that says that it is parked is durable."""
+        ...
+
     def let_by(self, offset: int) -> bool:
         """Whether its record at `offset` is not to be taken now; then it is counted."""
+
+    def owe(self, offset: int) -> None:
+        """Remember a record that was let by and that no durable row knows: the partition must not pass it yet."""
 
 
 class PartitionProgress:
     """One partition, for one assignment of it to this worker; the next assignment starts with a new one.
 
-    `parked`: flows that go by other progress than this; it passes their records, as soon as they stand in `parked`.
+    `parked`: flows that go by other progress than this; their records are not taken, as soon as they stand in `parked`, and are
+    passed when the row that parks the flow is durable.
 
     `sends_below`: records from this offset on are given up, if they are not in flight: all of them when the partition is no
     longer ours (`revoked`); those above the highest finished one while it is being released (`close_gaps`), since the next
@@ -72,11 +81,18 @@ class PartitionProgress:
         self._position = offset + 1
 
     def passes(self, flow_id: str, offset: int) -> bool:
-        """Whether the record at `offset`, above all earlier ones, is left to the parked flow that it belongs to."""
+        """Whether the record at `offset`, above all earlier ones, is left to the parked flow that it belongs to.
+
+        It stays unfinished here until the row that parks the flow is durable: whoever takes over before knows only the group's offset.
+        """
         parked = self.parked.get(flow_id)
         if parked is None or not parked.let_by(offset):
             return False
-        self.reach(offset + 1)
+        if parked.is_durable:
+            self.reach(offset + 1)
+        else:
+            self.accept(offset)
+            parked.owe(offset)
         return True
 
     def reach(self, position: int) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import pytest
@@ -66,6 +66,66 @@ async def test_g4_nothing_passes_before_the_row_that_parks_is_durable() -> None:
         assert before == []
         assert world.progress[0] == [20]
         assert held(world, in_lanes(20, 5)) == list(range(20))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(600.0):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+@in_virtual_time
+async def test_g4_nothing_of_a_flow_that_relapses_after_it_caught_up_passes_before_its_new_row_is_durable() -> None:
+    """The row of before gives the flow back to the group's offset, and nothing else that waits holds the partition back."""
+    async with World(flows=FLOWS, calls_in_flight=1, max_records_per_call=5).running() as world:
+        rows = world.parked.rows
+        refused = refuse(world, "one")
+        await world.deliver(*in_lanes(30, 3))
+        await asyncio.sleep(2 * PARK_SECONDS)
+        world.kinesis.seconds = lambda: 2.0
+        refused.clear()
+        await until(lambda: any(row.until is not None for row in rows.of("vip")))
+        refused.add("one")
+        await until(lambda: world.sink.status()["vip"].paused is not None)
+        await asyncio.sleep(2.0)  # the last delivery is in the row by now
+        rows.gate.clear()
+        await until(lambda: world.sink.status()["vip"].parked > 0)
+
+        late = export_record(30, "p-0")
+        await world.deliver(late, export_record(31, "p-1", "other"))
+        await until(lambda: world.kinesis.offsets("two") == [31])
+        await asyncio.sleep(1.0)
+        before, known_before = world.progress[0][-1], rows.hold(late)
+        rows.gate.set()
+        await asyncio.sleep(1.0)
+
+        assert (before, known_before) == (30, False)
+        assert world.progress[0][-1] == 32
+        assert rows.hold(late)
+        refused.clear()
+        assert await world.sink.drain(600.0)
+        assert sorted(world.kinesis.offsets("one")) == list(range(31))
+
+
+@in_virtual_time
+async def test_g4_a_partition_that_is_released_while_it_is_taken_over_is_left_to_its_next_owner() -> None:
+    places = FakePlaces()
+    places.exports.log[0] = in_lanes(10, 2)
+    places.rows.rows[0]["old"] = ParkedFlowRow(flow="vip", partition=0, first=3, counted=10, waiting=7)
+    async with World(parked=places).running() as world:
+        places.rows.gate.clear()
+        takeover = asyncio.create_task(world.take_over(0, 10))
+        await asyncio.sleep(0.1)
+
+        release = asyncio.create_task(world.sink.release([0]))
+        await asyncio.sleep(0.1)
+        places.rows.gate.set()
+        await asyncio.gather(takeover, release)
+        await asyncio.sleep(10.0)
+
+        assert "old" in places.rows.rows[0]
+        assert world.kinesis.calls == []
+        assert not world.sink.has(0)
 
 
 @in_virtual_time
