@@ -80,6 +80,8 @@ async def restore(
     something to read, and after each. Resumable: each read is applied with
     its place, so a restart goes on where it was. Raises StaleCopies before anything was read, RestoreStalled, KafkaError.
     """
+    if not stores:
+        return {}
     consumer = AIOKafkaConsumer(
         **connection,
         isolation_level="read_committed",

@@ -7,7 +7,7 @@ import pytest
 
 from state.identity import Identity
 from state.partition import PartitionStore, shared_memory
-from state.restore import misfit, settled_end
+from state.restore import Changelog, misfit, restore, settled_end
 
 DAY = 86_400.0
 Copy = Callable[..., PartitionStore]
@@ -73,3 +73,10 @@ def test_a_copy_from_the_future_does_not_fit_one_of_the_clocks_was_wrong(copy: C
 )
 def test_what_is_open_though_its_producer_is_fenced_is_waited_for_or_known(copy_end: int, stable: int, written: int, end: int | None) -> None:
     assert settled_end(copy_end, stable, written) == end
+
+
+async def test_a_worker_without_partitions_restores_nothing_and_asks_nobody() -> None:
+    """It once opened two connections a second for ever: to close a consumer that had done nothing raises CancelledError."""
+    nobody = {"bootstrap_servers": "127.0.0.1:1"}
+
+    assert await restore({}, Changelog("changelog"), nobody, lambda _: None) == {}
