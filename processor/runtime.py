@@ -13,18 +13,15 @@ from functools import partial
 
 import structlog
 
-from processor.catalog.follower import CatalogFollower
+from processor.adapters import Adapters, kafka_adapters
 from processor.core.step import Limits
 from processor.exports_feed import ExportsFeed
 from processor.fault_points import fault_point
 from processor.gap_stop import GapStop
 from processor.kafka.cluster import ClusterFacts
 from processor.kafka.connection import aiokafka_options
-from processor.kafka.delivery_positions import read_positions
 from processor.kafka.letter_batches import fits_alone
 from processor.kafka.limits import UNKNOWN
-from processor.kafka.logs import Destinations, PlainLog, TransactionalLog
-from processor.kafka.shared_producer import SharedProducer
 from processor.log_positions import LogPositions
 from processor.parked_takeover import ParkedTakeover
 from processor.partition_history import PartitionHistory
@@ -36,7 +33,7 @@ from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import KafkaRecord, Log
 from processor.pipeline.turns import Turns
 from processor.positions import TopicIsAnother
-from processor.settings import ProcessingGuarantee, Settings
+from processor.settings import Settings
 from processor.sinks import open_sink
 from processor.status_reports import StatusReports
 from processor.tasks import CancelledByNobody, end_task, is_being_cancelled, watched_task
@@ -62,21 +59,32 @@ class Place:
 
 
 class Runtime:
-    """From the first takeover to `drain`. `on_failure` stops the worker with what it is given; it may be called more than once."""
+    """From the first takeover to `drain`. `on_failure` stops the worker with what it is given; it may be called more than once.
 
-    def __init__(self, place: Place, consumer: BatchConsumer, store: ProfilesStore, on_failure: Callable[[BaseException], None]) -> None:
+    `adapters`: the way to Kafka; None: the broker that the settings name.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        consumer: BatchConsumer,
+        store: ProfilesStore,
+        on_failure: Callable[[BaseException], None],
+        adapters: Adapters | None = None,
+    ) -> None:
         settings = place.settings
+        adapters = adapters or kafka_adapters(settings, place.cluster.limits, on_failure)
         self._place, self._settings, self._consumer, self._store = place, settings, consumer, store
         self._on_failure = on_failure
         self._gap_stop = GapStop(on_failure)
-        self.catalog = CatalogFollower(settings, on_failure)
+        self.catalog, self._shared, self._new_log = adapters.catalog, adapters.producer, adapters.new_log
+        self._open_consumer = adapters.open_consumer
         self.pipeline = Pipeline(consumer)
-        self._shared = SharedProducer(settings)
         self.sink = open_sink(settings, self.catalog, self._shared, self._delivered, consumer.lease.holds)
         self._feed = ExportsFeed(self.sink.deliver, consumer, on_failure)
         history = PartitionHistory(self._shared, settings, place.directory.name)
         self._positions = LogPositions(settings, consumer, store, self.sink.has, self._gap_stop, history)
-        self._parked_takeover = ParkedTakeover(self.sink, consumer, partial(read_positions, settings))
+        self._parked_takeover = ParkedTakeover(self.sink, consumer, adapters.read_positions)
         self._memory: Memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
         self._reports = StatusReports(self, self._shared, settings.topics.worker_status, on_failure)
         self._turns = Turns()
@@ -155,27 +163,20 @@ class Runtime:
     def _started(self) -> bool:
         return self._starting is not None
 
-    def _new_log(self, partition: int) -> Log:
-        names, limits = self._settings.topics, self._place.cluster.limits
-        topics = Destinations(names.exports, names.dead_letters, names.changelog, names.profile_events, names.job_progress, limits)
-        if self._settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE:
-            return TransactionalLog(self._settings, topics, names.profile_events, partition)
-        return PlainLog(self._shared, topics, partition)
-
     async def _restore(self, partitions: Iterable[int]) -> None:
         stores = {partition: self._open(partition) for partition in partitions}
         for partition, store in stores.items():
             self._store.attach(partition, store)
         changelog, options = Changelog(self._settings.topics.changelog, self._place.cluster.tombstone_seconds), aiokafka_options(self._settings)
         try:
-            self.restoring = await restore(stores, changelog, options, self._note_restoring)
+            self.restoring = await restore(stores, changelog, options, self._note_restoring, self._open_consumer)
         except StaleCopies as stale:
             for partition, reason in stale.partitions.items():
                 _log.warning("local_state_wiped", partition=partition, reason=reason)
                 self._store.detach([partition])
                 wipe(self._place.directory.partition(partition))
                 self._store.attach(partition, self._open(partition))
-            self.restoring = await restore(self._store.partitions, changelog, options, self._note_restoring)
+            self.restoring = await restore(self._store.partitions, changelog, options, self._note_restoring, self._open_consumer)
         _log.info("restored", records={partition: part.records for partition, part in self.restoring.items()})
         self._refuse_another_source()
 

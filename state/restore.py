@@ -9,14 +9,15 @@ open (seen once, on Kafka 4 in KRaft mode). What lies there must be neither pass
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from processor.fault_points import fault_point
+from state.changelog import ChangelogConsumer, OpenConsumer, kafka_consumer, opened
 from state.partition import PartitionStore
 
 FETCH_BYTES: Final = 4 * 1024 * 1024
@@ -27,6 +28,12 @@ _LOOK_SECONDS: Final = 0.1
 TOMBSTONE_SECONDS: Final = 86_400.0  # Kafka's default of delete.retention.ms, where the broker does not tell
 CLOCK_SECONDS: Final = 60.0  # clocks of machines differ, and tombstones may go a little early
 _WAIT_MS: Final = 100
+_READING: Final = {
+    "isolation_level": "read_committed",
+    "auto_offset_reset": "none",
+    "max_partition_fetch_bytes": FETCH_BYTES,
+    "fetch_max_wait_ms": _WAIT_MS,
+}
 _log = structlog.get_logger(__name__)
 
 
@@ -73,6 +80,7 @@ async def restore(
     changelog: Changelog,
     connection: Mapping[str, Any],
     on_progress: Callable[[Mapping[int, Progress]], None],
+    open_consumer: OpenConsumer = kafka_consumer,
 ) -> dict[int, Progress]:
     """Bring every store to the changelog's end; what was done, by partition.
 
@@ -82,29 +90,25 @@ async def restore(
     """
     if not stores:
         return {}
-    consumer = AIOKafkaConsumer(
-        **connection,
-        isolation_level="read_committed",
-        auto_offset_reset="none",
-        max_partition_fetch_bytes=FETCH_BYTES,
-        fetch_max_wait_ms=_WAIT_MS,
-    )
-    await consumer.start()
-    try:
-        ends = await _settled_ends(stores, changelog.topic, consumer, connection)
+    places = {TopicPartition(changelog.topic, partition): copy.changelog_next_offset for partition, copy in stores.items()}
+    async with opened(open_consumer, **connection, isolation_level="read_uncommitted") as uncommitted:
+        written = await uncommitted.end_offsets(list(places))
+    async with opened(open_consumer, **connection, **_READING) as consumer:
+        ends = await _settled_ends(places, written, consumer)
         progress = await _plan(stores, changelog, consumer, ends)
         if any(part.left for part in progress.values()):
             on_progress(progress)
             await _read(stores, changelog.topic, consumer, progress, on_progress)
         return progress
-    finally:
-        await consumer.stop()
 
 
-async def _settled_ends(stores: Stores, topic: str, consumer: AIOKafkaConsumer, connection: Mapping[str, Any]) -> dict[TopicPartition, int]:
-    """Where to read to: the last stable offsets, once nothing is open; or where a copy ends that is further."""
-    places = {TopicPartition(topic, partition): copy.changelog_next_offset for partition, copy in stores.items()}
-    written = await _high_watermarks(list(places), connection)
+async def _settled_ends(
+    places: Mapping[TopicPartition, int], written: Mapping[TopicPartition, int], consumer: ChangelogConsumer
+) -> dict[TopicPartition, int]:
+    """Wait until nothing is open below `written`, the high watermarks; where to read to: the last stable offsets, or where a copy is further.
+
+    `places`: where the local copy of each partition ends.
+    """
     loop = asyncio.get_running_loop()
     deadline, told = loop.time() + SETTLE_SECONDS, False
     while True:
@@ -115,20 +119,12 @@ async def _settled_ends(stores: Stores, topic: str, consumer: AIOKafkaConsumer, 
             return {place: end for place, end in ends.items() if end is not None}
         if loop.time() > deadline:
             remedy = "see kafka-transactions.sh find-hanging"
+            topic = next(iter(places)).topic
             raise RestoreStalled(f"{topic}: a transaction of a producer that was fenced stays open, from and up to {unsettled}; {remedy}")
         if not told:
             _log.warning("transaction_still_open", offsets=unsettled, waiting_seconds=SETTLE_SECONDS)
             told = True
         await asyncio.sleep(_LOOK_SECONDS)
-
-
-async def _high_watermarks(places: list[TopicPartition], connection: Mapping[str, Any]) -> dict[TopicPartition, int]:
-    consumer = AIOKafkaConsumer(**connection, isolation_level="read_uncommitted")
-    await consumer.start()
-    try:
-        return dict(await consumer.end_offsets(places))
-    finally:
-        await consumer.stop()
 
 
 def settled_end(copy_end: int, stable: int, written: int) -> int | None:
@@ -144,7 +140,7 @@ def settled_end(copy_end: int, stable: int, written: int) -> int | None:
     return None
 
 
-async def _plan(stores: Stores, changelog: Changelog, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> dict[int, Progress]:
+async def _plan(stores: Stores, changelog: Changelog, consumer: ChangelogConsumer, ends: Mapping[TopicPartition, int]) -> dict[int, Progress]:
     places = {TopicPartition(changelog.topic, partition): partition for partition in stores}
     begins = await consumer.beginning_offsets(list(places))
     stale = {
@@ -177,7 +173,7 @@ def misfit(copy: PartitionStore, begin: int, end: int, tombstone_seconds: float 
 async def _read(
     stores: Stores,
     changelog: str,
-    consumer: AIOKafkaConsumer,
+    consumer: ChangelogConsumer,
     progress: dict[int, Progress],
     on_progress: Callable[[Mapping[int, Progress]], None],
 ) -> None:
@@ -205,14 +201,14 @@ async def _read(
             raise RestoreStalled(f"{changelog}: nothing came for {STALL_SECONDS:.0f} s, before the end of {sorted(p.partition for p in waiting)}")
 
 
-def _apply(store: PartitionStore, records: list[Any], part: Progress) -> None:
+def _apply(store: PartitionStore, records: Sequence[Any], part: Progress) -> None:
     rows = {record.key: record.value for record in records}
     part.next_offset = records[-1].offset + 1
     part.records += len(records)
     store.apply(rows, part.next_offset)
 
 
-async def _reached(consumer: AIOKafkaConsumer, place: TopicPartition, part: Progress, store: PartitionStore) -> bool:
+async def _reached(consumer: ChangelogConsumer, place: TopicPartition, part: Progress, store: PartitionStore) -> bool:
     """Whether the position is at the end: the last offsets may be markers, or compacted away."""
     if await consumer.position(place) < part.end:
         return False

@@ -9,12 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
-from processor.gap_stop import GapStop
+from processor.adapters import Adapters
 from processor.kafka.cluster import ClusterFacts
 from processor.kafka.shared_producer import NotWritten
-from processor.log_positions import LogPositions
-from processor.parked_takeover import ParkedTakeover
-from processor.partition_history import NotRecorded, PartitionHistory
+from processor.partition_history import NotRecorded
 from processor.pipeline.ports import KafkaRecord
 from processor.positions import StateIsGone
 from processor.runtime import Place, Runtime
@@ -67,20 +65,31 @@ class Producer:
         self.written.extend(orjson.loads(record.value or b"") for _, record in records)
 
 
-async def runtime(
-    folder: Path, consumer: Consumer, watermarks: Mapping[int, Watermark | None], producer: Producer | None = None, **values: Any
-) -> tuple[Any, dict[int, Any]]:
-    """A runtime that owns partitions with these watermarks; and its stores."""
+async def runtime(  # each by its name
+    folder: Path,
+    consumer: Consumer,
+    watermarks: Mapping[int, Watermark | None],
+    started: Any = None,
+    new_log: Callable[[int], Any] | None = None,
+    detached: Callable[[list[int]], None] = lambda _: None,
+    **values: Any,
+) -> tuple[Runtime, dict[int, Any]]:
+    """A runtime that owns partitions with these watermarks; and its stores. `started` is its catalog and producer; `values` are settings."""
     stores = {partition: SimpleNamespace(watermark=watermark) for partition, watermark in watermarks.items()}
     settings = Settings(_env_file=None, data_dir=folder, **values)  # type: ignore[call-arg]  # pydantic-settings' own argument
     place = Place(settings, StateDirectory.lock(folder, lambda: "0"), ClusterFacts(None, {}))
-    store: Any = SimpleNamespace(partitions=stores, detach=lambda partitions: None)
+    store: Any = SimpleNamespace(partitions=stores, detach=detached)
     fetching: Any = consumer
-    begun = Runtime(place, fetching, store, lambda _: None)
-    begun._parked_takeover = ParkedTakeover(begun.sink, fetching, nothing_parked)
-    history = PartitionHistory(producer or Producer(), settings, "w-1")
-    begun._positions = LogPositions(settings, fetching, store, begun.sink.has, GapStop(lambda _: None), history)
-    return begun, stores
+    adapters: Any = Adapters(started, started or Producer(), new_log or no_log, no_changelog, nothing_parked)
+    return Runtime(place, fetching, store, lambda _: None, adapters), stores
+
+
+def no_log(partition: int) -> Any:
+    raise AssertionError(f"nobody takes partition {partition} over")
+
+
+def no_changelog(**_: Any) -> Any:
+    raise AssertionError("nothing is restored")
 
 
 async def nothing_parked(partitions: Collection[int]) -> dict[int, Any]:
@@ -167,13 +176,13 @@ class Part:
 
     async def reach_end(self) -> None: ...
 
+    async def write(self, topic: str, records: Any) -> None: ...
+
 
 async def test_a_worker_is_started_whole_though_its_first_takeover_is_cancelled(tmp_path: Path) -> None:
     """A rebalance during the first takeover once left the catalog half started: the second one waited for it for ever."""
-    begun, _ = await runtime(tmp_path, Consumer(committed=None), {})
-    part = begun._shared = begun.catalog = Part()
-    begun._reports = SimpleNamespace(start=lambda: None, report_now=lambda: None)
-    begun._restore = nothing
+    part = Part()
+    begun, _ = await runtime(tmp_path, Consumer(committed=None), {}, part)
     first = asyncio.create_task(begun.take_over([]))
     await until(lambda: part.starts == 1)
     first.cancel()
@@ -189,31 +198,27 @@ async def test_a_worker_is_started_whole_though_its_first_takeover_is_cancelled(
 
 
 async def test_a_takeover_begins_when_the_one_before_has_let_go(tmp_path: Path) -> None:
-    begun, _ = await runtime(tmp_path, Consumer(committed=None), {})
-    part = begun._shared = begun.catalog = Part()
+    part = Part()
     part.gate.set()
-    begun._reports = SimpleNamespace(start=lambda: None, report_now=lambda: None)
-    begun._store.detach = lambda ours: told.append(f"detached {ours}")
     told: list[str] = []
     closing = asyncio.Event()
-    first_log = SimpleNamespace(take_over=asyncio.Event().wait, close=closing.wait)
 
-    begun._new_log = lambda partition: told.append("first") or first_log
+    def new_log(partition: int) -> Any:
+        told.append("a log")
+        return SimpleNamespace(take_over=asyncio.Event().wait, close=closing.wait)
+
+    begun, _ = await runtime(tmp_path, Consumer(committed=None), {}, part, new_log, lambda ours: told.append(f"detached {ours}"))
     first = asyncio.create_task(begun.take_over([7]))
-    await until(lambda: "first" in told)
+    await until(lambda: "a log" in told)
     first.cancel()
-    begun._new_log = lambda partition: told.append("second") or first_log
     second = asyncio.create_task(begun.take_over([7]))
     await asyncio.sleep(0)
     closing.set()
-    await until(lambda: "second" in told)
+    await until(lambda: told.count("a log") == 2)
     second.cancel()
     await asyncio.wait({first, second})
 
-    assert told[-4:] == ["detached [7]", "detached []", "second", "detached [7]"]
-
-
-async def nothing(_: object) -> None: ...
+    assert told[-4:] == ["detached [7]", "detached []", "a log", "detached [7]"]
 
 
 async def until(holds: Callable[[], bool]) -> None:

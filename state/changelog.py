@@ -1,0 +1,65 @@
+"""The consumer that a changelog is read with: aiokafka's, without a group, or what stands for it in a test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+
+class ChangelogConsumer(Protocol):
+    """The part of AIOKafkaConsumer that reads a changelog; all of it is aiokafka's."""
+
+    async def start(self) -> None:
+        """Connect."""
+
+    async def stop(self) -> None:
+        """Disconnect."""
+
+    async def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where the log of each begins."""
+        ...
+
+    async def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where each ends: the last stable offset, or with `read_uncommitted` the high watermark."""
+        ...
+
+    def assign(self, partitions: Collection[TopicPartition]) -> None:
+        """Read these from now on."""
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Go on from there."""
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        """Read no more of these."""
+
+    async def position(self, partition: TopicPartition) -> int:
+        """Where the next record is read."""
+        ...
+
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> Mapping[TopicPartition, Sequence[Any]]:
+        """Read what has come, or comes in time."""
+        ...
+
+
+OpenConsumer = Callable[..., ChangelogConsumer]
+"""A consumer that is not started, made with AIOKafkaConsumer's arguments."""
+
+
+def kafka_consumer(**options: Any) -> ChangelogConsumer:
+    """Make aiokafka's consumer."""
+    consumer: ChangelogConsumer = AIOKafkaConsumer(**options)
+    return consumer
+
+
+@asynccontextmanager
+async def opened(open_consumer: OpenConsumer, **options: Any) -> AsyncIterator[ChangelogConsumer]:
+    """Open and start a consumer; it is stopped when the context ends, also where its start failed or was cancelled."""
+    consumer = open_consumer(**options)
+    try:
+        await consumer.start()
+        await asyncio.sleep(0)  # aiokafka's `stop` raises CancelledError, and leaves connections open, before its tasks had their first step
+        yield consumer
+    finally:
+        await consumer.stop()
