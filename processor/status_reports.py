@@ -78,7 +78,8 @@ class StatusReports:
             self._wanted.clear()
             await self._send("running" if self._runtime.pipeline.committed_offsets else "restoring")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), REPORT_SECONDS)
+                async with asyncio.timeout(REPORT_SECONDS):
+                    await self._wanted.wait()
 
     async def _send(self, state: State) -> None:
         report = worker_status(self._runtime, state, self._started_at, self._wall_clock())
