@@ -7,7 +7,7 @@ Called by the transport (as `transport.consumer.Owner`), by recovery (as `state.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -33,6 +33,7 @@ from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import KafkaRecord, Log
 from processor.pipeline.turns import Turns
 from processor.positions import TopicIsAnother
+from processor.revocable import RevocableWork
 from processor.settings import Settings
 from processor.sinks import open_sink
 from processor.status_reports import StatusReports
@@ -89,7 +90,8 @@ class Runtime:
         self._reports = StatusReports(self, self._shared, settings.topics.worker_status, on_failure)
         self._turns = Turns()
         self._starting: asyncio.Task[None] | None = None
-        self._taking_over = asyncio.Lock()
+        self._assigned = RevocableWork()
+        self._changing = asyncio.Lock()  # which partitions are here
         self._sink_task: asyncio.Task[None] | None = None
         self.restoring: Mapping[int, Progress] = {}
 
@@ -118,14 +120,16 @@ class Runtime:
     # takeover ------------------------------------------------------------------------------------------------------
 
     async def take_over(self, partitions: Iterable[int]) -> None:
-        """Make partitions ours, whoever had them before; what was ours until now is dropped first.
+        """Make partitions ours, whoever had them before; what was ours until now is dropped first. Raises PartitionsRevoked.
 
         May be cancelled at any point, and called again: the next one waits until this one has let go of what it took.
         """
-        async with self._taking_over:
+        await self._assigned.run(self._take_over(sorted(partitions)))
+
+    async def _take_over(self, ours: Sequence[int]) -> None:
+        async with self._changing:
             await self._start_once()
             await self._let_go_of_all()
-            ours = sorted(partitions)
             await self.catalog.reach_end()
             logs = {partition: self._new_log(partition) for partition in ours}
             try:
@@ -133,11 +137,14 @@ class Runtime:
                 fault_point("fenced")
                 await self._restore(ours)
                 fault_point("restored")
+                pipelines = {partition: self._new_pipeline(partition, log) for partition, log in logs.items()}
             except BaseException:
-                await asyncio.gather(*(log.close() for log in logs.values()))
-                self._store.detach(ours)
+                try:
+                    await asyncio.gather(*(log.close() for log in logs.values()))
+                finally:
+                    self._store.detach(ours)
                 raise
-            self.pipeline.add({partition: self._new_pipeline(partition, log) for partition, log in logs.items()})
+            self.pipeline.add(pipelines)
             self._reports.report_now()
         _log.info("partitions_taken_over", partitions=ours, watermarks=self.pipeline.committed_offsets)
 
@@ -176,7 +183,7 @@ class Runtime:
                 self._store.detach([partition])
                 wipe(self._place.directory.partition(partition))
                 self._store.attach(partition, self._open(partition))
-            self.restoring = await restore(self._store.partitions, changelog, options, self._note_restoring, self._open_consumer)
+            self.restoring = await restore(dict(self._store.partitions), changelog, options, self._note_restoring, self._open_consumer)
         _log.info("restored", records={partition: part.records for partition, part in self.restoring.items()})
         self._refuse_another_source()
 
@@ -264,7 +271,10 @@ class Runtime:
     # the transport's Owner -----------------------------------------------------------------------------------------
 
     async def start_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
-        """Where to begin; the changelog is not fetched by the group's consumer. Raises what stops the worker for the operator."""
+        """Where to begin; the changelog is not fetched by the group's consumer. Raises what stops the worker for the operator, PartitionsRevoked."""
+        return await self._assigned.run(self._start_positions(partitions))
+
+    async def _start_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
         names = self._settings.topics
         stores = dict(self._store.partitions)
         starts, ends = await self._positions.starts(place for place in partitions if place.topic in (names.profile_events, names.exports))
@@ -297,7 +307,9 @@ class Runtime:
         exports = [place.partition for place in places if place.topic == names.exports]
         sources = [place.partition for place in places if place.topic == names.profile_events]
         self._feed.forget(exports)
-        await asyncio.gather(self.sink.release(exports), self._let_go(sources))
+        await self._assigned.end()  # before anything that it reads or writes is closed
+        async with self._changing:
+            await asyncio.gather(self.sink.release(exports), self._let_go(sources))
 
     async def _let_go(self, partitions: Iterable[int]) -> None:
         partitions = list(partitions)
@@ -309,17 +321,26 @@ class Runtime:
         self._store.detach(list(self._store.partitions))
 
     async def drain(self) -> None:
-        """Stop everything; the consumer commits afterwards what was done. One part's failure does not keep the others."""
+        """Stop everything; the consumer commits afterwards what was done. One part's failure does not keep the others.
+
+        Where a takeover does not end, its stores are left open: the process ends with them.
+        """
+        failures: list[object] = list(await asyncio.gather(self._assigned.close(), return_exceptions=True))
+        parts = [self._stop_sink()] if any(failures) else [self._stop_sink(), self._let_go_for_good()]
         if self._starting is not None and not self._starting.done():
             await end_task(self._starting)
-        parts = [self._let_go_of_all(), self._stop_sink()]
         if self._started:
             parts.append(self._reports.close())
-        for error in await asyncio.gather(*parts, return_exceptions=True):
+        failures += await asyncio.gather(*parts, return_exceptions=True)
+        for error in failures:
             if isinstance(error, BaseException):
                 self._on_failure(error)
         if self._started:
             await self._shared.stop()
+
+    async def _let_go_for_good(self) -> None:
+        async with self._changing:
+            await self._let_go_of_all()
 
     async def _stop_sink(self) -> None:
         await self._feed.close()

@@ -40,11 +40,15 @@ def watched_task(work: Coroutine[Any, Any, None], on_failure: Callable[[BaseExce
     return task
 
 
-async def end_task(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end; once more each second, since libraries may swallow a cancellation. Gives up after 5 s."""
-    for _ in range(TRIES):
+async def end_task(task: asyncio.Task[Any], again_seconds: float = AGAIN_SECONDS, tries: int = TRIES) -> bool:
+    """Cancel a task and wait for its end; once more each second, since libraries may swallow a cancellation. Gives up after 5 s.
+
+    Whether it ended: what a task uses that did not must not be closed under it.
+    """
+    for _ in range(tries):
         task.cancel()
-        done, _ = await asyncio.wait({task}, timeout=AGAIN_SECONDS)
+        done, _ = await asyncio.wait({task}, timeout=again_seconds)
         if done:
-            return
+            return True
     _log.warning("task_did_not_end", task=repr(task.get_coro()))
+    return False

@@ -19,6 +19,7 @@ from faust.tables import TableManager as FaustTableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from mode import Service
 
+from processor.revocable import PartitionsRevoked
 from processor.tasks import is_being_cancelled
 
 AGAIN_SECONDS: Final = 1.0
@@ -29,7 +30,10 @@ class Takeover(Protocol):
     """Who makes partitions ours."""
 
     async def take_over(self, partitions: Iterable[int]) -> None:
-        """Fence earlier owners, restore, be ready to process from the watermark. May be cancelled, and called again."""
+        """Fence earlier owners, restore, be ready to process from the watermark. May be cancelled, and called again.
+
+        Raises PartitionsRevoked where the group takes them back meanwhile: another takeover follows.
+        """
 
 
 class TakeoverRecovery(Recovery):
@@ -48,7 +52,7 @@ class TakeoverRecovery(Recovery):
             self.signal_recovery_start.clear()
             try:
                 await self._recover_once(self._generation_id)
-            except (RebalanceAgain, IllegalStateError):
+            except (RebalanceAgain, PartitionsRevoked, IllegalStateError):
                 _log.info("rebalanced_during_takeover")
             except ServiceStopped:
                 return

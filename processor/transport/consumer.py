@@ -20,6 +20,7 @@ the flow resumed; the owner drains and the offsets are committed before the part
 import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, cast
 
@@ -30,6 +31,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from processor.revocable import PartitionsRevoked
 from processor.tasks import is_being_cancelled
 from processor.transport.batch import NO_RECORDS, Batch, ConsumerRecord
 from processor.transport.lease import Lease
@@ -54,10 +56,13 @@ class Owner(Protocol):
     """Who processes what the consumer fetches."""
 
     async def release(self, partitions: Iterable[TP]) -> None:
-        """These are being revoked: finish or drop what is under way; nothing of them may be written when it returns."""
+        """These are being revoked: finish or drop what is under way; nothing of them may be written when it returns.
+
+        What `start_positions` does meanwhile ends, and raises PartitionsRevoked.
+        """
 
     async def start_positions(self, partitions: Iterable[TP]) -> Mapping[TP, int]:
-        """Where to begin; raises where the log no longer holds it. Partitions left out are not fetched."""
+        """Where to begin; raises where the log no longer holds it, and PartitionsRevoked. Partitions left out are not fetched."""
         ...
 
     async def positions_in_log(self, reached: Mapping[TP, int]) -> Mapping[TP, int]:
@@ -186,7 +191,7 @@ class BatchConsumer(driver.Consumer):
             return
         if epoch != self.epoch:  # fetched across a rebalance: the position moved past records that nobody will process
             if self.flow_active:
-                await self.perform_seek()
+                await self._seek_again()
             return
         pause = 0.0
         if isinstance(fetched, Fetched):
@@ -259,13 +264,21 @@ class BatchConsumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Go to where the owner says; a group offset that an operator moved changes nothing (design 2)."""
         assert self.owner is not None
+        epoch = self.epoch
         positions = await self.owner.start_positions(self.assignment())
+        if epoch != self.epoch:
+            raise PartitionsRevoked
         for place, offset in positions.items():
             self._read_offset[place] = offset
         self._committed_offset.clear()
         await self.seek_wait(positions)
         for place, offset in positions.items():  # seek_wait forgets an offset of 0
             self._read_offset[place] = offset
+
+    async def _seek_again(self) -> None:
+        """For records that were fetched across a rebalance. Where another one begins meanwhile, its takeover seeks."""
+        with suppress(PartitionsRevoked, IllegalStateError):
+            await self.perform_seek()
 
     async def committed(self, partitions: Iterable[TP]) -> dict[TP, int | None]:
         """The group's offsets; None where nothing was committed."""

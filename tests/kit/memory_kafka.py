@@ -1,0 +1,242 @@
+"""A broker in memory, as far as one worker's takeovers and transactions go: a changelog, producers that fence each other, a group's offsets.
+
+What reads it waits for `reads`: a test lets a restore go on read by read, and has a rebalance between any two of them.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, Final, NamedTuple
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError, ProducerFenced
+
+from processor.adapters import Adapters
+from processor.core.catalog import Catalog
+from processor.pipeline.ports import KafkaRecord, Output
+from processor.transport.consumer import Partition
+from processor.transport.lease import Lease
+from state.rows import WATERMARK_KEY, Watermark, encode_watermark
+
+READ_RECORDS: Final = 2
+
+
+class Row(NamedTuple):
+    """A record of the changelog, as aiokafka gives it."""
+
+    offset: int
+    key: bytes
+    value: bytes | None
+
+
+class MemoryKafka:
+    """The broker. `reads`: how many reads of changelogs may go on; `faults`: what the next requests end with."""
+
+    def __init__(self, partitions: Collection[int]) -> None:
+        self.changelog: dict[int, list[Row]] = {partition: [] for partition in partitions}
+        self.epochs = dict.fromkeys(partitions, 0)
+        self.reads = asyncio.Semaphore(0)
+        self.is_open = False
+        self.faults: list[BaseException] = []
+        self.positions = asyncio.Event()  # whether delivery-positions may be read
+        self.positions.set()
+        self.is_reading_positions = asyncio.Event()
+
+    def hold_positions(self) -> asyncio.Event:
+        """Let nobody read delivery-positions before `positions` is set; what is returned is set by who tries."""
+        self.positions.clear()
+        self.is_reading_positions.clear()
+        return self.is_reading_positions
+
+    def fence(self, partition: int) -> int:
+        """The epoch of the only writer from now on."""
+        self.epochs[partition] += 1
+        return self.epochs[partition]
+
+    def append(self, partition: int, rows: Mapping[bytes, bytes | None]) -> int:
+        """The offset after the last row."""
+        log = self.changelog[partition]
+        log += [Row(len(log) + number, key, value) for number, (key, value) in enumerate(rows.items())]
+        return len(log)
+
+    def write_as_another(self, partition: int, count: int) -> None:
+        """Another owner of the partition writes so many rows, and the watermark last."""
+        self.fence(partition)
+        first = len(self.changelog[partition])
+        rows: dict[bytes, bytes | None] = {b"pother%d" % (first + number): b"row" for number in range(count)}
+        self.append(partition, rows | {WATERMARK_KEY: encode_watermark(Watermark(first + count))})
+
+    def rows(self, partition: int) -> dict[bytes, bytes]:
+        """What the changelog of a partition comes to."""
+        return {row.key: row.value for row in {row.key: row for row in self.changelog[partition]}.values() if row.value is not None}
+
+    async def answer(self) -> None:
+        """Any request's answer: a moment later, and what the test has in store."""
+        await asyncio.sleep(0)
+        if self.faults:
+            raise self.faults.pop(0)
+
+    async def read(self) -> None:
+        """Wait until a read may go on."""
+        if not self.is_open:
+            await self.reads.acquire()
+        await self.answer()
+
+
+class MemoryLog:
+    """`pipeline.ports.Log` by a transactional producer of the broker."""
+
+    def __init__(self, kafka: MemoryKafka, partition: int) -> None:
+        self._kafka, self._partition = kafka, partition
+        self._epoch = 0
+
+    async def take_over(self) -> None:
+        await self._kafka.answer()
+        self._epoch = self._kafka.fence(self._partition)
+
+    async def commit(self, output: Output) -> int:
+        await self._kafka.answer()
+        if self._epoch != self._kafka.epochs[self._partition]:
+            raise ProducerFenced
+        return self._kafka.append(self._partition, output.rows)
+
+    async def close(self) -> None:
+        await asyncio.sleep(0)
+
+
+class MemoryConsumer:
+    """`state.changelog.ChangelogConsumer` on the broker. A closed one reads nothing."""
+
+    def __init__(self, kafka: MemoryKafka, **_options: Any) -> None:
+        self._kafka = kafka
+        self._positions: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+        self._is_open = False
+
+    async def start(self) -> None:
+        await self._kafka.answer()
+        self._is_open = True
+
+    async def stop(self) -> None:
+        await asyncio.sleep(0)
+        self._is_open = False
+
+    async def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        await self._kafka.answer()
+        return dict.fromkeys(partitions, 0)
+
+    async def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        await self._kafka.answer()
+        return {place: len(self._kafka.changelog[place.partition]) for place in partitions}
+
+    def assign(self, partitions: Collection[TopicPartition]) -> None:
+        self._positions = dict.fromkeys(partitions, 0)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self._positions[partition] = offset
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        self._paused.update(partitions)
+
+    async def position(self, partition: TopicPartition) -> int:
+        return self._positions[partition]
+
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> Mapping[TopicPartition, Sequence[Row]]:
+        await self._kafka.read()
+        assert self._is_open
+        found = {}
+        for place in self._positions.keys() - self._paused:
+            begin = self._positions[place]
+            if records := self._kafka.changelog[place.partition][begin : begin + READ_RECORDS]:
+                found[place] = records
+                self._positions[place] += len(records)
+        return found
+
+
+class MemoryCatalog:
+    """`CatalogFollower` of a broker that has no flows."""
+
+    catalog = Catalog.of([], [])
+
+    def __init__(self, kafka: MemoryKafka) -> None:
+        self._kafka = kafka
+
+    async def start(self) -> None:
+        await self._kafka.answer()
+
+    async def reach_end(self) -> None:
+        await self._kafka.answer()
+
+    async def as_of(self, fetched_at: float) -> Catalog:
+        await asyncio.sleep(0)
+        return self.catalog
+
+    async def close(self) -> None: ...
+
+
+class MemoryProducer:
+    """`SharedProducer` whose records nobody reads."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+        await asyncio.sleep(0)
+
+
+class MemoryGroup:
+    """`BatchConsumer`, as far as a runtime asks it: everything is read from its beginning, and what is done is kept."""
+
+    def __init__(self, kafka: MemoryKafka) -> None:
+        self._kafka = kafka
+        self.lease = Lease(10.0)
+        self.epoch = 0
+        self.done: dict[tuple[str, int], int] = {}
+
+    async def earliest_offsets(self, *places: Partition) -> dict[Partition, int]:
+        await self._kafka.answer()
+        return dict.fromkeys(places, 0)
+
+    async def highwaters(self, *places: Partition) -> dict[Partition, int]:
+        await self._kafka.answer()
+        return dict.fromkeys(places, 1_000_000)
+
+    async def committed(self, places: Iterable[Partition]) -> Mapping[Partition, int | None]:
+        await self._kafka.answer()
+        return dict.fromkeys(places, None)
+
+    async def still_ours(self, offsets: Mapping[Partition, int]) -> bool:
+        await self._kafka.answer()
+        return True
+
+    def mark_done(self, topic: str, partition: int, next_offset: int) -> None:
+        self.done[topic, partition] = next_offset
+
+    def pause(self, topic: str, partition: int) -> None: ...
+
+    def resume(self, topic: str, partition: int) -> None: ...
+
+
+def memory_adapters(kafka: MemoryKafka) -> Adapters:
+    """A runtime's way to the broker in memory."""
+
+    async def read_positions(partitions: Collection[int]) -> dict[int, Any]:
+        await kafka.answer()
+        kafka.is_reading_positions.set()
+        await kafka.positions.wait()
+        return {partition: {} for partition in partitions}
+
+    adapters: Any = SimpleNamespace(
+        catalog=MemoryCatalog(kafka),
+        producer=MemoryProducer(),
+        new_log=lambda partition: MemoryLog(kafka, partition),
+        open_consumer=lambda **options: MemoryConsumer(kafka, **options),
+        read_positions=read_positions,
+    )
+    return adapters
+
+
+def unreachable() -> BaseException:
+    """What a request ends with where the broker is away."""
+    return KafkaConnectionError("the broker is away")

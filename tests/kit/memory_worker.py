@@ -1,0 +1,104 @@
+"""A worker's runtime on a broker in memory, and what Faust's recovery does with it."""
+
+import asyncio
+import time
+from collections.abc import Collection
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+import orjson
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from processor.kafka.cluster import ClusterFacts
+from processor.revocable import PartitionsRevoked
+from processor.runtime import Place, Runtime
+from processor.settings import Settings
+from processor.tasks import CancelledByNobody, end_task, is_being_cancelled
+from processor.transport.batch import Batch
+from processor.transport.consumer import Partition
+from schemas.event import SourceRecord
+from state.directory import StateDirectory
+from state.faust_store import ProfilesStore
+from tests.kit.memory_kafka import MemoryGroup, MemoryKafka, memory_adapters
+
+SECONDS: Final = 60.0
+SOURCE, EXPORTS = "profile-events", "exports"
+
+
+class MemoryWorker:
+    """It lives from one start to `stop`."""
+
+    def __init__(self, folder: Path, kafka: MemoryKafka) -> None:
+        self.kafka = kafka
+        self.group = MemoryGroup(kafka)
+        self.failures: list[BaseException] = []
+        self.recovery: asyncio.Task[None] | None = None
+        self.ended: list[BaseException] = []
+        self._directory = StateDirectory.lock(folder, lambda: "0")
+        table: Any = SimpleNamespace(name="profiles")
+        self.store = ProfilesStore("profiles://", table, table)
+        settings = Settings(_env_file=None, data_dir=folder, linger_seconds=0, partitions=len(kafka.changelog))  # type: ignore[call-arg]
+        place = Place(settings, self._directory, ClusterFacts(None, {}))
+        group: Any = self.group
+        self.runtime = Runtime(place, group, self.store, self.failures.append, memory_adapters(kafka))
+
+    def assign(self, partitions: Collection[int]) -> None:
+        """The group gives it partitions: the takeover that is under way is cancelled, another one begins."""
+        if self.recovery is not None:
+            self.recovery.cancel()
+        self.recovery = asyncio.create_task(self._recover(partitions))
+
+    async def _recover(self, partitions: Collection[int]) -> None:
+        while True:
+            try:
+                await self.runtime.take_over(partitions)
+                await self.runtime.start_positions(self.places(partitions))
+            except (PartitionsRevoked, IllegalStateError):
+                return
+            except asyncio.CancelledError:
+                if is_being_cancelled():
+                    raise
+                continue  # by aiokafka: it tries again
+            except BaseException as error:
+                self.ended.append(error)
+            return
+
+    def places(self, partitions: Collection[int]) -> list[Partition]:
+        """Of both topics that the group assigns."""
+        return [Partition(topic, number) for topic in (SOURCE, EXPORTS) for number in partitions]
+
+    async def revoke(self, partitions: Collection[int]) -> None:
+        """The group takes partitions back; nothing of them is written any more when this returns."""
+        self.group.epoch += 1
+        async with asyncio.timeout(SECONDS):
+            await self.runtime.release(self.places(partitions))
+
+    async def stop(self) -> None:
+        """As a worker stops, or one that failed ends."""
+        async with asyncio.timeout(SECONDS):
+            self.group.epoch += 1
+            await self.runtime.drain()
+            if self.recovery is not None:
+                await end_task(self.recovery)
+        self._directory.close()
+
+    def process(self, partition: int, keys: Collection[str]) -> None:
+        """Events come, each of a profile of its own."""
+        begin = self.runtime.pipeline.committed_offsets[partition]
+        records = [SourceRecord(SOURCE, partition, begin + number, 0, key.encode(), event(key)) for number, key in enumerate(keys)]
+        self.runtime.process(Batch(SOURCE, partition, records, begin + len(records), self.group.epoch, time.monotonic()))
+
+    @property
+    def unexpected(self) -> list[BaseException]:
+        """What neither recovery nor a broker in trouble explains."""
+        return [error for error in (*self.ended, *self.failures) if not isinstance(error, (KafkaError, CancelledByNobody))]
+
+    @property
+    def has_failed(self) -> bool:
+        return bool(self.ended or self.failures)
+
+
+def event(key: str) -> bytes:
+    attributes = {"specversion": "1.0", "id": key, "source": "/test", "type": "profile.patched", "time": "2026-01-01T00:00:00Z"}
+    return orjson.dumps(attributes | {"data": {"a": 1}})

@@ -1,0 +1,114 @@
+"""The group takes partitions back in the middle of a takeover: it ends first, and then what it used is closed (design 2, 5.6)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from processor.revocable import PartitionsRevoked, RevocableWork
+from tests.kit.memory_kafka import MemoryKafka
+from tests.kit.memory_worker import MemoryWorker
+
+SECONDS: Final = 60.0
+BOTH: Final = (0, 1)
+
+
+@pytest.fixture
+def kafka() -> MemoryKafka:
+    kafka = MemoryKafka(BOTH)
+    for partition in BOTH:
+        kafka.write_as_another(partition, 7)
+    return kafka
+
+
+@pytest.fixture
+async def worker(kafka: MemoryKafka, tmp_path: Path) -> AsyncIterator[MemoryWorker]:
+    worker = MemoryWorker(tmp_path, kafka)
+    yield worker
+    await worker.stop()
+    assert worker.failures == []
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not holds():
+            await asyncio.sleep(0)
+
+
+async def in_the_middle_of_a_restore(worker: MemoryWorker) -> "asyncio.Task[None]":
+    takeover = asyncio.create_task(worker.runtime.take_over(BOTH))
+    worker.kafka.reads.release()
+    await until(lambda: bool(worker.store.partitions) and all(store.changelog_next_offset for store in worker.store.partitions.values()))
+    return takeover
+
+
+async def test_partitions_that_are_revoked_in_the_middle_of_a_restore_end_the_takeover_before_their_stores_close(worker: MemoryWorker) -> None:
+    """The restore once wrote to the closed store, and the worker crashed; so did the next one that restored, by the rebalance of its restart."""
+    takeover = await in_the_middle_of_a_restore(worker)
+
+    await worker.revoke(BOTH)
+    worker.kafka.is_open = True
+    worker.kafka.reads.release()
+    async with asyncio.timeout(SECONDS):
+        with pytest.raises(PartitionsRevoked):
+            await takeover
+
+    assert worker.store.partitions == {}
+    worker.assign(BOTH)
+    await until(lambda: worker.runtime.pipeline.committed_offsets.keys() == set(BOTH))
+
+
+async def test_a_worker_that_stops_in_the_middle_of_a_restore_ends_the_takeover_first(worker: MemoryWorker) -> None:
+    takeover = await in_the_middle_of_a_restore(worker)
+
+    await worker.stop()
+
+    assert isinstance(takeover.exception(), PartitionsRevoked)
+    assert worker.store.partitions == {}
+    with pytest.raises(PartitionsRevoked):
+        await worker.runtime.take_over(BOTH)
+
+
+async def test_partitions_that_are_revoked_while_it_is_asked_where_to_begin_are_not_opened_for_delivery(worker: MemoryWorker) -> None:
+    """One that was opened after its release would count as open at the next takeover, and rows of others would not be read."""
+    worker.kafka.is_open = True
+    await worker.runtime.take_over(BOTH)
+    reading = worker.kafka.hold_positions()
+    seek = asyncio.create_task(worker.runtime.start_positions(worker.places(BOTH)))
+    await until(reading.is_set)
+
+    await worker.revoke(BOTH)
+    worker.kafka.positions.set()
+    async with asyncio.timeout(SECONDS):
+        with pytest.raises(PartitionsRevoked):
+            await seek
+
+    assert not any(worker.runtime.sink.has(partition) for partition in BOTH)
+
+
+async def test_what_fails_while_it_is_being_revoked_counts_as_revoked() -> None:
+    async def closes_badly() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ConnectionError("the broker is away")
+
+    work = RevocableWork()
+    running = asyncio.create_task(work.run(closes_badly()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    await work.end()
+
+    with pytest.raises(PartitionsRevoked):
+        await running
+
+
+async def test_what_aiokafka_cancels_is_not_taken_for_a_revocation() -> None:
+    async def cut_off() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await RevocableWork().run(cut_off())
