@@ -53,6 +53,7 @@ class TopicNames(NamedTuple):
     changelog: str
 
 
+_HOSTS: Final = r"^((\*\.)?[A-Za-z0-9_.:-]+(\s*,\s*(\*\.)?[A-Za-z0-9_.:-]+)*)?$"
 _SKIPS: Final = r"^([0-9]+:[0-9]+(\s*,\s*[0-9]+:[0-9]+)*)?$"
 
 KafkaSecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -199,6 +200,11 @@ class Settings(BaseSettings):
     kinesis_connect_timeout_seconds: Seconds = Field(default=5.0, description="Seconds to connect to Kinesis.")
     kinesis_read_timeout_seconds: Seconds = Field(default=10.0, description="Seconds to wait for an answer of Kinesis.")
     kinesis_probe_seconds: Seconds = Field(default=15.0, description="Seconds between two tries of a paused flow.")
+    endpoint_hosts: Annotated[str, Field(pattern=_HOSTS)] = Field(
+        default="",
+        description="Hosts that endpointUrl of a flow may name beside AWS's own, as a.example.com or *.example.com, separated by commas; "
+        "empty: any but metadata services, without session tokens.",
+    )
     park_after_seconds: Annotated[float, Field(ge=0.1, le=3600)] = Field(
         default=5.0, description="Seconds that a flow whose destination is unavailable keeps its records in memory; then only `exports` holds them."
     )

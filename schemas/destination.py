@@ -2,6 +2,7 @@
 
 Who may change a flow chooses the endpoint, and the worker sends there what a reference `${ENV_NAME}` stands for: an access key id in
 clear, a secret as a signature, which can be guessed at. So a reference names what is meant for that, and nothing else of the environment.
+Which addresses may be named at all, and that no session token is sent just anywhere, is decided where it is sent (processor/delivery/endpoints.py).
 """
 
 import re

@@ -24,7 +24,8 @@ from processor.control.audit import Author
 from processor.control.plane import ControlPlane
 from processor.control.ports import Superseded
 from processor.control.recording import record_etags
-from processor.delivery.preflight import Question, Verdict, examine, place
+from processor.delivery.endpoints import EndpointRules, endpoint_rules
+from processor.delivery.preflight import QUOTE_ALL, QUOTE_CODES, Question, Verdict, examine, place
 from processor.errors import CommandError, UsageError
 from processor.kafka.audit_events import unnamed_etags
 from processor.kafka.control_log import KafkaControlLog
@@ -78,7 +79,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
             plane,
             secrets,
             access,
-            BoundedChecks(partial(findings, secrets)),
+            BoundedChecks(partial(findings, secrets, endpoint_rules(settings))),
             importer=partial(_import, settings, plane),
             uploads=UploadRoom(settings.api_max_upload_bytes, settings.api_request_seconds),
             jobs=jobs.progress,
@@ -118,10 +119,12 @@ def server_of(app: ASGIApp, settings: Settings, host: str, port: int) -> uvicorn
     )
 
 
-def findings(secrets: Secrets, destination: Destination, only_access: bool) -> list[str]:
-    """As `checks.ExamineOne`: what preflight finds wrong (contract G6)."""
+def findings(secrets: Secrets, endpoints: EndpointRules, destination: Destination, only_access: bool) -> list[str]:
+    """As `checks.ExamineOne`: what preflight finds wrong (contract G6); of an endpoint that only a flow names, codes and no texts."""
+    quote = QUOTE_ALL if endpoints.trusts(destination) else QUOTE_CODES
     asked = (Question.ACCESS, Question.LIST_STREAMS) if only_access else tuple(Question)
-    wrong = [each for each in examine(destination, os.environ, secrets) if each.verdict is Verdict.FAILED and each.question in asked]
+    answers = examine(destination, os.environ, secrets, endpoints, quote)
+    wrong = [each for each in answers if each.verdict is Verdict.FAILED and each.question in asked]
     where = destination.endpoint_url or destination.region if only_access else place(destination)
     return [f"{where}: {each.text}" for each in wrong]
 

@@ -18,10 +18,11 @@ from processor.configuration import Configuration, read_configuration
 from processor.control.draft import Draft
 from processor.control.recording import Unnamed, record_etags, standing_flows
 from processor.control.state import ControlState
+from processor.delivery.endpoints import endpoint_rules
 from processor.errors import CommandError
 from processor.kafka.audit_events import unnamed_etags
-from processor.secrets import Secrets, secrets_of
-from processor.settings import read_settings
+from processor.secrets import secrets_of
+from processor.settings import Settings, read_settings
 from schemas.flow import Flow
 from schemas.job import Job
 
@@ -97,7 +98,7 @@ def put_into_force(file: Path, kinds: Collection[str], how: How) -> None:
     state = read_state(settings)
     steps = planned(state)
     if not how.no_check:
-        _preflight(activated(steps), secrets_of(settings), strict=how.strict)
+        _preflight(activated(steps), settings, strict=how.strict)
     jobs: list[Job] = []
     if not how.dry_run and (any(step.writes for step in steps) or unnamed(standing_flows(state))):
         steps, jobs = change(settings, lambda draft: (_carried_out(draft, planned, unnamed), draft.jobs_set_going))
@@ -130,8 +131,8 @@ def _carried_out(draft: Draft, planned: Callable[[ControlState], list[Step]], un
     return steps
 
 
-def _preflight(flows: Iterable[Flow], secrets: Secrets, *, strict: bool) -> None:
-    failed = warn_of(flows, os.environ, secrets)
+def _preflight(flows: Iterable[Flow], settings: Settings, *, strict: bool) -> None:
+    failed = warn_of(flows, os.environ, secrets_of(settings), endpoint_rules(settings))
     if failed and strict:
         raise CommandError(f"{failed} flow{'s' if failed > 1 else ''} would not be let in, see above; nothing was changed: --strict")
 

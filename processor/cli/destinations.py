@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import click
 
 from processor.cli.tell import Finding, Level
+from processor.delivery.endpoints import ANY_ENDPOINT, EndpointRules
 from processor.delivery.preflight import Answer, Verdict, examine, place
 from processor.secrets import Secrets
 from schemas.destination import Destination
@@ -29,13 +30,15 @@ class Examined(NamedTuple):
         return any(answer.verdict is Verdict.FAILED for answer in self.answers)
 
 
-def examine_flows(flows: Iterable[Flow], environ: Mapping[str, str], secrets: Secrets) -> Iterator[Examined]:
+def examine_flows(
+    flows: Iterable[Flow], environ: Mapping[str, str], secrets: Secrets, endpoints: EndpointRules = ANY_ENDPOINT
+) -> Iterator[Examined]:
     """By flow id. Each destination is asked once, however many flows deliver there, and some at a time."""
     sharing: dict[Destination, list[Flow]] = defaultdict(list)
     for flow in sorted(flows, key=lambda flow: flow.id):
         sharing[flow.destination].append(flow)
     with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="preflight") as threads:
-        asked = threads.map(lambda destination: examine(destination, environ, secrets), sharing)
+        asked = threads.map(lambda destination: examine(destination, environ, secrets, endpoints), sharing)
         for answers, its_flows in zip(asked, sharing.values(), strict=True):
             yield from (Examined(flow, answers) for flow in its_flows)
 
@@ -53,10 +56,10 @@ def summary(examined: Examined) -> Iterator[Finding]:
         yield Finding(level, f"{where}: {said}" + ("" if flow.enabled else " (the flow is disabled)"), remedy)
 
 
-def warn_of(flows: Iterable[Flow], environ: Mapping[str, str], secrets: Secrets) -> int:
+def warn_of(flows: Iterable[Flow], environ: Mapping[str, str], secrets: Secrets, endpoints: EndpointRules = ANY_ENDPOINT) -> int:
     """Ask the destinations of these, warn on stderr of what is not well, and say how many flows would not be let in."""
     failed = 0
-    for examined in examine_flows(flows, environ, secrets):
+    for examined in examine_flows(flows, environ, secrets, endpoints):
         failed += examined.failed
         for level, text, remedy in summary(examined):
             if level is not Level.OK:

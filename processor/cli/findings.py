@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 from processor.cli.destinations import examine_flows, summary
 from processor.cli.tell import Finding, Level
+from processor.delivery.endpoints import endpoint_rules
 from processor.errors import CommandError
 from processor.kafka.admin import Admin, wrong_counts
 from processor.kafka.catalog_records import BadCatalogRecord, is_job_key, read_audience, read_flow
@@ -103,5 +104,5 @@ def _check_catalog(settings: Settings, environ: Mapping[str, str]) -> Iterator[F
         yield Finding(Level.OK, f"{len(flows)} flow{'s' if len(flows) > 1 else ''} and {len(audiences)} described audiences can be read")
     else:
         yield Finding(Level.WARNING, "there are no flows: nothing will be sent", "put some into force with `profile-exporter apply FILE`")
-    for examined in examine_flows(flows, environ, secrets_of(settings)):
+    for examined in examine_flows(flows, environ, secrets_of(settings), endpoint_rules(settings)):
         yield from summary(examined)

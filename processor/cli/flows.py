@@ -21,6 +21,7 @@ from processor.control.audit import masked
 from processor.control.draft import Draft
 from processor.control.native import NoSuchFlow, delete_flow, give_up_flow, set_flow_state
 from processor.control.state import ControlState, Kept, Topic
+from processor.delivery.endpoints import endpoint_rules
 from processor.delivery.preflight import place
 from processor.errors import CommandError
 from processor.kafka.catalog_records import plain
@@ -141,7 +142,8 @@ def check_flows(flow: str | None, as_json: bool) -> None:
     """
     state, failed = _state(), 0
     chosen = [kept.item for kept in state.flows.values()] if flow is None else [_chosen(state, flow).item]
-    for examined in examine_flows(chosen, os.environ, secrets_of(read_settings())):
+    settings = read_settings()
+    for examined in examine_flows(chosen, os.environ, secrets_of(settings), endpoint_rules(settings)):
         failed += examined.failed if as_json else _told(examined)
         if as_json:
             click.echo(orjson.dumps(_as_object(examined)))
@@ -171,7 +173,8 @@ def _set_state(flow: str, wanted: FlowState, *, strict: bool, as_json: bool) -> 
 
 def _warn_of_destination(flow: Flow, *, strict: bool) -> None:
     enabled = flow.model_copy(update={"state": FlowState.ENABLED})
-    if warn_of([enabled], os.environ, secrets_of(read_settings())) and strict:
+    settings = read_settings()
+    if warn_of([enabled], os.environ, secrets_of(settings), endpoint_rules(settings)) and strict:
         raise CommandError(f"flow {flow.id} would not be let in, see above; it stays disabled: --strict")
 
 

@@ -15,6 +15,7 @@
     routing       which sender a flow takes now        dead_letters   what cannot be delivered
     sender        one destination                      status         how it stands, for people
     outbox        what leaves in the next call         kinesis, credentials   boto3
+    endpoints     which addresses a flow may name, and what is sent there
     no_destination   flows that the catalog does not name             ports    what delivery needs from outside
     parking, catch_up   flows that wait beside their partition, and come back       stuck   whose destination is
     parked, stays, taken_over, finished   one such flow: what is known of it         parked_rows   written down

@@ -22,6 +22,7 @@ from pybase64 import b64encode_as_string
 
 from processor.delivery.answers import BrokenAnswer, DestinationUnusable, PauseReason
 from processor.delivery.credentials import NO_SECRETS, REREAD_SECONDS, open_session
+from processor.delivery.endpoints import ANY_ENDPOINT, EndpointRules, endpoint_rules
 from processor.delivery.fence import Fenced
 from processor.delivery.ports import Export, OpenStream
 from processor.secrets import Secrets, secrets_of
@@ -39,6 +40,7 @@ class KinesisOptions:
     connect_timeout_seconds: float
     read_timeout_seconds: float
     secrets: Secrets = NO_SECRETS
+    endpoints: EndpointRules = ANY_ENDPOINT
     reread_seconds: float = REREAD_SECONDS  # how long credentials out of files are used before they are read again
 
 
@@ -52,6 +54,7 @@ def stream_opener(settings: Settings, environ: Mapping[str, str] = os.environ, m
         settings.kinesis_connect_timeout_seconds,
         settings.kinesis_read_timeout_seconds,
         secrets=secrets_of(settings),
+        endpoints=endpoint_rules(settings),
     )
     return lambda destination: KinesisStream(destination, options, environ, may_send)
 
@@ -103,7 +106,7 @@ class KinesisStream:
             tcp_keepalive=True,
         )
         try:
-            client = session.client("kinesis", endpoint_url=self._destination.endpoint_url, config=config)
+            client = options.endpoints.open_client(session, self._destination, config)
         except ValueError as error:  # botocore's word for an address that is none
             raise DestinationUnusable(PauseReason.DESTINATION_UNUSABLE, str(error)) from None
         client.meta.events.register("before-send.kinesis.PutRecords", self._stop_when_fenced)

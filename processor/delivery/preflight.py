@@ -11,6 +11,7 @@ DryRun: whoever may write is told InvalidArgument, or that it was a dry run; who
 checks, so "allowed" is what the answer means most likely. DescribeStream is not among the permissions and never asked.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
@@ -19,8 +20,9 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from botocore.config import Config
 
-from processor.delivery.answers import BrokenAnswer, Fault, FaultKind, PauseReason, judge
+from processor.delivery.answers import BrokenAnswer, DestinationUnusable, Fault, FaultKind, PauseReason, judge
 from processor.delivery.credentials import NO_SECRETS, open_session
+from processor.delivery.endpoints import ANY_ENDPOINT, EndpointRules
 from processor.delivery.preflight_words import in_words, plain, remedy_of, speaks_html
 from processor.secrets import Secrets
 from schemas.destination import Destination
@@ -31,6 +33,9 @@ _DRY_RUN: Final = "DryRunOperationException"
 _PROBE: Final = {"Data": b"", "PartitionKey": "profile-exporter check", "ExplicitHashKey": NO_HASH_KEY}
 _USABLE: Final = ("ACTIVE", "UPDATING")  # AWS API reference, StreamSummary.StreamStatus
 _MOST_NAMES: Final = 5
+_MOST_PAGES: Final = 1_000  # of a hundred names each; an endpoint that never ends would hold the caller for ever
+_NO_CODE: Final = re.compile(r"[^A-Za-z0-9_.:#-]")
+_CODE_CHARACTERS: Final = 64
 _WALL_CLOCK: Final = time.time
 
 
@@ -77,23 +82,48 @@ class Client(Protocol):
         ...
 
 
-def examine(destination: Destination, environ: Mapping[str, str], secrets: Secrets = NO_SECRETS) -> list[Answer]:
-    """Every question in the order above; where access failed the rest is not asked. Secrets are looked up in `environ`, or opened by `secrets`."""
+class Quote(NamedTuple):
+    """What is told of what an endpoint said: of a fault, and of the names of its streams."""
+
+    fault: Callable[[Fault], Fault]
+    names: Callable[[list[str]], list[str]]
+
+
+QUOTE_ALL: Final = Quote(lambda fault: fault, lambda names: names)
+"""For whoever could ask the endpoint himself."""
+
+QUOTE_CODES: Final = Quote(lambda fault: fault._replace(code=_NO_CODE.sub("", fault.code)[:_CODE_CHARACTERS], message=""), lambda _: [])
+"""For callers who chose the address that is called from here, and would read what stands there."""
+
+
+def examine(
+    destination: Destination,
+    environ: Mapping[str, str],
+    secrets: Secrets = NO_SECRETS,
+    endpoints: EndpointRules = ANY_ENDPOINT,
+    quote: Quote = QUOTE_ALL,
+) -> list[Answer]:
+    """Every question in the order above; where access failed the rest is not asked.
+
+    Secrets are looked up in `environ`, or opened by `secrets`; `endpoints` says which may be asked at all, `quote` what is told of their answers.
+    """
     try:
-        client = _open(destination, environ, secrets)
+        client = _open(destination, environ, secrets, endpoints)
         streams, list_fault = _streams(client)
     except Exception as error:  # whatever botocore raises is judged as the sink judges it, and told
-        fault = judge(error, 1).whole
-        assert fault is not None
+        found = judge(error, 1).whole
+        assert found is not None
+        fault = found if isinstance(error, DestinationUnusable) else quote.fault(found)
         return [Answer(Question.ACCESS, Verdict.FAILED, in_words(fault, error, destination, _WALL_CLOCK()), remedy_of(fault, error, destination))]
     probes = {
         Question.PUT_RECORD: _probe(lambda: client.put_record(StreamName=destination.stream, DryRun=True, **_PROBE)),
         Question.PUT_RECORDS: _probe(lambda: client.put_records(StreamName=destination.stream, DryRun=True, Records=[_PROBE])),
     }
+    list_fault, probes = _quoted(list_fault, quote), {question: _quoted(fault, quote) for question, fault in probes.items()}
     return [
         Answer(Question.ACCESS, Verdict.OK, f"{destination.endpoint_url or 'Kinesis'} answers, and knows the credentials"),
         _permission(Question.LIST_STREAMS, list_fault),
-        _stream(destination, streams, list(probes.values())),
+        _stream(destination, streams, list(probes.values()), quote),
         *(_permission(question, fault) for question, fault in probes.items()),
     ]
 
@@ -104,7 +134,7 @@ def list_streams(client: Client) -> Iterator[tuple[str, str]]:
     Raises BrokenAnswer. By the last name and not by a token, which some endpoints ignore: boto3's own paginator stops there (design 6.6).
     """
     after: dict[str, str] = {}
-    while True:
+    for _ in range(_MOST_PAGES):
         page = client.list_streams(**after)
         names = page.get("StreamNames")
         if names is None:  # boto3 takes a success that is no JSON for an empty one (design 6.1)
@@ -114,6 +144,7 @@ def list_streams(client: Client) -> Iterator[tuple[str, str]]:
         if not (names and page.get("HasMoreStreams")) or names[-1] in after.values():  # the same page again: it does not know the argument
             return
         after = {"ExclusiveStartStreamName": names[-1]}
+    raise BrokenAnswer(f"more than {_MOST_PAGES} pages of streams: is this Kinesis?")
 
 
 def place(destination: Destination) -> str:
@@ -122,9 +153,13 @@ def place(destination: Destination) -> str:
     return f"stream {destination.stream} in {destination.region}{behind}"
 
 
-def _open(destination: Destination, environ: Mapping[str, str], secrets: Secrets) -> Any:
+def _quoted(fault: Fault | None, quote: Quote) -> Fault | None:
+    return None if fault is None else quote.fault(fault)
+
+
+def _open(destination: Destination, environ: Mapping[str, str], secrets: Secrets, endpoints: EndpointRules) -> Any:
     config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, connect_timeout=ANSWER_SECONDS, read_timeout=ANSWER_SECONDS)
-    return open_session(destination, environ, secrets).client("kinesis", endpoint_url=destination.endpoint_url, config=config)
+    return endpoints.open_client(open_session(destination, environ, secrets), destination, config)
 
 
 def _streams(client: Client) -> tuple[dict[str, str] | None, Fault | None]:
@@ -162,10 +197,10 @@ def _permission(question: Question, fault: Fault | None) -> Answer:
     return Answer(question, Verdict.UNKNOWN, f"no answer that says so: {fault}", "ask again later")
 
 
-def _stream(destination: Destination, streams: Mapping[str, str] | None, probes: list[Fault | None]) -> Answer:
+def _stream(destination: Destination, streams: Mapping[str, str] | None, probes: list[Fault | None], quote: Quote) -> Answer:
     faults = [fault for fault in probes if fault is not None]
     if streams is not None and destination.stream not in streams:
-        return _no_stream(destination, list(streams))
+        return _no_stream(destination, len(streams), quote.names(list(streams)))
     if streams is None and any(fault.pause is PauseReason.STREAM_NOT_FOUND for fault in faults):
         return Answer(Question.STREAM, Verdict.FAILED, "no such stream", f"create it (`{_create(destination)}`), or name another one in the flow")
     for fault in faults:
@@ -180,9 +215,9 @@ def _stream(destination: Destination, streams: Mapping[str, str] | None, probes:
     return Answer(Question.STREAM, Verdict.OK, f"there, {status}")
 
 
-def _no_stream(destination: Destination, names: list[str]) -> Answer:
+def _no_stream(destination: Destination, count: int, names: list[str]) -> Answer:
     near = get_close_matches(destination.stream, names, n=_MOST_NAMES) or sorted(names)[:_MOST_NAMES]
-    there = f"there are {len(names)}, as {', '.join(near)}" if near else "there is none at all"
+    there = (f"there are {count}" + (f", as {', '.join(near)}" if near else "")) if count else "there is none at all"
     remedy = f"create it (`{_create(destination)}`), or name another one in the flow and `profile-exporter apply` it"
     return Answer(Question.STREAM, Verdict.FAILED, f"no such stream; {there}", remedy)
 

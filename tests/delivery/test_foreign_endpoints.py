@@ -1,0 +1,190 @@
+"""Endpoints that only a flow names: which are called at all, what is sent there, and what comes back (docs/control-api.md, "Endpoints").
+
+A proxy on loopback stands for the way to other hosts, so nothing leaves this machine, and what would have been sent is seen.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processor.api.serve import findings
+from processor.delivery.answers import BrokenAnswer, PauseReason, judge
+from processor.delivery.credentials import NO_SECRETS
+from processor.delivery.endpoints import ANY_ENDPOINT, EndpointRules, endpoint_rules
+from processor.delivery.kinesis import KinesisOptions, KinesisStream
+from processor.delivery.preflight import examine, list_streams
+from processor.settings import Settings
+from schemas.destination import Destination
+from tests.delivery.loopback import SECRET, Loopback, Reply
+from tests.delivery.test_credentials import EXPORTS
+
+ELSEWHERE = "http://192.0.2.10"  # RFC 5737: nobody's
+KEYS = {"type": "keys", "accessKeyId": "AKIDOFFLOW", "secretKey": "${SECRET}"}
+ENVIRON = {"SECRET": SECRET}
+METADATA = ["http://169.254.169.254", "http://169.254.170.2/x", "http://[::ffff:169.254.169.254]", "http://[fe80::1]", "http://[fd00:ec2::254]"]
+METADATA += ["http://2852039166", "http://metadata.google.internal", "http://METADATA.google.internal.", "http://100.100.100.200", "http://u:p@169.254.169.254"]
+
+
+@pytest.fixture(autouse=True)
+def _no_aws_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+
+
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    """All other hosts."""
+    with Loopback() as server:
+        monkeypatch.setenv("HTTP_PROXY", server.url)
+        monkeypatch.setenv("HTTPS_PROXY", server.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        yield server
+
+
+@pytest.fixture
+def of_a_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default chain finds credentials with a session token."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ASIAROLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "the-token")
+
+
+def a_destination(url: str | None, credentials: dict[str, Any] | None = None) -> Destination:
+    fields = {"type": "kinesis", "stream": "vip", "region": "us-east-2", "endpointUrl": url, "credentials": credentials or {"type": "default"}}
+    return Destination.model_validate(fields)
+
+
+async def pause_of(destination: Destination, rules: EndpointRules = ANY_ENDPOINT) -> tuple[PauseReason | None, str]:
+    """What a worker makes of it: why it pauses the flow, and the words."""
+    stream = KinesisStream(destination, KinesisOptions(1, 2.0, 5.0, endpoints=rules), ENVIRON)
+    outcome: object
+    try:
+        outcome = await stream.put(EXPORTS)
+    except Exception as error:
+        outcome = error
+    stream.close()
+    fault = judge(outcome, 1).of(0)
+    return (None, "") if fault is None else (fault.pause, fault.message)
+
+
+@pytest.mark.parametrize("url", METADATA)
+async def test_a_metadata_service_is_never_called(others: Loopback, url: str) -> None:
+    pause, words = await pause_of(a_destination(url, KEYS))
+    (answer,) = examine(a_destination(url, KEYS), ENVIRON)
+
+    assert pause is PauseReason.DESTINATION_UNUSABLE
+    assert "PROFILE_EXPORTER_ENDPOINT_HOSTS" in words
+    assert "metadata service" in answer.text
+    assert others.requests == []
+
+
+async def test_a_host_that_an_operator_named_is_called_whatever_it_is(others: Loopback, of_a_role: None) -> None:
+    named = endpoint_rules(Settings(_env_file=None, endpoint_hosts="169.254.169.254, *.example.com"))  # type: ignore[call-arg]
+
+    assert await pause_of(a_destination(METADATA[0]), named) == (None, "")
+    assert [request.headers["X-Amz-Security-Token"] for request in others.requests] == ["the-token"]
+
+
+@pytest.mark.parametrize("url", [ELSEWHERE, "http://127.0.0.1:1", "http://example.com", "http://aexample.com"])
+async def test_where_hosts_are_named_no_other_is_called(others: Loopback, url: str) -> None:
+    pause, words = await pause_of(a_destination(url, KEYS), EndpointRules(("*.example.com",)))
+
+    assert pause is PauseReason.DESTINATION_UNUSABLE
+    assert "is none of PROFILE_EXPORTER_ENDPOINT_HOSTS (*.example.com)" in words
+    assert others.requests == []
+
+
+async def test_a_session_token_is_not_sent_to_an_endpoint_that_only_a_flow_names(others: Loopback, of_a_role: None) -> None:
+    pause, words = await pause_of(a_destination(ELSEWHERE))
+    (answer,) = examine(a_destination(ELSEWHERE), ENVIRON)
+
+    assert pause is PauseReason.DESTINATION_UNUSABLE
+    assert "session token" in words
+    assert "PROFILE_EXPORTER_ENDPOINT_HOSTS" in answer.text
+    assert others.requests == []
+
+
+async def test_keys_of_the_flow_are_used_at_any_endpoint(others: Loopback) -> None:
+    assert await pause_of(a_destination(ELSEWHERE, KEYS)) == (None, "")
+    assert len(others.requests) == 1
+
+
+async def test_this_machine_is_trusted_with_a_session_token(of_a_role: None) -> None:
+    with Loopback() as server:
+        assert await pause_of(a_destination(server.url)) == (None, "")
+        assert server.requests[0].headers["X-Amz-Security-Token"] == "the-token"
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted"),
+    [
+        ("kinesis.us-east-2.amazonaws.com", True),
+        ("kinesis-fips.us-gov-west-1.amazonaws.com", True),
+        ("kinesis.eu-central-1.api.aws", True),
+        ("kinesis.cn-north-1.amazonaws.com.cn", True),
+        ("123456789012.data-kinesis.us-east-2.amazonaws.com", True),
+        ("vpce-0a1b-2c3d.kinesis.us-east-1.vpce.amazonaws.com", True),
+        ("KINESIS.us-east-2.amazonaws.com.", True),
+        ("foo.kinesis.s3.amazonaws.com", False),
+        ("kinesis.us-east-2.elb.amazonaws.com", False),
+        ("ec2-1-2-3-4.us-east-2.compute.amazonaws.com", False),
+        ("kinesis.us-east-2.amazonaws.com.evil.example", False),
+        ("evilkinesis.us-east-2.amazonaws.com", False),
+        ("127.0.0.1", False),
+    ],
+)
+def test_only_kinesis_itself_counts_as_aws(host: str, trusted: bool) -> None:
+    assert ANY_ENDPOINT.trusts(a_destination(f"https://{host}:443/")) is trusted
+
+
+SAID = b'{"__type":"AccessDeniedException<b>x","message":"INTERNAL page of somebody"}'
+NAMES = b'{"StreamNames":["INTERNAL-name"],"HasMoreStreams":false}'
+
+
+REPLIES = [Reply(403, SAID), Reply(200, NAMES), Reply(500, b"INTERNAL"), Reply(200, b"INTERNAL"), Reply(200, b"<html>INTERNAL")]
+
+
+@pytest.mark.parametrize("reply", REPLIES)
+def test_what_stands_at_an_address_that_a_caller_chose_is_not_told_to_him(monkeypatch: pytest.MonkeyPatch, reply: Reply) -> None:
+    monkeypatch.setenv("SECRET", SECRET)
+    with Loopback() as server:
+        server.script = lambda _: reply
+        destination = a_destination(server.url, KEYS)
+
+        told = findings(NO_SECRETS, ANY_ENDPOINT, destination, False)
+        trusting = findings(NO_SECRETS, EndpointRules(("127.0.0.1",)), destination, False)
+
+        asked = len(server.requests)
+
+    assert told
+    assert asked >= 2
+    assert not any("INTERNAL" in text or "<b>" in text for text in told)
+    assert reply.body not in (SAID, NAMES) or any("INTERNAL" in text for text in trusting)
+
+
+def test_an_endpoint_whose_list_of_streams_never_ends_is_given_up() -> None:
+    names = iter(range(1_000_000))
+
+    class Endless:
+        def list_streams(self, **arguments: Any) -> dict[str, Any]:
+            return {"StreamNames": [f"s-{next(names)}"], "HasMoreStreams": True}
+
+        def put_record(self, **arguments: Any) -> dict[str, Any]:
+            raise AssertionError("nothing is written")
+
+        put_records = put_record
+
+    with pytest.raises(BrokenAnswer, match="1000 pages"):
+        list(list_streams(Endless()))
+
+
+@pytest.mark.parametrize("hosts", ["http://a", "a b", "a/b", "*", "*a.example"])
+def test_hosts_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+    with pytest.raises(ValueError, match="endpoint_hosts"):
+        Settings(_env_file=None, endpoint_hosts=hosts)  # type: ignore[call-arg]
