@@ -31,6 +31,7 @@ from schemas.model import Model, Name
 
 _MINUTE_SECONDS: Final = 60.0
 _MOST_ADDRESSES: Final = 10_000
+_SAFE_CHARACTERS: Final = 20
 NOBODY: Final = "anonymous"
 _log = structlog.get_logger(__name__)
 
@@ -134,7 +135,9 @@ def require_write(caller: Caller) -> None:
 
 
 def access_of(settings: Settings) -> Access:
-    """By the settings; raises UsageError."""
+    """By the settings; raises UsageError. A token that could be guessed is warned of: the right one is never made to wait."""
+    if settings.api_token is not None and len(settings.api_token.get_secret_value()) < _SAFE_CHARACTERS:
+        _log.warning("token_can_be_guessed", setting=env_name("api_token"), least_characters=_SAFE_CHARACTERS, remedy="openssl rand -hex 32")
     return Access(_tokens(settings), settings.api_max_failures_per_minute)
 
 

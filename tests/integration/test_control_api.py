@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from getpass import getuser
 from hashlib import sha256
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -199,11 +200,14 @@ def test_a_restart_loses_nothing_a_command_between_is_seen_and_a_second_api_ends
         writer.write(installation.topics.flows, flow_key(old.id), flow_value(StoredFlow(old, "etag-of-before")), name=old.id)
     with api_of(installation, tmp_path) as api:
         flow = Tutorial(api.client).whole()
+        before = Tutorial(api.client).one(f"/flows/{flow['id']}")
     with api_of(installation, tmp_path) as first:
         tutorial = Tutorial(first.client)
-        assert tutorial.one(f"/flows/{flow['id']}")["etag"] == flow["etag"]
+        assert tutorial.one(f"/flows/{flow['id']}") == before
+        assert (before["etag"], before["createdBy"], before["updatedBy"]) == (flow["etag"], "anonymous", "anonymous")
         job.apply()
         wait_until(lambda: len(tutorial.get("/flows", limit=100)["items"]) > 1, "flows of the command", SECONDS)
+        assert {getuser()} == {item["createdBy"] for item in tutorial.get("/flows", limit=100)["items"] if item["id"] != flow["id"]}
         assert first.client.put("/v1/audiences/ups/new", json={"name": "New"}).status_code == 200
 
         with api_of(installation, tmp_path, "second") as second:
