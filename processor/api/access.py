@@ -107,7 +107,7 @@ class Access:
 
 
 class RequireToken:
-    """Nothing but health is answered to whoever shows no token, and nothing of his request is read. Puts the caller into the request's state."""
+    """Answers nothing but health to whoever shows no token, and reads nothing of his request; puts the caller into the request's state."""
 
     def __init__(self, app: ASGIApp, access: Callable[[], Access], open_paths: Collection[str]) -> None:
         self._app = app
@@ -115,7 +115,7 @@ class RequireToken:
         self._open_paths = frozenset(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """ASGI calls this with each request."""
         if scope["type"] == "http" and scope["path"] not in self._open_paths:
             authorization = dict(scope["headers"]).get(b"authorization")
             address = scope["client"][0] if scope.get("client") else ""

@@ -27,7 +27,7 @@ class BoundedChecks:
         self._seconds = seconds
 
     def __call__(self, destinations: Sequence[Destination], only_access: bool) -> list[str]:
-        """Wait for the answers, or for as long as is allowed."""
+        """Wait for the answers as long as is allowed, and tell them with what is missing."""
         if not self._slots.acquire(blocking=False):
             return [f"not asked: {self._at_once} other checks of destinations are under way; ask again in {self._seconds:g} s"]
         answers: list[list[str]] = []

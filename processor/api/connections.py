@@ -36,24 +36,24 @@ class _BoundedProtocol(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as H11Protocol has it
-        """asyncio."""
+        """asyncio calls this when a client has connected."""
         super().connection_made(transport)
         self._watch()
         if len(self.connections) > self._most:
             self._let_one_go()
 
     def data_received(self, data: bytes) -> None:
-        """asyncio."""
+        """asyncio calls this with each piece that has come."""
         super().data_received(data)
         self._watch()
 
     def on_response_complete(self) -> None:
-        """uvicorn: a call was answered."""
+        """uvicorn calls this when a call was answered whole."""
         super().on_response_complete()
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """asyncio."""
+        """asyncio calls this when the connection is gone."""
         super().connection_lost(exc)
         self._stop_timer()
 
