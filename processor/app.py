@@ -34,6 +34,8 @@ MAX_POLL_RECORDS = 4000
 FETCH_BYTES = 1024 * 1024
 LOOPBACK: Final = "127.0.0.1"
 NO_WEB_PORT: Final = 6066  # Faust's own, where there is no web server: it must have one
+MAX_POLL_SECONDS = 365 * 86_400.0
+"""A worker that restores, or has no partitions, fetches nothing and stays in its group: heartbeats say that it lives."""
 
 
 class ProfileExporter(faust.App):
@@ -96,6 +98,7 @@ def create_app(settings: Settings) -> ProfileExporter:
         consumer_max_fetch_size=FETCH_BYTES,
         broker_max_poll_records=MAX_POLL_RECORDS,
         broker_commit_interval=0.5,
+        broker_max_poll_interval=MAX_POLL_SECONDS,
         broker_session_timeout=settings.session_timeout_seconds,
         broker_heartbeat_interval=settings.session_timeout_seconds / 5,
         broker_rebalance_timeout=max(20.0, settings.session_timeout_seconds),

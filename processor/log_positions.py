@@ -4,6 +4,7 @@
     outside of the log    bounds ─► accepted: the log's beginning; else the worker stops, once it has done what it read
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -124,9 +125,9 @@ class LogPositions:
         return positions
 
     async def _bounds(self, places: Sequence[Partition]) -> dict[Partition, Bounds]:
-        begins = await self._offsets.earliest_offsets(*places)
-        ends = await self._offsets.highwaters(*places)
-        committed = await self._offsets.committed(places)
+        begins, ends, committed = await asyncio.gather(
+            self._offsets.earliest_offsets(*places), self._offsets.highwaters(*places), self._offsets.committed(places)
+        )
         return {place: Bounds(place.topic, place.partition, begins[place], ends[place], committed[place]) for place in places}
 
     def _whole_starts(self, bounds: Mapping[Partition, Bounds]) -> Starts:

@@ -21,6 +21,7 @@ from mode import Service
 
 from processor.revocable import PartitionsRevoked
 from processor.tasks import is_being_cancelled
+from processor.transport.lasting import LastingTasks
 
 AGAIN_SECONDS: Final = 1.0
 _log = structlog.get_logger(__name__)
@@ -36,7 +37,7 @@ class Takeover(Protocol):
         """
 
 
-class TakeoverRecovery(Recovery):
+class TakeoverRecovery(LastingTasks, Recovery):
     """Faust's recovery service with its two tasks replaced; its signals and its last step are Faust's."""
 
     @Service.task
@@ -55,6 +56,8 @@ class TakeoverRecovery(Recovery):
             except (RebalanceAgain, PartitionsRevoked, IllegalStateError):
                 _log.info("rebalanced_during_takeover")
             except ServiceStopped:
+                if not self.should_stop:
+                    raise
                 return
             except asyncio.CancelledError:
                 if self.should_stop or is_being_cancelled():
@@ -69,6 +72,14 @@ class TakeoverRecovery(Recovery):
         assert takeover is not None
         await self._wait(takeover.take_over({place.partition for place in self.active_tps}))
         await self._wait(self.on_recovery_completed(generation))
+
+
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109  # Faust's signature
+        """As Faust's, without its time-out, which says that the service was stopped: the worker would do nothing, for ever.
+
+        What is waited for here raises by itself when it takes too long (BatchConsumer.perform_seek, restore).
+        """
+        await super()._wait(coro)
 
 
 class TableManager(FaustTableManager):

@@ -6,9 +6,9 @@ It leans on these insides of Faust 0.15.3, each held by `tests/transport/test_ca
   `suspend_flow` steer it; `_wait_next_records` calls the thread's `getmany` for what is not paused;
 - `_filter_tps_with_pending_acks`, `_new_offset`, `_commit_offsets` say what is committed;
 - `perform_seek` runs at the end of every rebalance, after `Recovery`;
-- `AIOKafkaConsumerThread._create_worker_consumer`, `_fetch_records`, `on_start`, and aiokafka's `_isolation_level`,
-  `_fetch_max_wait_ms`, `_fetcher._subscriptions`, `_coordinator._send_req`; and that, with the reset policy "none", a fetch below the
-  log's beginning raises OffsetOutOfRangeError and leaves the position where it is.
+- `AIOKafkaConsumerThread._create_worker_consumer`, `_fetch_records`, `on_start`, `Worker`, and aiokafka's `_isolation_level`,
+  `_fetch_max_wait_ms`, `_fetcher._subscriptions`, `_coordinator._send_req`, `_coordinator.fetch_committed_offsets`;
+- with the reset policy "none", a fetch below the log's beginning raises OffsetOutOfRangeError and leaves the position where it is.
 
 A log's beginning may pass our position at any moment (retention, DeleteRecords). Nobody moves a position then but the owner, who knows
 whether that loses records; as a second belt, a position that jumped without records is compared with the log's beginning.
@@ -19,8 +19,8 @@ the flow resumed; the owner drains and the offsets are committed before the part
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, cast
 
@@ -30,10 +30,12 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, No
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+from mode.threads import WorkerThread
 
 from processor.revocable import PartitionsRevoked
 from processor.tasks import is_being_cancelled
 from processor.transport.batch import NO_RECORDS, Batch, ConsumerRecord
+from processor.transport.lasting import LastingTasks, TaskEnded, watch_client
 from processor.transport.lease import Lease
 
 Partition = TP
@@ -47,7 +49,11 @@ _AFTER_FEW_SECONDS: Final = 0.005
 _FETCH_SECONDS: Final = 0.5
 _UNSETTLED_SECONDS: Final = 0.1
 """The pause after a fetch that found no place in the log: nobody has said yet where to read, or the broker contradicts itself."""
-_COMMIT_SECONDS: Final = 5.0
+SEEK_SECONDS: Final = 180.0
+"""How long it may take to find where partitions begin: offsets, and a minute each for reading and writing rows of parked flows."""
+RELEASE_SECONDS: Final = 12.0
+_COMMIT_SECONDS: Final = 4.0
+"""With RELEASE_SECONDS and the time to hear of it, below the time that the group waits for its members (20 s and more, app.py)."""
 _CLOSE_SECONDS: Final = 10.0
 _log = structlog.get_logger(__name__)
 
@@ -81,15 +87,59 @@ class Fetched(NamedTuple):
     outside: Mapping[TP, int] = MappingProxyType({})
 
 
-class BatchConsumerThread(driver.AIOKafkaConsumerThread):
+class SeekTooSlow(Exception):
+    """Nobody said in time where partitions begin: their leaders, the group's coordinator, or who keeps the rows of parked flows."""
+
+    def __init__(self, partitions: Iterable[TP]) -> None:
+        names = ", ".join(f"{place.topic}[{place.partition}]" for place in sorted(partitions))
+        super().__init__(
+            f"where to begin was not known within {SEEK_SECONDS:.0f} s: {names}\n"
+            "  look whether the broker has leaders for them, and a coordinator for the group; started again, the worker tries again"
+        )
+
+
+class ReleaseTooSlow(Exception):
+    """Partitions that were revoked are still worked on: their next owner begins, so this worker ends."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"partitions were revoked, and could not be let go within {RELEASE_SECONDS:.0f} s\n"
+            "  the worker ends, as their next owner begins, from what is durable; started again, it takes its part"
+        )
+
+
+class ConsumerWorkerThread(WorkerThread):
+    """The thread itself; where it ends before the consumer does, the worker ends."""
+
+    def run(self) -> None:
+        """Run until the consumer stops."""
+        try:
+            super().run()
+        finally:
+            cast("BatchConsumerThread", self.service).thread_ended()
+
+
+class BatchConsumerThread(LastingTasks, driver.AIOKafkaConsumerThread):
     """Faust's consumer thread, reading only what is committed, and telling positions with the records."""
 
+    Worker = ConsumerWorkerThread
     lease: Lease
 
     async def on_start(self) -> None:
-        """Start, and hear what the group's coordinator answers."""
+        """Start, and hear what the group's coordinator answers, and what of aiokafka's ends."""
         await super().on_start()
-        self.lease.watch(self._ensure_consumer()._coordinator)
+        consumer = self._ensure_consumer()
+        self.lease.watch(consumer._coordinator)
+        watch_client(consumer, self._client_failed)
+
+    def _client_failed(self, error: BaseException) -> None:
+        """End the worker in its own event loop, so that this thread still commits what was done."""
+        if not self.should_stop:
+            asyncio.run_coroutine_threadsafe(self.consumer.crash(error), self.parent_loop)
+
+    def thread_ended(self) -> None:
+        """Called in the thread, when it can do no more."""
+        self._client_failed(TaskEnded("the consumer's thread ended, and the worker needs it"))
 
     async def on_thread_stop(self) -> None:
         """Close the consumer, also in the middle of a rebalance. What goes wrong is said: the thread ends, and nobody waits for it in vain.
@@ -141,11 +191,13 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         return True
 
     async def _committed(self, partitions: list[TP]) -> dict[TP, int | None]:
-        consumer = self._ensure_consumer()
-        return {partition: await consumer.committed(partition) for partition in partitions}
+        """All in one request; aiokafka's own `committed` takes one partition, and asks for one after the other."""
+        asked = [TopicPartition(*place) for place in partitions]
+        found = await self._ensure_consumer()._coordinator.fetch_committed_offsets(asked)
+        return {place: found[tp].offset if tp in found else None for place, tp in zip(partitions, asked, strict=True)}
 
 
-class BatchConsumer(driver.Consumer):
+class BatchConsumer(LastingTasks, driver.Consumer):
     """Faust's consumer, with batches for messages. `owner` is set by the composition root before the worker starts.
 
     `lease` holds while the group counts on this worker.
@@ -264,8 +316,14 @@ class BatchConsumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Go to where the owner says; a group offset that an operator moved changes nothing (design 2)."""
         assert self.owner is not None
-        epoch = self.epoch
-        positions = await self.owner.start_positions(self.assignment())
+        epoch, assignment = self.epoch, self.assignment()
+        try:
+            async with asyncio.timeout(SEEK_SECONDS) as deadline:
+                positions = await self.owner.start_positions(assignment)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise SeekTooSlow(assignment) from None
         if epoch != self.epoch:
             raise PartitionsRevoked
         for place, offset in positions.items():
@@ -314,10 +372,29 @@ class BatchConsumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Drain and commit, then let Faust forget the partitions."""
+        async with self._crashing_for_all():
+            await self._let_go(revoked)
+            await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Have Faust begin its recovery."""
+        async with self._crashing_for_all():
+            await super().on_partitions_assigned(assigned, generation_id)
+
+    @asynccontextmanager
+    async def _crashing_for_all(self) -> AsyncIterator[None]:
+        """What goes wrong in a rebalance ends the worker: aiokafka only logs it, and would go on without a takeover."""
+        try:
+            yield
+        except BaseException as error:
+            if not is_being_cancelled() and not self.should_stop:
+                await self.crash(error)
+            raise
+
+    async def _let_go(self, revoked: set[TP]) -> None:
         self.epoch += 1
         self.stop_flow()
-        if self.owner is not None:
-            await self.owner.release(revoked)
+        await self._release(revoked)
         try:
             async with asyncio.timeout(_COMMIT_SECONDS):
                 await self.commit()
@@ -327,7 +404,17 @@ class BatchConsumer(driver.Consumer):
             _log.warning("not_committed_on_revoke", reason=repr(error))
         for place in revoked:
             self._done.pop(place, None)
-        await super().on_partitions_revoked(revoked)
+
+    async def _release(self, revoked: set[TP]) -> None:
+        if self.owner is None:
+            return
+        try:
+            async with asyncio.timeout(RELEASE_SECONDS) as deadline:
+                await self.owner.release(revoked)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise ReleaseTooSlow from None
 
     async def on_stop(self) -> None:
         """Drain before the last commit."""
@@ -336,6 +423,10 @@ class BatchConsumer(driver.Consumer):
         if self.owner is not None:
             await self.owner.drain()
         await super().on_stop()
+
+    async def on_task_error(self, exc: BaseException) -> None:
+        """An agent failed. Faust would start it again, behind the batch that it failed at: the worker ends instead."""
+        await self.crash(exc)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's own watch for stalls knows neither batches nor paused changelogs; `profile-exporter status` shows ours."""

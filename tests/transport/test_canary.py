@@ -3,15 +3,19 @@
 import inspect
 
 import aiokafka
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
+from faust.app import App
 from faust.transport import drivers
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
+from mode import Service
+from mode.threads import ServiceThread
 
 from processor.transport.consumer import BatchConsumer
-from processor.transport.transport import Transport
+from processor.transport.transport import LastingFetcher, Transport
 
 
 def test_the_scheme_is_plugged_in_by_its_entry_point() -> None:
@@ -77,3 +81,30 @@ def test_a_fetch_outside_of_the_log_raises_and_leaves_the_position_where_it_is()
     assert "err = Errors.NoOffsetForPartitionError(tp)" in inspect.getsource(Fetcher._update_fetch_positions)
     assert "del self._records[tp]" in inspect.getsource(Fetcher.seek_to)
     assert "auto_offset_reset=conf.consumer_auto_offset_reset" in inspect.getsource(driver.AIOKafkaConsumerThread._create_worker_consumer)
+
+
+def test_what_a_worker_needs_of_aiokafka_is_where_it_is_watched() -> None:
+    """Errors of these tasks are told to who calls `getmany`, which Faust never does."""
+    assert "self._coordination_task = create_task(self._coordination_routine())" in inspect.getsource(GroupCoordinator.__init__)
+    assert "await self._push_error_to_user(exc)" in inspect.getsource(GroupCoordinator)
+    assert "self._fetch_task = create_task(self._fetch_requests_routine())" in inspect.getsource(Fetcher.__init__)
+    assert "self._sync_task = create_task(self._md_synchronizer())" in inspect.getsource(AIOKafkaClient)
+    assert "check_errors" not in inspect.getsource(Fetcher.fetched_records)
+
+
+def test_the_groups_offsets_are_asked_for_in_one_request() -> None:
+    assert list(inspect.signature(GroupCoordinator.fetch_committed_offsets).parameters) == ["self", "partitions"]
+
+
+def test_faust_runs_its_tasks_where_their_end_is_heard() -> None:
+    assert "self._execute_task(coro)" in inspect.getsource(Service.add_future)
+    assert "self.add_future(task" in inspect.getsource(Service)
+    assert "Worker" in vars(ServiceThread)
+    assert drivers.TRANSPORTS.by_url("batches://127.0.0.1:9092").Fetcher is LastingFetcher
+    assert "await self._consumer.on_task_error(exc)" in inspect.getsource(App._on_agent_error)
+
+
+def test_a_members_idle_time_counts_against_the_setting_that_is_set() -> None:
+    """aiokafka's heartbeat leaves the group when nothing was fetched for so long; a worker that restores fetches nothing."""
+    assert "max_poll_interval_ms=int(max_poll_interval * 1000.0)" in inspect.getsource(driver.AIOKafkaConsumerThread._create_worker_consumer)
+    assert "idle_time < self._max_poll_interval" in inspect.getsource(GroupCoordinator._heartbeat_routine)

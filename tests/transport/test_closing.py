@@ -6,6 +6,7 @@ A worker that has failed stands in the way of its successor for as long as it wa
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import pytest
@@ -23,7 +24,13 @@ SECONDS: Final = 10.0
 
 
 class Coordinator:
+    def __init__(self) -> None:
+        self._coordination_task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
     async def _send_req(self, request: Any) -> Any:
+        raise NotImplementedError
+
+    def _push_error_to_user(self, error: BaseException) -> None:
         raise NotImplementedError
 
 
@@ -31,10 +38,12 @@ class Client:
     """aiokafka's consumer, as far as a thread that starts and stops goes."""
 
     def __init__(self, stop: Stop) -> None:
-        self._coordinator = Coordinator()
         self.stop = stop
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        self._coordinator = Coordinator()
+        self._fetcher = SimpleNamespace(_fetch_task=asyncio.get_running_loop().create_future())
+        self._client = SimpleNamespace(_sync_task=asyncio.get_running_loop().create_future())
 
 
 async def cut_off() -> None:
