@@ -3,6 +3,7 @@
     PROFILE_EXPORTER_FAULT=rows_acknowledged:3       SIGKILL at the 3rd passing of that point, of whatever partition
     PROFILE_EXPORTER_FAULT=rows_acknowledged:3:5     5 ms after it: inside what begins there, which is the commit
     PROFILE_EXPORTER_FAULT=rows_acknowledged:3:freeze     SIGSTOP: a zombie, once it is woken
+    PROFILE_EXPORTER_FAULT=rows_acknowledged:3:hold       the event loop stands until SIGUSR1 comes; other threads go on, as the consumer's
 
 Without the variable a point is a call of a function that does nothing, some ten times a transaction: 50 ns each (measured).
 The variable is read once, when this module is imported, so that nothing is asked at a point; a worker that runs cannot be armed.
@@ -17,6 +18,7 @@ from typing import Final, Literal, get_args
 
 VARIABLE: Final = "PROFILE_EXPORTER_FAULT"
 FREEZE: Final = "freeze"
+HOLD: Final = "hold"
 
 FaultPoint = Literal[
     # takeover
@@ -54,7 +56,7 @@ def _armed(text: str) -> Callable[[FaultPoint | CommandPoint], None]:
     if name not in _ALL:
         raise ValueError(f"{VARIABLE}={text}: {name} is none of {', '.join(_ALL)}")
     left = int(passing or 1)
-    strike = _freeze if how == FREEZE else partial(_kill_after, int(how or 0) / 1000)
+    strike = _strike(how)
 
     def passed(point: FaultPoint | CommandPoint) -> None:
         nonlocal left
@@ -64,6 +66,17 @@ def _armed(text: str) -> Callable[[FaultPoint | CommandPoint], None]:
                 strike()
 
     return passed
+
+
+def _strike(how: str) -> Callable[[], None]:
+    if how == HOLD:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})  # threads that are started later inherit it
+        return _hold
+    return _freeze if how == FREEZE else partial(_kill_after, int(how or 0) / 1000)
+
+
+def _hold() -> None:
+    signal.sigwait({signal.SIGUSR1})
 
 
 def _freeze() -> None:

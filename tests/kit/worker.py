@@ -1,5 +1,6 @@
 """A worker process as tests want it: its exit code told, its environment changed between two starts, frozen and thawed."""
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -67,6 +68,14 @@ class KitWorker(Worker):
     def is_frozen(self) -> bool:
         """Whether it was stopped by SIGSTOP; Linux only (proc(5): the state follows the name in parentheses)."""
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    def go_on(self) -> None:
+        """SIGUSR1: it leaves the fault point that holds it."""
+        self._running().send_signal(signal.SIGUSR1)
+
+    def add_to_path(self, folder: Path) -> None:
+        """Its next start finds modules there first; a `sitecustomize` is run before everything else."""
+        self._environment["PYTHONPATH"] = os.pathsep.join([str(folder), *filter(None, [self._environment.get("PYTHONPATH")])])
 
     def thaw(self) -> None:
         """SIGCONT."""
