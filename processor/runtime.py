@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Final, cast
 
 import structlog
 
@@ -22,6 +23,7 @@ from processor.kafka.cluster import ClusterFacts
 from processor.kafka.connection import aiokafka_options
 from processor.kafka.letter_batches import fits_alone
 from processor.kafka.limits import UNKNOWN
+from processor.kafka.shared_producer import SharedProducer
 from processor.log_positions import LogPositions
 from processor.parked_takeover import ParkedTakeover
 from processor.partition_history import PartitionHistory
@@ -37,9 +39,10 @@ from processor.revocable import RevocableWork
 from processor.settings import Settings
 from processor.sinks import open_sink
 from processor.status_reports import StatusReports
-from processor.tasks import CancelledByNobody, end_task, is_being_cancelled, watched_task
+from processor.tasks import CancelledByNobody, EndedByItself, end_task, is_being_cancelled, lasting_task, watched_task
 from processor.transport.batch import Batch
 from processor.transport.consumer import BatchConsumer, Partition
+from processor.waits import CATALOG, LOOK_SECONDS, SaidCatalog, SaidLog, SaidWriter, Wait, Waits
 from state.damage import wipe
 from state.directory import StateDirectory
 from state.faust_store import ProfilesStore
@@ -47,6 +50,8 @@ from state.identity import Identity
 from state.partition import Memory, PartitionStore, shared_memory
 from state.restore import Changelog, Progress, StaleCopies, restore
 
+_GROUP: Final = "the group, to assign partitions: its coordinator, and the other workers"
+_LEASE: Final = "the group's coordinator, to answer: nothing is sent to destinations meanwhile"
 _log = structlog.get_logger(__name__)
 
 
@@ -72,27 +77,35 @@ class Runtime:
         store: ProfilesStore,
         on_failure: Callable[[BaseException], None],
         adapters: Adapters | None = None,
+        waits: Waits | None = None,
     ) -> None:
         settings = place.settings
         adapters = adapters or kafka_adapters(settings, place.cluster.limits, on_failure)
         self._place, self._settings, self._consumer, self._store = place, settings, consumer, store
         self._on_failure = on_failure
         self._gap_stop = GapStop(on_failure)
+        self.waits = waits or Waits()
         self.catalog, self._shared, self._new_log = adapters.catalog, adapters.producer, adapters.new_log
         self._open_consumer = adapters.open_consumer
         self.pipeline = Pipeline(consumer)
-        self.sink = open_sink(settings, self.catalog, self._shared, self._delivered, consumer.lease.holds)
-        self._feed = ExportsFeed(self.sink.deliver, consumer, on_failure)
-        history = PartitionHistory(self._shared, settings, place.directory.name)
+        writer = cast("SharedProducer", SaidWriter(self._shared, self.waits))
+        self.sink = open_sink(settings, self.catalog, writer, self._delivered, consumer.lease.holds)
+        self._feed = ExportsFeed(self._deliver, consumer, on_failure)
+        history = PartitionHistory(writer, settings, place.directory.name)
         self._positions = LogPositions(settings, consumer, store, self.sink.has, self._gap_stop, history)
         self._parked_takeover = ParkedTakeover(self.sink, consumer, adapters.read_positions)
         self._memory: Memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
         self._reports = StatusReports(self, self._shared, settings.topics.worker_status, on_failure)
         self._turns = Turns()
         self._starting: asyncio.Task[None] | None = None
+        self._group_wait: Wait | None = None
+        self._lease_wait: Wait | None = None
         self._assigned = RevocableWork()
         self._changing = asyncio.Lock()  # which partitions are here
         self._sink_task: asyncio.Task[None] | None = None
+        self._is_stopping = False
+        self._saying: asyncio.Task[None] | None = None
+        self.has_taken_over = False
         self.restoring: Mapping[int, Progress] = {}
 
     @property
@@ -117,6 +130,10 @@ class Runtime:
         if batch.epoch == self._consumer.epoch and self.sink.has(batch.partition):
             self._feed.submit(batch)
 
+    async def _deliver(self, partition: int, records: Sequence[Any], position: int) -> None:
+        with self.waits.on("room in the delivery buffer, for more export records"):
+            await self.sink.deliver(partition, records, position)
+
     # takeover ------------------------------------------------------------------------------------------------------
 
     async def take_over(self, partitions: Iterable[int]) -> None:
@@ -127,11 +144,15 @@ class Runtime:
         await self._assigned.run(self._take_over(sorted(partitions)))
 
     async def _take_over(self, ours: Sequence[int]) -> None:
+        self.start()
+        self._end_group_wait()
         async with self._changing:
-            await self._start_once()
+            self.has_taken_over = False
+            await self._until_started()
             await self._let_go_of_all()
-            await self.catalog.reach_end()
-            logs = {partition: self._new_log(partition) for partition in ours}
+            with self.waits.on(CATALOG):
+                await self.catalog.reach_end()
+            logs: dict[int, Log] = {partition: SaidLog(self._new_log(partition), partition, self.waits) for partition in ours}
             try:
                 await asyncio.gather(*(log.take_over() for log in logs.values()))
                 fault_point("fenced")
@@ -145,13 +166,40 @@ class Runtime:
                     self._store.detach(ours)
                 raise
             self.pipeline.add(pipelines)
+            self.has_taken_over = True
             self._reports.report_now()
         _log.info("partitions_taken_over", partitions=ours, watermarks=self.pipeline.committed_offsets)
 
-    async def _start_once(self) -> None:
-        """What runs beside the partitions is started whole, also where the first takeover is cancelled meanwhile."""
+    def start(self) -> None:
+        """Begin what runs beside the partitions, and wait for the group to assign some; once or more."""
         if self._starting is None:
-            self._starting = asyncio.get_running_loop().create_task(self._start())
+            self._group_wait = self.waits.begin(_GROUP)
+            self._saying = lasting_task(self._say_waits(), self._on_failure)
+            self._starting = watched_task(self._start(), self._on_failure)
+
+    async def _say_waits(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self._note_lease()
+            self.waits.say()
+
+    def _note_lease(self) -> None:
+        """A coordinator that does not answer stops delivery: nobody knows any more whose the partitions are."""
+        is_waiting = self.has_taken_over and bool(self.pipeline.committed_offsets) and not self._consumer.lease.holds()
+        if is_waiting and self._lease_wait is None:
+            self._lease_wait = self.waits.begin(_LEASE)
+        elif not is_waiting and self._lease_wait is not None:
+            self.waits.end(self._lease_wait)
+            self._lease_wait = None
+
+    def _end_group_wait(self) -> None:
+        if self._group_wait is not None:
+            self.waits.end(self._group_wait)
+            self._group_wait = None
+
+    async def _until_started(self) -> None:
+        """What runs beside the partitions is started whole, also where the first takeover is cancelled meanwhile."""
+        assert self._starting is not None
         try:
             await asyncio.shield(self._starting)
         except asyncio.CancelledError:
@@ -160,11 +208,19 @@ class Runtime:
             raise CancelledByNobody(repr(self._starting.get_coro())) from None
 
     async def _start(self) -> None:
-        await self._shared.start()
-        await self.catalog.start()
-        self._sink_task = watched_task(self.sink.run(), self._on_failure)
-        self._feed.start()
+        with self.waits.on("the broker, to connect the producer"):
+            await self._shared.start()
         self._reports.start()
+        with self.waits.on(CATALOG):
+            await self.catalog.start()
+        self._sink_task = watched_task(self._run_sink(), self._on_failure)
+        self._feed.start()
+
+    async def _run_sink(self) -> None:
+        """Deliver until the worker stops."""
+        await self.sink.run()
+        if not self._is_stopping:
+            raise EndedByItself("delivery")
 
     @property
     def _started(self) -> bool:
@@ -174,18 +230,22 @@ class Runtime:
         stores = {partition: self._open(partition) for partition in partitions}
         for partition, store in stores.items():
             self._store.attach(partition, store)
+        with self.waits.on(f"the restore of partitions {', '.join(map(str, stores))}"):
+            await self._restore_into(stores)
+        _log.info("restored", records={partition: part.records for partition, part in self.restoring.items()})
+        self._refuse_another_source()
+
+    async def _restore_into(self, stores: Mapping[int, PartitionStore]) -> None:
         changelog, options = Changelog(self._settings.topics.changelog, self._place.cluster.tombstone_seconds), aiokafka_options(self._settings)
         try:
-            self.restoring = await restore(stores, changelog, options, self._note_restoring, self._open_consumer)
+            self.restoring = await restore(stores, changelog, options, self._note_restoring, self._open_consumer, self.waits.on)
         except StaleCopies as stale:
             for partition, reason in stale.partitions.items():
                 _log.warning("local_state_wiped", partition=partition, reason=reason)
                 self._store.detach([partition])
                 wipe(self._place.directory.partition(partition))
                 self._store.attach(partition, self._open(partition))
-            self.restoring = await restore(dict(self._store.partitions), changelog, options, self._note_restoring, self._open_consumer)
-        _log.info("restored", records={partition: part.records for partition, part in self.restoring.items()})
-        self._refuse_another_source()
+            self.restoring = await restore(dict(self._store.partitions), changelog, options, self._note_restoring, self._open_consumer, self.waits.on)
 
     def _refuse_another_source(self) -> None:
         topic = self._settings.topics.profile_events
@@ -223,7 +283,7 @@ class Runtime:
         return PartitionPipeline(
             self._store.partitions[partition],
             log,
-            self.catalog,
+            SaidCatalog(self.catalog, self.waits),
             part,
             (ids.get(settings.topics.profile_events), ids.get(settings.topics.changelog)),
             on_progress=lambda offset: self._processed(partition, offset),
@@ -277,10 +337,13 @@ class Runtime:
     async def _start_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
         names = self._settings.topics
         stores = dict(self._store.partitions)
-        starts, ends = await self._positions.starts(place for place in partitions if place.topic in (names.profile_events, names.exports))
+        places = [place for place in partitions if place.topic in (names.profile_events, names.exports)]
+        with self.waits.on("the leaders of partitions and the group's coordinator, for offsets to begin at"):
+            starts, ends = await self._positions.starts(places)
         positions = {place: start.position for place, start in starts.items() if self._begins(place, start.position, stores)}
         exports = {place: position for place, position in positions.items() if place.topic == names.exports}
-        not_ours = exports.keys() - await self._parked_takeover.open(exports, ends)
+        with self.waits.on("Kafka, to read and write the rows of parked flows"):
+            not_ours = exports.keys() - await self._parked_takeover.open(exports, ends)
         return {place: position for place, position in positions.items() if place not in not_ours}
 
     async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int]:
@@ -307,6 +370,9 @@ class Runtime:
         exports = [place.partition for place in places if place.topic == names.exports]
         sources = [place.partition for place in places if place.topic == names.profile_events]
         self._feed.forget(exports)
+        self.has_taken_over = False
+        if self._group_wait is None:
+            self._group_wait = self.waits.begin(_GROUP)
         await self._assigned.end()  # before anything that it reads or writes is closed
         async with self._changing:
             await asyncio.gather(self.sink.release(exports), self._let_go(sources))
@@ -325,6 +391,8 @@ class Runtime:
 
         Where a takeover does not end, its stores are left open: the process ends with them.
         """
+        self._is_stopping = True
+        self._end_group_wait()
         failures: list[object] = list(await asyncio.gather(self._assigned.close(), return_exceptions=True))
         parts = [self._stop_sink()] if any(failures) else [self._stop_sink(), self._let_go_for_good()]
         if self._starting is not None and not self._starting.done():
@@ -337,6 +405,8 @@ class Runtime:
                 self._on_failure(error)
         if self._started:
             await self._shared.stop()
+        if self._saying is not None:
+            await end_task(self._saying)
 
     async def _let_go_for_good(self) -> None:
         async with self._changing:

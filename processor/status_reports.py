@@ -15,7 +15,8 @@ from processor.kafka.shared_producer import NotWritten, SharedProducer
 from processor.pipeline.counts import FlowCounts
 from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import KafkaRecord
-from processor.tasks import end_task, watched_task
+from processor.tasks import end_task, lasting_task
+from processor.waits import Waits
 from schemas.times import format_time
 from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, WorkerStatus
 from state.restore import Progress
@@ -30,6 +31,8 @@ class Watched(Protocol):
     pipeline: Pipeline
     sink: Sink
     restoring: Mapping[int, Progress]
+    has_taken_over: bool
+    waits: Waits
 
     @property
     def name(self) -> str:
@@ -61,7 +64,7 @@ class StatusReports:
 
     def start(self) -> None:
         """Begin to report; call once."""
-        self._task = watched_task(self._run(), self._on_failure)
+        self._task = lasting_task(self._run(), self._on_failure)
 
     def report_now(self) -> None:
         """Something changed that nobody should wait for."""
@@ -76,7 +79,7 @@ class StatusReports:
     async def _run(self) -> None:
         while True:
             self._wanted.clear()
-            await self._send("running" if self._runtime.pipeline.committed_offsets else "restoring")
+            await self._send("running" if self._runtime.has_taken_over else "restoring")
             with suppress(TimeoutError):
                 async with asyncio.timeout(REPORT_SECONDS):
                     await self._wanted.wait()
@@ -105,6 +108,7 @@ def worker_status(runtime: Watched, state: State, started_at: str, now: float) -
             "events": counts.applied,
             "eventsSkipped": _named(counts.skipped_events),
             "deadLetters": _named(counts.dead_letters),
+            "waiting": tuple({"what": what, "since": format_time(int(now - seconds))} for what, seconds in runtime.waits.long().items()),
             "partitions": _partitions(runtime),
             "flows": {flow_id: _flow(counts.flows.get(flow_id, FlowCounts()), delivered.get(flow_id), now) for flow_id in flow_ids},
         }

@@ -40,6 +40,23 @@ def watched_task(work: Coroutine[Any, Any, None], on_failure: Callable[[BaseExce
     return task
 
 
+class EndedByItself(Exception):
+    """A task that the worker needs for as long as it runs came to its end."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} ended, and the worker needs it")
+
+
+def lasting_task(work: Coroutine[Any, Any, None], on_failure: Callable[[BaseException], None]) -> asyncio.Task[None]:
+    """As `watched_task`, for work that goes on until somebody cancels it: its end is a failure too."""
+
+    async def last() -> None:
+        await work
+        raise EndedByItself(repr(work))
+
+    return watched_task(last(), on_failure)
+
+
 async def end_task(task: asyncio.Task[Any], again_seconds: float = AGAIN_SECONDS, tries: int = TRIES) -> bool:
     """Cancel a task and wait for its end; once more each second, since libraries may swallow a cancellation. Gives up after 5 s.
 

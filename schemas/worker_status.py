@@ -45,6 +45,13 @@ class FlowStatus(Model):
     gone: int = 0  # offsets of `exports` that the log lost before the flow's records there were read
 
 
+class WaitStatus(Model):
+    """Something that the worker waits for, in words, for longer than 30 s."""
+
+    what: str
+    since: Time
+
+
 class WorkerStatus(Model):
     """One worker. `name` is stable over restarts in the same data directory."""
 
@@ -56,5 +63,6 @@ class WorkerStatus(Model):
     events: int = 0  # profile events applied
     events_skipped: dict[str, int] = Field(default_factory=dict)  # by EventSkip
     dead_letters: dict[str, int] = Field(default_factory=dict)  # unusable events, by DeadLetterReason
+    waiting: tuple[WaitStatus, ...] = ()
     partitions: tuple[PartitionStatus, ...] = ()
     flows: dict[str, FlowStatus] = Field(default_factory=dict)

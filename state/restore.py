@@ -10,6 +10,7 @@ open (seen once, on Kafka 4 in KRaft mode). What lies there must be neither pass
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -75,17 +76,26 @@ class StaleCopies(Exception):
         self.partitions = dict(partitions)
 
 
+WaitingOn = Callable[[str], AbstractContextManager[None]]
+"""A context for as long as something is waited for, which it is told in words."""
+
+
+def _wait_silently(_what: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 async def restore(
     stores: Stores,
     changelog: Changelog,
     connection: Mapping[str, Any],
     on_progress: Callable[[Mapping[int, Progress]], None],
     open_consumer: OpenConsumer = kafka_consumer,
+    waiting_on: WaitingOn = _wait_silently,
 ) -> dict[int, Progress]:
     """Bring every store to the changelog's end; what was done, by partition.
 
     `connection` are aiokafka's arguments to reach the broker; `on_progress` is called before the first read, where there is
-    something to read, and after each. Resumable: each read is applied with
+    something to read, and after each; `waiting_on` is told what is waited for beside records. Resumable: each read is applied with
     its place, so a restart goes on where it was. Raises StaleCopies before anything was read, RestoreStalled, KafkaError.
     """
     if not stores:
@@ -94,7 +104,7 @@ async def restore(
     async with opened(open_consumer, **connection, isolation_level="read_uncommitted") as uncommitted:
         written = await uncommitted.end_offsets(list(places))
     async with opened(open_consumer, **connection, **_READING) as consumer:
-        ends = await _settled_ends(places, written, consumer)
+        ends = await _settled_ends(places, written, consumer, waiting_on)
         progress = await _plan(stores, changelog, consumer, ends)
         if any(part.left for part in progress.values()):
             on_progress(progress)
@@ -103,28 +113,33 @@ async def restore(
 
 
 async def _settled_ends(
-    places: Mapping[TopicPartition, int], written: Mapping[TopicPartition, int], consumer: ChangelogConsumer
+    places: Mapping[TopicPartition, int],
+    written: Mapping[TopicPartition, int],
+    consumer: ChangelogConsumer,
+    waiting_on: WaitingOn,
 ) -> dict[TopicPartition, int]:
     """Wait until nothing is open below `written`, the high watermarks; where to read to: the last stable offsets, or where a copy is further.
 
     `places`: where the local copy of each partition ends.
     """
     loop = asyncio.get_running_loop()
-    deadline, told = loop.time() + SETTLE_SECONDS, False
-    while True:
-        stable = await consumer.end_offsets(list(places))
-        ends = {place: settled_end(copy_end, stable[place], written[place]) for place, copy_end in places.items()}
-        unsettled = {place.partition: (stable[place], written[place]) for place, end in ends.items() if end is None}
-        if not unsettled:
-            return {place: end for place, end in ends.items() if end is not None}
-        if loop.time() > deadline:
-            remedy = "see kafka-transactions.sh find-hanging"
-            topic = next(iter(places)).topic
-            raise RestoreStalled(f"{topic}: a transaction of a producer that was fenced stays open, from and up to {unsettled}; {remedy}")
-        if not told:
-            _log.warning("transaction_still_open", offsets=unsettled, waiting_seconds=SETTLE_SECONDS)
-            told = True
-        await asyncio.sleep(_LOOK_SECONDS)
+    topic, deadline = next(iter(places)).topic, loop.time() + SETTLE_SECONDS
+    with ExitStack() as waiting:
+        told = False
+        while True:
+            stable = await consumer.end_offsets(list(places))
+            ends = {place: settled_end(copy_end, stable[place], written[place]) for place, copy_end in places.items()}
+            unsettled = {place.partition: (stable[place], written[place]) for place, end in ends.items() if end is None}
+            if not unsettled:
+                return {place: end for place, end in ends.items() if end is not None}
+            if loop.time() > deadline:
+                remedy = "see kafka-transactions.sh find-hanging"
+                raise RestoreStalled(f"{topic}: a transaction of a producer that was fenced stays open, from and up to {unsettled}; {remedy}")
+            if not told:
+                _log.warning("transaction_still_open", offsets=unsettled, waiting_seconds=SETTLE_SECONDS)
+                waiting.enter_context(waiting_on(f"transactions that are open on {topic}, to be ended by the broker"))
+                told = True
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 def settled_end(copy_end: int, stable: int, written: int) -> int | None:

@@ -75,12 +75,12 @@ async def test_partitions_that_are_revoked_while_it_is_asked_where_to_begin_are_
     """One that was opened after its release would count as open at the next takeover, and rows of others would not be read."""
     worker.kafka.is_open = True
     await worker.runtime.take_over(BOTH)
-    reading = worker.kafka.hold_positions()
+    worker.kafka.hold("rows")
     seek = asyncio.create_task(worker.runtime.start_positions(worker.places(BOTH)))
-    await until(reading.is_set)
+    await worker.kafka.is_held("rows")
 
     await worker.revoke(BOTH)
-    worker.kafka.positions.set()
+    worker.kafka.let_go("rows")
     async with asyncio.timeout(SECONDS):
         with pytest.raises(PartitionsRevoked):
             await seek

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from processor.pipeline.counts import Counts
 from processor.status_reports import StatusReports
+from processor.waits import Waits
 from schemas.worker_status import WorkerStatus
 
 SECONDS: Final = 60.0
@@ -30,6 +31,8 @@ class Runtime:
     """A worker that owns nothing."""
 
     name = "worker"
+    has_taken_over = False
+    waits = Waits()
     pipeline = SimpleNamespace(counts=Counts, committed_offsets={})
     sink = SimpleNamespace(status=dict)
     restoring: Mapping[int, Any] = MappingProxyType({})

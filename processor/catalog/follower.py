@@ -22,7 +22,7 @@ from processor.catalog.contents import Contents
 from processor.core.catalog import Catalog
 from processor.kafka.connection import aiokafka_options
 from processor.settings import Settings
-from processor.tasks import end_task, is_being_cancelled, watched_task
+from processor.tasks import end_task, is_being_cancelled, lasting_task
 
 LOOK_SECONDS: Final = 0.2
 HOLDS_AFTER_SECONDS: Final = 1.0  # contract M2
@@ -73,7 +73,7 @@ class CatalogFollower:
 
     async def start(self) -> None:
         """Begin to follow; returns when both topics have been read to their ends."""
-        self._task = watched_task(self._follow(), self._on_failure)
+        self._task = lasting_task(self._follow(), self._on_failure)
         await self.reach_end()
 
     async def close(self) -> None:

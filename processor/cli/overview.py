@@ -20,7 +20,7 @@ from processor.letters.tally import Tally
 from schemas.flow import Flow
 from schemas.parked_flow import ParkedFlowRow
 from schemas.times import format_time, parse_time
-from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, WorkerStatus
+from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, WaitStatus, WorkerStatus
 
 SILENT_SECONDS: Final = 3 * REPORT_SECONDS
 
@@ -46,6 +46,11 @@ class Worker:
     def lives(self) -> bool:
         """Whether it is at work."""
         return self.status.state != "stopped" and not self.silent_seconds
+
+    @property
+    def waiting(self) -> Sequence[WaitStatus]:
+        """What it waits for now."""
+        return self.status.waiting if self.lives else ()
 
 
 @dataclass(frozen=True, slots=True)

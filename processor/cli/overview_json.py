@@ -1,7 +1,8 @@
 """The JSON object of `status --json`. Counts are as in processor/cli/overview.py; null: not known, as nobody owns the partition.
 
     {"time", "appId", "bootstrapServers", "problems": [text],
-     "workers":    [{"name", "state", "silentSeconds", "version", "startedAt", "time", "events", "partitions": [number]}],
+     "workers":    [{"name", "state", "silentSeconds", "version", "startedAt", "time", "events", "partitions": [number],
+                     "waiting": [{"what", "since": time}]}],  (what it waits for, for longer than 30 s; none of one that stopped or is silent)
      "partitions": [{"partition", "owner", "nextOffset", "rows", "bytes", "restored", "toRestore", (null: nobody owns it)
                      "profileEvents": {"committed", "start", "end", "lag"}, "exports": {the same}}],
      "lag":        {"profileEvents", "exports"}, "rows": n,
@@ -52,7 +53,8 @@ def as_object(found: Overview, settings: Settings, now: datetime) -> dict[str, A
 
 def _worker_json(worker: Worker) -> dict[str, Any]:
     said = worker.status.model_dump(by_alias=True, include={"name", "state", "version", "started_at", "time", "events"})
-    return {**said, "silentSeconds": worker.silent_seconds, "partitions": [owned.partition for owned in worker.status.partitions]}
+    waiting = [wait.model_dump(by_alias=True) for wait in worker.waiting]
+    return {**said, "silentSeconds": worker.silent_seconds, "partitions": [owned.partition for owned in worker.status.partitions], "waiting": waiting}
 
 
 def _partition_json(partition: Partition) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from processor.cli.tables import Table
 
 def tables(found: Overview) -> tuple[Table, ...]:
     """In the order they are shown."""
-    return _workers(found), _partitions(found), _flows(found), *_pauses(found), _counts(found), _letters(found)
+    return _workers(found), *_waits(found), _partitions(found), _flows(found), *_pauses(found), _counts(found), _letters(found)
 
 
 def _workers(found: Overview) -> Table:
@@ -24,6 +24,12 @@ def _workers(found: Overview) -> Table:
     ]
     columns = ["name", "state", "version", "started", "partitions", "events"]
     return Table("workers", columns, rows, "none has reported; start one with `profile-exporter worker`")
+
+
+def _waits(found: Overview) -> list[Table]:
+    """What workers wait for; no table where they wait for nothing."""
+    rows = [[worker.status.name, wait.what, wait.since] for worker in found.workers for wait in worker.waiting]
+    return [Table("waiting for more than 30 s", ["worker", "for", "since"], rows)] if rows else []
 
 
 def _partitions(found: Overview) -> Table:

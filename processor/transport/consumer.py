@@ -61,6 +61,9 @@ _log = structlog.get_logger(__name__)
 class Owner(Protocol):
     """Who processes what the consumer fetches."""
 
+    def start(self) -> None:
+        """The consumer begins to wait for the group; before anything else."""
+
     async def release(self, partitions: Iterable[TP]) -> None:
         """These are being revoked: finish or drop what is under way; nothing of them may be written when it returns.
 
@@ -415,6 +418,12 @@ class BatchConsumer(LastingTasks, driver.Consumer):
             if not deadline.expired():
                 raise
             raise ReleaseTooSlow from None
+
+    async def on_start(self) -> None:
+        """Start, and have the owner start what it needs beside partitions."""
+        if self.owner is not None:
+            self.owner.start()
+        await super().on_start()
 
     async def on_stop(self) -> None:
         """Drain before the last commit."""

@@ -126,6 +126,19 @@ def test_a_worker_that_has_not_reported_is_silent_and_owns_nothing_any_more(inst
     assert "silent for 6" in installation.command("status").stdout
 
 
+def test_what_a_worker_waits_for_is_shown_with_since_when(installation: Installation) -> None:
+    wait = {"what": "the restore of partitions 0, 1", "since": "2026-01-01T00:00:00Z"}
+    stopped = a_worker("w-2", state="stopped", waiting=(wait,))
+    report(installation, a_worker("w-1", state="restoring", waiting=(wait,)), stopped)
+
+    workers = as_json(installation)["workers"]
+    shown = installation.command("status").stdout
+
+    assert [worker["waiting"] for worker in workers] == [[wait], []]
+    assert "waiting for more than 30 s" in shown
+    assert shown.count("the restore of partitions 0, 1") == 1
+
+
 def park(installation: Installation, *rows: ParkedFlowRow) -> None:
     with Writer(installation.settings) as writer:
         for number, row in enumerate(rows):

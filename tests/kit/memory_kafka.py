@@ -38,15 +38,27 @@ class MemoryKafka:
         self.reads = asyncio.Semaphore(0)
         self.is_open = False
         self.faults: list[BaseException] = []
-        self.positions = asyncio.Event()  # whether delivery-positions may be read
-        self.positions.set()
-        self.is_reading_positions = asyncio.Event()
+        self._held: dict[str, asyncio.Event] = {}
+        self._arrived: dict[str, asyncio.Event] = {}
 
-    def hold_positions(self) -> asyncio.Event:
-        """Let nobody read delivery-positions before `positions` is set; what is returned is set by who tries."""
-        self.positions.clear()
-        self.is_reading_positions.clear()
-        return self.is_reading_positions
+    def hold(self, what: str) -> None:
+        """Let nobody pass "catalog", "fence", "commit", "offsets" or "rows" until `let_go`."""
+        self._held[what], self._arrived[what] = asyncio.Event(), asyncio.Event()
+
+    async def is_held(self, what: str) -> None:
+        """Return when somebody waits there."""
+        await self._arrived[what].wait()
+
+    def let_go(self, what: str) -> None:
+        """Whoever waits there goes on."""
+        self._held.pop(what).set()
+
+    async def pass_by(self, what: str) -> None:
+        """An answer, once nobody holds it."""
+        if what in self._held:
+            self._arrived[what].set()
+            await self._held[what].wait()
+        await self.answer()
 
     def fence(self, partition: int) -> int:
         """The epoch of the only writer from now on."""
@@ -91,11 +103,11 @@ class MemoryLog:
         self._epoch = 0
 
     async def take_over(self) -> None:
-        await self._kafka.answer()
+        await self._kafka.pass_by("fence")
         self._epoch = self._kafka.fence(self._partition)
 
     async def commit(self, output: Output) -> int:
-        await self._kafka.answer()
+        await self._kafka.pass_by("commit")
         if self._epoch != self._kafka.epochs[self._partition]:
             raise ProducerFenced
         return self._kafka.append(self._partition, output.rows)
@@ -165,10 +177,9 @@ class MemoryCatalog:
         await self._kafka.answer()
 
     async def reach_end(self) -> None:
-        await self._kafka.answer()
+        await self._kafka.pass_by("catalog")
 
     async def as_of(self, fetched_at: float) -> Catalog:
-        await asyncio.sleep(0)
         return self.catalog
 
     async def close(self) -> None: ...
@@ -195,7 +206,7 @@ class MemoryGroup:
         self.done: dict[tuple[str, int], int] = {}
 
     async def earliest_offsets(self, *places: Partition) -> dict[Partition, int]:
-        await self._kafka.answer()
+        await self._kafka.pass_by("offsets")
         return dict.fromkeys(places, 0)
 
     async def highwaters(self, *places: Partition) -> dict[Partition, int]:
@@ -222,9 +233,7 @@ def memory_adapters(kafka: MemoryKafka) -> Adapters:
     """A runtime's way to the broker in memory."""
 
     async def read_positions(partitions: Collection[int]) -> dict[int, Any]:
-        await kafka.answer()
-        kafka.is_reading_positions.set()
-        await kafka.positions.wait()
+        await kafka.pass_by("rows")
         return {partition: {} for partition in partitions}
 
     adapters: Any = SimpleNamespace(

@@ -17,6 +17,7 @@ from processor.settings import Settings
 from processor.tasks import CancelledByNobody, end_task, is_being_cancelled
 from processor.transport.batch import Batch
 from processor.transport.consumer import Partition
+from processor.waits import Waits
 from schemas.event import SourceRecord
 from state.directory import StateDirectory
 from state.faust_store import ProfilesStore
@@ -33,6 +34,7 @@ class MemoryWorker:
         self.kafka = kafka
         self.group = MemoryGroup(kafka)
         self.failures: list[BaseException] = []
+        self.now = 0.0  # by the clock of its waits
         self.recovery: asyncio.Task[None] | None = None
         self.ended: list[BaseException] = []
         self._directory = StateDirectory.lock(folder, lambda: "0")
@@ -41,7 +43,7 @@ class MemoryWorker:
         settings = Settings(_env_file=None, data_dir=folder, linger_seconds=0, partitions=len(kafka.changelog))  # type: ignore[call-arg]
         place = Place(settings, self._directory, ClusterFacts(None, {}))
         group: Any = self.group
-        self.runtime = Runtime(place, group, self.store, self.failures.append, memory_adapters(kafka))
+        self.runtime = Runtime(place, group, self.store, self.failures.append, memory_adapters(kafka), Waits(lambda: self.now))
 
     def assign(self, partitions: Collection[int]) -> None:
         """The group gives it partitions: the takeover that is under way is cancelled, another one begins."""
