@@ -11,6 +11,7 @@ from processor.kafka.logs import Destinations, PlainLog, TransactionalLog
 from processor.kafka.shared_producer import SharedProducer
 from processor.pipeline.ports import Log
 from processor.settings import ProcessingGuarantee, Settings
+from processor.waits import Waits
 from state.changelog import OpenConsumer, kafka_consumer
 
 
@@ -25,14 +26,16 @@ class Adapters:
     read_positions: Callable[[Collection[int]], Awaitable[Mapping[int, Rows]]]
 
 
-def kafka_adapters(settings: Settings, limits: Mapping[str, TopicLimits], on_failure: Callable[[BaseException], None]) -> Adapters:
+def kafka_adapters(
+    settings: Settings, limits: Mapping[str, TopicLimits], on_failure: Callable[[BaseException], None], waits: Waits
+) -> Adapters:
     """Build the adapters to the broker that `settings` name, whose topics have `limits`; nothing is opened.
 
     `on_failure` is called with what ended the catalog.
     """
     producer = SharedProducer(settings)
     return Adapters(
-        CatalogFollower(settings, on_failure),
+        CatalogFollower(settings, on_failure, waits),
         producer,
         partial(_new_log, settings, limits, producer),
         kafka_consumer,

@@ -42,7 +42,7 @@ from processor.status_reports import StatusReports
 from processor.tasks import CancelledByNobody, EndedByItself, end_task, is_being_cancelled, lasting_task, watched_task
 from processor.transport.batch import Batch
 from processor.transport.consumer import BatchConsumer, Partition
-from processor.waits import CATALOG, LOOK_SECONDS, SaidCatalog, SaidLog, SaidWriter, Wait, Waits
+from processor.waits import CATALOG, LOOK_SECONDS, SaidLog, SaidWriter, Wait, Waits
 from state.damage import wipe
 from state.directory import StateDirectory
 from state.faust_store import ProfilesStore
@@ -80,11 +80,11 @@ class Runtime:
         waits: Waits | None = None,
     ) -> None:
         settings = place.settings
-        adapters = adapters or kafka_adapters(settings, place.cluster.limits, on_failure)
+        self.waits = waits or Waits()
+        adapters = adapters or kafka_adapters(settings, place.cluster.limits, on_failure, self.waits)
         self._place, self._settings, self._consumer, self._store = place, settings, consumer, store
         self._on_failure = on_failure
         self._gap_stop = GapStop(on_failure)
-        self.waits = waits or Waits()
         self.catalog, self._shared, self._new_log = adapters.catalog, adapters.producer, adapters.new_log
         self._open_consumer = adapters.open_consumer
         self.pipeline = Pipeline(consumer)
@@ -283,7 +283,7 @@ class Runtime:
         return PartitionPipeline(
             self._store.partitions[partition],
             log,
-            SaidCatalog(self.catalog, self.waits),
+            self.catalog,
             part,
             (ids.get(settings.topics.profile_events), ids.get(settings.topics.changelog)),
             on_progress=lambda offset: self._processed(partition, offset),

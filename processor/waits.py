@@ -12,8 +12,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from processor.core.catalog import Catalog
-from processor.pipeline.ports import CatalogView, KafkaRecord, Log, Output
+from processor.pipeline.ports import KafkaRecord, Log, Output
 
 SAID_AFTER_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 60.0
@@ -99,18 +98,6 @@ class SaidLog:
     async def close(self) -> None:
         """As the log's."""
         await self._log.close()
-
-
-class SaidCatalog:
-    """The catalog as a partition asks for it; a wait for fresher flows is said."""
-
-    def __init__(self, catalog: CatalogView, waits: Waits) -> None:
-        self._catalog, self._waits = catalog, waits
-
-    async def as_of(self, fetched_at: float) -> Catalog:
-        """As the catalog's."""
-        with self._waits.on(CATALOG):
-            return await self._catalog.as_of(fetched_at)
 
 
 class Writer(Protocol):

@@ -23,6 +23,7 @@ from processor.core.catalog import Catalog
 from processor.kafka.connection import aiokafka_options
 from processor.settings import Settings
 from processor.tasks import end_task, is_being_cancelled, lasting_task
+from processor.waits import CATALOG, Waits
 
 LOOK_SECONDS: Final = 0.2
 HOLDS_AFTER_SECONDS: Final = 1.0  # contract M2
@@ -42,10 +43,11 @@ class _Reading(NamedTuple):
 class CatalogFollower:
     """From `start` to `close`. `on_failure` is called with what ended it: a record that cannot be read (BadCatalogRecord).
 
-    A broker that is away is waited for: meanwhile `as_of` waits, and nothing is decided.
+    A broker that is away is waited for: meanwhile `as_of` waits, and nothing is decided. `waits` is told of it.
     """
 
-    def __init__(self, settings: Settings, on_failure: Callable[[BaseException], None]) -> None:
+    def __init__(self, settings: Settings, on_failure: Callable[[BaseException], None], waits: Waits | None = None) -> None:
+        self._waits = waits or Waits()
         self._flows = TopicPartition(settings.topics.flows, 0)
         self._audiences = TopicPartition(settings.topics.audiences, 0)
         self._settings = settings
@@ -83,10 +85,14 @@ class CatalogFollower:
             self._task = None
 
     async def _until(self, moment: float) -> None:
-        async with self._refreshed:
-            await self._refreshed.wait_for(lambda: self._fresh_at >= moment or self._failure is not None)
+        with self._waits.on(CATALOG):
+            await self._until_fresh(moment)
         if self._failure is not None:
             raise self._failure
+
+    async def _until_fresh(self, moment: float) -> None:
+        async with self._refreshed:
+            await self._refreshed.wait_for(lambda: self._fresh_at >= moment or self._failure is not None)
 
     async def _follow(self) -> None:
         try:

@@ -29,6 +29,17 @@ def idle_for_long(self):
     return idle.fget(self) + 1_001
 SubscriptionState.fetcher_idle_time = property(idle_for_long)
 '''
+FAUSTS_PATIENCE_SECONDS: Final = 8  # its own default is 90
+COORDINATOR_AWAY: Final = """
+import asyncio, os
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+ask = GroupCoordinator._do_fetch_commit_offsets
+async def ask_when_it_is_back(self, partitions):
+    while not os.path.exists("coordinator-is-back"):
+        await asyncio.sleep(0.1)
+    return await ask(self, partitions)
+GroupCoordinator._do_fetch_commit_offsets = ask_when_it_is_back
+"""
 
 
 @pytest.fixture
@@ -99,4 +110,26 @@ def test_a_spare_worker_stays_in_the_group_quietly_and_takes_over_when_partition
 
     assert "takeover_interrupted" not in said
     assert quiet <= 2
+    job.require_equal_to_replay()
+
+
+def test_a_coordinator_that_is_away_for_long_is_waited_for_and_the_wait_is_said(job: WholeJob, tmp_path: Path) -> None:
+    """Faust's time-out of the seek once ended recovery in silence: the worker stayed in its group, and did nothing ever after."""
+    job.installation.init(2)
+    job.apply()
+    (tmp_path / "sitecustomize.py").write_text(COORDINATOR_AWAY)
+    job.send(shop_events(100, customers=20))
+
+    with job.new_worker() as worker:
+        worker.add_to_path(tmp_path)
+        worker.set_variable("BROKER_REQUEST_TIMEOUT", str(FAUSTS_PATIENCE_SECONDS))
+        worker.start()
+        wait_until(lambda: "still_waiting" in worker.said(), "the wait to be said", SECONDS)
+        wait_until(lambda: bool(job.status()["workers"][0]["waiting"]), "the wait in status", SECONDS)
+        (waiting,) = job.status()["workers"][0]["waiting"]
+        (job.folder("worker") / "coordinator-is-back").touch()
+        job.wait_until_delivered(SECONDS, worker)
+        worker.stop()
+
+    assert waiting["what"] == "the leaders of partitions and the group's coordinator, for offsets to begin at"
     job.require_equal_to_replay()

@@ -73,6 +73,10 @@ class KitWorker(Worker):
         """SIGUSR1: it leaves the fault point that holds it."""
         self._running().send_signal(signal.SIGUSR1)
 
+    def set_variable(self, name: str, value: str) -> None:
+        """A variable of its environment that is no setting of ours, as Faust's own, from the next start on."""
+        self._environment[name] = value
+
     def add_to_path(self, folder: Path) -> None:
         """Its next start finds modules there first; a `sitecustomize` is run before everything else."""
         self._environment["PYTHONPATH"] = os.pathsep.join([str(folder), *filter(None, [self._environment.get("PYTHONPATH")])])
