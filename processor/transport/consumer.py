@@ -137,7 +137,7 @@ class BatchConsumerThread(LastingTasks, driver.AIOKafkaConsumerThread):
 
     def _client_failed(self, error: BaseException) -> None:
         """End the worker in its own event loop, so that this thread still commits what was done."""
-        if not self.should_stop:
+        if not self.is_ending:
             asyncio.run_coroutine_threadsafe(self.consumer.crash(error), self.parent_loop)
 
     def thread_ended(self) -> None:
@@ -390,7 +390,7 @@ class BatchConsumer(LastingTasks, driver.Consumer):
         try:
             yield
         except BaseException as error:
-            if not is_being_cancelled() and not self.should_stop:
+            if not is_being_cancelled() and not self.is_ending:
                 await self.crash(error)
             raise
 

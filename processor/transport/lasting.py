@@ -25,9 +25,16 @@ class TaskEnded(Exception):
 class LastingTasks(Service):
     """A service whose tasks last as long as it does; the end of one before that crashes the service, and the worker with it."""
 
+    app: Any
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it stops, or the whole worker does: Faust closes the consumer of a worker that stops in a rebalance, before its services."""
+        return bool(self.should_stop or self.app.should_stop)
+
     async def _execute_task(self, task: Awaitable[Any]) -> None:
         await super()._execute_task(task)
-        if not self.should_stop:
+        if not self.is_ending:
             await self.crash(TaskEnded(f"{self.label}: {task!r} ended, and the worker needs it"))
 
 

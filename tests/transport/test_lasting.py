@@ -117,9 +117,10 @@ async def test_an_error_that_aiokafka_keeps_for_its_user_ends_the_worker(app: Pr
 class Service(LastingTasks):
     """One whose task ends as `end` does."""
 
-    def __init__(self, end: Callable[[], Any]) -> None:
+    def __init__(self, end: Callable[[], Any], *, worker_stops: bool = False) -> None:
         super().__init__()
         self._end = end
+        self.app = SimpleNamespace(should_stop=worker_stops)
 
     async def on_start(self) -> None:
         self.add_future(self._end())
@@ -149,6 +150,16 @@ async def test_a_service_that_is_stopped_ends_nothing_else() -> None:
     await service.stop()
 
     assert not service.crashed
+
+
+async def test_a_task_that_ends_as_the_whole_worker_stops_is_no_failure() -> None:
+    """A worker that was stopped in the middle of a rebalance ended with exit code 1."""
+    service = Service(returns, worker_stops=True)
+    await service.start()
+    await asyncio.sleep(0.05)
+
+    assert not service.crashed
+    await service.stop()
 
 
 def test_the_services_that_a_worker_needs_are_such(app: ProfileExporter) -> None:
