@@ -4,6 +4,7 @@
     topics       our topics, as they should be           admin     create what is missing, compare, require
     reading      a topic to its end, a group's lag       writing   records out, acknowledged or refused by name
     timestamps   which ones a topic takes                ends      where partitions end, and what is shown of them
+    neighbours   other installations with names of ours  safety    what a worker must not start with
     memberships  who is in an audience                   deletions profiles deleted on request, and what became of each
     catalog_records   flows and audiences as records of their topics
     audit_events      which etags the topic `audit-events` names

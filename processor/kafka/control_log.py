@@ -6,7 +6,8 @@
       └────────────────────────────────────────┘ Overtaken: decide again by what is there now
 
 What was committed is in the state at once, without being read: nobody can have written in between without fencing us. When it is read
-later, it is passed over, so that the state never goes back.
+later, it is passed over, so that the state never goes back. Without transactions somebody may have: then the state is what the topics say,
+in their order, and a commit reads them to their end.
 
 Every writer has the same transactional id, so whoever begins fences all others, and has read what they had committed before it decides:
 no change is lost, whoever makes it. A command comes and goes; an API that was fenced by one goes on. An API that was fenced by an API stops.
@@ -132,6 +133,8 @@ class KafkaControlLog:
                 raise Overtaken
             try:
                 self._write(records)
+                if not self._transactional:
+                    self._read_to_end()
             except Overtaken:
                 self._read_to_end()
                 self.require_unsuperseded()
@@ -140,7 +143,8 @@ class KafkaControlLog:
             except BaseException:
                 self._producer = None
                 raise
-            self._take_ours([record for record in records if record.topic in _READ])
+            if self._transactional:
+                self._take_ours([record for record in records if record.topic in _READ])
 
     def _first_records(self) -> list[TopicRecord]:
         """What is to be said at the beginning. Raises TopicTruncated."""

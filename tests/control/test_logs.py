@@ -15,7 +15,7 @@ from processor.control.audit import Author
 from processor.control.draft import Draft
 from processor.control.plane import ControlPlane
 from processor.control.ports import ControlLog, Overtaken, Superseded
-from processor.control.state import ControlState, Topic
+from processor.control.state import ControlState, Topic, TopicRecord
 from processor.demo.waiting import wait_until
 from processor.errors import CommandError
 from processor.kafka.catalog_records import StoredFlow, flow_key, flow_value
@@ -127,6 +127,42 @@ def test_flow_audience_and_audit_event_are_one_transaction(on_kafka: Installatio
     (flows, audits) = (list(read_topic(on_kafka.settings, topic)) for topic in (on_kafka.topics.flows, on_kafka.topics.audit_events))
     assert [record.key for record in flows] == [b"vip", b"other"]
     assert [record.key for record in audits] == [b'["flows","vip"]', b'["flows","other"]']
+
+
+class MeanwhileWritten(tuple[TopicRecord, ...]):
+    """Records in the middle of whose writing `meanwhile` happens, as another process does it."""
+
+    meanwhile: Callable[[], None]
+
+    def __iter__(self) -> Iterator[TopicRecord]:
+        self.meanwhile()
+        self.meanwhile = lambda: None
+        return super().__iter__()
+
+
+def test_without_transactions_the_state_is_what_the_topic_says_in_its_order_whoever_wrote(on_kafka: Installation) -> None:
+    """A command beside an API may write between the API's look and its record; nothing fences either."""
+    on_kafka.change(processing_guarantee="at_least_once")
+    settings = on_kafka.settings
+
+    def write(flow: Flow) -> None:
+        with Writer(settings) as writer:
+            writer.write(on_kafka.topics.flows, flow_key(flow.id), flow_value(StoredFlow(flow, "e")), name=flow.id)
+
+    with KafkaControlLog(settings, is_api=True) as api:
+        mine = draft(api.state())
+        mine.put_flow(a_flow(name="mine"))
+        records = MeanwhileWritten(mine.records)
+        records.meanwhile = lambda: write(a_flow(name="theirs"))
+
+        api.commit(records)
+        at_once = api.state().flows["vip"].item.name
+        write(a_flow("later"))
+        wait_until(lambda: "later" in api.state().flows, "the API to read on", 60.0)
+
+        assert (at_once, api.state().flows["vip"].item.name) == ("mine", "mine")
+    with KafkaControlLog(settings) as again:
+        assert again.state().flows["vip"].item.name == "mine"
 
 
 def test_a_log_of_which_records_were_removed_is_refused_until_somebody_says_that_he_knows(on_kafka: Installation) -> None:
