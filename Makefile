@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TEST_PROCESSES ?= 3
 TEST_IN_PARALLEL := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
+UV_VERSION := 0.13.9
 COMPOSE := docker compose -f docker/compose.yaml
 
 .PHONY: help setup demo test durations test-faults check check-docker bench up down logs clean
@@ -15,7 +16,7 @@ setup: $(VENV)/ready ## create .venv and install what requirements.lock names
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
