@@ -17,10 +17,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public name
 from rocksdict import Options, Rdict
 
 from processor.demo.shop import shop_events
+from processor.demo.waiting import wait_until
+from processor.kafka.admin import Admin
+from processor.kafka.errors import UnsafeTopics
+from processor.kafka.safety import require_safe
 from tests.conftest import required
 from tests.kit.installation import Installation
 from tests.kit.kafka import RealKafka
 from tests.kit.rows import require_rows_of_the_fold
+from tests.kit.topics import alter_topic
 from tests.kit.whole_job import WholeJob
 
 SECONDS: Final = 240.0
@@ -31,18 +36,28 @@ AUTHORIZING: Final = {
 }
 
 
-@pytest.fixture
-def job(kinesis: str, tmp_path: Path) -> Iterator[WholeJob]:
+@pytest.fixture(scope="module")
+def authorizing_kafka() -> Iterator[str]:
     with required(), RealKafka(properties=AUTHORIZING) as broker:
-        installation = Installation(broker.bootstrap_servers, tmp_path / "data")
-        installation.init(1)
-        job = WholeJob(installation, kinesis, tmp_path)
-        job.create_streams()
-        job.apply()
-        yield job
+        yield broker.bootstrap_servers
 
 
-def deny_describe_configs(job: WholeJob, *topics: str) -> None:
+@pytest.fixture
+def installation(authorizing_kafka: str, tmp_path: Path) -> Installation:
+    made = Installation(authorizing_kafka, tmp_path / "data")
+    made.init(1)
+    return made
+
+
+@pytest.fixture
+def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
+    job = WholeJob(installation, kinesis, tmp_path)
+    job.create_streams()
+    job.apply()
+    return job
+
+
+def deny_describe_configs(installation: Installation, *topics: str) -> None:
     """Everything else stays allowed, to everybody, who on a plain listener is ANONYMOUS."""
     everywhere = (AclOperation.ALL, AclPermissionType.ALLOW, "*")
     rules = [everywhere, *((AclOperation.DESCRIBE_CONFIGS, AclPermissionType.DENY, topic) for topic in topics)]
@@ -50,7 +65,7 @@ def deny_describe_configs(job: WholeJob, *topics: str) -> None:
         AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, permission)
         for operation, permission, topic in rules
     ]
-    client = AdminClient({"bootstrap.servers": job.installation.settings.kafka_bootstrap_servers})
+    client = AdminClient({"bootstrap.servers": installation.settings.kafka_bootstrap_servers})
     for answer in client.create_acls(acls).values():
         answer.result(SECONDS)
 
@@ -70,6 +85,7 @@ def age(data: Path) -> None:
     database.close()
 
 
+@pytest.mark.kafka
 @pytest.mark.timeout(900)
 def test_without_the_right_to_describe_configs_an_old_copy_is_made_anew_and_what_is_not_checked_is_said(job: WholeJob) -> None:
     """A copy of a month ago may have missed a tombstone: its deleted profile would live again (F3)."""
@@ -79,7 +95,7 @@ def test_without_the_right_to_describe_configs_an_old_copy_is_made_anew_and_what
     age(job.folder("away-for-a-month") / "data")
     job.send(shop_events(100, customers=40, seed=9))
     process_all(job, "meanwhile")
-    deny_describe_configs(job, *settings.topics)
+    deny_describe_configs(job.installation, *settings.topics)
 
     check, init = job.installation.command("check"), job.installation.command("init")
     sent = job.installation.command("send", "-", stdin="")
@@ -97,3 +113,18 @@ def test_without_the_right_to_describe_configs_an_old_copy_is_made_anew_and_what
     assert f"warning {settings.topics.exports}, " in check.stdout
     assert "a deleted profile may come back" in check.stdout
     assert "not supported by this broker" not in check.stdout
+
+
+@pytest.mark.kafka
+def test_of_topics_that_may_be_described_each_check_holds_whatever_is_denied_of_others(installation: Installation) -> None:
+    settings, names = installation.settings, installation.topics
+    deny_describe_configs(installation, names.profile_events, names.dead_letters, names.changelog)
+    wait_until(lambda: Admin(settings).config(names.changelog) is None, "the broker to know it", SECONDS)
+
+    before = require_safe(Admin(settings), settings)
+    alter_topic(settings.kafka_bootstrap_servers, names.exports, cleanup_policy="compact", max_message_bytes="1000")
+
+    assert before is None
+    with pytest.raises(UnsafeTopics) as unsafe:
+        require_safe(Admin(settings), settings)
+    assert [fault.partition(":")[0] for fault in unsafe.value.faults] == [names.exports, names.exports]
