@@ -11,7 +11,6 @@ if runs_faust_worker():
 
 import os
 import signal
-import sys
 from typing import Any, Final, cast
 
 import faust
@@ -21,8 +20,9 @@ from faust.types.topics import TopicT
 
 from processor import log
 from processor.agents import add_agents
-from processor.errors import UsageError
 from processor.kafka.connection import ssl_context
+from processor.last_line import ending_with_last_line
+from processor.log_streams import print_events
 from processor.reasons import FOR_OPERATOR
 from processor.runtime import Place, Runtime
 from processor.settings import Settings, read_settings
@@ -127,14 +127,15 @@ def _credentials(settings: Settings) -> CredentialsT | None:
     return SSLCredentials(context=context) if context is not None else None
 
 
-def _app_or_exit() -> ProfileExporter:
-    try:
+def _declared() -> ProfileExporter:
+    """The app as the environment says; ends a worker that cannot have one, with its last line."""
+    with ending_with_last_line():
         settings = read_settings()
+        if runs_faust_worker():
+            print_events(settings.log_format)
         log.configure(settings)
         return create_app(settings)
-    except UsageError as error:
-        sys.stderr.write(f"profile-exporter: {error}\n")
-        raise SystemExit(error.exit_code) from None
+    raise AssertionError("the context ends the process")
 
 
-app = _app_or_exit()
+app = _declared()

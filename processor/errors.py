@@ -4,7 +4,7 @@ from typing import ClassVar
 
 
 class CommandError(Exception):
-    """A clear text: the thing, the place, the remedy."""
+    """A clear text: the thing and the place; the remedy is its last line, indented by two blanks."""
 
     exit_code: ClassVar[int] = 1
 
@@ -19,3 +19,9 @@ class StoppedForOperator(CommandError):
     """Going on needs a person's decision, as after too many bad events in a row (contract I4)."""
 
     exit_code = 3
+
+
+def what_and_remedy(error: CommandError) -> tuple[str, str]:
+    """What went wrong, in one line, and what to do about it: the last line of several; "" where there is one alone."""
+    *lines, last = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return ("; ".join(lines), last) if lines else (last, "")

@@ -9,13 +9,13 @@ Never an event's body or a secret above debug.
 
 import logging
 import logging.config
-import sys
 from typing import Any, Final
 
 import structlog
 from structlog.typing import Processor
 
 from processor.log_repeats import Repeats
+from processor.log_streams import raw_stderr, writes_json
 from processor.settings import Settings
 
 _NOISY: Final = ("aiokafka", "asyncio", "boto3", "botocore", "faust", "mode", "urllib3")
@@ -26,7 +26,7 @@ def configure(settings: Settings) -> None:
     structlog.configure(
         processors=[*_shared(), structlog.processors.format_exc_info, _renderer(settings)],
         wrapper_class=structlog.make_filtering_bound_logger(_level(settings)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(raw_stderr()),
         cache_logger_on_first_use=False,
     )
     logging.config.dictConfig(stdlib_config(settings))
@@ -48,7 +48,7 @@ def stdlib_config(settings: Settings) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"events": formatter},
         "filters": {"repeats": {"()": Repeats, "libraries": _NOISY}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "events", "filters": ["repeats"]}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": raw_stderr(), "formatter": "events", "filters": ["repeats"]}},
         "loggers": {name: {"level": max(_level(settings), logging.WARNING)} for name in _NOISY},
         "root": {"handlers": ["stderr"], "level": _level(settings)},
     }
@@ -67,7 +67,6 @@ def _shared() -> list[Processor]:
 
 
 def _renderer(settings: Settings) -> Processor:
-    on_terminal = sys.stderr.isatty()
-    if settings.log_format == "console" or (settings.log_format == "auto" and on_terminal):
-        return structlog.dev.ConsoleRenderer(colors=on_terminal)
-    return structlog.processors.JSONRenderer()
+    if writes_json(settings.log_format):
+        return structlog.processors.JSONRenderer()
+    return structlog.dev.ConsoleRenderer(colors=raw_stderr().isatty())

@@ -291,6 +291,9 @@ def _names(fields: Sequence[str]) -> str:
     return f"{' and '.join(env_name(field) for field in fields)} {'is' if len(fields) == 1 else 'are'} set"
 
 
+_REMEDY: Final = "  set these variables right, in the environment or in .env; docs/reference.md says what each one takes"
+
+
 def env_name(field: str) -> str:
     """The environment variable of a setting."""
     return ENV_PREFIX + field.upper()
@@ -309,7 +312,24 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise UsageError("\n".join(["wrong settings:", *(_fault(fault["loc"], fault) for fault in error.errors())])) from None
+        faults = (_fault(fault["loc"], fault) for fault in error.errors())
+        raise UsageError("\n".join(["wrong settings:", *faults, _REMEDY])) from None
+
+
+class _LogForm(BaseSettings):
+    """The form of logs alone, for a process whose other settings are wrong."""
+
+    model_config = Settings.model_config
+
+    log_format: LogFormat = "auto"
+
+
+def read_log_format() -> LogFormat:
+    """Read how logs are written, whatever else is wrong; "auto" where that is wrong itself."""
+    try:
+        return _LogForm().log_format
+    except ValidationError:
+        return "auto"
 
 
 def _fault(place: tuple[int | str, ...], fault: object) -> str:

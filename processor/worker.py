@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 from uuid import uuid4
 
-import click
 import faust
 import structlog
 from mode import ServiceT
@@ -26,7 +25,9 @@ from processor.kafka.limits import topic_limits
 from processor.kafka.neighbours import require_alone
 from processor.kafka.safety import require_safe
 from processor.kafka.topics import topic_specs
-from processor.reasons import FOR_OPERATOR
+from processor.last_line import ending_with_last_line, write_last_line
+from processor.log_streams import writes_json
+from processor.reasons import FOR_OPERATOR, with_remedy
 from processor.runtime import Place
 from processor.settings import Settings, env_name
 from processor.stop_signals import STOP_SIGNALS, ignore_stops
@@ -46,9 +47,11 @@ class Worker(faust.Worker):
     """`faust worker` with our checks and exit codes; plugged in by Faust's setting `Worker`. Its app is a `ProfileExporter`."""
 
     def __init__(self, app: "ProfileExporter", *services: ServiceT, **options: Any) -> None:
-        """Take the web server away where the settings have none: Faust's command line has one unless told otherwise."""
+        """Take the web server away where the settings have none (Faust's command line has one), and Faust's words where logs are JSON."""
         if app.settings.web_port is None:
             app.conf.web_enabled = False
+        if writes_json(app.settings.log_format):
+            options["quiet"] = True  # what it logs says the same
         super().__init__(app, *services, **options)
 
     def on_worker_shutdown(self) -> None:
@@ -74,7 +77,7 @@ class Worker(faust.Worker):
         if reason is not None:
             code = _exit_code(reason)
             if isinstance(reason, (CommandError, *FOR_OPERATOR)):
-                click.echo(f"profile-exporter: {reason}", err=True)
+                write_last_line(reason if isinstance(reason, CommandError) else with_remedy(reason))
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -82,11 +85,8 @@ class Worker(faust.Worker):
     async def on_first_start(self) -> None:
         """Check the ground before anything runs."""
         app = cast("ProfileExporter", self.app)
-        try:
+        with ending_with_last_line():
             place = await asyncio.to_thread(find_place, app.settings)
-        except CommandError as error:
-            click.echo(f"profile-exporter: {error}", err=True)
-            raise SystemExit(error.exit_code) from None
         _log.info("worker_starts", worker=place.directory.name, hot_path="compiled" if COMPILED else "interpreted")
         app.prepare(place)
         gc.set_threshold(*GC_THRESHOLDS)

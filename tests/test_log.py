@@ -1,6 +1,8 @@
 """Logs: one event a line on stderr, ours and other libraries' alike."""
 
 import logging
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -8,9 +10,12 @@ from typing import Any
 import orjson
 import pytest
 import structlog
+from confluent_kafka import Producer
 
+from processor.kafka.connection import confluent_config
 from processor.log import configure
 from processor.log_repeats import EVERY_SECONDS, Repeats
+from processor.log_streams import EventStream
 from processor.settings import Settings
 
 
@@ -142,3 +147,54 @@ def test_after_ten_seconds_it_is_written_again() -> None:
     now += EVERY_SECONDS
     assert repeats.filter(said[3])
     assert said[3].__dict__["held_back"] == 2
+
+
+def test_what_is_printed_is_one_json_object_a_text_and_what_is_json_already_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = EventStream(sys.stderr, "stdout")
+
+    print("two\nlines", file=stream)
+    stream.write("a line ")
+    stream.write("in pieces\n\n")
+    print("\ud800", file=stream)
+
+    assert [(line["event"], line["stream"], line["text"]) for line in lines(capsys)] == [
+        ("printed", "stdout", "two\nlines"),
+        ("printed", "stdout", "a line in pieces"),
+        ("printed", "stdout", "?"),
+    ]
+
+
+def test_in_a_process_of_its_own_warnings_and_uncaught_errors_are_json_too() -> None:
+    program = """
+import logging, sys, threading, warnings
+from processor.log import configure
+from processor.log_streams import print_events
+from processor.settings import Settings
+settings = Settings(log_format="json")
+print_events(settings.log_format)
+configure(settings)
+warnings.warn("look out")
+print("said")
+thread = threading.Thread(target=lambda: 1 / 0, name="counting")
+thread.start()
+thread.join()
+logging.getLogger("theirs").info("%s %s", "too few")
+raise ValueError("the end")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    told = [orjson.loads(line) for line in (*done.stdout.splitlines(), *done.stderr.splitlines())]
+    assert done.returncode == 1
+    assert any("look out" in line["event"] for line in told)
+    assert any("not enough arguments" in line.get("text", "") for line in told), "what logging itself prints"
+    assert ("thread_failed", "counting") in [(line["event"], line.get("thread")) for line in told]
+    assert "ValueError: the end" in next(line["exception"] for line in told if line["event"] == "uncaught_exception")
+
+
+def test_librdkafkas_own_lines_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(settings(log_level="debug"))
+
+    producer = Producer(confluent_config(settings(kafka_bootstrap_servers="127.0.0.1:1")) | {"log_level": 7, "debug": "broker"})
+    producer.poll(0.1)
+
+    assert any(line.get("logger") == "librdkafka" or "rdkafka" in line["event"] for line in lines(capsys))

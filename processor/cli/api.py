@@ -4,7 +4,9 @@ import click
 
 from processor.api.serve import require_safe_address, serve
 from processor.cli.control import require_control_topics, require_job_topics
+from processor.last_line import ending_with_last_line
 from processor.log import configure
+from processor.log_streams import print_events
 from processor.settings import read_settings
 
 
@@ -18,9 +20,11 @@ def api(host: str, port: int) -> None:
     /v1; /docs describes every call. It keeps nothing of its own, so it can be restarted or moved at will. Only one writes: a
     second one takes over, and the first stops with exit code 3.
     """
-    settings = read_settings()
-    configure(settings)
-    require_safe_address(settings, host)  # before anything is asked of Kafka
-    require_control_topics(settings)
-    require_job_topics(settings)
-    serve(settings, host, port)
+    with ending_with_last_line():
+        settings = read_settings()
+        print_events(settings.log_format)
+        configure(settings)
+        require_safe_address(settings, host)  # before anything is asked of Kafka
+        require_control_topics(settings)
+        require_job_topics(settings)
+        serve(settings, host, port)

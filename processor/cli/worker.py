@@ -7,6 +7,7 @@ from typing import Final, get_args
 
 import click
 
+from processor.last_line import ending_with_last_line
 from processor.settings import LogLevel, env_name, read_settings
 
 APP: Final = "processor.app"
@@ -29,7 +30,8 @@ def worker(log_level: LogLevel | None) -> None:
     It reads profile events, keeps profiles, and delivers export records. Start as many as there are partitions, at most,
     each with its own PROFILE_EXPORTER_DATA_DIR.
     """
-    level = log_level or read_settings().log_level
+    with ending_with_last_line():
+        level = log_level or read_settings().log_level
     os.environ[env_name("log_level")] = level
     sys.argv[:] = ["faust", "-A", APP, "worker", "-l", _FAUST_LEVELS.get(level, level)]
     run_module("faust", run_name="__main__", alter_sys=True)  # this process becomes the worker: its signals and exit codes are the worker's

@@ -15,7 +15,10 @@ class Superseded(StoppedForOperator):
     """A newer control API has taken over; this one writes nothing more."""
 
     def __init__(self) -> None:
-        super().__init__("another control API was started and has taken over: this one stops, so that only one writes; nothing is lost")
+        super().__init__(
+            "another control API was started and has taken over: this one stops, so that only one writes; nothing is lost\n"
+            "  call the other one; or stop it, and start this one again"
+        )
 
 
 class ControlLog(Protocol):

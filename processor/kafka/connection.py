@@ -3,6 +3,7 @@
 `partitioner` and isolation level belong to every producer and reader of ours: they are here, so that nobody forgets them.
 """
 
+import logging
 import ssl
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from processor.kafka.errors import SettingsRefused
 from processor.settings import Settings
 
 PARTITIONER: Final = "murmur2_random"  # the Java client's: murmur2 of the key, records without a key anywhere
+_log = logging.getLogger("librdkafka")
 _CRITICAL: Final = 2  # syslog: librdkafka's own lines would stand beside our errors, which say the same
 
 FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
@@ -29,6 +31,7 @@ def confluent_config(settings: Settings) -> Properties:
         "security.protocol": settings.kafka_security_protocol,
         "client.id": settings.app_id,
         "log_level": _CRITICAL,
+        "logger": _log,  # type: ignore[dict-item]  # the client's types leave it out; its lines would go to stderr, past our logs
     }
     password = settings.kafka_sasl_password
     optional = {
