@@ -7,13 +7,14 @@ old one away. Fernet (github.com/fyne/spec: AES-128-CBC and HMAC-SHA256) refuses
 """
 
 from collections.abc import Sequence
-from typing import Final
-
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from typing import TYPE_CHECKING, Final
 
 from processor.errors import UsageError
 from processor.settings import Settings, env_name
 from schemas.destination import ENCRYPTED
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
 
 _MAKE_ONE: Final = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 _SETTINGS: Final = f"{env_name('secrets_key')} or {env_name('secrets_key_file')}"
@@ -33,12 +34,18 @@ class SecretUnreadable(Exception):
     """A stored secret that none of the keys opens; the text says what to do and holds nothing of it."""
 
 
+def _box_of(keys: Sequence[str]) -> "MultiFernet":
+    from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415  # most installations store no secret, and commands start fast
+
+    return MultiFernet([Fernet(key) for key in keys])
+
+
 class Secrets:
     """Encrypts and decrypts by the keys of the settings; without keys it refuses both in words."""
 
     def __init__(self, keys: Sequence[str] = ()) -> None:
         """Raises ValueError for what is no key."""
-        self._box = MultiFernet([Fernet(key) for key in keys]) if keys else None
+        self._box = _box_of(keys) if keys else None
 
     def encrypt(self, secret: str) -> str:
         """As it may stand on a topic; raises NoSecretsKey."""
@@ -50,6 +57,8 @@ class Secrets:
         """The secret itself; raises SecretUnreadable."""
         if self._box is None:
             raise SecretUnreadable(f"the secret is stored encrypted, and {_SETTINGS} is not set where this runs")
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415  # as in _box_of
+
         try:
             return self._box.decrypt(stored.removeprefix(ENCRYPTED).encode()).decode()
         except InvalidToken:

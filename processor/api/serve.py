@@ -25,7 +25,8 @@ from processor.control.plane import ControlPlane
 from processor.control.ports import Superseded
 from processor.control.recording import record_etags
 from processor.delivery.endpoints import EndpointRules, endpoint_rules
-from processor.delivery.preflight import QUOTE_ALL, QUOTE_CODES, Question, Verdict, examine, place
+from processor.delivery.place import place
+from processor.delivery.preflight import QUOTE_ALL, QUOTE_CODES, Question, Verdict, examine
 from processor.errors import CommandError, UsageError
 from processor.kafka.audit_events import unnamed_etags
 from processor.kafka.control_log import KafkaControlLog

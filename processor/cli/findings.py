@@ -10,9 +10,8 @@ from processor.errors import CommandError
 from processor.kafka.admin import Admin, wrong_counts
 from processor.kafka.catalog_records import BadCatalogRecord, is_job_key, read_audience, read_flow
 from processor.kafka.errors import WrongPartitionCounts
-from processor.kafka.neighbours import require_alone
 from processor.kafka.reading import read_compacted
-from processor.kafka.safety import GRANT, NOT_CHECKED
+from processor.kafka.rights import GRANT, NOT_CHECKED
 from processor.kafka.topics import TopicSpec, topic_specs
 from processor.secrets import secrets_of
 from processor.settings import ENV_PREFIX, ProcessingGuarantee, Settings, env_name
@@ -42,7 +41,7 @@ def check_kafka(settings: Settings, environ: Mapping[str, str]) -> Iterator[Find
     yield from _check_counts(specs, counts)
     try:
         yield from _check_configuration(settings, admin, specs)
-        require_alone(settings)
+        _require_alone(settings)
         if {settings.topics.flows, settings.topics.audiences} <= counts.keys():
             yield from _check_catalog(settings, environ)
     except CommandError as error:
@@ -52,6 +51,12 @@ def check_kafka(settings: Settings, environ: Mapping[str, str]) -> Iterator[Find
 def _failed(error: CommandError) -> Finding:
     text, _, remedy = str(error).partition("\n")
     return Finding(Level.FAILED, text, remedy.strip())
+
+
+def _require_alone(settings: Settings) -> None:
+    from processor.kafka.neighbours import require_alone  # noqa: PLC0415  # structlog comes with it: not before Kafka was asked
+
+    require_alone(settings)
 
 
 def _check_counts(specs: Iterable[TopicSpec], counts: Mapping[str, int]) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ from processor.control.draft import Draft
 from processor.control.native import NoSuchFlow, delete_flow, give_up_flow, set_flow_state
 from processor.control.state import ControlState, Kept, Topic
 from processor.delivery.endpoints import endpoint_rules
-from processor.delivery.preflight import place
+from processor.delivery.place import place
 from processor.errors import CommandError
 from processor.kafka.catalog_records import plain
 from processor.secrets import secrets_of

@@ -4,7 +4,7 @@ import click
 
 from processor.errors import CommandError
 from processor.kafka.admin import Admin, Differences, TopicOutcome, TopicResult
-from processor.kafka.safety import GRANT
+from processor.kafka.rights import GRANT
 from processor.kafka.topics import TopicSpec, topic_specs
 from processor.settings import read_settings
 

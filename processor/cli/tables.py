@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import click
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
 
 
 class Table(NamedTuple):
@@ -30,6 +27,10 @@ def show(table: Table) -> None:
 
 
 def _draw(table: Table) -> None:
+    from rich.console import Console  # noqa: PLC0415  # for a terminal alone
+    from rich.table import Table as RichTable  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     drawn = RichTable(title=table.title, title_justify="left")
     for column in table.columns:
         drawn.add_column(column)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import click
 
 from processor.kafka.admin import Admin
-from processor.kafka.safety import GRANT
+from processor.kafka.rights import GRANT
 
 
 def read_topic_config(admin: Admin, topic: str) -> Mapping[str, str] | None:

@@ -16,12 +16,14 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from processor.delivery.answers import DestinationUnusable, PauseReason
 from processor.settings import Settings, env_name
 from schemas.destination import Destination
+
+if TYPE_CHECKING:
+    from processor.delivery.answers import DestinationUnusable
 
 _OF_AWS: Final = re.compile(
     r"(^|\.)((data|control)-)?kinesis(-fips)?\.[a-z]{2,}(-[a-z]+)+-[0-9]+(\.vpce)?"
@@ -87,7 +89,9 @@ def _keep_session_token(host: str, request: Any, **_: Any) -> None:
         raise _unusable(text)
 
 
-def _unusable(text: str) -> DestinationUnusable:
+def _unusable(text: str) -> "DestinationUnusable":
+    from processor.delivery.answers import DestinationUnusable, PauseReason  # noqa: PLC0415  # botocore comes with it: not before Kafka was asked
+
     return DestinationUnusable(PauseReason.DESTINATION_UNUSABLE, text)
 
 

@@ -147,12 +147,6 @@ def list_streams(client: Client) -> Iterator[tuple[str, str]]:
     raise BrokenAnswer(f"more than {_MOST_PAGES} pages of streams: is this Kinesis?")
 
 
-def place(destination: Destination) -> str:
-    """Where a destination is, for people: stream, region, endpoint."""
-    behind = f" at {destination.endpoint_url}" if destination.endpoint_url is not None else ""
-    return f"stream {destination.stream} in {destination.region}{behind}"
-
-
 def _quoted(fault: Fault | None, quote: Quote) -> Fault | None:
     return None if fault is None else quote.fault(fault)
 

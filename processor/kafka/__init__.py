@@ -7,6 +7,7 @@
     neighbours   other installations with names of ours  safety    what a worker must not start with
     memberships  who is in an audience                   deletions profiles deleted on request, and what became of each
     catalog_records   flows and audiences as records of their topics
+    rights            what is not checked without the right to describe topics
     audit_events      which etags the topic `audit-events` names
 
 Every reader is `read_committed`, every producer keys with Kafka's own murmur2 (design 2).

@@ -8,7 +8,6 @@ import ssl
 from pathlib import Path
 from typing import Any, Final
 
-from aiokafka.partitioner import murmur2
 from confluent_kafka import KafkaError
 
 from processor.kafka.errors import SettingsRefused
@@ -59,6 +58,8 @@ def producer_config(settings: Settings) -> Properties:
 
 def partition_of(key: bytes, partitions: int) -> int:
     """Where every producer of ours, and Java's, puts a record with this key."""
+    from aiokafka.partitioner import murmur2  # noqa: PLC0415  # commands need no aiokafka to reach the broker
+
     hashed: int = murmur2(key)
     return (hashed & 0x7FFFFFFF) % partitions
 

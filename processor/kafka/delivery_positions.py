@@ -6,18 +6,21 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import ValidationError
 
 from processor.errors import StoppedForOperator
 from processor.kafka.connection import aiokafka_options
 from processor.kafka.reading import read_compacted
-from processor.kafka.shared_producer import SharedProducer
 from processor.pipeline.ports import KafkaRecord
 from processor.settings import Settings
 from schemas.parked_flow import ParkedFlowRow
+
+if TYPE_CHECKING:  # `status` reads this topic too, and needs no aiokafka for it
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+
+    from processor.kafka.shared_producer import SharedProducer
 
 READ_SECONDS: Final = 60.0
 _WAIT_MS: Final = 100
@@ -39,7 +42,7 @@ class BadPosition(StoppedForOperator):
 class DeliveryPositions:
     """`delivery.ports.ParkedRows`; the producer is the caller's."""
 
-    def __init__(self, settings: Settings, producer: SharedProducer) -> None:
+    def __init__(self, settings: Settings, producer: "SharedProducer") -> None:
         self._settings, self._producer = settings, producer
         self._topic = settings.topics.delivery_positions
 
@@ -54,6 +57,8 @@ def _value(row: ParkedFlowRow | None) -> bytes | None:
 
 async def read_positions(settings: Settings, partitions: Collection[int]) -> dict[int, Rows]:
     """The rows of these partitions, up to the ends that they have now; raises BadPosition, KafkaError, TimeoutError."""
+    from aiokafka import AIOKafkaConsumer, TopicPartition  # noqa: PLC0415  # only a worker has it at hand
+
     topic = settings.topics.delivery_positions
     places = [TopicPartition(topic, partition) for partition in partitions]
     consumer = AIOKafkaConsumer(
@@ -69,7 +74,7 @@ async def read_positions(settings: Settings, partitions: Collection[int]) -> dic
         await consumer.stop()
 
 
-async def _read(consumer: AIOKafkaConsumer, places: Collection[TopicPartition]) -> dict[int, Rows]:
+async def _read(consumer: "AIOKafkaConsumer", places: "Collection[TopicPartition]") -> dict[int, Rows]:
     values: dict[int, dict[bytes, bytes]] = {place.partition: {} for place in places}
     ends = await consumer.end_offsets(places)
     while [place for place, end in ends.items() if await consumer.position(place) < end]:

@@ -8,15 +8,11 @@ import structlog
 from processor.kafka.admin import Admin
 from processor.kafka.errors import UnsafeTopics
 from processor.kafka.letter_batches import BATCH_BYTES
+from processor.kafka.rights import GRANT, NOT_CHECKED
 from processor.kafka.topics import LETTER_BYTES, TopicSpec, topic_specs
 from processor.settings import Settings
 
 HEADERS_BYTES: Final = 16 * 1024  # what a dead letter adds to its event, at most about
-NOT_CHECKED: Final = (
-    "cleanup policies, record sizes and retention are not checked, and the changelog is taken to keep tombstones for 24 h, Kafka's default: "
-    "where it keeps them shorter, a deleted profile may come back from an old local copy"
-)
-GRANT: Final = "grant DescribeConfigs: kafka-acls.sh --add --allow-principal User:NAME --operation DescribeConfigs --topic TOPIC"
 _ANY_BYTES: Final = str(2**31 - 1)
 _ANY_TIME: Final = str(2**63 - 1)
 _DEFAULTS: Final = {
