@@ -42,9 +42,7 @@ _log = structlog.get_logger(__name__)
 
 
 def require_safe_address(settings: Settings, host: str) -> None:
-    """Raise UsageError where others could reach the API without a token, or read along, and where TLS does not take its files."""
-    if settings.api_tls_certificate_file is not None and settings.api_tls_key_file is not None:
-        _require_readable(settings.api_tls_certificate_file, settings.api_tls_key_file)
+    """Raise UsageError where others could reach the API without a token, or read along."""
     if is_loopback(host):
         return
     if settings.api_token is None and settings.api_tokens_file is None:
@@ -59,8 +57,11 @@ def require_safe_address(settings: Settings, host: str) -> None:
         )
 
 
-def _require_readable(certificate: Path, key: Path) -> None:
-    """Raise UsageError unless TLS takes both files; uvicorn would end with a traceback, or ask the terminal for a passphrase."""
+def require_certificate(settings: Settings) -> None:
+    """Raise UsageError unless TLS takes the files that are named; uvicorn would end with a traceback, or ask the terminal for a passphrase."""
+    certificate, key = settings.api_tls_certificate_file, settings.api_tls_key_file
+    if certificate is None:
+        return
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except (OSError, ssl.SSLError) as error:

@@ -2,7 +2,7 @@
 
 import click
 
-from processor.api.serve import require_safe_address, serve
+from processor.api.serve import require_certificate, require_safe_address, serve
 from processor.cli.control import require_control_topics, require_job_topics
 from processor.last_line import ending_with_last_line
 from processor.log import configure
@@ -24,7 +24,8 @@ def api(host: str, port: int) -> None:
         settings = read_settings()
         print_events(settings.log_format)
         configure(settings)
-        require_safe_address(settings, host)  # before anything is asked of Kafka
+        require_safe_address(settings, host)
+        require_certificate(settings)
         require_control_topics(settings)
         require_job_topics(settings)
         serve(settings, host, port)
