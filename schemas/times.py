@@ -17,6 +17,10 @@ _FORM: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(?:Z|([+-])([0-9]{2}):?([0-9]{2}))",
 )
 _CACHED_TIMES: Final = 65_536  # times repeat: audiences are evaluated in runs, and an event's time stands in its entries
+_CACHED_DATES: Final = 4_096
+_DATE_CHARACTERS: Final = len("YYYY-MM-DD")
+_LAST_DIGIT: Final = len("YYYY-MM-DDTHH:MM:S")
+_NEXT_DIGIT: Final = {str(digit): str(digit + 1) for digit in range(9)}
 LONGEST_CACHED: Final = 64
 """Characters of a time that is worth keeping. A fraction may have millions of digits (I3): nobody may fill the memory with such."""
 
@@ -87,8 +91,24 @@ def _cached_normal(text: str) -> str:
     return format_time(_seconds(text))
 
 
-@lru_cache(maxsize=_CACHED_TIMES)
 def plus_days(normal: str, days: int) -> str:
     """A time in the form of C8 moved by whole days, held within the years 1 to 9999."""
-    seconds = parse_time(normal) + days * DAY_SECONDS
-    return format_time(min(max(seconds, MIN_SECONDS), MAX_SECONDS))
+    midnight = _midnight_plus_days(normal[:_DATE_CHARACTERS], days)
+    if midnight is None:
+        return format_time(MAX_SECONDS if days > 0 else MIN_SECONDS)
+    return midnight + normal[_DATE_CHARACTERS:]
+
+
+@lru_cache(maxsize=_CACHED_DATES)
+def _midnight_plus_days(date: str, days: int) -> str | None:
+    """A date moved by whole days; None where it would lie outside the years 1 to 9999."""
+    seconds = parse_time(f"{date}T00:00:00Z") + days * DAY_SECONDS
+    return format_time(seconds)[:_DATE_CHARACTERS] if MIN_SECONDS <= seconds <= MAX_SECONDS else None
+
+
+def plus_second(normal: str) -> str:
+    """The second after a time in the form of C8 below the last one; nearly always without reading it."""
+    last = normal[_LAST_DIGIT]
+    if last == "9":
+        return format_time(parse_time(normal) + 1)
+    return f"{normal[:_LAST_DIGIT]}{_NEXT_DIGIT[last]}Z"

@@ -18,11 +18,12 @@ from processor.core.membership import EXPIRY_DAYS
 from schemas.audience import OWN_NAMESPACE
 from schemas.event import Event, EventType, cloud_event
 from schemas.profile import EXITED, Document, EntryFields, Memberships, Profile
-from schemas.times import MAX_SECONDS, format_time, normal_time, parse_time, plus_days
+from schemas.times import MAX_SECONDS, format_time, normal_time, plus_days, plus_second
 
 SOURCE: Final = "/profile-exporter"
 NEVER: Final = ""
 _LAST: Final = format_time(MAX_SECONDS)
+_NONE_EXITED: Final = EXITED + _LAST  # none was so later
 _NO_ENTRIES: Final[dict[str, str]] = {}
 _NO_FIELDS: Final[dict[str, Document]] = {}
 
@@ -49,37 +50,45 @@ def new_deadline(before: Profile | None, after: Profile) -> str:
 
 
 def _of_changed(old: Memberships, new: Memberships, fields: EntryFields) -> str:
-    earliest = NEVER
+    """Times compare as text (C8), so of entries that were exited only the one that was first is looked at."""
+    earliest, exited = NEVER, _NONE_EXITED
     for namespace, entries in new.items():
         was = old.get(namespace, _NO_ENTRIES)
         if entries is was:
             continue
         inside = fields.get(namespace, _NO_FIELDS)
+        endless = namespace == OWN_NAMESPACE and not inside  # of most entries nothing ends
         for audience, entry in entries.items():
-            if was.get(audience) != entry:
-                deadline = _deadline(namespace, entry, inside.get(audience))
-                if deadline and (not earliest or deadline < earliest):
-                    earliest = deadline
-    return earliest
+            if was.get(audience) == entry:
+                continue
+            if entry[0] == EXITED:
+                exited = entry if entry < exited else exited  # a call takes three times as long
+            elif not endless:
+                earliest = _earlier(earliest, _deadline(namespace, entry, inside.get(audience)))
+    return earliest if exited is _NONE_EXITED else _earlier(earliest, _purged_after(exited))
+
+
+def _earlier(one: str, other: str) -> str:
+    return other if other and (not one or other < one) else one
 
 
 def _deadline(namespace: str, entry: str, fields: Document | None) -> str:
     if entry[0] == EXITED:
-        ends = _after_days(entry[1:])
-        return ends and _second_after(ends)
+        return _purged_after(entry)
     valid_until = None if fields is None else fields.get("validUntil")
     if valid_until is not None:
         return normal_time(valid_until)
     return NEVER if namespace == OWN_NAMESPACE else _after_days(entry[1:])
 
 
+def _purged_after(entry: str) -> str:
+    ends = _after_days(entry[1:])
+    return ends and plus_second(ends)
+
+
 def _after_days(time: str) -> str:
     ends = plus_days(time, EXPIRY_DAYS)
     return NEVER if ends >= _LAST else ends
-
-
-def _second_after(time: str) -> str:
-    return format_time(parse_time(time) + 1)
 
 
 def expiries(profile_id: str, profile: Profile, now: str) -> tuple[list[bytes], str]:

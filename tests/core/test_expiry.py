@@ -1,16 +1,22 @@
 """When memberships end, and the events that say so (contract F5)."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from processor.core.catalog import Catalog
-from processor.core.expiry import expiries, next_deadline
+from processor.core.expiry import expiries, new_deadline, next_deadline
 from processor.core.replay import Replay
 from schemas.event import SourceRecord
 from schemas.profile import Profile
+from schemas.times import MAX_SECONDS, MIN_SECONDS, plus_days, plus_second
 from tests.core.given import cloud_event, membership
+from tests.core.strategies import law
 
 UPS = "ups/a"
 EXTERNAL = "CustomerAudienceUpload/csv"
@@ -94,3 +100,59 @@ def test_f5_applied_they_leave_nothing_that_is_past_its_deadline() -> None:
         run.feed(SourceRecord("t", 0, offset, 0, b"p-1", event))
 
     assert run.profiles[b"p-1"].memberships == {"ups": {"c": f"r{OLD}"}}
+
+
+moments = st.integers(MIN_SECONDS, MAX_SECONDS).map(lambda seconds: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds))
+
+
+@law(300)
+@given(moments, st.integers(-40, 40) | st.integers(-4_000_000, 4_000_000))
+def test_law_days_and_a_second_are_added_as_the_calendar_does(moment: datetime, days: int) -> None:
+    """Both are computed from the text; held within the years 1 to 9999."""
+    try:
+        moved = moment + timedelta(days=days)
+    except OverflowError:
+        moved = datetime(9999, 12, 31, 23, 59, 59) if days > 0 else datetime(1, 1, 1)
+
+    assert plus_days(c8(moment), days) == c8(moved)
+    if moment < datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC):
+        assert plus_second(c8(moment)) == c8(moment + timedelta(seconds=1))
+
+
+def c8(moment: datetime) -> str:
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+some_entries = st.dictionaries(
+    st.sampled_from([UPS, "ups/b", "ups/c", EXTERNAL, "ext/x"]),
+    st.builds(
+        lambda status, time, until: entry(status, time, **({} if until is None else {"validUntil": until})),
+        st.sampled_from(["realized", "exited"]),
+        moments.map(c8),
+        st.none() | st.none() | moments.map(c8),
+    ),
+)
+
+
+@law(300)
+@given(some_entries, some_entries)
+def test_law_what_an_event_makes_is_the_earliest_deadline_of_what_it_changed(first: dict[str, Any], second: dict[str, Any]) -> None:
+    """Looked up entry by entry, in profiles that hold nothing else."""
+    run = Replay(Catalog.of((), ()))
+    for offset, entries in enumerate((first, second)):
+        before = run.profiles.get(b"p-1")
+        run.feed(SourceRecord("t", 0, offset, 0, b"p-1", orjson.dumps(cloud_event(membership(entries), id=f"e-{offset}"))))
+    after = run.profiles[b"p-1"]
+
+    found = new_deadline(before, after)
+
+    if before is None or before.entry_fields is not after.entry_fields:
+        assert found == next_deadline(after)
+        return
+    changed = [
+        next_deadline(replace(after, memberships={namespace: {audience: text}}))
+        for namespace, audiences in after.memberships.items()
+        for audience, text in audiences.items()
+        if before.memberships.get(namespace, {}).get(audience) != text
+    ]
+    assert found == min([each for each in changed if each], default="")
