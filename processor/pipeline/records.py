@@ -65,8 +65,10 @@ def _timestamp(source: Source) -> int | None:
 
 
 def size_bytes(records: Sequence[Source]) -> int:
-    """Bytes of their keys and values."""
+    """Bytes of their keys, values and headers: what waits in memory, whatever an event is made of."""
     size = 0
     for record in records:
         size += len(record.value or b"") + len(record.key or b"")
+        for name, value in record.headers:
+            size += len(name) + len(value or b"")
     return size

@@ -108,3 +108,16 @@ async def test_a_release_that_was_cancelled_goes_on_and_the_next_one_waits_for_i
 
     assert not ended_early
     assert worker.log.closed
+
+
+async def test_headers_fill_a_partition_as_keys_and_values_do() -> None:
+    """Records of nothing but headers would wait in memory without bound."""
+    worker = Worker(waiting_bytes=1000)
+    worker.log.gate.clear()
+
+    worker.pipeline.submit(batch([each._replace(headers=[("note", b"x" * 1000)]) for each in patches(1)]))
+
+    assert worker.fetching.told == [("pause", 0)]
+    worker.log.gate.set()
+    await worker.reach(1)
+    await worker.pipeline.close()
