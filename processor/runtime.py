@@ -27,6 +27,7 @@ from processor.kafka.shared_producer import SharedProducer
 from processor.log_positions import LogPositions
 from processor.parked_takeover import ParkedTakeover
 from processor.partition_history import PartitionHistory
+from processor.pipeline.broker_clock import BrokerClock
 from processor.pipeline.deadlines import DeadlineSettings
 from processor.pipeline.decided import Policy
 from processor.pipeline.jobs import JobSettings
@@ -95,7 +96,8 @@ class Runtime:
         self._positions = LogPositions(settings, consumer, store, self.sink.has, self._gap_stop, history)
         self._parked_takeover = ParkedTakeover(self.sink, consumer, adapters.read_positions)
         self._memory: Memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
-        self._reports = StatusReports(self, self._shared, settings.topics.worker_status, on_failure)
+        self._broker_clock = BrokerClock()
+        self._reports = StatusReports(self, self._shared, settings.topics.worker_status, on_failure, self._broker_clock)
         self._turns = Turns()
         self._starting: asyncio.Task[None] | None = None
         self._group_wait: Wait | None = None
@@ -277,7 +279,7 @@ class Runtime:
             settings.row_cache_bytes // share,
             settings.max_waiting_bytes // share,
             self._job_settings(partition),
-            DeadlineSettings(settings.membership_expiry),
+            DeadlineSettings(settings.membership_expiry, wall_clock=self._broker_clock.now),
         )
         ids = self._place.cluster.topic_ids
         return PartitionPipeline(

@@ -12,6 +12,7 @@ import structlog
 from processor.delivery.sink import Sink
 from processor.delivery.status import FlowDelivery
 from processor.kafka.shared_producer import NotWritten, SharedProducer
+from processor.pipeline.broker_clock import BrokerClock
 from processor.pipeline.counts import FlowCounts
 from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import KafkaRecord
@@ -54,9 +55,10 @@ class StatusReports:
         producer: SharedProducer,
         topic: str,
         on_failure: Callable[[BaseException], None],
+        broker_clock: BrokerClock,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._on_failure = on_failure
+        self._on_failure, self._broker_clock = on_failure, broker_clock
         self._runtime, self._producer, self._topic, self._wall_clock = runtime, producer, topic, wall_clock
         self._started_at = format_time(int(wall_clock()))
         self._task: asyncio.Task[None] | None = None
@@ -85,11 +87,13 @@ class StatusReports:
                     await self._wanted.wait()
 
     async def _send(self, state: State) -> None:
-        report = worker_status(self._runtime, state, self._started_at, self._wall_clock())
+        now = self._wall_clock()
+        report = worker_status(self._runtime, state, self._started_at, now)
         try:
             record = KafkaRecord(report.name.encode(), report.model_dump_json(by_alias=True).encode())
             async with asyncio.timeout(REPORT_SECONDS):
-                await self._producer.write(self._topic, [(None, record)])
+                stamped_at = await self._producer.write_stamped(self._topic, record)
+            self._broker_clock.note_report(now, stamped_at)
         except (NotWritten, TimeoutError) as error:
             _log.warning("status_not_sent", error=repr(error))
 

@@ -4,7 +4,7 @@ without transactions, the output of its partitions."""
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -16,6 +16,8 @@ from processor.settings import Settings
 from processor.tasks import is_being_cancelled
 
 STOP_SECONDS: Final = 5.0
+_LOG_APPEND_TIME: Final = 1  # aiokafka's RecordMetadata.timestamp_type
+Answer = TypeVar("Answer")
 _log = structlog.get_logger(__name__)
 
 
@@ -48,6 +50,14 @@ class SharedProducer:
         """
         await _acknowledged(topic, self._write(topic, records))
 
+    async def write_stamped(self, topic: str, record: KafkaRecord) -> float | None:
+        """Write one record; when the broker took it by its own clock, in seconds since 1970. None: the topic is not stamped by the broker.
+
+        Raises NotWritten.
+        """
+        (metadata,) = await _acknowledged(topic, self._write(topic, [(None, record)]))
+        return metadata.timestamp / 1000 if metadata.timestamp_type == _LOG_APPEND_TIME else None
+
     async def write_letters(self, topic: str, events: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
         """Write dead letters by partition, in order, as `letter_batches` has them; returns when all are acknowledged.
 
@@ -55,14 +65,14 @@ class SharedProducer:
         """
         await _acknowledged(topic, self._write_letters(topic, events, letters))
 
-    async def _write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+    async def _write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> list[Any]:
         sent = [
             await self._producer.send(
                 topic, record.value, record.key, partition=partition, timestamp_ms=record.timestamp, headers=list(record.headers)
             )
             for partition, record in records
         ]
-        await asyncio.gather(*sent)
+        return await asyncio.gather(*sent)
 
     async def _write_letters(self, topic: str, events: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
         new_batch = partial(letter_batch, is_transactional=False)
@@ -80,9 +90,9 @@ class SharedProducer:
         return future
 
 
-async def _acknowledged(topic: str, writing: Awaitable[None]) -> None:
+async def _acknowledged(topic: str, writing: Awaitable[Answer]) -> Answer:
     try:
-        await writing
+        return await writing
     except (KafkaError, asyncio.CancelledError) as error:
         if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
             raise

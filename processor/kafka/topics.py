@@ -19,6 +19,7 @@ LETTER_BYTES: Final = 8 * 1024 * 1024
 brokers take no more."""
 EVENT_BYTES: Final = 1024 * 1024 + 12  # Kafka's own default, whatever the broker's: an event must fit on `dead-letters`, whole
 _COMPACTED: Final = {"cleanup.policy": "compact"}
+_STAMPED_BY_THE_BROKER: Final = {"message.timestamp.type": "LogAppendTime"}  # pipeline/broker_clock.py
 _COMPACTED_SOON: Final = {"segment.ms": "600000"}  # they are read whole, again and again: what is overwritten every second must not stay for a week
 
 
@@ -50,7 +51,7 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec(names.flows, 1, _COMPACTED),
         TopicSpec(names.audiences, 1, _COMPACTED),
         TopicSpec(names.redriven, 1, _COMPACTED),
-        TopicSpec(names.worker_status, 1, _COMPACTED),
+        TopicSpec(names.worker_status, 1, _COMPACTED | _STAMPED_BY_THE_BROKER),
         TopicSpec(names.connections, 1, _COMPACTED),
         TopicSpec(names.audit_events, 1, _KEPT_FOR_EVER),
     )

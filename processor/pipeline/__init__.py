@@ -15,5 +15,5 @@ one transaction. Nothing goes on after a failure: the worker stops, and the next
     counts      what was decided, counted                               trace      headers that an event hands on
     refused     an event that no topic takes
     jobs        records without an event, page by page: job_part one job in one partition, job_page a page, turns who may have one
-    deadlines   memberships that end by themselves
+    deadlines   memberships that end by themselves: broker_clock by whose time
 """

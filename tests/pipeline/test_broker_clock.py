@@ -1,0 +1,83 @@
+"""By whose time memberships end: a worker whose clock is far ahead ends none that the broker's time does not end (contract F5)."""
+
+import asyncio
+
+import orjson
+import pytest
+from structlog.testing import capture_logs
+
+from processor.core.step import Limits
+from processor.pipeline.broker_clock import BrokerClock
+from processor.pipeline.deadlines import DeadlineSettings
+from processor.pipeline.decided import Policy
+from processor.pipeline.partition import PartitionPipeline, PartitionSettings
+from schemas.event import SourceRecord
+from schemas.times import parse_time
+from tests.core.given import NOON, a_catalog, cloud_event, realized
+from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
+
+NOW = float(parse_time(NOON))
+DAY = 86_400.0
+YEAR = 365 * DAY
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "stamped_at", "now"),
+    [
+        (NOW, NOW, NOW),
+        (NOW, NOW + 0.3, NOW),  # on its way, or behind: not brought forward
+        (NOW + YEAR, NOW, NOW),
+        (NOW - YEAR, NOW, NOW - YEAR),
+        (NOW + YEAR, None, NOW + YEAR),
+    ],
+)
+def test_f5_the_earlier_one_of_both_clocks_counts(sent_at: float, stamped_at: float | None, now: float) -> None:
+    clock = BrokerClock(lambda: sent_at)
+
+    before_any_report = clock.now()
+    clock.note_report(sent_at, stamped_at)
+
+    assert before_any_report == 0.0
+    assert clock.now() == now
+
+
+def test_f5_a_clock_that_is_ahead_is_said_once_until_it_is_mended() -> None:
+    clock = BrokerClock(lambda: NOW)
+
+    with capture_logs() as said:
+        for stamped_at in (NOW - 30, NOW - YEAR, NOW - YEAR, NOW, NOW - YEAR):
+            clock.note_report(NOW, stamped_at)
+
+    assert [(line["event"], line["seconds"]) for line in said] == [("clock_is_ahead_of_the_broker", YEAR)] * 2
+
+
+async def expired_after(clock: BrokerClock, deadline: str) -> int:
+    """How many events end the membership of somebody at once, by this clock."""
+    log, looked = MemoryLog(), [0.0]
+    settings = PartitionSettings(
+        Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20, deadlines=DeadlineSettings(True, clock=lambda: looked[0], wall_clock=clock.now)
+    )
+    view, topics = FixedCatalog(a_catalog({"flows": []})), ("source", "changelog")
+    failures: list[BaseException] = []
+    pipeline = PartitionPipeline(MemoryRows(), log, view, settings, topics, on_progress=lambda _: None, on_failure=failures.append)
+    pipeline.start()
+    value = orjson.dumps(cloud_event(realized("a", validUntil=deadline)))
+    pipeline.submit(batch([SourceRecord("profile-events", 0, 0, 0, b"p-1", value)]))
+    async with asyncio.timeout(60):
+        while pipeline.committed_offset < 1:
+            await asyncio.sleep(0)
+    looked[0] = 10.0
+    pipeline.submit(batch([], 2))
+    for _ in range(200):
+        await asyncio.sleep(0)
+    await pipeline.close()
+    assert not failures
+    return sum(len(output.events) for output in log.outputs)
+
+
+@pytest.mark.parametrize(("stamped_at", "events"), [(NOW, 0), (NOW + 2 * DAY, 1)])
+async def test_f5_a_worker_that_is_a_year_ahead_ends_only_what_has_ended_by_the_broker(stamped_at: float, events: int) -> None:
+    clock = BrokerClock(lambda: NOW + YEAR)
+    clock.note_report(NOW + YEAR, stamped_at)
+
+    assert await expired_after(clock, "2026-01-12T12:00:00Z") == events
