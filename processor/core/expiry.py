@@ -22,6 +22,8 @@ from schemas.times import MAX_SECONDS, format_time, normal_time, plus_days, plus
 
 SOURCE: Final = "/profile-exporter"
 NEVER: Final = ""
+_ENOUGH_CHARACTERS: Final = 100_000
+"""Of namespaces and audience ids in the events of a profile at a time; a character has 6 bytes at most as JSON, and Kafka takes 1 MiB."""
 _LAST: Final = format_time(MAX_SECONDS)
 _NONE_EXITED: Final = EXITED + _LAST  # none was so later
 _NO_ENTRIES: Final[dict[str, str]] = {}
@@ -95,33 +97,45 @@ def expiries(profile_id: str, profile: Profile, now: str) -> tuple[list[bytes], 
     """The events of every deadline of a profile up to `now`, in their order, and the last of these deadlines; ([], NEVER) where there is none.
 
     What one of them makes counts for the next: after a long time a membership that ended is purged as well. Each is a CloudEvent.
+    Not more than Kafka takes: what is left is due when the last of them is applied, also of its own deadline.
     """
-    events, last = [], NEVER
-    for deadline, data in _due(profile_id, profile, now):
+    events, last, size = [], NEVER, 0
+    for deadline, data, is_whole in _due(profile_id, profile, now):
         events.append(_event(profile_id, deadline, data))
-        last = deadline
+        last, size = deadline, size + len(events[-1])
+        if size >= _ENOUGH_CHARACTERS or not is_whole:
+            break
     return events, last
 
 
-def _due(profile_id: str, profile: Profile, now: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _due(profile_id: str, profile: Profile, now: str) -> Iterator[tuple[str, dict[str, Any], bool]]:
     deadline = next_deadline(profile)
     while deadline and deadline <= now:
-        data = _data(profile, deadline)
-        yield deadline, data
+        data, is_whole = _data(profile, deadline)
+        yield deadline, data, is_whole
         change = fold(profile, Event(None, EventType.EXPIRED, profile_id, deadline, data, {}, {}, 0), 0)
         assert change.after is not None
         profile = change.after
         deadline = next_deadline(profile)
 
 
-def _data(profile: Profile, deadline: str) -> dict[str, Any]:
+def _data(profile: Profile, deadline: str) -> tuple[dict[str, Any], bool]:
+    """What ends at a deadline, and whether that is all of it: each item names its namespace again, which an event gave in any length."""
     data: dict[str, Any] = {"exit": [], "purge": []}
+    size = 0
     for namespace, entries in profile.memberships.items():
         fields = profile.entry_fields.get(namespace, _NO_FIELDS)
         for audience, entry in entries.items():
             ends = _deadline(namespace, entry, fields.get(audience))
             if ends and ends <= deadline:
+                if size >= _ENOUGH_CHARACTERS:
+                    return _named(data), False
+                size += len(namespace) + len(audience)
                 data["purge" if entry[0] == EXITED else "exit"].append({"namespace": namespace, "id": audience})
+    return _named(data), True
+
+
+def _named(data: dict[str, Any]) -> dict[str, Any]:
     return {name: named for name, named in data.items() if named}
 
 

@@ -156,3 +156,23 @@ def test_law_what_an_event_makes_is_the_earliest_deadline_of_what_it_changed(fir
         if before.memberships.get(namespace, {}).get(audience) != text
     ]
     assert found == min([each for each in changed if each], default="")
+
+
+def test_f5_the_events_of_a_profile_stay_small_however_long_its_namespaces_are_and_all_of_it_ends() -> None:
+    """Each item names its namespace again: a thousand entries below one of 50,000 characters made an event of 50 MB, which no topic takes."""
+    run = Replay(Catalog.of((), ()))
+    entries = {f"{'n' * 50_000}/{number}": entry("realized", validUntil=UNTIL) for number in range(20)}
+    run.feed(SourceRecord("t", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(membership(entries)))))
+
+    sizes = []
+    for offset in range(1, 30):
+        events, last = expiries("p-1", run.profiles[b"p-1"], UNTIL)
+        if not events:
+            break
+        assert last == UNTIL
+        sizes.append(sum(map(len, events)))
+        for event in events:
+            run.feed(SourceRecord("t", 0, offset, 0, b"p-1", event))
+
+    assert max(sizes) < 250_000
+    assert {text[0] for audiences in run.profiles[b"p-1"].memberships.values() for text in audiences.values()} == {"e"}

@@ -307,3 +307,21 @@ async def test_off_nothing_is_written_and_the_index_is_kept() -> None:
 
     assert [output.events for output in log.outputs] == [[]]
     assert b"d2020-01-01T00:00:00Zp-1" in rows.rows
+
+
+async def test_f5_what_does_not_fit_into_one_event_follows_when_that_one_is_applied() -> None:
+    """An event names the namespace of each entry: a long one made it larger than any topic takes, and stopped the partition for ever."""
+    life = Life(again_days=7)
+    until = format_time(START + DAY)
+    life.send("p-1", membership({f"{'n' * 50_000}/{number}": {"status": "realized", "validUntil": until} for number in range(9)}))
+    life.now += 2 * DAY
+    life.clock += 10.0
+
+    await life.settle()
+    await life.pipeline.close()
+
+    written = [record.value or b"" for output in life.log.outputs for record in output.events]
+    (profile,) = life.rows.profiles.values()
+    assert len(written) == 5
+    assert max(map(len, written)) < 250_000
+    assert {text[0] for audiences in profile.profile.memberships.values() for text in audiences.values()} == {"e"}
