@@ -1,6 +1,8 @@
 """Audiences: segments that somebody described (contract M1)."""
 
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, ValidationInfo
 
 from schemas.model import Model, Name, Time
 
@@ -10,12 +12,23 @@ AudienceKey = tuple[str, str]
 """(namespace, audience id), as in `segmentMembership`."""
 
 
+MAX_NAME_CHARACTERS: Final = 1024
+STORED: Final = "stored"
+"""The context in which an audience is read that was put into force before: bounds that came later do not hold for it."""
+
+
+def _bounded(name: str, info: ValidationInfo) -> str:
+    if len(name) > MAX_NAME_CHARACTERS and info.context != STORED:
+        raise ValueError(f"has {len(name)} characters, {MAX_NAME_CHARACTERS} at most are allowed: each record of a flow may name hundreds (C5)")
+    return name
+
+
 class Audience(Model):
     """What is known about one audience. Changing it never triggers an export."""
 
     namespace: Name
     id: Name
-    name: str | None = None
+    name: Annotated[str, AfterValidator(_bounded)] | None = None
     description: str | None = None
     merge_policy_id: Name = DEFAULT_MERGE_POLICY
     origin: str | None = None

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import orjson
 from pydantic import ValidationError
 
-from schemas.audience import Audience, AudienceKey
+from schemas.audience import STORED, Audience, AudienceKey
 from schemas.faults import faults_of
 from schemas.flow import Flow
 from schemas.job import Job
@@ -109,7 +109,7 @@ def read_flow(key: bytes, value: bytes) -> StoredFlow:
 def read_audience(key: bytes, value: bytes) -> Audience:
     """The audience of a record; raises BadCatalogRecord."""
     try:
-        audience, named = Audience.model_validate(orjson.loads(value)["audience"]), orjson.loads(key)
+        audience, named = Audience.model_validate(orjson.loads(value)["audience"], context=STORED), orjson.loads(key)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
         raise BadCatalogRecord(f"audience {key.decode(errors='replace')}: {without_input(error)}") from None
     if named != list(audience.key):

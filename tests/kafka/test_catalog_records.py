@@ -2,6 +2,7 @@
 
 import orjson
 import pytest
+from pydantic import ValidationError
 
 from processor.kafka.catalog_records import (
     BadCatalogRecord,
@@ -25,6 +26,16 @@ def test_a_flow_and_an_audience_are_read_back_as_they_were() -> None:
 
     assert read_flow(flow_key(FLOW.id), flow_value(stored)) == stored
     assert read_audience(audience_key(AUDIENCE.key), audience_value(AUDIENCE)) == AUDIENCE
+
+
+def test_c5_a_name_is_bounded_where_it_is_said_and_read_as_it_is_where_it_was_stored() -> None:
+    """Each record of a flow may name hundreds of audiences; but what was put into force before must not stop a worker."""
+    said = {"namespace": "ups", "id": "gold", "name": "x" * 1025}
+
+    with pytest.raises(ValidationError, match="has 1025 characters, 1024 at most are allowed"):
+        Audience.model_validate(said)
+    assert read_audience(audience_key(AUDIENCE.key), orjson.dumps({"audience": said})).name == "x" * 1025
+    assert Audience.model_validate(said | {"name": "x" * 1024}).name == "x" * 1024
 
 
 def test_the_keys_are_those_of_the_contract() -> None:
