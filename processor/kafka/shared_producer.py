@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from processor.kafka.errors import RecordTooLarge
 from processor.kafka.letter_batches import letter_batch
 from processor.kafka.logs import Place, producer, send
 from processor.pipeline.ports import KafkaRecord
@@ -46,9 +47,15 @@ class SharedProducer:
     async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
         """Write (partition, record) pairs in order; a partition of None is the key's. Returns when all are acknowledged.
 
-        Raises NotWritten where one was not; others may be there then.
+        Raises NotWritten where one was not; others may be there then. Raises RecordTooLarge where the topic does not take one: written again
+        it would be refused again.
         """
-        await _acknowledged(topic, self._write(topic, records))
+        try:
+            await _acknowledged(topic, self._write(topic, records))
+        except NotWritten as error:
+            if isinstance(error.__cause__, MessageSizeTooLargeError):
+                raise RecordTooLarge(topic, "a record of the worker's own", None) from error
+            raise
 
     async def write_stamped(self, topic: str, record: KafkaRecord) -> float | None:
         """Write one record; when the broker took it by its own clock, in seconds since 1970. None: the topic is not stamped by the broker.

@@ -1,8 +1,12 @@
 """What the broker says of a record that it stamps itself, and of one that it does not."""
 
+import os
 import time
 
-from processor.kafka.shared_producer import SharedProducer
+import pytest
+
+from processor.kafka.errors import RecordTooLarge
+from processor.kafka.shared_producer import NotWritten, SharedProducer
 from processor.pipeline.ports import KafkaRecord
 from tests.kit.installation import Installation
 from tests.kit.topics import create_topic
@@ -22,3 +26,18 @@ async def test_the_time_of_a_record_is_told_where_the_topic_is_stamped_by_the_br
     assert by_the_broker is not None
     assert abs(by_the_broker - time.time()) < SECONDS
     assert by_us is None
+
+
+async def test_a_record_that_its_topic_does_not_take_stops_for_the_operator_and_a_report_is_only_left_out(
+    installation: Installation, kafka: str
+) -> None:
+    """A row of `delivery-positions` that is not written would be written again by every owner, for ever."""
+    topic, large = create_topic(kafka, max_message_bytes="1000"), KafkaRecord(b"worker", os.urandom(10_000))
+    producer = SharedProducer(installation.settings)
+    await producer.start()
+
+    with pytest.raises(RecordTooLarge, match=f"raise max.message.bytes of {topic}"):
+        await producer.write(topic, [(0, large)])
+    with pytest.raises(NotWritten):
+        await producer.write_stamped(topic, large)
+    await producer.stop()
