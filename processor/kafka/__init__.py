@@ -5,6 +5,8 @@
     reading      a topic to its end, a group's lag       writing   records out, acknowledged or refused by name
     timestamps   which ones a topic takes                ends      where partitions end, and what is shown of them
     neighbours   other installations with names of ours  safety    what a worker must not start with
+    limits       what a topic takes, as it says itself   origins   which event a record comes of
+    letter_batches    dead letters, compressed so that they fit
     memberships  who is in an audience                   deletions profiles deleted on request, and what became of each
     catalog_records   flows and audiences as records of their topics
     rights            what is not checked without the right to describe topics
