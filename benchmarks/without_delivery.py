@@ -38,6 +38,10 @@ class NoSink:
     def pause_of(self, flow_id: str) -> None:  # the sink's signature
         """No flow is ever paused."""
 
+    def is_behind(self, flow_id: str) -> bool:  # noqa: ARG002  # the sink's signature
+        """Nobody is parked anywhere."""
+        return False
+
     async def release(self, partitions: Iterable[int]) -> None:
         """Nothing is under way."""
 

@@ -313,7 +313,9 @@ class Runtime:
     def _why_jobs_wait(self, flow_id: str) -> str | None:
         """Records that nobody takes are not made: they would only stand in the way of those that events make."""
         paused = self.sink.pause_of(flow_id)
-        return None if paused is None else f"the destination is paused: {paused.value}"
+        if paused is None:
+            return "the destination takes less than comes" if self.sink.is_behind(flow_id) else None
+        return f"the destination is paused: {paused.value}"
 
     # progress ------------------------------------------------------------------------------------------------------
 

@@ -205,6 +205,9 @@ class Settings(BaseSettings):
         description="Hosts that endpointUrl of a flow may name beside AWS's own, as a.example.com or *.example.com, separated by commas; "
         "empty: any but metadata services, without session tokens.",
     )
+    kinesis_max_rejections_in_a_row: Count = Field(
+        default=30, description="Rejections of single records in a row, without one delivered, that pause a destination as unusable; 0: never."
+    )
     park_after_seconds: Annotated[float, Field(ge=0.1, le=3600)] = Field(
         default=5.0, description="Seconds that a flow whose destination is unavailable keeps its records in memory; then only `exports` holds them."
     )

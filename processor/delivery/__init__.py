@@ -18,11 +18,13 @@
     endpoints     which addresses a flow may name, and what is sent there
     no_destination   flows that the catalog does not name             ports    what delivery needs from outside
     parking, catch_up   flows that wait beside their partition, and come back       stuck   whose destination is
+    slow          whose destination takes less than comes
     parked, stays, taken_over, finished   one such flow: what is known of it         parked_rows   written down
     preflight, preflight_words     would a flow be let in, asked without writing
     order_check      does the stream keep the order
     shard_rates      what each shard may be fed, learned from answers
 
 Called by the worker's agent, which hands over batches and commits the progress. Everything happens on one event loop, without
-locks; only boto3's calls run in threads. A destination that is unavailable holds up no other: its flows are parked (`parking.py`).
+locks; only boto3's calls run in threads. A destination that is unavailable, or takes less than comes, holds up no other: its flows are
+parked (`parking.py`).
 """

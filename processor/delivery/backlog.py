@@ -1,23 +1,14 @@
 """Everything read and not finished: the lanes of all flows, the dead letters under way, and how much memory that holds."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from processor.delivery.dead_letters import Condemned, DeadLetterQueue
 from processor.delivery.export import UnreadableExport, parse_export
-from processor.delivery.lanes import FlowLanes, Lane, Waiting
+from processor.delivery.lanes import FlowLanes, Held, Lane, Waiting
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.ports import ConsumerRecord, DeadLetters, Export
 from processor.delivery.progress import PartitionProgress
 from schemas.dead_letter import DeadLetterReason
-
-
-@dataclass(slots=True)
-class Held:
-    """What is in memory."""
-
-    records: int = 0
-    size_bytes: int = 0
 
 
 class Backlog:
@@ -59,8 +50,8 @@ class Backlog:
         """As `accept`, of a record that was read already."""
         record = export.record
         progress.accept(record.offset)
-        self._hold(export, progress)
         flow = self.flow(export.flow_id)
+        self._hold(export, progress, flow)
         waiting = Waiting(export, progress)
         if export.size_bytes > self._limits.max_record_bytes:
             self._condemn(waiting, flow, DeadLetterReason.RECORD_TOO_LARGE, self._too_large(export))
@@ -82,9 +73,11 @@ class Backlog:
             flow, size = lane.flow, export.size_bytes
             flow.counts.delivered += 1
             flow.counts.delivered_bytes += size
-            held = self.parked if progress.is_parked else self.live
+            held, mine = (self.parked, flow.parked) if progress.is_parked else (self.live, flow.live)
             held.records -= 1
             held.size_bytes -= size
+            mine.records -= 1
+            mine.size_bytes -= size
             progress.finish(export.record.offset, flow.id)
             flow.step(lane)
         self._changed()
@@ -121,7 +114,7 @@ class Backlog:
         for lane in flow.lanes.values():
             if lane.in_flight and lane.head.progress in progresses:
                 self._free(lane.head)
-                self._hold(lane.head.export, heir)
+                self._hold(lane.head.export, heir, flow)
                 lane.head = Waiting(lane.head.export, heir)
         self._forget(flow.take(lambda waiting: waiting.progress in progresses))
         flow.route.drop_emptied()
@@ -137,7 +130,7 @@ class Backlog:
 
     def _accept_unreadable(self, record: ConsumerRecord, progress: PartitionProgress, explanation: str) -> None:
         export = Export(record, "", b"", "", None, len(record.value or b""))
-        self._hold(export, progress)
+        self._hold(export, progress, None)
         self._condemn(Waiting(export, progress), None, DeadLetterReason.REJECTED, explanation)
 
     def _too_large(self, export: Export) -> str:
@@ -159,12 +152,21 @@ class Backlog:
             self._free(waiting)
         self._changed()
 
-    def _hold(self, export: Export, progress: PartitionProgress) -> None:
+    def _hold(self, export: Export, progress: PartitionProgress, flow: FlowLanes | None) -> None:
         held = self.parked if progress.is_parked else self.live
         held.records += 1
         held.size_bytes += export.size_bytes
+        if flow is not None:
+            mine = flow.parked if progress.is_parked else flow.live
+            mine.records += 1
+            mine.size_bytes += export.size_bytes
 
     def _free(self, waiting: Waiting) -> None:
-        held = self.parked if waiting.progress.is_parked else self.live
+        export, is_parked = waiting.export, waiting.progress.is_parked
+        held, flow = self.parked if is_parked else self.live, self.flows.get(export.flow_id)
         held.records -= 1
-        held.size_bytes -= waiting.export.size_bytes
+        held.size_bytes -= export.size_bytes
+        if flow is not None:
+            mine = flow.parked if is_parked else flow.live
+            mine.records -= 1
+            mine.size_bytes -= export.size_bytes

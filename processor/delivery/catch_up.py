@@ -2,7 +2,8 @@
 
 A destination that is unavailable, or not proved to be available, is brought as many as a probe takes; nothing more is read before
 something of them is finished. What is brought is bounded for all parked flows together, apart from what the group's consumer brings,
-so neither waits for the other's room; a flow that has nothing in memory may always have one record.
+so neither waits for the other's room; and of that each has a share, less than there is, so that one that is slow leaves room to those
+that are not. A flow that has nothing in memory may always have one record.
 """
 
 import asyncio
@@ -59,7 +60,12 @@ class CatchUp:
         return not parked.is_probing or not parked.outstanding
 
     def _wants_more(self, parked: ParkedFlow) -> bool:
-        return not parked.outstanding or (not self._is_probing(parked) and parked.outstanding < self._window() // 2)
+        return not parked.outstanding or (not self._is_probing(parked) and self._has_room(parked))
+
+    def _has_room(self, parked: ParkedFlow) -> bool:
+        limits, held, mine = self._limits, self._backlog.parked, self._backlog.flow(parked.flow_id).parked
+        is_below_its_share = parked.outstanding < self._window() // 2 and 2 * mine.size_bytes < self._share_bytes()
+        return is_below_its_share and 2 * held.records < limits.max_buffered_records and 2 * held.size_bytes < limits.max_buffered_bytes
 
     async def _bring(self, parked: ParkedFlow) -> bool:
         """Read on; whether that moved the reader."""
@@ -92,8 +98,9 @@ class CatchUp:
 
     def _room(self, parked: ParkedFlow) -> tuple[int, int]:
         """How many records, and bytes, may be read now: a probe's worth, or one record, also where there is no room."""
-        limits, held = self._limits, self._backlog.parked
-        most, size_bytes = limits.max_buffered_records // 2 - held.records, limits.max_buffered_bytes // 2 - held.size_bytes
+        limits, held, mine = self._limits, self._backlog.parked, self._backlog.flow(parked.flow_id).parked
+        most = limits.max_buffered_records // 2 - held.records
+        size_bytes = min(limits.max_buffered_bytes // 2 - held.size_bytes, self._share_bytes() - mine.size_bytes)
         if size_bytes <= 0:
             return 1, 1
         if self._is_probing(parked):
@@ -103,7 +110,12 @@ class CatchUp:
     def _window(self) -> int:
         """Records of one parked flow in one partition that may be in memory."""
         catching_up = sum(not parked.is_probing for parked in self._all_parked())
-        return max(self._limits.max_buffered_records // 2 // max(1, catching_up), self._limits.probe_records)
+        return max(self._limits.max_buffered_records // 2 // (catching_up + 1), self._limits.probe_records)
+
+    def _share_bytes(self) -> int:
+        """Bytes of one parked flow that may be in memory."""
+        catching_up = {parked.flow_id for parked in self._all_parked() if not parked.is_probing}
+        return self._limits.max_buffered_bytes // 2 // (len(catching_up) + 1)
 
     def _is_probing(self, parked: ParkedFlow) -> bool:
         return parked.is_probing or self._is_stuck(parked)

@@ -2,9 +2,11 @@
 
     well ──── call failed ───► backing off ──── call answered ───► well
      │                             └─ nothing answered for `park_after_seconds` ─► paused: unreachable, one call at a time ─ answered ───► well
-     └─────── refused ───────► paused ─ probe every `probe_seconds`, one call ─ answered ───► well
+     ├─────── refused ───────► paused ─ probe every `probe_seconds`, one call ─ answered ───► well
+     └─ `max_rejections_in_a_row`, nothing delivered ─► paused: unusable, a single record at a time ─ one is delivered ───► well
 
-An entry's own fault is not the destination's: the call was answered. So was one that was throttled.
+An entry's own fault is not the destination's: the call was answered. So was one that was throttled. But where record after record is
+rejected and none is taken meanwhile, the records are not at fault.
 """
 
 from collections import Counter
@@ -35,6 +37,8 @@ class Health:
         self._clock = clock
         self._draw = draw
         self._failures = 0
+        self.deliveries = 0  # calls that delivered something
+        self._rejected_in_a_row = 0  # single records, since the last delivery
         self._stuck_since: float | None = None  # the first of the calls that all failed
         self._last: Fault | None = None
         self._log = structlog.get_logger(__name__).bind(stream=destination.stream, region=destination.region)
@@ -44,8 +48,30 @@ class Health:
         next_try = self.opens_at if self._stuck_since is not None else None
         return RouteState(self.paused, None if self._last is None else str(self._last), self._stuck_since, next_try)
 
+    @property
+    def takes_nothing(self) -> bool:
+        """Whether it rejects whatever it is sent: then a rejection is no record's own, and only a delivery ends the pause."""
+        return 0 < self._limits.max_rejections_in_a_row <= self._rejected_in_a_row
+
+    def rejected(self, records: int, fault: Fault) -> None:
+        """Note that so many single records were rejected, and that nothing was delivered since they were rejected first."""
+        self._rejected_in_a_row += records
+        if self.takes_nothing:
+            text = f"the last {self._rejected_in_a_row} records were rejected, and none was taken; the last one: {fault.message}"
+            self.refused(Fault(FaultKind.REFUSED, fault.code, text, PauseReason.DESTINATION_UNUSABLE))
+
+    def delivered(self) -> None:
+        """Note a call that delivered something."""
+        took_nothing = self.takes_nothing
+        self.deliveries += 1
+        self._rejected_in_a_row = 0
+        if took_nothing:
+            self.answered()
+
     def answered(self) -> None:
         """A call was answered entry by entry, or rejected for what it carried: the destination lets us in."""
+        if self.takes_nothing:
+            return
         self._resume()
         if self._failures:
             self._log.info("destination_recovered", failures=self._failures)

@@ -60,6 +60,14 @@ class Route(Protocol):
 
 
 @dataclass(slots=True)
+class Held:
+    """What is in memory."""
+
+    records: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(slots=True)
 class FlowCounts:
     """What became of a flow's records, since this process started."""
 
@@ -76,10 +84,10 @@ class Lane:
     """The waiting records of one profile and one flow; never without a head, except `emptied`.
 
     Of the head: `tries` counts how often it was sent, `failures` its own faults (not those of whole calls), `rejections` which of
-    them were rejections.
+    them were rejections; `rejected_after`: how many calls had delivered something before the first of those.
     """
 
-    __slots__ = ("_behind", "emptied", "failures", "flow", "head", "in_flight", "key", "paid", "rejections", "tries")
+    __slots__ = ("_behind", "emptied", "failures", "flow", "head", "in_flight", "key", "paid", "rejected_after", "rejections", "tries")
 
     def __init__(self, flow: "FlowLanes", key: bytes, head: Waiting) -> None:
         self.flow = flow
@@ -88,7 +96,7 @@ class Lane:
         self.in_flight = False
         self.emptied = False
         self.paid = False  # see ShardRates
-        self.tries = self.failures = self.rejections = 0
+        self.tries = self.failures = self.rejections = self.rejected_after = 0
         self._behind: deque[Waiting] | None = None  # most lanes hold one record
 
     def __len__(self) -> int:
@@ -127,7 +135,7 @@ class Lane:
 
 
 class FlowLanes:
-    """All lanes of one flow, and the route they take now."""
+    """All lanes of one flow, the route they take now, and what they hold: of partitions (`live`), and read a second time (`parked`)."""
 
     def __init__(self, flow_id: str, route: Route) -> None:
         self.id = flow_id
@@ -135,6 +143,8 @@ class FlowLanes:
         self.destination: Destination | None = None  # of `route`; None: there is none
         self.lanes: dict[bytes, Lane] = {}
         self.counts = FlowCounts()
+        self.live = Held()
+        self.parked = Held()
 
     def add(self, key: bytes, waiting: Waiting) -> None:
         """A record arrives, behind all earlier ones of its lane."""

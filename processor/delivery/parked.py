@@ -24,6 +24,10 @@ MAX_RANGES: Final = 50_000
 """Of a row, about 1 MB; what is left out is only forgotten."""
 
 
+CLOCK_SECONDS: Final = 1.0
+"""By which two clocks may differ from one look to the next; a row has whole seconds."""
+
+
 class Change(IntEnum):
     """What the row does not say yet: nothing, a count, a fact."""
 
@@ -167,10 +171,15 @@ class ParkedFlow(PartitionProgress):
 
     def pause(self, reason: PauseReason, since: float) -> None:
         """Its destination is unavailable, since then or since what is known already."""
-        since = since if self.since is None else min(since, self.since)
-        if (reason, since) != (self.reason, self.since):
-            self.reason, self.since, self.unwritten = reason, since, Change.FACT
+        earlier = self.since is None or since < self.since - CLOCK_SECONDS
+        if reason != self.reason or earlier:
+            self.since = since if earlier else self.since
+            self.reason, self.unwritten = reason, Change.FACT
         self.is_probing = True
+
+    def expect_delivery(self) -> None:
+        """Its destination is only slow: everything is read that there is room for."""
+        self.is_probing = False
 
     def join(self) -> None:
         """The reader has been everywhere where the partition has been: from here on the partition takes the flow's records again."""

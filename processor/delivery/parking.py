@@ -1,8 +1,9 @@
 """Flows that wait for their destination without making others wait: parked on `exports` itself, which keeps everything anyway.
 
-    a flow's destination is stuck (paused, or nothing was answered), for `park_after_seconds` or with too much in memory
+    a flow's destination is stuck (paused, or nothing was answered), for `park_after_seconds` or with too much in memory,
+    or takes less than comes, so that others would wait for it (`slow.py`)
       ─► its waiting records leave memory; its row is written ─► only then the partition's progress passes them
-      ─► a catch-up reads them again: a few to probe with, all of them when a probe got through
+      ─► a catch-up reads them again: a few to probe with, all of them when a probe got through or where it is only slow
       ─► where the catch-up has been everywhere, the partition takes the flow's records again ─► at the end the row is removed
 
 What a row says must be true whoever reads it whenever (schemas/parked_flow.py). So: a row that parks is durable before anything
@@ -19,18 +20,21 @@ import structlog
 from processor.delivery.answers import PauseReason
 from processor.delivery.backlog import Backlog
 from processor.delivery.catch_up import CatchUp
+from processor.delivery.lanes import FlowLanes
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.outbox import Clock
 from processor.delivery.parked import ParkedFlow
 from processor.delivery.parked_rows import RowWriter
 from processor.delivery.ports import ParkedPlaces
 from processor.delivery.progress import PartitionProgress
-from processor.delivery.stays import flying_of, inherited_stay, new_stay, waiting_of
+from processor.delivery.slow import SlowFlows
+from processor.delivery.stays import at_rest, flying_of, inherited_stay, new_stay, waiting_of
 from processor.delivery.stuck import Stuck, must_leave_memory, stuck_flows
 from processor.delivery.taken_over import TakenOver, taken_over
 from schemas.parked_flow import ParkedFlowRow
 
 LOOK_SECONDS: Final = 0.25
+SLOW: Final = "slow"  # in the log, where a PauseReason may stand
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +63,7 @@ class Parking:
         self._parked: dict[tuple[int, str], ParkedFlow] = {}
         self._catch_up = CatchUp(backlog, places.log, limits, self._parked.values)
         self._rows = RowWriter(places.rows, times.clock)
+        self._slow = SlowFlows(backlog, limits)
         self._tasks: asyncio.TaskGroup | None = None
         self._begun: set[str] = set()  # stays that are followed, by the tasks
         self._hurried: set[PartitionProgress] = set()
@@ -131,6 +136,7 @@ class Parking:
         if not self._times.may_send():
             return  # others may own what we have, and write its rows
         self._park_stuck()
+        self._park_slow()
         await self._rows.write_stale(self._parked.values())
         self._end_what_is_over()
 
@@ -138,9 +144,14 @@ class Parking:
         for stuck in stuck_flows(self._backlog, self._times.clock()):
             must_leave = must_leave_memory(stuck, self._backlog, self._limits)
             for live in (*self._partitions.values(), *self._hurried):
-                if must_leave or (stuck.is_certain and live in self._hurried):
-                    self._park(stuck, live)
+                if (must_leave or (stuck.is_certain and live in self._hurried)) and self._must_leave_again(stuck, live):
+                    self._park(stuck.flow, live, self._pause(stuck))
                 self._note_pause(stuck, live)
+
+    def _park_slow(self) -> None:
+        for flow in self._slow.find(self._times.clock()):
+            for live in self._partitions.values():
+                self._park(flow, live, None)
 
     def _note_pause(self, stuck: Stuck, live: PartitionProgress) -> None:
         parked = self._parked.get((live.partition, stuck.flow.id))
@@ -150,21 +161,29 @@ class Parking:
     def _pause(self, stuck: Stuck) -> tuple[PauseReason, float]:
         return stuck.reason or PauseReason.UNREACHABLE, self._times.wall_clock() - stuck.seconds
 
-    def _park(self, stuck: Stuck, live: PartitionProgress) -> None:
-        """Take what waits out of memory; if something of it is on its way to the dead letters, at the next look."""
+    def _must_leave_again(self, stuck: Stuck, live: PartitionProgress) -> bool:
+        """Whether a flow that is parked already has come to hold memory that others need to catch up: what was read, or came back from calls."""
+        parked = self._parked.get((live.partition, stuck.flow.id))
+        if parked is None or parked.until is not None:
+            return True
+        most = self._limits.probe_records
+        return stuck.seconds >= self._limits.park_after_seconds and parked.outstanding > most and at_rest(stuck.flow, parked) > most
+
+    def _park(self, flow: FlowLanes, live: PartitionProgress, pause: tuple[PauseReason, float] | None) -> None:
+        """Take what waits out of memory; if something of it is on its way to the dead letters, at the next look. `pause` None: it is only slow."""
         if live.is_revoked:
             return
-        flow = stuck.flow
         before = self._parked.get((live.partition, flow.id))
-        if before is not None and before.until is None and not self._holds_much(before, stuck):
-            return
         mine = {live} if before is None else {live, before}
         waiting = waiting_of(flow, mine)
         if not waiting or self._backlog.is_condemning(flow, mine):
             return
         parked = new_stay(before, flow, live, waiting, self._places.new_stay())
         parked.take_flying(flying_of(flow, mine))
-        parked.pause(*self._pause(stuck))
+        if pause is None:
+            parked.expect_delivery()
+        else:
+            parked.pause(*pause)
         self._backlog.hand_over(flow, mine, parked)
         if before is not None:
             before.revoke()
@@ -173,11 +192,8 @@ class Parking:
         self._begun.add(parked.stay)
         offsets = [each.export.record.offset for each in waiting if each.progress is live]
         self._tasks.create_task(self._enter(parked, live, offsets, before))
-        log.info("flow_parked", flow=flow.id, partition=live.partition, reason=parked.reason, records=parked.waiting, first=parked.next_offset)
-
-    def _holds_much(self, parked: ParkedFlow, stuck: Stuck) -> bool:
-        """Whether it was stopped while it caught up, with memory that others need to catch up."""
-        return stuck.seconds >= self._limits.park_after_seconds and parked.outstanding > self._limits.probe_records
+        reason = SLOW if parked.reason is None else parked.reason.value
+        log.info("flow_parked", flow=flow.id, partition=live.partition, reason=reason, records=parked.waiting, first=parked.next_offset)
 
     async def _enter(self, parked: ParkedFlow, live: PartitionProgress, offsets: Sequence[int], before: ParkedFlow | None) -> None:
         await self._rows.write([parked])

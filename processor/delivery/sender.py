@@ -126,7 +126,7 @@ class Sender:
     def _take(self) -> list[Lane]:
         if self._health.paused is None:
             return self._outbox.take(self._limits.max_records_per_call)
-        lanes = self._outbox.take(self._limits.probe_records)
+        lanes = self._outbox.take(1 if self._health.takes_nothing else self._limits.probe_records)
         if lanes and self._health.paused.mended_by_new_credentials:
             self._close()
         return lanes
@@ -166,6 +166,12 @@ class Sender:
             return
         lanes, faults = call.lanes, verdict.faults
         kinds = Counter(fault.kind for fault in faults.values())
+        rejected = [lanes[index] for index, fault in faults.items() if fault.kind is FaultKind.REJECTED] if kinds[FaultKind.REJECTED] else []
+        self._note_first_rejections(rejected)
+        if len(faults) < len(lanes):
+            self._health.delivered()
+        if rejected:
+            self._note_rejections(rejected, next(fault for fault in faults.values() if fault.kind is FaultKind.REJECTED))
         if not kinds[FaultKind.REFUSED]:
             self._note_answer(call)
         self._health.entries_failed(faults.values())
@@ -179,6 +185,19 @@ class Sender:
         """A pause ends by a probe, not by a call that was in flight before it."""
         if call.is_probe or self._health.paused is None:
             self._health.answered()
+
+    def _note_first_rejections(self, lanes: Sequence[Lane]) -> None:
+        for lane in lanes:
+            if not lane.rejections:
+                lane.rejected_after = self._health.deliveries
+
+    def _note_rejections(self, lanes: Sequence[Lane], fault: Fault) -> None:
+        """Of single records: while others were delivered, they are the records' own."""
+        unexplained = sum(lane.rejected_after == self._health.deliveries for lane in lanes)
+        if unexplained:
+            self._health.rejected(unexplained, fault)
+            if self._health.takes_nothing:
+                self._outbox.dissolve_groups()
 
     def _adapt(self, call: Call, throttled: int) -> None:
         """Fewer calls when half of a call is too much; less than that is a few shards' matter, and their lanes back off."""
@@ -202,6 +221,9 @@ class Sender:
     def _settle_failed(self, call: Call, fault: Fault) -> None:
         lanes = self._backlog.still_ours(call.lanes)
         if fault.kind is FaultKind.REJECTED:
+            if len(call.lanes) == 1:
+                self._note_first_rejections(call.lanes)
+                self._note_rejections(call.lanes, fault)
             self._note_answer(call)
             self._narrow_down(lanes, fault, alone=len(call.lanes) == 1)
             return
@@ -218,6 +240,9 @@ class Sender:
 
     def _narrow_down(self, lanes: list[Lane], fault: Fault, alone: bool) -> None:
         """Nobody says which record is at fault: halve the call until it is alone."""
+        if self._health.takes_nothing:
+            self._return_behind(lanes)
+            return
         if alone:
             for lane in lanes:
                 self._reject(lane, fault)
@@ -228,6 +253,9 @@ class Sender:
         self._outbox.add_group(mine[half:])
 
     def _reject(self, lane: Lane, fault: Fault) -> None:
+        if self._health.takes_nothing:
+            self._return_behind([lane])
+            return
         lane.rejections += 1
         if lane.rejections < self._limits.max_rejections:
             self._return_later(lane)
@@ -244,7 +272,11 @@ class Sender:
 
     def _return_to_its_shard(self, lane: Lane) -> None:
         """The shard's pace says when; its own failures are none of it."""
-        for mine in self._mine([lane]):
+        self._return_behind([lane])
+
+    def _return_behind(self, lanes: Sequence[Lane]) -> None:
+        """Others leave before them."""
+        for mine in self._mine(lanes):
             self._outbox.add(mine)
 
     def _mine(self, lanes: Sequence[Lane]) -> list[Lane]:

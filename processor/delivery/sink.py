@@ -222,6 +222,10 @@ class Sink:
         tries = flow is not None and (flow.lanes or self._parking.of_flow(flow_id))
         return flow.route.state().paused if flow is not None and tries else None
 
+    def is_behind(self, flow_id: str) -> bool:
+        """Whether records of a flow that came long ago are still to be read: it is parked, or catches up."""
+        return any(parked.until is None for parked in self._parking.of_flow(flow_id))
+
     def follow_catalog(self) -> None:
         """Notice a change of the catalog now, instead of within a second or at the next call."""
         self._routing.follow_catalog(self._backlog)

@@ -22,6 +22,11 @@ def flying_of(flow: FlowLanes, progresses: Collection[PartitionProgress]) -> dic
     return {each.export.record.offset: each.export.record.timestamp for each in heads}
 
 
+def at_rest(flow: FlowLanes, progress: PartitionProgress) -> int:
+    """How much of a flow and this is in its lanes, and not in flight."""
+    return len(waiting_of(flow, {progress})) - len(flying_of(flow, {progress}))
+
+
 def new_stay(before: ParkedFlow | None, flow: FlowLanes, live: PartitionProgress, waiting: Sequence[Waiting], stay: str) -> ParkedFlow:
     """A flow is parked, or parked anew after the stay `before`; `waiting`, never empty, is all that it has in memory here.
 

@@ -1,6 +1,7 @@
 """Fakes of the ports: a Kinesis that can fail in every way and knows what it stored, a catalog, a place for dead letters."""
 
 import asyncio
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -107,13 +108,11 @@ class FakeRows:
                 self.rows[partition][key] = ParkedFlowRow.model_validate_json(row.model_dump_json(by_alias=True))
 
     def hold(self, record: Record) -> bool:
-        """Whether a row says that this record is still to be delivered."""
-        rows = self.of(dict(record.headers)["flow-id"].decode())
-        return any(
-            row.partition == record.partition
-            and row.first <= record.offset < (inf if row.until is None else row.until)
-            and not any(low <= record.offset < high for low, high in row.finished)
-            for row in rows
+        """Whether the rows say that this record is still to be delivered: one that it is, and none that it is not."""
+        rows = [row for row in self.of(dict(record.headers)["flow-id"].decode()) if row.partition == record.partition]
+        until = max((inf if row.until is None else row.until for row in rows), default=0)
+        return record.offset < until and not any(
+            record.offset < row.first or any(low <= record.offset < high for low, high in row.finished) for row in rows
         )
 
     def of(self, flow: str) -> list[ParkedFlowRow]:
@@ -134,7 +133,9 @@ class FakeExports:
     async def read(self, partition: int, offset: int, flow_id: str, records: int, size_bytes: int) -> Page:
         await asyncio.sleep(0.01)
         begin = max(offset, self.begins.get(partition, 0))
-        rest = [record for record in self.log[partition] if record.offset >= begin][: self.scanned]
+        log = self.log[partition]
+        first = bisect_left(log, begin, key=lambda record: record.offset)
+        rest = log[first : first + self.scanned]
         found: list[Record] = []
         next_offset = begin
         for record in rest:
@@ -279,7 +280,7 @@ class World:
             on_progress=lambda partition, offset: self.progress[partition].append(offset),
             may_send=may_send,
             clock=asyncio.get_running_loop().time,
-            wall_clock=lambda: 1_768_174_663.0,
+            wall_clock=lambda: 1_768_174_663.0 + asyncio.get_running_loop().time(),
             draw=lambda: 1.0 if self.draws is None else next(self.draws),
         )
 

@@ -131,7 +131,7 @@ async def test_g4_a_partition_that_is_released_while_it_is_taken_over_is_left_to
 @in_virtual_time
 async def test_g3_what_is_in_flight_when_its_flow_is_parked_is_neither_sent_twice_nor_passed_over() -> None:
     """A silent endpoint: its first call is answered after others ran out of patience, and half of it failed."""
-    async with World(max_buffered_records=40, backoff=Backoff(base_seconds=20.0, cap_seconds=20.0)).running() as world:
+    async with World(max_buffered_records=50, backoff=Backoff(base_seconds=20.0, cap_seconds=20.0)).running() as world:
         records = in_lanes(60, 10)
         seconds = [6.0]
         world.kinesis.seconds = lambda: seconds.pop() if seconds else ANSWER_SECONDS

@@ -12,6 +12,9 @@ from typing import Any
 A_LITTLE = 2e-9
 """More than asyncio's clock resolution, by which a timer may fire early: whoever then waits for the rest would wait for ever."""
 
+A_MOMENT = 1e-10
+"""What a round of the loop takes: whoever looks again at once, since a timer fired early, must see the time go on."""
+
 
 class NothingWillHappen(AssertionError):
     """Everybody waits for somebody else."""
@@ -27,8 +30,7 @@ class JumpingSelector(selectors.SelectSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise NothingWillHappen
-        if timeout > 0:
-            self.now += timeout + A_LITTLE
+        self.now += timeout + A_LITTLE if timeout > 0 else A_MOMENT
         return super().select(0)
 
 
