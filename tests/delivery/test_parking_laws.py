@@ -63,6 +63,7 @@ def test_g3_g4_no_pause_and_no_rebalance_loses_overtakes_or_repeats_a_record(ste
     async def story() -> None:
         group = await play(steps)
         assert not group.require_everything_in_order()
+        assert group.dead_letters.letters == []
         assert group.kinesis.broken_rules == []
 
     story()
@@ -75,6 +76,8 @@ def test_g3_g4_no_crash_and_no_zombie_loses_a_record_or_lets_one_overtake(steps:
 
     @in_virtual_time
     async def story() -> None:
-        (await play(steps)).require_everything_in_order()
+        group = await play(steps)
+        group.require_everything_in_order()
+        assert group.dead_letters.letters == []
 
     story()
