@@ -1,4 +1,7 @@
-"""A Kinesis endpoint that takes every record at once and keeps none: python -m benchmarks.canned [milliseconds an answer takes] [file].
+"""A Kinesis endpoint that takes every record at once and keeps none: python -m benchmarks.canned [milliseconds an answer takes] [file] [limit].
+
+LIMIT: the stream has one shard, which takes so many records a second, a second's worth at once, and refuses the others as AWS does. An empty FILE
+is none.
 
 FILE gets a line for each record that has an envelope (D2): when it was answered, in milliseconds since 1970, and its id. Answers name the
 shard of each record, of more shards than any load here needs at 1,000 records a second. The endpoint announces its address on stdout and
@@ -10,6 +13,7 @@ import base64
 import re
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from hashlib import md5
 from itertools import count
@@ -19,6 +23,7 @@ from typing import IO
 from processor.demo.child import announce, die_with_parent
 
 ENTRY = b'{"SequenceNumber":"%d","ShardId":"shardId-%012d"}'
+REFUSED = b'{"ErrorCode":"ProvisionedThroughputExceededException","ErrorMessage":"Rate exceeded for shard shardId-000000000000"}'
 SHARDS = 256
 _DATA = re.compile(rb'"Data":\s*"([^"]*)"')
 _ID = re.compile(rb'"id":"([^"]*)"')
@@ -26,12 +31,30 @@ _PARTITION_KEY = re.compile(rb'"PartitionKey":\s*"([^"]*)"')  # keys of the benc
 calls = count(10**55)  # sequence numbers of AWS have 56 digits; one a call is enough for them to rise
 
 
+class Shard:
+    """A token bucket of one second."""
+
+    def __init__(self, records_a_second: float) -> None:
+        self._most = self._left = records_a_second
+        self._at = time.monotonic()
+
+    def take(self, records: int) -> int:
+        """How many of so many records it takes now."""
+        now = time.monotonic()
+        self._left = min(self._most, self._left + (now - self._at) * self._most)
+        self._at = now
+        taken = min(records, int(self._left))
+        self._left -= taken
+        return taken
+
+
 class Answering(asyncio.Protocol):
     """HTTP/1.1 with keep-alive, as far as boto3 uses it."""
 
-    def __init__(self, delay_seconds: float, arrivals: IO[bytes] | None) -> None:
+    def __init__(self, delay_seconds: float, arrivals: IO[bytes] | None, shard: Shard | None) -> None:
         self._delay = delay_seconds
         self._arrivals = arrivals
+        self._shard = shard
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
 
@@ -50,14 +73,20 @@ class Answering(asyncio.Protocol):
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if len(self._buffer) < end + 4 + length:
             return
-        number = next(calls)
-        entries = [ENTRY % (number, md5(key, usedforsecurity=False).digest()[0]) for key in _PARTITION_KEY.findall(self._buffer, end)]
+        entries = self._entries(_PARTITION_KEY.findall(self._buffer, end))
         if self._arrivals is not None:
             self._note(self._arrivals, end)
         self._buffer.clear()
-        body = b'{"FailedRecordCount":0,"Records":[%b]}' % b",".join(entries)
+        body = b'{"FailedRecordCount":%d,"Records":[%b]}' % (entries.count(REFUSED), b",".join(entries))
         answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
         asyncio.get_running_loop().call_later(self._delay, self._write, answer)
+
+    def _entries(self, keys: Sequence[bytes]) -> list[bytes]:
+        number = next(calls)
+        if self._shard is None:
+            return [ENTRY % (number, md5(key, usedforsecurity=False).digest()[0]) for key in keys]
+        taken = self._shard.take(len(keys))
+        return [ENTRY % (number, 0)] * taken + [REFUSED] * (len(keys) - taken)
 
     def _note(self, arrivals: IO[bytes], end: int) -> None:
         answered = int((time.time() + self._delay) * 1000)
@@ -70,9 +99,9 @@ class Answering(asyncio.Protocol):
             self._transport.write(answer)
 
 
-async def serve(delay_seconds: float, arrivals: IO[bytes] | None) -> None:
+async def serve(delay_seconds: float, arrivals: IO[bytes] | None, shard: Shard | None) -> None:
     """Answer until killed."""
-    server = await asyncio.get_running_loop().create_server(lambda: Answering(delay_seconds, arrivals), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(lambda: Answering(delay_seconds, arrivals, shard), "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     announce(f"http://{host}:{port}")
     await server.serve_forever()
@@ -81,5 +110,6 @@ async def serve(delay_seconds: float, arrivals: IO[bytes] | None) -> None:
 if __name__ == "__main__":
     die_with_parent()
     seconds = float(sys.argv[1]) / 1000 if len(sys.argv) > 1 else 0.0
-    with Path(sys.argv[2]).open("ab") if len(sys.argv) > 2 else nullcontext() as file:
-        asyncio.run(serve(seconds, file))
+    one_shard = Shard(float(sys.argv[3])) if len(sys.argv) > 3 else None
+    with Path(sys.argv[2]).open("ab") if len(sys.argv) > 2 and sys.argv[2] else nullcontext() as file:
+        asyncio.run(serve(seconds, file, one_shard))

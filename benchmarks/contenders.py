@@ -26,16 +26,17 @@ class Entry(NamedTuple):
 
 def ours(job: Job) -> Command:
     """Our worker, whole."""
-    return _worker(job, "processor.app")
+    return worker(job, "processor.app")
 
 
 def ours_without_delivery(job: Job, exports: str, compiled: bool = True) -> Command:
     """Our worker as `benchmarks.without_delivery` has it; `exports` are unread or acknowledged."""
-    command = _worker(job, "benchmarks.without_delivery", compiled)
+    command = worker(job, "benchmarks.without_delivery", compiled)
     return command._replace(environment={**command.environment, "BENCHMARK_EXPORTS": exports})
 
 
-def _worker(job: Job, app: str, compiled: bool = True) -> Command:
+def worker(job: Job, app: str, compiled: bool = True) -> Command:
+    """A worker of the Faust app in a module."""
     environment = worker_environment(job.installation.env)
     command = [sys.executable, "-m", "faust", "-A", app, "worker", "--without-web", "-l", "info"]
     return Command(command, preferring(compiled_packages(), environment) if compiled else environment)
