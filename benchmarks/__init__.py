@@ -4,6 +4,7 @@
     whole_job    ours alone: events → state, changelog, exports → PutRecords
     core         the pure core alone
     delivery     delivery alone, beside stock boto3
+    limited      a stream of one shard beside one that takes everything
 
 What they stand on:
 

@@ -104,6 +104,11 @@ class _Shard:
         """When everything that left is paid."""
         return max(self._records_spent, self._bytes_spent)
 
+    @property
+    def turn_at(self) -> float:
+        """When what is held may go on: at the next point of the grid, whatever else is looked at before."""
+        return ceil(self.opens_at / GRID_SECONDS) * GRID_SECONDS
+
     def spend(self, size_bytes: int, limits: ShardLimits, now: float) -> None:
         """A record of this size leaves, or has left."""
         if self.share < 1.0:
@@ -158,8 +163,7 @@ class ShardRates:
         """When `release` has something; None: nothing is held."""
         if self._freed:
             return 0.0
-        opens_at = min((self._shards[name].opens_at for name in self._holding), default=None)
-        return None if opens_at is None else ceil(opens_at / GRID_SECONDS) * GRID_SECONDS
+        return min((self._shards[name].turn_at for name in self._holding), default=None)
 
     def release(self, now: float) -> Iterator[Lane]:
         """Lanes whose turn has come."""
@@ -167,6 +171,8 @@ class ShardRates:
             yield self._freed.pop()
         for name in list(self._holding):
             shard = self._shards[name]
+            if shard.turn_at > now:
+                continue
             while shard.held and shard.opens_at <= now:
                 lane = shard.held.popleft()
                 shard.spend(lane.head.export.size_bytes, self._limits, now)

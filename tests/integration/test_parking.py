@@ -16,7 +16,7 @@ from processor.demo.evidence import exported
 from processor.demo.shop import shop_events
 from processor.demo.waiting import wait_until
 from processor.kafka.reading import read_topic
-from tests.faults.kinesis_proxy import Do, FaultProxy, Plan, Rule
+from tests.faults.kinesis_proxy import Buckets, Do, FaultProxy, Plan, Rule
 from tests.kit.installation import Installation
 from tests.kit.load import flowing
 from tests.kit.topics import alter_topic
@@ -25,6 +25,9 @@ from tests.kit.whole_job import WholeJob
 BROKEN: Final = "customer-360"
 HEALTHY: Final = ("vip-to-crm", "newsletter")
 REFUSED: Final = Plan(rules=(Rule(do=Do.ERROR, status=400, code="AccessDeniedException"),))
+LIMITED: Final = Plan(buckets=Buckets(shards=2, records=5))
+REJECTING: Final = Plan(rules=(Rule(do=Do.ERROR, status=413, code="RequestEntityTooLargeException"),))
+SILENT: Final = Plan(rules=(Rule(do=Do.SILENCE, seconds=10.0),))
 SLOW: Final = Plan(rules=(Rule(do=Do.DELAY, seconds=0.1),))
 BUFFERED_RECORDS: Final = 300
 EVENTS_A_SECOND: Final = 300
@@ -134,3 +137,25 @@ def test_g4_a_flow_that_waits_longer_than_memory_lasts_waits_alone_and_then_leav
 
 def spread(seconds: list[float]) -> str:
     return f"median {median(seconds):.3f}, 95 % {quantiles(seconds, n=20)[-1]:.3f}, of {len(seconds)}"
+
+
+def test_g4_a_stream_that_is_slow_silent_or_rejects_everything_holds_up_nobody_and_loses_nothing(job: WholeJob, proxy: FaultProxy) -> None:
+    """Ten records a second of a thousand; then no answer at all; then 413 for whatever it is sent."""
+    job.create_streams()
+    job.apply()
+    proxy.follow(LIMITED)
+    job.send(shop_events(3_000))
+    with job.worker(max_buffered_records=BUFFERED_RECORDS, kinesis_probe_seconds=0.5, kinesis_read_timeout_seconds=4.0) as worker:
+        wait_until(lambda: not any(job.lags().values()), "the others' delivery", SECONDS)
+        slow = status(job)
+        proxy.follow(SILENT)
+        wait_until(lambda: status(job)["paused"] == ["unreachable"], "a pause for silence", SECONDS)
+        parked = worker.said().count("flow_parked")
+        proxy.follow(REJECTING)
+        wait_until(lambda: status(job)["paused"] == ["destination_unusable"], "a pause for rejections", SECONDS)
+        proxy.follow(Plan())
+        job.wait_until_delivered(2 * SECONDS, worker)
+
+    assert (slow["paused"], slow["parked"] > 0) == ([], True)
+    assert parked <= 4 * job.installation.settings.partitions
+    job.require_equal_to_replay()
