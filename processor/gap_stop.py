@@ -26,17 +26,19 @@ class _Lost(NamedTuple):
 
 
 class GapStop:
-    """The gaps of one worker. `on_failure` is called with what stops it."""
+    """The gaps of one worker. `on_failure` is called with what stops it; `finish` is asked to be done with a partition soon."""
 
-    def __init__(self, on_failure: Callable[[BaseException], None], finish_seconds: float = FINISH_SECONDS) -> None:
-        self._on_failure, self._finish_seconds = on_failure, finish_seconds
+    def __init__(
+        self, on_failure: Callable[[BaseException], None], finish: Callable[[Partition], None], finish_seconds: float = FINISH_SECONDS
+    ) -> None:
+        self._on_failure, self._finish, self._finish_seconds = on_failure, finish, finish_seconds
         self._done: dict[Partition, int] = {}
         self._lost: dict[Partition, _Lost] = {}
         self._deadline: asyncio.TimerHandle | None = None
         self._stopped = False
 
     def note_done(self, place: Partition, next_offset: int) -> None:
-        """Take into account that everything read below an offset is processed, or delivered."""
+        """Take into account that everything read below an offset is processed, or delivered, and that the next start knows it."""
         self._done[place] = max(next_offset, self._done.get(place, 0))
         if place in self._lost and not self._stopped:
             self._stop_when_done()
@@ -48,6 +50,7 @@ class GapStop:
         if place not in self._lost:
             fault = str(error).partition("\n")[0]
             _log.error("records_lost", fault=fault, read_up_to=reached, done_up_to=self._done.get(place), stops_within_seconds=self._finish_seconds)
+            self._finish(place)
         self._lost[place] = _Lost(reached, error)
         if self._deadline is None:
             self._deadline = asyncio.get_running_loop().call_later(self._finish_seconds, self._stop)

@@ -104,7 +104,7 @@ class LogPositions:
         if first and not await self._offsets.still_ours(first):
             return {}, {}
         for place, start in starts.items():
-            self._gap_stop.note_done(place, start.position)
+            self._gap_stop.note_done(place, start.position if place.topic == exports else self._watermark(place.partition) or 0)
         return starts, {place: known.end for place, known in bounds.items()}
 
     async def in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int]:
@@ -149,12 +149,15 @@ class LogPositions:
         settings = self._settings
         if bounds.topic == settings.topics.exports:
             return exports_start(bounds, settings.accepted, settings.app_id)
-        watermark = self._states.partitions[bounds.partition].watermark
-        known = watermark.next_offset if watermark is not None else None
-        start = source_start(bounds, known, settings.accepted, settings.skips.get(bounds.partition))
+        start = source_start(bounds, self._watermark(bounds.partition), settings.accepted, settings.skips.get(bounds.partition))
         if bounds.committed is not None and bounds.committed != start.position:
             _log.info("watermark_wins", place=str(bounds), group_offset=bounds.committed, watermark=start.position)
         return start
+
+    def _watermark(self, partition: int) -> int | None:
+        state = self._states.partitions.get(partition)
+        watermark = None if state is None else state.watermark
+        return None if watermark is None else watermark.next_offset
 
     def _reads(self, place: Partition) -> bool:
         if place.topic == self._settings.topics.exports:

@@ -85,7 +85,7 @@ class Runtime:
         adapters = adapters or kafka_adapters(settings, place.cluster.limits, on_failure, self.waits)
         self._place, self._settings, self._consumer, self._store = place, settings, consumer, store
         self._on_failure = on_failure
-        self._gap_stop = GapStop(on_failure)
+        self._gap_stop = GapStop(on_failure, self._finish)
         self.catalog, self._shared, self._new_log = adapters.catalog, adapters.producer, adapters.new_log
         self._open_consumer = adapters.open_consumer
         self.pipeline = Pipeline(consumer)
@@ -210,6 +210,8 @@ class Runtime:
             raise CancelledByNobody(repr(self._starting.get_coro())) from None
 
     async def _start(self) -> None:
+        if self._settings.accepted.every:
+            _log.warning("every_gap_is_accepted", remedy="set ACCEPT_GAPS to the gaps that a stop names, and unset it afterwards")
         with self.waits.on("the broker, to connect the producer"):
             await self._shared.start()
         self._reports.start()
@@ -322,9 +324,13 @@ class Runtime:
     def _processed(self, partition: int, next_offset: int) -> None:
         topic = self._settings.topics.profile_events
         self._consumer.mark_done(topic, partition, next_offset)
-        self._gap_stop.note_done(Partition(topic, partition), next_offset)
+        self._gap_stop.note_done(Partition(topic, partition), self.pipeline.committed_offsets.get(partition, 0))
         fault_point("progress_noted")
         self.pipeline.moved(topic, partition)
+
+    def _finish(self, place: Partition) -> None:
+        if place.topic == self._settings.topics.profile_events:
+            self.pipeline.pass_at_once(place.partition)
 
     def _delivered(self, partition: int, next_offset: int) -> None:
         topic = self._settings.topics.exports

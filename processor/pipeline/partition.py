@@ -95,6 +95,8 @@ class PartitionPipeline:
         self._expired_last = False  # the last page was one of what expired
         self._is_positioned = is_positioned
         self._has_watermark = rows.watermark is not None
+        self._passes_at_once = False
+        self._begins = False  # the first watermark is to be written: where the partition begins
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
         self.counts = Counts()
@@ -107,9 +109,18 @@ class PartitionPipeline:
         self._tasks = [watched_task(loop, self._fail) for loop in (self._decide_all(), self._commit_all())]
 
     def positioned(self, position: int) -> None:
-        """Where to read on is known, and not refused: now there may be work beside events. Before, it would hide that rows are missing."""
+        """Where to read on is known, and not refused: now there may be work beside events. Before, it would hide that rows are missing.
+
+        Where nothing is known yet, the first watermark is written at once: what retention removes from then on was not read.
+        """
         self._is_positioned = True
         self._next_offset = max(self._next_offset, position)
+        self._begins = not self._has_watermark
+        self._arrived.set()
+
+    def pass_at_once(self) -> None:
+        """Let the watermark pass what is no event without delay: the worker is about to stop, and a gap begins there."""
+        self._passes_at_once = True
         self._arrived.set()
 
     @property
@@ -144,6 +155,9 @@ class PartitionPipeline:
 
     async def _decide_all(self) -> None:
         while not self._stopped_at_bad_event:
+            if self._begins:
+                self._begins = False
+                self._note_page({}, {})
             if (self._work_is_due or not self._inbox) and await self._work():
                 continue
             if self._inbox:
@@ -263,7 +277,9 @@ class PartitionPipeline:
 
         It would stay below the log's beginning when retention has removed all that: for the next start, records that nobody read.
         """
-        if self._decided or self._next_offset <= self.committed_offset or time.monotonic() - self._moved_at < PASSED_SECONDS:
+        if self._decided or self._next_offset <= self.committed_offset:
+            return False
+        if not self._passes_at_once and time.monotonic() - self._moved_at < PASSED_SECONDS:
             return False
         self._note_page({}, {})
         return True

@@ -41,6 +41,11 @@ class Pipeline:
         if partition in self._partitions:
             self._partitions[partition].positioned(position)
 
+    def pass_at_once(self, partition: int) -> None:
+        """Let a partition's watermark pass what is no event (PartitionPipeline.pass_at_once)."""
+        if partition in self._partitions:
+            self._partitions[partition].pass_at_once()
+
     def submit(self, batch: Batch) -> None:
         """Hand a batch to its partition; one that is not ours any more is dropped: its next owner reads it again."""
         pipeline = self._partitions.get(batch.partition)

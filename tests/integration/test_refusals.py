@@ -188,17 +188,17 @@ def test_a_group_without_an_offset_of_exports_stops_the_worker_which_goes_on_whe
     job.require_equal_to_replay()
 
 
-def test_a_partition_with_nothing_but_an_aborted_transaction_is_begun_by_its_next_owner(job: WholeJob) -> None:
+def test_a_partition_with_nothing_but_an_aborted_transaction_is_begun_by_its_next_owner(installation: Installation, tmp_path: Path) -> None:
     """The group was told to have read it, though no watermark said so: its next owner missed a state that never was."""
-    settings = job.installation.settings
+    installation.init(2)
+    job, settings = WholeJob(installation, "http://127.0.0.1:1", tmp_path), installation.settings  # no flow: nothing is sent, and no job begins
     producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers, "transactional.id": settings.app_id + "-upstream"})
     producer.init_transactions(SECONDS)
     producer.begin_transaction()
     producer.produce(settings.topics.profile_events, b"aborted", b"k", partition=0)
     producer.flush(SECONDS)
     producer.abort_transaction(SECONDS)
-    event = next(event for event in shop_events(200) if partition_of(event.key, 2) == 1)
-    job.send([event])
+    job.send([next(event for event in shop_events(200) if partition_of(event.key, 2) == 1)])
 
     for name in ("first", "next"):
         with job.worker(name) as worker:

@@ -202,6 +202,17 @@ async def test_the_group_is_told_no_progress_before_there_is_a_watermark(monkeyp
     await running.pipeline.close()
 
 
+async def test_the_first_watermark_says_where_a_partition_begins_before_any_event_comes() -> None:
+    """Were it written with the first event, retention could remove what came before: the next start would find a new installation."""
+    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
+    running.pipeline.positioned(1000)
+
+    await until_watermark(running, 1000)
+
+    assert running.rows.watermark == Watermark(1000, 0, "source", "changelog", 0)
+    await running.pipeline.close()
+
+
 async def test_the_watermark_passes_what_was_gone_before_the_first_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what an operator passed over: it is not refused once more."""
     running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
