@@ -122,10 +122,6 @@ class WholeJob:
         """Where profile-events ends, by partition."""
         return {place.partition: place.end for place in self._group()[self.installation.topics.profile_events]}
 
-    def committed(self, partition: int) -> int | None:
-        """The group's offset of a partition of profile-events."""
-        return next(place.committed for place in self._group()[self.installation.topics.profile_events] if place.partition == partition)
-
     def processed(self) -> int:
         """Offsets of profile-events that the group has done."""
         return sum(place.committed or 0 for place in self._group()[self.installation.topics.profile_events])
