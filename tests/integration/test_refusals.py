@@ -198,11 +198,12 @@ def test_a_partition_with_nothing_but_an_aborted_transaction_is_begun_by_its_nex
     producer.produce(settings.topics.profile_events, b"aborted", b"k", partition=0)
     producer.flush(SECONDS)
     producer.abort_transaction(SECONDS)
-    job.send([next(event for event in shop_events(200) if partition_of(event.key, 2) == 1)])
+    events = [event for event in shop_events(200) if partition_of(event.key, 2) == 1]
 
-    for name in ("first", "next"):
+    for name, event in zip(("first", "next"), events, strict=False):
+        job.send([event])
         with job.worker(name) as worker:
-            wait_until(lambda: not any(job.lags().values()), "markers and event to be passed", SECONDS)
+            job.wait_until_delivered(SECONDS, worker)  # the markers are passed, too
             worker.stop()
 
     assert job.ends()[0] == 2, "the record and its marker"
