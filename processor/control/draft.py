@@ -7,7 +7,7 @@ from typing import Any
 
 from processor.control.audit import Author, Etags, audit_event
 from processor.control.job_status import JobsProgress, status_in
-from processor.control.state import ControlState, Kept, Topic, TopicRecord, audience_etag
+from processor.control.state import ControlState, Kept, Topic, TopicRecord, audience_etag, put_record
 from processor.core.lifecycle import Moment, jobs_after
 from processor.kafka.catalog_records import StoredFlow, audience_key, audience_value, flow_key, flow_value, job_key, job_value, plain
 from processor.kafka.connection_records import object_key, object_value, plain_object
@@ -27,7 +27,8 @@ class Draft:
     def __init__(
         self, state: ControlState, author: Author, now_ms: int, new_etag: Callable[[], str], progress: Callable[[], JobsProgress] = JobsProgress
     ) -> None:
-        self.state = state
+        self._state = state
+        self._is_shared = True  # others may have `_state`: the next record goes into a copy of it
         self.now_ms = now_ms
         self.records: list[TopicRecord] = []
         self._author = author
@@ -36,9 +37,15 @@ class Draft:
         self._before = state
         self._jobs: dict[str, None] = {}  # those that were put
 
+    @property
+    def state(self) -> ControlState:
+        """As it is after what was put so far; later puts do not change it. To put after each look costs a copy of it each time."""
+        self._is_shared = True
+        return self._state
+
     def put_flow(self, flow: Flow, *, even_if_same: bool = False) -> Kept[Flow]:
         """Create it, or change it to this. `even_if_same`: what else belongs to it has changed, so it gets a new etag."""
-        before = self.state.flows.get(flow.id)
+        before = self._state.flows.get(flow.id)
         if before is not None and before.item == flow and not even_if_same:
             return before
         etag = self._new_etag()
@@ -47,13 +54,13 @@ class Draft:
         self._write(Topic.FLOWS, flow_key(flow.id), flow_value(StoredFlow(flow, etag, None, created_by, self._author.who)))
         content, etags = None if before is None else plain(before.item), Etags(None if before is None else before.etag, etag)
         self._audit(Kind.FLOW, flow.id, content, plain(flow), etags)
-        return self.state.flows[flow.id]
+        return self._state.flows[flow.id]
 
     def delete_flow(self, flow_id: str) -> None:
         """It is there. Where exits of it may still have to arrive, it stays on the topic for as long as their jobs do (F2)."""
-        before = self.state.flows[flow_id]
+        before = self._state.flows[flow_id]
         self._set_going(before.item, None)
-        exits = any(job.kind is JobKind.UNMAP and job.cancelled_at is None and job.flow == flow_id for job in self.state.jobs.values())
+        exits = any(job.kind is JobKind.UNMAP and job.cancelled_at is None and job.flow == flow_id for job in self._state.jobs.values())
         stored = StoredFlow(before.item, self._new_etag(), self.now) if exits else None
         self._write(Topic.FLOWS, flow_key(flow_id), None if stored is None else flow_value(stored))
         etags = Etags(before.etag, None) if stored is None else Etags(before.etag, stored.etag, stored.deleted_at)
@@ -61,8 +68,8 @@ class Draft:
 
     def give_up_flow(self, flow_id: str) -> None:
         """It was deleted and is leaving: what it still has to deliver becomes dead letters (G9)."""
-        before = self.state.leaving[flow_id]
-        for job in [job for job in self.state.jobs.values() if job.flow == flow_id and job.cancelled_at is None]:
+        before = self._state.leaving[flow_id]
+        for job in [job for job in self._state.jobs.values() if job.flow == flow_id and job.cancelled_at is None]:
             self.put_job(job.model_copy(update={"cancelled_at": self.now}))
         self._write(Topic.FLOWS, flow_key(flow_id), None)
         self._audit(Kind.FLOW, flow_id, plain(before.flow), None, Etags(before.etag, None))
@@ -75,7 +82,7 @@ class Draft:
         """Create it, or change it to this; what ended long ago is forgotten with it. `by_hand`: somebody asked for just this."""
         self._jobs[job.id] = None
         self._forget_old_jobs()
-        before = self.state.jobs.get(job.id)
+        before = self._state.jobs.get(job.id)
         self._write(Topic.FLOWS, job_key(job.id), job_value(job))
         if job.requested_by is not None or by_hand:  # otherwise the change of the flow says it
             self._audit("jobs", job.id, None if before is None else plain(before), plain(job))
@@ -83,7 +90,7 @@ class Draft:
     @property
     def jobs_set_going(self) -> list[Job]:
         """Jobs that this change makes or starts."""
-        jobs = [(self._before.jobs.get(job_id), self.state.jobs[job_id]) for job_id in self._jobs]
+        jobs = [(self._before.jobs.get(job_id), self._state.jobs[job_id]) for job_id in self._jobs]
         return [job for was, job in jobs if job.cancelled_at is None and (was is None or was.started_at != job.started_at)]
 
     @property
@@ -105,26 +112,26 @@ class Draft:
         flow = after or before
         assert flow is not None
         moment = Moment(self.now, lambda _: self.new_job_id())
-        for job in jobs_after(before, after, self.state.jobs.values(), moment):
+        for job in jobs_after(before, after, self._state.jobs.values(), moment):
             self.put_job(job)
 
     def _forget_old_jobs(self) -> None:
         """Jobs older than 30 days that have ended; and flows that were deleted as long ago, and whose exits have left."""
         oldest = plus_days(self.now, -KEPT_DAYS)
-        others = [job for job in self.state.jobs.values() if job.id not in self._jobs]
+        others = [job for job in self._state.jobs.values() if job.id not in self._jobs]
         old = [job for job in others if (job.cancelled_at or job.started_at or self.now) < oldest]
         progress = self._progress() if any(job.cancelled_at is None for job in old) else JobsProgress()
         for job in old:
-            if not status_in(self.state, progress, job, self.now).is_open:
+            if not status_in(self._state, progress, job, self.now).is_open:
                 self._write(Topic.FLOWS, job_key(job.id), None)
-        open_of = {job.flow for job in self.state.jobs.values() if job.cancelled_at is None}
-        for flow_id, stored in list(self.state.leaving.items()):
+        open_of = {job.flow for job in self._state.jobs.values() if job.cancelled_at is None}
+        for flow_id, stored in list(self._state.leaving.items()):
             if (stored.deleted_at or self.now) < oldest and flow_id not in open_of:
                 self._write(Topic.FLOWS, flow_key(flow_id), None)
 
     def put_audience(self, audience: Audience) -> Kept[Audience]:
         """Create it, or change it to this."""
-        before = self.state.audiences.get(audience.key)
+        before = self._state.audiences.get(audience.key)
         if before is not None and before.item == audience:
             return before
         self._write(Topic.AUDIENCES, audience_key(audience.key), audience_value(audience))
@@ -133,13 +140,13 @@ class Draft:
 
     def delete_audience(self, key: AudienceKey) -> None:
         """It is there."""
-        before = self.state.audiences[key]
+        before = self._state.audiences[key]
         self._write(Topic.AUDIENCES, audience_key(key), None)
         self._audit("audiences", "/".join(key), plain(before.item), None)
 
     def put_object(self, kind: Kind, object_id: str, item: AnyObject) -> Kept[AnyObject]:
         """Create an object of the API, or change it to this."""
-        before = self.state.objects.get((kind, object_id))
+        before = self._state.objects.get((kind, object_id))
         if before is not None and before.item == item:
             return before
         etag, created_at = self._new_etag(), self.now_ms if before is None else before.created_at
@@ -147,7 +154,7 @@ class Draft:
         self.keep_object(kind, object_id, Kept(item, etag, created_at, self.now_ms, created_by, self._author.who))
         if kind is not Kind.FLOW:  # of a flow, its own record says what changed
             self._audit(kind, object_id, None if before is None else plain_object(before.item), content)
-        return self.state.objects[kind, object_id]
+        return self._state.objects[kind, object_id]
 
     def keep_object(self, kind: Kind, object_id: str, kept: Kept[AnyObject]) -> None:
         """Store what was shown before it was stored: the same etag, the same times and authors."""
@@ -157,7 +164,7 @@ class Draft:
 
     def delete_object(self, kind: Kind, object_id: str) -> None:
         """Does nothing where there is none."""
-        before = self.state.objects.get((kind, object_id))
+        before = self._state.objects.get((kind, object_id))
         if before is None:
             return
         self._write(Topic.CONNECTIONS, object_key(kind, object_id), None)
@@ -166,20 +173,22 @@ class Draft:
 
     def rewrite_flow(self, flow: Flow) -> None:
         """The same flow in other words, as under another key: its etag stays. It is there, or was deleted and still has exits to send (F2)."""
-        stored = self.state.leaving.get(flow.id)
+        stored = self._state.leaving.get(flow.id)
         if stored is None:
-            kept = self.state.flows[flow.id]
+            kept = self._state.flows[flow.id]
             stored = StoredFlow(flow, kept.etag, None, kept.created_by, kept.updated_by)
         self._write(Topic.FLOWS, flow_key(flow.id), flow_value(stored._replace(flow=flow)))
 
     def rewrite_object(self, kind: Kind, object_id: str, item: AnyObject) -> None:
         """The same of an object of the API."""
-        self.keep_object(kind, object_id, replace(self.state.objects[kind, object_id], item=item))
+        self.keep_object(kind, object_id, replace(self._state.objects[kind, object_id], item=item))
 
     def _write(self, topic: Topic, key: bytes, value: bytes | None) -> None:
         record = TopicRecord(topic, key, value, self.now_ms)
         self.records.append(record)
-        self.state = self.state.after([record])
+        if self._is_shared:
+            self._state, self._is_shared = self._state.copied(), False
+        self._state = put_record(self._state, record)
 
     def _audit(self, kind: str, object_id: str, before: Any, after: Any, etags: Etags | None = None, action: str | None = None) -> None:
         key, value = audit_event(self._author, self.now_ms, kind, object_id, before, after, etags, action)

@@ -80,7 +80,14 @@ class ControlState:
 
     def after(self, records: Iterable[TopicRecord]) -> "ControlState":
         """The state after these records, in their order."""
-        state = ControlState(
+        state = self.copied()
+        for record in records:
+            state = put_record(state, record)
+        return state
+
+    def copied(self) -> "ControlState":
+        """The same in maps of its own, for `put_record`."""
+        return ControlState(
             dict(self.flows),
             dict(self.audiences),
             dict(self.objects),
@@ -90,13 +97,10 @@ class ControlState:
             dict(self.jobs),
             dict(self.leaving),
         )
-        for record in records:
-            state = _with(state, record)
-        return state
 
 
-def _with(state: ControlState, record: TopicRecord) -> ControlState:
-    """After one more record; changes the maps of `state`, which are nobody else's yet."""
+def put_record(state: ControlState, record: TopicRecord) -> ControlState:
+    """Return the state after one more record; changes the maps of `state`, which must be nobody else's yet (`ControlState.copied`)."""
     topic, key, value, _ = record
     unreadable: dict[tuple[Topic, bytes], str] = state.unreadable  # type: ignore[assignment]
     unreadable.pop((topic, key), None)
