@@ -3,6 +3,7 @@
     connection   settings → what the clients take        errors    what can be wrong with a broker, with the remedy
     topics       our topics, as they should be           admin     create what is missing, compare, require
     reading      a topic to its end, a group's lag       writing   records out, acknowledged or refused by name
+    queueing     a record into librdkafka's queue, when it has room
     timestamps   which ones a topic takes                ends      where partitions end, and what is shown of them
     neighbours   other installations with names of ours  safety    what a worker must not start with
     limits       what a topic takes, as it says itself   origins   which event a record comes of
@@ -10,6 +11,7 @@
     memberships  who is in an audience                   deletions profiles deleted on request, and what became of each
     catalog_records   flows and audiences as records of their topics
     rights            what is not checked without the right to describe topics
+    own_records       what a log committed and has not read yet
     audit_events      which etags the topic `audit-events` names
 
 Every reader is `read_committed`, every producer keys with Kafka's own murmur2 (design 2).

@@ -17,7 +17,6 @@ Brokers without transactions (at_least_once): nothing fences, one API at a time 
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -30,9 +29,11 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from processor.control.ports import Overtaken, Superseded
 from processor.control.state import ControlState, Topic, TopicRecord
 from processor.gaps import Gap
-from processor.kafka.connection import FENCED, consumer_config, producer_config, transactional_config
+from processor.kafka.connection import FENCED, Properties, consumer_config, producer_config, transactional_config
 from processor.kafka.connection_records import ACCEPTED_KEY, WRITER_KEY, accepted_value, writer_value
 from processor.kafka.errors import ReadFailed, WriteFailed
+from processor.kafka.own_records import OwnRecords
+from processor.kafka.queueing import enqueue
 from processor.kafka.reading import bounds_of
 from processor.settings import ProcessingGuarantee, Settings, env_name
 
@@ -44,6 +45,7 @@ STALE_SECONDS: Final = 5.0  # of a state that is still shown; longer than a comm
 _ABORT_SECONDS: Final = 5.0
 _CLAIM_TRIES: Final = 10
 _POLL_SECONDS: Final = 0.02
+_MOST_FAULTS: Final = 20
 _READ: Final = (Topic.FLOWS, Topic.AUDIENCES, Topic.CONNECTIONS)
 _OVERTAKEN: Final = FENCED | {KafkaError.INVALID_TXN_STATE}
 
@@ -60,15 +62,19 @@ class TopicTruncated(ReadFailed):
 
 
 class KafkaControlLog:
-    """From `with` to its end; thread-safe. `is_api`: claims the topics, and stops when another API does."""
+    """From `with` to its end; thread-safe. `is_api`: claims the topics, and stops when another API does.
 
-    def __init__(self, settings: Settings, *, is_api: bool = False) -> None:
+    `client`: properties of librdkafka beside ours.
+    """
+
+    def __init__(self, settings: Settings, *, is_api: bool = False, client: Properties | None = None) -> None:
         names = settings.topics
         self._settings = settings
         self._topics = {Topic.FLOWS: names.flows, Topic.AUDIENCES: names.audiences, Topic.CONNECTIONS: names.connections}
         self._audit_topic = names.audit_events
         self._kinds = {name: topic for topic, name in self._topics.items()}
         self._is_api = is_api
+        self._client = client or {}
         self._transactional = settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE
         self._name = uuid4().hex
         self._claimed = False
@@ -76,10 +82,10 @@ class KafkaControlLog:
         self._state = ControlState()
         self._looked_at = float("-inf")
         self._positions: dict[str, int] = dict.fromkeys(self._kinds, 0)
-        self._ours: dict[Topic, deque[tuple[bytes, bytes | None]]] = {topic: deque() for topic in _READ}  # committed, in the state, not read yet
+        self._ours = OwnRecords(_READ)
         self._producer: Producer | None = None
         self._faults: list[str] = []
-        self._consumer = Consumer(consumer_config(settings, f"{settings.app_id}-control"))
+        self._consumer = Consumer(consumer_config(settings, f"{settings.app_id}-control") | self._client)
         self._asker = Consumer(consumer_config(settings, f"{settings.app_id}-control"))  # the other one's connection answers after its fetch: 50 ms
 
     def __enter__(self) -> Self:
@@ -144,7 +150,9 @@ class KafkaControlLog:
                 self._producer = None
                 raise
             if self._transactional:
-                self._take_ours([record for record in records if record.topic in _READ])
+                ours = [record for record in records if record.topic in _READ]
+                self._state = self._state.after(ours)
+                self._ours.add(ours)
 
     def _first_records(self) -> list[TopicRecord]:
         """What is to be said at the beginning. Raises TopicTruncated."""
@@ -165,7 +173,7 @@ class KafkaControlLog:
     def _begin_again(self) -> None:
         """Fence all others, settle what we left open, then read what was committed."""
         self._producer = None
-        properties: dict[str, Any] = producer_config(self._settings) | {"message.timeout.ms": int(ANSWER_SECONDS * 1000)}
+        properties: dict[str, Any] = producer_config(self._settings) | {"message.timeout.ms": int(ANSWER_SECONDS * 1000)} | self._client
         if self._transactional:
             properties |= transactional_config(self._settings, "control", ANSWER_SECONDS) | {"linger.ms": 0}
         producer = Producer(properties)
@@ -199,12 +207,18 @@ class KafkaControlLog:
         self._faults.clear()
         for topic, key, value, timestamp in records:
             name = self._topics.get(topic, self._audit_topic)
-            self._asked(partial(self._used.produce, name, value, key, partition=0, timestamp=timestamp, **told))
+            self._asked(partial(enqueue, self._used, name, value, key, self._raise_faults, partition=0, timestamp=timestamp, **told))
 
     def _flush(self) -> None:
         left = self._asked(lambda: self._used.flush(ANSWER_SECONDS))
-        if left or self._faults:
-            raise WriteFailed([*self._faults, *([f"  {left} records were not acknowledged"] if left else [])])
+        if left:
+            self._faults.append(f"  {left} records were not acknowledged")
+        self._raise_faults()
+
+    def _raise_faults(self) -> None:
+        if self._faults:
+            rest = len(self._faults) - _MOST_FAULTS
+            raise WriteFailed(self._faults if rest <= 0 else [*self._faults[:_MOST_FAULTS], f"  and {rest} more"])
 
     def _note_fault(self, error: KafkaError | None, _: object) -> None:
         if error is not None:
@@ -227,28 +241,27 @@ class KafkaControlLog:
     def _wait_until_shown(self) -> None:
         """Whoever looks after a command finds what it wrote: a broker shows it a moment after it acknowledged the commit."""
         deadline = time.monotonic() + STALE_SECONDS
-        while any(self._ours.values()) and time.monotonic() < deadline:
-            self._read()
-
-    def _take_ours(self, records: Sequence[TopicRecord]) -> None:
-        self._state = self._state.after(records)
-        for topic, key, value, _ in records:
-            self._ours[topic].append((key, value))
+        while self._ours and time.monotonic() < deadline:
+            self._read([])
 
     def _read_to_end(self) -> None:
         """Up to the ends of now."""
         looked_at = time.monotonic()
         ends = {name: self._bounds(name)[1] for name in self._kinds}
-        while any(self._positions[name] < end for name, end in ends.items()):
-            if time.monotonic() - looked_at > ANSWER_SECONDS:
-                raise ReadFailed(f"flows, audiences or connections could not be read to their end in {ANSWER_SECONDS:.0f} s")
-            if records := self._read():
-                self._state = self._state.after(records)
+        read: list[TopicRecord] = []
+        try:
+            while any(self._positions[name] < end for name, end in ends.items()):
+                if time.monotonic() - looked_at > ANSWER_SECONDS:
+                    raise ReadFailed(f"flows, audiences or connections could not be read to their end in {ANSWER_SECONDS:.0f} s")
+                self._read(read)
+        finally:  # where it fails, the positions have passed these
+            if read:
+                self._state = self._state.after(read)
         self._looked_at = looked_at
 
-    def _read(self) -> list[TopicRecord]:
+    def _read(self, found: list[TopicRecord]) -> None:
+        """Add to `found` what others wrote, also where it raises ReadFailed."""
         first = self._consumer.poll(_POLL_SECONDS)  # `consume` alone would wait until it has as many as it was asked for
-        records = []
         for message in [] if first is None else [first, *self._consumer.consume(1000, 0)]:
             name, offset, error = message.topic(), message.offset(), message.error()
             if name is None or offset is None or name not in self._kinds:
@@ -257,15 +270,12 @@ class KafkaControlLog:
                 self._positions[name] = offset + 1
                 topic, key, value = self._kinds[name], _bytes(message.key()), message.value()
                 record = TopicRecord(topic, key, None if value is None else _bytes(value), message.timestamp()[1])
-                if self._ours[topic] and self._ours[topic][0] == (key, record.value):
-                    self._ours[topic].popleft()
-                else:
-                    records.append(record)
+                if not self._ours.read(record):
+                    found.append(record)
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._positions[name] = max(self._positions[name], offset)  # markers and what is compacted away lie behind the last record
             else:
                 raise ReadFailed(f"{name}: {error.str()}")
-        return records
 
 
 def _bytes(value: str | bytes | None) -> bytes:

@@ -21,6 +21,7 @@ from processor.kafka.connection import FENCED, Properties, producer_config, tran
 from processor.kafka.errors import WriteFailed
 from processor.kafka.letter_batches import ZSTD_LEVEL
 from processor.kafka.logs import MAX_REQUEST_BYTES
+from processor.kafka.queueing import enqueue
 from processor.kafka.redriven import mark_record
 from processor.letters.letter import Letter
 from processor.letters.selection import Mark
@@ -106,14 +107,7 @@ class Redriver:
 
         told: dict[str, Any] = {} if self._transactional else {"on_delivery": note}  # a transaction with a record that failed does not commit
         headers = list(more.pop("headers", ()))
-        while True:
-            try:
-                self._producer.produce(topic, value=value, key=key, headers=headers, **told, **more)
-                return
-            except BufferError:
-                self._producer.poll(0.1)
-            except KafkaException as error:
-                raise self._told(error) from None
+        self._asked(lambda: enqueue(self._producer, topic, value, key, headers=headers, **told, **more))
 
     def _flush(self) -> None:
         left = self._asked(lambda: self._producer.flush(ACKNOWLEDGE_SECONDS))

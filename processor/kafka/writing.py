@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from processor.kafka.connection import producer_config
 from processor.kafka.errors import WriteFailed
+from processor.kafka.queueing import enqueue
 from processor.settings import Settings
 
 ACKNOWLEDGE_SECONDS: Final = 30.0
@@ -56,23 +57,20 @@ class Writer:
         Raises WriteFailed once a record failed for another reason than its size.
         """
         self._stop_when_hopeless()
-        while True:
-            try:
-                self._producer.produce(
-                    topic,
-                    value=value,
-                    key=key,
-                    headers=headers or [],
-                    timestamp=timestamp or 0,
-                    on_delivery=lambda error, message: self._note(name, error, message, on_place),
-                )
-                break
-            except BufferError:
-                self._producer.poll(0.1)
-                self._stop_when_hopeless()
-            except KafkaException as error:  # refused before it was queued
-                self._note(name, error.args[0])
-                return
+        try:
+            enqueue(
+                self._producer,
+                topic,
+                value,
+                key,
+                self._stop_when_hopeless,
+                headers=headers or [],
+                timestamp=timestamp or 0,
+                on_delivery=lambda error, message: self._note(name, error, message, on_place),
+            )
+        except KafkaException as error:  # refused before it was queued
+            self._note(name, error.args[0])
+            return
         self._producer.poll(0)
 
     def flush(self) -> None:

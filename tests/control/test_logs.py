@@ -1,5 +1,6 @@
 """What every control log must do; the one in memory and the one on Kafka."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
@@ -18,10 +19,11 @@ from processor.control.ports import ControlLog, Overtaken, Superseded
 from processor.control.state import ControlState, Topic, TopicRecord
 from processor.demo.waiting import wait_until
 from processor.errors import CommandError
-from processor.kafka.catalog_records import StoredFlow, flow_key, flow_value
+from processor.kafka.catalog_records import StoredFlow, audience_key, flow_key, flow_value
 from processor.kafka.control_log import KafkaControlLog, TopicTruncated
 from processor.kafka.reading import read_topic
 from processor.kafka.writing import Writer
+from schemas.audience import Audience
 from schemas.flow import Flow
 from tests.control.memory import MemoryControlLog, SharedRecords
 from tests.kit.installation import Installation
@@ -214,6 +216,41 @@ def test_compaction_is_no_truncation(on_kafka: Installation) -> None:
 
     with KafkaControlLog(settings) as log:
         assert set(log.state().flows) == {"a"}
+
+
+def test_a_change_of_more_records_than_the_producers_queue_holds_is_written_whole(on_kafka: Installation) -> None:
+    audiences = [Audience(namespace="ups", id=f"audience-{number}") for number in range(400)]
+
+    with KafkaControlLog(on_kafka.settings, client={"queue.buffering.max.messages": 50}) as log:
+        plane(log).change(AUTHOR, lambda draft: [draft.put_audience(audience) for audience in audiences])
+
+    (written, audits) = (list(read_topic(on_kafka.settings, topic)) for topic in (on_kafka.topics.audiences, on_kafka.topics.audit_events))
+    assert [record.key for record in written] == [audience_key(audience.key) for audience in audiences]
+    assert len(audits) == len(audiences)
+
+
+def test_what_compaction_removes_before_it_was_read_leaves_no_command_waiting_for_it(on_kafka: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("processor.kafka.control_log.STALE_SECONDS", 180.0)  # so long, at most, a command waits at its end
+    one_record_ahead = {"batch.num.messages": 1, "fetch.message.max.bytes": 1, "queued.min.messages": 1}
+    topic, settings = on_kafka.topics.flows, on_kafka.settings
+    alter_topic(settings.kafka_bootstrap_servers, topic, **COMPACTED_ALL_THE_TIME)
+
+    def is_compacted() -> bool:
+        with Writer(settings) as writer:
+            writer.write(topic, flow_key("other"), flow_value(StoredFlow(a_flow("other"), "e")), name="other")
+        return sum(record.key == b"vip" for record in read_topic(settings, topic)) == 1
+
+    def change_twice(draft: Draft) -> None:
+        for flow in (a_flow("fetched"), a_flow(name="first"), a_flow(name="second")):
+            draft.put_flow(flow)
+
+    with KafkaControlLog(settings, client=one_record_ahead) as log:
+        plane(log).change(AUTHOR, change_twice)
+        wait_until(is_compacted, "compaction", 60.0, poll_seconds=0.4)
+        ends_at = time.monotonic()
+    seconds = time.monotonic() - ends_at
+
+    assert seconds < 90
 
 
 def test_after_an_outage_the_same_log_writes_again_and_knows_what_became_of_its_change(
