@@ -8,7 +8,7 @@
     calls      what every call has                connections  how many, and how slow they may be
     jobs       /v1/jobs                           uploads    /v1/audiences/import
     checks     of destinations, bounded           upload_room  how many uploads, and how large
-    page       /docs
+    watch      whether this API still writes      page        /docs
 
 It keeps nothing: it can be restarted or moved at will. It is a root of its own, beside the worker, which knows nothing of it.
 """

@@ -19,6 +19,7 @@ from processor.api.checks import BoundedChecks
 from processor.api.connections import bounded_protocol
 from processor.api.limits import Limits, is_loopback
 from processor.api.upload_room import UploadRoom
+from processor.api.watch import WriterWatch
 from processor.audience_import.run import Change, Imported, Request, import_audience
 from processor.control.audit import Author
 from processor.control.plane import ControlPlane
@@ -36,7 +37,6 @@ from processor.settings import Settings, env_name
 from processor.stop_signals import call_on_stop
 from schemas.destination import Destination
 
-_LOOK_SECONDS: Final = 1.0
 _ITSELF: Final = Author("profile-exporter", "api")
 _log = structlog.get_logger(__name__)
 
@@ -88,14 +88,12 @@ def serve(settings: Settings, host: str, port: int) -> None:
         )
         app = build_app(services, Limits(settings.api_max_body_bytes, settings.api_request_seconds), log.require_unsuperseded, superseded.set)
         server = server_of(app, settings, host, port)
-        done = threading.Event()
-        watch = threading.Thread(target=_watch, args=(log, superseded, done, server), daemon=True)
+        watch = WriterWatch(log.require_unsuperseded, superseded, partial(setattr, server, "should_exit", True))
         watch.start()
         _log.info("api_starts", host=host, port=port, tokens=not access.is_open)
         call_on_stop(partial(setattr, server, "should_exit", True))  # before uvicorn hears signals; and after, when it raises them once more
         server.run()
-        done.set()
-        watch.join()
+        watch.end()
     if superseded.is_set():
         raise Superseded
     if not server.started:
@@ -133,20 +131,6 @@ def findings(secrets: Secrets, endpoints: EndpointRules, destination: Destinatio
 
 def _import(settings: Settings, plane: ControlPlane, change: Change, path: Path, request: Request, rejected: Path) -> Imported:
     return import_audience(settings, change, plane.state, path, request, rejected, lambda *_: None)
-
-
-def _watch(log: KafkaControlLog, superseded: threading.Event, done: threading.Event, server: uvicorn.Server) -> None:
-    while not done.wait(_LOOK_SECONDS):
-        try:
-            log.require_unsuperseded()
-        except Superseded:
-            superseded.set()
-        except CommandError as error:
-            _log.warning("kafka_failed", error=str(error))
-        if superseded.is_set():
-            _log.error("superseded", remedy="another control API was started; only one writes")
-            server.should_exit = True
-            return
 
 
 def _tls(settings: Settings) -> dict[str, Any]:
