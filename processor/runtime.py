@@ -88,11 +88,11 @@ class Runtime:
         self._gap_stop = GapStop(on_failure, self._finish)
         self.catalog, self._shared, self._new_log = adapters.catalog, adapters.producer, adapters.new_log
         self._open_consumer = adapters.open_consumer
-        self.pipeline = Pipeline(consumer)
+        self.pipeline = Pipeline(consumer, on_failure)
         writer = cast("SharedProducer", SaidWriter(self._shared, self.waits))
-        self.sink = open_sink(settings, self.catalog, writer, self._delivered, consumer.lease.holds)
-        self._feed = ExportsFeed(self._deliver, consumer, on_failure)
         history = PartitionHistory(writer, settings, place.directory.name)
+        self.sink = open_sink(settings, self.catalog, writer, history, self._delivered, consumer.lease.holds)
+        self._feed = ExportsFeed(self._deliver, consumer, on_failure)
         self._positions = LogPositions(settings, consumer, store, self.sink.has, self._gap_stop, history)
         self._parked_takeover = ParkedTakeover(self.sink, consumer, adapters.read_positions)
         self._memory: Memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)

@@ -1,11 +1,12 @@
 """All partitions that a worker owns, each with a pipeline of its own."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from processor.pipeline.counts import Counts
 from processor.pipeline.partition import PartitionPipeline
+from processor.tasks import watched_task
 from processor.transport.batch import Batch
 
 
@@ -20,10 +21,13 @@ class Fetching(Protocol):
 
 
 class Pipeline:
-    """Partitions come by `add`, after they were taken over, and go by `release`. `submit` never waits: what is full is paused."""
+    """Partitions come by `add`, after they were taken over, and go by `release`. `submit` never waits: what is full is paused.
 
-    def __init__(self, fetching: Fetching) -> None:
-        self._fetching = fetching
+    `on_failure` stops the worker: it is called with what kept a released partition from ending.
+    """
+
+    def __init__(self, fetching: Fetching, on_failure: Callable[[BaseException], None]) -> None:
+        self._fetching, self._on_failure = fetching, on_failure
         self._partitions: dict[int, PartitionPipeline] = {}
         self._paused: set[int] = set()
         self._past = Counts()
@@ -70,7 +74,7 @@ class Pipeline:
         going = [self._partitions.pop(partition) for partition in list(partitions) if partition in self._partitions]
         self._paused.difference_update(partitions)
         for pipeline in going:
-            task = asyncio.get_running_loop().create_task(self._end(pipeline))
+            task = watched_task(self._end(pipeline), self._on_failure)
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
         while self._ending:
@@ -81,8 +85,10 @@ class Pipeline:
         await self.release(list(self._partitions))
 
     async def _end(self, pipeline: PartitionPipeline) -> None:
-        await pipeline.close()
-        self._past.add(pipeline.counts)
+        try:
+            await pipeline.close()
+        finally:
+            self._past.add(pipeline.counts)
 
     @property
     def committed_offsets(self) -> dict[int, int]:

@@ -61,6 +61,7 @@ class MemoryLog:
     """
 
     torn_after: int | None = None
+    close_error: BaseException | None = None
 
     def __init__(self, crash_after: int | None = None, crash_durable: bool = False) -> None:
         self.outputs: list[Output] = []
@@ -89,6 +90,8 @@ class MemoryLog:
 
     async def close(self) -> None:
         self.closed = True
+        if self.close_error is not None:
+            raise self.close_error
 
     @property
     def exports(self) -> list[KafkaRecord]:

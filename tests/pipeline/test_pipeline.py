@@ -5,7 +5,7 @@ import asyncio
 from processor.pipeline.partition import PartitionPipeline
 from processor.pipeline.pipeline import Pipeline
 from tests.core.given import a_catalog, a_flow
-from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
+from tests.pipeline.fakes import Crash, FixedCatalog, MemoryLog, MemoryRows, batch
 from tests.pipeline.test_partition import SECONDS, patches, settings
 
 
@@ -27,7 +27,8 @@ class Worker:
 
     def __init__(self, waiting_bytes: int = 1 << 20) -> None:
         self.fetching, self.log, self.progress = Fetching(), MemoryLog(), [0]
-        self.pipeline = Pipeline(self.fetching)
+        self.failures: list[BaseException] = []
+        self.pipeline = Pipeline(self.fetching, self.failures.append)
         partition = PartitionPipeline(
             MemoryRows(),
             self.log,
@@ -108,6 +109,18 @@ async def test_a_release_that_was_cancelled_goes_on_and_the_next_one_waits_for_i
 
     assert not ended_early
     assert worker.log.closed
+
+
+async def test_a_partition_that_cannot_be_closed_stops_the_worker_and_keeps_its_counts() -> None:
+    worker = Worker()
+    worker.pipeline.submit(batch(patches(3)))
+    await worker.reach(3)
+    worker.log.close_error = Crash()
+
+    await worker.pipeline.release([0])
+
+    assert worker.failures == [worker.log.close_error]
+    assert worker.pipeline.counts().applied == 3
 
 
 async def test_headers_fill_a_partition_as_keys_and_values_do() -> None:
