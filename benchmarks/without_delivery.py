@@ -54,7 +54,9 @@ class NoSink:
         return {}
 
 
-def _open_sink(_settings: object, _catalog: object, _producer: object, on_progress: Callable[[int, int], None], _may_send: object) -> NoSink:
+def _open_sink(
+    _settings: object, _catalog: object, _producer: object, _history: object, on_progress: Callable[[int, int], None], _may_send: object
+) -> NoSink:
     return NoSink(on_progress, os.environ.get("BENCHMARK_EXPORTS", "unread") == "acknowledged")
 
 

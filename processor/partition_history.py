@@ -35,7 +35,8 @@ class NotRecorded(CommandError):
 
     def __init__(self, topic: str, error: NotWritten) -> None:
         super().__init__(
-            f"a takeover could not be written to {topic}, and nothing is processed that nobody could explain later: {error}\n"
+            f"a takeover, or what is passed over, could not be written to {topic}, "
+            f"and nothing is processed that nobody could explain later: {error}\n"
             f"  workers need the right to write to {topic}; where the broker was away, the next start writes it"
         )
 

@@ -9,7 +9,7 @@ from processor.delivery.limits import DeliveryLimits
 from processor.delivery.ports import ParkedPlaces, Undelivered
 from processor.delivery.sink import Sink
 from processor.kafka.delivery_positions import DeliveryPositions
-from processor.kafka.exports_log import ParkedExports
+from processor.kafka.exports_log import History, ParkedExports
 from processor.kafka.shared_producer import SharedProducer
 from processor.pipeline.ports import KafkaRecord
 from processor.settings import Settings
@@ -43,14 +43,19 @@ class TopicDeadLetters:
 
 
 def open_sink(
-    settings: Settings, catalog: CatalogFollower, producer: SharedProducer, on_progress: Callable[[int, int], None], may_send: Callable[[], bool]
+    settings: Settings,
+    catalog: CatalogFollower,
+    producer: SharedProducer,
+    history: History,
+    on_progress: Callable[[int, int], None],
+    may_send: Callable[[], bool],
 ) -> Sink:
     """The worker's sink; nothing is opened before records come. The producer is the caller's; `may_send` is asked in any thread."""
     return Sink(
         destinations=CatalogDestinations(catalog),
         open_stream=stream_opener(settings, may_send=may_send),
         dead_letters=TopicDeadLetters(producer, settings.topics.dead_letters, settings.topics.profile_events),
-        parked=ParkedPlaces(DeliveryPositions(settings, producer), ParkedExports(settings), lambda: uuid4().hex),
+        parked=ParkedPlaces(DeliveryPositions(settings, producer), ParkedExports(settings, history), lambda: uuid4().hex),
         limits=DeliveryLimits.of(settings),
         on_progress=on_progress,
         may_send=may_send,

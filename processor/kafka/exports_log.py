@@ -6,7 +6,7 @@ so a hundred flows that catch up at once take turns.
 
 import asyncio
 from collections import deque
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from processor.delivery.ports import ConsumerRecord, Page
 from processor.gaps import Gap
 from processor.kafka.connection import aiokafka_options
-from processor.positions import RecordsAreGone
+from processor.positions import RecordsAreGone, Skipped
 from processor.settings import Settings
 from processor.tasks import is_being_cancelled
 from schemas.record import ExportHeader
@@ -41,14 +41,22 @@ class Wanted(NamedTuple):
     size_bytes: int
 
 
+class History(Protocol):
+    """Where it is written down what a worker passes over."""
+
+    async def record_skip(self, place: tuple[str, int], skipped: Skipped) -> None:
+        """Write what a partition passes over; durable when it returns."""
+
+
 class ParkedExports:
     """`delivery.ports.ExportsLog`. A broker that is away is waited for: the page is empty then.
 
-    `read` raises RecordsAreGone where the log has lost what the flow waits for, unless the operator accepts that gap.
+    `read` raises RecordsAreGone where the log has lost what the flow waits for, unless the operator accepts that gap: then it is written to
+    `history` before the page is given, and `read` raises what that raises.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, history: History) -> None:
+        self._settings, self._history = settings, history
         self._free: list[Reader] = []
         self._turns = asyncio.Semaphore(CONSUMERS)
 
@@ -69,13 +77,15 @@ class ParkedExports:
                 await asyncio.sleep(_RETRY_SECONDS)
                 return Page((), offset)
             self._free.append(reader)
-        self._require_held(wanted, page.gone)
+        if page.gone:
+            await self._pass_over(wanted, page.gone)
         return page
 
-    def _require_held(self, wanted: Wanted, gone: int) -> None:
+    async def _pass_over(self, wanted: Wanted, gone: int) -> None:
         gap = Gap(wanted.place.topic, wanted.place.partition, wanted.offset, wanted.offset + gone)
-        if gone and not self._settings.accepted.cover(gap):
+        if not self._settings.accepted.cover(gap):
             raise RecordsAreGone(gap, f"were not delivered to the parked flow {wanted.flow_id.decode()}")
+        await self._history.record_skip((gap.topic, gap.partition), Skipped(gap.first, gap.next, "ACCEPT_GAPS"))
 
     async def close(self) -> None:
         """See the port."""
