@@ -53,6 +53,13 @@ class NoSink:
         """No flow is delivered."""
         return {}
 
+    def forgotten(self) -> None:
+        """No flow was delivered."""
+
+    def has_flow(self, flow_id: str) -> bool:  # noqa: ARG002  # the sink's signature
+        """No flow is delivered."""
+        return False
+
 
 def _open_sink(
     _settings: object, _catalog: object, _producer: object, _history: object, on_progress: Callable[[int, int], None], _may_send: object

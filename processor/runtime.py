@@ -120,6 +120,10 @@ class Runtime:
         """(profiles, bytes) of each partition."""
         return {partition: (store.row_count(), store.size_bytes()) for partition, store in self._store.partitions.items()}
 
+    def has_flow(self, flow_id: str) -> bool:
+        """Whether the catalog names a flow."""
+        return self.catalog.catalog.flow(flow_id) is not None
+
     # what the agents call ------------------------------------------------------------------------------------------
 
     def process(self, batch: Batch) -> None:

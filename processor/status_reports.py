@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import version
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import structlog
 
@@ -19,9 +19,11 @@ from processor.pipeline.ports import KafkaRecord
 from processor.tasks import end_task, lasting_task
 from processor.waits import Waits
 from schemas.times import format_time
-from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, WorkerStatus
+from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, WorkerStatus, flow_sum
 from state.restore import Progress
 
+MOST_FLOWS: Final = 500
+"""Of one report, which must fit into a record; at most 100 are in force at once, and flows that are gone are forgotten."""
 State = Literal["restoring", "running", "stopped"]
 _log = structlog.get_logger(__name__)
 
@@ -43,6 +45,10 @@ class Watched(Protocol):
     @property
     def stored(self) -> dict[int, tuple[int, int]]:
         """(profiles, bytes) by partition."""
+        ...
+
+    def has_flow(self, flow_id: str) -> bool:
+        """Whether the catalog names it."""
         ...
 
 
@@ -88,6 +94,7 @@ class StatusReports:
 
     async def _send(self, state: State) -> None:
         now = self._wall_clock()
+        self._runtime.pipeline.forget_flows(self._is_gone)
         report = worker_status(self._runtime, state, self._started_at, now)
         try:
             record = KafkaRecord(report.name.encode(), report.model_dump_json(by_alias=True).encode())
@@ -98,10 +105,16 @@ class StatusReports:
             _log.warning("status_not_sent", error=repr(error))
 
 
+    def _is_gone(self, flow_id: str) -> bool:
+        return not self._runtime.has_flow(flow_id) and not self._runtime.sink.has_flow(flow_id)
+
+
 def worker_status(runtime: Watched, state: State, started_at: str, now: float) -> WorkerStatus:
     """The worker as it stands; `now` in seconds since 1970."""
     counts, delivered = runtime.pipeline.counts(), runtime.sink.status()
-    flow_ids = sorted({*counts.flows, *delivered})
+    flow_ids = sorted({*counts.flows, *delivered}, key=lambda flow_id: (not runtime.has_flow(flow_id), flow_id))
+    flows = {flow_id: _flow(counts.flows.get(flow_id, FlowCounts()), delivered.get(flow_id), now) for flow_id in flow_ids}
+    left_out = [flows.pop(flow_id) for flow_id in flow_ids[MOST_FLOWS:]]
     return WorkerStatus.model_validate(
         {
             "name": runtime.name,
@@ -114,7 +127,9 @@ def worker_status(runtime: Watched, state: State, started_at: str, now: float) -
             "deadLetters": _named(counts.dead_letters),
             "waiting": tuple({"what": what, "since": format_time(int(now - seconds))} for what, seconds in runtime.waits.long().items()),
             "partitions": _partitions(runtime),
-            "flows": {flow_id: _flow(counts.flows.get(flow_id, FlowCounts()), delivered.get(flow_id), now) for flow_id in flow_ids},
+            "flows": flows,
+            "deletedFlows": flow_sum([_flow(counts.forgotten, runtime.sink.forgotten(), now), *left_out]),
+            "leftOut": len(left_out),
         }
     )
 

@@ -3,7 +3,9 @@
 The counts are this process' own and start at 0 with it; `profile-exporter status` shows them beside what Kafka knows.
 """
 
-from typing import Final, Literal
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -45,6 +47,18 @@ class FlowStatus(Model):
     gone: int = 0  # offsets of `exports` that the log lost before the flow's records there were read
 
 
+def flow_sum(statuses: Iterable[FlowStatus]) -> FlowStatus:
+    """All counts of flows together; of no single flow's pause or oldest record."""
+    total: dict[str, Any] = {}
+    for status in statuses:
+        for name, value in status.model_dump(by_alias=True, exclude_none=True).items():
+            if isinstance(value, dict):
+                total[name] = dict(Counter(total.get(name, {})) + Counter(value))
+            elif isinstance(value, int):
+                total[name] = total.get(name, 0) + value
+    return FlowStatus.model_validate(total)
+
+
 class WaitStatus(Model):
     """Something that the worker waits for, in words, for longer than 30 s."""
 
@@ -66,3 +80,5 @@ class WorkerStatus(Model):
     waiting: tuple[WaitStatus, ...] = ()
     partitions: tuple[PartitionStatus, ...] = ()
     flows: dict[str, FlowStatus] = Field(default_factory=dict)
+    deleted_flows: FlowStatus = FlowStatus()  # all together: flows that are gone, and those for which `flows` has no room
+    left_out: int = 0  # how many flows `flows` has no room for

@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, Final
 
-from processor.pipeline.counts import Counts
+from processor.delivery.sink import Sink
+from processor.pipeline.broker_clock import BrokerClock
+from processor.pipeline.pipeline import Pipeline
 from processor.status_reports import StatusReports
 from processor.waits import Waits
 from schemas.worker_status import WorkerStatus
+from tests.delivery.fakes import World, export_record
+from tests.delivery.virtual_time import in_virtual_time
 
 SECONDS: Final = 60.0
 
@@ -18,9 +22,11 @@ class Producer:
 
     def __init__(self) -> None:
         self.reports: list[WorkerStatus] = []
+        self.sizes: list[int] = []
 
-    async def write(self, topic: str, records: Sequence[tuple[int | None, Any]]) -> None:
-        self.reports += [WorkerStatus.model_validate_json(record.value) for _, record in records]
+    async def write_stamped(self, topic: str, record: Any) -> None:
+        self.sizes.append(len(record.value))
+        self.reports.append(WorkerStatus.model_validate_json(record.value))
 
     @property
     def states(self) -> list[str]:
@@ -28,22 +34,59 @@ class Producer:
 
 
 class Runtime:
-    """A worker that owns nothing."""
+    """A worker that owns nothing; `flows` are in the catalog."""
 
     name = "worker"
     has_taken_over = False
-    waits = Waits()
-    pipeline = SimpleNamespace(counts=Counts, committed_offsets={})
-    sink = SimpleNamespace(status=dict)
     restoring: Mapping[int, Any] = MappingProxyType({})
     stored: Mapping[int, tuple[int, int]] = MappingProxyType({})
+
+    def __init__(self, sink: Sink, *flows: str) -> None:
+        self.waits, self.sink, self.flows = Waits(), sink, flows
+        self.pipeline: Any = Pipeline(SimpleNamespace(), lambda _: None)
+
+    def has_flow(self, flow_id: str) -> bool:
+        return flow_id in self.flows
+
+
+async def reported(runtime: Runtime, seconds: float) -> Producer:
+    """What the worker has said after so many seconds."""
+    producer: Any = Producer()
+    told: Any = runtime
+    reports = StatusReports(told, producer, "worker-status", lambda _: None, BrokerClock())
+    reports.start()
+    await asyncio.sleep(seconds)
+    await reports.close()
+    return producer  # type: ignore[no-any-return]
+
+
+def exports_of(flows: Sequence[str]) -> list[Any]:
+    return [export_record(offset, flow=flow) for offset, flow in enumerate(flows)]
+
+
+@in_virtual_time
+async def test_flows_that_are_gone_are_told_of_together_and_the_sums_stay() -> None:
+    """A report grew with each flow that ever was, until it was too large for a record."""
+    world = World(unknown_flow_seconds=5.0)
+    gone = [f"gone-{number:04}" for number in range(3_000)]
+    async with world.running():
+        await world.deliver_all(*exports_of(["vip", *gone]))
+
+        first = await reported(Runtime(world.sink, "vip"), 1.0)
+        last = await reported(Runtime(world.sink, "vip"), 2_000.0)
+
+    early, late = first.reports[0], last.reports[-1]
+    assert (len(early.flows), early.left_out, early.deleted_flows.dead_lettered) == (500, 2_501, {"flow_deleted": 2_501})
+    assert max(first.sizes) < 500_000
+    assert (list(late.flows), late.left_out, late.deleted_flows.dead_lettered) == (["vip"], 0, {"flow_deleted": 3_000})
+    assert late.flows["vip"].delivered == early.flows["vip"].delivered == 1
 
 
 async def test_a_report_that_is_wanted_while_reports_end_does_not_keep_them_going() -> None:
     """`asyncio.wait_for` swallowed the request to end where it came with the wish for a report."""
     producer: Any = Producer()
-    runtime: Any = Runtime()
-    reports = StatusReports(runtime, producer, "worker-status", lambda _: None)
+    runtime: Any = Runtime(World().sink)
+    reports = StatusReports(runtime, producer, "worker-status", lambda _: None, BrokerClock())
     reports.start()
     async with asyncio.timeout(SECONDS):
         while not producer.reports:

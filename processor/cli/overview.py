@@ -23,6 +23,8 @@ from schemas.times import format_time, parse_time
 from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, WaitStatus, WorkerStatus
 
 SILENT_SECONDS: Final = 3 * REPORT_SECONDS
+DELETED: Final = "(deleted flows)"
+"""In place of an id, which has no such characters: all flows together that workers told of once, and that are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,7 @@ class Overview:
     dead_letters: Counter[str]
     problems: Sequence[str]
     letters: Tally
+    deleted_flows: FlowTotals
 
     @property
     def rows(self) -> int:
@@ -166,10 +169,19 @@ def overview(
     for worker in workers:
         dead_letters.update(worker.status.dead_letters)
         skipped.update(worker.status.events_skipped)
-    for flow in totals:
+    deleted = FlowTotals(DELETED, None)
+    for worker in workers:
+        deleted.add(worker.status.deleted_flows, lives=worker.lives)
+    for flow in (*totals, deleted):
         dead_letters.update(flow.dead_lettered)
     events = sum(worker.status.events for worker in workers)
-    return Overview(workers, _partitions(workers, lags), totals, events, skipped, dead_letters, problems, letters)
+    problems = [*problems, *map(_left_out, (worker for worker in workers if worker.status.left_out))]
+    return Overview(workers, _partitions(workers, lags), totals, events, skipped, dead_letters, problems, letters, deleted)
+
+
+def _left_out(worker: Worker) -> str:
+    status = worker.status
+    return f"worker {status.name} knows of too many flows: {status.left_out} are counted with the deleted ones"
 
 
 def _earliest(*times: str | None) -> str | None:

@@ -14,17 +14,20 @@
                      "retried", "throttled", "deadLettered": {reason: n}, "outOfOrder": {fault: n}, "waiting",
                      "parked" (of those that wait, the ones that are not in memory, as last counted), "oldestWaiting": time,
                      "paused": [reason], "pausedSince": time, "nextProbe": time, (null: it is not paused)
-                     "gone": offsets that the log lost before the flow's records there were read}]}
+                     "gone": offsets that the log lost before the flow's records there were read}],
+     "deletedFlows": {the counts of `flows`, summed over those that are gone and that workers tell of no more}}
 
 `state` of a worker is restoring, running or stopped; one that has not reported for 15 s has `silentSeconds` over 0.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from processor.cli.overview import FlowTotals, Overview, Partition, Worker
 from processor.settings import Settings
 from schemas.times import format_time
+
+_OF_ONE_FLOW: Final = frozenset({"id", "name", "state", "destination", "oldestWaiting", "paused", "pausedSince", "nextProbe"})
 
 
 def as_object(found: Overview, settings: Settings, now: datetime) -> dict[str, Any]:
@@ -48,6 +51,7 @@ def as_object(found: Overview, settings: Settings, now: datetime) -> dict[str, A
             "counts": [each._asdict() for each in found.letters],
         },
         "flows": [_flow_json(flow) for flow in found.flows],
+        "deletedFlows": {name: value for name, value in _flow_json(found.deleted_flows).items() if name not in _OF_ONE_FLOW},
     }
 
 

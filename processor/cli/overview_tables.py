@@ -1,7 +1,7 @@
 """The tables of `status`."""
 
 from processor.cli.letter_views import tally_table
-from processor.cli.overview import Overview, Partition
+from processor.cli.overview import FlowTotals, Overview, Partition
 from processor.cli.tables import Table
 
 
@@ -58,9 +58,16 @@ def _flows(found: Overview) -> Table:
             *(f"{count:,}" for count in (flow.exported, flow.delivered, flow.waiting, flow.retried, flow.throttled, flow.dead_lettered.total())),
             "; ".join(flow.paused) or "no",
         ]
-        for flow in found.flows
+        for flow in _told_flows(found)
     ]
     return Table("flows", columns, rows, "none; put some into force with `profile-exporter apply FILE`")
+
+
+def _told_flows(found: Overview) -> list[FlowTotals]:
+    """All flows, and a last one for those that are gone, where that has something to tell."""
+    deleted = found.deleted_flows
+    has_counts = deleted.exported or deleted.delivered or deleted.skipped or deleted.dead_lettered or deleted.waiting
+    return [*found.flows, *([deleted] if has_counts else [])]
 
 
 def _pauses(found: Overview) -> list[Table]:
@@ -86,7 +93,7 @@ def _pauses(found: Overview) -> list[Table]:
 def _counts(found: Overview) -> Table:
     rows = [["", f"events skipped: {reason}", f"{count:,}"] for reason, count in sorted(found.events_skipped.items())]
     rows += [["", f"dead letters: {reason}", f"{count:,}"] for reason, count in sorted(found.dead_letters.items())]
-    for flow in found.flows:
+    for flow in _told_flows(found):
         rows += [[flow.id, f"records by cause: {kind}", f"{count:,}"] for kind, count in sorted(flow.decided.items())]
         rows += [[flow.id, f"skipped: {reason}", f"{count:,}"] for reason, count in sorted(flow.skipped.items())]
         rows += [[flow.id, f"not in order in the stream: {fault}", f"{count:,}"] for fault, count in sorted(flow.out_of_order.items())]

@@ -16,6 +16,7 @@
     sender        one destination                      status         how it stands, for people
     outbox        what leaves in the next call         kinesis, credentials   boto3
     endpoints     which addresses a flow may name, and what is sent there
+    forgetting       flows that are gone
     no_destination   flows that the catalog does not name             ports    what delivery needs from outside
     parking, catch_up   flows that wait beside their partition, and come back       stuck   whose destination is
     slow          whose destination takes less than comes

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from processor.delivery.dead_letters import Condemned, DeadLetterQueue
 from processor.delivery.export import UnreadableExport, parse_export
-from processor.delivery.lanes import FlowLanes, Held, Lane, Waiting
+from processor.delivery.lanes import FlowCounts, FlowLanes, Held, Lane, Waiting
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.ports import ConsumerRecord, DeadLetters, Export
 from processor.delivery.progress import PartitionProgress
@@ -17,6 +17,7 @@ class Backlog:
     def __init__(self, dead_letters: DeadLetters, limits: DeliveryLimits, new_flow: Callable[[str], FlowLanes], changed: Callable[[], None]) -> None:
         self.letters = DeadLetterQueue(dead_letters, self._written)
         self.flows: dict[str, FlowLanes] = {}
+        self.forgotten = FlowCounts()  # of flows that were known before, and are gone
         self.live = Held()
         self.parked = Held()  # what was read a second time, of parked flows: bounded by who reads it
         self._limits = limits
@@ -65,6 +66,11 @@ class Backlog:
         if flow is None:
             flow = self.flows[flow_id] = self._new_flow(flow_id)
         return flow
+
+    def forget_flow(self, flow: FlowLanes) -> None:
+        """Keep of a flow that has nothing waiting only what it adds to `forgotten`."""
+        self.forgotten.add(flow.counts)
+        del self.flows[flow.id]
 
     def delivered(self, lanes: Iterable[Lane]) -> None:
         """The heads of the lanes are delivered."""

@@ -79,6 +79,16 @@ class FlowCounts:
     out_of_order: Counter[str] = field(default_factory=Counter)  # by OrderFault
     gone: int = 0  # offsets that the log lost before they were read; of flows that were parked
 
+    def add(self, other: "FlowCounts") -> None:
+        """Add another flow's."""
+        self.delivered += other.delivered
+        self.delivered_bytes += other.delivered_bytes
+        self.retried += other.retried
+        self.throttled += other.throttled
+        self.dead_lettered.update(other.dead_lettered)
+        self.out_of_order.update(other.out_of_order)
+        self.gone += other.gone
+
 
 class Lane:
     """The waiting records of one profile and one flow; never without a head, except `emptied`.

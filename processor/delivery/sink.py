@@ -17,6 +17,7 @@ from processor.delivery.answers import PauseReason
 from processor.delivery.backlog import Backlog
 from processor.delivery.backoff import Draw
 from processor.delivery.fence import Fence
+from processor.delivery.forgetting import Forgetting
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.outbox import Clock
 from processor.delivery.parked import ParkedFlow
@@ -25,7 +26,7 @@ from processor.delivery.ports import ConsumerRecord, DeadLetters, Destinations, 
 from processor.delivery.progress import PartitionProgress
 from processor.delivery.routing import Routing
 from processor.delivery.sender import Outside, Sender
-from processor.delivery.status import FlowDelivery, Now, status_of
+from processor.delivery.status import FlowDelivery, Now, forgotten_of, status_of
 from schemas.destination import Destination
 from schemas.parked_flow import ParkedFlowRow
 
@@ -75,6 +76,7 @@ class Sink:
         self._backlog = Backlog(dead_letters, limits, self._routing.new_flow, self._after_change)
         times = Times(clock, wall_clock, may_send)
         self._parking = Parking(self._backlog, self._partitions, parked, limits, times, self._after_change)
+        self._forgetting = Forgetting(self._backlog, self._parking, clock)
         self._tasks: asyncio.TaskGroup | None = None  # while `run` runs
         self._sending: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -213,6 +215,14 @@ class Sink:
         """What became of each flow's records, by flow id, since this sink began."""
         return status_of(self._backlog, self._parking, Now(self._clock(), self._wall_clock()))
 
+    def forgotten(self) -> FlowDelivery:
+        """What became of the records of flows that are gone, all together: `status` has them no more."""
+        return forgotten_of(self._backlog)
+
+    def has_flow(self, flow_id: str) -> bool:
+        """Whether `status` has it."""
+        return flow_id in self._backlog.flows
+
     def pause_of(self, flow_id: str) -> PauseReason | None:
         """Why nothing of a flow is delivered now, as far as this sink knows; None: it is, or nobody tries.
 
@@ -285,6 +295,7 @@ class Sink:
         while True:
             await asyncio.sleep(CATALOG_SECONDS)
             self.follow_catalog()
+            self._forgetting.forget_gone_flows()
 
     async def _finish_calls(self) -> None:
         self._routing.retire_all()

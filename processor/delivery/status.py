@@ -8,6 +8,7 @@ from typing import NamedTuple
 from processor.delivery.answers import PauseReason
 from processor.delivery.backlog import Backlog
 from processor.delivery.lanes import FlowLanes, RouteState, Waiting
+from processor.delivery.no_destination import Deleted
 from processor.delivery.parked import ParkedFlow
 from processor.delivery.parking import Parking
 from schemas.dead_letter import DeadLetterReason
@@ -60,6 +61,17 @@ def status_of(backlog: Backlog, parking: Parking, now: Now) -> dict[str, FlowDel
         if each.flow is not None:
             condemned.setdefault(each.flow.id, []).append(each.waiting)
     return {flow_id: _delivery(flow, condemned.get(flow_id, []), parking.of_flow(flow_id), now) for flow_id, flow in backlog.flows.items()}
+
+
+def forgotten_of(backlog: Backlog) -> FlowDelivery:
+    """All flows together that were known once, and are gone."""
+    return _delivery(_summed(backlog), [], (), Now(0.0, 0.0))
+
+
+def _summed(backlog: Backlog) -> FlowLanes:
+    flow = FlowLanes("", Deleted(backlog.condemn_all))
+    flow.counts = backlog.forgotten
+    return flow
 
 
 def _delivery(flow: FlowLanes, condemned: list[Waiting], parked: Sequence[ParkedFlow], now: Now) -> FlowDelivery:

@@ -139,6 +139,23 @@ def test_what_a_worker_waits_for_is_shown_with_since_when(installation: Installa
     assert shown.count("the restore of partitions 0, 1") == 1
 
 
+def test_flows_that_are_gone_are_told_together_and_what_a_worker_left_out_is_said(installation: Installation) -> None:
+    gone = FlowStatus(exported=7, delivered=5, deadLettered={"flow_deleted": 2}, skipped={"not_a_member": 3})
+    report(installation, a_worker("w-1", deletedFlows=gone), a_worker("w-2", deletedFlows=gone, leftOut=40))
+
+    found = as_json(installation)
+    shown = installation.command("status")
+
+    assert {name: found["deletedFlows"][name] for name in ("exported", "delivered", "deadLettered")} == {
+        "exported": 14, "delivered": 10, "deadLettered": {"flow_deleted": 4},
+    }  # fmt: skip
+    assert found["deadLetters"] == {"flow_deleted": 4}
+    assert found["flows"] == []
+    assert found["problems"] == ["worker w-2 knows of too many flows: 40 are counted with the deleted ones"]
+    assert "(deleted flows)" in shown.stdout
+    assert "40 are counted with the deleted ones" in shown.stderr
+
+
 def park(installation: Installation, *rows: ParkedFlowRow) -> None:
     with Writer(installation.settings) as writer:
         for number, row in enumerate(rows):

@@ -779,6 +779,27 @@ async def test_g9_a_deleted_flow_that_comes_back_delivers_again() -> None:
 
 
 @in_virtual_time
+async def test_g9_a_deleted_flow_is_forgotten_when_nothing_comes_of_it_and_its_counts_are_kept() -> None:
+    async with World(unknown_flow_seconds=5.0).running() as world:
+        await world.deliver_all(export_record(1))
+        del world.flows["vip"]
+        for offset in range(2, 6):  # as a backlog that is read slowly
+            await world.deliver_all(export_record(offset))
+            await asyncio.sleep(300.0)
+        while_records_come = world.sink.status()
+        await asyncio.sleep(700.0)
+        forgotten = world.sink.forgotten()
+        after = world.sink.status()
+        await world.deliver_all(export_record(9))
+
+        assert while_records_come["vip"].dead_lettered == {"flow_deleted": 4}
+        assert after == {}
+        assert (forgotten.delivered, forgotten.dead_lettered) == (1, {"flow_deleted": 4})
+        assert world.dead_letters.reasons()[-1] == (9, "flow_deleted")
+        assert world.progress[0][-1] == 10
+
+
+@in_virtual_time
 async def test_flows_with_one_destination_share_its_stream_and_its_calls() -> None:
     async with World(flows={"vip": a_destination(), "other": a_destination()}).running() as world:
         await world.deliver_all(export_record(1, flow="vip"), export_record(2, flow="other"))

@@ -83,6 +83,23 @@ def test_flows_that_come_go_and_are_disabled_keep_what_befell_them() -> None:
     }
 
 
+def test_flows_that_are_forgotten_are_counted_together_and_come_back_only_with_something_new() -> None:
+    history = History(*(flow(f"ups/{each}", id=each) for each in "ab"))
+    counts = counted([history.patch(member(audience="a")), history.patch({"x": 1})])
+
+    counts.forget_flows(lambda flow_id: flow_id == "a")
+    counts.note(history.patch({"x": 2}))
+    counts.forget_flows(lambda flow_id: flow_id == "a")
+    total = Counts()
+    total.add(counts)
+    counts.forget_flows(lambda flow_id: flow_id == "a")
+    total.add(Counts())
+
+    assert {flow_id for flow_id, _ in told(total)} == {"b"}
+    assert (total.forgotten.exported, total.forgotten.causes, total.forgotten.skipped) == (1, {"segment": 1}, {"nothing_mapped_changed": 2})
+    assert total == counts
+
+
 def test_reading_the_counts_changes_nothing() -> None:
     history = History(*(flow(f"ups/{each}", id=each) for each in "abcd"))
     counts, read_between = Counts(), Counts()
