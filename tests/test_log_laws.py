@@ -95,8 +95,8 @@ class Worker:
         self._rows = MemoryRows(dict(world.log.changelog))
         self._gap_stop = GapStop(self._fail, self._finish)
         self._states = SimpleNamespace(partitions={0: self._rows})
-        self._positions = LogPositions(settings, self.consumer, self._states, lambda _: True, self._gap_stop)
-        self._pipeline = Pipeline(self.consumer)
+        self._positions = LogPositions(settings, self.consumer, self._states, lambda _: True, self._gap_stop, Unwritten())
+        self._pipeline = Pipeline(self.consumer, self._fail)
         self._delivered_up_to = 0
         self._draining: asyncio.Task[None] | None = None
 
@@ -171,6 +171,16 @@ class Worker:
 
 
 async def _nothing(*_: object) -> None: ...
+
+
+class Unwritten:
+    """`log_positions.History` that keeps nothing."""
+
+    async def record_starts(self, starts: object) -> None:
+        """Nothing to do."""
+
+    async def record_skip(self, place: object, skipped: object) -> None:
+        """Nothing to do."""
 
 
 class World:
