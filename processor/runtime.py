@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import structlog
 
@@ -23,7 +23,6 @@ from processor.kafka.cluster import ClusterFacts
 from processor.kafka.connection import aiokafka_options
 from processor.kafka.letter_batches import fits_alone
 from processor.kafka.limits import UNKNOWN
-from processor.kafka.shared_producer import SharedProducer
 from processor.log_positions import LogPositions
 from processor.parked_takeover import ParkedTakeover
 from processor.partition_history import PartitionHistory
@@ -89,7 +88,7 @@ class Runtime:
         self.catalog, self._shared, self._new_log = adapters.catalog, adapters.producer, adapters.new_log
         self._open_consumer = adapters.open_consumer
         self.pipeline = Pipeline(consumer, on_failure)
-        writer = cast("SharedProducer", SaidWriter(self._shared, self.waits))
+        writer = SaidWriter(self._shared, self.waits)
         history = PartitionHistory(writer, settings, place.directory.name)
         self.sink = open_sink(settings, self.catalog, writer, history, self._delivered, consumer.lease.holds)
         self._feed = ExportsFeed(self._deliver, consumer, on_failure)

@@ -10,7 +10,7 @@ from processor.delivery.ports import ParkedPlaces, Undelivered
 from processor.delivery.sink import Sink
 from processor.kafka.delivery_positions import DeliveryPositions
 from processor.kafka.exports_log import History, ParkedExports
-from processor.kafka.shared_producer import SharedProducer
+from processor.kafka.shared_producer import Writer
 from processor.pipeline.ports import KafkaRecord
 from processor.settings import Settings
 from schemas.destination import Destination
@@ -31,7 +31,7 @@ class CatalogDestinations:
 class TopicDeadLetters:
     """`delivery.ports.DeadLetters` on the topic `dead-letters`, each in the partition of its export record."""
 
-    def __init__(self, producer: SharedProducer, topic: str, events: str) -> None:
+    def __init__(self, producer: Writer, topic: str, events: str) -> None:
         self._producer, self._topic, self._events = producer, topic, events
 
     async def put(self, letters: Sequence[Undelivered]) -> None:
@@ -45,7 +45,7 @@ class TopicDeadLetters:
 def open_sink(
     settings: Settings,
     catalog: CatalogFollower,
-    producer: SharedProducer,
+    producer: Writer,
     history: History,
     on_progress: Callable[[int, int], None],
     may_send: Callable[[], bool],

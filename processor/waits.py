@@ -5,13 +5,14 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
+from processor.kafka.shared_producer import Writer
 from processor.pipeline.ports import KafkaRecord, Log, Output
 
 SAID_AFTER_SECONDS: Final = 30.0
@@ -100,13 +101,6 @@ class SaidLog:
         await self._log.close()
 
 
-class Writer(Protocol):
-    """The part of a shared producer that writes records beside transactions."""
-
-    async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
-        """Return when all are acknowledged."""
-
-
 class SaidWriter:
     """A shared producer whose waits are said."""
 
@@ -117,3 +111,8 @@ class SaidWriter:
         """As the producer's."""
         with self._waits.on(f"Kafka, to acknowledge records on {topic}"):
             await self._writer.write(topic, records)
+
+    async def write_letters(self, topic: str, events: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
+        """As the producer's."""
+        with self._waits.on(f"Kafka, to acknowledge dead letters on {topic}"):
+            await self._writer.write_letters(topic, events, letters)

@@ -20,7 +20,7 @@ from schemas.parked_flow import ParkedFlowRow
 if TYPE_CHECKING:  # `status` reads this topic too, and needs no aiokafka for it
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
-    from processor.kafka.shared_producer import SharedProducer
+    from processor.kafka.shared_producer import Writer
 
 READ_SECONDS: Final = 60.0
 _WAIT_MS: Final = 100
@@ -42,7 +42,7 @@ class BadPosition(StoppedForOperator):
 class DeliveryPositions:
     """`delivery.ports.ParkedRows`; the producer is the caller's."""
 
-    def __init__(self, settings: Settings, producer: "SharedProducer") -> None:
+    def __init__(self, settings: Settings, producer: "Writer") -> None:
         self._settings, self._producer = settings, producer
         self._topic = settings.topics.delivery_positions
 

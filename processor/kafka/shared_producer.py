@@ -4,7 +4,7 @@ without transactions, the output of its partitions."""
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -24,6 +24,16 @@ _log = structlog.get_logger(__name__)
 
 class NotWritten(Exception):
     """Kafka did not acknowledge a record; whether it is there is unknown."""
+
+
+class Writer(Protocol):
+    """What writes records beside the partitions' transactions: SharedProducer, and whoever wraps it."""
+
+    async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+        """See SharedProducer."""
+
+    async def write_letters(self, topic: str, events: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
+        """See SharedProducer."""
 
 
 class SharedProducer:
