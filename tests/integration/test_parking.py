@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from processor.demo.endpoint import read_stream
-from processor.demo.evidence import exported
+from processor.demo.evidence import exported, read_evidence
 from processor.demo.shop import shop_events
 from processor.demo.waiting import wait_until
+from processor.kafka.delivery_positions import parked_flows
 from processor.kafka.reading import read_topic
 from tests.faults.kinesis_proxy import Buckets, Do, FaultProxy, Plan, Rule
 from tests.kit.installation import Installation
@@ -28,11 +29,27 @@ REFUSED: Final = Plan(rules=(Rule(do=Do.ERROR, status=400, code="AccessDeniedExc
 LIMITED: Final = Plan(buckets=Buckets(shards=2, records=5))
 REJECTING: Final = Plan(rules=(Rule(do=Do.ERROR, status=413, code="RequestEntityTooLargeException"),))
 SILENT: Final = Plan(rules=(Rule(do=Do.SILENCE, seconds=10.0),))
+TRICKLING: Final = Plan(buckets=Buckets(shards=2, records=1))
 SLOW: Final = Plan(rules=(Rule(do=Do.DELAY, seconds=0.1),))
 BUFFERED_RECORDS: Final = 300
 EVENTS_A_SECOND: Final = 300
 SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
+NEW_ROWS_ARE_HELD: Final = '''
+"""A broker that takes no row of a flow that is parked anew while a file says so; rows of earlier stays it takes."""
+import asyncio, os, sys
+from aiokafka import AIOKafkaProducer
+send, known = AIOKafkaProducer.send, set()
+async def send_unless_held(self, topic, value=None, key=None, **rest):
+    if topic.endswith("delivery-positions") and value is not None and key not in known:
+        if os.path.exists("new-rows-are-held"):
+            print("a new row is held", file=sys.stderr, flush=True)
+        while os.path.exists("new-rows-are-held"):
+            await asyncio.sleep(0.1)
+        known.add(key)
+    return await send(self, topic, value, key, **rest)
+AIOKafkaProducer.send = send_unless_held
+'''
 
 
 @pytest.fixture
@@ -159,3 +176,50 @@ def test_g4_a_stream_that_is_slow_silent_or_rejects_everything_holds_up_nobody_a
     assert (slow["paused"], slow["parked"] > 0) == ([], True)
     assert parked <= 4 * job.installation.settings.partitions
     job.require_equal_to_replay()
+
+
+def healthy_have_all(job: WholeJob) -> bool:
+    """Whether the streams that work have everything that `exports` has for them."""
+    evidence = read_evidence(job.installation.settings, job.configuration.flows, job.kinesis)
+    return all(len(evidence.streams[flow]) >= sum(each.flow_id == flow for each in evidence.exports) for flow in HEALTHY)
+
+
+def test_g1_a_flow_that_relapses_right_after_it_caught_up_loses_nothing_when_a_kill_comes_before_its_new_row(
+    job: WholeJob, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    """Records that came in between were once passed, although the only durable row gave the flow back to the group's offset."""
+    job.create_streams()
+    job.apply()
+    (tmp_path / "sitecustomize.py").write_text(NEW_ROWS_ARE_HELD)
+    events = list(shop_events(900))
+    proxy.follow(REFUSED)
+    job.send(events[:600])
+    settings = job.installation.settings
+
+    with job.new_worker(park_after_seconds=1, kinesis_probe_seconds=0.5) as worker:
+        hold = job.folder("worker") / "new-rows-are-held"
+        worker.add_to_path(tmp_path)
+        job.start_again(worker)
+        wait_until(lambda: not any(job.lags().values()), "the others' delivery", SECONDS)
+        proxy.follow(TRICKLING)
+        wait_until(lambda: all(row.until is not None for row in parked_flows(settings)), "a flow that has caught up", SECONDS)
+        hold.touch()
+        proxy.follow(REFUSED)
+        wait_until(lambda: "a new row is held" in worker.said(), "the relapse", SECONDS)
+        job.send(events[600:800])
+        wait_until(lambda: not job.lags()[settings.topics.profile_events] and healthy_have_all(job), "the others' delivery", SECONDS)
+        job.send(events[800:])  # what is committed with the last of these was delivered before
+        wait_until(lambda: not job.lags()[settings.topics.profile_events], "a commit", SECONDS)
+        behind = job.lags()[settings.topics.exports]
+        rows = parked_flows(settings)
+        worker.kill()
+        killed_at = datetime.now(UTC)
+        hold.unlink()
+        proxy.follow(Plan())
+        job.start_again(worker)
+        job.wait_until_delivered(2 * SECONDS, worker)
+
+    job.require_equal_to_replay(killed_at)
+    assert {row.flow for row in rows} == {BROKEN}
+    assert all(row.until is not None for row in rows), "a row that parks was written: the kill came too late"
+    assert behind > 0, "the group has passed what no row owes"
