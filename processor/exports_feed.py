@@ -8,9 +8,12 @@ from typing import Any, Final, Protocol
 from processor.pipeline.pipeline import Fetching
 from processor.tasks import end_task, watched_task
 from processor.transport.batch import Batch
+from schemas.event import size_bytes
 
-MAX_BATCHES: Final = 4
-"""Batches of one partition that wait; more are not fetched."""
+FEED_SHARE: Final = 4
+"""Of MAX_BUFFERED_BYTES, one part in so many may wait before the sink: the buffer itself is what keeps delivery busy meanwhile."""
+BATCH_BYTES: Final = 1024
+"""What a batch counts beside its records: one of none, where only the position moved, waits too."""
 
 
 class Deliver(Protocol):
@@ -21,13 +24,18 @@ class Deliver(Protocol):
 
 
 class ExportsFeed:
-    """From `start` to `close`. `on_failure` is called with what ended it."""
+    """From `start` to `close`. `on_failure` is called with what ended it.
 
-    def __init__(self, deliver: Deliver, fetching: Fetching, on_failure: Callable[[BaseException], None]) -> None:
-        self._deliver, self._fetching, self._on_failure = deliver, fetching, on_failure
-        self._waiting: deque[Batch] = deque()
+    `max_bytes`: what waits may hold, of all partitions, as it is in memory; a partition of which more comes is fetched again when half of it
+    is gone. One fetch of each partition may go beyond it.
+    """
+
+    def __init__(self, deliver: Deliver, fetching: Fetching, max_bytes: int, on_failure: Callable[[BaseException], None]) -> None:
+        self._deliver, self._fetching, self._max_bytes, self._on_failure = deliver, fetching, max_bytes, on_failure
+        self._waiting: deque[tuple[Batch, int]] = deque()  # with its bytes
+        self._waiting_bytes = 0  # with those of the batch that is being delivered
         self._arrived = asyncio.Event()
-        self._paused: set[int] = set()
+        self._paused: dict[int, str] = {}  # partition → topic
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -36,10 +44,12 @@ class ExportsFeed:
 
     def submit(self, batch: Batch) -> None:
         """Take a batch; never waits."""
-        self._waiting.append(batch)
+        held_bytes = BATCH_BYTES + size_bytes(batch.records)
+        self._waiting.append((batch, held_bytes))
+        self._waiting_bytes += held_bytes
         self._arrived.set()
-        if self._count(batch.partition) >= MAX_BATCHES and batch.partition not in self._paused:
-            self._paused.add(batch.partition)
+        if self._waiting_bytes > self._max_bytes and batch.partition not in self._paused:
+            self._paused[batch.partition] = batch.topic
             self._fetching.pause(batch.topic, batch.partition)
 
     def is_behind(self, partition: int) -> bool:
@@ -49,8 +59,11 @@ class ExportsFeed:
     def forget(self, partitions: Iterable[int]) -> None:
         """Drop what waits of these: their next owner reads it again."""
         gone = set(partitions)
-        self._waiting = deque(batch for batch in self._waiting if batch.partition not in gone)
-        self._paused -= gone
+        self._waiting_bytes -= sum(held_bytes for batch, held_bytes in self._waiting if batch.partition in gone)
+        self._waiting = deque((batch, held_bytes) for batch, held_bytes in self._waiting if batch.partition not in gone)
+        for partition in gone:
+            self._paused.pop(partition, None)
+        self._resume()
 
     async def close(self) -> None:
         """Stop; what waits is dropped."""
@@ -62,11 +75,14 @@ class ExportsFeed:
             while not self._waiting:
                 self._arrived.clear()
                 await self._arrived.wait()
-            batch = self._waiting.popleft()
+            batch, held_bytes = self._waiting.popleft()
             await self._deliver(batch.partition, batch.records, batch.position)
-            if batch.partition in self._paused and self._count(batch.partition) < MAX_BATCHES // 2:
-                self._paused.discard(batch.partition)
-                self._fetching.resume(batch.topic, batch.partition)
+            self._waiting_bytes -= held_bytes
+            self._resume()
 
-    def _count(self, partition: int) -> int:
-        return sum(batch.partition == partition for batch in self._waiting)
+    def _resume(self) -> None:
+        """Fetch all partitions again where there is room."""
+        if self._paused and 2 * self._waiting_bytes <= self._max_bytes:
+            paused, self._paused = self._paused, {}
+            for partition, topic in paused.items():
+                self._fetching.resume(topic, partition)

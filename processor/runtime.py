@@ -16,7 +16,7 @@ import structlog
 
 from processor.adapters import Adapters, kafka_adapters
 from processor.core.step import Limits
-from processor.exports_feed import ExportsFeed
+from processor.exports_feed import FEED_SHARE, ExportsFeed
 from processor.fault_points import fault_point
 from processor.gap_stop import GapStop
 from processor.kafka.cluster import ClusterFacts
@@ -91,7 +91,7 @@ class Runtime:
         writer = SaidWriter(self._shared, self.waits)
         history = PartitionHistory(writer, settings, place.directory.name)
         self.sink = open_sink(settings, self.catalog, writer, history, self._delivered, consumer.lease.holds)
-        self._feed = ExportsFeed(self._deliver, consumer, on_failure)
+        self._feed = ExportsFeed(self._deliver, consumer, settings.max_buffered_bytes // FEED_SHARE, on_failure)
         self._positions = LogPositions(settings, consumer, store, self.sink.has, self._gap_stop, history)
         self._parked_takeover = ParkedTakeover(self.sink, consumer, adapters.read_positions)
         self._memory: Memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)

@@ -215,7 +215,9 @@ class Settings(BaseSettings):
         default=20_000, description="Records that a worker holds for delivery, at most; at the limit it stops reading."
     )
     max_buffered_bytes: Annotated[int, Field(ge=1 * MIB, le=1 * TIB)] = Field(
-        default=64 * MIB, description="Their bytes, at most; at the limit it stops reading. One record may go beyond it."
+        default=64 * MIB,
+        description="Their bytes, at most, keys and headers among them; at the limit it stops reading. One record may go beyond it, and of what is "
+        "fetched a quarter as much waits.",
     )
 
     @property

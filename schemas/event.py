@@ -37,6 +37,16 @@ class Source(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes | None]]: ...  # noqa: D102
 
 
+def size_bytes(records: Sequence[Source]) -> int:
+    """Bytes of their keys, values and headers: what waits in memory, whatever a record is made of."""
+    size = 0
+    for record in records:
+        size += len(record.value or b"") + len(record.key or b"")
+        for name, value in record.headers:
+            size += len(name) + len(value or b"")
+    return size
+
+
 class SourceRecord(NamedTuple):
     """One record of the source topic, bytes as they were. `timestamp` is Kafka's, in milliseconds; None, or negative: it has none."""
 

@@ -64,7 +64,7 @@ async def make_clients(settings: Settings, *, is_kinesis: bool) -> None:
         DeliveryLimits.of(settings)
         if is_kinesis:
             with pytest.raises(EndpointConnectionError):  # nobody listens there; the client was made
-                await opened.put([Export(export_record(1), "vip", b"{}", "p-1", None, 5)])
+                await opened.put([Export(export_record(1), "vip", b"{}", "p-1", None, 5, 5)])
     finally:
         await group_consumer.stop()
         await log.stop()

@@ -9,6 +9,7 @@ from processor.delivery.limits import DeliveryLimits
 from processor.delivery.ports import ConsumerRecord, DeadLetters, Export
 from processor.delivery.progress import PartitionProgress
 from schemas.dead_letter import DeadLetterReason
+from schemas.event import size_bytes
 
 
 class Backlog:
@@ -76,9 +77,9 @@ class Backlog:
         """The heads of the lanes are delivered."""
         for lane in lanes:
             export, progress = lane.head
-            flow, size = lane.flow, export.size_bytes
+            flow, size = lane.flow, export.held_bytes
             flow.counts.delivered += 1
-            flow.counts.delivered_bytes += size
+            flow.counts.delivered_bytes += export.size_bytes
             held, mine = (self.parked, flow.parked) if progress.is_parked else (self.live, flow.live)
             held.records -= 1
             held.size_bytes -= size
@@ -135,7 +136,7 @@ class Backlog:
         return [*heads, *self.letters.writing()]
 
     def _accept_unreadable(self, record: ConsumerRecord, progress: PartitionProgress, explanation: str) -> None:
-        export = Export(record, "", b"", "", None, len(record.value or b""))
+        export = Export(record, "", b"", "", None, len(record.value or b""), size_bytes((record,)))
         self._hold(export, progress, None)
         self._condemn(Waiting(export, progress), None, DeadLetterReason.REJECTED, explanation)
 
@@ -161,18 +162,18 @@ class Backlog:
     def _hold(self, export: Export, progress: PartitionProgress, flow: FlowLanes | None) -> None:
         held = self.parked if progress.is_parked else self.live
         held.records += 1
-        held.size_bytes += export.size_bytes
+        held.size_bytes += export.held_bytes
         if flow is not None:
             mine = flow.parked if progress.is_parked else flow.live
             mine.records += 1
-            mine.size_bytes += export.size_bytes
+            mine.size_bytes += export.held_bytes
 
     def _free(self, waiting: Waiting) -> None:
         export, is_parked = waiting.export, waiting.progress.is_parked
         held, flow = self.parked if is_parked else self.live, self.flows.get(export.flow_id)
         held.records -= 1
-        held.size_bytes -= export.size_bytes
+        held.size_bytes -= export.held_bytes
         if flow is not None:
             mine = flow.parked if is_parked else flow.live
             mine.records -= 1
-            mine.size_bytes -= export.size_bytes
+            mine.size_bytes -= export.held_bytes

@@ -1,6 +1,7 @@
 """Read a record of `exports`: the value is the final record and never parsed; everything else is in key and headers (design 2)."""
 
 from processor.delivery.ports import ConsumerRecord, Export
+from schemas.event import size_bytes
 from schemas.record import ExportHeader
 
 
@@ -24,8 +25,11 @@ def parse_export(record: ConsumerRecord) -> Export:
             partition_key.decode(),
             None if hash_key is None else hash_key.decode(),
             len(value) + len(partition_key),
+            size_bytes((record,)),
         )
     except KeyError as error:
         raise UnreadableExport(f"a record of exports needs the header {error.args[0]}, and this one has none") from None
+    except (AttributeError, TypeError):  # interpreted, and compiled
+        raise UnreadableExport("a header of a record of exports has no value") from None
     except UnicodeDecodeError as error:
         raise UnreadableExport(f"a header of a record of exports is not UTF-8: {error}") from None

@@ -32,7 +32,8 @@ class ConsumerRecord(Protocol):
 class Export(NamedTuple):
     """One record of `exports`, ready to leave. Its lane is (`record.key`, `flow_id`), whatever the partition key (contract G3).
 
-    `partition_key` and `explicit_hash_key` are Kinesis'; `size_bytes` is what AWS counts: data and partition key, as UTF-8.
+    `partition_key` and `explicit_hash_key` are Kinesis'; `size_bytes` is what AWS counts: data and partition key, as UTF-8;
+    `held_bytes` what the record holds in memory: key, value and headers.
     """
 
     record: ConsumerRecord
@@ -41,6 +42,7 @@ class Export(NamedTuple):
     partition_key: str
     explicit_hash_key: str | None
     size_bytes: int
+    held_bytes: int
 
 
 class Undelivered(NamedTuple):

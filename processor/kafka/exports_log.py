@@ -18,6 +18,7 @@ from processor.kafka.connection import aiokafka_options
 from processor.positions import RecordsAreGone, Skipped
 from processor.settings import Settings
 from processor.tasks import is_being_cancelled
+from schemas.event import size_bytes
 from schemas.record import ExportHeader
 
 CONSUMERS: Final = 4
@@ -127,7 +128,7 @@ class Reader:
             self._offset = record.offset + 1
             if _is_of(wanted.flow_id, record):
                 found.append(record)
-                left -= len(record.value or b"")
+                left -= size_bytes((record,))
         if not self._fetched:
             self._offset = self._position
         return Page(found, self._offset, gone)

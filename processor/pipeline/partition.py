@@ -25,9 +25,10 @@ from processor.pipeline.job_page import Page
 from processor.pipeline.jobs import JobSettings, PartitionJobs
 from processor.pipeline.ports import CatalogView, KafkaRecord, Log, Output, ProfileRows
 from processor.pipeline.profiles import Profiles
-from processor.pipeline.records import in_milliseconds, size_bytes
+from processor.pipeline.records import in_milliseconds
 from processor.tasks import end_task, watched_task
 from processor.transport.batch import Batch
+from schemas.event import size_bytes
 from state.rows import WATERMARK_KEY, Row, Watermark, encode_watermark
 
 RUN_RECORDS: Final = 100

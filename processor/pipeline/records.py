@@ -1,7 +1,5 @@
 """Decided things as Kafka records: exports and dead letters with their headers (design 2, contract I4)."""
 
-from collections.abc import Sequence
-
 import orjson
 
 from processor.pipeline.ports import NO_HEADERS, Headers, KafkaRecord
@@ -62,13 +60,3 @@ def in_milliseconds(seconds: float) -> bytes:
 
 def _timestamp(source: Source) -> int | None:
     return source.timestamp if source.timestamp is not None and source.timestamp >= 0 else None
-
-
-def size_bytes(records: Sequence[Source]) -> int:
-    """Bytes of their keys, values and headers: what waits in memory, whatever an event is made of."""
-    size = 0
-    for record in records:
-        size += len(record.value or b"") + len(record.key or b"")
-        for name, value in record.headers:
-            size += len(name) + len(value or b"")
-    return size

@@ -29,6 +29,15 @@ def test_g2_a_record_counts_its_data_and_the_bytes_of_its_partition_key() -> Non
     assert parse_export(export_record(1, value=b"12345", partition_key="Zoë")).size_bytes == 5 + 4
 
 
+def test_a_record_holds_its_headers_as_well_as_its_key_and_value() -> None:
+    """Also those of one name, and those that nobody reads."""
+    record = export_record(1, "p-1", value=b"12345")
+    more = record._replace(headers=(*record.headers, *[("trace", b"x" * 1_000)] * 3))
+
+    assert parse_export(more).held_bytes - parse_export(record).held_bytes == 3 * 1_005
+    assert parse_export(record).held_bytes == 3 + 5 + sum(len(name) + len(value) for name, value in record.headers)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -37,6 +46,8 @@ def test_g2_a_record_counts_its_data_and_the_bytes_of_its_partition_key() -> Non
         ({"headers": ()}, "flow-id"),
         ({"headers": (("flow-id", b"vip"),)}, "partition-key"),
         ({"headers": (("flow-id", b"\xff"), ("partition-key", b"p"))}, "UTF-8"),
+        ({"headers": (("flow-id", None), ("partition-key", b"p"))}, "no value"),
+        ({"headers": (("flow-id", b"vip"), ("partition-key", None))}, "no value"),
     ],
 )
 def test_a_record_that_is_not_ours_is_refused_with_what_it_lacks(changes: dict[str, object], said: str) -> None:

@@ -55,7 +55,7 @@ def test_the_hash_key_is_the_md5_of_the_partition_key_unless_it_is_named() -> No
     """AWS API reference, PutRecords; contract G5. `md5("p-1")` by coreutils' md5sum."""
 
     def export(**fields: Any) -> Export:
-        return Export(export_record(1), "vip", b"", fields.get("key", "p-1"), fields.get("explicit"), 0)
+        return Export(export_record(1), "vip", b"", fields.get("key", "p-1"), fields.get("explicit"), 0, 0)
 
     assert hash_key_of(export()) == 0x70FF83728FB2701CBC52FAC8DF762BF1
     assert hash_key_of(export(explicit="12")) == 12

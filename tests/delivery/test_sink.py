@@ -113,6 +113,24 @@ async def test_progress_passes_a_dead_letter_only_when_it_is_durable() -> None:
 
 
 @in_virtual_time
+async def test_headers_fill_the_buffer_as_keys_and_values_do() -> None:
+    """A record of headers only once counted next to nothing, however many of them waited."""
+    async with World(max_buffered_bytes=10_000).running() as world:
+        world.kinesis.seconds = lambda: 2.0
+        records = [export_record(offset, f"p-{offset}") for offset in range(20)]
+        large = [record._replace(headers=(*record.headers, ("trace", b"x" * 2_000))) for record in records]
+
+        delivering = asyncio.create_task(world.deliver(*large))
+        await asyncio.sleep(1.0)
+        taken = world.sink.status()["vip"].waiting
+        await delivering
+        assert await world.sink.drain(600.0)
+
+        assert taken == 5
+        assert world.kinesis.offsets() == list(range(20))
+
+
+@in_virtual_time
 async def test_a_dead_letter_that_cannot_be_kept_stops_the_sink_and_nothing_is_acknowledged() -> None:
     world = World(max_record_bytes=50)
     world.dead_letters.error = OSError("Kafka is gone")
