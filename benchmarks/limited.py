@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.contenders import worker
 from benchmarks.process import Contender, usage
 from benchmarks.stage import ANSWER_MILLISECONDS, PARTITIONS, Job, Stage, open_stage
 from benchmarks.watch import GroupWatch, wait_until_quiet
 from processor.demo.child import ChildServer
-from processor.kafka.connection import partition_of, producer_config
+from processor.kafka.connection import confluent_config, partition_of, producer_config
 from schemas.record import ExportHeader
 
 A_SECOND: Final = 1_000  # of a shard (AWS: "Quotas and limits")
@@ -60,6 +60,13 @@ def fill(job: Job, records: int) -> None:
     producer.flush()
 
 
+def begin_at_the_first(job: Job) -> None:
+    """Have the group read the backlog: a worker refuses to guess how far records were delivered that it finds without an offset."""
+    consumer = Consumer(confluent_config(job.settings) | {"group.id": job.app_id})
+    consumer.commit(offsets=[TopicPartition(job.topics.exports, partition, 0) for partition in range(PARTITIONS)], asynchronous=False)
+    consumer.close()
+
+
 @contextmanager
 def delivering(stage: Stage, name: str, records: int, limit: int | None, *, compiled: bool) -> Iterator["Run"]:
     """A worker that delivers a backlog to an endpoint of its own."""
@@ -69,6 +76,7 @@ def delivering(stage: Stage, name: str, records: int, limit: int | None, *, comp
         job = stage.new_job(name)
         stage.apply(endpoint.start())
         fill(job, records)
+        begin_at_the_first(job)
         group = GroupWatch(job, [job.topics.exports])
         stack.callback(group.close)
         yield Run(group, stack.enter_context(Contender(worker(job, "processor.app", compiled=compiled), job.folder)), job, records)

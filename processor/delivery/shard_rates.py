@@ -25,7 +25,7 @@ from processor.delivery.limits import ShardLimits
 from processor.delivery.ports import Export
 
 BURST_SECONDS: Final = 0.5  # of a shard's allowance that may leave at once after a rest; AWS meters by the second
-GRID_SECONDS: Final = 0.1  # turns come on this grid, so that a call carries a hundred records: a hundred calls of ten cost three times the CPU
+GRID_SECONDS: Final = 0.2  # turns come on this grid, so that a call carries two hundred records: a hundred calls of ten cost three times the CPU
 LESS: Final = 0.7  # of its share is left to a shard that refused
 LEAST_SHARE: Final = 0.05
 MORE_A_SECOND: Final = 0.1  # of the whole allowance that its share grows by
