@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from processor.delivery.backoff import Backoff
 from processor.delivery.limits import DeliveryLimits
-from tests.delivery.owners import FLOWS, PARTITION, Group, LeasedGroup
+from tests.delivery.owners import FLOWS, PARTITION, SECONDS_OF, Group, LeasedGroup
 from tests.delivery.virtual_time import VirtualTimeLoop
 
 LIMITS: Final = DeliveryLimits(
@@ -92,6 +92,15 @@ class SinkHistories(RuleBasedStateMachine):
         self._play(0.5)  # what was delivered last is in the row, and the flow is not parked yet
         self._group.change_rows(rows)
         self._play(LIMITS.park_after_seconds)
+
+    @rule(stream=STREAMS)
+    def fall_silent(self, stream: str) -> None:
+        """Whole calls of one flow are in flight when it is parked, and are not answered for many looks."""
+        self._group.broken[stream] = "well"
+        self._play(LIMITS.park_after_seconds)
+        self._group.broken[stream] = "silent"
+        self._group.produce([(profile % 5, FLOWS_OF[stream][-1]) for profile in range(20)])
+        self._play(SECONDS_OF["silent"])
 
     @rule(stream=STREAMS, how=WAYS, seconds=st.sampled_from((0.02, 6.0)))
     def change_a_stream(self, stream: str, how: str, seconds: float) -> None:
