@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from processor.core.flow_index import FlowIndex
+from processor.core.record_index import RecordIndex
 from schemas.audience import DEFAULT_MERGE_POLICY, OWN_NAMESPACE, Audience, AudienceKey
 from schemas.flow import ALWAYS_LEAVE, AudienceMapping, Flow, FlowState, Options, Path, Triggers, split_path
 from schemas.job import Job, JobKind
@@ -88,11 +89,11 @@ class CompiledJob:
 class Catalog:
     """All flows, those that are enabled and their index (None where they are few), and the merge policies of all audiences.
 
-    `missing`: disabled flows for which a catchup job gathers what they miss (F1). `cancelled`: ids of jobs that are, and of those
-    whose flow is gone.
+    `missing`: disabled flows for which a catchup job gathers what they miss (F1), `records` their index (None: there are none).
+    `cancelled`: ids of jobs that are, and of those whose flow is gone.
     """
 
-    __slots__ = ("_merge_policies", "cancelled", "enabled", "flows", "flows_by_id", "index", "jobs", "missing", "states")
+    __slots__ = ("_merge_policies", "cancelled", "enabled", "flows", "flows_by_id", "index", "jobs", "missing", "records", "states")
 
     def __init__(
         self,
@@ -111,6 +112,7 @@ class Catalog:
         self.enabled = tuple(flow for flow in flows if flow.enabled)
         self.index = _index(self.enabled) if len(self.enabled) > FEW_FLOWS else None
         self._merge_policies = merge_policies
+        self.records = self._record_index() if self.missing else None
 
     @classmethod
     def of(
@@ -152,6 +154,13 @@ class Catalog:
     def merge_policy(self, namespace: str, audience_id: str) -> str:
         """The audience's merge policy; `default` where nobody described it (M1)."""
         return self._merge_policies.get(namespace, _UNKNOWN).get(audience_id, DEFAULT_MERGE_POLICY)
+
+    def _record_index(self) -> RecordIndex:
+        index = RecordIndex(_index(self.missing), self._merge_policies)
+        for place, flow in enumerate(self.missing):
+            policies = {self.merge_policy(namespace, audience) for namespace, audiences in flow.mapped.items() for audience in audiences}
+            index.add(1 << place, flow.options.membership_gate, flow.options.membership_scope, policies)
+        return index
 
 
 def _compiled(flow: Flow, described: Mapping[AudienceKey, Audience], etag: str) -> CompiledFlow:

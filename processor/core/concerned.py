@@ -26,10 +26,11 @@ def concerned(change: Change, catalog: Catalog) -> Sequence[CompiledFlow]:
     Where there are few, all that are enabled: to decide them costs less than to choose.
     """
     index = catalog.index
-    return catalog.enabled if index is None else _in_order(_flows(change, index), catalog.enabled)
+    return catalog.enabled if index is None else in_order(concerned_flows(change, index), catalog.enabled)
 
 
-def _flows(change: Change, index: FlowIndex) -> Flows:
+def concerned_flows(change: Change, index: FlowIndex) -> Flows:
+    """Every flow of an index that may send something or have a reason of its own not to."""
     after = change.after
     event_type = change.event.type
     if after is None:
@@ -46,10 +47,11 @@ def _flows(change: Change, index: FlowIndex) -> Flows:
     return found
 
 
-def _in_order(flows: Flows, enabled: Sequence[CompiledFlow]) -> list[CompiledFlow]:
+def in_order(flows: Flows, indexed: Sequence[CompiledFlow]) -> list[CompiledFlow]:
+    """The flows of a set; `indexed` are those that its index was built of."""
     found = []
     while flows:
         first = flows & -flows
-        found.append(enabled[first.bit_length() - 1])
+        found.append(indexed[first.bit_length() - 1])
         flows ^= first
     return found

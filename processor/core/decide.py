@@ -53,12 +53,24 @@ def decide(flow: CompiledFlow, source: Source, change: Change, catalog: Catalog)
     after = change.after
     if after is None:
         return _decide_end(flow, source, change)
-    causes = _find_causes(flow, change, after)
+    causes = _causes_to_send(flow, change, after)
     if isinstance(causes, SkipReason):
         return causes
-    if not (flow.all_triggers_on or causes.allowed_by(flow.options.triggers)):
-        return SkipReason.TRIGGER_OFF
     return _record(flow, source, change, causes, render(flow, after, change.event.time, causes, catalog), after)
+
+
+def would_send(flow: CompiledFlow, change: Change) -> bool:
+    """Whether `flow`, were it enabled, sends a record after one event that ends no profile: `decide` without making the record."""
+    if flow.consent_gate is not None:
+        change = as_consented(flow, flow.consent_gate, change)
+    return change.after is not None and not isinstance(_causes_to_send(flow, change, change.after), SkipReason)
+
+
+def _causes_to_send(flow: CompiledFlow, change: Change, after: Profile) -> Causes | SkipReason:
+    causes = _find_causes(flow, change, after)
+    if isinstance(causes, SkipReason) or flow.all_triggers_on or causes.allowed_by(flow.options.triggers):
+        return causes
+    return SkipReason.TRIGGER_OFF
 
 
 def _find_causes(flow: CompiledFlow, change: Change, after: Profile) -> Causes | SkipReason:

@@ -6,6 +6,9 @@ Compiled once with the catalog. What an event costs here grows with what it touc
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import orjson
+
+from processor.core.json_values import MISSING
 from schemas.flow import Path
 from schemas.profile import REALIZED, Document, Memberships
 
@@ -64,6 +67,10 @@ class FlowIndex:
         """Those that map what a patch writes, or what a document holds (A6)."""
         return _written(self._paths, patch)
 
+    def changed(self, before: Document, after: Document, patch: Document | None) -> Flows:
+        """Those that map what has another value after; `patch`: what was merged into `before`, None where that is not known."""
+        return _changed(self._paths, before, after, patch)
+
 
 def _add_audiences(index: dict[str, dict[str, Flows]], mapped: Mapping[str, Iterable[str]], flow: Flows) -> None:
     for namespace, audiences in mapped.items():
@@ -104,3 +111,24 @@ def _written(nodes: dict[str, PathNode], patch: dict[str, Any]) -> Flows:
         else:  # takes the place of all that was below
             found |= node.at_or_below
     return found
+
+
+def _changed(nodes: dict[str, PathNode], before: dict[str, Any], after: dict[str, Any], patch: dict[str, Any] | None) -> Flows:
+    found = 0
+    for name in nodes if patch is None else patch:
+        if name not in nodes:
+            continue
+        was, now = before.get(name, MISSING), after.get(name, MISSING)
+        if was is now or (was is not MISSING and now is not MISSING and orjson.dumps(was) == orjson.dumps(now)):
+            continue
+        node = nodes[name]
+        if type(was) is dict and type(now) is dict:
+            found |= node.at | _changed(node.children, was, now, _below(patch, name))
+        else:
+            found |= node.at_or_below
+    return found
+
+
+def _below(patch: dict[str, Any] | None, name: str) -> dict[str, Any] | None:
+    value = None if patch is None else patch[name]
+    return value if type(value) is dict else None

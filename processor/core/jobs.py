@@ -61,17 +61,17 @@ class Missed(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """A profile before and after an event that a disabled flow did not hear of, and whether the flow would have sent a record."""
+    """A profile before an event that a disabled flow did not hear of, and whether the flow would have sent a record."""
 
     before: Profile | None
-    after: Profile
     sends: bool
 
 
 def noted(job: CompiledJob, passed: Passed, known: Missed | None, catalog: Catalog) -> Missed | None:
     """What is to be noted of a profile for a catchup that gathers (F1); None: nothing new. `known`: what is noted of it.
 
-    So the note tells of the profile as it was when the flow was disabled: before its first event that made another record of it.
+    So the note tells of the profile as it was when the flow was disabled: before its first event that made another record of it. Where an
+    event made none after all (`RecordIndex` is complete, not exact), a note of it tells the same.
     """
     if known is not None:
         return known._replace(is_due=True) if passed.sends and not known.is_due else None
@@ -80,8 +80,6 @@ def noted(job: CompiledJob, passed: Passed, known: Missed | None, catalog: Catal
     if passed.before is not None:
         seen = consented(flow, passed.before)
         digest, realized = _digest(flow, seen, since, catalog), frozenset(realized_in(flow.mapped, seen.memberships))
-    if not passed.sends and digest == _digest(flow, consented(flow, passed.after), since, catalog):
-        return None
     return Missed(digest, realized, passed.sends)
 
 

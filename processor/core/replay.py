@@ -80,9 +80,8 @@ class Replay:
 
     def _note_missed(self, key: bytes, before: Profile | None, result: Step) -> None:
         for flow, sends in result.missed:
-            assert result.profile is not None
             job = next(job for job in self.catalog.jobs if job.gathers and job.flow is flow)
-            note = noted(job, Passed(before, result.profile, sends), self._missed.get((job.notes, key)), self.catalog)
+            note = noted(job, Passed(before, sends), self._missed.get((job.notes, key)), self.catalog)
             if note is not None:
                 self._missed[job.notes, key] = note
         if result.profile is None and before is not None:

@@ -7,10 +7,11 @@ from typing import Final
 import orjson
 
 from processor.core.catalog import Catalog, CompiledFlow, States
-from processor.core.concerned import concerned
-from processor.core.decide import SkipReason, decide, reason_of, rest_reason
+from processor.core.concerned import concerned, concerned_flows, in_order
+from processor.core.decide import SkipReason, decide, reason_of, rest_reason, would_send
 from processor.core.fold import Change, fold
 from processor.core.parse import parse_event
+from processor.core.record_index import RecordIndex
 from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.event import Event, EventType, Source, TraceAttributes
@@ -36,7 +37,7 @@ class EventSkip(StrEnum):
 
 
 Missing = tuple[CompiledFlow, bool]
-"""A disabled flow that catches up later (F1) and whose record an event may have changed, and whether it would have sent one."""
+"""A disabled flow that catches up later (F1) and whose record an event changed, and whether it would have sent one."""
 
 Skips = tuple[tuple[str, SkipReason], ...]
 """(flow id, why it sends nothing), in the order of the catalog."""
@@ -48,7 +49,7 @@ class Step:
 
     Where an event was applied, a flow of `states` that sends nothing does so for its reason in `apart`. The others, maybe a
     hundred, are not listed: theirs is `rest`, or that they are disabled (`reason_of`). `skipped` lists all. `missed`: the disabled flows
-    that catch up later (F1), where the event would have sent a record or may have changed what it would be. `expired`: the deadline of
+    that catch up later (F1), where the event would have sent a record, or changed what it would be (`RecordIndex`). `expired`: the deadline of
     an applied `membership.expired`. `trace`: of an applied event.
     """
 
@@ -129,23 +130,18 @@ def _decided(record: Source, change: Change, after: Profile | None, catalog: Cat
             records.append(decision)
         elif decision is not rest:
             apart.append((flow.id, decision))
-    missed = () if not catalog.missing or after is None else _missed(record, change, after, catalog)
+    index = catalog.records
+    missed = () if index is None or after is None else _missed(change, after, index, catalog)
     expired = change.event.time if change.event.type is _EXPIRED else ""
     return Step(after, tuple(records), None, None, catalog.states, rest, tuple(apart), missed, expired, change.event.trace)
 
 
-def _missed(record: Source, change: Change, after: Profile, catalog: Catalog) -> tuple[Missing, ...]:
-    decided = [(flow, isinstance(decide(flow, record, change, catalog), ExportRecord)) for flow in catalog.missing]
-    if _is_touched(change.before, after):
-        return tuple(decided)
-    return tuple([(flow, sends) for flow, sends in decided if sends])
-
-
-def _is_touched(before: Profile, after: Profile) -> bool:
-    """Whether anything that a record shows can be another now: what an event does not change is shared."""
-    return before.version == 0 or not (
-        after.memberships is before.memberships and after.identities is before.identities and after.attributes is before.attributes
-    )
+def _missed(change: Change, after: Profile, index: RecordIndex, catalog: Catalog) -> tuple[Missing, ...]:
+    """Decide only for flows that the event concerns: it costs the others nothing, however many there are."""
+    changed = index.changed(change, after)
+    missed = [(flow, would_send(flow, change)) for flow in in_order(changed, catalog.missing)]
+    others = in_order(concerned_flows(change, index.flows) & ~changed, catalog.missing)
+    return tuple(missed + [(flow, True) for flow in others if would_send(flow, change)])
 
 
 def _skip_event(profile: Profile | None, event: Event) -> EventSkip | None:

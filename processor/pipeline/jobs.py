@@ -146,7 +146,7 @@ class PartitionJobs:
         for record in step.records:
             self._note_sent(record.flow_id, key, beside, parts)
         for flow, sends in step.missed:
-            passed = Passed(None if before is None else before.profile, step.profile, sends)
+            passed = Passed(None if before is None else before.profile, sends)
             for part in parts:
                 if part.is_catchup and part.flow_id == flow.id:
                     self._note_missed(part, key, passed, beside)

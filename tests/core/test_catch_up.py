@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -148,3 +149,78 @@ def test_f1_a_record_that_an_event_changed_without_sending_it_leaves_where_a_lat
     (caught_up,) = replay.change(control.set("f", state="enabled"))
 
     assert orjson.loads(caught_up.data)["segmentMembership"]["ups"].keys() == {"a", "u"}
+
+
+MEMBER = {"segmentMembership": {"ups": {"a": {"status": "realized"}}}, "n": 1, "m": {"x": [1], "y": 1}, "identityMap": {"ECID": [{"id": "1"}]}}
+
+
+def missed(events: list[tuple[str, Any]], **options: Any) -> list[bool]:
+    """What a disabled flow is asked for at the last of these events, those before it were before the pause: whether it would have sent."""
+    control = Control()
+    replay = Replay(control.catalog)
+    list(replay.change(control.put(a_flow("f", ["a"], ["n", "m.x"], **options))))
+    *before, last = [
+        SourceRecord("profile-events", 0, offset, 0, key.encode(), orjson.dumps(cloud_event(data, subject=key, id=f"e-{offset}")))
+        for offset, (key, data) in enumerate(events)
+    ]
+    for record in before:
+        replay.feed(record)
+    list(replay.change(control.set("f", state="disabled")))
+    return [sends for _, sends in replay.feed(last).missed]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"unmapped": 2},
+        {"m": {"y": 2}},
+        {"other": {"n": 1}},
+        {"identityMap": {"ECID": [{"id": "1"}]}, "unmapped": 3},
+        {"segmentMembership": MEMBER["segmentMembership"], "unmapped": 4},
+    ],
+)
+def test_f1_an_event_that_changes_nothing_of_its_record_costs_a_disabled_flow_nothing(event: Any) -> None:
+    """Neither a look at its notes nor a record is made for it, at any such event: there may be millions, and a hundred flows."""
+    assert missed([("p-1", MEMBER), ("p-1", event)]) == []
+
+
+def test_f1_with_suppress_unchanged_what_is_written_again_costs_a_disabled_flow_nothing() -> None:
+    member = {**MEMBER, "n": 70_000.5}
+
+    assert missed([("p-1", member), ("p-1", {"n": 70_000.5, "m": {"x": [1]}})], suppressUnchanged=True) == []
+
+
+def test_f1_an_unmapped_audience_costs_a_flow_that_lists_none_nothing() -> None:
+    assert missed([("p-1", MEMBER), ("p-1", realized("u"))], membershipScope="mapped") == []
+    assert missed([("p-1", MEMBER), ("p-1", exited("u"))]) == [], "C2 lists no unmapped audience that was left"
+    assert missed([("p-1", MEMBER), ("p-1", realized("u"))]) == [False]
+
+
+@pytest.mark.parametrize("event", [{"n": 2}, {"m": {"x": 3}}, {"identityMap": {"ECID": [{"id": "2"}]}}, realized("u")])
+def test_f1_nothing_is_noted_of_who_is_in_no_mapped_audience(event: Any) -> None:
+    """He is owed nothing while he is in none, and a record that differs once he is in one (A9): his record at the pause decides neither."""
+    outsider = {"n": 1, "m": {"x": 1}}
+
+    assert missed([("p-1", outsider), ("p-1", event)]) == []
+    assert missed([("p-1", outsider)]) == []
+    assert missed([("p-1", outsider), ("p-1", realized("a"))]) == [True]
+
+
+@pytest.mark.parametrize("gate", ["none", "everQualified"])
+def test_f1_with_another_gate_the_record_at_the_pause_counts_of_everybody(gate: str) -> None:
+    assert missed([("p-1", {"n": 1}), ("p-1", {"n": 2})], membershipGate=gate) == [gate == "none"]
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_f1_of_many_disabled_flows_an_event_asks_only_those_whose_record_it_changes(count: int) -> None:
+    control = Control()
+    replay = Replay(control.catalog)
+    for number in range(count):
+        list(replay.change(control.put(a_flow(f"f{number}", ["a"], [f"n{number}"]))))
+    replay.feed(SourceRecord("profile-events", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(realized("a"), id="e-0"))))
+    for number in range(count):
+        list(replay.change(control.set(f"f{number}", state="disabled")))
+
+    step = replay.feed(SourceRecord("profile-events", 0, 1, 0, b"p-1", orjson.dumps(cloud_event({"n0": 1}, id="e-1"))))
+
+    assert [(flow.id, sends) for flow, sends in step.missed] == [("f0", True)]

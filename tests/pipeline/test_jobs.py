@@ -611,6 +611,23 @@ async def test_f1_what_a_disabled_flow_missed_is_noted_where_a_log_without_trans
     assert [orjson.loads(value).get("n") for _, _, value in partition.exports] == [None, 1]
 
 
+async def test_f1_events_that_change_no_record_of_a_disabled_flow_read_no_note_and_write_none() -> None:
+    """A profile outside, whatever it writes, and a member who writes what is not mapped."""
+    partition, control = await sending(1, ["a"])
+    partition.change(control.set("f", state="disabled"))
+    partition.submit([patch(partition.offset, "outside", {"n": 1})])
+    await partition.applied()
+    reads = partition.rows.reads
+
+    offset = partition.offset
+    partition.submit(patch(offset + number, ("m-00000", "outside")[number % 2], {("unmapped", "n")[number % 2]: number}) for number in range(40))
+    await partition.applied()
+    read = partition.rows.reads - reads
+    await partition.pipeline.close()
+
+    assert (read, partition.marks) == (0, []), "profiles are cached, so whatever is read is a note"
+
+
 async def test_marks_are_taken_away_without_stepping_over_those_that_were() -> None:
     """Each page begins where the last one ended; from the first mark on, the work would grow with their square."""
     members = 6 * PAGE_EXPORTS
