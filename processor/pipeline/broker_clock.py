@@ -2,29 +2,52 @@
 
 A clock that is a year ahead would end every membership with a deadline in that year, for good, with exits to all destinations. So the
 broker's time is asked for with every status report, whose topic is stamped by the broker (`message.timestamp.type=LogAppendTime`).
+A clock that is set while the worker runs, or a machine that was asleep, is ahead before the next report says so: between two reports the
+broker's time goes on by this machine's monotonic clock, which nobody sets.
 """
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
 WORTH_SAYING_SECONDS: Final = 60.0
+_SLACK_SECONDS: Final = 1.0
+"""What a report may take back from the broker, and two clocks may drift apart until the next: without it, clocks that agree would be held back."""
 _log = structlog.get_logger(__name__)
+
+
+class _Report(NamedTuple):
+    """What the last report said: seconds that this machine is ahead, and the broker's time (None: it tells none) at a monotonic moment."""
+
+    ahead: float
+    stamped_at: float | None
+    noted_at: float
 
 
 class BrokerClock:
     """Until the first report is acknowledged it is 1970, and nothing is due. Belongs to the event loop."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._ahead: float | None = None
+    def __init__(self, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._monotonic = clock, monotonic
+        self._report: _Report | None = None
         self._said = False
 
+    @property
+    def is_known(self) -> bool:
+        """Whether a report was acknowledged: until then no membership ends."""
+        return self._report is not None
+
     def now(self) -> float:
-        """Seconds since 1970: this machine's time, less what it is ahead of the broker."""
-        return 0.0 if self._ahead is None else self._clock() - self._ahead
+        """Seconds since 1970: this machine's time, less what it is ahead of the broker, and not past the broker's time as it goes on since."""
+        report = self._report
+        if report is None:
+            return 0.0
+        now = self._clock() - report.ahead
+        if report.stamped_at is None:
+            return now
+        return min(now, report.stamped_at + self._monotonic() - report.noted_at + _SLACK_SECONDS)
 
     def note_report(self, sent_at: float, stamped_at: float | None) -> None:
         """Take notice of a report that was sent at `sent_at` by this machine, and stamped by the broker later; None: that stamps none.
@@ -32,8 +55,9 @@ class BrokerClock:
         What the report took on its way makes the difference smaller, so clocks that agree are never held back. Where the broker
         stamps none, as of a topic of before, this machine's time counts.
         """
-        self._ahead = 0.0 if stamped_at is None else max(0.0, sent_at - stamped_at)
-        is_wrong = self._ahead > WORTH_SAYING_SECONDS
+        ahead = 0.0 if stamped_at is None else max(0.0, sent_at - stamped_at)
+        self._report = _Report(ahead, stamped_at, self._monotonic())
+        is_wrong = ahead > WORTH_SAYING_SECONDS
         if is_wrong and not self._said:
-            _log.warning("clock_is_ahead_of_the_broker", seconds=round(self._ahead), remedy="set the clock of this machine, or of the broker")
+            _log.warning("clock_is_ahead_of_the_broker", seconds=round(ahead), remedy="set the clock of this machine, or of the broker")
         self._said = is_wrong

@@ -41,6 +41,21 @@ def test_f5_the_earlier_one_of_both_clocks_counts(sent_at: float, stamped_at: fl
     assert clock.now() == now
 
 
+@pytest.mark.parametrize(("elapsed", "latest"), [(0.0, NOW + 2), (4.0, NOW + 6), (3600.0, NOW + 3602)])
+def test_f5_a_clock_that_is_set_between_two_reports_ends_nothing_early(elapsed: float, latest: float) -> None:
+    """By NTP, or when the machine was asleep: the broker's time goes on by the clock that nobody sets."""
+    wall, monotonic = [NOW], [7.0]
+    clock = BrokerClock(lambda: wall[0], lambda: monotonic[0])
+    clock.note_report(NOW, NOW)
+
+    wall[0], monotonic[0] = NOW + YEAR, 7.0 + elapsed
+    while_it_is_wrong = clock.now()
+    wall[0] = NOW + elapsed
+
+    assert NOW + elapsed <= while_it_is_wrong <= latest
+    assert clock.now() == NOW + elapsed, "clocks that agree are not held back"
+
+
 def test_f5_a_clock_that_is_ahead_is_said_once_until_it_is_mended() -> None:
     clock = BrokerClock(lambda: NOW)
 
