@@ -17,7 +17,7 @@ from processor.pipeline.counts import FlowCounts
 from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import KafkaRecord
 from processor.tasks import end_task, lasting_task
-from processor.waits import Waits
+from processor.waits import Wait, Waits
 from schemas.times import format_time
 from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, WorkerStatus, flow_sum
 from state.restore import Progress
@@ -25,6 +25,7 @@ from state.restore import Progress
 MOST_FLOWS: Final = 500
 """Of one report, which must fit into a record; at most 100 are in force at once, and flows that are gone are forgotten."""
 State = Literal["restoring", "running", "stopped"]
+_EFFECT: Final = "no membership ends until a report is acknowledged: the broker's time is not known"
 _log = structlog.get_logger(__name__)
 
 
@@ -69,9 +70,11 @@ class StatusReports:
         self._started_at = format_time(int(wall_clock()))
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
+        self._clock_wait: Wait | None = None
 
     def start(self) -> None:
-        """Begin to report; call once."""
+        """Begin to report; call once. Until the first report is acknowledged, the broker's time is waited for (F5)."""
+        self._clock_wait = self._runtime.waits.begin(f"the broker's time, from a report on {self._topic}: no membership ends without it")
         self._task = lasting_task(self._run(), self._on_failure)
 
     def report_now(self) -> None:
@@ -82,6 +85,7 @@ class StatusReports:
         """Say goodbye."""
         if self._task is not None:
             await end_task(self._task)
+            self._end_clock_wait()
             await self._send("stopped")
 
     async def _run(self) -> None:
@@ -101,8 +105,15 @@ class StatusReports:
             async with asyncio.timeout(REPORT_SECONDS):
                 stamped_at = await self._producer.write_stamped(self._topic, record)
             self._broker_clock.note_report(now, stamped_at)
+            self._end_clock_wait()
         except (NotWritten, TimeoutError) as error:
-            _log.warning("status_not_sent", error=repr(error))
+            effect = {} if self._broker_clock.is_known else {"effect": _EFFECT}
+            _log.warning("status_not_sent", topic=self._topic, error=repr(error), **effect)
+
+    def _end_clock_wait(self) -> None:
+        if self._clock_wait is not None:
+            self._runtime.waits.end(self._clock_wait)
+            self._clock_wait = None
 
 
     def _is_gone(self, flow_id: str) -> bool:

@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, Final
 
+from structlog.testing import capture_logs
+
 from processor.delivery.sink import Sink
+from processor.kafka.shared_producer import NotWritten
 from processor.pipeline.broker_clock import BrokerClock
 from processor.pipeline.pipeline import Pipeline
 from processor.status_reports import StatusReports
@@ -24,13 +27,25 @@ class Producer:
         self.reports: list[WorkerStatus] = []
         self.sizes: list[int] = []
 
-    async def write_stamped(self, topic: str, record: Any) -> None:
+    async def write_stamped(self, topic: str, record: Any) -> float | None:
         self.sizes.append(len(record.value))
         self.reports.append(WorkerStatus.model_validate_json(record.value))
+        return None
 
     @property
     def states(self) -> list[str]:
         return [report.state for report in self.reports]
+
+
+class RefusedProducer(Producer):
+    """As where nobody granted the right to write the topic, until somebody does."""
+
+    is_refused = True
+
+    async def write_stamped(self, topic: str, record: Any) -> float | None:
+        if self.is_refused:
+            raise NotWritten(topic, "TopicAuthorizationFailedError")
+        return await super().write_stamped(topic, record)
 
 
 class Runtime:
@@ -41,8 +56,8 @@ class Runtime:
     restoring: Mapping[int, Any] = MappingProxyType({})
     stored: Mapping[int, tuple[int, int]] = MappingProxyType({})
 
-    def __init__(self, sink: Sink, *flows: str) -> None:
-        self.waits, self.sink, self.flows = Waits(), sink, flows
+    def __init__(self, sink: Sink, *flows: str, waits: Waits | None = None) -> None:
+        self.waits, self.sink, self.flows = waits or Waits(), sink, flows
         self.pipeline: Any = Pipeline(SimpleNamespace(), lambda _: None)
 
     def has_flow(self, flow_id: str) -> bool:
@@ -97,3 +112,32 @@ async def test_a_report_that_is_wanted_while_reports_end_does_not_keep_them_goin
         await reports.close()
 
     assert producer.states == ["restoring", "stopped"]
+
+
+async def test_f5_a_worker_whose_reports_are_refused_says_that_no_membership_ends() -> None:
+    """In the warning at once, and as something that is waited for after 30 s; not any more once a report is acknowledged."""
+    now = [0.0]
+    runtime: Any = Runtime(World().sink, waits=Waits(lambda: now[0]))
+    producer: Any = RefusedProducer()
+    reports = StatusReports(runtime, producer, "worker-status", lambda _: None, BrokerClock())
+    with capture_logs() as said:
+        reports.start()
+        async with asyncio.timeout(SECONDS):
+            while not said:
+                await asyncio.sleep(0)
+        now[0] = 31.0
+        (waited_for,) = runtime.waits.long()
+
+        producer.is_refused = False
+        async with asyncio.timeout(SECONDS):
+            while not producer.reports:
+                reports.report_now()
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        still_waited_for = runtime.waits.long()
+        await reports.close()
+
+    assert said[0]["event"] == "status_not_sent"
+    assert said[0]["effect"] == "no membership ends until a report is acknowledged: the broker's time is not known"
+    assert waited_for == "the broker's time, from a report on worker-status: no membership ends without it"
+    assert not still_waited_for

@@ -12,6 +12,7 @@ from processor.kafka.rights import GRANT, NOT_CHECKED
 from processor.kafka.topics import LETTER_BYTES, TopicSpec, topic_specs
 from processor.settings import Settings
 
+_BY_THE_BROKER: Final = "LogAppendTime"
 HEADERS_BYTES: Final = 16 * 1024  # what a dead letter adds to its event, at most about
 _ANY_BYTES: Final = str(2**31 - 1)
 _ANY_TIME: Final = str(2**63 - 1)
@@ -41,6 +42,7 @@ def require_safe(admin: Admin, settings: Settings) -> float | None:
         raise UnsafeTopics(faults)
     _warn_of_letters(settings.topics.dead_letters, configs[settings.topics.dead_letters])
     _warn_of_retention(settings.topics.exports, configs[settings.topics.exports])
+    _warn_of_the_clock(settings.topics.worker_status, configs[settings.topics.worker_status])
     changelog = told.found.get(settings.topics.changelog)
     return None if changelog is None else int(changelog["delete.retention.ms"]) / 1000
 
@@ -65,6 +67,15 @@ def _warn_of_letters(letters: str, config: Mapping[str, str]) -> None:
     if found < LETTER_BYTES:
         remedy = f"set max.message.bytes of {letters} to {LETTER_BYTES}"
         _log.warning("large_dead_letters_may_not_fit", topic=letters, max_message_bytes=found, remedy=remedy)
+
+
+def _warn_of_the_clock(status: str, config: Mapping[str, str]) -> None:
+    """No reason not to start: memberships end by this machine's clock then, as they did before there was a guard (pipeline/broker_clock.py)."""
+    found = config.get("message.timestamp.type", _BY_THE_BROKER)
+    if found != _BY_THE_BROKER:
+        remedy = f"kafka-configs.sh --alter --entity-type topics --entity-name {status} --add-config message.timestamp.type={_BY_THE_BROKER}"
+        effect = "a clock of this machine that is ahead ends memberships too early, for good"
+        _log.warning("clock_is_not_guarded", topic=status, message_timestamp_type=found, effect=effect, remedy=remedy)
 
 
 def _policy_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
