@@ -3,13 +3,14 @@
 The environment wins over the file. Composition roots read them; everything else receives what it needs.
 """
 
+import ipaddress
 import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from processor.errors import UsageError
@@ -53,7 +54,8 @@ class TopicNames(NamedTuple):
     changelog: str
 
 
-_HOSTS: Final = r"^((\*\.)?[A-Za-z0-9_.:-]+(\s*,\s*(\*\.)?[A-Za-z0-9_.:-]+)*)?$"
+_HOST_OR_BELOW: Final = r"((\*\.)?[A-Za-z0-9_.:-]+|\[[0-9A-Fa-f:.]+\](:[0-9]+)?)"
+_HOSTS: Final = rf"^({_HOST_OR_BELOW}(\s*,\s*{_HOST_OR_BELOW})*)?$"
 _SKIPS: Final = r"^([0-9]+:[0-9]+(\s*,\s*[0-9]+:[0-9]+)*)?$"
 
 KafkaSecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -63,6 +65,21 @@ LogFormat = Literal["auto", "json", "console"]
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+def _hosts_without_ports(text: str) -> str:
+    """Names and addresses separated by commas, in lower case, without brackets and last dots; raises ValueError for one with a port."""
+    return ",".join(_host_without_port(each.strip()) for each in text.split(",") if each.strip())
+
+
+def _host_without_port(host: str) -> str:
+    plain = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if ":" in plain:
+        try:
+            return str(ipaddress.IPv6Address(plain))
+        except ValueError:
+            raise ValueError(f"{host} is no host: name it without a port, every port of it is meant") from None
+    return plain.lower().rstrip(".")
 
 
 class Settings(BaseSettings):
@@ -200,7 +217,7 @@ class Settings(BaseSettings):
     kinesis_connect_timeout_seconds: Seconds = Field(default=5.0, description="Seconds to connect to Kinesis.")
     kinesis_read_timeout_seconds: Seconds = Field(default=10.0, description="Seconds to wait for an answer of Kinesis.")
     kinesis_probe_seconds: Seconds = Field(default=15.0, description="Seconds between two tries of a paused flow.")
-    endpoint_hosts: Annotated[str, Field(pattern=_HOSTS)] = Field(
+    endpoint_hosts: Annotated[str, Field(pattern=_HOSTS), AfterValidator(_hosts_without_ports)] = Field(
         default="",
         description="Hosts that endpointUrl of a flow may name beside AWS's own, as a.example.com or *.example.com, separated by commas; "
         "empty: any but metadata services, without session tokens.",

@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, ValidationInfo
 
-from schemas.model import Model, Name, Time
+from schemas.model import STORED, Model, Name, Time
 
 DEFAULT_MERGE_POLICY: Final = "default"
 OWN_NAMESPACE: Final = "ups"  # own segmentation; every other namespace is an external source
@@ -13,8 +13,6 @@ AudienceKey = tuple[str, str]
 
 
 MAX_NAME_CHARACTERS: Final = 1024
-STORED: Final = "stored"
-"""The context in which an audience is read that was put into force before: bounds that came later do not hold for it."""
 
 
 def _bounded(name: str, info: ValidationInfo) -> str:

@@ -7,15 +7,18 @@ Which addresses may be named at all, and that no session token is sent just anyw
 
 import re
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
-from schemas.model import Model, Name
+from schemas.model import STORED, Model, Name
 
 ENCRYPTED: Final = "encrypted:"
 REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _OF_IDS: Final = "ACCESS_KEY_ID"
 _OUR_SETTINGS: Final = "PROFILE_EXPORTER_"
+_PLAIN_ADDRESS: Final = re.compile(r"[!-\[\]-~]+")  # ASCII that is seen, without the backslash
+_HOST_AND_PORT: Final = re.compile(r"(\[[^\[\]@]+\]|[^\[\]:@]+)(:[0-9]*)?")
 
 
 def _no_setting_of_ours(text: str) -> str:
@@ -78,12 +81,30 @@ Credentials = Annotated[
 ]
 
 
-def is_http_url(text: str) -> str:
-    """The text, if it is such an address; raises ValueError."""
+def is_http_url(text: str, info: ValidationInfo) -> str:
+    """The text, if it is such an address; raises ValueError. One that is stored already is judged where it is called (processor/delivery)."""
     scheme, _, rest = text.partition("://")
     if scheme not in ("http", "https") or not rest.strip("/"):
         raise ValueError("is not an http:// or https:// address")
+    if info.context != STORED:
+        require_one_host(text)
     return text
+
+
+def require_one_host(url: str) -> str:
+    """Give the host of an address, in lower case; raise ValueError where it has none, or where programs read different hosts out of it."""
+    if _PLAIN_ADDRESS.fullmatch(url) is None:
+        raise ValueError("holds a backslash, a blank, a control character or a letter beyond ASCII: write the address without")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("is no address: its host or its port cannot be read") from None
+    if "@" in parts.netloc:
+        raise ValueError("names a user before its host: leave that out, and name keys in credentials")
+    if not host or _HOST_AND_PORT.fullmatch(parts.netloc) is None:
+        raise ValueError("is no address: after // stands no plain host, with or without a port")
+    return host
 
 
 class Destination(Model):

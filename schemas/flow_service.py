@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from schemas.destination import is_http_url
+
 Text = Annotated[str, Field(min_length=1, max_length=512)]
 Words = Annotated[str, Field(max_length=4096)]
 
@@ -15,6 +17,7 @@ def _require_visible(text: str) -> str:
     return text
 
 
+ConnectionUrl = Annotated[Text, AfterValidator(is_http_url)]
 Credential = Annotated[Text, AfterValidator(_require_visible)]
 """An access key id or a secret."""
 
@@ -38,14 +41,14 @@ class KeyAuth(Body):
     access_key_id: Credential
     secret_key: Credential
     region: Text | None = None
-    connection_url: Text | None = None
+    connection_url: ConnectionUrl | None = None
 
 
 class DefaultAuth(Body):
     """boto3's default chain, where the workers run."""
 
     region: Text | None = None
-    connection_url: Text | None = None
+    connection_url: ConnectionUrl | None = None
 
 
 class RoleAuth(DefaultAuth):

@@ -1,11 +1,14 @@
 """How configuration is read: camelCase names, strict types, no unknown keys, nothing changed after it was checked."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from schemas.times import normal_time
+
+STORED: Final = "stored"
+"""The context in which an object is read that was put into force before: bounds that came later do not hold for it."""
 
 
 class Model(BaseModel):

@@ -17,19 +17,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from processor.settings import Settings, env_name
-from schemas.destination import Destination
+from schemas.destination import Destination, require_one_host
 
 if TYPE_CHECKING:
     from processor.delivery.answers import DestinationUnusable
 
 _OF_AWS: Final = re.compile(
     r"(^|\.)((data|control)-)?kinesis(-fips)?\.[a-z]{2,}(-[a-z]+)+-[0-9]+(\.vpce)?"
-    r"\.(amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws|api\.amazonwebservices\.com\.cn)$"
+    r"\.(amazonaws\.(com|com\.cn|eu)|api\.aws|api\.amazonwebservices\.(com\.cn|eu)"
+    r"|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov"
+    r"|api\.aws\.ic\.gov|api\.aws\.scloud|api\.cloud-aws\.adc-e\.uk|api\.aws\.hci\.ic\.gov)$"
 )
-"""Kinesis itself (AWS General Reference, "Kinesis Data Streams endpoints"; VPC endpoints). Anybody can have other names below amazonaws.com."""
+"""Kinesis itself (AWS General Reference, "Kinesis Data Streams endpoints"; VPC endpoints), in each partition that botocore knows.
+
+Anybody can have other names below amazonaws.com.
+"""
 _METADATA_NAMES: Final = frozenset({"metadata.google.internal", "metadata.goog", "metadata", "instance-data"})
 _METADATA_ADDRESSES: Final = frozenset(
     map(ipaddress.ip_address, ("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
@@ -49,20 +53,29 @@ class EndpointRules:
 
     def trusts(self, destination: Destination) -> bool:
         """Whether an operator named the endpoint, or AWS did: then session tokens go there, and its words are told to whoever asks."""
-        return destination.endpoint_url is None or self._is_named(host := _host_of(destination.endpoint_url)) or _OF_AWS.search(host) is not None
+        if destination.endpoint_url is None:
+            return True
+        try:
+            host = _host_of(destination.endpoint_url)
+        except ValueError:  # stored before such addresses were refused: never called
+            return False
+        return self._is_named(host) or _OF_AWS.search(host) is not None
 
     def require_allowed(self, destination: Destination) -> None:
         """Raise DestinationUnusable where a flow may not name its endpoint. Looks the host up."""
         if destination.endpoint_url is None or self.trusts(destination):
             return
-        host = _host_of(destination.endpoint_url)
+        try:
+            host = _host_of(destination.endpoint_url)
+        except ValueError as error:
+            raise _unusable(f"endpointUrl: {error}; correct the flow") from None
         if self.hosts:
             raise _unusable(f"endpointUrl: {host} is none of {_SETTING} ({', '.join(self.hosts)}): name it there, or correct the flow")
         if host in _METADATA_NAMES or any(map(_is_metadata, _addresses_of(host))):
             raise _unusable(f"endpointUrl: {host} is the metadata service of a machine, or link-local: name it in {_SETTING}, or correct the flow")
 
     def open_client(self, session: Any, destination: Destination, config: Any) -> Any:
-        """The Kinesis client of a session, which sends only what its endpoint may have; raises DestinationUnusable, and ValueError for no address."""
+        """The Kinesis client of a session, which sends only what its endpoint may have; raises DestinationUnusable."""
         self.require_allowed(destination)
         client = session.client("kinesis", endpoint_url=destination.endpoint_url, config=config)
         if not self.trusts(destination) and not _is_this_machine(host := _host_of(destination.endpoint_url or "")):
@@ -79,7 +92,7 @@ ANY_ENDPOINT: Final = EndpointRules()
 
 def endpoint_rules(settings: Settings) -> EndpointRules:
     """The rules of an installation."""
-    return EndpointRules(tuple(host.strip().lower() for host in settings.endpoint_hosts.split(",") if host.strip()))
+    return EndpointRules(tuple(host for host in settings.endpoint_hosts.split(",") if host))
 
 
 def _keep_session_token(host: str, request: Any, **_: Any) -> None:
@@ -96,8 +109,17 @@ def _unusable(text: str) -> "DestinationUnusable":
 
 
 def _host_of(url: str) -> str:
-    """In lower case and without the last dot; raises ValueError for what is no address."""
-    return (urlsplit(url).hostname or "").rstrip(".")
+    """Give the host that the client connects to, in lower case, without brackets and the last dot.
+
+    Raises ValueError where it is no address, and where another parser reads another host: what is judged must be what is called.
+    """
+    from urllib3.util import parse_url  # noqa: PLC0415  # the client's own parser: not before Kafka was asked
+
+    host = require_one_host(url)
+    called = (parse_url(url).host or "").strip("[]")  # its LocationParseError is a ValueError
+    if called != host:
+        raise ValueError(f"the client would call {called or 'no host'}, and the address names {host}: write it plainly")
+    return host.rstrip(".")
 
 
 def _addresses_of(host: str) -> Iterator[Address]:

@@ -14,11 +14,11 @@ from typing import Final, NamedTuple
 import orjson
 from pydantic import ValidationError
 
-from schemas.audience import STORED, Audience, AudienceKey
+from schemas.audience import Audience, AudienceKey
 from schemas.faults import faults_of
 from schemas.flow import Flow
 from schemas.job import Job
-from schemas.model import Model
+from schemas.model import STORED, Model
 
 _JOB: Final = b"job/"  # no flow's id has a slash
 
@@ -98,7 +98,7 @@ def read_flow(key: bytes, value: bytes) -> StoredFlow:
     try:
         fields = orjson.loads(value)
         authors = (author if isinstance(author := fields.get(name), str) else None for name in ("createdBy", "updatedBy"))
-        stored = StoredFlow(Flow.model_validate(fields["flow"]), fields["etag"], fields.get("deletedAt"), *authors)
+        stored = StoredFlow(Flow.model_validate(fields["flow"], context=STORED), fields["etag"], fields.get("deletedAt"), *authors)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
         raise BadCatalogRecord(f"flow {key.decode(errors='replace')}: {without_input(error)}") from None
     if flow_key(stored.flow.id) != key or not isinstance(stored.etag, str) or not isinstance(stored.deleted_at, str | None):

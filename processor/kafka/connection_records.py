@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from processor.kafka.catalog_records import BadCatalogRecord, without_input
 from schemas.connection import AnyObject, Connection, FlowLink, Kind, SourceConnection, StoredObject, TargetConnection
+from schemas.model import STORED
 
 WRITER_KEY: Final = b'["writer"]'
 ACCEPTED_KEY: Final = b'["accepted"]'
@@ -50,7 +51,7 @@ def read_object(key: bytes, value: bytes) -> StoredRecord:
     """The object of a record; raises BadCatalogRecord."""
     try:
         stored = StoredObject.model_validate_json(value)
-        item = MODELS[stored.kind].model_validate_json(orjson.dumps(stored.object))
+        item = MODELS[stored.kind].model_validate_json(orjson.dumps(stored.object), context=STORED)
     except (orjson.JSONDecodeError, ValidationError) as error:
         raise BadCatalogRecord(f"connections {key.decode(errors='replace')}: {without_input(error)}") from None
     if object_key(stored.kind, stored.id) != key:

@@ -3,12 +3,15 @@
 A proxy on loopback stands for the way to other hosts, so nothing leaves this machine, and what would have been sent is seen.
 """
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore
 import pytest
+from pydantic import ValidationError
 
 from processor.api.serve import findings
 from processor.delivery.answers import BrokenAnswer, PauseReason, judge
@@ -18,6 +21,7 @@ from processor.delivery.kinesis import KinesisOptions, KinesisStream
 from processor.delivery.preflight import examine, list_streams
 from processor.settings import Settings
 from schemas.destination import Destination
+from schemas.model import STORED
 from tests.delivery.loopback import SECRET, Loopback, Reply
 from tests.delivery.test_credentials import EXPORTS
 
@@ -25,7 +29,7 @@ ELSEWHERE = "http://192.0.2.10"  # RFC 5737: nobody's
 KEYS = {"type": "keys", "accessKeyId": "AKIDOFFLOW", "secretKey": "${SECRET}"}
 ENVIRON = {"SECRET": SECRET}
 METADATA = ["http://169.254.169.254", "http://169.254.170.2/x", "http://[::ffff:169.254.169.254]", "http://[fe80::1]", "http://[fd00:ec2::254]"]
-METADATA += ["http://2852039166", "http://metadata.google.internal", "http://METADATA.google.internal.", "http://100.100.100.200", "http://u:p@169.254.169.254"]
+METADATA += ["http://2852039166", "http://metadata.google.internal", "http://METADATA.google.internal.", "http://100.100.100.200"]
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +62,12 @@ def of_a_role(monkeypatch: pytest.MonkeyPatch) -> None:
 def a_destination(url: str | None, credentials: dict[str, Any] | None = None) -> Destination:
     fields = {"type": "kinesis", "stream": "vip", "region": "us-east-2", "endpointUrl": url, "credentials": credentials or {"type": "default"}}
     return Destination.model_validate(fields)
+
+
+def stored_destination(url: str) -> Destination:
+    """As a flow has it that was put into force before such addresses were refused."""
+    fields = {"type": "kinesis", "stream": "vip", "region": "us-east-2", "endpointUrl": url, "credentials": {"type": "default"}}
+    return Destination.model_validate(fields, context=STORED)
 
 
 async def pause_of(destination: Destination, rules: EndpointRules = ANY_ENDPOINT) -> tuple[PauseReason | None, str]:
@@ -188,3 +198,83 @@ def test_an_endpoint_whose_list_of_streams_never_ends_is_given_up() -> None:
 def test_hosts_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
     with pytest.raises(ValueError, match="endpoint_hosts"):
         Settings(_env_file=None, endpoint_hosts=hosts)  # type: ignore[call-arg]
+
+
+AWS = "kinesis.us-east-1.amazonaws.com"
+TWO_HOSTS = [
+    "http://127.0.0.1:{port}\\@" + AWS,
+    "http://127.0.0.1:{port}\\." + AWS,
+    "http://127.0.0.1:{port}/\\@" + AWS,
+    "http://user@127.0.0.1:{port}",
+    "http://" + AWS + "@127.0.0.1:{port}",
+    "http://127.0.0.1:{port}\t@" + AWS,
+    "http://127.0.0.1 :{port}",
+    "http://127.0.0.1:{port}/\x7f",
+    "http://kine\u017fis.us-east-1.amazonaws.com:{port}",
+    "http://[::1",
+    "http://[::1]x:{port}",
+    "http://127.0.0.1:{port}0000",
+    "http://:{port}",
+    "http://?127.0.0.1:{port}",
+]
+
+
+@pytest.mark.parametrize("url", TWO_HOSTS)
+async def test_an_address_that_programs_read_different_hosts_out_of_is_refused_and_where_stored_never_called(of_a_role: None, url: str) -> None:
+    """The client cuts a host at a backslash, urllib.parse at the last @: what is judged must be what is called."""
+    with Loopback() as server:
+        address = url.format(port=server.url.rpartition(":")[2])
+        with pytest.raises(ValidationError, match="endpointUrl"):
+            a_destination(address)
+        stored = stored_destination(address)
+        pause, words = await pause_of(stored)
+        pause_where_named, _ = await pause_of(stored, EndpointRules(("127.0.0.1", AWS)))
+        (answer,) = examine(stored, ENVIRON)
+
+    assert (pause, pause_where_named) == (PauseReason.DESTINATION_UNUSABLE, PauseReason.DESTINATION_UNUSABLE)
+    assert words.startswith("endpointUrl: ")
+    assert "correct the flow" in answer.text
+    assert not ANY_ENDPOINT.trusts(stored)
+    assert findings(NO_SECRETS, ANY_ENDPOINT, stored, False)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("url", ["http://a%41b", "http://[fe80::1%25eth0]"])
+async def test_an_address_that_the_client_reads_otherwise_than_we_do_is_never_called(others: Loopback, url: str) -> None:
+    pause, words = await pause_of(a_destination(url, KEYS), EndpointRules(("aab", "a%41b", "fe80::1%eth0")))
+
+    assert pause is PauseReason.DESTINATION_UNUSABLE
+    assert "the client would call" in words
+    assert others.requests == []
+
+
+def test_kinesis_counts_as_aws_in_every_partition_that_botocore_knows() -> None:
+    partitions = json.loads((Path(botocore.__file__).parent / "data" / "partitions.json").read_text())["partitions"]
+    regions = {each["id"]: next(region for region in each["regions"] if not region.endswith("global")) for each in partitions}
+    hosts = [f"kinesis.{regions[each['id']]}.{each['outputs'][name]}" for each in partitions for name in ("dnsSuffix", "dualStackDnsSuffix")]
+
+    assert [host for host in hosts if not ANY_ENDPOINT.trusts(a_destination(f"https://{host}"))] == []
+    assert "kinesis.us-iso-east-1.c2s.ic.gov" in hosts
+
+
+@pytest.mark.parametrize("hosts", ["localhost:4566", "a.example.com, localhost:4566", "*.example.com:443", "[::1]:4566"])
+def test_a_host_with_a_port_is_refused_with_words_since_it_would_match_nothing(hosts: str) -> None:
+    with pytest.raises(ValueError, match="is no host: name it without a port"):
+        Settings(_env_file=None, endpoint_hosts=hosts)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "url"),
+    [
+        ("Kinesis.Example.com.", "https://kinesis.example.com"),
+        ("*.example.com.", "https://kinesis.example.com.:443/"),
+        ("::1", "http://[::1]:4566"),
+        ("[::1]", "http://[::1]:4566"),
+        ("0:0:0:0:0:0:0:1", "http://[::1]:4566"),
+        ("localhost", "http://localhost:4566"),
+    ],
+)
+def test_a_host_that_is_named_is_trusted_however_it_is_spelled(hosts: str, url: str) -> None:
+    rules = endpoint_rules(Settings(_env_file=None, endpoint_hosts=hosts))  # type: ignore[call-arg]
+
+    assert rules.trusts(a_destination(url))

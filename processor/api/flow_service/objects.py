@@ -26,6 +26,7 @@ from schemas.connection import (
 )
 from schemas.destination import DefaultCredentials, Destination
 from schemas.flow import Flow, Options
+from schemas.model import STORED
 
 _NAMES: Final = UUID("2f6c6d2e-5f0e-4a4b-9b39-0d3f0e8c7a11")  # ours, for derived ids
 _THE_SOURCE: Final = "the source of flows that a file made"
@@ -166,13 +167,9 @@ class Objects:
     def _derive(self, flow_id: str, kept: Kept[Flow]) -> FlowLink:
         flow, destination, options = kept.item, kept.item.destination, kept.item.options
         name = flow.name or flow.id
-        base = Connection(
-            name=name,
-            connection_spec=SpecReference(id=KINESIS),
-            credentials=destination.credentials,
-            region=destination.region,
-            endpoint_url=destination.endpoint_url,
-        )
+        place = {"region": destination.region, "endpoint_url": destination.endpoint_url}
+        said_of_it = {"name": name, "connection_spec": SpecReference(id=KINESIS), "credentials": destination.credentials, **place}
+        base = Connection.model_validate(said_of_it, context=STORED)
         base_id = self._free_id(Kind.CONNECTION, flow_id, base)
         said = {option: getattr(options, option) for option in TARGET_OPTIONS if getattr(options, option) != getattr(Options(), option)}
         params = TargetParams(stream=destination.stream, region=destination.region, **said)
