@@ -28,7 +28,10 @@ _TENANT: Final = (("imsOrgId", "x-gw-ims-org-id", "profile-exporter@AdobeOrg"), 
 _MOST_CHARACTERS: Final = 512
 Answer = TypeVar("Answer")
 Examine = Callable[[Sequence[Destination], bool], list[str]]
-"""What destinations say against us, in words; takes seconds. With True only whether they let us in at all, whatever the stream."""
+"""What destinations say against us, in words; takes seconds. With True only whether they let us in at all, whatever the stream.
+
+Raises ApiError where they are not asked, since others are: that says nothing of them.
+"""
 
 
 Importer = Callable[[Change, Path, ImportRequest, Path], Imported]
@@ -76,7 +79,14 @@ class Call:
         """What contract M3 warns of, and what its destination says against a flow that delivers where it did not `before`."""
         told = [warning.removeprefix("flows[0].") for warning in warnings_of([flow])]
         delivers_alike = before is not None and before.enabled and before.destination == flow.destination
-        return [*told, *self.services.examine([flow.destination], False)] if flow.enabled and not delivers_alike else told
+        return [*told, *self.findings_to_tell(flow.destination)] if flow.enabled and not delivers_alike else told
+
+    def findings_to_tell(self, destination: Destination) -> list[str]:
+        """What a destination says against us, or that it was not asked: for whoever is told beside a change that is made all the same."""
+        try:
+            return self.services.examine([destination], False)
+        except ApiError as error:
+            return [error.text]
 
     def change(self, decide: Callable[[Draft], Answer]) -> Answer:
         """Change something; raises ApiError for one who may only read."""

@@ -5,10 +5,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Final
 
+import structlog
+
+from processor.api.errors import ApiError, Code
 from schemas.destination import Destination
 
 AT_ONCE: Final = 4  # of the 40 threads that all calls of the API share
 CHECK_SECONDS: Final = 20.0  # preflight asks five questions, 5 s each at most; an endpoint that drips can take longer
+_log = structlog.get_logger(__name__)
 
 ExamineOne = Callable[[Destination, bool], list[str]]
 """What one destination says against us, in words. With True only whether it lets us in at all, whatever its stream."""
@@ -27,9 +31,10 @@ class BoundedChecks:
         self._seconds = seconds
 
     def __call__(self, destinations: Sequence[Destination], only_access: bool) -> list[str]:
-        """Wait for the answers as long as is allowed, and tell them with what is missing."""
+        """Wait for the answers as long as is allowed, and tell them with what is missing; raise ApiError where as many as may be are under way."""
         if not self._slots.acquire(blocking=False):
-            return [f"not asked: {self._at_once} other checks of destinations are under way; ask again in {self._seconds:g} s"]
+            text = f"not asked: {self._at_once} other checks of destinations are under way; ask again in {self._seconds:g} s"
+            raise ApiError(Code.BUSY, text)
         answers: list[list[str]] = []
         asked: Future[None] = Future()
         threading.Thread(target=self._ask, args=(destinations, only_access, answers, asked), name="destination-check", daemon=True).start()
@@ -47,7 +52,7 @@ class BoundedChecks:
             for destination in destinations:
                 if asked.cancelled():
                     return
-                answers.append(self._examine(destination, only_access))
+                answers.append(self._examined(destination, only_access))
         except BaseException as error:
             if asked.set_running_or_notify_cancel():
                 asked.set_exception(error)
@@ -56,3 +61,11 @@ class BoundedChecks:
                 asked.set_result(None)
         finally:
             self._slots.release()
+
+    def _examined(self, destination: Destination, only_access: bool) -> list[str]:
+        """What the destination says; a check that fails is told as well: the change that it was made for may be in force by now."""
+        try:
+            return self._examine(destination, only_access)
+        except Exception as error:
+            _log.exception("destination_check_failed", stream=destination.stream, region=destination.region)
+            return [f"{destination.stream}: not asked: the check itself failed ({type(error).__name__}); the log of the API says more"]

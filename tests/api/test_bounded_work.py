@@ -12,7 +12,7 @@ import pytest
 
 from processor.api.access import Access, Role, Token
 from processor.api.checks import BoundedChecks
-from processor.api.errors import Code
+from processor.api.errors import ApiError, Code
 from processor.api.upload_room import UploadRoom
 from processor.audience_import.rows import Dialect
 from processor.audience_import.run import Change, Imported, Request
@@ -81,12 +81,12 @@ def test_destinations_that_do_not_answer_hold_up_nobody_but_those_who_asked(api:
             answers = [client.get(path).status_code for path in ("/health/live", "/health/ready", f"{BASE}/flows", "/v1/flows")]
             entered = gate.entered
             gate.opened.set()
-            found = [test.result(SECONDS).json() for test in tests]
+            found = [test.result(SECONDS) for test in tests]
 
     assert entered == 4
     assert answers == [200] * 4
-    assert [each["result"] for each in found].count(True) == 4
-    assert all("ask again" in each["findings"][0] for each in found if not each["result"])
+    assert [each.status_code for each in found].count(200) == 4
+    assert all("ask again" in each.json()["errorDetails"] for each in found if each.status_code != 200)
 
 
 def test_health_does_not_wait_for_a_thread_of_the_calls(api: Api, gate: Gate) -> None:
@@ -117,20 +117,57 @@ def test_a_check_that_takes_too_long_is_told_with_what_was_answered_before() -> 
 
     checks = BoundedChecks(examine, at_once=1, seconds=0.2)
     first = checks([DESTINATION, DESTINATION.model_copy(update={"stream": "slow"}), DESTINATION], False)
-    second = checks([DESTINATION], False)
+    with pytest.raises(ApiError, match="not asked") as second:
+        checks([DESTINATION], False)
     opened.set()
-    wait_until(lambda: checks([DESTINATION], False) == ["s: wrong"], "the slot of the slow one", SECONDS)
+    wait_until(lambda: answer_of(checks) == ["s: wrong"], "the slot of the slow one", SECONDS)
 
     assert first == ["s: wrong", "2 of 3 destinations gave no answer within 0.2 s"]
-    assert "not asked" in second[0]
+    assert second.value.code is Code.BUSY
 
 
-def test_a_check_that_fails_by_a_fault_of_ours_is_no_answer() -> None:
+def answer_of(checks: BoundedChecks) -> list[str]:
+    """What they say of one destination; nothing where they are busy."""
+    try:
+        return checks([DESTINATION], False)
+    except ApiError:
+        return []
+
+
+def test_a_check_that_fails_by_a_fault_of_ours_is_told_beside_the_change_that_is_in_force(api: Api) -> None:
     def examine(_: Destination, __: bool) -> list[str]:
-        raise RuntimeError("a fault of ours")
+        raise RuntimeError("a fault of ours, with the secret")
 
-    with pytest.raises(RuntimeError, match="a fault of ours"):
-        BoundedChecks(examine)([DESTINATION], False)
+    base_id = connect(api)
+    api.app.state.services = replace(api.services, examine=BoundedChecks(examine))
+    put = api.put("/v1/flows/vip", json=NATIVE)
+    found = api.get(f"{BASE}/connections/{base_id}/test")
+
+    assert put.status_code == 200, put.text
+    assert "the check itself failed (RuntimeError)" in put.json()["warnings"][-1]
+    assert found.json()["result"] is False
+    assert "secret" not in put.text + found.text
+
+
+def test_a_fifth_check_at_once_is_answered_as_busy_and_a_change_beside_it_is_made_and_told(api: Api) -> None:
+    """Nothing is known of the destination: neither that it lets us in, nor that it does not."""
+
+    def busy(_: Sequence[Destination], __: bool) -> list[str]:
+        raise ApiError(Code.BUSY, "not asked: 4 other checks")
+
+    base_id = connect(api)
+    assert api.put("/v1/flows/vip", json=NATIVE | {"state": "disabled"}).status_code == 200
+    api.app.state.services = replace(api.services, examine=busy)
+    tested = api.get(f"{BASE}/connections/{base_id}/test")
+    strict = api.post(f"{BASE}/flows/vip/action?op=enable&strict=true")
+    state_after = api.get("/v1/flows/vip").json()
+    enabled = api.post(f"{BASE}/flows/vip/action?op=enable")
+
+    refused(api, tested, Code.BUSY, "not asked")
+    refused(api, strict, Code.BUSY, "not asked")
+    assert tested.headers["Retry-After"] == "10"
+    assert state_after["flow"]["state"] == "disabled"
+    assert (enabled.status_code, enabled.json()["warnings"]) == (200, ["not asked: 4 other checks"])
 
 
 @pytest.mark.parametrize("path", [f"{BASE}/flows/vip/action?op=enable", f"{BASE}/flows/vip/action?op=enable&strict=true"])

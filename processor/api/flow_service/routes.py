@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import ValidationError
 
 from processor.api.access import require_write
 from processor.api.calls import Call, TheCall, if_match_of, quoted_answer
@@ -14,6 +15,7 @@ from processor.api.flow_service.specs import CONNECTION_SPECS, FLOW_SPECS, KINES
 from processor.api.flow_service.views import all_views, connection_view, flow_view, without_secret
 from processor.control.state import Kept
 from schemas.connection import AnyObject, Connection, Kind, SpecReference, TargetConnection, TargetParams
+from schemas.faults import faults_of
 from schemas.flow import Flow
 from schemas.flow_service import ConnectionBody, FlowBody, PatchOperation, SourceConnectionBody, TargetConnectionBody
 
@@ -135,9 +137,11 @@ def act_on_flow(call: TheCall, flow_id: str, op: str, strict: bool = False) -> d
     warnings: list[str] = []
     if op.lower() == "enable":
         kept_before = call.state.flows.get(flow_id)
-        warnings = [] if kept_before is None or kept_before.item.enabled else call.services.examine([kept_before.item.destination], False)
-        if warnings and strict:
-            raise ApiError(Code.ACTION_NOT_VALID, "it would not deliver: " + "; ".join(warnings), kind=Kind.FLOW, object_id=flow_id)
+        asked = [] if kept_before is None or kept_before.item.enabled else [kept_before.item.destination]
+        if strict:
+            _require_no_findings(flow_id, [text for each in asked for text in call.services.examine([each], False)])
+        else:
+            warnings = [text for each in asked for text in call.findings_to_tell(each)]
     kept: Kept[Flow] = call.change(lambda draft: changes.set_state(draft, flow_id, op))
     return quoted_answer(flow_id, kept.etag, warnings)
 
@@ -160,20 +164,28 @@ def test_connection(call: TheCall, object_id: str) -> dict[str, Any]:
     return {"result": not findings, "findings": findings}
 
 
+def _require_no_findings(flow_id: str, findings: list[str]) -> None:
+    if findings:
+        raise ApiError(Code.ACTION_NOT_VALID, "it would not deliver: " + "; ".join(findings), kind=Kind.FLOW, object_id=flow_id)
+
+
 def _is_on(target: Kept[AnyObject], base_id: str) -> bool:
     return isinstance(target.item, TargetConnection) and target.item.base_connection_id == base_id
 
 
 def _findings(call: Call, base: Connection, targets: list[Kept[AnyObject]]) -> list[str]:
     examine = call.services.examine
-    if targets:
-        destinations = dict.fromkeys(destination_of(base, each.item) for each in targets if isinstance(each.item, TargetConnection))
-        return examine(list(destinations), False)
-    if base.region is None:
-        return ["neither the connection nor a target connection on it names a region"]
-    spec = SpecReference(id=KINESIS)
-    anywhere = TargetConnection(name="-", base_connection_id="-", connection_spec=spec, params=TargetParams(stream="-"))
-    return examine([destination_of(base, anywhere)], True)
+    try:
+        if targets:
+            destinations = dict.fromkeys(destination_of(base, each.item) for each in targets if isinstance(each.item, TargetConnection))
+            return examine(list(destinations), False)
+        if base.region is None:
+            return ["neither the connection nor a target connection on it names a region"]
+        spec = SpecReference(id=KINESIS)
+        anywhere = TargetConnection(name="-", base_connection_id="-", connection_spec=spec, params=TargetParams(stream="-"))
+        return examine([destination_of(base, anywhere)], True)
+    except ValidationError as error:  # an address or a region that was stored before it was refused
+        return faults_of(error, "auth.params")
 
 
 @router.get("/runs")
