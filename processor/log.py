@@ -26,7 +26,7 @@ def configure(settings: Settings) -> None:
     structlog.configure(
         processors=[*_shared(), structlog.processors.format_exc_info, _renderer(settings)],
         wrapper_class=structlog.make_filtering_bound_logger(_level(settings)),
-        logger_factory=structlog.PrintLoggerFactory(raw_stderr()),
+        logger_factory=structlog.WriteLoggerFactory(raw_stderr()),
         cache_logger_on_first_use=False,
     )
     logging.config.dictConfig(stdlib_config(settings))

@@ -1,9 +1,11 @@
 """Logs: one event a line on stderr, ours and other libraries' alike."""
 
 import logging
+import os
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -198,3 +200,32 @@ def test_librdkafkas_own_lines_are_logged(capsys: pytest.CaptureFixture[str]) ->
     producer.poll(0.1)
 
     assert any(line.get("logger") == "librdkafka" or "rdkafka" in line["event"] for line in lines(capsys))
+
+
+def test_lines_of_several_threads_are_whole_where_stderr_is_not_buffered() -> None:
+    """PYTHONUNBUFFERED=1, as in most images: each write of Python is one of the operating system, and others come between two of them."""
+    program = """
+import logging, sys, threading
+import structlog
+from processor.log import configure
+from processor.log_streams import print_events
+from processor.settings import Settings
+settings = Settings(log_format="json")
+print_events(settings.log_format)
+configure(settings)
+sys.setswitchinterval(1e-6)
+def ours():
+    for number in range(4000):
+        structlog.get_logger("ours").info("ours", number=number)
+def theirs():
+    for number in range(4000):
+        logging.getLogger("theirs").warning("theirs %d", number)
+threads = [threading.Thread(target=each) for each in (ours, theirs)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment)
+
+    events = Counter(orjson.loads(line)["event"].partition(" ")[0] for line in done.stderr.splitlines())
+    assert events == {"ours": 4000, "theirs": 4000}
