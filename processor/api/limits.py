@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from processor.api.errors import ApiError, Code, error_response
 
 ROOT: Final = "/"
-MAX_VALUES: Final = 20_000  # of one body; a flow of four thousand audiences, each with its times, holds as many
+MAX_VALUES: Final = 40_000  # of one body; a flow of four thousand audiences, each with all that a selector may say, holds nine for each
 _DIGITS: Final = 18  # of a length that anybody means
 _log = structlog.get_logger(__name__)
 

@@ -1,13 +1,17 @@
 """What one small request may cost: patches that double, filters without end, lists of the same, deep and wide bodies (docs/control-api.md)."""
 
+import json
 import time
 from typing import Any
 
 import pytest
 
+from processor.api.access import Access
 from processor.api.errors import Code
 from processor.api.flow_service.patching import MAX_OBJECT_BYTES, MAX_OPERATIONS
-from processor.api.limits import MAX_VALUES
+from processor.api.limits import MAX_VALUES, Limits
+from processor.secrets import Secrets
+from processor.settings import MIB
 from tests.api.conftest import Api
 from tests.api.test_errors import NATIVE, refused
 from tests.api.tutorial import BASE, PROFILE_SERVICE, Tutorial
@@ -78,7 +82,7 @@ def test_a_value_that_is_nested_deeply_is_refused_or_stored(api: Api, source: di
 
 
 def test_a_body_of_too_many_values_is_refused_before_it_is_read(api: Api) -> None:
-    body = "[" + "1," * (MAX_VALUES + 1) + "1]"
+    body = "[" + "," * (MAX_VALUES + 1) + "]"
 
     refused(api, api.put("/v1/flows/vip", content=body, headers={"content-type": "application/json"}), Code.TOO_LARGE, str(MAX_VALUES))
 
@@ -134,3 +138,29 @@ def test_a_property_that_is_a_map_is_no_text(api: Api) -> None:
 
     assert api.get(f"{BASE}/connections?property=connectionSpec=={{'id': '{PROFILE_SERVICE}', 'version': '1.0'}}").json()["items"] == []
     assert len(api.get(f"{BASE}/connections?orderby=connectionSpec").json()["items"]) == 1
+
+
+def a_selector(number: int) -> dict[str, Any]:
+    """All that Adobe's clients say of an audience."""
+    said = {"id": f"aud-{number}", "namespace": "ups", "name": f"audience {number}", "description": "d", "createTime": 1, "updateTime": 2}
+    return {"type": "PLATFORM_SEGMENT", "value": said}
+
+
+def test_a_flow_of_four_thousand_selectors_is_created_and_can_be_patched_as_long_as_it_does_not_grow() -> None:
+    with Api(Secrets(), Access([], 5), Limits(MIB)) as api:
+        tutorial = Tutorial(api)
+        source_id, target_id = tutorial.connect_source(), tutorial.connect_target(tutorial.connect_base("${SECRET}"))
+        selectors = {"selectors": [a_selector(number) for number in range(4_000)]}
+        params = {"profileSelectors": {"selectors": []}, "segmentSelectors": selectors}
+        flow_id = tutorial.create_flow(source_id, target_id, transformations=[{"name": "GeneralTransform", "params": params}])["id"]
+        path, place = f"/flows/{flow_id}", "/transformations/0/params/segmentSelectors/selectors"
+        whole = tutorial.one(path)
+
+        renamed = tutorial.patch(path, [{"op": "replace", "path": "/name", "value": "VIPs"}], whole["etag"])
+        removed = tutorial.patch(path, [{"op": "remove", "path": f"{place}/0"}], tutorial.one(path)["etag"])
+        grown = tutorial.patch(path, [{"op": "add", "path": f"{place}/-", "value": a_selector(5_000)}] * 2, tutorial.one(path)["etag"])
+
+        assert len(json.dumps(whole)) > MAX_OBJECT_BYTES
+        assert (renamed.status_code, removed.status_code) == (200, 200), renamed.text + removed.text
+        refused(api, grown, Code.PATCH_FAILED, str(MAX_OBJECT_BYTES))
+        assert len(tutorial.one(path)["transformations"][0]["params"]["segmentSelectors"]["selectors"]) == 3_999

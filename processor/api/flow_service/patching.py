@@ -45,12 +45,15 @@ def patched(view: dict[str, Any], operations: Sequence[Any]) -> dict[str, Any]:
 
 
 def _all_applied(document: Any, operations: Sequence[dict[str, Any]]) -> Any:
-    """Apply the operations in place, one after the other; raise ApiError where the result, or what is copied for it, passes the bound."""
-    room = MAX_OBJECT_BYTES
+    """Apply the operations in place, one after the other; raise ApiError where the result, or what is copied for it, passes the bound.
+
+    A result that is no larger than the object was is never refused: whoever has a larger one, as from a file, can change it.
+    """
+    room, bound = MAX_OBJECT_BYTES, max(MAX_OBJECT_BYTES, _size_of(document))
     for number, operation in enumerate(operations):
         document, copied_bytes = _applied(number, operation, document, room)
         room -= copied_bytes
-    _require_room(MAX_OBJECT_BYTES - _size_of(document))
+    _require_room(bound - _size_of(document))
     return document
 
 
