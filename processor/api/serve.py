@@ -29,8 +29,9 @@ from processor.delivery.endpoints import EndpointRules, endpoint_rules
 from processor.delivery.place import place
 from processor.delivery.preflight import QUOTE_ALL, QUOTE_CODES, Question, Verdict, examine
 from processor.errors import CommandError, UsageError
-from processor.kafka.audit_events import unnamed_etags
+from processor.kafka.audit_events import UnnamedEtags
 from processor.kafka.control_log import KafkaControlLog
+from processor.kafka.errors import ReadDenied
 from processor.kafka.job_progress import JobProgressFollower
 from processor.secrets import Secrets, secrets_of
 from processor.settings import Settings, env_name
@@ -76,7 +77,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     superseded = threading.Event()
     with KafkaControlLog(settings, is_api=True) as log, closing(JobProgressFollower(settings)) as jobs:
         plane = ControlPlane(log, progress=jobs.progress)
-        plane.change(_ITSELF, partial(record_etags, unnamed=partial(unnamed_etags, settings)))
+        plane.change(_ITSELF, partial(record_etags, unnamed=UnnamedEtags(settings, _log_denied)))
         services = Services(
             plane,
             secrets,
@@ -127,6 +128,11 @@ def findings(secrets: Secrets, endpoints: EndpointRules, destination: Destinatio
     wrong = [each for each in answers if each.verdict is Verdict.FAILED and each.question in asked]
     where = destination.endpoint_url or destination.region if only_access else place(destination)
     return [f"{where}: {each.text}" for each in wrong]
+
+
+def _log_denied(denied: ReadDenied) -> None:
+    """Say that flows which an earlier version put into force are not recorded: their etags in exports may lead nowhere."""
+    _log.warning("etags_not_recorded", reason=str(denied))
 
 
 def _import(settings: Settings, plane: ControlPlane, change: Change, path: Path, request: Request, rejected: Path) -> Imported:

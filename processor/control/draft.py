@@ -61,7 +61,7 @@ class Draft:
         before = self._state.flows[flow_id]
         self._set_going(before.item, None)
         exits = any(job.kind is JobKind.UNMAP and job.cancelled_at is None and job.flow == flow_id for job in self._state.jobs.values())
-        stored = StoredFlow(before.item, self._new_etag(), self.now) if exits else None
+        stored = StoredFlow(before.item, self._new_etag(), self.now, before.created_by, self._author.who) if exits else None
         self._write(Topic.FLOWS, flow_key(flow_id), None if stored is None else flow_value(stored))
         etags = Etags(before.etag, None) if stored is None else Etags(before.etag, stored.etag, stored.deleted_at)
         self._audit(Kind.FLOW, flow_id, plain(before.item), None, etags)

@@ -14,16 +14,19 @@ Unnamed = Callable[[Collection[FlowEtag]], Container[FlowEtag]]
 """Those of some flows and etags that no audit event names."""
 
 
-def standing_flows(state: ControlState) -> Mapping[FlowEtag, StoredFlow]:
-    """Give what stands on `flows`: the flows in force, and those that are deleted and still have exits to send (F2)."""
-    in_force = {(flow_id, kept.etag): StoredFlow(kept.item, kept.etag) for flow_id, kept in state.flows.items()}
-    return in_force | {(flow_id, stored.etag): stored for flow_id, stored in state.leaving.items()}
+def flows_of_before(state: ControlState) -> Mapping[FlowEtag, StoredFlow]:
+    """Give the flows that audit events may not name: those in force, or deleted with exits still to send (F2), whose record names no author.
+
+    A record that names its author was written in one transaction with an audit event that names its etag: for it nothing is looked up.
+    """
+    in_force = {(flow_id, kept.etag): StoredFlow(kept.item, kept.etag) for flow_id, kept in state.flows.items() if kept.updated_by is None}
+    return in_force | {(flow_id, stored.etag): stored for flow_id, stored in state.leaving.items() if stored.updated_by is None}
 
 
 def record_etags(draft: Draft, unnamed: Unnamed) -> None:
     """Put an audit event `recorded` into the draft for each flow that lacks one; `unnamed` reads what was committed before."""
-    standing = standing_flows(draft.state)
-    missing = unnamed(standing.keys()) if standing else ()
-    for flow_etag, stored in standing.items():
+    before = flows_of_before(draft.state)
+    missing = unnamed(before.keys()) if before else ()
+    for flow_etag, stored in before.items():
         if flow_etag in missing:
             draft.record_flow(stored)

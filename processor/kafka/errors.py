@@ -91,3 +91,7 @@ class TimestampRefused(StoppedForOperator):
 
 class ReadFailed(CommandError):
     """A topic could not be read to its end."""
+
+
+class ReadDenied(ReadFailed):
+    """The broker does not let us read a topic, whoever asks and however often."""

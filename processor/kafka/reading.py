@@ -11,7 +11,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaErr
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from processor.kafka.connection import consumer_config
-from processor.kafka.errors import BrokerUnreachable, ReadFailed
+from processor.kafka.errors import BrokerUnreachable, ReadDenied, ReadFailed
 from processor.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -211,6 +211,8 @@ def _step(message: Message) -> tuple[int, int]:
         return _NO_PARTITION, 0
     if error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
         raise ReadFailed(f"{message.topic()}[{partition}]: records were removed before they were read (retention, or deleted records); try again")
+    if error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        raise ReadDenied(f"{message.topic()}[{partition}]: {error.str()}: allow this principal the operation Read on it")
     if partition is None or offset is None or (error is not None and error.code() != KafkaError._PARTITION_EOF):
         raise ReadFailed(f"{message.topic()}[{partition}]: {error.str() if error is not None else 'a record without a place'}")
     return partition, offset + (error is None)

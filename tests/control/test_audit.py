@@ -176,3 +176,18 @@ def test_a_flow_that_an_old_version_changed_again_is_recorded_again() -> None:
 )
 def test_audit_events_of_before_and_of_others_name_no_etag(key: bytes | None, value: bytes | None) -> None:
     assert list(etags_named(key, value)) == []
+
+
+def test_nothing_is_looked_up_for_flows_whose_record_names_its_author() -> None:
+    """Such a record was written in one transaction with the audit event that names its etag; the topic, which only grows, is not read for it."""
+    plane = Plane()
+    asked: list[Collection[FlowEtag]] = []
+    exits = a_flow(audiences=[{"namespace": "ups", "id": "a"}], options={"emitExitOnUnmap": True})
+    plane.change(put(exits), delete, put(a_flow().model_copy(update={"id": "other"})))
+    old = StoredFlow(a_flow("old"), "etag-of-before")
+
+    plane.change(lambda draft: record_etags(draft, lambda wanted: asked.append(wanted) or set()))
+    plane.records.records.append(TopicRecord(Topic.FLOWS, flow_key("vip"), flow_value(old), NOW_MS))
+    plane.change(lambda draft: record_etags(draft, lambda wanted: asked.append(wanted) or set()))
+
+    assert [list(each) for each in asked] == [[("vip", "etag-of-before")]]
