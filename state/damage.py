@@ -30,6 +30,8 @@ _OF_THE_MACHINE: Final = frozenset(
         *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
         *(errno.EAGAIN, errno.ENOLCK, errno.EBUSY),  # RocksDB's LOCK file is held, by another process or by this one
         *(errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ETIMEDOUT),  # the disk is away
+        *(number for number, name in errno.errorcode.items() if name in ("ENOTCONN", "EREMOTEIO", "EHOSTDOWN")),  # so is one behind FUSE
+        *(errno.EINTR, errno.EFBIG),  # a call was interrupted; a file would pass what this process may write (ulimit -f)
     }
 )
 _NUMBERS: Final = {os.strerror(number): number for number in errno.errorcode}

@@ -1,5 +1,6 @@
 """Damaged local state, on real files of RocksDB: what is wiped and what is not, whatever the path is called."""
 
+import errno
 import os
 import resource
 import subprocess
@@ -247,6 +248,29 @@ def test_too_many_open_files_are_a_fault_of_the_machine_and_the_copy_stays(copy:
 
     assert len(faults) > 3
     assert {find_fault(fault) for fault in faults} == {Fault.MACHINE}, faults
+    require_untouched(copy)
+
+
+@pytest.mark.parametrize("number", [errno.ENOTCONN, errno.EREMOTEIO, errno.EHOSTDOWN, errno.EINTR, errno.EFBIG], ids=errno.errorcode.get)
+def test_a_disk_that_is_away_and_a_call_that_is_stopped_are_faults_of_the_machine(number: int) -> None:
+    text = os.strerror(number)
+
+    assert find_fault(Exception(f"IO error: While open a file for random read: /data/3/000012.sst: {text}")) is Fault.MACHINE
+    assert find_fault(OSError(f"{text} (os error {number})")) is Fault.MACHINE
+
+
+def test_a_file_that_may_grow_no_further_is_a_fault_of_the_machine_and_the_copy_stays(copy: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with open_store(copy) as store:
+        store.apply(ROWS, 6)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, limits[1]))
+        try:
+            with pytest.raises(Exception, match="File too large") as failed:
+                store.compact()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert find_fault(failed.value) is Fault.MACHINE
     require_untouched(copy)
 
 
