@@ -223,7 +223,8 @@ class Settings(BaseSettings):
         "empty: any but metadata services, without session tokens.",
     )
     kinesis_max_rejections_in_a_row: Count = Field(
-        default=30, description="Rejections of single records in a row, without one delivered, that pause a destination as unusable; 0: never."
+        default=30,
+        description="Profiles whose records are rejected within an hour, without one delivered, that pause a destination as unusable; 0: never.",
     )
     park_after_seconds: Annotated[float, Field(ge=0.1, le=3600)] = Field(
         default=5.0, description="Seconds that a flow whose destination is unavailable keeps its records in memory; then only `exports` holds them."

@@ -1,9 +1,12 @@
 """Brings a parked flow's records from `exports` back into its lanes, a window of them at a time, until it is where its partition is.
 
 A destination that is unavailable, or not proved to be available, is brought as many as a probe takes; nothing more is read before
-something of them is finished. What is brought is bounded for all parked flows together, apart from what the group's consumer brings,
-so neither waits for the other's room; and of that each has a share, less than there is, so that one that is slow leaves room to those
-that are not. A flow that has nothing in memory may always have one record.
+something of them is finished. One that rejects whatever it is sent is brought more as soon as each lane's head was sent: it may be these
+records that are at fault, and the next one would be taken.
+
+What is brought is bounded for all parked flows together, apart from what the group's consumer brings, so neither waits for the other's
+room; and of that each has a share, less than there is, so that one that is slow leaves room to those that are not. A flow that has
+nothing in memory may always have one record.
 """
 
 import asyncio
@@ -14,10 +17,12 @@ import structlog
 
 from processor.delivery.backlog import Backlog
 from processor.delivery.export import UnreadableExport, parse_export
+from processor.delivery.lanes import RouteState
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.parked import ParkedFlow
 from processor.delivery.ports import ConsumerRecord, ExportsLog, Page
 from processor.delivery.progress import PartitionProgress
+from processor.delivery.stuck import most_to_probe
 
 END_SECONDS: Final = 1.0  # between two looks at a log that had nothing
 _log = structlog.get_logger(__name__)
@@ -38,7 +43,7 @@ class CatchUp:
                 _log.info("flow_caught_up", flow=parked.flow_id, partition=parked.partition, position=parked.until)
                 return
             if not self._wants_more(parked):
-                await parked.changed.wait()
+                await self._something_happened(parked)
             elif not await self._bring(parked):
                 await _within(END_SECONDS, parked.changed)
 
@@ -59,8 +64,25 @@ class CatchUp:
             return False
         return not parked.is_probing or not parked.outstanding
 
+    async def _something_happened(self, parked: ParkedFlow) -> None:
+        if self._state(parked).takes_nothing:
+            await _within(END_SECONDS, parked.changed)
+        else:
+            await parked.changed.wait()
+
     def _wants_more(self, parked: ParkedFlow) -> bool:
-        return not parked.outstanding or (not self._is_probing(parked) and self._has_room(parked))
+        if not parked.outstanding:
+            return True
+        if self._state(parked).takes_nothing:
+            return parked.outstanding < most_to_probe(self._state(parked), self._limits) and self._needs_other_lanes(parked)
+        return not self._is_probing(parked) and self._has_room(parked)
+
+    def _needs_other_lanes(self, parked: ParkedFlow) -> bool:
+        """Whether the head of every lane in memory was sent, and others that are parked would still have half of their room."""
+        limits, held, mine = self._limits, self._backlog.parked, self._backlog.flow(parked.flow_id)
+        if 4 * held.records >= limits.max_buffered_records or 4 * held.size_bytes >= limits.max_buffered_bytes:
+            return False
+        return 2 * mine.parked.size_bytes < self._share_bytes() and all(lane.tries for lane in mine.lanes.values())
 
     def _has_room(self, parked: ParkedFlow) -> bool:
         limits, held, mine = self._limits, self._backlog.parked, self._backlog.flow(parked.flow_id).parked
@@ -121,7 +143,10 @@ class CatchUp:
         return parked.is_probing or self._is_stuck(parked)
 
     def _is_stuck(self, parked: ParkedFlow) -> bool:
-        return self._backlog.flow(parked.flow_id).route.state().stuck_since is not None
+        return self._state(parked).stuck_since is not None
+
+    def _state(self, parked: ParkedFlow) -> RouteState:
+        return self._backlog.flow(parked.flow_id).route.state()
 
 
 async def _within(seconds: float, event: asyncio.Event) -> None:

@@ -3,10 +3,11 @@
     well ──── call failed ───► backing off ──── call answered ───► well
      │                             └─ nothing answered for `park_after_seconds` ─► paused: unreachable, one call at a time ─ answered ───► well
      ├─────── refused ───────► paused ─ probe every `probe_seconds`, one call ─ answered ───► well
-     └─ `max_rejections_in_a_row`, nothing delivered ─► paused: unusable, a single record at a time ─ one is delivered ───► well
+     └─ `max_rejections_in_a_row` lanes rejected, none delivered ─► paused: unusable, a single record at a time ─ one is delivered ───► well
 
-An entry's own fault is not the destination's: the call was answered. So was one that was throttled. But where record after record is
-rejected and none is taken meanwhile, the records are not at fault.
+An entry's own fault is not the destination's: the call was answered. So was one that was throttled. But where lane after lane is
+rejected within an hour and nothing is taken meanwhile, the records are not at fault. They may be after all, as ever: whatever else waits
+is tried as well, and the first one that is taken ends the pause.
 """
 
 from collections import Counter
@@ -18,10 +19,13 @@ import structlog
 from processor.delivery.answers import Fault, FaultKind, PauseReason
 from processor.delivery.backoff import Draw
 from processor.delivery.fence import Fenced
-from processor.delivery.lanes import RouteState
+from processor.delivery.lanes import Lane, RouteState
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.outbox import Clock
 from schemas.destination import Destination
+
+REJECTIONS_SECONDS: Final = 3_600.0
+"""Rejections that are farther apart are no sign of the destination."""
 
 _LEARNED_NOTHING: Final = frozenset({FaultKind.NOT_SENT, FaultKind.AMBIGUOUS, FaultKind.UNKNOWN})
 """After a probe with such an end nobody knows whether the cause of the pause is gone."""
@@ -38,7 +42,8 @@ class Health:
         self._draw = draw
         self._failures = 0
         self.deliveries = 0  # calls that delivered something
-        self._rejected_in_a_row = 0  # single records, since the last delivery
+        self.takes_nothing = False  # it rejects whatever it is sent: then only a delivery ends the pause
+        self._rejected_at: dict[tuple[str, bytes], float] = {}  # lanes, by flow and key, since the last delivery, the newest last
         self._stuck_since: float | None = None  # the first of the calls that all failed
         self._last: Fault | None = None
         self._log = structlog.get_logger(__name__).bind(stream=destination.stream, region=destination.region)
@@ -46,31 +51,40 @@ class Health:
     def state(self) -> RouteState:
         """For people."""
         next_try = self.opens_at if self._stuck_since is not None else None
-        return RouteState(self.paused, None if self._last is None else str(self._last), self._stuck_since, next_try)
+        return RouteState(self.paused, None if self._last is None else str(self._last), self._stuck_since, next_try, takes_nothing=self.takes_nothing)
 
-    @property
-    def takes_nothing(self) -> bool:
-        """Whether it rejects whatever it is sent: then a rejection is no record's own, and only a delivery ends the pause."""
-        return 0 < self._limits.max_rejections_in_a_row <= self._rejected_in_a_row
-
-    def rejected(self, records: int, fault: Fault) -> None:
-        """Note that so many single records were rejected, and that nothing was delivered since they were rejected first."""
-        self._rejected_in_a_row += records
+    def rejected(self, lanes: Iterable[Lane], fault: Fault) -> None:
+        """Note that the heads of these were rejected, and that nothing was delivered since they were rejected first."""
+        most = self._limits.max_rejections_in_a_row
+        if not most:
+            return
+        self._note_rejected(lanes)
+        self.takes_nothing = self.takes_nothing or len(self._rejected_at) >= most
         if self.takes_nothing:
-            text = f"the last {self._rejected_in_a_row} records were rejected, and none was taken; the last one: {fault.message}"
+            text = f"{len(self._rejected_at)} profiles' records were rejected, and none was taken; the last one: {fault.message}"
             self.refused(Fault(FaultKind.REFUSED, fault.code, text, PauseReason.DESTINATION_UNUSABLE))
+
+    def _note_rejected(self, lanes: Iterable[Lane]) -> None:
+        """Remember each lane once, and for `REJECTIONS_SECONDS`: one that is rejected again and again says nothing about others."""
+        now, rejected_at = self._clock(), self._rejected_at
+        for lane in lanes:
+            rejected_at.pop((lane.flow.id, lane.key), None)
+            rejected_at[lane.flow.id, lane.key] = now
+        while rejected_at[oldest := next(iter(rejected_at))] < now - REJECTIONS_SECONDS:
+            del rejected_at[oldest]
 
     def delivered(self) -> None:
         """Note a call that delivered something."""
-        took_nothing = self.takes_nothing
+        took_nothing, self.takes_nothing = self.takes_nothing, False
         self.deliveries += 1
-        self._rejected_in_a_row = 0
+        self._rejected_at.clear()
         if took_nothing:
             self.answered()
 
     def answered(self) -> None:
         """A call was answered entry by entry, or rejected for what it carried: the destination lets us in."""
         if self.takes_nothing:
+            self.opens_at = self._clock() + self._limits.probe_seconds
             return
         self._resume()
         if self._failures:
@@ -80,12 +94,12 @@ class Health:
     def failed(self, fault: Fault) -> None:
         """A call failed as a whole, for a reason that passes by itself."""
         now = self._clock()
+        if self.takes_nothing or (fault.kind in _LEARNED_NOTHING and self.paused not in (None, PauseReason.UNREACHABLE)):
+            self.opens_at = now + self._limits.probe_seconds
+            return
         if fault.kind not in _LEARNED_NOTHING:
             self._resume()
             self._stuck_since = None
-        elif self.paused not in (None, PauseReason.UNREACHABLE):
-            self.opens_at = now + self._limits.probe_seconds
-            return
         else:
             self._note_silence(fault, now)
         self._failures += 1

@@ -41,6 +41,7 @@ class RouteState(NamedTuple):
     stuck_since: float | None = None  # nothing was answered since then, by the sink's clock; None: something was
     next_try: float | None = None  # by the same clock, where it waits for one
     silent_since: float | None = None  # a call waits for its answer, and none came since then; by the same clock
+    takes_nothing: bool = False  # it rejects whatever it is sent
 
 
 class Route(Protocol):

@@ -85,6 +85,13 @@ class Outbox:
         self._leaves_at = now + self._limits.linger_seconds
         return lanes
 
+    def take_one(self) -> list[Lane]:
+        """One lane, alone, and rather one whose head was never sent than another; [] when nothing is due."""
+        self._wake(self._clock())
+        self.dissolve_groups()
+        self._ready.rotate(-next((place for place, lane in enumerate(self._ready) if not lane.tries), 0))
+        return self.take(1)
+
     def remove(self, flow: FlowLanes) -> list[Lane]:
         """Give up the lanes of a flow."""
         return self._keep(lambda lane: lane.flow is not flow)

@@ -29,7 +29,7 @@ from processor.delivery.ports import ParkedPlaces
 from processor.delivery.progress import PartitionProgress
 from processor.delivery.slow import SlowFlows
 from processor.delivery.stays import at_rest, flying_of, inherited_stay, new_stay, waiting_of
-from processor.delivery.stuck import Stuck, must_leave_memory, stuck_flows
+from processor.delivery.stuck import Stuck, most_to_probe, must_leave_memory, stuck_flows
 from processor.delivery.taken_over import TakenOver, taken_over
 from schemas.parked_flow import ParkedFlowRow
 
@@ -166,7 +166,7 @@ class Parking:
         parked = self._parked.get((live.partition, stuck.flow.id))
         if parked is None or parked.until is not None:
             return True
-        most = self._limits.probe_records
+        most = most_to_probe(stuck.flow.route.state(), self._limits)
         return stuck.seconds >= self._limits.park_after_seconds and parked.outstanding > most and at_rest(stuck.flow, parked) > most
 
     def _park(self, flow: FlowLanes, live: PartitionProgress, pause: tuple[PauseReason, float] | None) -> None:

@@ -126,7 +126,7 @@ class Sender:
     def _take(self) -> list[Lane]:
         if self._health.paused is None:
             return self._outbox.take(self._limits.max_records_per_call)
-        lanes = self._outbox.take(1 if self._health.takes_nothing else self._limits.probe_records)
+        lanes = self._outbox.take_one() if self._health.takes_nothing else self._outbox.take(self._limits.probe_records)
         if lanes and self._health.paused.mended_by_new_credentials:
             self._close()
         return lanes
@@ -193,11 +193,9 @@ class Sender:
 
     def _note_rejections(self, lanes: Sequence[Lane], fault: Fault) -> None:
         """Of single records: while others were delivered, they are the records' own."""
-        unexplained = sum(lane.rejected_after == self._health.deliveries for lane in lanes)
+        unexplained = [lane for lane in lanes if lane.rejected_after == self._health.deliveries]
         if unexplained:
             self._health.rejected(unexplained, fault)
-            if self._health.takes_nothing:
-                self._outbox.dissolve_groups()
 
     def _adapt(self, call: Call, throttled: int) -> None:
         """Fewer calls when half of a call is too much; less than that is a few shards' matter, and their lanes back off."""
@@ -240,12 +238,12 @@ class Sender:
 
     def _narrow_down(self, lanes: list[Lane], fault: Fault, alone: bool) -> None:
         """Nobody says which record is at fault: halve the call until it is alone."""
-        if self._health.takes_nothing:
-            self._return_behind(lanes)
-            return
         if alone:
             for lane in lanes:
                 self._reject(lane, fault)
+            return
+        if self._health.takes_nothing:
+            self._return_behind(lanes)
             return
         mine = self._mine(lanes)
         half = (len(mine) + 1) // 2
@@ -254,6 +252,7 @@ class Sender:
 
     def _reject(self, lane: Lane, fault: Fault) -> None:
         if self._health.takes_nothing:
+            lane.rejections = min(lane.rejections + 1, max(self._limits.max_rejections - 1, 1))  # the last one is for when others are taken
             self._return_behind([lane])
             return
         lane.rejections += 1
@@ -263,7 +262,10 @@ class Sender:
             self._backlog.condemn_head(lane, DeadLetterReason.REJECTED, f"Kinesis rejected it {lane.rejections} times: {fault}")
 
     def _return(self, lanes: Sequence[Lane]) -> None:
-        self._outbox.put_back(self._mine(lanes))
+        if self._health.takes_nothing:
+            self._return_behind(lanes)
+        else:
+            self._outbox.put_back(self._mine(lanes))
 
     def _return_later(self, lane: Lane) -> None:
         lane.failures += 1

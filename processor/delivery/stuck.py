@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from processor.delivery.answers import PauseReason
 from processor.delivery.backlog import Backlog
-from processor.delivery.lanes import FlowLanes
+from processor.delivery.lanes import FlowLanes, RouteState
 from processor.delivery.limits import DeliveryLimits
 
 FAILING_SECONDS: Final = 1.0
@@ -29,6 +29,14 @@ def stuck_flows(backlog: Backlog, now: float) -> Iterator[Stuck]:
         since = state.silent_since if state.stuck_since is None else state.stuck_since
         if since is not None:
             yield Stuck(flow, state.paused, now - since, state.stuck_since is not None)
+
+
+def most_to_probe(state: RouteState, limits: DeliveryLimits) -> int:
+    """How many records of a flow and partition may be in memory while its destination is stuck.
+
+    One that rejects whatever it is sent is tried with one after the other, and nobody knows behind how many that are bad a good one waits.
+    """
+    return max(limits.probe_records, limits.max_buffered_records // 20) if state.takes_nothing else limits.probe_records
 
 
 def must_leave_memory(stuck: Stuck, backlog: Backlog, limits: DeliveryLimits) -> bool:
