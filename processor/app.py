@@ -23,6 +23,7 @@ from processor.agents import add_agents
 from processor.kafka.connection import ssl_context
 from processor.last_line import ending_with_last_line
 from processor.log_streams import print_events
+from processor.pipeline.partition import GROUP_RECORDS
 from processor.reasons import FOR_OPERATOR
 from processor.runtime import Place, Runtime
 from processor.settings import Settings, read_settings
@@ -30,7 +31,8 @@ from processor.transport.consumer import BatchConsumer
 from state.faust_store import ProfilesStore
 from state.recovery import TableManager
 
-MAX_POLL_RECORDS = 4000
+MAX_POLL_RECORDS = GROUP_RECORDS + 1
+"""More than a transaction of a worker holds: a fetch that took just that many would stop before its marker, each time."""
 FETCH_BYTES = 1024 * 1024
 LOOPBACK: Final = "127.0.0.1"
 NO_WEB_PORT: Final = 6066  # Faust's own, where there is no web server: it must have one

@@ -1,7 +1,7 @@
 """Where the group's consumer reads profile-events and exports: after a takeover, and when a log has lost what it was to read next.
 
     takeover              bounds of all partitions ─► a start for each, or what is missing ─► the first offset of exports is committed
-    outside of the log    bounds ─► accepted: the log's beginning; else the worker stops, once it has done what it read
+    outside of the log    the log's bounds ─► accepted: its beginning; else the worker stops, once it has done what it read
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from processor.positions import (
     held_start,
     source_start,
 )
+from processor.revocable import PartitionsRevoked
 from processor.settings import Settings
 from processor.transport.consumer import Partition
 from state.rows import Watermark
@@ -34,7 +35,9 @@ _log = structlog.get_logger(__name__)
 
 
 class Offsets(Protocol):
-    """The group's consumer, as far as it knows offsets."""
+    """The group's consumer, as far as it knows offsets. `epoch` changes with every loss of partitions."""
+
+    epoch: int
 
     async def earliest_offsets(self, *partitions: Partition) -> Mapping[Partition, int]:
         """Where the logs begin."""
@@ -46,6 +49,10 @@ class Offsets(Protocol):
 
     async def committed(self, partitions: Iterable[Partition]) -> Mapping[Partition, int | None]:
         """The group's offsets; None where nothing was committed."""
+        ...
+
+    async def log_bounds(self, partitions: Iterable[Partition]) -> Mapping[Partition, tuple[int, int]]:
+        """Where the logs begin and end, asked of their leaders alone; left out is whose leader does not answer in time."""
         ...
 
     async def still_ours(self, offsets: Mapping[Partition, int]) -> bool:
@@ -91,7 +98,7 @@ class LogPositions:
         self._gap_stop, self._history = gap_stop, history
 
     async def starts(self, places: Iterable[Partition]) -> tuple[Starts, dict[Partition, int]]:
-        """Where to begin, and where the logs end; nowhere while a rebalance is under way. Raises what stops the worker for the operator.
+        """Where to begin, and where the logs end. Raises what stops the worker for the operator, PartitionsRevoked.
 
         Nothing is committed before every partition was found whole: a restart finds what this start found. Whoever processes may
         export, so a partition of exports has an offset from then on: a missing one was removed.
@@ -102,27 +109,36 @@ class LogPositions:
         await self._history.record_starts(starts)
         first = {place: start.position for place, start in starts.items() if place.topic == exports and bounds[place].committed is None}
         if first and not await self._offsets.still_ours(first):
-            return {}, {}
+            raise PartitionsRevoked
         for place, start in starts.items():
             self._gap_stop.note_done(place, start.position if place.topic == exports else self._watermark(place.partition) or 0)
         return starts, {place: known.end for place, known in bounds.items()}
 
-    async def in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int]:
-        """Where to read on; a partition whose unread records are gone is left out, and the worker stops when it has done what it read."""
-        ours = {place: offset for place, offset in reached.items() if self._reads(place)}
-        bounds = await self._bounds(sorted(ours))
-        positions = {}
-        for place, offset in ours.items():
-            kind = EXPORTS_LOG if place.topic == self._settings.topics.exports else SOURCE_LOG
-            try:
-                start = held_start(bounds[place], offset, self._settings.accepted, kind)
-            except (RecordsAreGone, LogIsShorter) as error:
-                self._gap_stop.note_lost(place, offset, error)
-            else:
-                if start.skipped is not None:
-                    await self._history.record_skip(place, start.skipped)
-                positions[place] = start.position
-        return positions
+    async def in_log(self, reached: Mapping[Partition, int]) -> dict[Partition, int | None]:
+        """Where to read on; None where unread records are gone (the worker stops when it has done what it read), or where nobody here reads.
+
+        A partition whose leader does not answer is left out. What another rebalance took away meanwhile is its next owner's to find.
+        """
+        epoch = self._offsets.epoch
+        bounds = await self._offsets.log_bounds([place for place in reached if self._reads(place)])
+        if epoch != self._offsets.epoch:
+            return dict.fromkeys(reached)
+        starts: dict[Partition, Start | None] = {place: None for place in reached if not self._reads(place)}
+        for place in bounds.keys() - starts.keys():
+            starts[place] = self._start_in_log(Bounds(*place, *bounds[place], None), reached[place])
+        for place, start in starts.items():
+            if start is not None and start.skipped is not None:
+                await self._history.record_skip(place, start.skipped)
+        return {place: None if start is None else start.position for place, start in starts.items()}
+
+    def _start_in_log(self, bounds: Bounds, offset: int) -> Start | None:
+        """Where to read a log on that was read up to `offset`; None where the worker stops for what is gone."""
+        kind = EXPORTS_LOG if bounds.topic == self._settings.topics.exports else SOURCE_LOG
+        try:
+            return held_start(bounds, offset, self._settings.accepted, kind)
+        except (RecordsAreGone, LogIsShorter) as error:
+            self._gap_stop.note_lost(Partition(bounds.topic, bounds.partition), offset, error)
+            return None
 
     async def _bounds(self, places: Sequence[Partition]) -> dict[Partition, Bounds]:
         begins, ends, committed = await asyncio.gather(

@@ -359,9 +359,10 @@ class Runtime:
             not_ours = exports.keys() - await self._parked_takeover.open(exports, ends)
         return {place: position for place, position in positions.items() if place not in not_ours}
 
-    async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int]:
-        """Where to read on, where a log may have lost what follows; a partition that has is left out, and stops the worker."""
-        return await self._positions.in_log(reached)
+    async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int | None]:
+        """Where to read on, where a log may have lost what follows; None where it has, and the worker stops."""
+        with self.waits.on("the leaders of partitions, for what their logs hold"):
+            return await self._positions.in_log(reached)
 
     def _begins(self, place: Partition, position: int, stores: Mapping[int, PartitionStore]) -> bool:
         """Whether a partition is still ours as it was when `stores` were; processing begins at its position then."""

@@ -33,7 +33,7 @@ from tests.core.given import a_catalog, a_flow
 from tests.core.strategies import law
 from tests.delivery.virtual_time import VirtualTimeLoop
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows
-from tests.transport.memory_kafka import InLoopConsumer, MemoryBroker, MemoryConsumer, offsets_between
+from tests.transport.memory_logs import InLoopConsumer, MemoryBroker, MemoryConsumer, offsets_between
 
 SOURCE: Final = Partition("profile-events", 0)
 EXPORTS: Final = Partition("exports", 0)
@@ -80,6 +80,14 @@ class HeldCatalog(FixedCatalog):
         return self.catalog
 
 
+class NoHistory:
+    """A history that nobody reads."""
+
+    async def record_starts(self, starts: object) -> None: ...
+
+    async def record_skip(self, place: Partition, skipped: object) -> None: ...
+
+
 class Worker:
     """One worker, from its takeover to its end: the transport's Owner, put together as the runtime does it."""
 
@@ -95,7 +103,7 @@ class Worker:
         self._rows = MemoryRows(dict(world.log.changelog))
         self._gap_stop = GapStop(self._fail, self._finish)
         self._states = SimpleNamespace(partitions={0: self._rows})
-        self._positions = LogPositions(settings, self.consumer, self._states, lambda _: True, self._gap_stop, Unwritten())
+        self._positions = LogPositions(settings, self.consumer, self._states, lambda _: True, self._gap_stop, NoHistory())
         self._pipeline = Pipeline(self.consumer, self._fail)
         self._delivered_up_to = 0
         self._draining: asyncio.Task[None] | None = None
@@ -160,7 +168,7 @@ class Worker:
                 self._pipeline.positioned(0, start.position)
         return {place: start.position for place, start in starts.items()}
 
-    async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int]:
+    async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int | None]:
         return await self._positions.in_log(reached)
 
     async def release(self, partitions: Iterable[Partition]) -> None:
@@ -172,15 +180,6 @@ class Worker:
 
 async def _nothing(*_: object) -> None: ...
 
-
-class Unwritten:
-    """`log_positions.History` that keeps nothing."""
-
-    async def record_starts(self, starts: object) -> None:
-        """Nothing to do."""
-
-    async def record_skip(self, place: object, skipped: object) -> None:
-        """Nothing to do."""
 
 
 class World:

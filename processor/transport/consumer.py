@@ -11,7 +11,8 @@ It leans on these insides of Faust 0.15.3, each held by `tests/transport/test_ca
 - with the reset policy "none", a fetch below the log's beginning raises OffsetOutOfRangeError and leaves the position where it is.
 
 A log's beginning may pass our position at any moment (retention, DeleteRecords). Nobody moves a position then but the owner, who knows
-whether that loses records; as a second belt, a position that jumped without records is compared with the log's beginning.
+whether that loses records; as a second belt, a position that jumped without records is compared with the log's beginning, every few
+seconds at most: markers of transactions are jumped over all the time. What a leader does not answer in time is fetched again later.
 
 Rebalances (design 5.6): records fetched across one are dropped and read again. The epoch is stamped before the fetch and after
 the flow resumed; the owner drains and the offsets are committed before the partitions' bookkeeping is thrown away.
@@ -26,7 +27,14 @@ from typing import Any, Final, NamedTuple, Protocol, cast
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    KafkaTimeoutError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
@@ -49,6 +57,12 @@ _AFTER_FEW_SECONDS: Final = 0.005
 _FETCH_SECONDS: Final = 0.5
 _UNSETTLED_SECONDS: Final = 0.1
 """The pause after a fetch that found no place in the log: nobody has said yet where to read, or the broker contradicts itself."""
+BOUNDS_SECONDS: Final = 3.0
+"""How long a partition's leader has to say what its log holds: no other partition is fetched meanwhile."""
+ASKED_AGAIN_SECONDS: Final = 10.0
+"""How long a partition is not fetched whose leader did not say it."""
+CHECK_SECONDS: Final = 10.0
+"""The time between two looks at the beginning of one log for the sake of what was jumped over."""
 SEEK_SECONDS: Final = 180.0
 """How long it may take to find where partitions begin: offsets, and a minute each for reading and writing rows of parked flows."""
 RELEASE_SECONDS: Final = 12.0
@@ -74,8 +88,11 @@ class Owner(Protocol):
         """Where to begin; raises where the log no longer holds it, and PartitionsRevoked. Partitions left out are not fetched."""
         ...
 
-    async def positions_in_log(self, reached: Mapping[TP, int]) -> Mapping[TP, int]:
-        """Where to read on; `reached` may lie below the log's beginning. Partitions left out have lost records: they are not fetched any more."""
+    async def positions_in_log(self, reached: Mapping[TP, int]) -> Mapping[TP, int | None]:
+        """Where to read on; `reached` may lie below the log's beginning.
+
+        None: the partition is not fetched any more, as its records are lost, or nobody here reads it. Left out: its leader did not answer.
+        """
         ...
 
     async def drain(self) -> None:
@@ -165,7 +182,9 @@ class BatchConsumerThread(LastingTasks, driver.AIOKafkaConsumerThread):
         return consumer
 
     async def _fetch_records(self, consumer: Any, active_partitions: set[TP], timeout: float | None = None, max_records: int | None = None) -> Any:  # noqa: ASYNC109  # Faust's signature
-        active = set(active_partitions)  # a copy: the main thread changes its own, and aiokafka reads an empty set as "all"
+        # a copy: the main thread changes its own, and aiokafka reads an empty set as "all"
+        leaves_alone = cast("BatchConsumer", self.consumer).leaves_alone
+        active = {place for place in list(active_partitions) if not leaves_alone(place)}
         if not active:
             return Fetched({}, {})
         try:
@@ -180,6 +199,27 @@ class BatchConsumerThread(LastingTasks, driver.AIOKafkaConsumerThread):
     async def committed(self, partitions: Iterable[TP]) -> dict[TP, int | None]:
         """The group's offsets."""
         return cast("dict[TP, int | None]", await self.call_thread(self._committed, list(partitions)))
+
+    async def log_bounds(self, partitions: Iterable[TP]) -> dict[TP, tuple[int, int]]:
+        """See BatchConsumer. All in one call: the thread has two workers, and one of them fetches."""
+        return cast("dict[TP, tuple[int, int]]", await self.call_thread(self._log_bounds, list(partitions)))
+
+    async def _log_bounds(self, partitions: list[TP]) -> dict[TP, tuple[int, int]]:
+        found = await asyncio.gather(*map(self._bounds_of, partitions))
+        return {place: bounds for place, bounds in zip(partitions, found, strict=True) if bounds is not None}
+
+    async def _bounds_of(self, place: TP) -> tuple[int, int] | None:
+        """None where the leader does not answer in time: aiokafka would ask again for as long as a request may take, in this thread."""
+        consumer = self._ensure_consumer()
+        try:
+            async with asyncio.timeout(BOUNDS_SECONDS):
+                begins, ends = await asyncio.gather(consumer.beginning_offsets([place]), consumer.end_offsets([place]))
+        except (KafkaError, TimeoutError, asyncio.CancelledError) as error:  # aiokafka cancels its own where a connection closes
+            if is_being_cancelled() or (isinstance(error, KafkaError) and not (error.retriable or isinstance(error, KafkaTimeoutError))):
+                raise
+            _log.warning("log_not_reachable", topic=place.topic, partition=place.partition, error=repr(error), again_in_seconds=ASKED_AGAIN_SECONDS)
+            return None
+        return begins[place], ends[place]
 
     async def still_ours(self, offsets: Mapping[TP, int]) -> bool:
         """See BatchConsumer."""
@@ -213,6 +253,8 @@ class BatchConsumer(LastingTasks, driver.Consumer):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._done: dict[TP, int] = {}
+        self._checked_at: dict[TP, float] = {}
+        self._left_until: dict[TP, float] = {}
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         self.lease = Lease(self.app.conf.broker_session_timeout)
@@ -263,7 +305,7 @@ class BatchConsumer(LastingTasks, driver.Consumer):
             before = self._read_offset[place]
             if not records and position == before:
                 continue
-            if before is not None and before < (records[0].offset if records else position) and not await self._lost_nothing(place, before):
+            if before is not None and before < (records[0].offset if records else position) and not await self._lost_nothing(place, before, epoch):
                 continue
             if epoch != self.epoch:
                 return  # everything is read again: perform_seek ends every rebalance
@@ -275,28 +317,60 @@ class BatchConsumer(LastingTasks, driver.Consumer):
         if batch.epoch == self.epoch:
             self._read_offset[place] = batch.position
 
-    async def _lost_nothing(self, place: TP, reached: int) -> bool:
-        """Whether what a fetch jumped over was no record: markers, an aborted transaction. Where it was, the partition is not fetched any more."""
-        assert self.owner is not None
-        if place in await self.owner.positions_in_log({place: reached}):
+    async def _lost_nothing(self, place: TP, reached: int, epoch: int) -> bool:
+        """Whether what a fetch jumped over was no record: markers, an aborted transaction. Where it is not known, it is fetched again.
+
+        It is looked at from time to time: aiokafka itself raises where the broker has lost what comes next.
+        """
+        now = asyncio.get_running_loop().time()
+        if now < self._checked_at.get(place, 0.0):
             return True
-        self.pause(*place)
-        return False
+        if not await self._ask_positions({place: reached}, epoch):
+            return False
+        self._checked_at[place] = now + CHECK_SECONDS
+        return True
 
     async def _find_places(self, outside: Mapping[TP, int], epoch: int) -> None:
         """Go to where the owner says, of partitions whose log does not hold our position."""
-        if not outside:
+        positions = await self._ask_positions(outside, epoch) if outside else {}
+        if not positions or not await self._go_to(positions, epoch):
             return
-        assert self.owner is not None
-        positions = await self.owner.positions_in_log(outside)
-        if epoch != self.epoch:
-            return
-        for place in outside.keys() - positions.keys():
-            self.pause(*place)
-        await self.seek_wait(positions)
         for place, position in positions.items():
             if position > outside[place]:
                 await self._hand_on(Batch(place.topic, place.partition, NO_RECORDS, position, epoch, time.monotonic()))
+
+    async def _ask_positions(self, reached: Mapping[TP, int], epoch: int) -> dict[TP, int]:
+        """Ask the owner where to read partitions on; not among them are those of which nothing is to be handed on now.
+
+        One whose leader does not answer is read again from where it was, later: nothing that was fetched of it is lost.
+        """
+        assert self.owner is not None
+        told = await self.owner.positions_in_log(reached)
+        if epoch != self.epoch:
+            return {}
+        for place, position in told.items():
+            if position is None:
+                self.pause(*place)
+        unknown = {place: offset for place, offset in reached.items() if place not in told}
+        self._left_until.update(dict.fromkeys(unknown, asyncio.get_running_loop().time() + ASKED_AGAIN_SECONDS))
+        await self._go_to(unknown, epoch)
+        return {place: position for place, position in told.items() if position is not None}
+
+    def leaves_alone(self, place: TP) -> bool:
+        """Whether a partition is not fetched for now, since its leader did not answer; may be called in any thread."""
+        return asyncio.get_running_loop().time() < self._left_until.get(place, 0.0)
+
+    async def _go_to(self, positions: Mapping[TP, int], epoch: int) -> bool:
+        """Read on at these; whether the partitions are still ours then."""
+        try:
+            if positions:
+                await self.seek_wait(positions)
+        except IllegalStateError:
+            return False  # they are being revoked
+        if epoch != self.epoch:
+            return False
+        self._read_offset.update(positions)  # seek_wait forgets an offset of 0
+        return True
 
     def _message(self, place: TP, batch: Batch) -> ConsumerMessage:
         generation = self.app.consumer_generation_id
@@ -332,6 +406,8 @@ class BatchConsumer(LastingTasks, driver.Consumer):
         for place, offset in positions.items():
             self._read_offset[place] = offset
         self._committed_offset.clear()
+        self._checked_at.clear()
+        self._left_until.clear()
         await self.seek_wait(positions)
         for place, offset in positions.items():  # seek_wait forgets an offset of 0
             self._read_offset[place] = offset
@@ -345,6 +421,11 @@ class BatchConsumer(LastingTasks, driver.Consumer):
         """The group's offsets; None where nothing was committed."""
         thread = cast("BatchConsumerThread", self._thread)
         return await thread.committed(partitions)
+
+    async def log_bounds(self, partitions: Iterable[TP]) -> dict[TP, tuple[int, int]]:
+        """The first offset that each log holds, and the one after its last stable record; left out is whose leader does not answer in time."""
+        thread = cast("BatchConsumerThread", self._thread)
+        return await thread.log_bounds(partitions)
 
     async def still_ours(self, offsets: Mapping[TP, int]) -> bool:
         """Whether the group counts these partitions as ours at this moment: it is asked to commit what is committed already."""

@@ -4,7 +4,7 @@ A log's beginning may be moved at any moment; its records may have gaps, where c
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -67,12 +67,19 @@ def _batch(offset: int, record: tuple[bytes, bytes] | None) -> bytes:
     return bytes(batch)
 
 
+async def _at_once(_: TopicPartition) -> None: ...
+
+
 class MemoryBroker:
     """Logs by place, and one group's offsets."""
 
     def __init__(self, places: Iterable[TopicPartition]) -> None:
         self.logs = {place: MemoryPartition() for place in places}
         self.committed: dict[TopicPartition, int] = {}
+        self.asked: list[TopicPartition] = []
+        """Of which logs it was asked where they begin, and where they end."""
+        self.when_asked: Callable[[TopicPartition], Awaitable[None]] = _at_once
+        """What happens then: a leader may take its time, or fail."""
 
 
 class MemoryClient:
@@ -117,6 +124,7 @@ class MemoryConsumer:
     def __init__(self, broker: MemoryBroker, reset_policy: str) -> None:
         self._broker = broker
         self._subscriptions = SubscriptionState()
+        self._coordinator = SimpleNamespace(fetch_committed_offsets=self._fetch_committed)
         self._fetcher = Fetcher(
             MemoryClient(broker),
             self._subscriptions,
@@ -153,15 +161,18 @@ class MemoryConsumer:
 
     async def beginning_offsets(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """As aiokafka's."""
+        for place in places:
+            self._broker.asked.append(place)
+            await self._broker.when_asked(place)
         return {place: self._broker.logs[place].begin for place in places}
 
     async def end_offsets(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """As aiokafka's."""
         return {place: self._broker.logs[place].end for place in places}
 
-    async def committed(self, place: TopicPartition) -> int | None:
-        """As aiokafka's."""
-        return self._broker.committed.get(place)
+    async def _fetch_committed(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
+        committed = self._broker.committed
+        return {place: OffsetAndMetadata(committed[place], "") for place in places if place in committed}
 
     async def commit(self, offsets: Mapping[TopicPartition, Any]) -> None:
         """As aiokafka's."""
