@@ -108,7 +108,7 @@ def test_g6_a_stream_beyond_the_first_page_is_found(each_kinesis: str) -> None:
     ("changes", "told", "remedy"),
     [
         ({"endpointUrl": "http://127.0.0.1:1"}, "no usable answer from http://127.0.0.1:1", "start the endpoint"),
-        ({"endpointUrl": "http://in valid"}, "Invalid endpoint", "endpointUrl"),
+        ({"endpointUrl": "http://in_valid"}, "Invalid endpoint", "endpointUrl"),
         ({"credentials": {**KEYS, "secretKey": "${NOT_SET}"}}, "credentials_missing: NOT_SET is not set", "credentials"),
         ({"credentials": {"type": "profile", "name": "nobody-has-this"}}, "credentials_missing: the AWS configuration files have no profile", "cred"),
     ],
