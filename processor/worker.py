@@ -73,7 +73,7 @@ class Worker(faust.Worker):
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 0
         app = cast("ProfileExporter", self.app)
-        reason = app.crash_reason or self.crash_reason or app.stop_reason
+        reason = app.stop_reason or app.crash_reason or self.crash_reason  # what fails while it stops for the operator changes nothing for them
         if reason is not None:
             code = _exit_code(reason)
             if isinstance(reason, (CommandError, *FOR_OPERATOR)):
