@@ -8,6 +8,7 @@ since a worker under another name would not fence one of before.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException
@@ -19,6 +20,23 @@ from processor.kafka.connection import confluent_config
 from processor.kafka.errors import BrokerUnreachable
 from processor.settings import Settings, env_name
 
+_AWAY: Final = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._DESTROY_BROKER,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._TRANSPORT,
+        KafkaError._WAIT_COORD,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.REQUEST_TIMED_OUT,
+    }
+)
+"""Errors that pass; librdkafka itself calls none of them retriable."""
 _log = structlog.get_logger(__name__)
 
 
@@ -33,7 +51,10 @@ class NameTaken(UsageError):
 
 
 def require_alone(settings: Settings) -> None:
-    """Raise NameTaken where a worker of another installation has names of ours; blocks, for 20 s at most. Raises BrokerUnreachable."""
+    """Raise NameTaken where a worker of another installation has names of ours; blocks, for 20 s at most. Raises BrokerUnreachable.
+
+    A broker that does not describe groups is no reason not to start.
+    """
     client = AdminClient(confluent_config(settings))
     groups = dict(_groups_with_our_ids(settings))
     try:
@@ -59,7 +80,7 @@ def _groups_with_our_ids(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _topics_of_members(settings: Settings, group: str, described: object) -> set[str]:
-    """The topics of which a group's members have partitions; empty where there is no such group, or where we may not ask."""
+    """The topics of which a group's members have partitions; empty where there is no such group, or where the broker does not say."""
     try:
         members = described.result().members  # type: ignore[attr-defined]  # a Future, which has no public type of its own
     except KafkaException as error:
@@ -69,5 +90,8 @@ def _topics_of_members(settings: Settings, group: str, described: object) -> set
         if reason.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
             _log.info("group_not_checked", group=group, reason="we may not describe it", not_checked="whether another installation uses our names")
             return set()
-        raise BrokerUnreachable(settings, reason.str()) from None
+        if reason.code() in _AWAY:
+            raise BrokerUnreachable(settings, reason.str()) from None
+        _log.warning("group_not_checked", group=group, reason=reason.str(), not_checked="whether another installation uses our names")
+        return set()
     return {place.topic for member in members if member.assignment is not None for place in member.assignment.topic_partitions}
