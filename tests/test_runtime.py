@@ -15,6 +15,7 @@ from processor.kafka.shared_producer import NotWritten
 from processor.partition_history import NotRecorded
 from processor.pipeline.ports import KafkaRecord
 from processor.positions import StateIsGone
+from processor.revocable import PartitionsRevoked
 from processor.runtime import Place, Runtime
 from processor.settings import Settings
 from processor.transport.consumer import Partition
@@ -32,6 +33,7 @@ class Consumer:
     def __init__(self, committed: int | None) -> None:
         self._committed = committed
         self.when_asked = lambda: None
+        self.is_ours = True
         self.lease = Lease(10.0)
         self.done: dict[tuple[str, int], int] = {}
         self.epoch = 0
@@ -46,8 +48,11 @@ class Consumer:
         self.when_asked()
         return dict.fromkeys(places, self._committed)
 
+    async def log_bounds(self, places: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
+        return dict.fromkeys(places, (0, 100))
+
     async def still_ours(self, offsets: Mapping[Partition, int]) -> bool:
-        return True
+        return self.is_ours
 
     def mark_done(self, topic: str, partition: int, next_offset: int) -> None:
         self.done[topic, partition] = next_offset
@@ -160,6 +165,16 @@ async def test_a_partition_taken_away_while_its_start_was_written_is_left_alone(
 
     assert positions == {Partition(SOURCE, 0): 60}
     assert consumer.done == {(SOURCE, 0): 60}
+
+
+async def test_a_worker_whose_first_commit_the_group_refuses_begins_nowhere(tmp_path: Path) -> None:
+    """It once began at the group's offset, which a crash may have left anywhere: what was left out was fetched all the same."""
+    consumer = Consumer(committed=None)
+    consumer.is_ours = False
+    begun, _ = await runtime(tmp_path, consumer, {0: Watermark(60)}, accept_gaps="exports:0:100")
+
+    with pytest.raises(PartitionsRevoked):
+        await begun.start_positions([Partition(SOURCE, 0), Partition(EXPORTS, 0)])
 
 
 class Part:

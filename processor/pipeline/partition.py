@@ -130,7 +130,12 @@ class PartitionPipeline:
         return self.waiting_bytes > self._settings.max_waiting_bytes
 
     def submit(self, batch: Batch) -> None:
-        """Take a batch; never waits. Look at `is_full` before fetching more."""
+        """Take a batch; never waits. Look at `is_full` before fetching more.
+
+        Before it is said where to read on, nothing is taken: it was fetched from the group's offset, which a crash may have left anywhere.
+        """
+        if not self._is_positioned:
+            return
         self.waiting_bytes += size_bytes(batch.records)
         self._inbox.append(batch)
         self._arrived.set()

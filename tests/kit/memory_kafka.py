@@ -195,6 +195,10 @@ class MemoryProducer:
     async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
         await asyncio.sleep(0)
 
+    async def write_stamped(self, topic: str, record: KafkaRecord) -> float | None:
+        await asyncio.sleep(0)
+        return None
+
 
 class MemoryGroup:
     """`BatchConsumer`, as far as a runtime asks it: everything is read from its beginning, and what is done is kept."""
@@ -215,7 +219,11 @@ class MemoryGroup:
 
     async def committed(self, places: Iterable[Partition]) -> Mapping[Partition, int | None]:
         await self._kafka.answer()
-        return dict.fromkeys(places, None)
+        return dict.fromkeys(places, 0)
+
+    async def log_bounds(self, places: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
+        await self._kafka.answer()
+        return dict.fromkeys(places, (0, 1_000_000))
 
     async def still_ours(self, offsets: Mapping[Partition, int]) -> bool:
         await self._kafka.answer()

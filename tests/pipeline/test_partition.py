@@ -377,3 +377,23 @@ async def test_a_deleted_profile_leaves_a_tombstone_and_no_row(status: str) -> N
     assert log.outputs[-1].rows[b"pp-1"] is None
     assert running.rows.profiles == {}
     await running.pipeline.close()
+
+
+async def test_what_is_fetched_before_it_is_said_where_to_read_on_is_not_processed() -> None:
+    """It comes from the group's offset, which a crash may have left anywhere: events before it would be passed over."""
+    log, progress, catalog = MemoryLog(), list[int](), FixedCatalog(a_catalog({"flows": [a_flow(attributes=["segmentMembership"])]}))
+    pipeline = PartitionPipeline(
+        MemoryRows(), log, catalog, settings(), ("source", "changelog"), on_progress=progress.append, on_failure=lambda _: None, is_positioned=False
+    )
+    pipeline.start()
+    events = patches(20)
+
+    pipeline.submit(batch(events[10:]))
+    pipeline.positioned(0)
+    pipeline.submit(batch(events))
+    async with asyncio.timeout(SECONDS):
+        while 20 not in progress:
+            await asyncio.sleep(0)
+    await pipeline.close()
+
+    assert len(log.exports) == len(events)
