@@ -89,14 +89,16 @@ class StateIsGone(GapFound):
 class OffsetIsGone(GapFound):
     """The group has no offset on `exports`, but records are there: how far they were delivered is not known.
 
-    A worker commits the first offset of a partition before anything is exported, so a missing one was removed. The gap goes by the
-    log's end: the next time, the end is another one.
+    A worker commits the first offset of a partition before anything is exported, so a missing one was removed; or nothing was ever delivered
+    by a version that did not do so yet, as where every flow was paused from the start. Who accepts the gap has all of it delivered. The gap
+    goes by the log's end: the next time, the end is another one.
     """
 
     def __init__(self, bounds: Bounds, group: str) -> None:
         fault = (
             f"{bounds}: the consumer group {group} has no offset, though records {bounds.begin} to {bounds.end - 1} are there: how far they were "
-            "delivered is not known (the group was deleted, was idle for longer than offsets.retention.minutes, or was not copied with the topics)\n"
+            "delivered is not known (the group was deleted, was idle for longer than offsets.retention.minutes, or was not copied with the topics; "
+            "or, before an upgrade, nothing of it was ever delivered, as with a flow that was paused from the start)\n"
             f"  to go on at a place that you know, set it while the workers are stopped: {_TOOL} --group {group} "
             f"--topic {bounds.topic}:{bounds.partition} --to-offset N, or --to-latest: nothing of what is there leaves again"
         )

@@ -77,6 +77,7 @@ def test_records_on_exports_under_a_group_without_an_offset_stop_the_worker_and_
         exports_start(exports(begin=10), NO_GAPS, "app")
 
     assert "--to-latest" in str(stopped.value)
+    assert "before an upgrade, nothing of it was ever delivered" in str(stopped.value)
     assert "deliver all of it again from 10" in str(stopped.value).splitlines()[-1]
     assert exports_start(exports(begin=10), accepted_gaps(stopped.value.gap.name), "app") == Start(10)
     with pytest.raises(OffsetIsGone):
