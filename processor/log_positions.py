@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -31,6 +31,8 @@ from processor.transport.consumer import Partition
 from state.rows import Watermark
 
 Starts = dict[Partition, Start]
+ParkedGaps = Callable[[Collection[Bounds]], Awaitable[list[GapFound]]]
+"""What parked flows have lost of these partitions of exports."""
 _log = structlog.get_logger(__name__)
 
 
@@ -97,22 +99,28 @@ class LogPositions:
         self._settings, self._offsets, self._states, self._delivers = settings, offsets, states, delivers
         self._gap_stop, self._history = gap_stop, history
 
-    async def starts(self, places: Iterable[Partition]) -> tuple[Starts, dict[Partition, int]]:
-        """Where to begin, and where the logs end. Raises what stops the worker for the operator, PartitionsRevoked.
+    async def starts(self, places: Iterable[Partition], parked_gaps: ParkedGaps | None = None) -> tuple[Starts, dict[Partition, Bounds]]:
+        """Where to begin, and where the logs begin and end. Raises what stops the worker for the operator, PartitionsRevoked.
+
+        Where it stops for gaps, those of parked flows are told with them.
 
         Nothing is committed before every partition was found whole: a restart finds what this start found. Whoever processes may
         export, so a partition of exports has an offset from then on: a missing one was removed.
         """
         exports = self._settings.topics.exports
         bounds = await self._bounds(sorted(places))
-        starts = self._whole_starts(bounds)
+        starts, found = self._find_starts(bounds)
+        if found:
+            if parked_gaps is not None:
+                found += await parked_gaps([known for known in bounds.values() if known.topic == exports])
+            raise gaps_as_one(found)
         await self._history.record_starts(starts)
         first = {place: start.position for place, start in starts.items() if place.topic == exports and bounds[place].committed is None}
         if first and not await self._offsets.still_ours(first):
             raise PartitionsRevoked
         for place, start in starts.items():
             self._gap_stop.note_done(place, start.position if place.topic == exports else self._watermark(place.partition) or 0)
-        return starts, {place: known.end for place, known in bounds.items()}
+        return starts, bounds
 
     async def in_log(self, reached: Mapping[Partition, int]) -> dict[Partition, int | None]:
         """Where to read on; None where unread records are gone (the worker stops when it has done what it read), or where nobody here reads.
@@ -146,8 +154,8 @@ class LogPositions:
         )
         return {place: Bounds(place.topic, place.partition, begins[place], ends[place], committed[place]) for place in places}
 
-    def _whole_starts(self, bounds: Mapping[Partition, Bounds]) -> Starts:
-        """Where each partition begins; raises what is missing, of all of them together."""
+    def _find_starts(self, bounds: Mapping[Partition, Bounds]) -> tuple[Starts, list[GapFound]]:
+        """Where each partition begins, and what is missing."""
         starts: Starts = {}
         found: list[GapFound] = []
         for place, known in bounds.items():
@@ -157,9 +165,7 @@ class LogPositions:
                 starts[place] = self._start(known)
             except GapFound as gap:
                 found.append(gap)
-        if found:
-            raise gaps_as_one(found)
-        return starts
+        return starts, found
 
     def _start(self, bounds: Bounds) -> Start:
         settings = self._settings

@@ -6,12 +6,14 @@ In that order: whoever removes rows has read them while it was the owner, so the
 in its own rows before. A worker that was frozen on the way, and wakes up as nobody's owner, can do no harm (docs/architecture.md).
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from typing import Protocol
 
 from processor.delivery.sink import Sink
+from processor.delivery.taken_over import taken_over
+from processor.gaps import AcceptedGaps, Gap
 from processor.kafka.delivery_positions import Rows
-from processor.positions import Bounds, ExportsAreShorter
+from processor.positions import Bounds, ExportsAreShorter, GapFound, RecordsAreGone, gaps_as_one
 from processor.transport.consumer import Partition
 
 
@@ -28,13 +30,18 @@ class Group(Protocol):
 class ParkedTakeover:
     """Opens partitions at the sink; `read` gives the rows of partitions."""
 
-    def __init__(self, sink: Sink, group: Group, read: Callable[[Collection[int]], Awaitable[Mapping[int, Rows]]]) -> None:
-        self._sink, self._group, self._read = sink, group, read
+    def __init__(self, sink: Sink, group: Group, accepted: AcceptedGaps, read: Callable[[Collection[int]], Awaitable[Mapping[int, Rows]]]) -> None:
+        self._sink, self._group, self._accepted, self._read = sink, group, accepted, read
 
-    async def open(self, positions: Mapping[Partition, int], ends: Mapping[Partition, int]) -> set[Partition]:
+    async def gaps(self, logs: Collection[Bounds]) -> list[GapFound]:
+        """What parked flows have lost, and nobody accepted; raises BadPosition, KafkaError, TimeoutError."""
+        rows = await self._read([log.partition for log in logs]) if logs else {}
+        return [gap for log in logs for gap in self._gaps_of(log, log.begin if log.committed is None else log.committed, rows[log.partition])]
+
+    async def open(self, positions: Mapping[Partition, int], logs: Mapping[Partition, Bounds]) -> set[Partition]:
         """Take over what is not open yet, each from its position on; which of them are open now. The others are not ours any more.
 
-        Raises ExportsAreShorter, BadPosition, KafkaError, TimeoutError, and what writing rows raises.
+        Raises ExportsAreShorter, BadPosition, KafkaError, TimeoutError, what writing rows raises, and all that parked flows have lost as one.
         """
         new = {place: position for place, position in positions.items() if not self._sink.has(place.partition)}
         if not new:
@@ -45,13 +52,22 @@ class ParkedTakeover:
         if (found and not await self._group.still_ours(found)) or epoch != self._group.epoch:
             return set(positions) - set(new)
         for place in found:
-            _require_known(place, ends[place], rows[place.partition])
+            _require_known(logs[place], rows[place.partition])
+        if lost := [gap for place, position in found.items() for gap in self._gaps_of(logs[place], position, rows[place.partition])]:
+            raise gaps_as_one(lost)
         for place, position in new.items():
             await self._sink.take_over(place.partition, position, rows[place.partition])
         return {place for place in positions if self._sink.has(place.partition)}
 
+    def _gaps_of(self, log: Bounds, position: int, rows: Rows) -> Iterator[GapFound]:
+        """One for each flow; a gap has the name by which the flow's reader asks for it, and writes down that it passes it over."""
+        for flow in taken_over(rows.values(), position):
+            gap = Gap(log.topic, log.partition, flow.known.first, log.begin)
+            if gap.first < gap.next and not self._accepted.cover(gap):
+                yield RecordsAreGone(gap, f"were not delivered to the parked flow {flow.flow_id}")
 
-def _require_known(place: Partition, end: int, rows: Rows) -> None:
+
+def _require_known(log: Bounds, rows: Rows) -> None:
     for row in rows.values():
-        if row.first > end:
-            raise ExportsAreShorter(Bounds(place.topic, place.partition, 0, end, None), row.first)
+        if row.first > log.end:
+            raise ExportsAreShorter(log, row.first)

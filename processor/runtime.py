@@ -93,7 +93,7 @@ class Runtime:
         self.sink = open_sink(settings, self.catalog, writer, history, self._delivered, consumer.lease.holds)
         self._feed = ExportsFeed(self._deliver, consumer, settings.max_buffered_bytes // FEED_SHARE, on_failure)
         self._positions = LogPositions(settings, consumer, store, self.sink.has, self._gap_stop, history)
-        self._parked_takeover = ParkedTakeover(self.sink, consumer, adapters.read_positions)
+        self._parked_takeover = ParkedTakeover(self.sink, consumer, settings.accepted, adapters.read_positions)
         self._memory: Memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
         self._broker_clock = BrokerClock()
         self._reports = StatusReports(self, self._shared, settings.topics.worker_status, on_failure, self._broker_clock)
@@ -352,11 +352,11 @@ class Runtime:
         stores = dict(self._store.partitions)
         places = [place for place in partitions if place.topic in (names.profile_events, names.exports)]
         with self.waits.on("the leaders of partitions and the group's coordinator, for offsets to begin at"):
-            starts, ends = await self._positions.starts(places)
+            starts, logs = await self._positions.starts(places, self._parked_takeover.gaps)
         positions = {place: start.position for place, start in starts.items() if self._begins(place, start.position, stores)}
         exports = {place: position for place, position in positions.items() if place.topic == names.exports}
         with self.waits.on("Kafka, to read and write the rows of parked flows"):
-            not_ours = exports.keys() - await self._parked_takeover.open(exports, ends)
+            not_ours = exports.keys() - await self._parked_takeover.open(exports, logs)
         return {place: position for place, position in positions.items() if place not in not_ours}
 
     async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int | None]:

@@ -14,12 +14,13 @@ from processor.kafka.cluster import ClusterFacts
 from processor.kafka.shared_producer import NotWritten
 from processor.partition_history import NotRecorded
 from processor.pipeline.ports import KafkaRecord
-from processor.positions import StateIsGone
+from processor.positions import SeveralGaps, StateIsGone
 from processor.revocable import PartitionsRevoked
 from processor.runtime import Place, Runtime
 from processor.settings import Settings
 from processor.transport.consumer import Partition
 from processor.transport.lease import Lease
+from schemas.parked_flow import ParkedFlowRow
 from state.directory import StateDirectory
 from state.rows import Watermark
 
@@ -34,12 +35,13 @@ class Consumer:
         self._committed = committed
         self.when_asked = lambda: None
         self.is_ours = True
+        self.begin = 0
         self.lease = Lease(10.0)
         self.done: dict[tuple[str, int], int] = {}
         self.epoch = 0
 
     async def earliest_offsets(self, *places: Partition) -> dict[Partition, int]:
-        return dict.fromkeys(places, 0)
+        return dict.fromkeys(places, self.begin)
 
     async def highwaters(self, *places: Partition) -> dict[Partition, int]:
         return dict.fromkeys(places, 100)
@@ -77,6 +79,7 @@ async def runtime(  # each by its name
     started: Any = None,
     new_log: Callable[[int], Any] | None = None,
     detached: Callable[[list[int]], None] = lambda _: None,
+    read_positions: Callable[[Collection[int]], Any] | None = None,
     **values: Any,
 ) -> tuple[Runtime, dict[int, Any]]:
     """A runtime that owns partitions with these watermarks; and its stores. `started` is its catalog and producer; `values` are settings."""
@@ -85,7 +88,7 @@ async def runtime(  # each by its name
     place = Place(settings, StateDirectory.lock(folder, lambda: "0"), ClusterFacts(None, {}))
     store: Any = SimpleNamespace(partitions=stores, detach=detached)
     fetching: Any = consumer
-    adapters: Any = Adapters(started, started or Producer(), new_log or no_log, no_changelog, nothing_parked)
+    adapters: Any = Adapters(started, started or Producer(), new_log or no_log, no_changelog, read_positions or nothing_parked)
     return Runtime(place, fetching, store, lambda _: None, adapters), stores
 
 
@@ -175,6 +178,22 @@ async def test_a_worker_whose_first_commit_the_group_refuses_begins_nowhere(tmp_
 
     with pytest.raises(PartitionsRevoked):
         await begun.start_positions([Partition(SOURCE, 0), Partition(EXPORTS, 0)])
+
+
+async def test_gaps_of_partitions_and_of_parked_flows_are_told_together(tmp_path: Path) -> None:
+    """One wrong DeleteRecords is one stop."""
+
+    async def parked(partitions: Collection[int]) -> dict[int, dict[str, ParkedFlowRow]]:
+        return {partition: {"a row": ParkedFlowRow(flow="vip", partition=partition, first=2)} for partition in partitions}
+
+    consumer = Consumer(committed=40)
+    consumer.begin = 50
+    begun, _ = await runtime(tmp_path, consumer, {0: Watermark(60)}, read_positions=parked)
+
+    with pytest.raises(SeveralGaps) as stopped:
+        await begun.start_positions([Partition(SOURCE, 0), Partition(EXPORTS, 0)])
+
+    assert str(stopped.value).splitlines()[-1].endswith("ACCEPT_GAPS=exports:0:40,exports:0:2")
 
 
 class Part:
