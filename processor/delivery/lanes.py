@@ -42,6 +42,7 @@ class RouteState(NamedTuple):
     next_try: float | None = None  # by the same clock, where it waits for one
     silent_since: float | None = None  # a call waits for its answer, and none came since then; by the same clock
     takes_nothing: bool = False  # it rejects whatever it is sent
+    is_idle: bool = False  # it could take more than it is given
 
 
 class Route(Protocol):

@@ -100,6 +100,10 @@ class Outbox:
         """Forget lanes that hold nothing any more."""
         self._keep(lambda lane: not lane.emptied)
 
+    def is_held_up(self) -> bool:
+        """Whether lanes wait for more than company: for their shard, for another try, or for a call that is not full."""
+        return bool(self._later or self._groups) or self._rates.due_at() is not None or self._is_full()
+
     def _is_full(self) -> bool:
         return len(self._ready) >= self._limits.max_records_per_call or self._ready_bytes >= self._limits.max_call_bytes
 

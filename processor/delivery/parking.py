@@ -149,9 +149,12 @@ class Parking:
                 self._note_pause(stuck, live)
 
     def _park_slow(self) -> None:
-        for flow in self._slow.find(self._times.clock()):
+        parked = {flow_id for (_, flow_id), each in self._parked.items() if each.until is None}
+        for flow in self._slow.find(parked, self._times.clock()):
             for live in self._partitions.values():
-                self._park(flow, live, None)
+                before = self._parked.get((live.partition, flow.id))
+                if before is None or before.until is not None:
+                    self._park(flow, live, None)
 
     def _note_pause(self, stuck: Stuck, live: PartitionProgress) -> None:
         parked = self._parked.get((live.partition, stuck.flow.id))
@@ -223,6 +226,7 @@ class Parking:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._catch_up.count(parked))
             await self._catch_up.run(parked, live)
+        self._slow.rest(parked.flow_id, self._times.clock())
         self._begun.discard(parked.stay)
         self._changed()
 

@@ -77,12 +77,15 @@ class Sender:
 
     def state(self) -> RouteState:
         """Whether it is paused, and what went wrong last."""
-        state = self._health.state()._replace(silent_since=self._silent_since())
+        state = self._health.state()._replace(silent_since=self._silent_since(), is_idle=self._is_idle())
         return state if self._outside.fence.is_open() else state._replace(trouble=FENCED)
 
     def _silent_since(self) -> float | None:
         began_at = min((call.began_at for call in self._calls), default=None)
         return None if began_at is None else max(began_at, self._answered_at)
+
+    def _is_idle(self) -> bool:
+        return self._health.opens_at <= self._outside.clock() and self._free_slots() > 0 and not self._outbox.is_held_up()
 
     def carries(self, partitions: Collection[PartitionProgress]) -> bool:
         """Whether a record of one of these partitions is in flight."""

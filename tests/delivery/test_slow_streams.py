@@ -1,8 +1,10 @@
 """A stream that takes less than comes holds up nobody else, and still gets what it takes (G3, G4); one that is silent costs a row or two."""
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Final
 
@@ -137,6 +139,99 @@ async def test_g4_of_many_flows_only_those_are_parked_that_are_slow() -> None:
         throttle(world)
         assert await world.sink.drain(60.0)
         require_each_once_in_order(world, "slow-2", 30 * 30)
+
+
+async def feed_at_random(world: World, flows: Sequence[str], seconds: float) -> None:
+    """A backlog: as much as there is room for, of each flow as likely as of another."""
+    draw = random.Random(1)  # always the same story
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            for first in count(0, 100):
+                await world.deliver(*(export_record(offset, f"p-{offset % 300}", draw.choice(flows)) for offset in range(first, first + 100)))
+                await asyncio.sleep(TICK_SECONDS / 2)
+
+
+def stays(world: World) -> set[str]:
+    """Each time that a flow was parked in a partition."""
+    return {key for _, key, row in world.parked.rows.written if row is not None}
+
+
+@in_virtual_time
+async def test_equal_flows_that_work_off_a_backlog_are_not_parked_for_what_chance_gives_them() -> None:
+    names = [f"flow-{number}" for number in range(10)]
+    async with World(flows={name: a_destination(name) for name in names}, max_buffered_records=2_000).running() as world:
+        throttle(world, **dict.fromkeys(names, 100))
+
+        await feed_at_random(world, names, 40.0)
+
+        assert world.parked.rows.written == []
+        assert sum(status.delivered for status in world.sink.status().values()) > 0.95 * 10 * 100 * 40
+
+
+@in_virtual_time
+async def test_g4_nine_slow_flows_of_ten_do_not_keep_the_tenth_from_its_pace() -> None:
+    names = [f"flow-{number}" for number in range(10)]
+    async with World(flows={name: a_destination(name) for name in names}, max_buffered_records=2_000).running() as world:
+        throttle(world, **dict.fromkeys(names[:9], 10))
+
+        due = await feed(world, names, 100, 40.0)
+        await asyncio.sleep(1.0)
+
+        assert len(world.kinesis.stored["flow-9"]) == 100 * 40
+        assert max(waited(world, "flow-9", due)[-2_000:]) < 0.5
+        assert len(stays(world)) == 9
+        assert all(world.sink.status()[name].delivered > 0.9 * 10 * 41 for name in names[:9])
+
+
+@in_virtual_time
+async def test_where_all_flows_but_one_are_parked_that_one_may_use_the_buffer() -> None:
+    """Both take less than comes, one of them much less than the other."""
+    flows = {"vip": a_destination("slow"), "other": a_destination("fast")}
+    async with World(flows=flows, max_buffered_records=BUFFER_RECORDS).running() as world:
+        throttle(world, slow=40, fast=300)
+
+        feeding = asyncio.create_task(feed(world, ["vip", "other"], 400, 60.0))
+        await asyncio.sleep(60.0)
+        feeding.cancel()
+
+        assert {row.flow for _, _, row in world.parked.rows.written if row is not None} == {"vip"}
+        assert len(world.kinesis.stored["fast"]) > 0.9 * 300 * 60
+
+
+@in_virtual_time
+async def test_a_slow_flow_stays_parked_as_it_is_where_it_is_parked_in_another_partition_too() -> None:
+    flows = {"vip": a_destination("slow"), "other": a_destination("fast")}
+    async with World(flows=flows, max_buffered_records=BUFFER_RECORDS).running() as world:
+        throttle(world, slow=40)
+        await feed(world, ["vip", "other"], 400, 10.0)
+        first = stays(world)
+
+        records = [export_record(offset, f"q-{offset % 300}", ("vip", "other")[offset % 2], partition=1) for offset in range(4_000)]
+        for offset in range(0, 4_000, 80):
+            await world.deliver(*records[offset : offset + 80])
+            await asyncio.sleep(TICK_SECONDS)
+        await asyncio.sleep(5.0)
+
+        assert len(first) == 1
+        assert [partition for partition, _, _ in world.parked.rows.written if partition == 1]
+        assert len(stays(world)) == 2
+
+
+@in_virtual_time
+async def test_a_flow_that_caught_up_is_not_parked_as_slow_again_at_the_next_burst() -> None:
+    flows = {"vip": a_destination("slow"), "other": a_destination("fast")}
+    async with World(flows=flows, max_buffered_records=BUFFER_RECORDS).running() as world:
+        throttle(world, slow=200)
+
+        for first in range(0, 15_100, 1_510):
+            await world.deliver(*(export_record(offset, f"p-{offset}") for offset in range(first, first + 1_500)))
+            for offset in range(first + 1_500, first + 1_510):
+                await world.deliver(export_record(offset, f"p-{offset}", "other"))
+                await asyncio.sleep(0.9)
+        assert await world.sink.drain(60.0)
+
+        assert 2 <= len(stays(world)) <= 6
+        require_each_once_in_order(world, "slow", 15_000)
 
 
 @in_virtual_time
