@@ -63,16 +63,19 @@ def made_up(hint: Any) -> Any:
     if hint is ValidationError:
         return a_validation_error()
     if isinstance(hint, type) and issubclass(hint, BaseException):
-        return hint("why")
+        return an_error(hint)
     if hint is Path:
         return Path("/data/3")
-    if is_dataclass(hint) and isinstance(hint, type):
+    if isinstance(hint, type) and (is_dataclass(hint) or issubclass(hint, tuple)):
         hints = typing.get_type_hints(hint)
-        return hint(**{each.name: made_up(hints[each.name]) for each in fields(hint)})
+        names = [each.name for each in fields(hint)] if is_dataclass(hint) else hint._fields  # type: ignore[attr-defined]  # a NamedTuple
+        return hint(**{name: made_up(hints[name]) for name in names})
     if hint in (int, float, str, bool, bytes):
         return {int: 7, float: 7.0, str: "some-text", bool: True, bytes: b"some"}[hint]
+    if origin is tuple:
+        return tuple(made_up(each) for each in inner if each is not Ellipsis)
     if origin is not None:
-        return {} if issubclass(origin, Mapping) else ["some-text"]
+        return {} if issubclass(origin, Mapping) else [made_up(inner[0])]
     return SimpleNamespace(topic="profile-events", partition=3, offset=17, key=b"p-1", value=b"{}", headers=(), timestamp=0)
 
 
