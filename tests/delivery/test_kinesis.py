@@ -172,7 +172,7 @@ async def test_g4_where_nobody_listens_nothing_was_sent() -> None:
 
 
 async def test_an_address_that_is_none_pauses_the_flow() -> None:
-    verdict = await put("http://not an address")
+    verdict = await put("http://no_address")
 
     assert verdict.whole is not None
     assert verdict.whole.pause is PauseReason.DESTINATION_UNUSABLE
