@@ -81,10 +81,8 @@ class Backlog:
             flow.counts.delivered += 1
             flow.counts.delivered_bytes += export.size_bytes
             held, mine = (self.parked, flow.parked) if progress.is_parked else (self.live, flow.live)
-            held.records -= 1
-            held.size_bytes -= size
-            mine.records -= 1
-            mine.size_bytes -= size
+            held.remove(size)
+            mine.remove(size)
             progress.finish(export.record.offset, flow.id)
             flow.step(lane)
         self._changed()
@@ -160,20 +158,12 @@ class Backlog:
         self._changed()
 
     def _hold(self, export: Export, progress: PartitionProgress, flow: FlowLanes | None) -> None:
-        held = self.parked if progress.is_parked else self.live
-        held.records += 1
-        held.size_bytes += export.held_bytes
+        (self.parked if progress.is_parked else self.live).add(export.held_bytes)
         if flow is not None:
-            mine = flow.parked if progress.is_parked else flow.live
-            mine.records += 1
-            mine.size_bytes += export.held_bytes
+            (flow.parked if progress.is_parked else flow.live).add(export.held_bytes)
 
     def _free(self, waiting: Waiting) -> None:
         export, is_parked = waiting.export, waiting.progress.is_parked
-        held, flow = self.parked if is_parked else self.live, self.flows.get(export.flow_id)
-        held.records -= 1
-        held.size_bytes -= export.held_bytes
-        if flow is not None:
-            mine = flow.parked if is_parked else flow.live
-            mine.records -= 1
-            mine.size_bytes -= export.held_bytes
+        (self.parked if is_parked else self.live).remove(export.held_bytes)
+        if (flow := self.flows.get(export.flow_id)) is not None:
+            (flow.parked if is_parked else flow.live).remove(export.held_bytes)

@@ -68,6 +68,16 @@ class Held:
     records: int = 0
     size_bytes: int = 0
 
+    def add(self, size_bytes: int) -> None:
+        """Count one more record of this size."""
+        self.records += 1
+        self.size_bytes += size_bytes
+
+    def remove(self, size_bytes: int) -> None:
+        """Count one record of this size less."""
+        self.records -= 1
+        self.size_bytes -= size_bytes
+
 
 @dataclass(slots=True)
 class FlowCounts:
