@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -25,6 +25,8 @@ from tests.kit.memory_kafka import MemoryGroup, MemoryKafka, memory_adapters
 
 SECONDS: Final = 60.0
 SOURCE, EXPORTS = "profile-events", "exports"
+BOTH: Final = (0, 1)
+"""The partitions of a worker whose changelog holds something before its first takeover (tests/takeover)."""
 
 
 class MemoryWorker:
@@ -99,6 +101,13 @@ class MemoryWorker:
     @property
     def has_failed(self) -> bool:
         return bool(self.ended or self.failures)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Return when a condition holds; raises TimeoutError after 60 s."""
+    async with asyncio.timeout(SECONDS):
+        while not holds():
+            await asyncio.sleep(0)
 
 
 def event(key: str) -> bytes:

@@ -1,40 +1,11 @@
 """The group takes partitions back in the middle of a takeover: it ends first, and then what it used is closed (design 2, 5.6)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import Final
 
 import pytest
 
 from processor.revocable import PartitionsRevoked, RevocableWork
-from tests.kit.memory_kafka import MemoryKafka
-from tests.kit.memory_worker import MemoryWorker
-
-SECONDS: Final = 60.0
-BOTH: Final = (0, 1)
-
-
-@pytest.fixture
-def kafka() -> MemoryKafka:
-    kafka = MemoryKafka(BOTH)
-    for partition in BOTH:
-        kafka.write_as_another(partition, 7)
-    return kafka
-
-
-@pytest.fixture
-async def worker(kafka: MemoryKafka, tmp_path: Path) -> AsyncIterator[MemoryWorker]:
-    worker = MemoryWorker(tmp_path, kafka)
-    yield worker
-    await worker.stop()
-    assert worker.failures == []
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not holds():
-            await asyncio.sleep(0)
+from tests.kit.memory_worker import BOTH, SECONDS, MemoryWorker, until
 
 
 async def in_the_middle_of_a_restore(worker: MemoryWorker) -> "asyncio.Task[None]":

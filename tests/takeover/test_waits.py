@@ -1,20 +1,12 @@
 """No silent wait: what takes longer than 30 s is in the log and in `status`, with what is waited for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import Final
 
-import pytest
 from structlog.testing import capture_logs
 
 from processor.status_reports import worker_status
 from processor.waits import CATALOG, Waits
-from tests.kit.memory_kafka import MemoryKafka
-from tests.kit.memory_worker import MemoryWorker
-
-SECONDS: Final = 60.0
-BOTH: Final = (0, 1)
+from tests.kit.memory_worker import BOTH, MemoryWorker, until
 
 
 class Clock:
@@ -63,28 +55,6 @@ def test_waits_for_the_same_are_one_since_the_first_of_them() -> None:
             clock.now = 45.0
 
             assert waits.long() == {"Kafka": 45.0}
-
-
-@pytest.fixture
-def kafka() -> MemoryKafka:
-    kafka = MemoryKafka(BOTH)
-    for partition in BOTH:
-        kafka.write_as_another(partition, 7)
-    return kafka
-
-
-@pytest.fixture
-async def worker(kafka: MemoryKafka, tmp_path: Path) -> AsyncIterator[MemoryWorker]:
-    worker = MemoryWorker(tmp_path, kafka)
-    yield worker
-    await worker.stop()
-    assert worker.failures == []
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not holds():
-            await asyncio.sleep(0)
 
 
 def waiting(worker: MemoryWorker) -> list[str]:
