@@ -24,7 +24,10 @@ from tests.delivery.aws import REGION, UNASKED, a_role, a_user, ask_iam, give
 from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, export_record, nowhere
 from tests.delivery.loopback import SECRET, Loopback, Reply, Request, failure, success
 
-pytestmark = pytest.mark.xdist_group("credentials")  # the module's fixtures are made once
+pytestmark = [
+    pytest.mark.usefixtures("no_aws_around"),
+    pytest.mark.xdist_group("credentials"),  # the module's fixtures are made once
+]
 
 SECONDS = 20.0
 REREAD = 0.5  # a machine that stands still for so long between reading and using would fail
@@ -32,15 +35,6 @@ OPTIONS = KinesisOptions(calls_in_flight=1, connect_timeout_seconds=2.0, read_ti
 ROLE = {"type": "role", "arn": "arn:aws:iam::123456789012:role/exporter"}
 BY_REFERENCE = {"type": "keys", "accessKeyId": "${ACCESS_KEY_ID}", "secretKey": "${SECRET_KEY}"}
 EXPORTS = [parse_export(export_record(1))]
-
-
-@pytest.fixture(autouse=True)
-def _no_aws_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ A proxy on loopback stands for the way to other hosts, so nothing leaves this ma
 """
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,20 +24,13 @@ from schemas.model import STORED
 from tests.delivery.loopback import SECRET, Loopback, Reply
 from tests.delivery.test_credentials import EXPORTS
 
+pytestmark = pytest.mark.usefixtures("no_aws_around")
+
 ELSEWHERE = "http://192.0.2.10"  # RFC 5737: nobody's
 KEYS = {"type": "keys", "accessKeyId": "AKIDOFFLOW", "secretKey": "${SECRET}"}
 ENVIRON = {"SECRET": SECRET}
 METADATA = ["http://169.254.169.254", "http://169.254.170.2/x", "http://[::ffff:169.254.169.254]", "http://[fe80::1]", "http://[fd00:ec2::254]"]
 METADATA += ["http://2852039166", "http://metadata.google.internal", "http://METADATA.google.internal.", "http://100.100.100.200"]
-
-
-@pytest.fixture(autouse=True)
-def _no_aws_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
 
 
 @pytest.fixture

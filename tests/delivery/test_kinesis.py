@@ -18,21 +18,15 @@ from schemas.destination import Destination
 from tests.delivery.fakes import export_record
 from tests.delivery.loopback import SECRET, Loopback, Reply, Request, failure, success
 
-pytestmark = pytest.mark.xdist_group("kinesis-stream")  # the module's fixtures are made once
+pytestmark = [
+    pytest.mark.usefixtures("no_aws_around"),
+    pytest.mark.xdist_group("kinesis-stream"),  # the module's fixtures are made once
+]
 
 OPTIONS = KinesisOptions(calls_in_flight=2, connect_timeout_seconds=1.0, read_timeout_seconds=1.0)
 ENVIRON = {"KINESIS_SECRET": SECRET, "KINESIS_ACCESS_KEY_ID": "AKIAFROMENV"}
 KEYS = {"type": "keys", "accessKeyId": "AKIDEXAMPLE", "secretKey": "${KINESIS_SECRET}"}
 EXPORTS = [parse_export(export_record(offset, f"p-{offset}", value=b'{"n":%d}' % offset)) for offset in range(3)]
-
-
-@pytest.fixture(autouse=True)
-def _no_aws_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
 
 
 @pytest.fixture(scope="module")
