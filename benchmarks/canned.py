@@ -100,7 +100,7 @@ class Answering(asyncio.Protocol):
 
 
 async def serve(delay_seconds: float, arrivals: IO[bytes] | None, shard: Shard | None) -> None:
-    """Answer until killed."""
+    """Answer PutRecords calls until the process is killed."""
     server = await asyncio.get_running_loop().create_server(lambda: Answering(delay_seconds, arrivals, shard), "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     announce(f"http://{host}:{port}")

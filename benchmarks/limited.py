@@ -41,7 +41,7 @@ class Cost(NamedTuple):
 
     @property
     def microseconds(self) -> float:
-        """CPU a record."""
+        """CPU that one delivered record cost, in microseconds."""
         return self.cores / self.records_a_second * 1e6 if self.records_a_second else 0.0
 
 
@@ -130,7 +130,7 @@ def measure(stage: Stage, *, compiled: bool) -> dict[str, Cost]:
 
 
 def main(*, compiled: bool) -> None:
-    """One round, printed."""
+    """Run one round and print its table."""
     with open_stage() as stage:
         others = wait_until_quiet(10.0)
         found = measure(stage, compiled=compiled)

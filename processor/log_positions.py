@@ -63,7 +63,7 @@ class Offsets(Protocol):
 
 
 class State(Protocol):
-    """One partition's state."""
+    """The state of one partition of profile-events."""
 
     @property
     def watermark(self) -> Watermark | None:
@@ -76,7 +76,7 @@ class States(Protocol):
 
     @property
     def partitions(self) -> Mapping[int, State]:
-        """Their state, by partition."""
+        """The state of each partition that is ours, by its number."""
         ...
 
 

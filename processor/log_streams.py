@@ -56,7 +56,7 @@ class EventStream(io.TextIOBase):
         return self.raw.fileno()
 
     def writable(self) -> bool:
-        """Always."""
+        """Whether the stream takes text: always."""
         return True
 
     def _event(self, text: str) -> str:

@@ -130,7 +130,7 @@ class LogIsShorter(StoppedForOperator):
 
 
 class ExportsAreShorter(LogIsShorter):
-    """The same of `exports`: the state is not concerned, only what was delivered."""
+    """The log of `exports` ends before what was delivered of it; the state is not concerned."""
 
     def __init__(self, bounds: Bounds, wanted: int) -> None:
         remedy = (

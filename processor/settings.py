@@ -247,7 +247,7 @@ class Settings(BaseSettings):
 
     @property
     def accepted(self) -> AcceptedGaps:
-        """What `accept_gaps` says."""
+        """The gaps that `accept_gaps` names."""
         return accepted_gaps(self.accept_gaps)
 
     @property

@@ -48,7 +48,7 @@ class EndedByItself(Exception):
 
 
 def lasting_task(work: Coroutine[Any, Any, None], on_failure: Callable[[BaseException], None]) -> asyncio.Task[None]:
-    """As `watched_task`, for work that goes on until somebody cancels it: its end is a failure too."""
+    """Start work that goes on until somebody cancels it, as `watched_task` does; its end is a failure too."""
 
     async def last() -> None:
         await work

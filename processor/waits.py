@@ -55,7 +55,7 @@ class Waits:
         return wait
 
     def end(self, wait: Wait) -> None:
-        """It came, or is not waited for any more; once or more."""
+        """Note that a wait is over: it came, or nobody waits any more; once or more."""
         if self._waits.pop(id(wait), None) is not None and wait.said_at is not None:
             _log.info("waiting_ended", what=wait.what, seconds=round(self._clock() - wait.since))
 
@@ -87,17 +87,17 @@ class SaidLog:
         self._writing = f"Kafka, to acknowledge what partition {partition} writes"
 
     async def take_over(self) -> None:
-        """As the log's."""
+        """Fence earlier owners, as the log does."""
         with self._waits.on(self._fencing):
             await self._log.take_over()
 
     async def commit(self, output: Output) -> int:
-        """As the log's."""
+        """Commit the output, as the log does."""
         with self._waits.on(self._writing):
             return await self._log.commit(output)
 
     async def close(self) -> None:
-        """As the log's."""
+        """Let the log's producer go."""
         await self._log.close()
 
 
@@ -108,11 +108,11 @@ class SaidWriter:
         self._writer, self._waits = writer, waits
 
     async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
-        """As the producer's."""
+        """Write records, as the producer does."""
         with self._waits.on(f"Kafka, to acknowledge records on {topic}"):
             await self._writer.write(topic, records)
 
     async def write_letters(self, topic: str, events: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
-        """As the producer's."""
+        """Write dead letters, as the producer does."""
         with self._waits.on(f"Kafka, to acknowledge dead letters on {topic}"):
             await self._writer.write_letters(topic, events, letters)

@@ -12,10 +12,10 @@ class ChangelogConsumer(Protocol):
     """The part of AIOKafkaConsumer that reads a changelog; all of it is aiokafka's."""
 
     async def start(self) -> None:
-        """Connect."""
+        """Connect to the broker; raises KafkaError."""
 
     async def stop(self) -> None:
-        """Disconnect."""
+        """Let the broker's connections go."""
 
     async def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Where the log of each begins."""
@@ -48,7 +48,7 @@ OpenConsumer = Callable[..., ChangelogConsumer]
 
 
 def kafka_consumer(**options: Any) -> ChangelogConsumer:
-    """Make aiokafka's consumer."""
+    """Make a consumer of the broker, not started."""
     consumer: ChangelogConsumer = AIOKafkaConsumer(**options)
     return consumer
 

@@ -75,7 +75,7 @@ class TakeoverRecovery(LastingTasks, Recovery):
 
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109  # Faust's signature
-        """As Faust's, without its time-out, which says that the service was stopped: the worker would do nothing, for ever.
+        """Wait as Faust does, without its time-out, which says that the service was stopped: the worker would do nothing, for ever.
 
         What is waited for here raises by itself when it takes too long (BatchConsumer.perform_seek, restore).
         """

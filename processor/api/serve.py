@@ -121,7 +121,7 @@ def server_of(app: ASGIApp, settings: Settings, host: str, port: int) -> uvicorn
 
 
 def findings(secrets: Secrets, endpoints: EndpointRules, destination: Destination, only_access: bool) -> list[str]:
-    """As `checks.ExamineOne`: what preflight finds wrong (contract G6); of an endpoint that only a flow names, codes and no texts."""
+    """Say what preflight finds wrong with a destination (`checks.ExamineOne`, contract G6); of an endpoint that only a flow names, codes alone."""
     quote = QUOTE_ALL if endpoints.trusts(destination) else QUOTE_CODES
     asked = (Question.ACCESS, Question.LIST_STREAMS) if only_access else tuple(Question)
     answers = examine(destination, os.environ, secrets, endpoints, quote)

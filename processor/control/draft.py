@@ -39,7 +39,7 @@ class Draft:
 
     @property
     def state(self) -> ControlState:
-        """As it is after what was put so far; later puts do not change it. To put after each look costs a copy of it each time."""
+        """The state after what was put so far; later puts do not change it. To put after each look costs a copy of it each time."""
         self._is_shared = True
         return self._state
 

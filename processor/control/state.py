@@ -86,7 +86,7 @@ class ControlState:
         return state
 
     def copied(self) -> "ControlState":
-        """The same in maps of its own, for `put_record`."""
+        """Copy the state into maps of its own, for `put_record`."""
         return ControlState(
             dict(self.flows),
             dict(self.audiences),

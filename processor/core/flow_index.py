@@ -68,7 +68,7 @@ class FlowIndex:
         return _written(self._paths, patch)
 
     def changed(self, before: Document, after: Document, patch: Document | None) -> Flows:
-        """Those that map what has another value after; `patch`: what was merged into `before`, None where that is not known."""
+        """Flows that map what has another value after an event; `patch`: what was merged into `before`, None where that is not known."""
         return _changed(self._paths, before, after, patch)
 
 

@@ -51,7 +51,7 @@ class RecordIndex:
                 self._by_policy[policy] = self._by_policy.get(policy, 0) | flow
 
     def changed(self, change: Change, after: Profile) -> Flows:
-        """Those that have another record now, as far as they need to know."""
+        """Flows that have another record after the event, as far as they need to know."""
         before = change.before
         if before.version == 0 or _differ(before.identities, after.identities):
             found = self._all
@@ -67,7 +67,7 @@ class RecordIndex:
         return found if before is after else found | self.flows.realized(before)
 
     def _listing(self, before: Memberships, after: Memberships) -> Flows:
-        """Those that list an audience whose entry is another one."""
+        """Flows that list an audience whose entry is another one."""
         found = 0
         if before is after:
             return found

@@ -92,7 +92,7 @@ class FlowCounts:
     gone: int = 0  # offsets that the log lost before they were read; of flows that were parked
 
     def add(self, other: "FlowCounts") -> None:
-        """Add another flow's."""
+        """Add the counts of another flow."""
         self.delivered += other.delivered
         self.delivered_bytes += other.delivered_bytes
         self.retried += other.retried

@@ -97,7 +97,7 @@ class ParkedFlow(PartitionProgress):
         return True
 
     def owe(self, offset: int) -> None:
-        """See `progress.Parked`."""
+        """Remember a record that no durable row knows (`progress.Parked`)."""
         self._owed.append(offset)
 
     def become_durable(self) -> Sequence[int]:
@@ -178,7 +178,7 @@ class ParkedFlow(PartitionProgress):
         self.is_probing = True
 
     def expect_delivery(self) -> None:
-        """Its destination is only slow: everything is read that there is room for."""
+        """Read all that there is room for: the destination is only slow."""
         self.is_probing = False
 
     def join(self) -> None:

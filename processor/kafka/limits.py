@@ -8,7 +8,10 @@ from processor.kafka.timestamps import oldest_age_ms
 
 
 class TopicLimits(NamedTuple):
-    """None where the broker does not tell, or sets no bound. `max_message_bytes`: of a batch as it is compressed. `oldest_age_ms`: before now."""
+    """What one topic takes; None where the broker does not tell, or sets no bound.
+
+    `max_message_bytes`: of a batch as it is compressed. `oldest_age_ms`: before now.
+    """
 
     max_message_bytes: int | None = None
     oldest_age_ms: int | None = None

@@ -30,7 +30,7 @@ class OwnRecords:
 
 
 class _Pending:
-    """One topic's."""
+    """Our records of one topic that were not read yet."""
 
     def __init__(self) -> None:
         self.order: deque[tuple[bytes, bytes | None]] = deque()

@@ -30,10 +30,10 @@ class Writer(Protocol):
     """What writes records beside the partitions' transactions: SharedProducer, and whoever wraps it."""
 
     async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
-        """See SharedProducer."""
+        """Write records as `SharedProducer.write` does."""
 
     async def write_letters(self, topic: str, events: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
-        """See SharedProducer."""
+        """Write dead letters as `SharedProducer.write_letters` does."""
 
 
 class SharedProducer:

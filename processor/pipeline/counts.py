@@ -22,7 +22,7 @@ class FlowCounts:
     skipped: dict[SkipReason, int] = field(default_factory=dict)
 
     def add(self, other: "FlowCounts") -> None:
-        """Add another's counts."""
+        """Add the counts of another unit of work."""
         self.exported += other.exported
         _add(self.causes, other.causes)
         _add(self.skipped, other.skipped)

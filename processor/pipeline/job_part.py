@@ -91,7 +91,7 @@ class JobPart:
         self._exported += 1
 
     def skipped(self, reason: JobSkip, profiles: int = 1) -> None:
-        """None is decided of so many, for this reason."""
+        """Count profiles that the job does not export, for this reason."""
         if profiles:
             self._skipped[reason] = self._skipped.get(reason, 0) + profiles
 

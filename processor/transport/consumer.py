@@ -209,7 +209,10 @@ class BatchConsumerThread(LastingTasks, driver.AIOKafkaConsumerThread):
         return {place: bounds for place, bounds in zip(partitions, found, strict=True) if bounds is not None}
 
     async def _bounds_of(self, place: TP) -> tuple[int, int] | None:
-        """None where the leader does not answer in time: aiokafka would ask again for as long as a request may take, in this thread."""
+        """Ask the leader what the log holds; None where it does not answer in time.
+
+        aiokafka would ask again for as long as a request may take, in this thread.
+        """
         consumer = self._ensure_consumer()
         try:
             async with asyncio.timeout(BOUNDS_SECONDS):
