@@ -1,6 +1,7 @@
 """Damaged local state, on real files of RocksDB: what is wiped and what is not, whatever the path is called."""
 
 import errno
+import itertools
 import os
 import resource
 import subprocess
@@ -234,17 +235,29 @@ def test_a_copy_that_another_process_holds_open_is_a_fault_of_the_machine_and_st
     require_untouched(copy)
 
 
+def limit_that_leaves(descriptors: int) -> int:
+    """The RLIMIT_NOFILE under which this process can open so many files more: the limit is of numbers, and those in use have gaps."""
+    listed = list(Path("/proc/self/fd").iterdir())  # among them the number of the listing itself, which is free again
+    in_use = {int(entry.name) for entry in listed if entry.is_symlink()}
+    free = (number for number in itertools.count() if number not in in_use)
+    return next(itertools.islice(free, descriptors, None))
+
+
 def test_too_many_open_files_are_a_fault_of_the_machine_and_the_copy_stays(copy: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    gap = os.open(os.devnull, os.O_RDONLY)
+    above = os.open(os.devnull, os.O_RDONLY)
+    os.close(gap)
     faults = []
     for more in range(12):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + more, limits[1]))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit_that_leaves(more), limits[1]))
         try:
             open_store(copy).close()
         except Exception as error:  # whatever it is, it must be told for what it is
             faults.append(error)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    os.close(above)
 
     assert len(faults) > 3
     assert {find_fault(fault) for fault in faults} == {Fault.MACHINE}, faults
@@ -323,10 +336,16 @@ def small_disk(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+def write_much_of_others(store: PartitionStore) -> None:
+    """200 MB of profiles that are there once: no compaction makes them smaller."""
+    for number in range(500):
+        store.apply({profile_key(b"%d-%04d" % (number, row)): value for row, value in enumerate(ROWS.values())}, number)
+
+
 def test_a_full_disk_and_one_that_is_read_only_are_no_damage(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         with open_store(disk / "3") as store, pytest.raises(NoSpace, match="make room"):
-            write_much(store)
+            write_much_of_others(store)
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         with pytest.raises(OSError, match="Read-only") as failed:
             open_store(disk / "3")
