@@ -124,6 +124,18 @@ async def test_where_others_feed_the_same_shards_refusals_stay_few() -> None:
 
 
 @in_virtual_time
+async def test_what_a_shard_refused_leaves_before_what_came_later() -> None:
+    """Else a partition's oldest record waits for the whole queue, and with it the offset that the group has committed."""
+    world = World()
+    world.kinesis.behaviour = kinesis = ShardedKinesis(world.kinesis, Buckets(shards=1))
+    async with world.running():
+        await world.deliver_all(*(export_record(offset, f"p-{offset}") for offset in range(10_000)))
+
+    assert kinesis.refused > 100
+    assert max(kinesis.delivered_at[offset] for offset in range(2_000)) < 3.5
+
+
+@in_virtual_time
 async def test_a_hot_shard_does_not_hold_up_the_others() -> None:
     """Ten seconds' worth of one partition key, and behind it a record for each of a hundred other keys."""
     world = World()
