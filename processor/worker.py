@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 from uuid import uuid4
 
@@ -30,6 +31,7 @@ from processor.log_streams import writes_json
 from processor.reasons import FOR_OPERATOR, with_remedy
 from processor.runtime import Place
 from processor.settings import Settings, env_name
+from processor.stop_deadline import STOP_SECONDS, end_after
 from processor.stop_signals import STOP_SIGNALS, ignore_stops
 from state.directory import DirectoryInUse, DirectoryUnusable, StateDirectory
 
@@ -55,10 +57,11 @@ class Worker(faust.Worker):
         super().__init__(app, *services, **options)
 
     def on_worker_shutdown(self) -> None:
-        """Hear no stop signal any more: it is stopping, and Faust's loop hears none after it is closed."""
+        """Hear no stop signal any more: it is stopping, and Faust's loop hears none after it is closed. A stop that does not end is ended."""
         for number in STOP_SIGNALS:
             self.loop.remove_signal_handler(number)
         ignore_stops()
+        end_after(STOP_SECONDS, self.loop, partial(self._end, FAILED))
         super().on_worker_shutdown()
 
     def execute_from_commandline(self) -> NoReturn:
@@ -72,6 +75,10 @@ class Worker(faust.Worker):
             super().execute_from_commandline()
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 0
+        self._end(code)
+
+    def _end(self, code: int) -> NoReturn:
+        """End the process: with the exit code and the last line of what stopped it, else with `code`."""
         app = cast("ProfileExporter", self.app)
         reason = app.stop_reason or app.crash_reason or self.crash_reason  # what fails while it stops for the operator changes nothing for them
         if reason is not None:
