@@ -20,7 +20,7 @@ the flow resumed; the owner drains and the offsets are committed before the part
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, cast
@@ -69,6 +69,7 @@ RELEASE_SECONDS: Final = 12.0
 _COMMIT_SECONDS: Final = 4.0
 """With RELEASE_SECONDS and the time to hear of it, below the time that the group waits for its members (20 s and more, app.py)."""
 _CLOSE_SECONDS: Final = 10.0
+_THREAD_ENDED: Final = "the consumer's thread ended, and the worker needs it"
 _log = structlog.get_logger(__name__)
 
 
@@ -145,6 +146,11 @@ class BatchConsumerThread(LastingTasks, driver.AIOKafkaConsumerThread):
     Worker = ConsumerWorkerThread
     lease: Lease
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._calls: set[asyncio.Future[Any]] = set()  # of the parent's loop, on their way
+        self._has_ended = False
+
     async def on_start(self) -> None:
         """Start, and hear what the group's coordinator answers, and what of aiokafka's ends."""
         await super().on_start()
@@ -159,7 +165,38 @@ class BatchConsumerThread(LastingTasks, driver.AIOKafkaConsumerThread):
 
     def thread_ended(self) -> None:
         """Called in the thread, when it can do no more."""
-        self._client_failed(TaskEnded("the consumer's thread ended, and the worker needs it"))
+        self._client_failed(TaskEnded(_THREAD_ENDED))
+        with suppress(RuntimeError):  # the loop of the whole worker is closed: nobody waits
+            self.parent_loop.call_soon_threadsafe(self._fail_calls)
+
+    def _fail_calls(self) -> None:
+        self._has_ended = True
+        for call in list(self._calls):
+            if not call.done():
+                call.set_exception(TaskEnded(_THREAD_ENDED))
+
+    async def call_thread(self, fun: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+        """Have the thread call `fun`; returns or raises what it does, and TaskEnded where the thread ends before. Faust would wait for ever."""
+        if self._has_ended:
+            raise TaskEnded(_THREAD_ENDED)
+        call = self.parent_loop.create_future()
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        try:
+            await self.method_queue.call(call, self._unless_stopped, fun, *args, **kwargs)
+        except RuntimeError:  # its event loop is closed
+            call.cancel()
+            raise TaskEnded(_THREAD_ENDED) from None
+        return await call
+
+    async def _unless_stopped(self, fun: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+        """Call `fun`, in the thread. A thread that ends would first do what is queued, one call after the other, and take no cancellation."""
+        if self.should_stop:
+            raise TaskEnded(_THREAD_ENDED)
+        return await fun(*args, **kwargs)
+
+    def _crash(self, reason: BaseException) -> None:
+        """Go on when the worker crashes, which ends its services' children: the thread is stopped in order, after the last commit."""
 
     async def on_thread_stop(self) -> None:
         """Close the consumer, also in the middle of a rebalance. What goes wrong is said: the thread ends, and nobody waits for it in vain.
@@ -482,15 +519,19 @@ class BatchConsumer(LastingTasks, driver.Consumer):
         self.epoch += 1
         self.stop_flow()
         await self._release(revoked)
-        try:
-            async with asyncio.timeout(_COMMIT_SECONDS):
-                await self.commit()
-        except (asyncio.CancelledError, TimeoutError) as error:  # the thread that commits may be ending
-            if is_being_cancelled():
-                raise
-            _log.warning("not_committed_on_revoke", reason=repr(error))
+        await self._commit_last(self.commit, "not_committed_on_revoke")
         for place in revoked:
             self._done.pop(place, None)
+
+    async def _commit_last(self, commit: Callable[[], Awaitable[Any]], event: str) -> None:
+        """Commit what is done, before partitions go. What goes wrong is logged as `event`: their next owner begins from what is durable."""
+        try:
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                await commit()
+        except (asyncio.CancelledError, TimeoutError, TaskEnded) as error:  # the thread that commits may be ending
+            if is_being_cancelled():
+                raise
+            _log.warning(event, reason=repr(error))
 
     async def _release(self, revoked: set[TP]) -> None:
         if self.owner is None:
@@ -515,7 +556,7 @@ class BatchConsumer(LastingTasks, driver.Consumer):
         self.stop_flow()
         if self.owner is not None:
             await self.owner.drain()
-        await super().on_stop()
+        await self._commit_last(super().on_stop, "not_committed_on_stop")
 
     async def on_task_error(self, exc: BaseException) -> None:
         """An agent failed. Faust would start it again, behind the batch that it failed at: the worker ends instead."""

@@ -17,6 +17,7 @@ from processor.app import create_app
 from processor.settings import Settings
 from processor.transport import consumer as transport
 from processor.transport.consumer import BatchConsumer, BatchConsumerThread
+from processor.transport.lasting import TaskEnded
 
 Stop = Callable[[], Awaitable[None]]
 
@@ -87,3 +88,53 @@ async def test_a_commit_that_is_cut_off_by_nobody_keeps_no_partitions(tmp_path: 
 
     assert [entry["event"] for entry in logs] == ["not_committed_on_revoke"]
     assert list(consumer._filter_tps_with_pending_acks()) == []
+
+
+async def started(app: Any, monkeypatch: pytest.MonkeyPatch, stop: Stop) -> BatchConsumerThread:
+    monkeypatch.setattr(BatchConsumerThread, "_create_consumer", lambda _self, loop: Client(stop))
+    thread = cast("BatchConsumer", app.consumer)._thread
+    await thread.start()
+    return cast("BatchConsumerThread", thread)
+
+
+async def nothing() -> None: ...
+
+
+async def test_a_call_that_the_thread_does_not_answer_any_more_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that was on its way when the thread ended held a worker that had crashed in its group, for ever."""
+    monkeypatch.setattr(transport, "_CLOSE_SECONDS", 0.2)
+    app = create_app(Settings(app_id="closing", data_dir=tmp_path))
+    thread = await started(app, monkeypatch, nothing)
+    asked = [asyncio.create_task(thread.call_thread(never)) for _ in range(4)]  # more than the thread does at a time
+
+    async with asyncio.timeout(SECONDS):
+        await thread.stop()
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        with pytest.raises(TaskEnded):
+            await thread.call_thread(nothing)
+
+    assert {type(answer) for answer in answers} <= {TaskEnded, asyncio.CancelledError}
+
+
+async def test_a_worker_that_crashes_keeps_its_thread_until_the_last_offsets_are_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = create_app(Settings(app_id="closing", data_dir=tmp_path))
+    thread = await started(app, monkeypatch, nothing)
+    consumer = cast("BatchConsumer", app.consumer)
+    place = transport.Partition("events", 0)
+    committed: list[object] = []
+
+    async def commit(_self: object, offsets: object) -> bool:
+        committed.append(offsets)
+        return True
+
+    monkeypatch.setattr(BatchConsumerThread, "_commit", commit)
+    monkeypatch.setattr(BatchConsumerThread, "assignment", lambda _self: {place})
+    consumer.mark_done(*place, 7)
+
+    await app.crash(RuntimeError("the local copy is damaged"))
+    await asyncio.sleep(2)  # the thread looks once a second whether it should end
+    async with asyncio.timeout(SECONDS):
+        await consumer.on_stop()
+        await thread.stop()
+
+    assert committed == [{place: 7}]

@@ -95,7 +95,7 @@ async def test_a_task_of_aiokafka_that_ends_ends_the_worker(task: str, app: Prof
 
     thread.thread_loop.call_soon_threadsafe(getattr(getattr(consumer, part), name).cancel)
     await until(lambda: app.consumer.crashed)
-    await until(thread.thread_loop.is_closed)
+    await thread.stop()
 
     assert isinstance(app.consumer.crash_reason, TaskEnded)
 
@@ -109,7 +109,7 @@ async def test_an_error_that_aiokafka_keeps_for_its_user_ends_the_worker(app: Pr
 
     asyncio.run_coroutine_threadsafe(coordinator._push_error_to_user(error), thread.thread_loop)
     await until(lambda: app.consumer.crashed)
-    await until(thread.thread_loop.is_closed)
+    await thread.stop()
 
     assert app.consumer.crash_reason is error
 
