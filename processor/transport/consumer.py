@@ -39,6 +39,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.threads import WorkerThread
+from mode.utils.futures import maybe_async
 
 from processor.revocable import PartitionsRevoked
 from processor.tasks import is_being_cancelled
@@ -175,7 +176,7 @@ class BatchConsumerThread(LastingTasks, driver.AIOKafkaConsumerThread):
             if not call.done():
                 call.set_exception(TaskEnded(_THREAD_ENDED))
 
-    async def call_thread(self, fun: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+    async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Have the thread call `fun`; returns or raises what it does, and TaskEnded where the thread ends before. Faust would wait for ever."""
         if self._has_ended:
             raise TaskEnded(_THREAD_ENDED)
@@ -189,11 +190,11 @@ class BatchConsumerThread(LastingTasks, driver.AIOKafkaConsumerThread):
             raise TaskEnded(_THREAD_ENDED) from None
         return await call
 
-    async def _unless_stopped(self, fun: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+    async def _unless_stopped(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call `fun`, in the thread. A thread that ends would first do what is queued, one call after the other, and take no cancellation."""
         if self.should_stop:
             raise TaskEnded(_THREAD_ENDED)
-        return await fun(*args, **kwargs)
+        return await maybe_async(fun(*args, **kwargs))
 
     def _crash(self, reason: BaseException) -> None:
         """Go on when the worker crashes, which ends its services' children: the thread is stopped in order, after the last commit."""
