@@ -10,9 +10,12 @@ from schemas.job import JobKind
 from schemas.profile import Profile
 from schemas.record import ExportRecord
 
+Place = tuple[str, int, bytes]
+"""Topic, partition and key: one profile (contract I12)."""
+
 
 class Replay:
-    """The state of one replay: profiles by key, and the highest offset seen in each partition.
+    """The state of one replay: profiles by topic, partition and key (contract I12), and the highest offset seen in each partition.
 
     It is the reference for what the worker sends. `catalog` may be exchanged between two records, as a worker's changes
     between two batches; `change` also does the jobs that the new one brings, at once and whole, as a worker would that has
@@ -22,68 +25,68 @@ class Replay:
     def __init__(self, catalog: Catalog, limits: Limits | None = None) -> None:
         self.catalog = catalog
         self._limits = limits or Limits()
-        self.profiles: dict[bytes, Profile] = {}
+        self.profiles: dict[Place, Profile] = {}
         self._offsets: dict[tuple[str, int], int] = {}
         self._done: set[str] = set()
-        self._missed: dict[tuple[str, bytes], Missed] = {}  # by the notes of a catchup, and the profile
+        self._missed: dict[tuple[str, Place], Missed] = {}  # by the notes of a catchup, and the profile
 
     def change(self, catalog: Catalog) -> Iterator[ExportRecord]:
         """Decide by another catalog from here on; the records of the jobs that are due by it (contract section 5). Exhaust it."""
         self.catalog = catalog
         gathering = {job.notes for job in catalog.jobs if job.kind is JobKind.CATCHUP and job.id not in self._done}
-        self._missed = {place: known for place, known in self._missed.items() if place[0] in gathering}
+        self._missed = {noted: known for noted, known in self._missed.items() if noted[0] in gathering}
         due = [job for job in catalog.jobs if job.runs and job.id not in self._done]
-        sent: set[tuple[str, bytes]] = set()  # by jobs of this change: what one of a flow sends, the next need not (E2)
+        sent: set[tuple[str, Place]] = set()  # by jobs of this change: what one of a flow sends, the next need not (E2)
         for job in due:
             self._done.add(job.id)
-            for record in self._catch_up(job) if job.kind is JobKind.CATCHUP else self._scan(job, sent):
+            for place, record in self._catch_up(job) if job.kind is JobKind.CATCHUP else self._scan(job, sent):
                 if job.kind is not JobKind.UNMAP:
-                    sent.add((record.flow_id, record.key.encode()))
+                    sent.add((record.flow_id, place))
                     for each in catalog.jobs:
                         if each.kind is JobKind.CATCHUP and each.flow is job.flow:
-                            self._missed.pop((each.notes, record.key.encode()), None)
+                            self._missed.pop((each.notes, place), None)
                 yield record
 
-    def _scan(self, job: CompiledJob, sent: Container[tuple[str, bytes]]) -> Iterator[ExportRecord]:
-        for key in sorted(self.profiles):
-            if job.kind is not JobKind.UNMAP and (job.flow.id, key) in sent:
+    def _scan(self, job: CompiledJob, sent: Container[tuple[str, Place]]) -> Iterator[tuple[Place, ExportRecord]]:
+        for place in sorted(self.profiles):
+            if job.kind is not JobKind.UNMAP and (job.flow.id, place) in sent:
                 continue
-            record = job_record(job, key.decode(), self.profiles[key], self.catalog)
+            record = job_record(job, place[-1].decode(), self.profiles[place], self.catalog)
             if isinstance(record, ExportRecord):
-                yield record
+                yield place, record
 
-    def _catch_up(self, job: CompiledJob) -> Iterator[ExportRecord]:
-        for notes, key in sorted(self._missed):
+    def _catch_up(self, job: CompiledJob) -> Iterator[tuple[Place, ExportRecord]]:
+        for notes, place in sorted(self._missed):
             if notes == job.notes:
-                known = self._missed.pop((notes, key))
+                known = self._missed.pop((notes, place))
                 if not known.is_due:
                     continue
-                record = catchup_record(job, key.decode(), self.profiles.get(key), known, self.catalog)
+                record = catchup_record(job, place[-1].decode(), self.profiles.get(place), known, self.catalog)
                 if not isinstance(record, JobSkip):
-                    yield record
+                    yield place, record
 
     def feed(self, record: SourceRecord) -> Step:
         """Apply one record; an offset at or below the highest one of its partition is skipped unread (I5)."""
         source = (record.topic, record.partition)
-        key = record.key or b""
-        profile = self.profiles.get(key)
+        place = (*source, record.key or b"")
+        profile = self.profiles.get(place)
         if record.offset <= self._offsets.get(source, -1):
             return Step(profile, skipped_event=EventSkip.ALREADY_APPLIED)
         self._offsets[source] = record.offset
         result = step(profile, record, self.catalog, self._limits)
-        self._note_missed(key, profile, result)
+        self._note_missed(place, profile, result)
         if result.profile is not None:
-            self.profiles[key] = result.profile
+            self.profiles[place] = result.profile
         else:
-            self.profiles.pop(key, None)
+            self.profiles.pop(place, None)
         return result
 
-    def _note_missed(self, key: bytes, before: Profile | None, result: Step) -> None:
+    def _note_missed(self, place: Place, before: Profile | None, result: Step) -> None:
         for flow, sends in result.missed:
             job = next(job for job in self.catalog.jobs if job.gathers and job.flow is flow)
-            note = noted(job, Passed(before, sends), self._missed.get((job.notes, key)), self.catalog)
+            note = noted(job, Passed(before, sends), self._missed.get((job.notes, place)), self.catalog)
             if note is not None:
-                self._missed[job.notes, key] = note
+                self._missed[job.notes, place] = note
         if result.profile is None and before is not None:
-            for notes in {notes for notes, missing in self._missed if missing == key}:
-                del self._missed[notes, key]
+            for notes in {notes for notes, missing in self._missed if missing == place}:
+                del self._missed[notes, place]

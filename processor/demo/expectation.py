@@ -35,7 +35,7 @@ def expect(events: Iterable[SourceRecord], catalog: Catalog, limits: Limits) -> 
     """Fold and decide `events`, which are in the order of each partition."""
     run, outcome, counts = Replay(catalog, limits), Expectation(), Counts()
     for event in events:
-        was_there = (event.key or b"") in run.profiles
+        was_there = (event.topic, event.partition, event.key or b"") in run.profiles
         step = run.feed(event)
         _note(outcome, step)
         counts.note(step)

@@ -27,6 +27,7 @@ TYPES = ("profile.patched", "profile.replaced", "profile.deleted", "profile.merg
 
 AudienceKey = tuple[str, str]
 Path = tuple[str, ...]
+Place = tuple[str, int, str]  # topic, partition and key: one profile (I12)
 Line = dict[str, Any]
 
 
@@ -87,7 +88,7 @@ class ReferenceReplay:
         self.flows = configuration.get("flows") or []
         self.max_document_bytes = max_document_bytes
         self.dedup_window = dedup_window
-        self.profiles: dict[str, State] = {}
+        self.profiles: dict[Place, State] = {}
         self.highest: dict[tuple[str, int], int] = {}
         self.skipped: dict[str, str] = {}
         """Of the last record: why each flow that sent nothing did so (section 7), by id; {} where no event was applied."""
@@ -115,7 +116,8 @@ class ReferenceReplay:
         if subject not in (None, key):
             raise Unusable("subject_mismatch")
         require(event.type != "profile.merged" or event.data["into"] != key)
-        before = self.profiles.get(key)
+        place = (record.topic, record.partition, key)
+        before = self.profiles.get(place)
         if before is None and event.type not in ("profile.patched", "profile.replaced"):
             return []  # I8
         before = before or State()
@@ -123,9 +125,9 @@ class ReferenceReplay:
             return []  # I5
         after = fold(before, event)
         if after is not None:
-            self._remember(key, before, after, event)
+            self._remember(place, before, after, event)
         else:
-            del self.profiles[key]
+            del self.profiles[place]
         decisions = [(flow, self._decide(flow, before, after, event)) for flow in self.flows if is_enabled(flow)]
         sending = [flow["id"] for flow, (_, data) in decisions if data is not None]
         self.skipped = {flow["id"]: why_nothing(flow, before, after, event) for flow in self.flows if flow["id"] not in sending}
@@ -134,7 +136,7 @@ class ReferenceReplay:
             self._sent(record, key, event, version, flow, causes, data, after or before) for flow, (causes, data) in decisions if data is not None
         ]
 
-    def _remember(self, key: str, before: State, after: State, event: Event) -> None:
+    def _remember(self, place: Place, before: State, after: State, event: Event) -> None:
         compact = json.dumps(after.document(), ensure_ascii=False, separators=(",", ":"))
         if len(compact.encode()) > self.max_document_bytes:
             raise Unusable("document_too_large")
@@ -143,7 +145,7 @@ class ReferenceReplay:
         if event.type != "membership.expired" and event.id is not None:
             after.ids.append(event.id)
         after.ids = after.ids[-self.dedup_window :] if self.dedup_window else []
-        self.profiles[key] = after
+        self.profiles[place] = after
 
     def _decide(self, flow: dict[str, Any], before: State, after: State | None, event: Event) -> tuple[list[str], dict[str, Any] | None]:
         if event.type == "profile.merged":

@@ -209,12 +209,12 @@ def values(draw: st.DrawFn, key: str) -> bytes | None:
 
 @st.composite
 def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 14) -> list[SourceRecord]:
-    """Records of two partitions; a profile stays on its own. Some offsets repeat or fall back, as after a re-read."""
+    """Records of two partitions; a profile stays on its own, but now and then (I12). Some offsets repeat or fall back, as after a re-read."""
     records: list[SourceRecord] = []
     offsets = [0, 0]
     for _ in range(draw(st.integers(min_size, max_size))):
         key = draw(_weighted((4, st.just(PROFILES[0])), (1, st.sampled_from(PROFILES))))
-        partition = PROFILES.index(key) % 2
+        partition = draw(_weighted((9, st.just(PROFILES.index(key) % 2)), (1, st.integers(0, 1))))
         timestamp = draw(_weighted((9, timestamps), (1, st.none())))
         key_bytes = draw(_weighted((29, st.just(key.encode())), (1, st.sampled_from([None, b"", b"k" * 513]))))
         step = draw(st.sampled_from([1, 1, 1, 1, 1, 1, 1, 1, 0, -1, 3]))

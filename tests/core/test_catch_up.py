@@ -16,7 +16,7 @@ from schemas.flow import Flow
 from tests.core import strategies
 from tests.core.control import Control
 from tests.core.given import a_flow, cloud_event, exited, realized
-from tests.core.reference import ReferenceReplay, State, mapped, read_time, render_attributes, render_identities
+from tests.core.reference import Place, ReferenceReplay, State, mapped, read_time, render_attributes, render_identities
 from tests.core.reference import gate_is_open as lets_pass
 
 MAX_BYTES = 2_000
@@ -27,24 +27,24 @@ class ReferencePause:
 
     def __init__(self, model: ReferenceReplay, flow: dict[str, Any], since: str) -> None:
         self._model, self._flow, self._since = model, flow, since
-        self._stood: dict[str, State] = copy.deepcopy(model.profiles)
-        self._due: set[str] = set()
+        self._stood: dict[Place, State] = copy.deepcopy(model.profiles)
+        self._due: set[Place] = set()
 
     def feed(self, record: SourceRecord) -> None:
         """The flow hears nothing of it; who ends is forgotten, and was never there if he comes back."""
         lines, _ = self._model.feed(record)
-        self._due |= {line["key"] for line in lines if line["flow"] == self._flow["id"]}
-        for key in [key for key in {*self._stood, *self._due} if key not in self._model.profiles]:
-            self._stood.pop(key, None)
-            self._due.discard(key)
+        self._due |= {(record.topic, record.partition, line["key"]) for line in lines if line["flow"] == self._flow["id"]}
+        for place in [place for place in {*self._stood, *self._due} if place not in self._model.profiles]:
+            self._stood.pop(place, None)
+            self._due.discard(place)
 
     def catch_up(self, now: str) -> list[tuple[str, list[str], Any]]:
         """(profile, causes, record) of each that differs."""
-        found = (self._record(key, now) for key in sorted(self._due))
+        found = (self._record(place, now) for place in sorted(self._due))
         return [record for record in found if record is not None]
 
-    def _record(self, key: str, now: str) -> tuple[str, list[str], Any] | None:
-        stood, stands = self._stood.get(key), self._model.profiles[key]
+    def _record(self, place: Place, now: str) -> tuple[str, list[str], Any] | None:
+        stood, stands = self._stood.get(place), self._model.profiles[place]
         if stood is not None and self._same(stood, stands):
             return None
         were, are = self._realized(stood), self._realized(stands)
@@ -52,7 +52,7 @@ class ReferencePause:
             return None
         causing = sorted(each for each in ((were ^ are) or are) if stands.status(each) is not None)
         causes = [f"catchup:{namespace}/{audience}" for namespace, audience in causing] or ["catchup"]
-        return key, sorted(causes), self._render(stands, now, causing)
+        return place[-1], sorted(causes), self._render(stands, now, causing)
 
     def _realized(self, state: State | None) -> set[tuple[str, str]]:
         return set() if state is None else {audience for audience in mapped(self._flow) if state.status(audience) == "realized"}

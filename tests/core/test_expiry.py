@@ -31,7 +31,7 @@ def profile(entries: dict[str, Any]) -> Profile:
     run = Replay(Catalog.of((), ()))
     value = orjson.dumps(cloud_event(membership(entries)))
     run.feed(SourceRecord("t", 0, 0, 0, b"p-1", value))
-    return run.profiles[b"p-1"]
+    return run.profiles["t", 0, b"p-1"]
 
 
 def entry(status: str, time: str = OLD, **more: Any) -> dict[str, Any]:
@@ -94,12 +94,12 @@ def test_f5_applied_they_leave_nothing_that_is_past_its_deadline() -> None:
     run = Replay(Catalog.of((), ()))
     entries = {EXTERNAL: entry("realized"), UPS: entry("exited"), "ups/b": entry("realized", validUntil=OLD), "ups/c": entry("realized")}
     run.feed(SourceRecord("t", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(membership(entries)))))
-    events, _ = expiries("p-1", run.profiles[b"p-1"], "2027-01-01T00:00:00Z")
+    events, _ = expiries("p-1", run.profiles["t", 0, b"p-1"], "2027-01-01T00:00:00Z")
 
     for offset, event in enumerate(events, 1):
         run.feed(SourceRecord("t", 0, offset, 0, b"p-1", event))
 
-    assert run.profiles[b"p-1"].memberships == {"ups": {"c": f"r{OLD}"}}
+    assert run.profiles["t", 0, b"p-1"].memberships == {"ups": {"c": f"r{OLD}"}}
 
 
 moments = st.integers(MIN_SECONDS, MAX_SECONDS).map(lambda seconds: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds))
@@ -140,9 +140,9 @@ def test_law_what_an_event_makes_is_the_earliest_deadline_of_what_it_changed(fir
     """Looked up entry by entry, in profiles that hold nothing else."""
     run = Replay(Catalog.of((), ()))
     for offset, entries in enumerate((first, second)):
-        before = run.profiles.get(b"p-1")
+        before = run.profiles.get(("t", 0, b"p-1"))
         run.feed(SourceRecord("t", 0, offset, 0, b"p-1", orjson.dumps(cloud_event(membership(entries), id=f"e-{offset}"))))
-    after = run.profiles[b"p-1"]
+    after = run.profiles["t", 0, b"p-1"]
 
     found = new_deadline(before, after)
 
@@ -166,7 +166,7 @@ def test_f5_the_events_of_a_profile_stay_small_however_long_its_namespaces_are_a
 
     sizes = []
     for offset in range(1, 30):
-        events, last = expiries("p-1", run.profiles[b"p-1"], UNTIL)
+        events, last = expiries("p-1", run.profiles["t", 0, b"p-1"], UNTIL)
         if not events:
             break
         assert last == UNTIL
@@ -175,4 +175,4 @@ def test_f5_the_events_of_a_profile_stay_small_however_long_its_namespaces_are_a
             run.feed(SourceRecord("t", 0, offset, 0, b"p-1", event))
 
     assert max(sizes) < 250_000
-    assert {text[0] for audiences in run.profiles[b"p-1"].memberships.values() for text in audiences.values()} == {"e"}
+    assert {text[0] for audiences in run.profiles["t", 0, b"p-1"].memberships.values() for text in audiences.values()} == {"e"}

@@ -24,10 +24,10 @@ class Living:
         for flow in flows:
             self.change(self.control.put(flow))
 
-    def event(self, data: Any = None, key: str = "p-1", kind: str = "profile.patched", **attributes: Any) -> list[str]:
+    def event(self, data: Any = None, key: str = "p-1", kind: str = "profile.patched", *, partition: int = 0, **attributes: Any) -> list[str]:
         """Ids of the flows that send a record, and why: `flow causes`."""
         value = orjson.dumps(cloud_event(data, kind, key, id=f"e-{self._offset}", **attributes))
-        step = self.replay.feed(SourceRecord("profile-events", 0, self._offset, 0, key.encode(), value))
+        step = self.replay.feed(SourceRecord("profile-events", partition, self._offset, 0, key.encode(), value))
         assert step.dead_letter is None
         self._offset += 1
         return [f"{record.flow_id} {','.join(record.causes)}" for record in step.records]
@@ -67,6 +67,32 @@ def test_e1_a_new_flow_sends_every_profile_now_realized_in_what_it_maps() -> Non
         "identityMap": {},
     }
     assert content(records[1])["segmentMembership"]["ups"].keys() == {"a"}, "b is not mapped, and exited"
+
+
+def test_i12_e1_a_job_sends_what_each_partition_holds_of_a_key_that_is_on_two() -> None:
+    """As two workers would, of which each knows its own partition; E1 gives both records one id."""
+    living = Living()
+    living.event({**realized("a"), "n": 1}, partition=0)
+    living.event({**realized("a", "u"), "n": 2}, partition=3)
+    living.event({"n": 3}, partition=3)
+
+    records = living.change(living.control.put(a_flow("f", ["a"], ["n"])))
+
+    assert [(content(record)["n"], record.version) for record in records] == [(1, 1), (3, 2)]
+    assert len({record.id for record in records}) == 1
+
+
+def test_i12_f1_a_catch_up_asks_each_partition_whether_its_profile_changed() -> None:
+    living = Living(a_flow("f", ["a"], ["n"]))
+    living.event({**realized("a"), "n": 1}, partition=0)
+    living.event({**realized("a"), "n": 1}, partition=3)
+    living.change(living.control.set("f", state="disabled"))
+    living.event({"n": 2}, partition=3)
+    living.event(kind="profile.deleted", partition=0)
+
+    (record,) = living.change(living.control.set("f", state="enabled"))
+
+    assert content(record)["n"] == 2
 
 
 def test_e1_the_audience_of_the_job_counts_as_the_cause_for_what_else_is_listed() -> None:

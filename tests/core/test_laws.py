@@ -93,11 +93,11 @@ def test_any_batching_gives_the_same_and_state_survives_being_stored(configurati
 @law(80)
 @given(configurations(), histories(min_size=2))
 def test_profiles_do_not_touch_each_other(configuration: dict[str, Any], history: list[SourceRecord]) -> None:
-    """I6: order counts within a profile only; each profile alone gives what it gives among the others."""
+    """I6, I12: order counts within a profile only; each, of one key in one partition, alone gives what it gives among the others."""
     history = renumbered(history)
     apart = defaultdict(list)
     for record in history:
-        apart[record.key].append(record)
+        apart[record.partition, record.key].append(record)
 
     together = lines_of(run(configuration, history, Limits()))
 

@@ -134,7 +134,7 @@ def _states_at(job: WholeJob, partition: int, places: set[tuple[bytes, int]]) ->
             run.feed(event)
             place = (event.key or b"", event.offset)
             if place in places:
-                states[place] = run.profiles[place[0]]
+                states[place] = run.profiles[event.topic, partition, place[0]]
     return states
 
 
@@ -143,7 +143,7 @@ def require_members_known(job: WholeJob) -> None:
     last = {record.key: record.value or b"" for record in exports(job) if header(record, ExportHeader.FLOW_ID) == CHANGING}
     profiles = job.replay().profiles
     members = 0
-    for key, profile in profiles.items():
+    for (_, key), profile in profiles.items():
         here = {audience for audience in AUDIENCES if profile.memberships.get("ups", {}).get(audience, "") > REALIZED}
         if here:
             members += 1

@@ -19,14 +19,14 @@ CatalogOf = Callable[[SourceRecord], Catalog]
 
 @dataclass(slots=True)
 class Replayed:
-    """`expectation` is what left; `profiles` are what is kept, `applied` the offset of the last event of each.
+    """`expectation` is what left; `profiles` are what is kept, by partition and key (I12), `applied` the offset of the last event of each.
 
     By partition: the offset after the last event, and how many of the last ones were bad.
     """
 
     expectation: Expectation = field(default_factory=Expectation)
-    profiles: Mapping[bytes, Profile] = field(default_factory=dict)
-    applied: dict[bytes, int] = field(default_factory=dict)
+    profiles: Mapping[tuple[int, bytes], Profile] = field(default_factory=dict)
+    applied: dict[tuple[int, bytes], int] = field(default_factory=dict)
     next_offsets: dict[int, int] = field(default_factory=dict)
     bad_in_a_row: dict[int, int] = field(default_factory=dict)
 
@@ -41,7 +41,7 @@ def replay(events: Iterable[SourceRecord], limits: Limits, catalog_of: CatalogOf
         run = runs.setdefault(event.partition, Replay(Catalog.of((), ()), limits))
         if catalog is not run.catalog:
             outcome.records += run.change(catalog)
-        was_there = (event.key or b"") in run.profiles
+        was_there = (event.topic, event.partition, event.key or b"") in run.profiles
         step = run.feed(event)
         outcome.events += 1
         outcome.records += step.records
@@ -53,10 +53,10 @@ def replay(events: Iterable[SourceRecord], limits: Limits, catalog_of: CatalogOf
             replayed.bad_in_a_row[event.partition] += 1
             outcome.dead_letters.append(step.dead_letter)
         if step.dead_letter is None and step.skipped_event is None:
-            replayed.applied[event.key or b""] = event.offset
+            replayed.applied[event.partition, event.key or b""] = event.offset
         if was_there and step.profile is None:
             outcome.forgotten.add((event.key or b"").decode())
-    replayed.profiles = {key: profile for run in runs.values() for key, profile in run.profiles.items()}
+    replayed.profiles = {(partition, key): profile for run in runs.values() for (_, partition, key), profile in run.profiles.items()}
     return replayed
 
 

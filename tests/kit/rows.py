@@ -33,8 +33,7 @@ def require_rows_of_the_fold(job: WholeJob, replayed: Replayed, state_folders: I
 
 def require_the_fold(rows: Mapping[int, Rows], replayed: Replayed) -> None:
     """Rows by partition: each profile once, each watermark after the last event, or after markers that follow it."""
-    found = {key[1:]: decode_row(value) for each in rows.values() for key, value in each.items() if key.startswith(PROFILE)}
-    assert sum(key.startswith(PROFILE) for each in rows.values() for key in each) == len(found), "a profile has rows in two partitions"
+    found = {(where, key[1:]): decode_row(value) for where, each in rows.items() for key, value in each.items() if key.startswith(PROFILE)}
     faults = [f"{key!r}: a row, and no profile in replay" for key in found.keys() - replayed.profiles.keys()]
     for key, profile in replayed.profiles.items():
         row = found.get(key)

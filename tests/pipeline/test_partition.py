@@ -74,7 +74,7 @@ def replayed(catalog: Catalog, history: Sequence[SourceRecord]) -> tuple[list[st
     """(ids of the records, profiles) by replay."""
     replay = Replay(catalog)
     ids = [record.id for event in history for record in replay.feed(event).records]
-    return ids, replay.profiles
+    return ids, {key: profile for (_, _, key), profile in replay.profiles.items()}
 
 
 def ids(log: MemoryLog) -> list[str]:
