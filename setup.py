@@ -27,6 +27,7 @@ HOT_PATH = [
     "processor/core/membership.py",
     "processor/core/parse.py",
     "processor/core/partition_key.py",
+    "processor/core/partitioner.py",
     "processor/core/record_index.py",
     "processor/core/render.py",
     "processor/core/shape.py",

@@ -15,6 +15,7 @@ from typing import Any, Final
 import structlog
 
 from processor.adapters import Adapters, kafka_adapters
+from processor.core.misplaced import Placement
 from processor.core.step import Limits
 from processor.exports_feed import FEED_SHARE, ExportsFeed
 from processor.fault_points import fault_point
@@ -43,6 +44,7 @@ from processor.tasks import CancelledByNobody, EndedByItself, end_task, is_being
 from processor.transport.batch import Batch
 from processor.transport.consumer import BatchConsumer, Partition
 from processor.waits import CATALOG, LOOK_SECONDS, SaidLog, SaidWriter, Wait, Waits
+from schemas.partitioner import Partitioner
 from state.damage import wipe
 from state.directory import StateDirectory
 from state.faust_store import ProfilesStore
@@ -113,6 +115,11 @@ class Runtime:
     def name(self) -> str:
         """The worker's, stable over restarts in the same state directory."""
         return self._place.directory.name
+
+    @property
+    def partitioner(self) -> Partitioner:
+        """Where keys belong, as the settings say (I12)."""
+        return self._settings.partitioner
 
     @property
     def stored(self) -> dict[int, tuple[int, int]]:
@@ -279,7 +286,7 @@ class Runtime:
         limits = Limits(settings.max_document_bytes, settings.dedup_window)
         share = max(1, len(self._store.partitions))
         part = PartitionSettings(
-            Policy(limits, settings.max_bad_events_in_a_row, self._letter_fits),
+            Policy(limits, settings.max_bad_events_in_a_row, self._letter_fits, _placement(settings, partition)),
             settings.linger_seconds,
             settings.row_cache_bytes // share,
             settings.max_waiting_bytes // share,
@@ -433,3 +440,10 @@ class Runtime:
             self.sink.stop()
             await asyncio.wait({self._sink_task})
         await self.catalog.close()
+
+
+def _placement(settings: Settings, partition: int) -> Placement | None:
+    """What keys of a partition are compared with (I12); None where nobody knows, or where there is no other partition."""
+    if settings.partitioner is Partitioner.NONE or settings.partitions == 1:
+        return None
+    return Placement(partition, settings.partitions, settings.partitioner)

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from processor.errors import UsageError
 from processor.gaps import GAPS_PATTERN, AcceptedGaps, accepted_gaps, normal_acceptance
+from schemas.partitioner import Partitioner
 
 ENV_PREFIX: Final = "PROFILE_EXPORTER_"
 KIB: Final = 1024
@@ -106,6 +107,10 @@ class Settings(BaseSettings):
     )
     partitions: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=8, description="Partitions of profile-events, exports, dead-letters, delivery-positions, job-progress and changelog."
+    )
+    partitioner: Partitioner = Field(
+        default=Partitioner.MURMUR2,
+        description="Where producers put the events of a key: murmur2 (Java's default), crc32 (librdkafka's), none (nobody knows).",
     )
     replication_factor: Annotated[int, Field(ge=1, le=32)] = Field(
         default=1, description="Copies of each partition, for the topics that init creates."

@@ -18,6 +18,7 @@ from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import KafkaRecord
 from processor.tasks import end_task, lasting_task
 from processor.waits import Wait, Waits
+from schemas.partitioner import Partitioner
 from schemas.times import format_time
 from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, WorkerStatus, flow_sum
 from state.restore import Progress
@@ -41,6 +42,11 @@ class Watched(Protocol):
     @property
     def name(self) -> str:
         """The worker's."""
+        ...
+
+    @property
+    def partitioner(self) -> Partitioner:
+        """Where keys belong, as the worker was told (I12)."""
         ...
 
     @property
@@ -136,6 +142,9 @@ def worker_status(runtime: Watched, state: State, started_at: str, now: float) -
             "events": counts.applied,
             "eventsSkipped": _named(counts.skipped_events),
             "deadLetters": _named(counts.dead_letters),
+            "partitioner": runtime.partitioner,
+            "misplaced": counts.misplaced,
+            "misplacedFitting": counts.misplaced_fitting,
             "waiting": tuple({"what": what, "since": format_time(int(now - seconds))} for what, seconds in runtime.waits.long().items()),
             "partitions": _partitions(runtime),
             "flows": flows,
@@ -146,7 +155,7 @@ def worker_status(runtime: Watched, state: State, started_at: str, now: float) -
 
 
 def _partitions(runtime: Watched) -> tuple[PartitionStatus, ...]:
-    committed, restoring = runtime.pipeline.committed_offsets, runtime.restoring
+    committed, misplaced, restoring = runtime.pipeline.committed_offsets, runtime.pipeline.misplaced, runtime.restoring
     return tuple(
         PartitionStatus.model_validate(
             {
@@ -154,6 +163,7 @@ def _partitions(runtime: Watched) -> tuple[PartitionStatus, ...]:
                 "nextOffset": committed.get(partition, 0),
                 "rows": rows,
                 "bytes": size,
+                "misplaced": misplaced.get(partition, 0),
                 "restored": restoring[partition].records if partition in restoring else 0,
                 "toRestore": restoring[partition].left if partition in restoring else 0,
             }

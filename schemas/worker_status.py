@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from schemas.model import Model, Time
+from schemas.partitioner import Partitioner
 
 REPORT_SECONDS: Final = 5.0
 """How often a worker reports."""
@@ -23,6 +24,7 @@ class PartitionStatus(Model):
     rows: int  # profiles in the local store
     bytes: int = 0  # of the local store: files and write buffers
     restored: int  # changelog records read by the recovery of this takeover
+    misplaced: int = 0  # events read that belong in another partition (I12), since the takeover
     to_restore: int  # changelog offsets that it has still to read, compacted ones counted; 0: recovery is done
 
 
@@ -77,6 +79,9 @@ class WorkerStatus(Model):
     events: int = 0  # profile events applied
     events_skipped: dict[str, int] = Field(default_factory=dict)  # by EventSkip
     dead_letters: dict[str, int] = Field(default_factory=dict)  # unusable events, by DeadLetterReason
+    partitioner: Partitioner | None = None  # where keys belong, as the worker was told
+    misplaced: int = 0  # events read from another partition than that of their key (I12)
+    misplaced_fitting: dict[str, int] = Field(default_factory=dict)  # of them, those that another partitioner puts there, by its name
     waiting: tuple[WaitStatus, ...] = ()
     partitions: tuple[PartitionStatus, ...] = ()
     flows: dict[str, FlowStatus] = Field(default_factory=dict)

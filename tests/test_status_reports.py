@@ -13,6 +13,7 @@ from processor.pipeline.broker_clock import BrokerClock
 from processor.pipeline.pipeline import Pipeline
 from processor.status_reports import StatusReports
 from processor.waits import Waits
+from schemas.partitioner import Partitioner
 from schemas.worker_status import WorkerStatus
 from tests.delivery.fakes import World, export_record
 from tests.delivery.virtual_time import in_virtual_time
@@ -52,6 +53,7 @@ class Runtime:
     """A worker that owns nothing; `flows` are in the catalog."""
 
     name = "worker"
+    partitioner = Partitioner.MURMUR2
     has_taken_over = False
     restoring: Mapping[int, Any] = MappingProxyType({})
     stored: Mapping[int, tuple[int, int]] = MappingProxyType({})

@@ -2,7 +2,7 @@
 
 import codecs
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TextIO
 
@@ -37,14 +37,17 @@ class Rejected(NamedTuple):
 class Rows:
     """The rows of one file. `bytes_read` grows while they are read."""
 
-    def __init__(self, path: Path, encoding: str | None = None, delimiter: str | None = None) -> None:
-        """Raises UsageError for a file that cannot be read, or whose header does not fit."""
+    def __init__(
+        self, path: Path, encoding: str | None = None, delimiter: str | None = None, why_not: Callable[[str], str | None] = lambda _: None
+    ) -> None:
+        """Raises UsageError for a file that cannot be read, or whose header does not fit. `why_not`: why a profile id cannot be a member."""
         sample = _sample(path)
         self.path = path
         _require_known(path, encoding, delimiter)
         self.dialect = Dialect(encoding or _encoding(sample, path), delimiter or "")
         self.dialect = self.dialect._replace(delimiter=delimiter or _delimiter(sample, self.dialect.encoding))
         self.bytes_read = 0
+        self._why_not = why_not
         with self._open() as file:
             self.columns = [name.strip() for name in self._next(self._reader(file)) or []]
         self._column = _column(self.columns, path)
@@ -85,7 +88,8 @@ class Rows:
             return Rejected(line, f"it is not {self.dialect.encoding}", text)
         if size > MAX_ID_BYTES:
             return Rejected(line, f"{PROFILE_ID} has {size} bytes, {MAX_ID_BYTES} are allowed", text)
-        return profile_id
+        reason = self._why_not(profile_id)
+        return profile_id if reason is None else Rejected(line, reason, text)
 
     def _open(self) -> TextIO:
         return self.path.open(encoding=self.dialect.encoding, errors="surrogateescape", newline="")

@@ -16,6 +16,7 @@ from processor.control.draft import Draft
 from processor.control.state import ControlState
 from processor.errors import CommandError, UsageError
 from processor.kafka.memberships import ends_of_events, events_not_applied, membership_changes
+from processor.kafka.profile_partitions import NotOnePartition, ProfilePartitions, profile_partitions
 from processor.kafka.writing import Writer
 from processor.settings import Settings
 from schemas.audience import Audience
@@ -30,6 +31,7 @@ Report = Callable[[str, int, int], None]
 WAIT_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.5
 _BATCH: Final = 10_000
+_MOST_FAULTS: Final = 20
 
 
 class Request(NamedTuple):
@@ -63,10 +65,13 @@ def import_audience(
 
     `state`: which audiences are described now; `rejected`: where rejected rows go, line, reason and row; made only where there are some.
 
-    Raises UsageError for a file that cannot be used, CommandError where workers are too far behind to know who was a member, WriteFailed.
+    With PARTITIONER=none a row whose profile is on two partitions, or on none yet, is rejected (I12).
+
+    Raises UsageError for a file that cannot be used, CommandError where workers are too far behind to know who was a member or where nobody
+    knows where to write, WriteFailed.
     """
-    rows = Rows(path, request.encoding, request.delimiter)
-    with Members() as members:
+    with profile_partitions(settings, report=lambda records: report("looking up", records, 0)) as partitions, Members() as members:
+        rows = Rows(path, request.encoding, request.delimiter, _why_not(partitions))
         accepted, refused = _read(rows, members, rejected, report)
         entering = members.count_named()
         if not entering:
@@ -78,10 +83,11 @@ def import_audience(
                 "  mend them, or say --exits (they leave) or --no-exits (nobody does)"
             )
         leaving = _note_members(settings, request.audience_id, members, report) if exits else 0
+        _require_places(partitions, members.gone() if exits else ())
         of = Import(f"import-{uuid4().hex}", request.audience_id, int(time.time()), request.ttl_days)
         if not request.dry_run:
             change(lambda draft: _describe(draft, request, of))
-            _send(settings, of, members, report)
+            _send(settings, of, members, partitions, report)
     return Imported(of.name, rows.dialect, entering, leaving, accepted - entering, refused, rows.ignored)
 
 
@@ -129,13 +135,35 @@ def _describe(draft: Draft, request: Request, of: Import) -> None:
     draft.put_audience(before.model_copy(update={"name": request.name or before.name, "updated_at": now}))
 
 
-def _send(settings: Settings, of: Import, members: Members, report: Report) -> None:
+def _why_not(partitions: ProfilePartitions) -> Callable[[str], str | None]:
+    """Tell why nobody knows where to write a profile's events; None where it is known."""
+
+    def why_not(profile_id: str) -> str | None:
+        try:
+            partitions.choose(profile_id.encode())
+        except NotOnePartition as why:
+            return str(why)
+        return None
+
+    return why_not
+
+
+def _require_places(partitions: ProfilePartitions, leaving: Iterable[str]) -> None:
+    """Raise CommandError where nobody knows where to write that somebody leaves."""
+    why_not = _why_not(partitions)
+    faults = list(islice((f"  {profile_id}: {why}" for profile_id in leaving if (why := why_not(profile_id)) is not None), _MOST_FAULTS))
+    if faults:
+        told = "nobody knows where to write that these leave the audience; nothing was sent"
+        raise CommandError("\n".join([told, *faults, "  mend that, or leave the exits out (--no-exits)"]))
+
+
+def _send(settings: Settings, of: Import, members: Members, partitions: ProfilePartitions, report: Report) -> None:
     sent = 0
     with Writer(settings) as writer:
         for profile_ids, event in ((members.named(), realized), (members.gone(), exited)):
             for profile_id in profile_ids:
-                key, value = profile_id.encode(), event(of, profile_id)
-                writer.write(settings.topics.profile_events, key, value, name=f"profile {profile_id}", timestamp=of.at * 1000)
+                key, value, name = profile_id.encode(), event(of, profile_id), f"profile {profile_id}"
+                writer.write(settings.topics.profile_events, key, value, name=name, timestamp=of.at * 1000, partition=partitions.choose(key))
                 sent += 1
                 report("sending", sent, 0)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 from processor.cli.destinations import examine_flows, summary
+from processor.cli.placement import check_placement
 from processor.cli.tell import Finding, Level
 from processor.delivery.endpoints import endpoint_rules
 from processor.errors import CommandError
@@ -44,6 +45,8 @@ def check_kafka(settings: Settings, environ: Mapping[str, str]) -> Iterator[Find
         _require_alone(settings)
         if {settings.topics.flows, settings.topics.audiences} <= counts.keys():
             yield from _check_catalog(settings, environ)
+        if settings.topics.profile_events in counts:
+            yield from check_placement(settings)
     except CommandError as error:
         yield _failed(error)
 

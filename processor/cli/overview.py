@@ -11,11 +11,12 @@ them. What is so *now* (owners, waiting, paused) is of the workers that live: ne
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from processor.core.misplaced import NAMES, remedy_of_misplaced, tell_misplaced
 from processor.letters.tally import Tally
 from schemas.flow import Flow
 from schemas.parked_flow import ParkedFlowRow
@@ -124,7 +125,7 @@ class FlowTotals:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """All that `status` knows. `problems` are what could not be read, in words."""
+    """All that `status` knows. `problems` are what could not be read, or is not as it should be, in words."""
 
     workers: Sequence[Worker]
     partitions: Sequence[Partition]
@@ -135,6 +136,8 @@ class Overview:
     problems: Sequence[str]
     letters: Tally
     deleted_flows: FlowTotals
+    misplaced: int
+    misplaced_fitting: Counter[str]
 
     @property
     def rows(self) -> int:
@@ -175,8 +178,20 @@ def overview(
     for flow in (*totals, deleted):
         dead_letters.update(flow.dead_lettered)
     events = sum(worker.status.events for worker in workers)
-    problems = [*problems, *map(_left_out, (worker for worker in workers if worker.status.left_out))]
-    return Overview(workers, _partitions(workers, lags), totals, events, skipped, dead_letters, problems, letters, deleted)
+    problems = [*problems, *map(_left_out, (worker for worker in workers if worker.status.left_out)), *_misplaced(workers)]
+    misplaced, fitting = sum(worker.status.misplaced for worker in workers), Counter[str]()
+    for worker in workers:
+        fitting.update(worker.status.misplaced_fitting)
+    return Overview(workers, _partitions(workers, lags), totals, events, skipped, dead_letters, problems, letters, deleted, misplaced, fitting)
+
+
+def _misplaced(workers: Sequence[Worker]) -> Iterator[str]:
+    """What workers say of events that are elsewhere than their keys belong, and what would mend it; those with one PARTITIONER together."""
+    for partitioner in NAMES:
+        told = [worker.status for worker in workers if worker.status.misplaced and worker.status.partitioner is partitioner]
+        fitting = sum((Counter(status.misplaced_fitting) for status in told), Counter[str]())
+        if events := sum(status.misplaced for status in told):
+            yield f"{tell_misplaced(partitioner, events)}; {remedy_of_misplaced(partitioner, events, fitting)}"
 
 
 def _left_out(worker: Worker) -> str:

@@ -3,10 +3,11 @@
     {"time", "appId", "bootstrapServers", "problems": [text],
      "workers":    [{"name", "state", "silentSeconds", "version", "startedAt", "time", "events", "partitions": [number],
                      "waiting": [{"what", "since": time}]}],  (what it waits for, for longer than 30 s; none of one that stopped or is silent)
-     "partitions": [{"partition", "owner", "nextOffset", "rows", "bytes", "restored", "toRestore", (null: nobody owns it)
+     "partitions": [{"partition", "owner", "nextOffset", "rows", "bytes", "restored", "toRestore", "misplaced", (null: nobody owns it)
                      "profileEvents": {"committed", "start", "end", "lag"}, "exports": {the same}}],
      "lag":        {"profileEvents", "exports"}, "rows": n,
      "events": n, "eventsSkipped": {reason: n}, "deadLetters": {reason: n}, (made by these workers since they started)
+     "misplaced": n, "misplacedFitting": {partitioner: n},  (events elsewhere than their keys belong, and how many of them it puts there)
      "deadLetterTopic": {"complete": whether it was read to its end, "letters": n, "redriven": n,
                          "counts": [{"flow" (null: profile events), "reason", "letters", "redriven"}]},
      "flows":      [{"id", "name", "state", "destination": {"stream", "region", "endpointUrl"},  (null: no longer there)
@@ -44,6 +45,8 @@ def as_object(found: Overview, settings: Settings, now: datetime) -> dict[str, A
         "events": found.events,
         "eventsSkipped": found.events_skipped,
         "deadLetters": found.dead_letters,
+        "misplaced": found.misplaced,
+        "misplacedFitting": found.misplaced_fitting,
         "deadLetterTopic": {
             "complete": found.letters.complete,
             "letters": found.letters.letters.total(),
@@ -71,6 +74,7 @@ def _partition_json(partition: Partition) -> dict[str, Any]:
         "bytes": owned and owned.bytes,
         "restored": owned and owned.restored,
         "toRestore": owned and owned.to_restore,
+        "misplaced": owned and owned.misplaced,
         "profileEvents": partition.profile_events,
         "exports": partition.exports,
     }

@@ -33,9 +33,9 @@ def _waits(found: Overview) -> list[Table]:
 
 
 def _partitions(found: Overview) -> Table:
-    columns = ["partition", "owner", "rows", "bytes", "recovery", "lag of events", "lag of exports"]
+    columns = ["partition", "owner", "rows", "bytes", "recovery", "lag of events", "lag of exports", "misplaced events"]
     size = sum(partition.owned.bytes for partition in found.partitions if partition.owned is not None)
-    total = ["all", "", f"{found.rows:,}", f"{size:,}", "", f"{found.lag_of_events:,}", f"{found.lag_of_exports:,}"]
+    total = ["all", "", f"{found.rows:,}", f"{size:,}", "", f"{found.lag_of_events:,}", f"{found.lag_of_exports:,}", f"{found.misplaced:,}"]
     return Table("partitions", columns, [*map(_partition, found.partitions), total])
 
 
@@ -44,7 +44,8 @@ def _partition(partition: Partition) -> list[str]:
     recovery = "" if owned is None else "done" if not owned.to_restore else f"{owned.restored:,} read, {owned.to_restore:,} to go"
     lags = ["" if lag is None else f"{lag.lag:,}" for lag in (partition.profile_events, partition.exports)]
     stored = ["", ""] if owned is None else [f"{owned.rows:,}", f"{owned.bytes:,}"]
-    return [str(partition.number), partition.owner or "nobody", *stored, recovery, *lags]
+    misplaced = "" if owned is None else f"{owned.misplaced:,}"
+    return [str(partition.number), partition.owner or "nobody", *stored, recovery, *lags, misplaced]
 
 
 def _flows(found: Overview) -> Table:

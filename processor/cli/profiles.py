@@ -16,7 +16,7 @@ from processor.cli.progress import progress
 from processor.cli.tables import Table, show
 from processor.errors import CommandError, UsageError
 from processor.kafka.deletions import Receipt, Request, Row, delete_profiles
-from processor.settings import read_settings
+from processor.settings import env_name, read_settings
 from schemas.times import format_time
 
 WAIT_SECONDS: Final = 60
@@ -41,16 +41,22 @@ def profiles() -> None:
 @click.argument("profile_ids", metavar="ID...", nargs=-1)
 @click.option("--file", type=_FILE, default=None, help="Ids, one a line; - is stdin. [default: none]")
 @click.option("--yes", is_flag=True, help="Do not ask. [default: ask]")
+@click.option("--partition", type=click.IntRange(min=0), default=None, metavar="N", help="Delete what is there. [default: where the profile belongs]")
 @click.option("--timeout", type=click.FloatRange(min=0), default=WAIT_SECONDS, show_default=True, metavar="SECONDS", help="How long to wait.")
 @click.option("--no-wait", is_flag=True, help="End when the events are written. [default: wait until they are applied]")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, one a profile. [default: tables]")
-def delete(profile_ids: tuple[str, ...], file: str | None, yes: bool, timeout: float, no_wait: bool, as_json: bool) -> None:
+def delete(
+    profile_ids: tuple[str, ...], file: str | None, yes: bool, partition: int | None, timeout: float, no_wait: bool, as_json: bool
+) -> None:
     """Delete the profiles ID..., and show a receipt for each.
 
     An event profile.deleted is written for each. When a worker has applied it, the flows in whose audiences the profile was
     have one last record on exports, and its state is gone (contract F3): from memory and reads at once, from the files of
     RocksDB and of the changelog when they are compacted. Where else its data are, and for how long: docs/operations.md,
     "Privacy requests".
+
+    The event goes to the partition where PARTITIONER puts the profile. With PARTITIONER=none it goes where the profile is, which takes a look
+    at the whole changelog; a profile on two partitions is refused: --partition deletes one half, and then the other.
 
     The receipt names the event and its place, whether the profile was known, what the changelog holds of it now, and the
     records that left. An id may contain anything but line breaks: it is taken as it stands in the file.
@@ -61,11 +67,13 @@ def delete(profile_ids: tuple[str, ...], file: str | None, yes: bool, timeout: f
     with click.open_file(file, "rb") if file is not None else nullcontext(()) as lines:
         ids = read_ids(profile_ids, lines, "stdin" if file == STDIN else file or "")
     settings = read_settings()
+    if partition is not None and partition >= settings.partitions:
+        raise UsageError(f"there is no partition {partition}: {env_name('partitions')} is {settings.partitions}")
     names = settings.topics
     require_topics(settings, (names.profile_events, names.changelog, names.exports))
     if not yes:
         _confirm(ids, file)
-    request = Request(ids, format_time(int(time.time())), None if no_wait else timeout)
+    request = Request(ids, format_time(int(time.time())), None if no_wait else timeout, partition)
     with progress("reading the changelog:", None) as report:
         receipts = delete_profiles(settings, request, lambda: str(uuid4()), lambda records: report(records, 0))
     if as_json:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import click
@@ -15,6 +16,7 @@ from processor.errors import CommandError, UsageError
 from processor.kafka.admin import Admin
 from processor.kafka.letter_batches import fits_alone
 from processor.kafka.limits import topic_limits
+from processor.kafka.profile_partitions import NotOnePartition, ProfilePartitions, profile_partitions
 from processor.kafka.reading import read_compacted
 from processor.kafka.redriven import read_marks
 from processor.kafka.redriving import Redriver, Sent
@@ -36,6 +38,7 @@ _WORDS: Final = {
     Fate.FLOW_MISSING: "left: there is no such flow; create it again with `profile-exporter apply FILE`",
     Fate.STILL_TOO_LARGE: f"left: larger than {env_name('kinesis_max_record_bytes')}; raise it, here and in the workers",
     Fate.STILL_UNUSABLE: "left: the event cannot be used as it is; send a corrected one",
+    Fate.ON_TWO_PARTITIONS: "left: the profile is on two partitions, and PARTITIONER=none does not say which one is meant",
     Fate.TIME_NOT_TAKEN: "left: older or newer than profile-events takes and keeps; raise its retention.ms first",
     Fate.TOPIC_TOO_NARROW: "left: larger than the topic takes that it goes back to; raise its max.message.bytes first",
 }
@@ -60,14 +63,15 @@ def redrive(everything: bool, dry_run: bool, as_json: bool, **chosen: Any) -> No
     settings, selected = read_settings(), selection(**chosen)
     if selected.is_everything and not everything:
         raise UsageError("say which letters: --flow, --reason, --profile, --partition, --offsets, --since, --until, or --all of them")
-    found = _look(settings, selected, _circumstances(settings), read_marks(settings)) if dry_run else _redrive(settings, selected)
+    with profile_partitions(settings) as partitions:
+        now = _circumstances(settings, partitions)
+        found = _look(settings, selected, now, read_marks(settings)) if dry_run else _redrive(settings, selected, now)
     _tell(found, dry_run=dry_run, as_json=as_json)
     if failed := found.count(*(fate for fate in Fate if fate.is_failure)):
         raise CommandError(f"{failed} dead letter{'s are' if failed > 1 else ' is'} left, see above")
 
 
-def _redrive(settings: Settings, selected: Selection) -> Survey:
-    now = _circumstances(settings)
+def _redrive(settings: Settings, selected: Selection, now: Circumstances) -> Survey:
     with Redriver(settings) as redriver:  # before the marks are read: from here on nobody else writes any
         marks = read_marks(settings)
         found = _look(settings, selected, now, marks)
@@ -75,11 +79,11 @@ def _redrive(settings: Settings, selected: Selection) -> Survey:
             return found
         wanted = (letter for letter in read_letters(settings, selected, _ignore) if found.covers(letter))
         with progress(f"redriving {found.count(Fate.REDRIVE):,} letters:", None) as report:
-            _send(settings, redriver, _in_order(_to_send(wanted, marks, now), found), report)
+            _send(settings, redriver, _in_order(_to_send(wanted, marks, now), found), now, report)
     return found
 
 
-def _circumstances(settings: Settings) -> Circumstances:
+def _circumstances(settings: Settings, partitions: ProfilePartitions) -> Circumstances:
     names = settings.topics
     admin = Admin(settings)
     needed = (names.profile_events, names.exports, names.flows, names.dead_letters, names.redriven)
@@ -93,7 +97,14 @@ def _circumstances(settings: Settings) -> Circumstances:
         limit = limits[_topic(letter, names)].max_message_bytes
         return limit is None or fits_alone(KafkaRecord(letter.was.key, letter.was.value, list(letter.headers)), limit)
 
-    return Circumstances(flows, settings.kinesis_max_record_bytes, times, fits)
+    def partition_of(letter: Letter) -> int | None:
+        if letter.is_of_delivery:
+            return letter.partition
+        with suppress(NotOnePartition):
+            return partitions.choose(letter.was.key or b"", letter.partition)
+        return None
+
+    return Circumstances(flows, settings.kinesis_max_record_bytes, times, fits, partition_of)
 
 
 def _topic(letter: Letter, names: TopicNames) -> str:
@@ -132,12 +143,14 @@ def _in_order(letters: Iterable[Letter], found: Survey) -> Iterator[Letter]:
     yield from sorted(held, key=lambda letter: (letter.partition, letter.order))
 
 
-def _send(settings: Settings, redriver: Redriver, letters: Iterable[Letter], report: Report) -> None:
+def _send(settings: Settings, redriver: Redriver, letters: Iterable[Letter], now: Circumstances, report: Report) -> None:
     names = settings.topics
     batch: list[Sent] = []
     done = size = total_size = 0
     for letter in letters:
-        batch.append(Sent(letter, Mark(format_time(int(time.time())), _topic(letter, names))))
+        partition = now.partition_of(letter)
+        assert partition is not None  # as when its fate was decided
+        batch.append(Sent(letter, Mark(format_time(int(time.time())), _topic(letter, names)), partition))
         size += len(letter.was.value or b"")
         if len(batch) >= BATCH_LETTERS or size >= BATCH_BYTES:
             redriver.write(batch)

@@ -3,24 +3,31 @@
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import click
+import orjson
 
 from processor.cli.progress import progress
 from processor.cli.topic_config import read_topic_config
 from processor.errors import CommandError
 from processor.event_log import read_events
 from processor.kafka.admin import Admin
+from processor.kafka.profile_partitions import NotOnePartition, profile_partitions
 from processor.kafka.timestamps import TimestampBounds, timestamp_bounds
 from processor.kafka.topics import topic_specs
 from processor.kafka.writing import Writer
 from processor.settings import Settings, read_settings
 from schemas.dead_letter import DeadLetter
 from schemas.event import SourceRecord
+from schemas.partitioner import Partitioner
 
+PlaceOf = Callable[[SourceRecord | DeadLetter, bytes], int | None]
+"""(record, the line it was read from): the partition it goes to."""
 
 @click.command()
 @click.argument("file", type=click.File("rb"))
@@ -28,10 +35,14 @@ def send(file: BinaryIO) -> None:
     """Send the events of FILE to the topic of profile events.
 
     FILE (JSON lines; - is stdin) holds CloudEvents, Kafka records or what kcat -J prints. Key, value and timestamp are
-    kept; topic, partition and offset of a line are not; a null value is a tombstone. The events themselves are not
-    checked: a bad one becomes a dead letter in the worker. A line that is none of the three forms, too large, or of a
-    time that the topic does not take is named and left out, the rest is sent, and the command ends with exit code 1.
-    It warns of events that are older than the topic keeps. It returns when the broker has acknowledged everything.
+    kept; topic, partition and offset of a line are not: an event goes where PARTITIONER puts its key; a null value is a
+    tombstone. With PARTITIONER=none it goes where its profile is, which takes a look at the whole changelog, and one of a
+    new profile to the partition that its line names. A line without one, or of a profile on two partitions, is left out.
+
+    The events themselves are not checked: a bad one becomes a dead letter in the worker. A line that is none of the three
+    forms, too large, or of a time that the topic does not take is named and left out, the rest is sent, and the command
+    ends with exit code 1. It warns of events that are older than the topic keeps. It returns when the broker has
+    acknowledged everything.
     """
     settings = read_settings()
     topic = settings.topics.profile_events
@@ -62,36 +73,67 @@ class _Lines:
         self._lines = lines
         self.number = 0
         self.bytes_read = 0
+        self.last = b""
 
     def __iter__(self) -> Iterator[bytes]:
         for line in self._lines:
             self.number += 1
             self.bytes_read += len(line)
+            self.last = line
             yield line
 
 
 def _send(settings: Settings, topic: str, bounds: TimestampBounds, file: BinaryIO, tally: _Tally) -> None:
     writer = Writer(settings)
     try:
-        with writer:
-            _write_all(writer, topic, bounds, file, tally)
+        with _placed(settings) as place_of, writer:
+            _write_all(writer, topic, bounds, file, tally, place_of)
     finally:
         click.echo(f"sent {writer.acknowledged} events to {topic}", err=True)
 
 
-def _write_all(writer: Writer, topic: str, bounds: TimestampBounds, file: BinaryIO, tally: _Tally) -> None:
+def _write_all(writer: Writer, topic: str, bounds: TimestampBounds, file: BinaryIO, tally: _Tally, place_of: PlaceOf) -> None:
     lines = _Lines(file)
     with progress("sending", _size(file)) as report:
         for record in read_events(lines):
-            if fault := _fault(record, bounds):
+            try:
+                if fault := _fault(record, bounds):
+                    raise _LeftOut(fault)
+                partition = place_of(record, lines.last)
+            except (_LeftOut, NotOnePartition) as why:
                 tally.left_out += 1
-                click.echo(f"line {lines.number}: {fault}", err=True)
+                click.echo(f"line {lines.number}: {why}", err=True)
             else:
                 timestamp = _timestamp(record)
                 tally.handed_over += 1
                 tally.old += timestamp is not None and timestamp < bounds.kept_from
-                writer.write(topic, record.key, record.value, name=f"line {lines.number}", timestamp=timestamp)
+                writer.write(topic, record.key, record.value, name=f"line {lines.number}", timestamp=timestamp, partition=partition)
             report(tally.handed_over, lines.bytes_read)
+
+
+class _LeftOut(Exception):
+    """A line is not sent, for the reason in the text."""
+
+
+@contextmanager
+def _placed(settings: Settings) -> Iterator[PlaceOf]:
+    """Say the partition of each record; None: the producer's own partitioner says it (I12)."""
+    if settings.partitioner is not Partitioner.NONE:
+        yield lambda _record, _line: None
+        return
+    with progress("reading the changelog:", None) as report, profile_partitions(settings, report=lambda records: report(records, 0)) as partitions:
+
+        def place_of(record: SourceRecord | DeadLetter, line: bytes) -> int | None:
+            named = record.partition if record.partition < settings.partitions and _names_partition(line) else None
+            return partitions.choose(record.key, named) if record.key else None
+
+        yield place_of
+
+
+def _names_partition(line: bytes) -> bool:
+    """Whether a line that was read has a partition of its own; a bare event has none."""
+    parsed = orjson.loads(line.removeprefix(BOM_UTF8))
+    return "partition" in parsed and "specversion" not in parsed
 
 
 def _fault(record: SourceRecord | DeadLetter, bounds: TimestampBounds) -> str | None:

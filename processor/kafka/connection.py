@@ -12,8 +12,13 @@ from confluent_kafka import KafkaError
 
 from processor.kafka.errors import SettingsRefused
 from processor.settings import Settings
+from schemas.partitioner import Partitioner
 
-PARTITIONER: Final = "murmur2_random"  # the Java client's: murmur2 of the key, records without a key anywhere
+PARTITIONERS: Final = {
+    Partitioner.MURMUR2: "murmur2_random",  # the Java client's: murmur2 of the key, records without a key anywhere
+    Partitioner.CRC32: "consistent_random",  # librdkafka's own
+    Partitioner.NONE: "murmur2_random",  # of what has no place: whoever writes events names the partition (profile_partitions.py)
+}
 _log = logging.getLogger("librdkafka")
 _CRITICAL: Final = 2  # syslog: librdkafka's own lines would stand beside our errors, which say the same
 
@@ -49,19 +54,11 @@ def producer_config(settings: Settings) -> Properties:
     return confluent_config(settings) | {
         "acks": "all",
         "enable.idempotence": True,
-        "partitioner": PARTITIONER,
+        "partitioner": PARTITIONERS[settings.partitioner],
         "message.max.bytes": settings.max_message_bytes,
         "compression.type": "lz4",
         "linger.ms": 5,
     }
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """Where every producer of ours, and Java's, puts a record with this key."""
-    from aiokafka.partitioner import murmur2  # noqa: PLC0415  # commands need no aiokafka to reach the broker
-
-    hashed: int = murmur2(key)
-    return (hashed & 0x7FFFFFFF) % partitions
 
 
 def transactional_config(settings: Settings, purpose: str, seconds: float) -> Properties:

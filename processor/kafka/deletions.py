@@ -16,13 +16,16 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from processor.kafka.connection import partition_of
+from processor.core.partitioner import partition_of
+from processor.errors import CommandError
 from processor.kafka.ends import stable_ends, wait_until_shown
 from processor.kafka.errors import BrokerUnreachable, ReadFailed, WriteFailed
+from processor.kafka.profile_partitions import NotOnePartition, profile_partitions
 from processor.kafka.reading import KafkaRecord, read_from
 from processor.kafka.writing import Writer
 from processor.settings import Settings
 from schemas.event import EventType, cloud_event
+from schemas.partitioner import Partitioner
 from schemas.record import ExportHeader
 from state.rows import WATERMARK_KEY, UnreadableRow, decode_row, decode_watermark, profile_key
 
@@ -31,6 +34,7 @@ SHOWN_SECONDS: Final = 10.0
 """At least so long what is committed may take to be shown."""
 _POLL_SECONDS: Final = 0.25
 _AWAY: Final = (BrokerUnreachable, ReadFailed)
+_MOST_FAULTS: Final = 20
 _AGAIN: Final = "  start it again: to delete a profile twice does no harm"
 
 
@@ -80,11 +84,23 @@ class Receipt(NamedTuple):
 
 
 class Request(NamedTuple):
-    """Whom to delete, each once; `at`: the time of the events, in the form of C8; `wait_seconds` None: do not wait."""
+    """Whom to delete, each once; `at`: the time of the events, in the form of C8; `wait_seconds` None: do not wait.
+
+    `partition`: of which one; None: that of the profile (I12).
+    """
 
     profiles: Sequence[str]
     at: str
     wait_seconds: float | None
+    partition: int | None = None
+
+
+class OnTwoPartitions(CommandError):
+    """Nobody can say which half of a profile is meant; `faults` are one text each."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        more = [f"  and {len(faults) - _MOST_FAULTS} more"] if len(faults) > _MOST_FAULTS else []
+        super().__init__("\n".join(["nothing was written: PARTITIONER=none, and", *faults[:_MOST_FAULTS], *more]))
 
 
 Report = Callable[[int], None]
@@ -94,24 +110,42 @@ Report = Callable[[int], None]
 def delete_profiles(settings: Settings, request: Request, new_id: Callable[[], str], report: Report) -> list[Receipt]:
     """In the order asked. `new_id` gives each event another id.
 
-    Raises BrokerUnreachable and ReadFailed before anything is written, WriteFailed where not everything is. From then on there is a
-    receipt, whatever happens: a broker that is away is waited for as the workers are.
+    Raises BrokerUnreachable, ReadFailed and OnTwoPartitions before anything is written, WriteFailed where not everything is. From then on
+    there is a receipt, whatever happens: a broker that is away is waited for as the workers are.
     """
+    places = _places(settings, request, report)
     if request.wait_seconds is None:
-        return [Receipt(deletion, None) for deletion in _write(settings, request, new_id)]
-    keys = {profile_key(profile.encode()) for profile in request.profiles}
-    partitions = {partition_of(profile.encode(), settings.partitions) for profile in request.profiles}
+        return [Receipt(deletion, None) for deletion in _write(settings, request, places, new_id)]
+    keys, partitions = {profile_key(profile.encode()) for profile in request.profiles}, set(places.values())
     rows = _Rows(settings, keys, partitions, report)
     rows.read_on({})
     exports = stable_ends(settings, settings.topics.exports, partitions)
-    deletions = _write(settings, request, new_id)
+    deletions = _write(settings, request, places, new_id)
     deadline = time.monotonic() + request.wait_seconds
     applied = _wait(rows, deletions, deadline)
     left = _left(settings, exports, applied, deadline) if applied else {}
     return [Receipt(each, rows.applied(each, None if left is None else left.get(each)) if each in applied else None) for each in deletions]
 
 
-def _write(settings: Settings, request: Request, new_id: Callable[[], str]) -> list[Deletion]:
+def _places(settings: Settings, request: Request, report: Report) -> dict[str, int]:
+    """The partition of each profile. One that is on none is deleted where murmur2 puts it: it is absent there, so nothing is applied (I8)."""
+    if request.partition is not None:
+        return dict.fromkeys(request.profiles, request.partition)
+    found: dict[str, int] = {}
+    faults: list[str] = []
+    with profile_partitions(settings, [profile.encode() for profile in request.profiles], report) as partitions:
+        for profile in request.profiles:
+            key = profile.encode()
+            try:
+                found[profile] = partitions.choose(key, partition_of(key, settings.partitions, Partitioner.MURMUR2))
+            except NotOnePartition as why:
+                faults.append(f"  {profile}: {why}")
+    if faults:
+        raise OnTwoPartitions(faults)
+    return found
+
+
+def _write(settings: Settings, request: Request, partitions: Mapping[str, int], new_id: Callable[[], str]) -> list[Deletion]:
     topic = settings.topics.profile_events
     event_ids = {profile: new_id() for profile in request.profiles}
     places: dict[str, tuple[int, int]] = {}
@@ -123,7 +157,8 @@ def _write(settings: Settings, request: Request, new_id: Callable[[], str]) -> l
         with Writer(settings) as writer:
             for profile, event_id in event_ids.items():
                 event = deletion_event(profile, event_id, request.at)
-                writer.write(topic, profile.encode(), event, name=f"profile {profile}", on_place=noting(profile))
+                name, partition = f"profile {profile}", partitions[profile]
+                writer.write(topic, profile.encode(), event, name=name, partition=partition, on_place=noting(profile))
     except WriteFailed as failed:
         raise WriteFailed([*failed.faults, _AGAIN]) from None
     return [Deletion(profile, event_id, topic, *places[profile], request.at) for profile, event_id in event_ids.items()]

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
+from processor.core.partitioner import partition_of
 from processor.kafka.reading import PartitionLag, group_lag, read_topic
 from processor.settings import Settings
 from schemas.audience import AudienceKey
+from schemas.partitioner import Partitioner
 from schemas.profile import REALIZED
 from state.rows import PROFILE, decode_row
 
@@ -12,14 +14,18 @@ from state.rows import PROFILE, decode_row
 def membership_changes(settings: Settings, audience: AudienceKey) -> Iterator[tuple[str, bool]]:
     """(profile id, whether it is realized in the audience), a row of the changelog after the other: the last one of a profile counts.
 
-    Raises as `read_topic` does, and UnreadableRow.
+    A row that stands elsewhere than its key belongs is passed over: what a command writes does not reach it (I12). Raises as `read_topic`
+    does, and UnreadableRow.
     """
     namespace, audience_id = audience
     mentioned = audience_id.encode()
     for record in read_topic(settings, settings.topics.changelog):
         if record.key is None or not record.key.startswith(PROFILE):
             continue
-        profile_id = record.key[len(PROFILE) :].decode()
+        key = record.key[len(PROFILE) :]
+        if settings.partitioner is not Partitioner.NONE and partition_of(key, settings.partitions, settings.partitioner) != record.partition:
+            continue
+        profile_id = key.decode()
         if record.value is None or not (mentioned in record.value or b"\\" in record.value):
             yield profile_id, False
             continue

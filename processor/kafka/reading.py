@@ -105,6 +105,16 @@ def read_from(settings: Settings, topic: str, begins: Mapping[int, int]) -> Iter
         consumer.close()
 
 
+def read_newest(settings: Settings, topic: str, offsets: int) -> Iterator[KafkaRecord]:
+    """Read the records at the last `offsets` offsets of each partition, in order within each. Raises as `read_topic` does."""
+    consumer = Consumer(consumer_config(settings, f"{settings.app_id}-reader"))
+    try:
+        bounds = {partition: bounds_of(settings, consumer, topic, partition) for partition in _partitions(settings, consumer, topic)}
+    finally:
+        consumer.close()
+    yield from read_from(settings, topic, {partition: max(start, end - offsets) for partition, (start, end) in bounds.items() if end > start})
+
+
 class TopicFollower:
     """A topic, read on: each time what is new up to its ends of that moment. For one thread at a time; begins when it is first asked."""
 

@@ -45,10 +45,11 @@ class RedriveFenced(CommandError):
 
 
 class Sent(NamedTuple):
-    """A letter, and the mark that says it was sent again."""
+    """A letter, the mark that says it was sent again, and the partition that it goes to."""
 
     letter: Letter
     mark: Mark
+    partition: int
 
 
 class Redriver:
@@ -91,12 +92,12 @@ class Redriver:
         self._asked(lambda: self._producer.commit_transaction(ACKNOWLEDGE_SECONDS))
 
     def _records(self, sent: list[Sent]) -> None:
-        for letter, mark in sent:
-            again = {"partition": letter.partition, "timestamp": letter.source_timestamp or 0, "headers": letter.headers}  # librdkafka's 0 is now
+        for letter, mark, partition in sent:
+            again = {"partition": partition, "timestamp": letter.source_timestamp or 0, "headers": letter.headers}  # librdkafka's 0 is now
             self._produce(letter.place, mark.topic, letter.was.key, letter.was.value, **again)
 
     def _mark(self, sent: list[Sent]) -> None:
-        for letter, mark in sent:
+        for letter, mark, _ in sent:
             key, value = mark_record(letter, mark)
             self._produce(letter.place, self._marks, key, value)
 

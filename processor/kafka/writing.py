@@ -25,6 +25,7 @@ _ITS_OWN_FAULT: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE})  # a batch of
 _WAKE_SECONDS: Final = 0.5  # a connection that is there when librdkafka asks for its producer id saves it a pause of half a second
 _LATE_SECONDS: Final = 5.0  # librdkafka looks once a second for what was not acknowledged in time
 _MOST_FAULTS: Final = 20
+_ANY: Final = -1  # RD_KAFKA_PARTITION_UA: the partitioner says
 Headers = list[tuple[str, str | bytes | None]]
 OnPlace = Callable[[int, int], None]
 """(partition, offset): where a record that is acknowledged stands."""
@@ -49,11 +50,13 @@ class Writer:
         name: str,
         timestamp: int | None = None,
         headers: Headers | None = None,
+        partition: int | None = None,
         on_place: OnPlace | None = None,
     ) -> None:
         """Hand one record over; waits while the queue is full. `value` None is a tombstone.
 
-        `timestamp` in milliseconds; None is now, and so is 0 to librdkafka. `on_place` is called at the latest by `flush`.
+        `timestamp` in milliseconds; None is now, and so is 0 to librdkafka. `partition` None: that of the key (PARTITIONER). `on_place` is
+        called at the latest by `flush`.
         Raises WriteFailed once a record failed for another reason than its size.
         """
         self._stop_when_hopeless()
@@ -66,6 +69,7 @@ class Writer:
                 self._stop_when_hopeless,
                 headers=headers or [],
                 timestamp=timestamp or 0,
+                partition=_ANY if partition is None else partition,
                 on_delivery=lambda error, message: self._note(name, error, message, on_place),
             )
         except KafkaException as error:  # refused before it was queued

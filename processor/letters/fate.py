@@ -21,6 +21,7 @@ class Fate(StrEnum):
     FLOW_MISSING = "flow_missing"  # it would become a dead letter again
     STILL_TOO_LARGE = "still_too_large"  # so it would
     STILL_UNUSABLE = "still_unusable"  # so it would, and many of them in a row stop a worker (I4)
+    ON_TWO_PARTITIONS = "on_two_partitions"  # its profile is on two, and nobody says which one is meant (I12)
     TIME_NOT_TAKEN = "time_not_taken"  # the topic refuses its timestamp, or removes what is so old
     TOPIC_TOO_NARROW = "topic_too_narrow"  # the topic takes no record so large
 
@@ -34,13 +35,14 @@ class Fate(StrEnum):
 class Circumstances:
     """What a letter meets when it is sent again: the flows in force, the largest record (bytes), timestamps that profile events may have (ms).
 
-    `fits`: whether the topic that it goes back to takes a record so large.
+    `fits`: whether the topic that it goes back to takes a record so large. `partition_of`: where it goes; None: its profile is on two.
     """
 
     flows: Container[str | None]
     max_record_bytes: int
     event_times: Container[int]
     fits: Callable[[Letter], bool]
+    partition_of: Callable[[Letter], int | None]
 
 
 def fate_of(letter: Letter, marks: Marks, now: Circumstances) -> Fate:
@@ -65,6 +67,8 @@ def _fate_of_event(letter: Letter, now: Circumstances) -> Fate:
         parse_event(SourceRecord(was.topic, was.partition, was.offset, letter.source_timestamp, was.key, was.value))
     except Unusable:
         return Fate.STILL_UNUSABLE
+    if now.partition_of(letter) is None:
+        return Fate.ON_TWO_PARTITIONS
     return Fate.REDRIVE if letter.source_timestamp is None or letter.source_timestamp in now.event_times else Fate.TIME_NOT_TAKEN
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from processor.core.catalog import States
 from processor.core.decide import SkipReason, reason_of
+from processor.core.misplaced import Misplaced
 from processor.core.step import Step
 from schemas.record import ExportRecord
 
@@ -30,7 +31,7 @@ class FlowCounts:
 
 @dataclass(slots=True)
 class Counts:
-    """Of decided events; `applied` are those that changed or ended a profile.
+    """Of decided events; `applied` are those that changed or ended a profile, `misplaced` those that belong in another partition (I12).
 
     What steps say of the rest of the flows is counted once for all of them, in `_rest`. It becomes theirs in `_settle`: when
     a step tells of other flows, or when `flows` is read. Until then a flow that a step names has one less for it.
@@ -39,6 +40,8 @@ class Counts:
     applied: int = 0
     skipped_events: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
+    misplaced: int = 0
+    misplaced_fitting: Counter[str] = field(default_factory=Counter)  # of them, those that another partitioner puts there, by its name
     forgotten: FlowCounts = field(default_factory=FlowCounts)  # all together, the flows that `forget_flows` took out
     _flows: dict[str, FlowCounts] = field(default_factory=dict)
     _states: States = ()
@@ -59,6 +62,11 @@ class Counts:
         else:
             self.applied += 1
             self._note_flows(step)
+
+    def note_misplaced(self, misplaced: Misplaced) -> None:
+        """Count events that belong in another partition."""
+        self.misplaced += misplaced.events
+        self.misplaced_fitting.update(misplaced.fitting)
 
     def note_job_record(self, record: ExportRecord) -> None:
         """Count a record that a job sends."""
@@ -88,6 +96,8 @@ class Counts:
         self.applied += other.applied
         self.skipped_events.update(other.skipped_events)
         self.dead_letters.update(other.dead_letters)
+        self.misplaced += other.misplaced
+        self.misplaced_fitting.update(other.misplaced_fitting)
         if other._rest:
             self._tell_of(other._states)
             _add(self._rest, other._rest)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from processor.core.catalog import Catalog
+from processor.core.misplaced import Misplaced, Placement
 from processor.core.step import EventSkip, Limits, Step, step
 from processor.pipeline.counts import Counts
 from processor.pipeline.deadlines import next_row
@@ -37,12 +38,13 @@ def _any_letter_fits(_: KafkaRecord) -> bool:
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The settings that decide: bounds of a document and of the dedup window, how many bad events in a row stop (0: never), and which dead
-    letters can be written.
+    letters can be written. `placement`: where the partition's events belong (I12); None: that is not known.
     """
 
     limits: Limits
     max_bad_in_a_row: int
     letter_fits: Callable[[KafkaRecord], bool] = _any_letter_fits
+    placement: Placement | None = None
 
 
 class Decided(NamedTuple):
@@ -62,6 +64,7 @@ class Decided(NamedTuple):
     events: Sequence[KafkaRecord] = ()
     job_progress: Sequence[KafkaRecord] = ()
     new_profiles: int = 0  # less those that ended
+    misplaced: Misplaced | None = None
 
 
 class Before(NamedTuple):
@@ -81,7 +84,8 @@ class Before(NamedTuple):
 
 def decide_run(records: Sequence[Any], profiles: Profiles, catalog: Catalog, policy: Policy, before: Before) -> Decided:
     """Apply `records` (aiokafka's, none at or below the watermark) in order."""
-    current = profiles.load({record.key or _NO_KEY for record in records})
+    keys = {record.key or _NO_KEY for record in records}
+    current = profiles.load(keys)
     run = _Run(current, catalog, policy, before)
     next_offset = records[0].offset
     for record in records:
@@ -91,9 +95,18 @@ def decide_run(records: Sequence[Any], profiles: Profiles, catalog: Catalog, pol
     sequence = before.sequence
     rows = profiles.put(sequence, {key: current[key] for key in run.changed}, run.beside)
     letters, bad_in_a_row = run.dead_letters, run.bad_in_a_row
+    misplaced = None if policy.placement is None else _misplaced(records, keys, policy.placement, next_offset)
     return Decided(
-        sequence, run.exports, letters, rows, next_offset, bad_in_a_row, run.counts, run.stop, (), before.job_progress, run.new_profiles
+        sequence, run.exports, letters, rows, next_offset, bad_in_a_row, run.counts, run.stop, (), before.job_progress, run.new_profiles, misplaced
     )
+
+
+def _misplaced(records: Sequence[Any], keys: set[bytes], placement: Placement, next_offset: int) -> Misplaced | None:
+    """Count the records below `next_offset` that belong in another partition, whatever became of them (I12)."""
+    elsewhere = placement.keys_elsewhere(keys)
+    if not elsewhere:
+        return None
+    return placement.count_misplaced([record for record in records if record.offset < next_offset], frozenset(elsewhere))
 
 
 class _Run:

@@ -23,6 +23,7 @@ from processor.pipeline.deadlines import Deadlines, DeadlineSettings
 from processor.pipeline.decided import Before, Decided, Policy, decide_run
 from processor.pipeline.job_page import Page
 from processor.pipeline.jobs import JobSettings, PartitionJobs
+from processor.pipeline.misplaced import MisplacedAlarm
 from processor.pipeline.ports import CatalogView, KafkaRecord, Log, Output, ProfileRows
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import in_milliseconds
@@ -100,6 +101,7 @@ class PartitionPipeline:
         self._begins = False  # the first watermark is to be written: where the partition begins
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._alarm = MisplacedAlarm(settings.policy.placement)
         self.counts = Counts()
         self.waiting_bytes = 0
         self.committed_offset = watermark.next_offset
@@ -370,6 +372,9 @@ class PartitionPipeline:
             self._decided.popleft()
             self._decided_at.popleft()
             self.counts.add(decided.counts)
+            if decided.misplaced is not None:
+                self.counts.note_misplaced(decided.misplaced)
+                self._alarm.note(decided.misplaced)
         self.committed_offset, self._has_watermark = group[-1].next_offset, True
         self._room.set()
         page_waited, self._applied = self._page_waits, group[-1].sequence

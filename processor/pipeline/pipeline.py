@@ -95,6 +95,11 @@ class Pipeline:
         """The watermark of each partition."""
         return {partition: pipeline.committed_offset for partition, pipeline in self._partitions.items()}
 
+    @property
+    def misplaced(self) -> dict[int, int]:
+        """Events of each partition that belong in another one (I12), since it was taken over."""
+        return {partition: pipeline.counts.misplaced for partition, pipeline in self._partitions.items()}
+
     def forget_flows(self, is_gone: Callable[[str], bool]) -> None:
         """Count flows that are gone all together from now on (Counts.forget_flows)."""
         for counts in (self._past, *(pipeline.counts for pipeline in self._partitions.values())):

@@ -10,7 +10,9 @@ from processor.core.step import Limits, Step
 from schemas.audience import Audience
 from schemas.event import SourceRecord
 from schemas.flow import Flow
+from schemas.profile import Profile
 
+PLACE = ("profile-events", 0, b"p-1")
 NOW = "2026-01-11T23:37:33Z"
 BEFORE = "2026-01-02T08:00:00Z"
 
@@ -47,7 +49,11 @@ class History:
         return self.event("profile.patched", data or {}, **attributes)
 
     def document(self) -> dict[str, Any]:
-        return self.replay.profiles[b"p-1"].document
+        return self.profile.document
+
+    @property
+    def profile(self) -> Profile:
+        return self.replay.profiles[PLACE]
 
 
 def member(status: str = "realized", time: str = NOW, *, audience: str = "a", namespace: str = "ups", **extra: Any) -> dict[str, Any]:

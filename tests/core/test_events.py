@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from processor.core.step import EventSkip, Limits, Step
 from state.rows import encode_row
-from tests.core.builders import BEFORE, NOW, History, flow, member
+from tests.core.builders import BEFORE, NOW, PLACE, History, flow, member
 
 GOOD = {"specversion": "1.0", "id": "x", "source": "/u", "type": "profile.patched", "time": NOW, "data": {}}
 
@@ -72,7 +72,7 @@ def test_i5_the_ids_that_a_row_keeps_are_bounded_whatever_the_events_hold() -> N
     for length in (1024, 1025, 1_000_000):
         history.raw(with_(id="x" * length))
 
-    profile = history.replay.profiles[b"p-1"]
+    profile = history.profile
     assert [len(each) for each in profile.event_ids] == [1024]
     assert len(encode_row(profile, 0)) < 2000
 
@@ -216,7 +216,7 @@ FLOWS = (flow("ups/a", "CRM/b", attributes=("x.a", "x")), flow("ups/b", id="g", 
 def test_law_replay_is_deterministic_emits_one_record_a_flow_at_most_and_changes_nothing_in_place(history: list[tuple[str, Any]]) -> None:
     first, second = History(*FLOWS), History(*FLOWS)
     for type_, data in history:
-        profile = first.replay.profiles.get(b"p-1")
+        profile = first.replay.profiles.get(PLACE)
         kept = repr(profile)
 
         result = first.event(type_, data)

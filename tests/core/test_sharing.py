@@ -59,11 +59,11 @@ def test_an_event_that_writes_what_is_there_shares_attributes_and_identities() -
     history = History()
     data = {"person": {"name": {"first": "Ada"}, "tags": {}}, "identityMap": {"E": [{"id": "1", "primary": True}]}}
     history.patch(data)
-    before = history.replay.profiles[b"p-1"]
+    before = history.profile
 
     history.patch({"person": {"name": {"first": "Ada"}}, "identityMap": data["identityMap"]})
 
-    after = history.replay.profiles[b"p-1"]
+    after = history.profile
     assert after.attributes is before.attributes
     assert after.identities is before.identities
 
@@ -89,7 +89,7 @@ def test_i2_fields_beside_status_and_time_are_merged_kept_and_go_with_a_removal(
     assert kept == {"lastQualificationTime": NOW, "status": "exited", "validUntil": "2027-01-01T00:00:00Z", "version": "1"}
     assert merged_entry == {"lastQualificationTime": NOW, "status": "realized", "validUntil": "2027-01-01T00:00:00Z"}
     assert history.document() == {"segmentMembership": {"ups": {"a": {"lastQualificationTime": NOW, "status": "exited"}}}}
-    assert history.replay.profiles[b"p-1"].entry_fields == {}
+    assert history.profile.entry_fields == {}
 
 
 def test_a_profile_without_memberships_or_identities_keeps_no_empty_maps() -> None:
@@ -98,7 +98,7 @@ def test_a_profile_without_memberships_or_identities_keeps_no_empty_maps() -> No
     history.patch({**member("exited"), "identityMap": {"E": [{"id": "1"}], "X": []}})
     history.patch({"segmentMembership": {"ups": {"a": None}, "CRM": {}}, "identityMap": {"E": []}})
 
-    profile = history.replay.profiles[b"p-1"]
+    profile = history.profile
     assert (profile.attributes, profile.identities, profile.memberships, profile.entry_fields) == ({}, {}, {}, {})
     assert history.document() == {}
 

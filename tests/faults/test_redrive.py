@@ -57,7 +57,7 @@ def test_a_redrive_killed_in_the_middle_goes_on_when_it_is_started_again(prepare
 
 
 def test_of_two_redrives_at_once_the_later_one_goes_on_and_the_earlier_one_stops(prepared: Installation) -> None:
-    sent = [Sent(as_letter(undelivered_letter(1)), Mark("2026-01-01T00:00:00Z", prepared.topics.exports))]
+    sent = [Sent(as_letter(undelivered_letter(1)), Mark("2026-01-01T00:00:00Z", prepared.topics.exports), 0)]
 
     with Redriver(prepared.settings) as earlier, Redriver(prepared.settings) as later:
         later.write(sent)

@@ -15,7 +15,7 @@ from schemas.dead_letter import DeadLetterReason
 from tests.delivery.fakes import export_record
 from tests.kit.letters import as_letter, undelivered_letter, unusable_letter
 
-NOW = Circumstances(frozenset({"vip"}), 1000, range(1, 2**63), lambda _: True)
+NOW = Circumstances(frozenset({"vip"}), 1000, range(1, 2**63), lambda _: True, lambda letter: letter.partition)
 EVENT = b'{"specversion":"1.0","id":"e-1","source":"/t","type":"profile.patched","data":{}}'
 TIME = "2026-01-11T23:37:33Z"
 
