@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
+from processor.core.partitioner import partition_of
 from processor.demo.broker import EmbeddedBroker
 from processor.demo.endpoint import create_stream
 from processor.kafka.topics import topic_specs
 from processor.kafka.writing import Writer
 from processor.settings import Settings, env_name
+from schemas.partitioner import Partitioner
 from tests.kit.installation import Installation
 
 REGION = "us-east-2"
@@ -161,3 +164,58 @@ def test_wrong_settings_are_exit_code_2(tmp_path: Path) -> None:
 
     assert result.exit_code == 2
     assert "PROFILE_EXPORTER_PARTITIONS='many'" in result.stderr
+
+
+def produce(installation: Installation, *keys: str | None, partition: int = -1, **properties: str) -> None:
+    """As a program of somebody else, with librdkafka's own partitioner unless told."""
+    producer = Producer({"bootstrap.servers": installation.settings.kafka_bootstrap_servers, **properties})
+    for key in keys:
+        producer.produce(installation.topics.profile_events, b"{}", key, partition=partition)
+    producer.flush()
+
+
+def test_i12_the_newest_events_are_compared_with_the_partitioner_and_the_one_that_fits_is_named(installation: Installation) -> None:
+    keys = [f"p-{number}" for number in range(100)]
+    elsewhere = [key for key in keys if partition_of(key.encode(), 4, Partitioner.MURMUR2) != partition_of(key.encode(), 4, Partitioner.CRC32)]
+
+    empty = installation.command("check")
+    produce(installation, *keys, None)
+    by_murmur2 = installation.command("check")
+    installation.change(partitioner="crc32")
+    by_crc32 = installation.command("check")
+
+    assert "holds no events: there is nothing to compare with PARTITIONER=murmur2" in empty.stdout
+    assert by_murmur2.exit_code == 0, "they are processed all the same"
+    told = f"warning of the newest 100 events {len(elsewhere)} events are not in the partition where Java's default partitioner (murmur2) puts the key"
+    assert told in by_murmur2.stdout
+    assert "→ librdkafka's default partitioner (crc32) fits all of them: set PARTITIONER=crc32, or partitioner=murmur2_random" in by_murmur2.stdout
+    assert "ok      the newest 100 events are where librdkafka's default partitioner (crc32) puts their keys" in by_crc32.stdout
+
+
+def test_i12_one_misplaced_event_among_many_is_seen_with_its_place(installation: Installation) -> None:
+    produce(installation, *(f"p-{number}" for number in range(150)), partitioner="murmur2_random")
+    home = partition_of(b"astray", 4, Partitioner.MURMUR2)
+    elsewhere = next(partition for partition in range(4) if partition not in (home, partition_of(b"astray", 4, Partitioner.CRC32)))
+    produce(installation, "astray", partition=elsewhere)
+
+    shown = installation.command("check").stdout
+
+    assert "of the newest 151 events 1 event is not in the partition" in shown
+    assert f"(by partition: 1 in {elsewhere}; the key at {installation.topics.profile_events}[{elsewhere}] offset" in shown
+    assert f"belongs in {home})" in shown
+    assert "no partitioner that is known fits them: look for a producer that names partitions itself" in shown
+
+
+def test_i12_with_none_a_partitioner_that_fits_is_named_and_so_are_keys_on_two_partitions(installation: Installation) -> None:
+    installation.change(partitioner="none")
+    produce(installation, *(f"p-{number}" for number in range(50)))
+    fits = installation.command("check").stdout
+    for partition in (0, 1):
+        produce(installation, "twice", partition=partition)
+
+    several = installation.command("check").stdout
+
+    assert "PARTITIONER=none, and librdkafka's default partitioner (crc32) fits all of the newest 50 events" in fits
+    assert "→ set PARTITIONER=crc32" in fits
+    assert "no partitioner that is known fits the newest events; commands look up where profiles are" in several
+    assert "1 of the newest keys is on two partitions" in several

@@ -14,6 +14,7 @@ from processor.kafka.topics import topic_specs
 from processor.kafka.writing import Writer
 from processor.letters.tally import Tally
 from schemas.parked_flow import ParkedFlowRow
+from schemas.partitioner import Partitioner
 from schemas.times import format_time
 from schemas.worker_status import FlowStatus, PartitionStatus, WorkerStatus
 from tests.kit.installation import Installation
@@ -137,6 +138,27 @@ def test_what_a_worker_waits_for_is_shown_with_since_when(installation: Installa
     assert [worker["waiting"] for worker in workers] == [[wait], []]
     assert "waiting for more than 30 s" in shown
     assert shown.count("the restore of partitions 0, 1") == 1
+
+
+def test_i12_misplaced_events_are_counted_and_told_with_the_partitioner_that_fits(installation: Installation) -> None:
+    """As one worker with another PARTITIONER than the rest tells them, too."""
+    told = {"partitioner": Partitioner.MURMUR2, "misplaced": 600, "misplacedFitting": {"crc32": 600}}
+    first, second = (a_worker(f"w-{number}", partitions=(number,), **told) for number in range(2))
+    first = first.model_copy(update={"partitions": (first.partitions[0].model_copy(update={"misplaced": 599}),)})
+    report(installation, first, second, a_worker("w-2", partitions=(2,), partitioner=Partitioner.CRC32, misplaced=2))
+
+    found = as_json(installation)
+    shown = installation.command("status")
+
+    assert (found["misplaced"], found["misplacedFitting"]) == (1202, {"crc32": 1200})
+    assert [partition["misplaced"] for partition in found["partitions"]] == [599, 0, 0, None]
+    assert len(found["problems"]) == 2
+    assert "1,200 events are not in the partition where Java's default partitioner (murmur2) puts the key" in found["problems"][0]
+    assert "librdkafka's default partitioner (crc32) fits all of them: set PARTITIONER=crc32, or partitioner=murmur2_random" in found["problems"][0]
+    assert "2 events are not in the partition where librdkafka's default partitioner (crc32)" in found["problems"][1]
+    assert all(problem in shown.stderr for problem in found["problems"])
+    assert "misplaced events" in shown.stdout
+    assert "1,202" in shown.stdout
 
 
 def test_flows_that_are_gone_are_told_together_and_what_a_worker_left_out_is_said(installation: Installation) -> None:
