@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any, Final
 from uuid import uuid4
 
@@ -13,10 +13,12 @@ import orjson
 from processor.cli.control import require_topics
 from processor.cli.profile_ids import read_ids
 from processor.cli.progress import progress
+from processor.cli.status import read_statuses
 from processor.cli.tables import Table, show
 from processor.errors import CommandError, UsageError
 from processor.kafka.deletions import Receipt, Request, Row, delete_profiles
-from processor.settings import env_name, read_settings
+from processor.kafka.errors import BrokerUnreachable, ReadFailed
+from processor.settings import Settings, env_name, read_settings
 from schemas.times import format_time
 
 WAIT_SECONDS: Final = 60
@@ -76,6 +78,8 @@ def delete(
     request = Request(ids, format_time(int(time.time())), None if no_wait else timeout, partition)
     with progress("reading the changelog:", None) as report:
         receipts = delete_profiles(settings, request, lambda: str(uuid4()), lambda records: report(records, 0))
+    if partition is None:
+        _warn_of_misplaced(settings)
     if as_json:
         for receipt in receipts:
             click.echo(orjson.dumps(_as_object(receipt)))
@@ -91,6 +95,16 @@ def _confirm(ids: Sequence[str], file: str | None) -> None:
         raise UsageError("the ids come from stdin, so nobody can be asked: say --yes; nothing was written")
     named = ", ".join(ids[:_SHOWN_IDS]) + (", …" if len(ids) > _SHOWN_IDS else "")
     click.confirm(f"delete {len(ids)} profile{'s' if len(ids) > 1 else ''} ({named}), which cannot be undone?", abort=True, err=True)
+
+
+def _warn_of_misplaced(settings: Settings) -> None:
+    """Say that a receipt is of one partition alone, where workers have seen keys on others (I12)."""
+    misplaced = 0
+    with suppress(ReadFailed, BrokerUnreachable):  # whoever may not read what workers say of themselves has the receipts all the same
+        misplaced = sum(status.misplaced for status in read_statuses(settings, []))
+    if misplaced:
+        text = f"workers have read {misplaced:,} events elsewhere than their keys belong: a profile may be on another partition, or half of it"
+        click.echo(f"warning: {text}; see `profile-exporter check`, and --partition", err=True)
 
 
 def _as_object(receipt: Receipt) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def gather(settings: Settings, now: datetime) -> Overview:
     require_topics(settings, read)
     problems: list[str] = []
     flows = _read_flows(read_compacted(settings, names.flows), problems)
-    statuses = _read_statuses(read_compacted(settings, names.worker_status), problems)
+    statuses = read_statuses(settings, problems)
     lags = group_lag(settings, [names.profile_events, names.exports])
     by_topic = {
         title: {each.partition: Lag(each.committed, each.start, each.end, each.lag) for each in lags[topic]}
@@ -73,9 +73,10 @@ def _read_flows(values: Mapping[bytes, bytes], problems: list[str]) -> dict[str,
     return flows
 
 
-def _read_statuses(values: Mapping[bytes, bytes], problems: list[str]) -> list[WorkerStatus]:
+def read_statuses(settings: Settings, problems: list[str]) -> list[WorkerStatus]:
+    """What workers said last, and in `problems` what cannot be read of it. Raises BrokerUnreachable, ReadFailed."""
     statuses: list[WorkerStatus] = []
-    for key, value in values.items():
+    for key, value in read_compacted(settings, settings.topics.worker_status).items():
         try:
             statuses.append(WorkerStatus.model_validate_json(value))
         except ValidationError as error:
