@@ -19,6 +19,7 @@ from benchmarks.mixes import Mix, one_flow, ten_flows
 from processor.core.concerned import concerned
 from processor.core.decide import decide
 from processor.core.fold import fold
+from processor.core.misplaced import Placement
 from processor.core.parse import parse_event
 from processor.core.step import Limits
 from processor.hot_path import COMPILED
@@ -26,12 +27,13 @@ from processor.pipeline.decided import Before, Policy, decide_run
 from processor.pipeline.partition import RUN_RECORDS
 from processor.pipeline.profiles import Profiles
 from schemas.event import SourceRecord
+from schemas.partitioner import Partitioner
 from state.rows import decode_row, encode_row, profile_key
 from tests.kit.compiled import compiled_packages, preferring
 
 ROUNDS = 5
 CACHE_BYTES = 256 << 20
-POLICY = Policy(Limits(), 0)
+POLICY = Policy(Limits(), 0, placement=Placement(0, 1, Partitioner.MURMUR2))  # every key is hashed, and at home
 STAGES = ("decode", "parse", "fold", "decide", "encode", "five stages", "run")
 
 

@@ -19,8 +19,10 @@ from benchmarks.contenders import worker
 from benchmarks.process import Contender, usage
 from benchmarks.stage import ANSWER_MILLISECONDS, PARTITIONS, Job, Stage, open_stage
 from benchmarks.watch import GroupWatch, wait_until_quiet
+from processor.core.partitioner import partition_of
 from processor.demo.child import ChildServer
-from processor.kafka.connection import confluent_config, partition_of, producer_config
+from processor.kafka.connection import confluent_config, producer_config
+from schemas.partitioner import Partitioner
 from schemas.record import ExportHeader
 
 A_SECOND: Final = 1_000  # of a shard (AWS: "Quotas and limits")
@@ -52,7 +54,7 @@ def fill(job: Job, records: int) -> None:
     for number in range(records):
         key = f"p-{number:09d}"
         headers = {ExportHeader.RECORD_ID: f"profile-events-0-{number}-bench", ExportHeader.FLOW_ID: "bench", ExportHeader.PARTITION_KEY: key}
-        producer.produce(topic, value, key, partition_of(key.encode(), PARTITIONS), headers=list(headers.items()))
+        producer.produce(topic, value, key, partition_of(key.encode(), PARTITIONS, Partitioner.MURMUR2), headers=list(headers.items()))
         if number % 1_000 == 0:
             producer.poll(0)
             while len(producer) > 500_000:

@@ -12,11 +12,12 @@ import pytest
 from confluent_kafka import Producer
 
 from processor.core.parse import parse_event
+from processor.core.partitioner import partition_of
 from processor.kafka import deletions
-from processor.kafka.connection import partition_of
 from processor.kafka.reading import KafkaRecord, read_topic
 from processor.kafka.writing import Writer
 from schemas.event import EventType, SourceRecord
+from schemas.partitioner import Partitioner
 from schemas.profile import Profile
 from schemas.record import ExportHeader
 from state.rows import WATERMARK_KEY, Watermark, encode_row, encode_watermark, profile_key
@@ -72,7 +73,7 @@ class FakeWorker:
 
     def _write_row(self, profile: str, value: bytes | None) -> None:
         key = profile.encode()
-        partition = partition_of(key, self._installation.settings.partitions)
+        partition = partition_of(key, self._installation.settings.partitions, Partitioner.MURMUR2)
         self._producer.produce(self._installation.topics.changelog, value=value, key=profile_key(key), partition=partition)
 
     def _write_export(self, event: KafkaRecord, record_id: str, flow: str) -> None:
@@ -112,7 +113,8 @@ def test_i1_each_id_of_arguments_and_file_gets_one_event_that_a_worker_can_use_w
         event = parse_event(SourceRecord(*record[:6]))
         assert (event.type, event.key, event.id, event.time) == (EventType.DELETED, receipt["profile"], receipt["eventId"], receipt["time"])
         assert orjson.loads(record.value or b"")["source"] == "/profile-exporter/commands"
-        assert (record.topic, record.partition) == (receipt["topic"], partition_of(record.key or b"", ready.settings.partitions))
+        home = partition_of(record.key or b"", ready.settings.partitions, Partitioner.MURMUR2)
+        assert (record.topic, record.partition) == (receipt["topic"], home)
         assert (receipt["applied"], receipt["known"], receipt["row"], receipt["records"]) == (False, None, None, None)
 
 
@@ -178,7 +180,7 @@ def test_a_broker_that_goes_away_after_the_events_are_written_leaves_receipts(
 
 def test_a_row_of_another_version_is_told_with_its_place(prepared: Installation) -> None:
     producer = Producer({"bootstrap.servers": prepared.settings.kafka_bootstrap_servers})
-    partition = partition_of(b"p-1", prepared.settings.partitions)
+    partition = partition_of(b"p-1", prepared.settings.partitions, Partitioner.MURMUR2)
     producer.produce(prepared.topics.changelog, value=b"[99,", key=profile_key(b"p-1"), partition=partition)
     producer.flush()
 

@@ -10,11 +10,12 @@ import pytest
 from confluent_kafka import Producer
 
 from processor.errors import StoppedForOperator
-from processor.kafka.connection import PARTITIONER
+from processor.kafka.connection import PARTITIONERS
 from processor.kafka.letter_batches import BATCH_BYTES
 from processor.kafka.reading import read_topic
 from processor.kafka.safety import HEADERS_BYTES
 from processor.kafka.topics import EVENT_BYTES
+from schemas.partitioner import Partitioner
 from tests.kit.installation import Installation
 from tests.kit.topics import alter_topic
 from tests.kit.whole_job import WholeJob
@@ -54,7 +55,7 @@ def produce(job: WholeJob, *values: bytes) -> list[tuple[int, int]]:
             "compression.type": "zstd",
             "compression.level": 12,
             "message.max.bytes": 50 * MB,
-            "partitioner": PARTITIONER,
+            "partitioner": PARTITIONERS[Partitioner.MURMUR2],
         }
     )
     for value in values:

@@ -8,10 +8,11 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # public names that its __init__ does not list
 
+from processor.core.partitioner import partition_of
 from processor.demo.shop import shop_events
 from processor.demo.waiting import wait_until
-from processor.kafka.connection import partition_of
 from processor.kafka.reading import group_lag, read_topic
+from schemas.partitioner import Partitioner
 from tests.kit.installation import Installation
 from tests.kit.topics import alter_topic
 from tests.kit.whole_job import WholeJob
@@ -198,7 +199,7 @@ def test_a_partition_with_nothing_but_an_aborted_transaction_is_begun_by_its_nex
     producer.produce(settings.topics.profile_events, b"aborted", b"k", partition=0)
     producer.flush(SECONDS)
     producer.abort_transaction(SECONDS)
-    events = [event for event in shop_events(200) if partition_of(event.key, 2) == 1]
+    events = [event for event in shop_events(200) if partition_of(event.key, 2, Partitioner.MURMUR2) == 1]
 
     for name, event in zip(("first", "next"), events, strict=False):
         job.send([event])

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from processor.kafka.connection import partition_of
+from processor.core.partitioner import partition_of
 from processor.kafka.errors import WriteFailed
 from processor.kafka.reading import read_topic
 from processor.kafka.writing import OnPlace, Writer
+from schemas.partitioner import Partitioner
 from tests.kit.installation import Installation
 from tests.kit.topics import create_topic
 
@@ -58,7 +59,7 @@ def test_the_place_of_a_record_is_told_by_the_end_of_the_context(installation: I
             writer.write(topic, key, b"", name="a record", on_place=noting(key))
 
     assert places == {record.key: (record.partition, record.offset) for record in read_topic(installation.settings, topic)}
-    assert {key: partition for key, (partition, _) in places.items()} == {key: partition_of(key, 4) for key in keys}
+    assert {key: partition for key, (partition, _) in places.items()} == {key: partition_of(key, 4, Partitioner.MURMUR2) for key in keys}
 
 
 def test_a_record_that_is_too_large_for_us_or_for_the_topic_is_named_and_the_others_arrive(installation: Installation, kafka: str) -> None:

@@ -15,7 +15,8 @@ from aiokafka.errors import ProducerFenced
 from aiokafka.partitioner import DefaultPartitioner
 from confluent_kafka import Message, Producer
 
-from processor.kafka.connection import PARTITIONER
+from processor.kafka.connection import PARTITIONERS
+from schemas.partitioner import Partitioner
 from tests.kit.kafka import RealKafka, answers
 from tests.kit.topics import create_topic
 
@@ -158,7 +159,7 @@ def test_both_clients_put_a_key_on_the_same_partition(kafka: str) -> None:
         assert partition is not None
         found[key] = partition
 
-    producer = Producer({"bootstrap.servers": kafka, "partitioner": PARTITIONER})
+    producer = Producer({"bootstrap.servers": kafka, "partitioner": PARTITIONERS[Partitioner.MURMUR2]})
     keys = [f"profile-{number}".encode() for number in range(200)] + ["Zoë".encode(), b"\x00\xff", b"21"]
     for key in keys:
         producer.produce(topic, key=key, on_delivery=note)
