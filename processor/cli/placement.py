@@ -13,7 +13,9 @@ from processor.settings import Settings
 from schemas.partitioner import Partitioner
 
 NEWEST: Final = 200
-"""Offsets of each partition that are looked at."""
+"""Offsets of each partition that are looked at, of few partitions."""
+_ALL_NEWEST: Final = 20_000
+_AT_LEAST: Final = 20
 _MOST_SHOWN: Final = 8
 
 
@@ -21,7 +23,8 @@ def check_placement(settings: Settings) -> Iterator[Finding]:
     """Compare the newest events of each partition with PARTITIONER; a topic that may not be read, or is empty, is no fault."""
     topic = settings.topics.profile_events
     try:
-        events = [record for record in read_newest(settings, topic, NEWEST) if record.key]
+        offsets = max(_AT_LEAST, min(NEWEST, _ALL_NEWEST // settings.partitions))
+        events = [record._replace(value=None, headers=()) for record in read_newest(settings, topic, offsets) if record.key]
     except CommandError as error:
         text, _, remedy = str(error).partition("\n")
         yield Finding(Level.WARNING, f"the newest events of {topic} are not compared with PARTITIONER: {text}", remedy.strip())

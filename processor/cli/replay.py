@@ -30,6 +30,8 @@ from schemas.times import BadTimeError, normal_time
 def replay(events: BinaryIO, files: tuple[str, ...], output: BinaryIO, dead_letters: BinaryIO | None) -> None:
     """Fold EVENTS (JSON lines; - is stdin) and write the records a worker would send.
 
+    State is kept for each topic, partition and key (I12); events that are bare are all of one partition.
+
     Flows may change on the way: with several --flows, each in force from its TIME (2026-01-11T23:37:33Z) on, that of a record being when
     it was written, else when its event happened; or by records of the topics `flows` and `audiences` among EVENTS. A change sends what it sends in
     a worker (backfill, catch-up, exits), at once.
