@@ -25,6 +25,7 @@ HOT_PATH = [
     "processor/core/jobs.py",
     "processor/core/json_values.py",
     "processor/core/membership.py",
+    "processor/core/numbers.py",
     "processor/core/parse.py",
     "processor/core/partition_key.py",
     "processor/core/partitioner.py",
@@ -57,6 +58,7 @@ HOT_PATH = [
     "schemas/profile.py",
     "schemas/record.py",
     "schemas/times.py",
+    "schemas/xdm.py",
     "state/rows.py",
 ]
 

@@ -14,6 +14,7 @@ class DeadLetterReason(StrEnum):
     BAD_SHAPE = "bad_shape"
     BAD_TIME = "bad_time"
     BAD_STATUS = "bad_status"
+    BAD_NUMBER = "bad_number"
     BAD_KEY = "bad_key"
     SUBJECT_MISMATCH = "subject_mismatch"
     DOCUMENT_TOO_LARGE = "document_too_large"

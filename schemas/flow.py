@@ -4,7 +4,7 @@ from collections import Counter
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, WrapValidator, field_validator
 
 from schemas.audience import AudienceKey
 from schemas.destination import Destination
@@ -33,6 +33,21 @@ def _is_path(dotted: str) -> str:
 
 
 AttributePath = Annotated[str, AfterValidator(_is_path)]
+_PATH: Final = TypeAdapter(AttributePath, config=ConfigDict(strict=True))
+_PATHS: Final = TypeAdapter(Annotated[tuple[AttributePath, ...], Items], config=ConfigDict(strict=True))
+
+
+def _read_gate(given: object, _: object) -> str | tuple[str, ...]:
+    """Read one path or several, as they were given; the union of both would tell of each fault twice."""
+    if isinstance(given, list | tuple):
+        return _PATHS.validate_python(given)
+    if not isinstance(given, str):
+        raise ValueError("is neither an attribute path nor a list of them")
+    return _PATH.validate_python(given)
+
+
+ConsentGate = Annotated[str | tuple[str, ...], WrapValidator(_read_gate)]
+"""An attribute path, or a list of them (contract F6)."""
 
 
 class FlowState(StrEnum):
@@ -92,7 +107,13 @@ class Options(Model):
     on_delete: Literal["export", "silent"] = "export"
     emit_exit_on_unmap: bool = False
     on_resume: Literal["catchup", "skip"] = "catchup"
-    consent_gate: AttributePath | None = None
+    consent_gate: ConsentGate | None = None
+
+    @property
+    def consent_paths(self) -> tuple[str, ...]:
+        """The paths of the consent gate; () where there is none."""
+        gate = self.consent_gate
+        return () if gate is None else (gate,) if isinstance(gate, str) else gate
 
 
 class Flow(Model):

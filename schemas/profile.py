@@ -30,9 +30,9 @@ STATUS: Final = {REALIZED: "realized", EXITED: "exited"}
 class Profile:
     """The state of one profile: its XDM document in parts, and what was applied to it; never changed.
 
-    `version` counts the events applied to it, from 1 (contract 4b). `event_ids` are the ids of the last events, the
-    newest last (I5). `size_bound_bytes` is never below the document's size as compact JSON; it is derived, not state:
-    it only says when the size must be measured.
+    `version` counts the events applied to it, from 1 (contract 4b). `event_ids` are the last events, the newest last (I5): of each its
+    source, then its id; the source is "" where a version applied it that kept ids alone. `size_bound_bytes` is never below the
+    document's size as compact JSON; it is derived, not state: it only says when the size must be measured.
     """
 
     attributes: Document

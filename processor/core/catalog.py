@@ -62,7 +62,7 @@ class CompiledFlow:
     attributes_by_root: dict[str, tuple[Attribute, ...]]
     tree: Tree
     partition_key: PartitionKey
-    consent_gate: Path | None
+    consent_gates: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ def _compiled(flow: Flow, described: Mapping[AudienceKey, Audience], etag: str) 
         attributes_by_root=by_root,
         tree=_tree(effective),
         partition_key=_partition_key(flow.options.partition_key),
-        consent_gate=None if flow.options.consent_gate is None else split_path(flow.options.consent_gate),
+        consent_gates=tuple(map(split_path, flow.options.consent_paths)),
     )
 
 
@@ -201,7 +201,7 @@ def _index(flows: Iterable[CompiledFlow]) -> FlowIndex:
     index = FlowIndex()
     for place, flow in enumerate(flows):
         paths = [attribute.path for attributes in flow.attributes_by_root.values() for attribute in attributes]
-        paths += [flow.consent_gate] if flow.consent_gate is not None else []
+        paths += flow.consent_gates
         index.add(1 << place, flow.mapped, paths, flow.options.membership_gate)
     return index
 

@@ -1,44 +1,46 @@
 """The consent gate of a flow: an opt-out counts as leaving every mapped audience (contract F6). Consent itself is not evaluated.
 
-The option names an attribute. It says no where it is `false`, or a text of `n` and `out` (XDM's `consents…val` and `optInOut`), or a
-map whose `val` says so; anything else, and its absence, is no opt-out.
+The option names attributes. A consent is one of XDM's values for it, by itself or as `val` of a map; absence is no opt-out. Everything else
+that stands at one of the paths is an opt-out: what nobody knows must not count as a yes.
 
     opts out          the mapped audiences it was realized in are `exited` at the event's time, and cause a record
     is opted out      they stay `exited` for the flow, with the `lastQualificationTime` that is stored; nothing about them is a cause
     opts in again     those it is realized in are `realized`, and cause a record
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from processor.core.catalog import CompiledFlow
 from processor.core.changes import value_at
 from processor.core.fold import Change
+from processor.core.json_values import MISSING
 from processor.core.membership import Transitions
 from schemas.flow import Path
 from schemas.profile import EXITED, REALIZED, Memberships, Profile
 
 _NO_ENTRIES: Final[dict[str, str]] = {}
-_NO: Final = frozenset({"n", "out"})
+_CONSENTS: Final = frozenset({"y", "dy", "li", "ct", "cp", "vi", "pi", "in", "true"})  # of XDM's consents and optInOut, in lower case
 
 
-def opted_out(profile: Profile, gate: Path) -> bool:
-    """Whether the attribute at `gate` says no."""
-    return _says_no(value_at(profile.attributes, gate))
+def opted_out(profile: Profile, gates: Sequence[Path]) -> bool:
+    """Whether the attribute at one of the paths is an opt-out. Home of F6."""
+    return any(_is_opt_out(value_at(profile.attributes, gate)) for gate in gates)
 
 
 def consented(flow: CompiledFlow, profile: Profile) -> Profile:
     """The profile as the flow may see it."""
-    if flow.consent_gate is None or not opted_out(profile, flow.consent_gate):
+    if not opted_out(profile, flow.consent_gates):
         return profile
     return _seen(flow, profile, None)
 
 
-def as_consented(flow: CompiledFlow, gate: Path, change: Change) -> Change:
-    """The change as the flow may see it."""
+def as_consented(flow: CompiledFlow, change: Change) -> Change:
+    """The change as the flow may see it; `change` itself where nobody is or was opted out."""
     before, after = change.before, change.after
-    was_out = opted_out(before, gate)
-    is_out = after is not None and opted_out(after, gate)
+    was_out = opted_out(before, flow.consent_gates)
+    is_out = after is not None and opted_out(after, flow.consent_gates)
     if not (was_out or is_out):
         return change
     if was_out:
@@ -49,10 +51,14 @@ def as_consented(flow: CompiledFlow, gate: Path, change: Change) -> Change:
     return Change(change.event, before, after, transitions, change.identities)
 
 
-def _says_no(value: Any) -> bool:
+def _is_opt_out(value: Any) -> bool:
+    if value is MISSING or value is True:
+        return False
     if type(value) is dict:
         value = value.get("val")
-    return value is False or (type(value) is str and value.lower() in _NO)
+        if value is True:
+            return False
+    return type(value) is not str or value.strip().lower() not in _CONSENTS
 
 
 def _seen(flow: CompiledFlow, profile: Profile, left_at: str | None) -> Profile:

@@ -26,11 +26,13 @@ class SkipReason(StrEnum):
     TRIGGER_OFF = "trigger_off"  # A10
     DELETED_SILENTLY = "deleted_silently"  # F3 with onDelete: silent
     MERGED_SILENTLY = "merged_silently"  # F4
+    CONSENT = "consent"  # F6: it would send a record, were the profile not opted out
 
 
 _UNCHANGED: Final = SkipReason.UNCHANGED  # those of nearly every event: a look-up on the class costs 0.1 µs
 _NOTHING_MAPPED_CHANGED: Final = SkipReason.NOTHING_MAPPED_CHANGED
 _NOT_A_MEMBER: Final = SkipReason.NOT_A_MEMBER
+_CONSENT: Final = SkipReason.CONSENT
 _MERGED: Final = EventType.MERGED
 
 
@@ -48,8 +50,14 @@ def reason_of(enabled: bool, rest: SkipReason) -> SkipReason:
 
 def decide(flow: CompiledFlow, source: Source, change: Change, catalog: Catalog) -> ExportRecord | SkipReason:
     """What `flow`, were it enabled, sends for one profile after one event, or why it sends nothing."""
-    if flow.consent_gate is not None:
-        change = as_consented(flow, flow.consent_gate, change)
+    if flow.consent_gates:
+        seen = as_consented(flow, change)
+        if seen is not change:
+            return _decide_opted_out(flow, source, seen, change, catalog)
+    return _decide(flow, source, change, catalog)
+
+
+def _decide(flow: CompiledFlow, source: Source, change: Change, catalog: Catalog) -> ExportRecord | SkipReason:
     after = change.after
     if after is None:
         return _decide_end(flow, source, change)
@@ -59,10 +67,19 @@ def decide(flow: CompiledFlow, source: Source, change: Change, catalog: Catalog)
     return _record(flow, source, change, causes, render(flow, after, change.event.time, causes, catalog), after)
 
 
+def _decide_opted_out(flow: CompiledFlow, source: Source, seen: Change, change: Change, catalog: Catalog) -> ExportRecord | SkipReason:
+    """As `_decide` of what the flow may see of a profile that is or was opted out; where the gate alone holds a record back, it says so (F6)."""
+    decision = _decide(flow, source, seen, catalog)
+    if isinstance(decision, ExportRecord):
+        return decision
+    without_gate = _decide(flow, source, change, catalog)
+    return _CONSENT if isinstance(without_gate, ExportRecord) else without_gate
+
+
 def would_send(flow: CompiledFlow, change: Change) -> bool:
     """Whether `flow`, were it enabled, sends a record after one event that ends no profile: `decide` without making the record."""
-    if flow.consent_gate is not None:
-        change = as_consented(flow, flow.consent_gate, change)
+    if flow.consent_gates:
+        change = as_consented(flow, change)
     return change.after is not None and not isinstance(_causes_to_send(flow, change, change.after), SkipReason)
 
 

@@ -5,7 +5,7 @@
     realized in `ups` without                    never
     exited                                       purge a second after 30 days: C2 lists it to the second
 
-A deadline past the year 9999 is none.
+A `validUntil` before the entry's `lastQualificationTime` is as none. A deadline past the year 9999 is none.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from typing import Any, Final
 import orjson
 
 from processor.core.fold import fold
-from processor.core.membership import EXPIRY_DAYS
+from processor.core.membership import EXPIRY_DAYS, end_of
 from schemas.audience import OWN_NAMESPACE
 from schemas.event import Event, EventType, cloud_event
 from schemas.profile import EXITED, Document, EntryFields, Memberships, Profile
-from schemas.times import MAX_SECONDS, format_time, normal_time, plus_days, plus_second
+from schemas.times import MAX_SECONDS, format_time, plus_days, plus_second
 
 SOURCE: Final = "/profile-exporter"
 NEVER: Final = ""
@@ -77,9 +77,9 @@ def _earlier(one: str, other: str) -> str:
 def _deadline(namespace: str, entry: str, fields: Document | None) -> str:
     if entry[0] == EXITED:
         return _purged_after(entry)
-    valid_until = None if fields is None else fields.get("validUntil")
+    valid_until = end_of(entry, fields)
     if valid_until is not None:
-        return normal_time(valid_until)
+        return valid_until
     return NEVER if namespace == OWN_NAMESPACE else _after_days(entry[1:])
 
 

@@ -18,6 +18,7 @@ NO_PROFILE: Final = Profile({}, {}, {}, {}, 0, (), 2)
 # A document grows by an event by at most this many bytes for each byte of the event: `"a":{}` (6 bytes) becomes an entry
 # with both defaults (74), `1e15` (4 bytes) becomes 1000000000000000.0 (18).
 _GROWTH_BOUND: Final = 16
+_ANY_SOURCE: Final = ""  # of an event that was applied by a version that kept ids alone
 _PATCHED: Final = EventType.PATCHED  # a look-up on the class takes 0.1 µs
 _EXPIRED: Final = EventType.EXPIRED
 _ENDS: Final = (EventType.DELETED, EventType.MERGED)
@@ -92,8 +93,15 @@ def fold(profile: Profile | None, event: Event, dedup_window: int) -> Change:
     return Change(event, before, after, transitions, changed)
 
 
+def is_remembered(profile: Profile, event: Event) -> bool:
+    """Whether an event of this source and id is among the last ones applied to the profile (I5)."""
+    kept = profile.event_ids
+    sources = [kept[place] for place in range(0, len(kept), 2) if kept[place + 1] == event.id]
+    return event.source in sources or _ANY_SOURCE in sources
+
+
 def _remembered(event_ids: tuple[str, ...], event: Event, dedup_window: int) -> tuple[str, ...]:
-    """The ids of the last events, this one included (I5); an expiry is none of them (F5)."""
+    """The sources and ids of the last events, this one included (I5); an expiry is none of them (F5)."""
     if event.id is None or not dedup_window or event.type is _EXPIRED:
         return event_ids
-    return (*event_ids[1 - dedup_window :], event.id) if dedup_window > 1 else (event.id,)
+    return (*event_ids[2 - 2 * dedup_window :], event.source, event.id) if dedup_window > 1 else (event.source, event.id)

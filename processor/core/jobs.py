@@ -36,6 +36,7 @@ class JobSkip(StrEnum):
     ALREADY_EXPORTED = "already_exported"  # E2: the flow sent it since the job began
     UNCHANGED = "unchanged"  # F1: its record is what it was when the flow was disabled
     DELETED = "deleted"  # F3: it is gone
+    CONSENT = "consent"  # F6: it would be sent, were it not opted out
 
 
 class Missed(NamedTuple):
@@ -86,11 +87,11 @@ def noted(job: CompiledJob, passed: Passed, known: Missed | None, catalog: Catal
 def job_record(job: CompiledJob, key: str, profile: Profile, catalog: Catalog) -> ExportRecord | JobSkip:
     """What a job that scans sends for a profile whose id is `key`."""
     flow = job.flow
-    if flow.consent_gate is not None and opted_out(profile, flow.consent_gate):  # a member of nothing, also of what is not mapped any more (F6)
-        return JobSkip.NOT_A_MEMBER
     found = _realized(job, profile.memberships)
     if not found:
         return JobSkip.NOT_A_MEMBER
+    if opted_out(profile, flow.consent_gates):  # a member of nothing, also of what is not mapped any more (F6)
+        return JobSkip.CONSENT
     time = _started(job)
     if job.kind is not _UNMAP:
         return _record(job, key, profile, found, render(flow, profile, time, Causes(found, (), ()), catalog))
@@ -115,7 +116,7 @@ def catchup_record(job: CompiledJob, key: str, profile: Profile | None, noted: M
     realized = realized_in(flow.mapped, seen.memberships)
     changed = {key for key in noted.realized.symmetric_difference(realized) if key[1] in flow.mapped.get(key[0], {})}
     if not (changed or passes_gate(flow, seen.memberships)):
-        return JobSkip.NOT_A_MEMBER
+        return JobSkip.CONSENT if passes_gate(flow, profile.memberships) else JobSkip.NOT_A_MEMBER
     causing = [
         (namespace, audience, seen.memberships[namespace][audience][0])
         for namespace, audience in sorted(changed or realized)

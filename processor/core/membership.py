@@ -11,7 +11,7 @@ from processor.core.json_values import merged
 from schemas.audience import OWN_NAMESPACE
 from schemas.event import MembershipPatch
 from schemas.profile import EXITED, REALIZED, Document, EntryFields, Memberships
-from schemas.times import LONGEST_CACHED, normal_time, parse_time, plus_days
+from schemas.times import LONGEST_CACHED, BadTimeError, normal_time, parse_time, plus_days
 
 EXPIRY_DAYS: Final = 30  # contract F5
 
@@ -25,20 +25,34 @@ Membership = tuple[Memberships, EntryFields]
 _ABSENT: Final = EXITED
 _LETTERS: Final = {"realized": REALIZED, "existing": REALIZED, "exited": EXITED, "exiting": EXITED}
 _NAMED: Final = ("status", "lastQualificationTime")
+_END: Final = "validUntil"
+_FIRST_TIME: Final = "1970-01-01T00:00:00Z"
 _NO_ENTRIES: Final[dict[str, str]] = {}
 _NO_FIELDS: Final[dict[str, Document]] = {}
 
 
 def entry_of(last_qualification_time: str, status: str) -> str:
-    """The entry of these two values as an event writes them; KeyError for a status outside the list, BadTimeError."""
+    """The entry of these two values as an event writes them; KeyError for a status outside the list, BadTimeError also for a missing time."""
     if len(last_qualification_time) > LONGEST_CACHED:
-        return _LETTERS[status] + normal_time(last_qualification_time)
+        return _entry(last_qualification_time, status)
     return _cached_entry(last_qualification_time, status)
 
 
 @lru_cache(maxsize=65_536)
 def _cached_entry(last_qualification_time: str, status: str) -> str:
-    return _LETTERS[status] + normal_time(last_qualification_time)
+    return _entry(last_qualification_time, status)
+
+
+def _entry(last_qualification_time: str, status: str) -> str:
+    time = normal_time(last_qualification_time)
+    if is_missing(time):
+        raise BadTimeError("lies before 1970")
+    return _LETTERS[status] + time
+
+
+def is_missing(last_qualification_time: str) -> bool:
+    """Whether a `lastQualificationTime` in the form of C8 is as missing (I9): one before 1970 is the zero time of Go or .NET, nobody's."""
+    return last_qualification_time < _FIRST_TIME
 
 
 def patched(old: Membership, patch: MembershipPatch, now: str, transitions: Transitions) -> Membership:
@@ -56,9 +70,11 @@ def patched(old: Membership, patch: MembershipPatch, now: str, transitions: Tran
             before = stored.get(audience, _ABSENT)
             if isinstance(written, str):
                 entry: str | None = written
+                if fields and written[0] != before[0]:
+                    fields = _without_end(fields, namespace, audience)
             else:
                 entry = _patched_entry(before, written, now)
-                fields = _patched_fields(fields, namespace, audience, written)
+                fields = _patched_fields(fields, namespace, audience, written, before, entry)
             if entry is None:
                 entries.pop(audience, None)
                 continue
@@ -82,7 +98,7 @@ def _patched_entry(before: str, patch: dict[str, Any] | None, now: str) -> str |
         return EXITED + now if before[0] == REALIZED else None
     status, time = patch.get("status"), patch.get("lastQualificationTime")
     was_there = before != _ABSENT
-    letter = before[0] if was_there and "status" not in patch else REALIZED
+    letter = before[0] if was_there else REALIZED
     if status is not None:
         letter = _LETTERS[status]
     if time is not None:
@@ -91,14 +107,26 @@ def _patched_entry(before: str, patch: dict[str, Any] | None, now: str) -> str |
     return before if keeps_time else letter + now
 
 
-def _patched_fields(fields: EntryFields, namespace: str, audience: str, patch: dict[str, Any] | None) -> EntryFields:
-    """`fields` after a patch of one entry; an entry that is removed keeps none (I7)."""
-    if patch is None:
+def _patched_fields(
+    fields: EntryFields, namespace: str, audience: str, patch: dict[str, Any] | None, before: str, entry: str | None
+) -> EntryFields:
+    """`fields` after a patch of one entry from `before` to `entry`. An entry that is removed keeps none, one that is exited no end (I7)."""
+    if patch is None or entry is None:
         return _without_fields(fields, namespace, audience)
-    others = {name: value for name, value in patch.items() if name not in _NAMED}
+    if fields and entry[0] != before[0]:
+        fields = _without_end(fields, namespace, audience)
+    others = {name: value for name, value in patch.items() if name not in _NAMED and not (name == _END and entry[0] == EXITED)}
     if not others:
         return fields
     return _with_fields(fields, namespace, audience, merged(fields.get(namespace, _NO_FIELDS).get(audience, {}), others))
+
+
+def _without_end(fields: EntryFields, namespace: str, audience: str) -> EntryFields:
+    """`fields` after an entry changed its status: an end belongs to the membership it was said of (I7)."""
+    of_entry = fields.get(namespace, _NO_FIELDS).get(audience)
+    if of_entry is None or _END not in of_entry:
+        return fields
+    return _with_fields(fields, namespace, audience, {name: value for name, value in of_entry.items() if name != _END})
 
 
 def _without_fields(fields: EntryFields, namespace: str, audience: str) -> EntryFields:
@@ -156,10 +184,19 @@ def _named(data: dict[str, Any], what: str) -> Iterator[tuple[str, str]]:
 
 
 def _ends(namespace: str, entry: str, fields: Document, deadline: str) -> bool:
-    valid_until = fields.get("validUntil")
+    valid_until = end_of(entry, fields)
     if valid_until is not None:
-        return parse_time(valid_until) <= parse_time(deadline)
+        return valid_until <= deadline
     return namespace != OWN_NAMESPACE and plus_days(entry[1:], EXPIRY_DAYS) <= deadline
+
+
+def end_of(entry: str, fields: Document | None) -> str | None:
+    """The `validUntil` of an entry in the form of C8; None where it has none, or one before its `lastQualificationTime` (F5)."""
+    written = None if fields is None else fields.get(_END)
+    if written is None:
+        return None
+    valid_until = normal_time(written)
+    return valid_until if valid_until >= entry[1:] else None
 
 
 def _is_stale(entry: str, deadline: str) -> bool:

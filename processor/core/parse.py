@@ -7,14 +7,14 @@ import orjson
 from processor.core.shape import check_data, check_nesting, take_apart
 from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetterReason
-from schemas.event import Event, EventType, IdentityPatch, MembershipPatch, Source
+from schemas.event import LONGEST_KEPT, Event, EventType, IdentityPatch, MembershipPatch, Source, kept_text
 from schemas.times import BadTimeError, format_time, normal_time
 
 MAX_KEY_BYTES: Final = 512
 _TOO_DEEP: Final = frozenset({"depth limit exceeded", "Recursion limit reached"})  # orjson's, of 3.13 and before, at more than 1,024 levels
+_TOO_LARGE_A_NUMBER: Final = "number is infinity when parsed as double"  # orjson's, of `1e400`
 MAX_ATTRIBUTE_BYTES: Final = 1024
-"""Of `id` and `source`, in UTF-8. A row keeps ids (I5), so one without a bound would make a row that Kafka refuses, for ever."""
-_SURELY_SHORT: Final = MAX_ATTRIBUTE_BYTES // 4  # characters; one has 4 bytes at most
+"""Of `id` and `source`, in UTF-8."""
 _TYPES: Final = {member.value: member for member in EventType}
 _OF_DOCUMENTS: Final = (EventType.PATCHED, EventType.REPLACED)
 _MERGED: Final = EventType.MERGED
@@ -35,14 +35,15 @@ def parse_event(record: Source) -> Event:
     event_type = _TYPES.get(type_name)
     if event_type is None:
         raise Unusable(DeadLetterReason.UNKNOWN_TYPE, f"type {type_name[:64]!r} is none of {', '.join(_TYPES)}")
-    if len(event_id) > _SURELY_SHORT or len(source) > _SURELY_SHORT:
+    if len(event_id) > LONGEST_KEPT or len(source) > LONGEST_KEPT:
         _check_length("id", event_id)
         _check_length("source", source)
+        event_id, source = kept_text(event_id), kept_text(source)
     time = _event_time(envelope.get("time"), record)
     memberships: MembershipPatch = _NONE
     identities: IdentityPatch = _NONE
     if event_type in _OF_DOCUMENTS:
-        data, memberships, identities = take_apart(event_type, envelope.get("data"))
+        data, memberships, identities = take_apart(event_type, envelope.get("data"), value)
     else:
         data = check_data(event_type, envelope.get("data"))
     key = _profile_id(record.key)
@@ -51,7 +52,7 @@ def parse_event(record: Source) -> Event:
     if event_type is _MERGED and data["into"] == key:
         raise Unusable(DeadLetterReason.BAD_SHAPE, "data.into names the profile itself")
     trace = (envelope["traceparent"], envelope.get("tracestate")) if "traceparent" in envelope else None
-    return Event(event_id, event_type, key, time, data, memberships, identities, len(value), trace)
+    return Event(event_id, event_type, key, time, data, memberships, identities, len(value), trace, source)
 
 
 def why_not_json(value: bytes, error: orjson.JSONDecodeError) -> Unusable:
@@ -62,6 +63,9 @@ def why_not_json(value: bytes, error: orjson.JSONDecodeError) -> Unusable:
         return Unusable(DeadLetterReason.NOT_UTF8, f"{not_utf8.reason} at byte {not_utf8.start}")
     if error.msg in _TOO_DEEP:
         return Unusable(DeadLetterReason.BAD_SHAPE, f"nested too deeply: {error.msg}")
+    if error.msg == _TOO_LARGE_A_NUMBER:
+        where = f"line {error.lineno}, column {error.colno}"
+        return Unusable(DeadLetterReason.BAD_NUMBER, f"a number is too large for a double ({where}): write it as a string")
     return Unusable(DeadLetterReason.NOT_JSON, f"{error.msg} (line {error.lineno}, column {error.colno})")
 
 

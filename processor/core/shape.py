@@ -1,19 +1,26 @@
-"""Whether an event's `data` has the shape its type asks for (contract I1, I2, I4)."""
+"""Whether an event's `data` has the shape its type asks for, and what of it is as not written (contract I1, I2, I4, I9, I13)."""
 
 from typing import Any, Final
 
-from processor.core.membership import entry_of
+from processor.core.json_values import MISSING
+from processor.core.membership import entry_of, is_missing
+from processor.core.numbers import LARGE, check_whole_numbers
 from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetterReason
 from schemas.event import EventType, IdentityPatch, MembershipPatch
 from schemas.times import BadTimeError, normal_time
+from schemas.xdm import PREFIX, plain_members
 
 MAX_NESTING: Final = 200
 """Levels of maps and lists an event may have; orjson writes 254, and a record and a row add a few of their own."""
 
 _MAP_BYTES: Final = len(b'{"":}')  # of a map around something
 _STATUSES: Final = frozenset({"realized", "existing", "exited", "exiting"})
+_SEEMING_STATUS: Final = frozenset({"status", "state"})
 _NONE: Final[dict[str, Any]] = {}
+PREFIXED: Final = 1  # what was found, bit by bit: a name with the prefix `xdm:`
+LARGE_NUMBER: Final = 2  # a double that may have been written as a whole number (I13)
+EMPTY: Final = 4  # an identity whose id is empty
 _MAX_KEY_BYTES: Final = 512
 
 
@@ -43,6 +50,8 @@ def check_data(event_type: EventType, data: object) -> dict[str, Any]:
         return {}
     if type(data) is not dict:
         raise _no_object(event_type)
+    if look_through(data) & PREFIXED:
+        data = plain_members(data)
     if event_type is EventType.MERGED:
         _check_merge(data.get("into"))
     else:
@@ -50,20 +59,39 @@ def check_data(event_type: EventType, data: object) -> dict[str, Any]:
     return data
 
 
-def take_apart(event_type: EventType, data: object) -> tuple[dict[str, Any], MembershipPatch, IdentityPatch]:
+def take_apart(event_type: EventType, data: object, text: bytes, member: str = "data") -> tuple[dict[str, Any], MembershipPatch, IdentityPatch]:
     """(attributes, memberships, identities) of a patch or a document, known to be well-formed; raises Unusable.
 
-    Uses up `data`: the attributes are what remains of it.
+    Uses up `data`: the attributes are what remains of it. It was read from the member `member` of the JSON object `text`, or from
+    `text` itself where `member` is "".
     """
     if type(data) is not dict:
         raise _no_object(event_type)
-    memberships = data.pop("segmentMembership", _NONE)
-    identities = data.pop("identityMap", _NONE)
-    if memberships is not None:
-        _read_memberships(memberships)
-    if identities is not None:
-        _check_identities(identities)
-    return data, memberships, identities
+    attributes: dict[str, Any] = data
+    memberships = attributes.pop("segmentMembership", MISSING)
+    identities = attributes.pop("identityMap", MISSING)
+    found = look_through(attributes)
+    if found & PREFIXED:
+        memberships = _other_spelling(attributes, "segmentMembership", memberships)
+        identities = _other_spelling(attributes, "identityMap", identities)
+        attributes = plain_members(attributes)
+    if memberships is MISSING:
+        memberships = _NONE
+    elif memberships is not None:
+        found |= _read_memberships(memberships)
+    if identities is MISSING:
+        identities = _NONE
+    elif identities is not None:
+        found |= _read_identities(identities)
+    if found & LARGE_NUMBER:
+        check_whole_numbers(text, member)
+    return attributes, memberships, identities
+
+
+def _other_spelling(attributes: dict[str, Any], name: str, value: object) -> object:
+    """What stands under the prefixed name where nothing does under the plain one; takes it out of the attributes."""
+    prefixed = attributes.pop(PREFIX + name, MISSING)
+    return prefixed if value is MISSING else value
 
 
 def _no_object(event_type: EventType) -> Unusable:
@@ -90,15 +118,19 @@ def _is_audience(item: object) -> bool:
     return type(item) is dict and type(item.get("namespace")) is str and type(item.get("id")) is str
 
 
-def _read_memberships(membership: object) -> None:
-    """Check every entry, and put the text in which it is kept in the place of one that names both fields and no other."""
+def _read_memberships(membership: object) -> int:
+    """Check every entry, and put the text in which it is kept in the place of one that names both fields and no other; what was found in them."""
     if type(membership) is not dict:
         raise _bad_shape("segmentMembership is not an object")
+    found = 0
+    membership.pop("", None)  # as not written (I9)
     for namespace, entries in membership.items():
         if entries is None:
             continue
         if type(entries) is not dict:
             raise _bad_shape(f"segmentMembership.{namespace[:64]} is not an object")
+        if "" in entries:
+            raise _bad_shape(f"segmentMembership.{namespace[:64]} names an audience whose id is empty")
         for audience, entry in entries.items():
             try:
                 if len(entry) == 2:
@@ -107,43 +139,91 @@ def _read_memberships(membership: object) -> None:
             except (TypeError, KeyError, BadTimeError):
                 pass  # not plain, or not good: a closer look
             if entry is not None:
-                _check_entry(namespace, audience, entry)
+                found |= _read_entry(namespace, audience, entries)
+    return found
 
 
-def _check_entry(namespace: str, audience: str, entry: object) -> None:
+def _read_entry(namespace: str, audience: str, entries: dict[str, Any]) -> int:
+    """Check one entry, and put it as it is meant in its place: in plain spelling, without a time that is as missing (I9); what was found in it."""
+    entry: Any = entries[audience]
     if type(entry) is not dict:
         raise _bad_shape(f"segmentMembership.{namespace[:64]}.{audience[:64]} is not an object")
-    get = entry.get
-    status = get("status")
-    if status is not None and (type(status) is not str or status not in _STATUSES):
-        what = f"segmentMembership.{namespace[:64]}.{audience[:64]}.status"
-        raise Unusable(DeadLetterReason.BAD_STATUS, f"{what} is none of {', '.join(sorted(_STATUSES))}")
-    for field in ("lastQualificationTime", "validUntil"):
-        time = get(field)
-        if time is not None:
-            _check_time(f"segmentMembership.{namespace[:64]}.{audience[:64]}.{field}", time)
+    found = look_through(entry)
+    if found & PREFIXED:
+        entry = entries[audience] = plain_members(entry)
+    _check_status(namespace, audience, entry)
+    time = entry.get("lastQualificationTime")
+    if time is not None and is_missing(_read_time(f"segmentMembership.{namespace[:64]}.{audience[:64]}.lastQualificationTime", time)):
+        del entry["lastQualificationTime"]
+    end = entry.get("validUntil")
+    if end is not None:
+        _read_time(f"segmentMembership.{namespace[:64]}.{audience[:64]}.validUntil", end)
+    return found
 
 
-def _check_time(what: str, time: object) -> None:
+def _check_status(namespace: str, audience: str, entry: dict[str, Any]) -> None:
+    """A status that is spelled otherwise must not become `realized`, which an entry without one is."""
+    what = f"segmentMembership.{namespace[:64]}.{audience[:64]}"
+    if "status" in entry:
+        status = entry["status"]
+        if type(status) is not str or status not in _STATUSES:
+            raise Unusable(DeadLetterReason.BAD_STATUS, f"{what}.status is none of {', '.join(sorted(_STATUSES))}")
+        return
+    for name in entry:
+        if name.lower() in _SEEMING_STATUS:
+            raise Unusable(DeadLetterReason.BAD_STATUS, f"{what} has no status, but {name!r}: write it as 'status'")
+
+
+def _read_time(what: str, time: object) -> str:
     if type(time) is not str:
         raise Unusable(DeadLetterReason.BAD_TIME, f"{what} is not a string")
     try:
-        normal_time(time)
+        return normal_time(time)
     except BadTimeError as error:
         raise Unusable(DeadLetterReason.BAD_TIME, f"{what}: {error}") from None
 
 
-def _check_identities(identity_map: object) -> None:
+def _read_identities(identity_map: object) -> int:
+    """Check every identity, and take out what is as not written (I9); what was found in them."""
     if type(identity_map) is not dict:
         raise _bad_shape("identityMap is not an object")
+    found = 0
+    identity_map.pop("", None)
     for namespace, identities in identity_map.items():
         if identities is None:
             continue
         if type(identities) is not list:
             raise _bad_identities(namespace)
-        for item in identities:
-            if type(item) is not dict or type(item.get("id")) is not str or (len(item) > 1 and not _has_good_fields(item)):
-                raise _bad_identities(namespace)
+        seen = 0
+        for place, item in enumerate(identities):
+            if type(item) is dict and len(item) == 1:
+                item_id = item.get("id")
+                if type(item_id) is str and item_id:
+                    continue
+            seen |= _read_identity(namespace, place, identities)
+        if seen & EMPTY:
+            identities[:] = [item for item in identities if item["id"]]
+        found |= seen
+    return found
+
+
+def _read_identity(namespace: str, place: int, identities: list[Any]) -> int:
+    """Check one identity, and put it in plain spelling in its place; what was found in it."""
+    item: Any = identities[place]
+    if type(item) is not dict:
+        raise _bad_identities(namespace)
+    known = ("id" in item) + ("authenticatedState" in item) + ("primary" in item)
+    found = 0 if known == len(item) else look_through(item)
+    if found & PREFIXED:
+        item = identities[place] = plain_members(item)
+    item_id = item.get("id")
+    if type(item_id) is not str:
+        raise _bad_identities(namespace)
+    if not item_id:
+        return found | EMPTY  # whatever it says beside
+    if not _has_good_fields(item):
+        raise _bad_identities(namespace)
+    return found
 
 
 def _bad_identities(namespace: str) -> Unusable:
@@ -152,3 +232,32 @@ def _bad_identities(namespace: str) -> Unusable:
 
 def _has_good_fields(identity: dict[str, Any]) -> bool:
     return type(identity.get("authenticatedState")) in (str, type(None)) and type(identity.get("primary")) in (bool, type(None))
+
+
+def look_through(members: dict[str, Any]) -> int:
+    """Look for names with the prefix `xdm:` (PREFIXED) and for large doubles (LARGE_NUMBER) in an object and below it; which of them there are."""
+    found = 0
+    for name, value in members.items():
+        if name.startswith(PREFIX):
+            found |= PREFIXED
+        if isinstance(value, str):
+            continue
+        if isinstance(value, dict):
+            found |= look_through(value)
+        elif isinstance(value, list):
+            found |= _look_through_list(value)
+        elif isinstance(value, float) and not -LARGE < value < LARGE:
+            found |= LARGE_NUMBER
+    return found
+
+
+def _look_through_list(items: list[Any]) -> int:
+    found = 0
+    for value in items:
+        if isinstance(value, dict):
+            found |= look_through(value)
+        elif isinstance(value, list):
+            found |= _look_through_list(value)
+        elif isinstance(value, float) and not -LARGE < value < LARGE:
+            found |= LARGE_NUMBER
+    return found

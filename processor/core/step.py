@@ -9,7 +9,7 @@ import orjson
 from processor.core.catalog import Catalog, CompiledFlow, States
 from processor.core.concerned import concerned, concerned_flows, in_order
 from processor.core.decide import SkipReason, decide, reason_of, rest_reason, would_send
-from processor.core.fold import Change, fold
+from processor.core.fold import Change, fold, is_remembered
 from processor.core.parse import parse_event
 from processor.core.record_index import RecordIndex
 from processor.core.unusable import Unusable
@@ -32,7 +32,7 @@ class EventSkip(StrEnum):
     """Why an event changed and emitted nothing."""
 
     ALREADY_APPLIED = "already_applied"  # I5: at or below the highest offset applied in its partition
-    DUPLICATE_EVENT = "duplicate_event"  # I5: its id is in the profile's dedup window
+    DUPLICATE_EVENT = "duplicate_event"  # I5: its source and id are in the profile's dedup window
     PROFILE_ABSENT = "profile_absent"  # I8
 
 
@@ -147,7 +147,7 @@ def _missed(change: Change, after: Profile, index: RecordIndex, catalog: Catalog
 def _skip_event(profile: Profile | None, event: Event) -> EventSkip | None:
     if profile is None:
         return EventSkip.PROFILE_ABSENT if event.type in _ENDS else None
-    if event.id is not None and event.id in profile.event_ids and event.type is not EventType.EXPIRED:
+    if event.id is not None and event.id in profile.event_ids and is_remembered(profile, event):
         return EventSkip.DUPLICATE_EVENT
     return None
 

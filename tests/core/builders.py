@@ -56,7 +56,7 @@ class History:
         return self.replay.profiles[PLACE]
 
 
-def member(status: str = "realized", time: str = NOW, *, audience: str = "a", namespace: str = "ups", **extra: Any) -> dict[str, Any]:
+def member(status: str | None = "realized", time: str = NOW, *, audience: str = "a", namespace: str = "ups", **extra: Any) -> dict[str, Any]:
     return {"segmentMembership": {namespace: {audience: {"status": status, "lastQualificationTime": time, **extra}}}}
 
 

@@ -21,6 +21,8 @@ THIRTY_DAYS = timedelta(days=30)
 MAX_NESTING = 200
 MAX_ATTRIBUTE_BYTES = 1024
 NOT_ATTRIBUTES = ("segmentMembership", "identityMap")
+OPAQUE_LEVELS = {"segmentMembership": 2, "identityMap": 1}
+CONSENTS = ("y", "dy", "li", "ct", "cp", "vi", "pi", "in", "true")
 STATUSES = {"realized": "realized", "existing": "realized", "exited": "exited", "exiting": "exited"}
 TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:(Z)|([+-])(\d\d):?(\d\d))", re.ASCII)
 TYPES = ("profile.patched", "profile.replaced", "profile.deleted", "profile.merged", "membership.expired")
@@ -41,6 +43,7 @@ class Unusable(Exception):
 
 @dataclass
 class Event:
+    source: str
     id: str | None
     type: str
     time: datetime
@@ -55,7 +58,7 @@ class State:
     membership: dict[AudienceKey, dict[str, Any]] = field(default_factory=dict)
     identities: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     version: int = 0
-    ids: list[str] = field(default_factory=list)
+    ids: list[tuple[str, str]] = field(default_factory=list)
 
     def status(self, audience: AudienceKey) -> str | None:
         entry = self.membership.get(audience)
@@ -121,7 +124,7 @@ class ReferenceReplay:
         if before is None and event.type not in ("profile.patched", "profile.replaced"):
             return []  # I8
         before = before or State()
-        if event.id is not None and event.id in before.ids:
+        if event.id is not None and (event.source, event.id) in before.ids:
             return []  # I5
         after = fold(before, event)
         if after is not None:
@@ -143,13 +146,14 @@ class ReferenceReplay:
         after.version = before.version + 1
         after.ids = list(before.ids)
         if event.type != "membership.expired" and event.id is not None:
-            after.ids.append(event.id)
+            after.ids.append((event.source, event.id))
         after.ids = after.ids[-self.dedup_window :] if self.dedup_window else []
         self.profiles[place] = after
 
     def _decide(self, flow: dict[str, Any], before: State, after: State | None, event: Event) -> tuple[list[str], dict[str, Any] | None]:
         if event.type == "profile.merged":
             return [], None  # F4
+        before, after = as_seen(flow, before, after, event)
         if after is None:
             return self._decide_deletion(flow, before, event)
         causes = find_causes(flow, before, after, event)
@@ -261,7 +265,7 @@ def read_event(record: SourceRecord) -> tuple[Event, Any]:
     """The event and its subject; of several faults the first in the order of I4 is told."""
     if record.value is None:
         read_key(record.key)
-        return Event(None, "profile.deleted", kafka_time(record), {}), None
+        return Event("", None, "profile.deleted", kafka_time(record), {}), None
     cloud_event = read_json(record.value)
     if not isinstance(cloud_event, dict):
         raise Unusable("not_cloudevents")
@@ -275,9 +279,9 @@ def read_event(record: SourceRecord) -> tuple[Event, Any]:
         raise Unusable("unknown_type")
     require(all(len(attributes[name].encode()) <= MAX_ATTRIBUTE_BYTES for name in ("id", "source")))
     time = read_time(attributes["time"]) if "time" in attributes else kafka_time(record)
-    data = attributes.get("data")
+    data = rename(attributes.get("data"), OPAQUE_LEVELS)
     check_data(attributes["type"], data)
-    return Event(attributes["id"], attributes["type"], time, data), attributes.get("subject")
+    return Event(attributes["source"], attributes["id"], attributes["type"], time, data), attributes.get("subject")
 
 
 def read_json(value: bytes) -> Any:
@@ -286,7 +290,7 @@ def read_json(value: bytes) -> Any:
     except UnicodeDecodeError:
         raise Unusable("not_utf8") from None
     try:
-        document = json.loads(text, parse_constant=refuse_constant)
+        document = json.loads(text, parse_constant=refuse_constant, parse_int=whole_number, parse_float=double)
         json.dumps(document, ensure_ascii=False).encode()  # a lone surrogate is no text
     except RecursionError:
         raise Unusable("bad_shape") from None
@@ -297,6 +301,29 @@ def read_json(value: bytes) -> Any:
 
 def refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def double(text: str) -> float:
+    number = float(text)
+    require(abs(number) != float("inf"), "bad_number")
+    return number
+
+
+def whole_number(text: str) -> int:
+    double(text)
+    return int(text)
+
+
+def rename(value: Any, opaque_levels: dict[str, int], opaque: int = 0) -> Any:
+    """I9: names without the prefix `xdm:`; in the members of `opaque_levels` so many levels of names are ids, and stay."""
+    if isinstance(value, list):
+        return [rename(each, {}) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if opaque:
+        return {name: rename(each, {}, opaque - 1) for name, each in value.items()}
+    spelled = {name.removeprefix("xdm:"): each for name, each in value.items()} | {name: each for name, each in value.items() if name[:4] != "xdm:"}
+    return {name: rename(each, {}, opaque_levels.get(name, 0)) for name, each in spelled.items()}
 
 
 def read_time(text: Any) -> datetime:
@@ -369,20 +396,38 @@ def check_audience_list(listed: Any) -> None:
 
 
 def check_document(data: dict[str, Any]) -> None:
+    """Raises Unusable; takes out what is as not written (I9)."""
+    for name in NOT_ATTRIBUTES:
+        if isinstance(data.get(name), dict):
+            data[name].pop("", None)
     entries = list(entries_of(data.get("segmentMembership")))
     check_identities(data.get("identityMap"))
     for entry in entries:
-        require(entry.get("status") is None or entry["status"] in list(STATUSES), "bad_status")
+        if "status" in entry:
+            require(entry["status"] in list(STATUSES), "bad_status")
+        else:
+            require(not {"status", "state"} & {name.lower() for name in entry}, "bad_status")
     for entry in entries:
         for name in ("lastQualificationTime", "validUntil"):
             if entry.get(name) is not None:
                 read_time(entry[name])
+        if entry.get("lastQualificationTime") is not None and read_time(entry["lastQualificationTime"]) < EPOCH:
+            del entry["lastQualificationTime"]
+    check_numbers(data)
+
+
+def check_numbers(value: Any) -> None:
+    """I13."""
+    if isinstance(value, int):
+        require(-(2**63) <= value < 2**64, "bad_number")
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
+        check_numbers(each)
 
 
 def entries_of(membership: Any) -> Iterator[dict[str, Any]]:
     require(membership is None or isinstance(membership, dict))
     for namespace in (membership or {}).values():
-        require(namespace is None or isinstance(namespace, dict))
+        require(namespace is None or (isinstance(namespace, dict) and "" not in namespace))
         for entry in (namespace or {}).values():
             require(entry is None or isinstance(entry, dict))
             if entry is not None:
@@ -395,6 +440,8 @@ def check_identities(identities: Any) -> None:
         require(listed is None or isinstance(listed, list))
         for each in listed or []:
             require(isinstance(each, dict) and isinstance(each.get("id"), str))
+        if listed:
+            listed[:] = [each for each in listed if each["id"]]
 
 
 # ---- folding (I2, I3, I7, F5) ----
@@ -460,6 +507,8 @@ def patch_entry(old: dict[str, Any] | None, patch: dict[str, Any], now: datetime
     entry: dict[str, Any] = merge_patch(old, patch)
     entry["status"] = STATUSES[entry.get("status", "realized")]
     changed = old is not None and old["status"] != entry["status"]
+    if entry["status"] == "exited" or (changed and "validUntil" not in patch):
+        entry.pop("validUntil", None)
     if "lastQualificationTime" not in entry or (changed and "lastQualificationTime" not in patch):
         entry["lastQualificationTime"] = format_time(now)
     entry["lastQualificationTime"] = format_time(read_time(entry["lastQualificationTime"]))
@@ -509,9 +558,45 @@ def audience_list(listed: Any) -> list[AudienceKey]:
 
 
 def is_past(key: AudienceKey, entry: dict[str, Any], now: datetime) -> bool:
-    if "validUntil" in entry:
+    if "validUntil" in entry and read_time(entry["validUntil"]) >= read_time(entry["lastQualificationTime"]):
         return read_time(entry["validUntil"]) <= now
     return key[0] != "ups" and now - read_time(entry["lastQualificationTime"]) >= THIRTY_DAYS
+
+
+# ---- consent (F6) ----
+
+
+def gates(flow: dict[str, Any]) -> list[str]:
+    gate = option(flow, "consentGate", None)
+    return [gate] if isinstance(gate, str) else gate or []
+
+
+def is_opted_out(flow: dict[str, Any], state: State) -> bool:
+    found = [look_up(state.attributes, tuple(dotted.split("."))) for dotted in gates(flow)]
+    return not all(is_consent(value) for value in found if value is not ABSENT)
+
+
+def is_consent(value: Any) -> bool:
+    said = value.get("val") if isinstance(value, dict) else value
+    return said is True or (isinstance(said, str) and said.strip().lower() in CONSENTS)
+
+
+def as_seen(flow: dict[str, Any], before: State, after: State | None, event: Event) -> tuple[State, State | None]:
+    """What a flow with a gate may see: who is opted out has left every mapped audience, when it opted out or was in last."""
+    was_out = is_opted_out(flow, before)
+    if after is not None and is_opted_out(flow, after):
+        after = out_of(flow, after, None if was_out else event.time)
+    return (out_of(flow, before, None) if was_out else before), after
+
+
+def out_of(flow: dict[str, Any], state: State, left_at: datetime | None) -> State:
+    seen = copy.deepcopy(state)
+    for audience in mapped(flow):
+        if seen.status(audience) == "realized":
+            seen.membership[audience]["status"] = "exited"
+            if left_at is not None:
+                seen.membership[audience]["lastQualificationTime"] = format_time(left_at)
+    return seen
 
 
 # ---- deciding (A1 to A13) ----
@@ -631,6 +716,8 @@ def why_nothing(flow: dict[str, Any], before: State, after: State | None, event:
     """The word of section 7 for a flow that sends nothing: what would have to be otherwise, so that it did."""
     if not is_enabled(flow):
         return "flow_disabled"
+    if gates(flow) and would_send(flow, before, after, event):
+        return "consent"
     if event.type == "profile.merged":
         return "merged_silently"
     if after is None:
@@ -644,6 +731,16 @@ def why_nothing(flow: dict[str, Any], before: State, after: State | None, event:
         return "not_a_member"
     with_repeats = {**flow, "options": {**ungated["options"], "suppressUnchanged": False}}
     return "unchanged" if find_causes(with_repeats, before, after, event) else "nothing_mapped_changed"
+
+
+def would_send(flow: dict[str, Any], before: State, after: State | None, event: Event) -> bool:
+    """Whether a flow without its gate would send something."""
+    if event.type == "profile.merged":
+        return False
+    if after is None:
+        left = [segment_cause(audience, "exited") for audience in mapped(flow) if before.status(audience) == "realized"]
+        return option(flow, "onDelete", "export") != "silent" and any(trigger_is_on(flow, cause) for cause in left)
+    return any(trigger_is_on(flow, cause) for cause in find_causes(flow, before, after, event))
 
 
 def trigger_is_on(flow: dict[str, Any], cause: str) -> bool:

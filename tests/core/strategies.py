@@ -5,6 +5,9 @@ and arrays in turn; ids of events repeat; some events are bad in exactly one way
 """
 
 import json
+from collections.abc import Mapping
+from random import Random
+from types import MappingProxyType
 from typing import Any
 
 from hypothesis import settings
@@ -43,10 +46,12 @@ TIMES = (
     "2027-01-01T00:00:00Z",
 )
 times = st.sampled_from(TIMES)
+ZERO_TIMES = ("0001-01-01T00:00:00Z", "1969-12-31T23:59:59.9Z", "1970-01-01T00:59:59+01:00", "1970-01-01T00:00:00Z")
+times_of_entries = st.sampled_from(TIMES * 2 + ZERO_TIMES)
 TIMESTAMPS = (1_767_225_600_000, 1_767_225_600_999, 1_769_817_600_000, 1_769_817_601_000, 1_772_409_600_500)
 timestamps = st.sampled_from(TIMESTAMPS)
 
-scalars = st.sampled_from([0, 1, 1.0, 1.5, -1, True, False, "", "x", "1", "ß€😀", 10**15])
+scalars = st.sampled_from([0, 1, 1.0, 1.5, -1, True, False, "", "x", "1", "ß€😀", 10**15, 2**63 - 1, 2**64 - 1, -(2**63), 1e300, -0.0, "in"])
 arrays = st.sampled_from([[], [1], [1.0], [True], [None], [{"name": None, "first": 1}], [[{}]]])
 leaves = st.one_of(scalars, scalars, arrays)
 
@@ -69,9 +74,9 @@ patches = _maps(_trees(nulls=True))
 entries = st.fixed_dictionaries(
     {},
     optional={
-        "status": st.sampled_from(["realized", "realized", "exited", "exited", "existing", "exiting", None]),
-        "lastQualificationTime": _weighted((OFTEN, times), (SOMETIMES, st.none())),
-        "validUntil": _weighted((OFTEN, times), (SOMETIMES, st.none())),
+        "status": st.sampled_from(["realized", "realized", "exited", "exited", "existing", "exiting"]),
+        "lastQualificationTime": _weighted((OFTEN, times_of_entries), (SOMETIMES, st.none())),
+        "validUntil": _weighted((OFTEN, times_of_entries), (SOMETIMES, st.none())),
         "version": st.sampled_from(["1", 2, None]),
         "payload": st.sampled_from([{"type": "boolean", "value": True}, {"value": None}, {}]),
     },
@@ -84,16 +89,19 @@ def memberships(draw: st.DrawFn) -> Any:
     if draw(st.integers(0, 14)) == 0:
         return None
     result: dict[str, Any] = {}
-    entry = _weighted((OFTEN, entries), (SOMETIMES, st.none()))
+    odd = entries.map(lambda entry: {"status": "realized", **entry, "Status": "exited", "state": 2.0**64})
+    entry = _weighted((5 * OFTEN, entries), (5 * SOMETIMES, st.none()), (1, odd))
     for namespace, audience_id in draw(st.lists(st.sampled_from(AUDIENCES), unique=True, max_size=3)):
         result.setdefault(namespace, {})[audience_id] = draw(entry)
     if draw(st.integers(0, 9)) == 0:
         result[draw(st.sampled_from(["ups", "ext", "nowhere"]))] = draw(st.sampled_from([None, {}]))
+    if draw(st.integers(0, 19)) == 0:
+        result[""] = draw(st.sampled_from([None, {"a": {}}, {"": 2**64}, "anything"]))
     return result
 
 
 identities = st.fixed_dictionaries(
-    {"id": st.sampled_from(["1", "2", "é", "x" * 300])},
+    {"id": st.sampled_from(["1", "1", "2", "2", "é", "x" * 300, ""])},
     optional={
         "primary": st.booleans(),
         "authenticatedState": st.sampled_from(["ambiguous", "loggedOut"]),
@@ -104,7 +112,7 @@ identity_maps = _weighted(
     (
         12,
         st.dictionaries(
-            st.sampled_from(NAMESPACES),
+            st.sampled_from(NAMESPACES * 3 + ("",)),
             _weighted((OFTEN, st.lists(identities, max_size=3)), (SOMETIMES, st.none())),
             max_size=2,
         ),
@@ -113,10 +121,52 @@ identity_maps = _weighted(
 )
 
 
+said = st.sampled_from(["y", "y", "n", "n", " LI ", "dn", True, False, "", "yes", 1, [], ["y"], {}, {"val": "In"}, {"val": "u"}, {"val": True}, None])
+consents = st.fixed_dictionaries({}, optional={"push": said, "any": said})
+CONSENTS = ("consents.push", "consents.any", "consents.push.val", "optInOut", "person.first")
+OPAQUE_LEVELS = {"segmentMembership": 2, "identityMap": 1}
+
+
+def spelled(value: Any, dice: Random, opaque_levels: Mapping[str, int] = MappingProxyType({}), opaque: int = 0) -> Any:
+    """`value` with some names in XDM's spelling, some in both; the names of `opaque` levels are ids, those below a name by `opaque_levels`."""
+    if isinstance(value, list):
+        return [spelled(item, dice) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if opaque:
+        return {name: spelled(item, dice, opaque=opaque - 1) for name, item in value.items()}
+    result: dict[str, Any] = {}
+    for name, item in value.items():
+        inside = spelled(item, dice, opaque=opaque_levels.get(name, 0))
+        fate = dice.random()
+        if fate < 0.45:
+            result[f"xdm:{name}"] = inside
+        else:
+            other = {f"xdm:{name}": dice.choice([None, 2**64, "nobody's", {"xdm:": 1}])} if fate < 0.55 else {}
+            plain = {name: inside}
+            result |= other | plain if fate < 0.5 else plain | other
+    return result
+
+
 @st.composite
 def documents(draw: st.DrawFn) -> dict[str, Any]:
-    """`data` of a patch or a replacement."""
+    """`data` of a patch or a replacement, in one spelling or the other."""
+    return draw(_in_some_spelling(_plain_documents(), OPAQUE_LEVELS))
+
+
+@st.composite
+def _in_some_spelling(draw: st.DrawFn, plain: st.SearchStrategy[Any], opaque_levels: Mapping[str, int] = MappingProxyType({})) -> Any:
+    data = draw(plain)
+    return data if draw(st.integers(0, 3)) else spelled(data, draw(st.randoms(use_true_random=False)), opaque_levels)
+
+
+@st.composite
+def _plain_documents(draw: st.DrawFn) -> dict[str, Any]:
     data = dict(draw(patches)) if draw(st.booleans()) else {}
+    if draw(st.integers(0, 4)) == 0:
+        data["consents"] = draw(consents)
+    if draw(st.integers(0, 9)) == 0:
+        data["optInOut"] = draw(said)
     if draw(st.integers(0, 2)):
         data["segmentMembership"] = draw(memberships())
     if draw(st.integers(0, 3)) == 0:
@@ -126,6 +176,9 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 audience_lists = st.lists(st.sampled_from([{"namespace": namespace, "id": audience_id} for namespace, audience_id in AUDIENCES]), max_size=5)
 expiries = st.fixed_dictionaries({}, optional={"exit": audience_lists, "purge": audience_lists})
+
+
+sources = st.sampled_from(["/x", "/x", "/y", "e-1"])
 
 
 @st.composite
@@ -140,7 +193,7 @@ def cloud_events(draw: st.DrawFn, key: str) -> dict[str, Any]:
             (1, st.just("profile.merged")),
         )
     )
-    event: dict[str, Any] = {"specversion": "1.0", "id": f"e-{draw(st.integers(0, 30))}", "source": "/x", "type": kind}
+    event: dict[str, Any] = {"specversion": "1.0", "id": f"e-{draw(st.integers(0, 15))}", "source": draw(sources), "type": kind}
     if draw(st.booleans()):
         event["subject"] = draw(st.sampled_from([key, key, None]))
     if draw(st.integers(0, 4)):
@@ -148,9 +201,10 @@ def cloud_events(draw: st.DrawFn, key: str) -> dict[str, Any]:
     if kind in ("profile.patched", "profile.replaced"):
         event["data"] = draw(documents())
     elif kind == "membership.expired":
-        event["data"] = draw(expiries)
+        event["data"] = draw(_in_some_spelling(expiries))
     elif kind == "profile.merged":
-        event["data"] = {"into": draw(st.sampled_from([each for each in PROFILES if each != key]))}
+        into = st.sampled_from([each for each in PROFILES if each != key])
+        event["data"] = draw(_in_some_spelling(st.fixed_dictionaries({"into": into})))
     elif draw(st.booleans()):
         event["data"] = draw(st.sampled_from([None, {}, 5, {"segmentMembership": []}]))
     return event
@@ -189,8 +243,17 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"type": "profile.merged", "data": {"into": 5}},
     {"type": "membership.expired", "data": {"exit": [{"namespace": "ups"}]}},
     {"type": "membership.expired", "data": {"purge": {}}},
+    {"type": "profile.patched", "data": {"person": 1, "segmentMembership": {"ups": {"a": {"status": None}}}}},
+    {"type": "profile.patched", "data": {"person": 1, "segmentMembership": {"ups": {"a": {"sTatus": "realized"}}}}},
+    {"type": "profile.replaced", "data": {"xdm:segmentMembership": {"ups": {"a": {"xdm:state": "exited"}}}}},
+    {"type": "profile.replaced", "data": {"segmentMembership": {"ups": {"": None}}}},
+    {"type": "profile.patched", "data": {"person": {"name": 2**64}}},
+    {"type": "profile.patched", "data": {"person": [[-(2**63) - 1]]}},
+    {"type": "profile.patched", "data": {"identityMap": {"ECID": [{"id": "1", "weight": 10**300}]}}},
+    {"type": "profile.replaced", "data": {"xdm:segmentMembership": {"xdm:ups": {"a": {"payload": {"value": [2**64]}}}}}},
 )
-RUBBISH = (b"", b"\xff\xfe", b"{", b"nul", b'{"a":NaN}', b'"\\ud800"', b"\xef\xbb\xbf{}", b"[]", b"5", b"null")
+TOO_LARGE = (b'{"a":1e400}', b'{"a":1' + b"0" * 309 + b"}")
+RUBBISH = (b"", b"\xff\xfe", b"{", b"nul", b'{"a":NaN}', b'"\\ud800"', b"\xef\xbb\xbf{}", b"[]", b"5", b"null", *TOO_LARGE)
 
 
 @st.composite
@@ -256,7 +319,7 @@ options = st.fixed_dictionaries(
         "onDelete": st.sampled_from(["export", "silent"]),
         "emitExitOnUnmap": st.just(False),
         "onResume": st.just("catchup"),
-        "consentGate": st.none(),
+        "consentGate": st.none() | st.sampled_from(CONSENTS) | st.lists(st.sampled_from(CONSENTS), max_size=3),
     },
 )
 DESTINATION = {"type": "kinesis", "stream": "vip-profiles", "region": "us-east-2"}

@@ -5,8 +5,9 @@ from typing import Any
 import orjson
 import pytest
 
-from processor.core.jobs import Missed
+from processor.core.jobs import JobSkip, Missed, job_record
 from processor.core.replay import Replay
+from processor.core.step import Step
 from schemas.event import SourceRecord
 from schemas.job import Job, JobKind
 from schemas.record import ExportRecord
@@ -26,11 +27,19 @@ class Living:
 
     def event(self, data: Any = None, key: str = "p-1", kind: str = "profile.patched", *, partition: int = 0, **attributes: Any) -> list[str]:
         """Ids of the flows that send a record, and why: `flow causes`."""
+        return [f"{record.flow_id} {','.join(record.causes)}" for record in self.step(data, key, kind, **attributes).records]
+
+    def reason(self, data: Any = None, kind: str = "profile.patched") -> str:
+        """Why the one flow sends nothing."""
+        ((_, reason),) = self.step(data, kind=kind).skipped
+        return str(reason)
+
+    def step(self, data: Any = None, key: str = "p-1", kind: str = "profile.patched", **attributes: Any) -> Step:
         value = orjson.dumps(cloud_event(data, kind, key, id=f"e-{self._offset}", **attributes))
         step = self.replay.feed(SourceRecord("profile-events", partition, self._offset, 0, key.encode(), value))
         assert step.dead_letter is None
         self._offset += 1
-        return [f"{record.flow_id} {','.join(record.causes)}" for record in step.records]
+        return step
 
     def change(self, catalog: Any) -> list[ExportRecord]:
         return list(self.replay.change(catalog))
@@ -311,7 +320,9 @@ class TestConsent:
         living.event({**realized("a", "b"), "n": 1})
         return living
 
-    @pytest.mark.parametrize("no", [False, "n", "N", "out", {"val": "n"}, {"val": False}])
+    @pytest.mark.parametrize(
+        "no", [False, "n", "N ", "out", "dn", "p", "u", "", "yes", 0, 1, [], ["y"], {}, {"val": "n"}, {"val": False}, {"other": "y"}]
+    )
     def test_opting_out_sends_one_record_with_all_mapped_audiences_exited(self, no: Any) -> None:
         living = self.living()
 
@@ -319,12 +330,43 @@ class TestConsent:
         assert living.event({"n": 2}) == [], "A9: it is in no mapped audience"
         assert living.event(exited("a")) == []
 
-    @pytest.mark.parametrize("yes", [True, "y", "p", None, {"val": "y"}, {"other": "n"}, 0])
-    def test_anything_else_is_no_opt_out(self, yes: Any) -> None:
+    @pytest.mark.parametrize("yes", [True, "y", "Dy", " LI\t", "ct", "CP", "vi", "Pi", "in", "IN ", None, {"val": "dy", "time": NOON}, {"val": True}])
+    def test_xdms_consents_and_absence_are_no_opt_outs(self, yes: Any) -> None:
         living = self.living()
 
         assert living.event({"consents": {"share": yes}}) == []
         assert living.event({"n": 2}) == ["f attribute:n"]
+
+    def test_an_opt_out_at_any_of_several_paths_counts_until_the_last_of_them_ends(self) -> None:
+        living = Living(a_flow("f", ["a"], ["n"], consentGate=["consents.share", "optInOut.all"]))
+        living.event({**realized("a"), "consents": {"share": "y"}})
+
+        assert living.event({"optInOut": {"all": "out"}}) == ["f segment:ups/a:exited"]
+        assert living.event({"consents": {"share": "n"}}) == []
+        assert living.event({"optInOut": None}) == []
+        assert living.event({"consents": None}) == ["f segment:ups/a:realized"]
+
+    def test_whom_the_gate_alone_holds_back_has_its_reason_and_the_others_have_theirs(self) -> None:
+        living = self.living()
+        living.event({"consents": {"share": "n"}})
+
+        assert living.reason({"n": 2}) == "consent"
+        assert living.reason({"identityMap": {"E": [{"id": "1"}]}}) == "consent"
+        assert living.reason({"unmapped": 1}) == "nothing_mapped_changed"
+        assert living.reason(exited("a", "b")) == "consent"
+        assert living.reason({"n": 3}) == "not_a_member", "with a consent it would not be sent either"
+        assert living.reason(realized("a")) == "consent"
+        assert living.reason({"into": "p-9"}, kind="profile.merged") == "merged_silently"
+
+    def test_a_job_says_so_too_of_a_member_and_of_nobody_else(self) -> None:
+        living = self.living()
+        living.event({"consents": {"share": "n"}})
+        living.event({**exited("a"), "consents": {"share": "n"}}, "p-2")
+        catalog = living.control.resend("f")
+        job = catalog.jobs[-1]
+
+        assert job_record(job, "p-1", living.replay.profiles[b"p-1"], catalog) is JobSkip.CONSENT
+        assert job_record(job, "p-2", living.replay.profiles[b"p-2"], catalog) is JobSkip.NOT_A_MEMBER
 
     def test_opting_in_again_is_as_entering(self) -> None:
         living = self.living()

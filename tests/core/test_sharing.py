@@ -86,8 +86,8 @@ def test_i2_fields_beside_status_and_time_are_merged_kept_and_go_with_a_removal(
     merged_entry = history.document()["segmentMembership"]["ups"]["a"]
     history.patch({"segmentMembership": {"ups": {"a": None}}})
 
-    assert kept == {"lastQualificationTime": NOW, "status": "exited", "validUntil": "2027-01-01T00:00:00Z", "version": "1"}
-    assert merged_entry == {"lastQualificationTime": NOW, "status": "realized", "validUntil": "2027-01-01T00:00:00Z"}
+    assert kept == {"lastQualificationTime": NOW, "status": "exited", "version": "1"}, "I7: the end went with the exit"
+    assert merged_entry == {"lastQualificationTime": NOW, "status": "realized"}
     assert history.document() == {"segmentMembership": {"ups": {"a": {"lastQualificationTime": NOW, "status": "exited"}}}}
     assert history.profile.entry_fields == {}
 

@@ -3,9 +3,13 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import orjson
 import pytest
 from rocksdict import DBCompressionType
 
+from processor.core.catalog import Catalog
+from processor.core.step import EventSkip, Limits, Step, step
+from schemas.event import SourceRecord
 from schemas.profile import Profile
 from state import partition
 from state.identity import Identity
@@ -19,7 +23,7 @@ PROFILE = Profile(
     memberships={"ups": {"a": "r2026-01-11T23:37:33Z"}},
     entry_fields={"ups": {"a": {"validUntil": "2027-01-01T00:00:00Z"}}},
     version=7,
-    event_ids=("e-1",),
+    event_ids=("/u", "e-1"),
     size_bound_bytes=64,
 )
 ROW = encode_row(PROFILE, 41)
@@ -38,6 +42,60 @@ def test_a_row_comes_back_as_it_was() -> None:
 def test_a_row_of_another_format_or_damaged_is_an_error_and_never_a_profile(value: bytes) -> None:
     with pytest.raises(UnreadableRow):
         decode_row(value)
+
+
+def old_row(**changes: object) -> bytes:
+    """A row of format 3: ids of events without their sources."""
+    fields = {"attributes": {}, "identities": {}, "memberships": {}, "entry_fields": {}, "version": 7, "event_ids": ["e-1"], "size_bound": 64}
+    return orjson.dumps([3, 41, *(fields | changes).values(), "2027-01-01T00:00:00Z", ""])
+
+
+def test_i5_a_row_of_format_3_is_read_and_its_ids_are_of_any_source() -> None:
+    """What that version applied is not applied again, whoever sent it; the next events push these ids out."""
+    row = decode_row(old_row(event_ids=["e-1", "x" * 64]))
+    limits = Limits(dedup_window=2)
+
+    def apply(profile: Profile | None, source: str, event_id: str) -> Step:
+        event = {"specversion": "1.0", "id": event_id, "source": source, "type": "profile.patched", "time": "2026-01-11T23:37:33Z", "data": {}}
+        return step(profile, SourceRecord("profile-events", 0, 0, 0, b"p-1", orjson.dumps(event)), Catalog.of((), ()), limits)
+
+    assert (row.offset, row.profile.version, row.deadline) == (41, 7, "2027-01-01T00:00:00Z")
+    assert apply(row.profile, "/u", "e-1").skipped_event is EventSkip.DUPLICATE_EVENT
+    assert apply(row.profile, "/v", "x" * 64).skipped_event is EventSkip.DUPLICATE_EVENT
+    applied = apply(row.profile, "/u", "e-2")
+    assert applied.skipped_event is None
+    assert apply(applied.profile, "/u", "e-1").skipped_event is None
+    assert applied.profile is not None
+    assert encode_row(applied.profile, 42).startswith(b"[4,")
+
+
+def test_i7_i9_a_row_of_format_3_is_read_as_todays_rules_would_keep_it() -> None:
+    since = "r2026-01-11T23:37:33Z"
+    row = old_row(
+        attributes={"xdm:person": {"xdm:name": "Ada"}, "n": 1, "xdm:n": 2, "list": [{"xdm:a": 1}]},
+        identities={"": [{"id": "1"}], "E": [{"id": ""}, {"id": "1", "xdm:x": 1}], "F": [{"id": ""}]},
+        memberships={"": {"a": since}, "ups": {"": since, "a": "e2026-01-11T23:37:33Z", "b": since}},
+        entry_fields={
+            "": {"a": {"version": "1"}},
+            "ups": {
+                "a": {"validUntil": "2027-01-01T00:00:00Z"},
+                "b": {"xdm:status": "exited", "xdm:lastQualificationTime": 0, "xdm:validUntil": 0, "validUntil": "2027-01-01T00:00:00Z", "xdm:v": 1},
+            },
+        },
+    )
+
+    assert decode_row(row).profile.document == {
+        "person": {"name": "Ada"},
+        "n": 1,
+        "list": [{"a": 1}],
+        "segmentMembership": {
+            "ups": {
+                "a": {"lastQualificationTime": "2026-01-11T23:37:33Z", "status": "exited"},
+                "b": {"lastQualificationTime": "2026-01-11T23:37:33Z", "status": "realized", "validUntil": "2027-01-01T00:00:00Z", "v": 1},
+            }
+        },
+        "identityMap": {"E": [{"id": "1", "x": 1}]},
+    }
 
 
 def test_a_watermark_comes_back_as_it_was_and_a_damaged_one_is_an_error() -> None:
