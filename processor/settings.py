@@ -131,7 +131,7 @@ class Settings(BaseSettings):
         default=512 * KIB, description="Largest profile document, in bytes of compact JSON; a larger one is a dead letter."
     )
     max_bad_events_in_a_row: Count = Field(default=1000, description="Unusable events in a row, in one partition, that stop the worker; 0: never.")
-    dedup_window: Annotated[int, Field(ge=0, le=1000)] = Field(default=1, description="How many last event ids a profile remembers.")
+    dedup_window: Annotated[int, Field(ge=0, le=1000)] = Field(default=1, description="How many last events a profile remembers by source and id.")
     linger_seconds: Annotated[float, Field(ge=0, le=10)] = Field(
         default=0.02, description="Seconds that events wait for others, to be handled as one batch."
     )

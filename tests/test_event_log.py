@@ -44,6 +44,15 @@ def test_4b_a_line_that_cannot_be_parsed_is_a_dead_letter_at_its_line_number() -
     assert isinstance(events[-1], SourceRecord)
 
 
+def test_i13_an_event_with_a_number_that_no_double_holds_is_a_record_in_its_place_and_a_torn_line_is_not() -> None:
+    bare = b'{"specversion":"1.0","subject":"p-1","n":1e400}'
+
+    good, torn = read(bare, bare[:-1])
+
+    assert good == SourceRecord("profile-events", 0, 0, None, b"p-1", bare)
+    assert (torn.offset, torn.reason) == (1, "not_json")
+
+
 def test_4b_a_line_of_no_form_does_not_say_which_form_the_file_has() -> None:
     events = read(b'{"hello":"world"}', kafka(), kafka(offset=8))
 
@@ -73,8 +82,8 @@ def test_i4_a_kafka_record_without_a_key_or_a_timestamp_keeps_its_place() -> Non
 
 @pytest.mark.parametrize(
     "value",
-    [b'{ "n" : 1.50, "n":1e2 }', b'{"text":"\\u00e9 \\"}{,:["}', b"[]", b'"text"', b'{"a":' * 300 + b"1" + b"}" * 300],
-    ids=["spaces", "escapes", "list", "text", "deep"],
+    [b'{ "n" : 1.50, "n":1e2 }', b"[%d]" % (2**64), b"[1e400]", b'{"text":"\\u00e9 \\"}{,:["}', b"[]", b'"text"', b'{"a":' * 300 + b"1" + b"}" * 300],
+    ids=["spaces", "large", "larger", "escapes", "list", "text", "deep"],
 )
 def test_i4_the_value_of_a_kafka_record_keeps_the_spelling_of_its_line(value: bytes) -> None:
     lines = [b'{"value" : %s, "topic":"t","partition":0,"offset":%d,"key":"value"}' % (value, offset) for offset in range(2)]

@@ -42,6 +42,19 @@ def check_whole_numbers(text: bytes, member: str) -> None:
         raise Unusable(DeadLetterReason.BAD_NUMBER, f"{found} is a whole number outside -2^63 to 2^64-1, which no 64 bits hold: write it as a string")
 
 
+def is_json(text: bytes) -> bool:
+    """Whether a text is JSON, whatever the size of its numbers."""
+    try:
+        json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _whole_number(text: str) -> int | _OutOfRange:
     if len(text) <= _SURELY_IN_RANGE:
         return 0

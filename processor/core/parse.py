@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import orjson
 
+from processor.core.numbers import is_json
 from processor.core.shape import check_data, check_nesting, take_apart
 from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetterReason
@@ -63,7 +64,7 @@ def why_not_json(value: bytes, error: orjson.JSONDecodeError) -> Unusable:
         return Unusable(DeadLetterReason.NOT_UTF8, f"{not_utf8.reason} at byte {not_utf8.start}")
     if error.msg in _TOO_DEEP:
         return Unusable(DeadLetterReason.BAD_SHAPE, f"nested too deeply: {error.msg}")
-    if error.msg == _TOO_LARGE_A_NUMBER:
+    if error.msg == _TOO_LARGE_A_NUMBER and is_json(value):
         where = f"line {error.lineno}, column {error.colno}"
         return Unusable(DeadLetterReason.BAD_NUMBER, f"a number is too large for a double ({where}): write it as a string")
     return Unusable(DeadLetterReason.NOT_JSON, f"{error.msg} (line {error.lineno}, column {error.colno})")

@@ -26,11 +26,17 @@ from schemas.dead_letter import DeadLetter
 
 FOLDER = Path(__file__).parents[1] / "golden"
 RULES = {
+    "an-end-goes-with-the-exit": "I7, F5",
     "attributes": "A1, A6, B1 to B3, M3",
+    "both-spellings": "I9, A6, A8",
+    "consents": "F6",
+    "empty-identities": "I9, A5, D1",
+    "ends-by-other-ways": "I7, F5, I3",
     "envelope-and-partition-keys": "D2, D3, G5",
     "exit-after-30-days": "C2, C3, A3, I6",
     "expiry": "F5, I1, C4",
     "gates": "A9, A13, A3, A4, C2",
+    "gates-of-several-paths": "F6, A9",
     "identities": "A5, D1",
     "kafka-records": "4b, D3, I1, I3, I4, I5, I8",
     "kcat": "4b, I1, I4",
@@ -38,11 +44,17 @@ RULES = {
     "merge": "F4, I1, I4, I8",
     "names-and-timestamps": "C4 to C6, C8, F3, M1, M2",
     "one-key-on-two-partitions": "I12, D3, F3, F5, I5",
+    "opt-outs": "F6",
     "poison": "I4, 4b",
     "removals": "I3, I7, A6, A8, A9, B2",
     "scopes": "C1 to C3, M1, I7",
+    "source-and-id": "I5",
+    "spellings-of-status": "I9, I4, I3",
     "triggers": "A10, A12, A13, A9",
+    "whole-numbers": "I13, I4",
     "worked-example": "A2, B1, C2, F3",
+    "xdm-memberships": "I9, I3, A2",
+    "zero-times": "I9, I3",
 }
 
 

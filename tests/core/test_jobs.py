@@ -365,8 +365,8 @@ class TestConsent:
         catalog = living.control.resend("f")
         job = catalog.jobs[-1]
 
-        assert job_record(job, "p-1", living.replay.profiles[b"p-1"], catalog) is JobSkip.CONSENT
-        assert job_record(job, "p-2", living.replay.profiles[b"p-2"], catalog) is JobSkip.NOT_A_MEMBER
+        assert job_record(job, "p-1", living.replay.profiles["profile-events", 0, b"p-1"], catalog) is JobSkip.CONSENT
+        assert job_record(job, "p-2", living.replay.profiles["profile-events", 0, b"p-2"], catalog) is JobSkip.NOT_A_MEMBER
 
     def test_opting_in_again_is_as_entering(self) -> None:
         living = self.living()

@@ -213,14 +213,15 @@ async def test_f5_a_look_steps_over_nothing_that_was_removed_before_and_misses_n
     first = life.rows.stepped_over
     await life.settle()
     later = life.rows.stepped_over - first
-    life.send("late", membership({"ext/x": {"status": "realized", "validUntil": format_time(START)}}))
+    until = format_time(START)
+    life.send("late", membership({"ext/x": {"status": "realized", "lastQualificationTime": until, "validUntil": until}}))
     await life.settle()
     await life.pipeline.close()
 
     assert first <= count
     assert later == 0
     assert life.expiry_ids[:count] == [f"expiry-p-{number:04}-{format_time(START + 30 * DAY)}" for number in range(count)]
-    assert life.expiry_ids[count] == f"expiry-late-{format_time(START)}"
+    assert life.expiry_ids[count] == f"expiry-late-{until}"
     assert life.rows.profiles[b"late"].deadline == ""
 
 
@@ -298,7 +299,8 @@ async def test_off_nothing_is_written_and_the_index_is_kept() -> None:
     settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20)
     pipeline = PartitionPipeline(rows, log, FixedCatalog(Catalog.of((), ())), settings, (None, None), on_progress=lambda _: None, on_failure=print)
     pipeline.start()
-    value = orjson.dumps(cloud_event(membership({"ext/x": {"status": "realized", "validUntil": "2020-01-01T00:00:00Z"}})))
+    until = "2020-01-01T00:00:00Z"
+    value = orjson.dumps(cloud_event(membership({"ext/x": {"status": "realized", "lastQualificationTime": until, "validUntil": until}})))
     pipeline.submit(batch([SourceRecord("profile-events", 0, 0, 0, b"p-1", value)]))
     async with asyncio.timeout(SECONDS):
         while rows.watermark != Watermark(1, profiles=1):

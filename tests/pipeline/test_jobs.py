@@ -158,7 +158,7 @@ def an_event(offset: int, happening: tuple[str, str, Any]) -> SourceRecord:
     if kind == "status":
         return patch(offset, key, status(*what))
     if kind == "attribute":
-        return patch(offset, key, {"n": what if what else False})
+        return patch(offset, key, {"n": ("n", "y", "in")[what]})
     return patch(offset, key, None, "profile.deleted")
 
 
