@@ -4,7 +4,7 @@ from collections import Counter
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, WrapValidator, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationInfo, WrapValidator, field_validator
 
 from schemas.audience import AudienceKey
 from schemas.destination import Destination
@@ -37,13 +37,13 @@ _PATH: Final = TypeAdapter(AttributePath, config=ConfigDict(strict=True))
 _PATHS: Final = TypeAdapter(Annotated[tuple[AttributePath, ...], Items], config=ConfigDict(strict=True))
 
 
-def _read_gate(given: object, _: object) -> str | tuple[str, ...]:
+def _read_gate(given: object, _: object, info: ValidationInfo) -> str | tuple[str, ...]:
     """Read one path or several, as they were given; the union of both would tell of each fault twice."""
     if isinstance(given, list | tuple):
-        return _PATHS.validate_python(given)
-    if not isinstance(given, str):
+        return _PATHS.validate_python(given, context=info.context)
+    if isinstance(given, dict):
         raise ValueError("is neither an attribute path nor a list of them")
-    return _PATH.validate_python(given)
+    return _PATH.validate_python(given, context=info.context)
 
 
 ConsentGate = Annotated[str | tuple[str, ...], WrapValidator(_read_gate)]

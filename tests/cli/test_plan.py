@@ -115,3 +115,17 @@ def test_m3_more_flows_than_are_allowed_are_refused_with_those_that_the_file_doe
     with pytest.raises(UsageError, match=rf"{MAX_FLOWS + 1} flows would be in force \({MAX_FLOWS} of them not in the file\)"):
         plan(configuration([flow("one-more")]), there, prune=False)
     assert len(plan(configuration([flow("one-more")]), there, prune=True)) == MAX_FLOWS + 1
+
+
+@pytest.mark.parametrize("gate", ["consents.share", ["consents.share"], ["consents.share", "optInOut.all"], []])
+def test_f6_a_consent_gate_of_one_path_or_of_several_is_put_into_force_and_read_again_as_it_was_said(gate: Any) -> None:
+    wanted = configuration([flow("vip", options={"consentGate": gate})])
+    (record,) = carried_out(plan(wanted, state(), prune=False), state())
+    there = ControlState().after([record])
+
+    again = plan(configuration([flow("vip", options={"consentGate": gate})]), there, prune=False)
+    other = plan(configuration([flow("vip", options={"consentGate": [gate, "more"] if isinstance(gate, str) else "more"})]), there, prune=False)
+
+    assert orjson.loads(record.value or b"")["flow"]["options"]["consentGate"] == gate
+    assert told(again) == [("flow", "vip", Action.UNCHANGED)]
+    assert told(other) == [("flow", "vip", Action.CHANGE)]

@@ -133,6 +133,27 @@ def test_m4_a_fault_does_not_hide_another_one_of_the_same_flow() -> None:
         assert place in told
 
 
+@pytest.mark.parametrize(
+    ("gate", "place"),
+    [
+        ("[a.b, c..d]", "consentGate[1]: is not a dotted path"),
+        ("[a, 5]", "consentGate[1]: is 5 and not a text"),
+        ("[a, null]", "consentGate[1]: "),
+        ("{path: a}", "consentGate: is neither an attribute path nor a list of them"),
+        ("5", "consentGate: is 5 and not a text"),
+        ("a..b", "consentGate: is not a dotted path"),
+    ],
+)
+def test_m4_f6_a_consent_gate_that_is_no_path_and_no_list_of_paths_is_one_fault_with_its_place(gate: str, place: str) -> None:
+    text = f"flows:\n  - id: a\n    destination: {{type: kinesis, stream: s, region: us-east-2}}\n    options: {{consentGate: {gate}}}\n"
+
+    with pytest.raises(ConfigurationError) as raised:
+        parse_configuration(text.encode(), "f.yaml")
+
+    (fault,) = raised.value.faults
+    assert f"line 4: flows[0].options.{place}" in fault
+
+
 def test_m4_an_unquoted_timestamp_that_does_not_exist_is_a_fault_with_its_line() -> None:
     text = b"audiences:\n  - {namespace: ups, id: a, createdAt: 2022-13-01T00:00:00Z}"
 
