@@ -1,4 +1,4 @@
-"""XDM's names as people write them: with the prefix `xdm:`, which is dropped, or without it (contract I9). Home of I9's spellings."""
+"""XDM's names as people write them: with the prefix `xdm:`, which is dropped, or without it (contract I9)."""
 
 from typing import Any, Final
 

@@ -130,7 +130,7 @@ def _read_memberships(membership: object) -> int:
         if type(entries) is not dict:
             raise _bad_shape(f"segmentMembership.{namespace[:64]} is not an object")
         if "" in entries:
-            raise _bad_shape(f"segmentMembership.{namespace[:64]} names an audience whose id is empty")
+            raise _bad_shape(f"segmentMembership.{namespace[:64]} holds an entry whose audience id is empty")
         for audience, entry in entries.items():
             try:
                 if len(entry) == 2:
@@ -167,7 +167,8 @@ def _check_status(namespace: str, audience: str, entry: dict[str, Any]) -> None:
     if "status" in entry:
         status = entry["status"]
         if type(status) is not str or status not in _STATUSES:
-            raise Unusable(DeadLetterReason.BAD_STATUS, f"{what}.status is none of {', '.join(sorted(_STATUSES))}")
+            found = "null: leave it out, or write one" if status is None else "none"
+            raise Unusable(DeadLetterReason.BAD_STATUS, f"{what}.status is {found} of {', '.join(sorted(_STATUSES))}")
         return
     for name in entry:
         if name.lower() in _SEEMING_STATUS:

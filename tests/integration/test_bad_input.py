@@ -81,7 +81,10 @@ def bad_events() -> Iterator[Bad]:
         yield Bad(Reason.BAD_SHAPE, orjson.dumps(good(0, hole="HOLE")).replace(b'"HOLE"', opening * 1000 + b"1" + closing * 1000))
     yield Bad(Reason.BAD_SHAPE, orjson.dumps(good(0) | {"type": "profile.merged", "data": {"into": PROFILE_ID}}))
     yield Bad(Reason.BAD_SHAPE, orjson.dumps(good(0) | {"type": "membership.expired", "data": {"exit": [{"id": "a"}]}}))
-    yield Bad(Reason.BAD_STATUS, orjson.dumps(good(0, segmentMembership={"ups": {"vip-customers": {"status": True}}})))
+    for entry in ({"status": True}, {"status": None}, {"Status": "exited"}, {"xdm:state": "exited"}):
+        yield Bad(Reason.BAD_STATUS, orjson.dumps(good(0, segmentMembership={"ups": {"vip-customers": entry}})))
+    for number in (b"18446744073709551616", b"-9223372036854775809", b"1e400"):
+        yield Bad(Reason.BAD_NUMBER, orjson.dumps(good(0, visits="VISITS")).replace(b'"VISITS"', number))
     yield from (Bad(Reason.BAD_KEY, orjson.dumps(good(0)), key) for key in (b"", b"\xff", b"k" * 513))
     yield Bad(Reason.DOCUMENT_TOO_LARGE, orjson.dumps(good(0, novel="x" * LARGE_BYTES)))
 
