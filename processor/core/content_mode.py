@@ -19,6 +19,8 @@ _CONTENT_TYPE: Final = "content-type"
 _REQUIRED: Final = ("specversion", "id", "source", "type")
 _READ: Final = frozenset({*_REQUIRED, "subject", "time", "datacontenttype", "traceparent", "tracestate"})
 _STRUCTURED: Final = "application/cloudevents"
+_PLAINLY_STRUCTURED: Final = frozenset({b"application/cloudevents+json", b"application/cloudevents+json; charset=UTF-8"})
+"""As most producers write it: there is nothing to find out."""
 _OWN_TYPES: Final = frozenset({"", "application/cloudevents", "application/cloudevents+json"})
 _JSON_TYPES: Final = frozenset({"application/json", "text/json"})
 
@@ -72,9 +74,9 @@ class Head:
 
 def read_head(headers: Headers) -> Head | None:
     """What the headers say of the value; None: nothing, as nearly always. Raises Unusable where they contradict each other or are not UTF-8."""
-    for name, _ in headers:
+    for name, value in headers:
         first = name[:1]
-        if first == "c" or first == "C":  # noqa: PLR1714  # compiled, two comparisons are faster than a tuple
+        if (first == "c" or first == "C") and not (name == _CONTENT_TYPE and value in _PLAINLY_STRUCTURED):  # noqa: PLR1714  # fast compiled
             return _head(headers)
     return None
 

@@ -13,7 +13,7 @@ from processor.core.content_mode import Head, is_json, media_type_of, other_cont
 from processor.core.profile_id import read_profile_id
 from processor.core.shape import check_data, check_nesting, take_apart
 from processor.core.unusable import Unusable
-from processor.core.wrappers import CONNECT_DATA, is_connect_envelope, wrapper_of_bytes, wrapper_of_data, wrapper_of_json
+from processor.core.wrappers import wrapper_of_bytes, wrapper_of_data, wrapper_of_json, wrapper_of_value
 from schemas.dead_letter import DeadLetterReason
 from schemas.event import Event, EventType, IdentityPatch, MembershipPatch, Source
 from schemas.times import BadTimeError, format_time, normal_time
@@ -106,25 +106,16 @@ def _binary(head: Head, value: bytes) -> dict[str, Any]:
         if head.attributes.get("type") != _DELETED:
             raise
         data = None  # which is ignored (I1)
-    if type(data) is dict and _is_whole(data):
+    if type(data) is dict and "specversion" in data and not _why_no_cloud_event(data):
         check_nesting(value, data)
         return data
     if not head.names_json:
         raise other_content_type(head.media_type, "if the value is JSON, say so in the header content-type")
     head.require_attributes()
-    wrapper = CONNECT_DATA if is_connect_envelope(data) else wrapper_of_data(data)
-    if wrapper and head.attributes["type"] != _DELETED:
+    if (type(data) is not dict or "payload" in data) and (wrapper := wrapper_of_value(data)) and head.attributes["type"] != _DELETED:
         raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, f"the value: {wrapper}")
     _check_depth_of_data(value, data)
     return {**head.attributes, "data": data}
-
-
-def _is_whole(envelope: dict[str, Any]) -> bool:
-    try:
-        _attributes(envelope)
-    except Unusable:
-        return False
-    return True
 
 
 def _unwrapped(envelope: dict[str, Any]) -> object:
@@ -239,13 +230,14 @@ def _check_length(name: str, value: str) -> None:
 
 
 def _why_no_cloud_event(envelope: dict[str, Any]) -> str:
+    """What keeps an object from being an event; "" for one that is."""
     if envelope.get("specversion") != "1.0":
         return 'specversion is not "1.0"'
     for name in ("id", "source", "type"):
         value = envelope.get(name)
         if type(value) is not str or not value:
             return f"{name} is missing, empty or not a string"
-    return "subject is not a string"
+    return "" if type(envelope.get("subject")) in (str, type(None)) else "subject is not a string"
 
 
 def _event_time(time: object, record: Source) -> str:

@@ -11,8 +11,10 @@ from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetterReason
 
 MAX_KEY_BYTES: Final = 512
-_SUSPICIOUS_FIRST: Final = b' "[{'
 _BLANK: Final = 0x20
+_QUOTE: Final = 0x22
+_BRACKET: Final = 0x5B
+_BRACE: Final = 0x7B
 _INVISIBLE_SPACES: Final = "\u200b\ufeff"  # spaces by their names, though Unicode does not list them as white space
 _SHOWN_CHARACTERS: Final = 40
 _KINDS: Final = {'"': "a text in quotes", "{": "an object", "[": "an array"}
@@ -30,8 +32,10 @@ def read_profile_id(key: bytes | None) -> str:
     except UnicodeDecodeError as error:
         raise _bad_key(f"the key is not UTF-8: {error.reason} at {error.start}") from None
     # What is printable holds neither control characters nor any white space but the blank: nearly every key costs this line and no more.
-    if text.isprintable() and key[0] not in _SUSPICIOUS_FIRST and key[len(key) - 1] != _BLANK:
-        return text
+    if text.isprintable():
+        first = key[0]
+        if first != _BLANK and first != _QUOTE and first != _BRACKET and first != _BRACE and key[len(key) - 1] != _BLANK:  # noqa: PLR1714  # fast compiled
+            return text
     fault = fault_of_id(text)
     if fault is not None:
         raise _bad_key(f"the key {fault}")

@@ -91,15 +91,12 @@ def wrapper_of_data(data: Any) -> str:
     return ""
 
 
-def is_connect_envelope(data: Any) -> bool:
-    """Whether it is nothing but a schema of Kafka Connect's and its payload."""
+def wrapper_of_value(data: Any) -> str:
+    """As `wrapper_of_data`, of data that are the whole value: nothing but a schema of Kafka Connect's and its payload is its envelope."""
     if not isinstance(data, dict) or data.keys() != {"schema", "payload"}:
-        return False
+        return wrapper_of_data(data)
     schema = data["schema"]
-    return schema is None or (isinstance(schema, dict) and "type" in schema)
-
-
-CONNECT_DATA: Final = _CONNECT
+    return _CONNECT if schema is None or (isinstance(schema, dict) and "type" in schema) else ""
 
 
 def holds_json(text: str) -> bool:
