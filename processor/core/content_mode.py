@@ -51,7 +51,7 @@ class Head:
     @property
     def names_json(self) -> bool:
         """Whether the content type is one of JSON, or there is none."""
-        return is_json(self.media_type)
+        return is_json_type(self.media_type)
 
     def require_attributes(self) -> None:
         """Raise Unusable (`not_cloudevents`), naming the header that is missing or says something else than 1.0."""
@@ -113,7 +113,7 @@ def media_type_of(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def is_json(media_type: str) -> bool:
+def is_json_type(media_type: str) -> bool:
     """Whether it is one of JSON's; one that is not said is."""
     return not media_type or media_type in _JSON_TYPES or media_type.endswith("+json")
 

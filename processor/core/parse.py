@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from processor.core.content_mode import Head, is_json, media_type_of, other_content_type, read_head
+from processor.core.content_mode import Head, is_json_type, media_type_of, other_content_type, read_head
 from processor.core.profile_id import read_profile_id
 from processor.core.shape import check_data, check_nesting, take_apart
 from processor.core.unusable import Unusable
@@ -45,15 +45,15 @@ def parse_event(record: Source) -> Event:
     value = record.value
     if value is None:
         return _tombstone(record)
-    return _event(record, _load(value), len(value))
+    return _event(record, _load(value), value)
 
 
 def _tombstone(record: Source) -> Event:
     return Event(None, EventType.DELETED, read_profile_id(record.key), _kafka_time(record), {}, {}, {}, 0)
 
 
-def _event(record: Source, envelope: dict[str, Any], size_bytes: int) -> Event:
-    """The event of an envelope that was read from so many bytes."""
+def _event(record: Source, envelope: dict[str, Any], text: bytes) -> Event:
+    """The event of an envelope; `text` is the JSON that its data were read from."""
     event_id, source, type_name, subject = _attributes(envelope)
     event_type = _TYPES.get(type_name)
     if event_type is None:
@@ -64,7 +64,7 @@ def _event(record: Source, envelope: dict[str, Any], size_bytes: int) -> Event:
     time = _event_time(envelope.get("time"), record)
     given = envelope.get("data")
     if (type(given) is str or "data_base64" in envelope) and event_type is not _DELETED:
-        given = _unwrapped(envelope)
+        given, text = _unwrapped(envelope, text)
     memberships: MembershipPatch = _NONE
     identities: IdentityPatch = _NONE
     if event_type in _OF_DOCUMENTS:
@@ -77,7 +77,7 @@ def _event(record: Source, envelope: dict[str, Any], size_bytes: int) -> Event:
     if event_type is _MERGED and data["into"] == key:
         raise Unusable(DeadLetterReason.BAD_SHAPE, "data.into names the profile itself")
     trace = (envelope["traceparent"], envelope.get("tracestate")) if "traceparent" in envelope else None
-    return Event(event_id, event_type, key, time, data, memberships, identities, size_bytes, trace)
+    return Event(event_id, event_type, key, time, data, memberships, identities, len(text), trace)
 
 
 def _read_by_head(record: Source, head: Head) -> Event:
@@ -87,11 +87,11 @@ def _read_by_head(record: Source, head: Head) -> Event:
         if not head.has_attributes:
             return _tombstone(record)
         head.require_attributes()
-        return _event(record, head.attributes, 0)
+        return _event(record, head.attributes, b"")
     if head.has_attributes and not head.is_structured:
-        return _event(record, _binary(head, value), len(value))
+        return _event(record, _binary(head, value), value)
     try:
-        return _event(record, _load(value), len(value))
+        return _event(record, _load(value), value)
     except Unusable as unusable:
         raise head.explained(unusable) from None
 
@@ -118,23 +118,25 @@ def _binary(head: Head, value: bytes) -> dict[str, Any]:
     return {**head.attributes, "data": data}
 
 
-def _unwrapped(envelope: dict[str, Any]) -> object:
-    """The data that stand in `data_base64`, or that are a text; raises Unusable where a text is what another tool made of JSON."""
+def _unwrapped(envelope: dict[str, Any], text: bytes) -> tuple[object, bytes]:
+    """The data that stand in `data_base64`, or that are a text, and the JSON they were read from; raises Unusable where a text is what another
+    tool made of JSON.
+    """
     data, encoded = envelope.get("data"), envelope.get("data_base64")
     if encoded is not None:
         if data is not None:
             raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, "data and data_base64 stand side by side: an event has one of them")
         content_type = envelope.get("datacontenttype")
-        if type(content_type) is str and not is_json(media_type_of(content_type)):
+        if type(content_type) is str and not is_json_type(media_type_of(content_type)):
             raise other_content_type(media_type_of(content_type), "if data_base64 holds JSON, say so in datacontenttype")
-        data = _from_base64(encoded)
+        data, text = _from_base64(encoded)
     wrapper = wrapper_of_data(data)
     if wrapper:
         raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, f"data: {wrapper}")
-    return data
+    return data, text
 
 
-def _from_base64(encoded: object) -> object:
+def _from_base64(encoded: object) -> tuple[object, bytes]:
     if type(encoded) is not str:
         raise Unusable(DeadLetterReason.BAD_SHAPE, "data_base64 is not a string")
     try:
@@ -144,9 +146,9 @@ def _from_base64(encoded: object) -> object:
     try:
         data = load_json(text)
     except Unusable as unusable:
-        raise Unusable(unusable.reason, f"data_base64 is base64 of what is no JSON: {unusable.explanation}") from None
+        raise Unusable(unusable.reason, f"data_base64, decoded: {unusable.explanation}") from None
     _check_depth_of_data(text, data)
-    return data
+    return data, text
 
 
 def load_json(text: bytes) -> Any:
