@@ -2,17 +2,21 @@
 
 The first line that is of one of the forms says which one the file has. A line that cannot be parsed, or is of another
 form, is a dead letter of `profile-events`, partition 0, its line number (from 0); blank lines are skipped but counted.
+A byte order mark before a line is passed over (I10). A file that is no text in UTF-8 at all is refused as a whole.
 """
 
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 import orjson
 
-from processor.core.parse import why_not_json
+from processor.core.parse import load_json, without_marks
 from processor.core.unusable import Unusable
+from processor.core.wrappers import wrapper_of_file, wrapper_of_json
+from processor.errors import UsageError
 from processor.json_text import member_text
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.event import SourceRecord
@@ -20,14 +24,27 @@ from schemas.record import ExportRecord
 
 DEFAULT_TOPIC: Final = "profile-events"
 Form = Callable[[dict[str, Any], bytes, int], SourceRecord]
+Headers = tuple[tuple[str, bytes | None], ...]
+_BLANKS: Final = b" \t\r\n"
+_ONE_ARRAY: Final = "the file looks like one JSON array: make it JSON lines, one event a line: jq -c '.[]' FILE"
+_ONE_OBJECT: Final = "an event must stand in one line: jq -c . FILE"
+
+
+def lines_of(file: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a file of events; raises UsageError where the file begins as UTF-16 or as something compressed does (I10)."""
+    lines = iter(file)
+    first = next(lines, b"")
+    if what := wrapper_of_file(first):
+        raise UsageError(f"{getattr(file, 'name', 'the file of events')} is not JSON lines in UTF-8: {what}")
+    return chain([first] if first else [], lines)
 
 
 def read_events(lines: Iterable[bytes]) -> Iterator[SourceRecord | DeadLetter]:
     """The records of a file, in its order."""
     form: Form | None = None
     for number, ended in enumerate(lines):
-        line = ended.strip(b" \t\r\n")
-        if not line:
+        line = (without_marks(ended) if number == 0 else ended).strip(_BLANKS)
+        if not without_marks(line):
             continue
         try:
             parsed = _load(line)
@@ -39,15 +56,23 @@ def read_events(lines: Iterable[bytes]) -> Iterator[SourceRecord | DeadLetter]:
 
 def _load(line: bytes) -> dict[str, Any]:
     try:
-        parsed = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        unusable = why_not_json(line, error)
+        parsed = load_json(line)
+    except Unusable as unusable:
+        text = without_marks(line)
         if unusable.reason is not DeadLetterReason.BAD_NUMBER:
-            raise unusable from None
-        parsed = json.loads(line)  # a good line: only the event in it holds a number that no double does (I13)
+            raise Unusable(unusable.reason, f"{unusable.explanation}{_of_several_lines(text)}") from None
+        parsed = json.loads(text)  # a good line: only the event in it holds a number that no double does (I13)
     if type(parsed) is not dict:
-        raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, "the line is JSON but not an object")
+        what = _ONE_ARRAY if type(parsed) is list else wrapper_of_json(parsed)
+        raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, f"the line is JSON but not an object{what and f'; {what}'}")
     return parsed
+
+
+def _of_several_lines(line: bytes) -> str:
+    """What a line that is no JSON says of its file: people pretty-print their events, and export them as one array."""
+    if line in (b"[", b"]", b"[{") or line.endswith((b"},", b"}]")):
+        return f"; {_ONE_ARRAY}"
+    return f"; {_ONE_OBJECT}" if line in (b"{", b"}") else ""
 
 
 def _form_of(parsed: dict[str, Any]) -> Form | None:
@@ -72,6 +97,33 @@ def _kafka_record(parsed: dict[str, Any], line: bytes, _number: int) -> SourceRe
     return _record(parsed, "timestamp", None if value is None else _as_written(value, line))
 
 
+def read_headers(written: object) -> Headers:
+    """The headers of a record as people and tools write them; none where they have no form that is known.
+
+        {"name": "text"}                                an object, a list of texts for a header that stands twice
+        [["name", "text"], …]                           pairs
+        [{"key": "name", "value": "text"}, …]           objects
+        ["name", "text", …]                             as kcat prints them
+
+    A value is a text, or null; any other is its JSON text.
+    """
+    if isinstance(written, dict):
+        pairs: list[Any] = [(name, each) for name, value in written.items() for each in (value if isinstance(value, list) else [value])]
+    elif not isinstance(written, list):
+        return ()
+    elif all(isinstance(each, list) and len(each) == 2 for each in written):
+        pairs = written
+    elif all(isinstance(each, dict) for each in written):
+        pairs = [(each.get("key", each.get("name")), each.get("value")) for each in written]
+    else:
+        pairs = list(zip(written[::2], written[1::2], strict=False))
+    return tuple([(name, _header_bytes(value)) for name, value in pairs if isinstance(name, str)])
+
+
+def _header_bytes(value: object) -> bytes | None:
+    return None if value is None else value.encode() if isinstance(value, str) else orjson.dumps(value)
+
+
 def _as_written(value: Any, line: bytes) -> bytes:
     """The text of the member `value`: a dead letter keeps it, spelling and all (I4)."""
     try:
@@ -94,7 +146,8 @@ def _record(parsed: dict[str, Any], timestamp_field: str, value: bytes | None) -
     if type(timestamp) not in (int, type(None)):
         raise _malformed(f"{timestamp_field} is not a whole number of milliseconds")
     topic, partition, offset = _field(parsed, "topic", str), _place(parsed, "partition"), _place(parsed, "offset")
-    return SourceRecord(topic, partition, offset, timestamp, None if key is None else key.encode(), value)
+    headers = read_headers(parsed.get("headers"))
+    return SourceRecord(topic, partition, offset, timestamp, None if key is None else key.encode(), value, headers)
 
 
 def _place(parsed: dict[str, Any], name: str) -> int:

@@ -89,7 +89,7 @@ class Event:
     """A valid event; never changed. `id` and `source` as a profile keeps them (I5); None and "" for a tombstone. `time` is in the form of C8.
 
     Of a patch or a document, `data` is the attributes, beside `memberships` and `identities`; it is {} where it is
-    ignored. `size_bytes` is the length of the value it was read from.
+    ignored. `size_bytes` is the length of the JSON that its data were read from, mostly the value.
     """
 
     id: str | None

@@ -1,5 +1,6 @@
-"""Times as the contract writes them (I3, C8): `YYYY-MM-DDTHH:MM:SS[.f…](Z|±HH:MM|±HHMM)`, seconds since the epoch inside.
+"""Times as the contract writes them (I3, C8): `YYYY-MM-DDTHH:MM:SS[.f…](Z|±HH:MM|±HHMM|±HH)`, seconds since the epoch inside.
 
+All that RFC 3339 has is read: lower-case `t` and `z`, a blank for the `T`, and second 60, which a clock that knows no leap seconds tells as 59.
 Fractions of a second are cut off. A time is a real moment of the years 1 to 9999 in UTC.
 """
 
@@ -14,8 +15,10 @@ MAX_SECONDS: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FORM: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(?:Z|([+-])([0-9]{2}):?([0-9]{2}))",
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]((?:[01][0-9]|2[0-3]):[0-9]{2}):([0-9]{2})(?:\.[0-9]+)?(?:[Zz]|([+-])([0-9]{2})(?::?([0-9]{2}))?)",
 )
+_LAST_SECOND: Final = "59"
+_LEAP_SECOND: Final = "60"
 _CACHED_TIMES: Final = 65_536  # times repeat: audiences are evaluated in runs, and an event's time stands in its entries
 _CACHED_DATES: Final = 4_096
 _DATE_CHARACTERS: Final = len("YYYY-MM-DD")
@@ -42,15 +45,15 @@ def _cached_seconds(text: str) -> int:
 def _seconds(text: str) -> int:
     match = _FORM.fullmatch(text)
     if match is None:
-        raise BadTimeError(f"{_short(text)} is not a time of the form YYYY-MM-DDTHH:MM:SS[.f](Z|+HH:MM|+HHMM)")
-    local, sign, hours, minutes = match.groups()
+        raise BadTimeError(f"{_short(text)} is not a time of the form YYYY-MM-DDTHH:MM:SS[.f](Z|+HH:MM|+HHMM|+HH)")
+    date, minute, second, sign, hours, minutes = match.groups()
     try:
-        moment = datetime.fromisoformat(local).replace(tzinfo=UTC)
+        moment = datetime.fromisoformat(f"{date}T{minute}:{_LAST_SECOND if second == _LEAP_SECOND else second}").replace(tzinfo=UTC)
     except ValueError as error:
         raise BadTimeError(f"{_short(text)} is not a real moment: {error}") from None
     seconds = _whole_seconds(moment)
     if sign is not None:
-        seconds -= _offset_seconds(text, sign, int(hours), int(minutes))
+        seconds -= _offset_seconds(text, sign, int(hours), int(minutes or 0))
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
         raise BadTimeError(f"{_short(text)} lies outside the years 1 to 9999 in UTC")
     return seconds

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processor.event_log import dead_letter_line, read_events
+from processor.errors import UsageError
+from processor.event_log import dead_letter_line, lines_of, read_events, read_headers
 from processor.json_text import member_text
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.event import SourceRecord
@@ -114,3 +115,98 @@ def test_4b_a_dead_letter_shows_its_text_or_its_bytes_in_base64() -> None:
 
     fields = {"topic": "t", "partition": 3, "offset": 7, "key": "p-1", "reason": "not_json", "explanation": "why", "time": "2026-01-01T00:00:00Z"}
     assert shown == [{**fields, "value": "x"}, {**fields, "value": None}, {**fields, "valueBase64": "/w=="}]
+
+
+MARK = b"\xef\xbb\xbf"
+
+
+def test_i10_a_byte_order_mark_before_a_file_or_a_line_is_passed_over_and_the_line_keeps_it() -> None:
+    events = read(MARK + BARE, MARK + BARE, MARK + b"\r\n", MARK, BARE)
+
+    assert events == [SourceRecord("profile-events", 0, number, None, b"p-1", value) for number, value in [(0, BARE), (1, MARK + BARE), (4, BARE)]]
+    assert [event.offset for event in read(MARK + kafka(offset=8), MARK + kafka(offset=9))] == [8, 9]
+    (letter,) = read(MARK + b"\n", MARK + b"{")
+    assert (letter.offset, letter.value) == (1, MARK + b"{")
+
+
+def explanation(*lines: bytes) -> str:
+    (letter,) = read(*lines)
+    assert isinstance(letter, DeadLetter)
+    return letter.explanation
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"[" + BARE + b"," + BARE + b"]", "one JSON array"),
+        (b"[", "jq -c '.[]' FILE"),
+        (BARE + b",", "jq -c '.[]' FILE"),
+        (b"{", "jq -c . FILE"),
+        (orjson.dumps(BARE.decode()), "encoded twice"),
+        (b"\0\0\0\0\7" + BARE, "schema registry framing"),
+    ],
+)
+def test_i10_a_line_that_another_tool_wrote_is_named(line: bytes, told: str) -> None:
+    assert told in explanation(line)
+
+
+def test_i10_a_file_that_is_one_array_on_several_lines_is_named_and_the_events_that_stand_alone_in_a_line_are_read() -> None:
+    events = read(b"[\n", BARE + b",\n", BARE + b"\n", b"]\n")
+
+    assert faults(events) == [(0, "not_json"), (1, "not_json"), (3, "not_json")]
+    assert all("one JSON array" in event.explanation for event in events if isinstance(event, DeadLetter))
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (BARE.decode().encode("utf-16"), "UTF-16"),
+        (BARE.decode().encode("utf-16-le"), "UTF-16"),
+        (BARE.decode().encode("utf-16-be"), "UTF-16"),
+        ("{ ключ".encode("utf-16-le"), "UTF-16"),
+        (BARE.decode().encode("utf-32"), "UTF-32"),
+        (b"\x1f\x8b\x08\x00", "gzip"),
+        (b"\x28\xb5\x2f\xfd\x04", "zstd"),
+        (b"BZh91AY&SY", "bzip2"),
+        (b"PK\x03\x04", "ZIP"),
+    ],
+)
+def test_i10_a_file_that_is_no_text_in_utf_8_is_refused_as_a_whole(written: bytes, told: str) -> None:
+    with pytest.raises(UsageError, match=f"the file of events is not JSON lines in UTF-8: .*{told}"):
+        lines_of(written.splitlines(keepends=True))
+
+
+@pytest.mark.parametrize("lines", [[], [b"\n"], [b"\xff\x00\n", BARE], [b"\0\0\0\0\7{}\n"], [b"{}"], [MARK + BARE]])
+def test_i4_any_other_file_is_read_line_by_line(lines: list[bytes]) -> None:
+    assert list(lines_of(lines)) == lines
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"a": "1", "b": None},
+        [["a", "1"], ["b", None]],
+        [{"key": "a", "value": "1"}, {"key": "b", "value": None}],
+        [{"name": "a", "value": "1"}, {"name": "b"}],
+        ["a", "1", "b", None],
+    ],
+)
+def test_i10_headers_of_a_record_are_read_in_each_form(written: Any) -> None:
+    assert read_headers(written) == (("a", b"1"), ("b", None))
+    assert read(kafka(headers=written)) == [SourceRecord("t", 3, 7, 5, b"p-1", b"{}", (("a", b"1"), ("b", None)))]
+
+
+def test_i10_values_of_headers_that_are_no_texts_are_their_json_and_one_that_stands_twice_is_kept_twice() -> None:
+    assert read_headers({"n": 1, "o": {"a": [True]}, "twice": ["x", "y"]}) == (("n", b"1"), ("o", b'{"a":[true]}'), ("twice", b"x"), ("twice", b"y"))
+    assert read_headers(["a", "é", "a", 2]) == (("a", "é".encode()), ("a", b"2"))
+
+
+@pytest.mark.parametrize("written", [None, 5, "a=1", True, [], {}, [1, 2], [[1, "a"]], ["a"], [{"x": 1}]])
+def test_i4_headers_of_no_form_are_none_and_the_record_is_read_as_before(written: Any) -> None:
+    assert read(kafka(headers=written)) == [SourceRecord("t", 3, 7, 5, b"p-1", b"{}")]
+
+
+def test_i10_a_line_of_kcat_has_its_headers_as_kcat_prints_them() -> None:
+    line = b'{"topic":"t","partition":0,"offset":1,"ts":5,"headers":["ce_id","1","ce_id",null],"key":"p","payload":"\\ufeff{}"}'
+
+    assert read(line) == [SourceRecord("t", 0, 1, 5, b"p", MARK + b"{}", (("ce_id", b"1"), ("ce_id", None)))]

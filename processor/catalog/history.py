@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-import orjson
-
 from processor.catalog.contents import Contents
 from processor.core.catalog import Catalog
+from processor.core.content_mode import read_head
 from processor.core.lifecycle import Moment, jobs_after
+from processor.core.parse import load_json
+from processor.core.unusable import Unusable
 from schemas.audience import Audience
 from schemas.event import SourceRecord
 from schemas.flow import Flow
@@ -95,6 +96,8 @@ def time_of(record: SourceRecord) -> str:
     try:
         if record.timestamp is not None:
             return format_time(record.timestamp // 1000)
-        return normal_time(orjson.loads(record.value or b"null")["time"])
-    except (BadTimeError, orjson.JSONDecodeError, KeyError, TypeError):
+        head = read_head(record.headers)
+        event = head.attributes if head is not None and head.has_attributes and not head.is_structured else load_json(record.value or b"null")
+        return normal_time(event["time"])
+    except (BadTimeError, Unusable, KeyError, TypeError):
         return BEGINNING

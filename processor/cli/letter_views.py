@@ -41,7 +41,7 @@ def summary_object(letter: Letter, mark: Mark | None) -> dict[str, Any]:
 
 def whole_object(letter: Letter, mark: Mark | None) -> dict[str, Any]:
     """What `show --json` writes."""
-    headers = {name: value.decode(errors="replace") for name, value in letter.headers}
+    headers = {name: _text(value) for name, value in letter.headers}
     return {**summary_object(letter, mark), "headers": headers, **_value(letter.was.value)}
 
 
@@ -65,7 +65,7 @@ def row(letter: Letter, mark: Mark | None) -> list[str]:
 def fields_table(letter: Letter, mark: Mark | None) -> Table:
     """Everything but the value."""
     rows = [[name, "" if value is None else str(value)] for name, value in _flat(summary_object(letter, mark)).items()]
-    rows += [[f"header {name}", value.decode(errors="replace")] for name, value in letter.headers]
+    rows += [[f"header {name}", _text(value) or ""] for name, value in letter.headers]
     return Table(f"dead letter {letter.place}", ["what", "value"], rows)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from processor.core.parse import MAX_KEY_BYTES
+from processor.core.profile_id import MAX_KEY_BYTES, fault_of_id
 from processor.errors import UsageError
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -42,7 +42,8 @@ def _fault(given: bytes) -> str | None:
     if len(given) > MAX_KEY_BYTES:
         return f"it has {len(given)} bytes, {MAX_KEY_BYTES} are allowed"
     try:
-        given.decode()
+        text = given.decode()
     except UnicodeDecodeError:
         return f"it is not UTF-8: {given[:40]!r}"
-    return None
+    fault = fault_of_id(text)
+    return fault and f"it {fault}"

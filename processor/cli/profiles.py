@@ -61,7 +61,8 @@ def delete(
     at the whole changelog; a profile on two partitions is refused: --partition deletes one half, and then the other.
 
     The receipt names the event and its place, whether the profile was known, what the changelog holds of it now, and the
-    records that left. An id may contain anything but line breaks: it is taken as it stands in the file.
+    records that left. An id is taken as it stands in the file. What no key may be is refused (contract I11): control
+    characters, white space at either end, and what a JSON serializer makes of an id.
 
     Exit codes: 0 all are deleted, or were not known; 1 not applied in time (they are written, and will be), or not written;
     2 wrong usage or settings.

@@ -13,7 +13,7 @@ from processor.core.catalog import Catalog
 from processor.core.replay import Replay
 from processor.core.step import Limits, Step
 from processor.errors import UsageError
-from processor.event_log import dead_letter_line, read_events, record_line
+from processor.event_log import dead_letter_line, lines_of, read_events, record_line
 from processor.kafka.catalog_records import BadCatalogRecord
 from processor.pipeline.counts import Counts
 from processor.settings import read_settings
@@ -36,14 +36,18 @@ def replay(events: BinaryIO, files: tuple[str, ...], output: BinaryIO, dead_lett
     it was written, else when its event happened; or by records of the topics `flows` and `audiences` among EVENTS. A change sends what it sends in
     a worker (backfill, catch-up, exits), at once.
 
+    A Kafka record may have headers, an object or a list of pairs, and a line of kcat has them as kcat prints them: CloudEvents' binary mode is
+    read from them. A file in UTF-16, or a compressed one, is refused (exit code 2).
+
     Never stops at a bad event; ends with a summary on stderr. Of the settings it knows MAX_DOCUMENT_BYTES, DEDUP_WINDOW and TOPIC_PREFIX,
     so that it decides as a worker with the same settings.
     """
     settings = read_settings()
     limits = Limits(max_document_bytes=settings.max_document_bytes, dedup_window=settings.dedup_window)
+    lines = lines_of(events)
     history = FileHistory([_effective(text) for text in files]), RecordHistory(settings.topics.flows, settings.topics.audiences)
     run = _Run(Replay(Catalog.of((), ()), limits), history, output, dead_letters or click.get_binary_stream("stderr"))
-    for line in read_events(events):
+    for line in read_events(lines):
         run.feed(line)
     run.end()
     if not (files or run.has_flows):

@@ -1,21 +1,23 @@
 """`profile-exporter send FILE`: events out of files onto the topic of profile events (contract 4b's forms)."""
 
+import json
 import os
 import stat
 import time
-from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import click
-import orjson
 
 from processor.cli.progress import progress
 from processor.cli.topic_config import read_topic_config
+from processor.core.parse import without_marks
+from processor.core.profile_id import read_profile_id
+from processor.core.unusable import Unusable
 from processor.errors import CommandError
-from processor.event_log import read_events
+from processor.event_log import lines_of, read_events
 from processor.kafka.admin import Admin
 from processor.kafka.profile_partitions import NotOnePartition, profile_partitions
 from processor.kafka.timestamps import TimestampBounds, timestamp_bounds
@@ -28,29 +30,34 @@ from schemas.partitioner import Partitioner
 
 PlaceOf = Callable[[SourceRecord | DeadLetter, bytes], int | None]
 """(record, the line it was read from): the partition it goes to."""
+_MOST_WARNINGS: Final = 20
+
 
 @click.command()
 @click.argument("file", type=click.File("rb"))
 def send(file: BinaryIO) -> None:
     """Send the events of FILE to the topic of profile events.
 
-    FILE (JSON lines; - is stdin) holds CloudEvents, Kafka records or what kcat -J prints. Key, value and timestamp are
-    kept; topic, partition and offset of a line are not: an event goes where PARTITIONER puts its key; a null value is a
+    FILE (JSON lines; - is stdin) holds CloudEvents, Kafka records or what kcat -J prints. Key, value, headers and timestamp
+    are kept; topic, partition and offset of a line are not: an event goes where PARTITIONER puts its key; a null value is a
     tombstone. With PARTITIONER=none it goes where its profile is, which takes a look at the whole changelog, and one of a
     new profile to the partition that its line names. A line without one, or of a profile on two partitions, is left out.
 
-    The events themselves are not checked: a bad one becomes a dead letter in the worker. A line that is none of the three
-    forms, too large, or of a time that the topic does not take is named and left out, the rest is sent, and the command
-    ends with exit code 1. It warns of events that are older than the topic keeps. It returns when the broker has
-    acknowledged everything.
+    The events themselves are not checked: a bad one becomes a dead letter in the worker, and one whose key is no profile id
+    is warned of. A line that is none of the three forms, too large, or of a time that the topic does not take is named and
+    left out, the rest is sent, and the command ends with exit code 1. A file in UTF-16, or a compressed one, is refused
+    (exit code 2). It warns of events that are older than the topic keeps. It returns when the broker has acknowledged
+    everything.
     """
-    settings = read_settings()
+    settings, lines = read_settings(), _Lines(lines_of(file), _size(file))
     topic = settings.topics.profile_events
     admin = Admin(settings)
     admin.require([spec for spec in topic_specs(settings) if spec.name == topic])
     bounds = timestamp_bounds(read_topic_config(admin, topic), int(time.time() * 1000))
     tally = _Tally()
-    _send(settings, topic, bounds, file, tally)
+    _send(settings, topic, bounds, lines, tally)
+    if tally.bad_keys > _MOST_WARNINGS:
+        click.echo(f"warning: {tally.bad_keys - _MOST_WARNINGS} more have a key that is no profile id", err=True)
     if tally.old:
         click.echo(f"warning: {tally.old} of them are older than {topic} keeps events: Kafka may remove them before a worker reads them", err=True)
     if tally.left_out:
@@ -59,18 +66,22 @@ def send(file: BinaryIO) -> None:
 
 @dataclass
 class _Tally:
-    """How many events were handed over, how many of them are older than the topic's retention, how many lines were left out."""
+    """How many events were handed over, how many of them have a key that is no profile id, how many are older than the topic's retention,
+    and how many lines were left out.
+    """
 
     handed_over: int = 0
+    bad_keys: int = 0
     old: int = 0
     left_out: int = 0
 
 
 class _Lines:
-    """The lines of a file, counted as they are read."""
+    """The lines of a file, counted as they are read. `size_bytes` of the whole file; None: a pipe."""
 
-    def __init__(self, lines: Iterable[bytes]) -> None:
+    def __init__(self, lines: Iterable[bytes], size_bytes: int | None) -> None:
         self._lines = lines
+        self.size_bytes = size_bytes
         self.number = 0
         self.bytes_read = 0
         self.last = b""
@@ -83,18 +94,17 @@ class _Lines:
             yield line
 
 
-def _send(settings: Settings, topic: str, bounds: TimestampBounds, file: BinaryIO, tally: _Tally) -> None:
+def _send(settings: Settings, topic: str, bounds: TimestampBounds, lines: _Lines, tally: _Tally) -> None:
     writer = Writer(settings)
     try:
         with _placed(settings) as place_of, writer:
-            _write_all(writer, topic, bounds, file, tally, place_of)
+            _write_all(writer, topic, bounds, lines, tally, place_of)
     finally:
         click.echo(f"sent {writer.acknowledged} events to {topic}", err=True)
 
 
-def _write_all(writer: Writer, topic: str, bounds: TimestampBounds, file: BinaryIO, tally: _Tally, place_of: PlaceOf) -> None:
-    lines = _Lines(file)
-    with progress("sending", _size(file)) as report:
+def _write_all(writer: Writer, topic: str, bounds: TimestampBounds, lines: _Lines, tally: _Tally, place_of: PlaceOf) -> None:
+    with progress("sending", lines.size_bytes) as report:
         for record in read_events(lines):
             try:
                 if fault := _fault(record, bounds):
@@ -104,10 +114,12 @@ def _write_all(writer: Writer, topic: str, bounds: TimestampBounds, file: Binary
                 tally.left_out += 1
                 click.echo(f"line {lines.number}: {why}", err=True)
             else:
-                timestamp = _timestamp(record)
+                assert isinstance(record, SourceRecord)  # the others have a fault
+                _warn_of_key(record, lines.number, tally)
+                timestamp, name = record.timestamp, f"line {lines.number}"
                 tally.handed_over += 1
                 tally.old += timestamp is not None and timestamp < bounds.kept_from
-                writer.write(topic, record.key, record.value, name=f"line {lines.number}", timestamp=timestamp, partition=partition)
+                writer.write(topic, record.key, record.value, name=name, timestamp=timestamp, headers=[*record.headers], partition=partition)
             report(tally.handed_over, lines.bytes_read)
 
 
@@ -132,7 +144,7 @@ def _placed(settings: Settings) -> Iterator[PlaceOf]:
 
 def _names_partition(line: bytes) -> bool:
     """Whether a line that was read has a partition of its own; a bare event has none."""
-    parsed = orjson.loads(line.removeprefix(BOM_UTF8))
+    parsed = json.loads(without_marks(line))  # orjson refuses the numbers that make an event a dead letter (I13)
     return "partition" in parsed and "specversion" not in parsed
 
 
@@ -144,8 +156,15 @@ def _fault(record: SourceRecord | DeadLetter, bounds: TimestampBounds) -> str | 
     return None
 
 
-def _timestamp(record: SourceRecord | DeadLetter) -> int | None:
-    return record.timestamp if isinstance(record, SourceRecord) else None
+def _warn_of_key(record: SourceRecord, number: int, tally: _Tally) -> None:
+    if record.key is None:
+        return
+    try:
+        read_profile_id(record.key)
+    except Unusable as unusable:
+        tally.bad_keys += 1
+        if tally.bad_keys <= _MOST_WARNINGS:
+            click.echo(f"warning: line {number}: {unusable.explanation}: the worker will put it aside", err=True)
 
 
 def _size(file: BinaryIO) -> int | None:

@@ -18,6 +18,7 @@ LARGE: Final = 9223372036854775808.0
 _LOWEST: Final = -(2**63)
 _HIGHEST: Final = 2**64 - 1
 _APART: Final = ("segmentMembership", "identityMap")
+_BYTE_ORDER_MARK: Final = "\ufeff"
 _SURELY_IN_RANGE: Final = 18  # characters
 _MOST_CHARACTERS: Final = 20  # of a number in range
 _SHOWN_CHARACTERS: Final = 64
@@ -35,7 +36,7 @@ def check_whole_numbers(text: bytes, member: str) -> None:
 
     `text` is the event, and `member` its member that holds the data; "": `text` is the data itself. Both are known to be well-formed.
     """
-    parsed = json.loads(text, parse_int=_whole_number)
+    parsed = json.loads(text.decode().lstrip(_BYTE_ORDER_MARK), parse_int=_whole_number)
     data = parsed[member] if member else parsed
     found = _first(_kept(data), "data")
     if found:

@@ -25,7 +25,7 @@ class Evidence:
 def read_events(settings: Settings) -> Iterator[SourceRecord]:
     """The profile events as they stand on their topic."""
     for record in read_topic(settings, settings.topics.profile_events):
-        yield SourceRecord(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value)
+        yield SourceRecord(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, record.headers)
 
 
 def read_evidence(settings: Settings, flows: Sequence[Flow], endpoint_url: str) -> Evidence:
@@ -60,4 +60,4 @@ def dead_letter(record: KafkaRecord) -> DeadLetter:
 
 
 def _texts(record: KafkaRecord) -> dict[str, str]:
-    return {name: value.decode() for name, value in record.headers}
+    return {name: (value or b"").decode(errors="replace") for name, value in record.headers}

@@ -254,6 +254,6 @@ def _read_left(
 
 def _because_of(deletion: Deletion, record: KafkaRecord) -> Iterator[LastRecord]:
     headers = dict(record.headers)
-    record_id = headers.get(ExportHeader.RECORD_ID, b"").decode(errors="replace")
+    record_id = (headers.get(ExportHeader.RECORD_ID) or b"").decode(errors="replace")
     if record_id.startswith(f"{deletion.topic}-{deletion.partition}-{deletion.offset}-"):
-        yield LastRecord(headers.get(ExportHeader.FLOW_ID, b"").decode(errors="replace"), record_id)
+        yield LastRecord((headers.get(ExportHeader.FLOW_ID) or b"").decode(errors="replace"), record_id)

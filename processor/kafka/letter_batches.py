@@ -39,6 +39,6 @@ def batch_bytes(letter: KafkaRecord) -> int:
 
 def _most_bytes(letter: KafkaRecord) -> int:
     """Never below the size of the batch, where nothing of it can be compressed."""
-    headers = sum(len(name) + len(value) + _RECORD_BYTES for name, value in letter.headers)
+    headers = sum(len(name) + len(value or b"") + _RECORD_BYTES for name, value in letter.headers)
     size = _HEADER_BYTES + _RECORD_BYTES + len(letter.key or b"") + len(letter.value or b"") + headers
     return size + size // 8192  # zstd adds 3 bytes to 128 KiB of what it cannot compress

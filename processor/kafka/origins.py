@@ -26,7 +26,7 @@ class Origin(NamedTuple):
 
 def origin_of(key: bytes | None, value: bytes | None, headers: Headers, events: str, partition: int) -> Origin | None:
     """The origin of an export, a dead letter or a row of `partition` whose events stand on the topic `events`; None: it has none."""
-    named = {name: text.decode(errors="replace") for name, text in headers}
+    named = {name: (text or b"").decode(errors="replace") for name, text in headers}
     for names in (_LETTER, _EXPORT):
         if names[-1] in named:
             return _named(named, names)

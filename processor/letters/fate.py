@@ -64,7 +64,7 @@ def _fate_of_export(letter: Letter, now: Circumstances) -> Fate:
 def _fate_of_event(letter: Letter, now: Circumstances) -> Fate:
     was = letter.was
     try:
-        parse_event(SourceRecord(was.topic, was.partition, was.offset, letter.source_timestamp, was.key, was.value))
+        parse_event(SourceRecord(was.topic, was.partition, was.offset, letter.source_timestamp, was.key, was.value, letter.headers))
     except Unusable:
         return Fate.STILL_UNUSABLE
     if now.partition_of(letter) is None:
@@ -74,4 +74,4 @@ def _fate_of_event(letter: Letter, now: Circumstances) -> Fate:
 
 def _record_bytes(letter: Letter) -> int:
     """As AWS counts: data and partition key."""
-    return len(letter.was.value or b"") + len(dict(letter.headers).get(ExportHeader.PARTITION_KEY, b""))
+    return len(letter.was.value or b"") + len(dict(letter.headers).get(ExportHeader.PARTITION_KEY) or b"")

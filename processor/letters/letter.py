@@ -9,7 +9,7 @@ from schemas.dead_letter import OF_DELIVERY, DeadLetter, DeadLetterHeader, DeadL
 from schemas.record import ExportHeader
 from schemas.times import normal_time, parse_time
 
-Headers = tuple[tuple[str, bytes], ...]
+Headers = tuple[tuple[str, bytes | None], ...]
 _FINGERPRINT_BYTES = 16
 
 
@@ -107,7 +107,8 @@ def read_letter(record: TopicRecord) -> Letter:
         raise _bad(record, f"it has no header {missing.args[0]}") from None
     except ValueError as error:
         raise _bad(record, str(error)) from None
-    flow_id, record_id = kept.get(ExportHeader.FLOW_ID), kept.get(ExportHeader.RECORD_ID)
+    of_export = kept if was.reason in OF_DELIVERY else {}  # headers of an event are its producer's, whatever they are called
+    flow_id, record_id = of_export.get(ExportHeader.FLOW_ID), of_export.get(ExportHeader.RECORD_ID)
     return Letter(record.partition, record.offset, record.timestamp, was, before, flow_id, record_id, attempts, order)
 
 
@@ -120,7 +121,7 @@ def _split(record: TopicRecord) -> tuple[Headers, Headers]:
 
 
 def _texts(headers: Headers) -> Mapping[str, str]:
-    return {name: value.decode(errors="replace") for name, value in headers}
+    return {name: (value or b"").decode(errors="replace") for name, value in headers}
 
 
 def _bad(record: TopicRecord, why: str) -> BadLetter:

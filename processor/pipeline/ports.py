@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Protocol
 from processor.core.catalog import Catalog
 from state.rows import Watermark
 
-Headers = list[tuple[str, bytes]]  # aiokafka takes nothing but a list
+Headers = list[tuple[str, bytes | None]]  # aiokafka takes nothing but a list
 NO_HEADERS: Final[Headers] = []  # never changed
 
 

@@ -41,8 +41,9 @@ def job_export_record(record: ExportRecord, key: bytes, source: tuple[str, int, 
 
 
 def dead_letter_record(letter: DeadLetter, source: Source) -> KafkaRecord:
-    """The record for `dead-letters`: key and value as they were."""
-    headers = [
+    """The record for `dead-letters`: key, value and headers as they were (an event of binary mode is nothing without its own), then those of I4."""
+    headers: Headers = [
+        *source.headers,
         ("topic", letter.topic.encode()),
         ("partition", b"%d" % letter.partition),
         ("offset", b"%d" % letter.offset),

@@ -26,10 +26,14 @@ from schemas.dead_letter import DeadLetter
 
 FOLDER = Path(__file__).parents[1] / "golden"
 RULES = {
+    "a-file-that-is-one-array": "I10, I4, 4b",
     "an-end-goes-with-the-exit": "I7, F5",
     "attributes": "A1, A6, B1 to B3, M3",
+    "binary-mode": "I10, I1, I3, I4, I5",
     "both-spellings": "I9, A6, A8",
+    "byte-order-marks-in-kcat": "I10, I4, 4b",
     "consents": "F6",
+    "data-base64": "I10, I1, I4, I7",
     "empty-identities": "I9, A5, D1",
     "ends-by-other-ways": "I7, F5, I3",
     "envelope-and-partition-keys": "D2, D3, G5",
@@ -40,6 +44,7 @@ RULES = {
     "identities": "A5, D1",
     "kafka-records": "4b, D3, I1, I3, I4, I5, I8",
     "kcat": "4b, I1, I4",
+    "keys-of-other-serializers": "I11, I4",
     "life-of-a-profile": "A2, A3, A6, A7, A9, B1, B2, F3, I3, I5, I8, 4b",
     "merge": "F4, I1, I4, I8",
     "names-and-timestamps": "C4 to C6, C8, F3, M1, M2",
@@ -50,9 +55,11 @@ RULES = {
     "scopes": "C1 to C3, M1, I7",
     "source-and-id": "I5",
     "spellings-of-status": "I9, I4, I3",
+    "times-of-rfc3339": "I3, I4, C8, F5",
     "triggers": "A10, A12, A13, A9",
     "whole-numbers": "I13, I4",
     "worked-example": "A2, B1, C2, F3",
+    "wrappers-in-kcat": "I10, I4",
     "xdm-memberships": "I9, I3, A2",
     "zero-times": "I9, I3",
 }

@@ -200,6 +200,8 @@ def test_a_row_of_another_version_is_told_with_its_place(prepared: Installation)
         (["good"], b"a\n\n\xff\xfe\n" + b"y" * 513, [r"stdin line 3: it is not UTF-8: b'\xff\xfe'", "stdin line 4: it has 513 bytes"]),
         ([], b"x" * 513 + b"\n" + (b"y" * 513 + b"\n") * 30, ["stdin line 20: it has 513 bytes", "and 11 more"]),
         ([], b"\n\r\n", ["name at least one profile"]),
+        (["p-1 ", '"p-1"', '{"id":1}'], b"", ["ID 1: it ends with white space (U+0020)", "ID 2: it is a text in quotes", "ID 3: it is an object"]),
+        ([], b"good\np\x1b1\n\xe3\x80\x80p\n", ["stdin line 2: it holds the control character U+001B", "stdin line 3: it begins with white space"]),
     ],
 )
 def test_ids_that_can_be_no_profiles_are_one_error_and_nothing_is_written(

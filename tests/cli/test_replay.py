@@ -1,5 +1,6 @@
 """`profile-exporter replay` and its files (contract 4b, M4)."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,39 @@ def test_a_tombstone_a_line_of_another_form_and_a_binary_line_in_a_kafka_file(tm
     assert [(letter["offset"], letter["reason"]) for letter in letters] == [(1, "bad_shape"), (2, "not_utf8")]
     assert letters[1]["valueBase64"] == "//4="
     assert "skipped: profile_absent: 1" in summary
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "gzip"])
+@pytest.mark.parametrize("from_stdin", [False, True])
+def test_i10_a_file_that_is_no_text_in_utf_8_is_exit_code_2_with_the_remedy(tmp_path: Path, encoding: str, from_stdin: bool) -> None:
+    text = (WORKED_EXAMPLE / "events.jsonl").read_text()
+    written = gzip.compress(text.encode()) if encoding == "gzip" else text.encode(encoding)
+    (tmp_path / "events").write_bytes(written)
+    source = "-" if from_stdin else str(tmp_path / "events")
+
+    result = CliRunner().invoke(commands, ["replay", source, "--flows", str(WORKED_EXAMPLE / "flows.yaml")], input=written if from_stdin else None)
+
+    assert (result.exit_code, result.stdout_bytes) == (2, b"")
+    assert f"{'the file of events' if from_stdin else tmp_path / 'events'} is not JSON lines in UTF-8: it is" in result.stderr
+
+
+def test_i10_a_flow_of_a_time_takes_effect_by_the_time_of_binary_mode(tmp_path: Path) -> None:
+    """Where Kafka's timestamp is missing, a record has the time of its event, wherever that stands."""
+    headers = {"ce_specversion": "1.0", "ce_source": "/u", "ce_type": "profile.patched"}
+    joined = {"segmentMembership": {"ups": {"vip": {}}}}
+    dated = {day: headers | {"ce_id": str(day), "ce_time": f"2026-03-0{day}T12:00:00Z"} for day in (1, 3)}
+    records = [{"topic": "t", "partition": 0, "offset": day, "key": f"p-{day}", "value": joined, "headers": dated[day]} for day in dated]
+    (tmp_path / "events").write_bytes(b"\n".join(map(orjson.dumps, records)))
+    (tmp_path / "flows.yaml").write_text(
+        "flows: [{id: f, destination: {type: kinesis, stream: s, region: us-east-2}, audiences: [{namespace: ups, id: vip}]}]"
+    )
+    (tmp_path / "none.yaml").write_text("flows: []")
+    arguments = ["--flows", str(tmp_path / "none.yaml"), "--flows", f"2026-03-02T00:00:00Z={tmp_path / 'flows.yaml'}"]
+
+    result = CliRunner().invoke(commands, ["replay", str(tmp_path / "events"), *arguments], catch_exceptions=False)
+
+    live = [line for line in map(orjson.loads, result.stdout.splitlines()) if line["id"].startswith("t-0-")]
+    assert [line["id"] for line in live] == ["t-0-3-f"]
 
 
 def test_replay_ends_with_a_summary_and_exit_code_0_whatever_the_events_hold(tmp_path: Path) -> None:

@@ -57,6 +57,40 @@ def test_4b_a_null_value_is_a_tombstone_and_a_null_key_stays_none(prepared: Inst
     assert {(record.key, record.value is None) for record in sent(prepared)} == {(b"gone", True), (None, False)}
 
 
+BINARY = {"ce_specversion": "1.0", "ce_id": "e", "ce_source": "/s", "ce_type": "profile.patched", "ce_subject": None}
+
+
+def test_i10_headers_are_kept_in_either_form(prepared: Installation) -> None:
+    kcat = [part for pair in BINARY.items() for part in pair]
+
+    assert send(prepared, kafka_line("a", headers=BINARY), kafka_line("b", headers=[["twice", "1"], ["twice", "2"]])).exit_code == 0
+    with_headers, without = {**kafka_line("c", headers=kcat), "ts": NOW, "payload": "{}"}, {**kafka_line("d"), "ts": NOW, "payload": "{}"}
+    assert send(prepared, with_headers, without).exit_code == 0
+
+    headers = {record.key: record.headers for record in sent(prepared)}
+    binary = tuple((name, None if text is None else text.encode()) for name, text in BINARY.items())
+    assert headers == {b"a": binary, b"b": (("twice", b"1"), ("twice", b"2")), b"c": binary, b"d": ()}
+
+
+def test_i11_a_key_that_is_no_id_of_a_profile_is_warned_of_with_its_line(prepared: Installation) -> None:
+    result = send(prepared, kafka_line("a"), kafka_line('"p-1"'), kafka_line(None), *(kafka_line("b ") for _ in range(30)))
+
+    assert result.exit_code == 0
+    told = result.stderr.splitlines()
+    assert told[0].startswith("warning: line 2: the key is a text in quotes as a JSON serializer writes it")
+    assert told[1].startswith("warning: line 4: the key ends with white space (U+0020): 'b '")
+    assert "warning: 11 more have a key that is no profile id" in told
+    assert len(sent(prepared)) == 33
+
+
+def test_i10_a_file_in_utf_16_is_refused_and_nothing_is_sent(prepared: Installation) -> None:
+    result = send(prepared, "\ufeff".encode("utf-16-le") + orjson.dumps(event("a")).decode().encode("utf-16-le"))
+
+    assert result.exit_code == 2
+    assert "it is UTF-16 text" in result.stderr
+    assert sent(prepared) == []
+
+
 def test_all_events_of_a_profile_are_in_one_partition_in_the_files_order(ready: Installation) -> None:
     send(ready, *(event(f"p{number % 7}", number) for number in range(700)))
 

@@ -13,6 +13,7 @@ from schemas.flow import Flow
 from schemas.profile import Profile
 
 PLACE = ("profile-events", 0, b"p-1")
+Headers = tuple[tuple[str, bytes | None], ...]
 NOW = "2026-01-11T23:37:33Z"
 BEFORE = "2026-01-02T08:00:00Z"
 
@@ -37,9 +38,9 @@ class History:
         self.replay = Replay(Catalog.of(flows, audiences), limits)
         self.offset = -1
 
-    def raw(self, value: bytes | None, key: bytes | None = b"p-1", timestamp: int | None = None) -> Step:
+    def raw(self, value: bytes | None, key: bytes | None = b"p-1", timestamp: int | None = None, headers: Headers = ()) -> Step:
         self.offset += 1
-        return self.replay.feed(SourceRecord("profile-events", 0, self.offset, timestamp, key, value))
+        return self.replay.feed(SourceRecord("profile-events", 0, self.offset, timestamp, key, value, headers))
 
     def event(self, type: str, data: Any = None, **attributes: Any) -> Step:
         envelope = {"specversion": "1.0", "id": f"e-{self.offset}", "source": "/u", "type": type, "time": NOW, "data": data}

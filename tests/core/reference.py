@@ -4,10 +4,13 @@ Everything is copied, whole documents are compared before and after, and the pat
 by one. It shares no code with the product, not even the reading of times.
 """
 
+import base64
+import codecs
 import copy
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,7 +27,8 @@ NOT_ATTRIBUTES = ("segmentMembership", "identityMap")
 OPAQUE_LEVELS = {"segmentMembership": 2, "identityMap": 1}
 CONSENTS = ("y", "dy", "li", "ct", "cp", "vi", "pi", "in", "true")
 STATUSES = {"realized": "realized", "existing": "realized", "exited": "exited", "exiting": "exited"}
-TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:(Z)|([+-])(\d\d):?(\d\d))", re.ASCII)
+TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)", re.ASCII)
+REQUIRED = ("specversion", "id", "source", "type")
 TYPES = ("profile.patched", "profile.replaced", "profile.deleted", "profile.merged", "membership.expired")
 
 AudienceKey = tuple[str, str]
@@ -117,7 +121,7 @@ class ReferenceReplay:
         event, subject = read_event(record)
         key = read_key(record.key)
         if subject not in (None, key):
-            raise Unusable("subject_mismatch")
+            raise Unusable("subject_mismatch" if subject else "not_cloudevents")
         require(event.type != "profile.merged" or event.data["into"] != key)
         place = (record.topic, record.partition, key)
         before = self.profiles.get(place)
@@ -256,35 +260,121 @@ def read_key(key: bytes | None) -> str:
     if key is None or not 1 <= len(key) <= 512:
         raise Unusable("bad_key")
     try:
-        return key.decode()
+        text = key.decode()
     except UnicodeDecodeError:
         raise Unusable("bad_key") from None
+    require(not any(unicodedata.category(character) == "Cc" for character in text), "bad_key")
+    require(text == text.strip() == text.strip("\u200b\ufeff"), "bad_key")
+    require(not (text[0] in '"[{' and is_json_text(text)), "bad_key")
+    return text
+
+
+def is_json_text(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def read_event(record: SourceRecord) -> tuple[Event, Any]:
     """The event and its subject; of several faults the first in the order of I4 is told."""
-    if record.value is None:
+    cloud_event = content_of(record)
+    if cloud_event is None:
         read_key(record.key)
         return Event("", None, "profile.deleted", kafka_time(record), {}), None
-    cloud_event = read_json(record.value)
-    if not isinstance(cloud_event, dict):
-        raise Unusable("not_cloudevents")
     attributes = {name: value for name, value in cloud_event.items() if value is not None}
-    for name in ("specversion", "id", "source", "type"):
-        if not isinstance(attributes.get(name), str) or not attributes[name]:
-            raise Unusable("not_cloudevents")
-    if attributes["specversion"] != "1.0":
-        raise Unusable("not_cloudevents")
+    require(is_cloud_event(attributes), "not_cloudevents")
     if attributes["type"] not in TYPES:
         raise Unusable("unknown_type")
     require(all(len(attributes[name].encode()) <= MAX_ATTRIBUTE_BYTES for name in ("id", "source")))
     time = read_time(attributes["time"]) if "time" in attributes else kafka_time(record)
-    data = rename(attributes.get("data"), OPAQUE_LEVELS)
+    data = rename(read_data(attributes), OPAQUE_LEVELS)
     check_data(attributes["type"], data)
     return Event(attributes["source"], attributes["id"], attributes["type"], time, data), attributes.get("subject")
 
 
+def is_cloud_event(attributes: Any) -> bool:
+    if not isinstance(attributes, dict):
+        return False
+    return attributes.get("specversion") == "1.0" and all(isinstance(attributes.get(name), str) and attributes[name] for name in REQUIRED)
+
+
+def content_of(record: SourceRecord) -> dict[str, Any] | None:
+    """The event, whatever its content mode, as structured mode writes it; None: a tombstone (I10)."""
+    in_headers, media_type = read_headers(record)
+    says_json = media_type in ("", "application/json", "text/json") or media_type.endswith("+json")
+    if record.value is None:
+        require(not in_headers or is_cloud_event(in_headers), "not_cloudevents")
+        return in_headers or None
+    if in_headers and not media_type.startswith("application/cloudevents"):
+        return binary_content(record.value, in_headers, says_json)
+    try:
+        content = read_json(record.value)
+    except Unusable as unusable:
+        is_other = unusable.reason in ("not_utf8", "not_json") and not says_json and media_type != "application/cloudevents"
+        raise Unusable("not_cloudevents" if is_other else unusable.reason) from None
+    require(isinstance(content, dict), "not_cloudevents")
+    return dict(content)
+
+
+def binary_content(value: bytes, in_headers: dict[str, Any], says_json: bool) -> dict[str, Any]:
+    is_deletion = in_headers.get("type") == "profile.deleted"
+    try:
+        data = read_json(value)
+    except Unusable:
+        require(says_json, "not_cloudevents")
+        if not is_deletion:
+            raise
+        data = None
+    if is_cloud_event(data):
+        return dict(data)
+    require(says_json and is_cloud_event(in_headers), "not_cloudevents")
+    if isinstance(data, dict) and sorted(data) == ["payload", "schema"] and (data["schema"] is None or "type" in data["schema"]):
+        raise Unusable("not_cloudevents")
+    holds_events = isinstance(data, list) and data and isinstance(data[0], dict) and "specversion" in data[0]
+    require(is_deletion or not holds_events, "not_cloudevents")
+    return {**in_headers, "data": data}
+
+
+def read_headers(record: SourceRecord) -> tuple[dict[str, Any], str]:
+    """The attributes, if there is one that every event has, and the media type, "" for none."""
+    attributes: dict[str, Any] = {}
+    content_type = ""
+    for name, value in record.headers:
+        if name.lower() == "content-type":
+            content_type = (value or b"").decode("latin-1")
+        if name.lower().startswith("ce_") and value is not None:
+            attribute = name[3:].lower()
+            if attribute in (*REQUIRED, "subject", "time", "datacontenttype"):
+                try:
+                    text = value.decode()
+                except UnicodeDecodeError:
+                    raise Unusable("not_utf8") from None
+                require(attributes.get(attribute, text) == text, "not_cloudevents")
+                attributes[attribute] = text
+    media_type = (content_type or attributes.pop("datacontenttype", "")).split(";")[0].strip().lower()
+    return (attributes if set(REQUIRED) & set(attributes) else {}), media_type
+
+
+def read_data(attributes: dict[str, Any]) -> Any:
+    """`data`, or what `data_base64` holds; a text that is JSON was encoded twice."""
+    data, encoded = attributes.get("data"), attributes.get("data_base64")
+    if attributes["type"] == "profile.deleted":
+        return data
+    if encoded is not None:
+        require(data is None, "not_cloudevents")
+        media_type = str(attributes.get("datacontenttype", "")).split(";")[0].strip().lower()
+        require(media_type in ("", "application/json", "text/json") or media_type.endswith("+json"), "not_cloudevents")
+        require(isinstance(encoded, str) and re.fullmatch(r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", encoded) is not None)
+        data = read_json(base64.b64decode(encoded))
+    require(not (isinstance(data, str) and data[:1] in ("{", "[") and is_json_text(data)), "not_cloudevents")
+    return data
+
+
 def read_json(value: bytes) -> Any:
+    while value.startswith(codecs.BOM_UTF8):
+        value = value[3:]
     try:
         text = value.decode()
     except UnicodeDecodeError:
@@ -331,6 +421,9 @@ def read_time(text: Any) -> datetime:
     if match is None:
         raise Unusable("bad_time")
     *local, zulu, sign, hours, minutes = match.groups()
+    minutes = minutes or "0"
+    if local[-1] == "60":
+        local[-1] = "59"
     try:
         moment = datetime(*(int(part) for part in local), tzinfo=UTC)  # type: ignore[misc]  # six ints, by the pattern
         if zulu:

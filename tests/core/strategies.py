@@ -4,6 +4,7 @@ Times come from a small pool around the edges of the 30 days; attributes from a 
 and arrays in turn; ids of events repeat; some events are bad in exactly one way.
 """
 
+import base64
 import json
 from collections.abc import Mapping
 from random import Random
@@ -44,6 +45,10 @@ TIMES = (
     "2026-03-02T00:00:00Z",
     "2026-03-02T00:00:01Z",
     "2027-01-01T00:00:00Z",
+    "2026-01-31 00:00:01z",
+    "2026-01-30t23:59:60Z",
+    "2026-01-31T02:00:00.25+02",
+    "2026-01-30 18:29:60-0530",
 )
 times = st.sampled_from(TIMES)
 ZERO_TIMES = ("0001-01-01T00:00:00Z", "1969-12-31T23:59:59.9Z", "1970-01-01T00:59:59+01:00", "1970-01-01T00:00:00Z")
@@ -228,6 +233,8 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"subject": "someone else"},
     {"time": "yesterday"},
     {"time": "2026-02-30T00:00:00Z"},
+    {"time": "2026-01-31T00:00:61Z"},
+    {"time": "2026-01-31T00:00:00+2"},
     {"time": 1_767_225_600},
     {"type": "profile.patched", "data": None},
     {"type": "profile.patched", "data": [1]},
@@ -239,6 +246,13 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"type": "profile.patched", "data": {"segmentMembership": {"ups": {"a": {"lastQualificationTime": "now"}}}}},
     {"type": "profile.patched", "data": {"identityMap": {"ECID": {"id": "1"}}}},
     {"type": "profile.patched", "data": {"identityMap": {"ECID": [{"primary": True}]}}},
+    {"type": "profile.patched", "data": '{"person": 1}'},
+    {"type": "profile.patched", "data_base64": "e30="},
+    {"type": "profile.patched", "data": None, "data_base64": "e30"},
+    {"type": "profile.patched", "data": None, "data_base64": 5},
+    {"type": "profile.patched", "data": None, "data_base64": "bm8gSlNPTg=="},
+    {"type": "profile.patched", "data": None, "data_base64": "WzFd"},
+    {"type": "profile.patched", "data": None, "data_base64": "e30=", "datacontenttype": "application/avro"},
     {"type": "profile.merged", "data": {}},
     {"type": "profile.merged", "data": {"into": 5}},
     {"type": "membership.expired", "data": {"exit": [{"namespace": "ups"}]}},
@@ -253,21 +267,71 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"type": "profile.replaced", "data": {"xdm:segmentMembership": {"xdm:ups": {"a": {"payload": {"value": [2**64]}}}}}},
 )
 TOO_LARGE = (b'{"a":1e400}', b'{"a":1' + b"0" * 309 + b"}")
-RUBBISH = (b"", b"\xff\xfe", b"{", b"nul", b'{"a":NaN}', b'"\\ud800"', b"\xef\xbb\xbf{}", b"[]", b"5", b"null", *TOO_LARGE)
+RUBBISH = (b"", b"\xff\xfe", b"{", b"nul", b'{"a":NaN}', b'"\\ud800"', b"[]", b"5", b"null", b"\xef\xbb\xbf{}", b"\xef\xbb\xbf", b"\0\0\0\1\7{")
+RUBBISH += TOO_LARGE
+BAD_KEYS = (None, b"", b"k" * 513, b'"p-1"', b'{"id":1}', b"[1]", b"p-1\n", b"\0\0\0*", b"p\xc2\x85", b" p-1", "p-1\u3000".encode())
+ODD_KEYS = (b"{p-1}", b'"p', b"[p", b'p-1"', b"a b", b"null", "a\u00a0b".encode())
+"""Ids all the same (I11)."""
+Headers = tuple[tuple[str, bytes | None], ...]
+NOISE: tuple[Headers, ...] = (
+    (),
+    (),
+    (),
+    (("traceparent", b"00-ab"), ("retries", b"2")),
+    (("content-type", b"application/cloudevents+json; charset=UTF-8"),),
+    (("content-type", b"application/json"),),
+    (("ce_traceparent", b"00-ab"), ("custom", None)),
+)
+"""Headers that say nothing against structured mode."""
+CONTENT_TYPES: tuple[Headers, ...] = (
+    (),
+    (("content-type", b"application/json"),),
+    (("Content-Type", b"Application/JSON; charset=utf-8"),),
+    (("content-type", b"application/vnd.acme+json"), ("x", b"\xff")),
+    (("content-type", b"application/avro"), ("content-type", b"text/json")),
+)
+BAD_HEADERS: tuple[Headers, ...] = (
+    (("content-type", b"text/plain"),),
+    (("ce_id", b"another"),),
+    (("ce_source", b"\xff"),),
+    (("CE_SPECVERSION", b"0.3"),),
+    (("ce_subject", b""),),
+    (("ce_time", b"yesterday"),),
+)
 
 
 @st.composite
-def values(draw: st.DrawFn, key: str) -> bytes | None:
-    """The value of a record: nearly always a good event."""
+def contents(draw: st.DrawFn, key: str) -> tuple[bytes | None, Headers]:
+    """The value of a record and its headers: nearly always a good event, in one of the content modes."""
     kind = draw(st.integers(0, 39))
     if kind == 0:
-        return None
+        return None, draw(st.sampled_from(NOISE))
     if kind == 1:
-        return draw(st.sampled_from(RUBBISH))
+        return draw(st.sampled_from(RUBBISH)), draw(st.sampled_from((*NOISE, *BAD_HEADERS)))
     event = draw(cloud_events(key))
     if kind in (2, 3):
         event = spoil(event, draw(st.sampled_from(FAULTS)))
-    return json.dumps(event, ensure_ascii=draw(st.booleans())).encode()
+    ascii_only = draw(st.booleans())
+    mode = draw(st.integers(0, 9))
+    if mode == 0 and "data_base64" not in event:
+        encoded = base64.b64encode(json.dumps(event.pop("data", None), ensure_ascii=ascii_only).encode()).decode()
+        event |= {"data_base64": encoded, "datacontenttype": "application/json"}
+    if mode in (1, 2, 3) and all(isinstance(event.get(name), str | None) for name in ATTRIBUTES):
+        value, headers = in_binary_mode(event, ascii_only)
+        bad = draw(st.sampled_from(BAD_HEADERS)) if draw(st.integers(0, 9)) == 0 else ()
+        return value, (*draw(st.sampled_from(CONTENT_TYPES)), *headers, *bad)
+    mark = b"\xef\xbb\xbf" if draw(st.integers(0, 9)) == 0 else b""
+    return mark + json.dumps(event, ensure_ascii=ascii_only).encode(), draw(st.sampled_from(NOISE))
+
+
+ATTRIBUTES = ("specversion", "id", "source", "type", "subject", "time")
+
+
+def in_binary_mode(event: dict[str, Any], ascii_only: bool = False) -> tuple[bytes | None, Headers]:
+    """Value and headers of an event in CloudEvents' binary mode; an attribute that is null is a header that is null."""
+    headers = tuple((f"ce_{name}", None if event[name] is None else event[name].encode()) for name in ATTRIBUTES if name in event)
+    data = event.get("data")
+    return (None if data is None else json.dumps(data, ensure_ascii=ascii_only).encode()), headers
 
 
 @st.composite
@@ -279,11 +343,11 @@ def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 14) -> list[So
         key = draw(_weighted((4, st.just(PROFILES[0])), (1, st.sampled_from(PROFILES))))
         partition = draw(_weighted((9, st.just(PROFILES.index(key) % 2)), (1, st.integers(0, 1))))
         timestamp = draw(_weighted((9, timestamps), (1, st.none())))
-        key_bytes = draw(_weighted((29, st.just(key.encode())), (1, st.sampled_from([None, b"", b"k" * 513]))))
+        key_bytes = draw(_weighted((29, st.just(key.encode())), (1, st.sampled_from(BAD_KEYS + ODD_KEYS))))
         step = draw(st.sampled_from([1, 1, 1, 1, 1, 1, 1, 1, 0, -1, 3]))
         offsets[partition] += step
         offset = max(0, offsets[partition])
-        records.append(SourceRecord("profile-events", partition, offset, timestamp, key_bytes, draw(values(key))))
+        records.append(SourceRecord("profile-events", partition, offset, timestamp, key_bytes, *draw(contents(key))))
         offsets[partition] = max(offsets[partition], *(r.offset for r in records if r.partition == partition))
     return records
 

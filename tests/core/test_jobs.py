@@ -27,14 +27,14 @@ class Living:
 
     def event(self, data: Any = None, key: str = "p-1", kind: str = "profile.patched", *, partition: int = 0, **attributes: Any) -> list[str]:
         """Ids of the flows that send a record, and why: `flow causes`."""
-        return [f"{record.flow_id} {','.join(record.causes)}" for record in self.step(data, key, kind, **attributes).records]
+        return [f"{record.flow_id} {','.join(record.causes)}" for record in self.step(data, key, kind, partition, **attributes).records]
 
     def reason(self, data: Any = None, kind: str = "profile.patched") -> str:
         """Why the one flow sends nothing."""
         ((_, reason),) = self.step(data, kind=kind).skipped
         return str(reason)
 
-    def step(self, data: Any = None, key: str = "p-1", kind: str = "profile.patched", **attributes: Any) -> Step:
+    def step(self, data: Any = None, key: str = "p-1", kind: str = "profile.patched", partition: int = 0, **attributes: Any) -> Step:
         value = orjson.dumps(cloud_event(data, kind, key, id=f"e-{self._offset}", **attributes))
         step = self.replay.feed(SourceRecord("profile-events", partition, self._offset, 0, key.encode(), value))
         assert step.dead_letter is None

@@ -65,9 +65,10 @@ def bad_events() -> Iterator[Bad]:
         key, value, reason = poison(number, PROFILE_ID, good(0), Random(number))
         yield Bad(reason, value, key)
     yield from (Bad(Reason.NOT_UTF8, value) for value in (b"\x80", b"\x00\xfe\xff" * 1000, '{"a":"ü"}'.encode("utf-16")))
-    not_json = (b"", b" ", b"{", b"NaN", b'{"a":01}', b'{"a":1}{"b":2}', b"\xef\xbb\xbf{}", b"x" * LARGE_BYTES, b"[" * 5, b'{"a":"\\ud800"}')
-    yield from (Bad(Reason.NOT_JSON, value) for value in not_json)
+    not_json = (b"", b" ", b"{", b"NaN", b'{"a":01}', b'{"a":1}{"b":2}', b"x" * LARGE_BYTES, b"[" * 5, b'{"a":"\\ud800"}')
+    yield from (Bad(Reason.NOT_JSON, value) for value in (*not_json, b"\xef\xbb\xbf", b"\0\0\0\0\7{}"))
     yield from (Bad(Reason.NOT_CLOUDEVENTS, value) for value in (b"null", b"[]", b"17", b'"text"', b"true", b"{}", b"[" * 100 + b"]" * 100))
+    yield Bad(Reason.NOT_CLOUDEVENTS, b"\xef\xbb\xbf{}")
     wrong_heads = ({"specversion": 1.0}, {"id": 17}, {"id": ""}, {"source": None}, {"type": ["profile.patched"]}, {"subject": 17}, {"subject": ""})
     yield from (Bad(Reason.NOT_CLOUDEVENTS, orjson.dumps(good(0) | head)) for head in wrong_heads)
     yield Bad(Reason.BAD_TIME, orjson.dumps(good(0) | {"time": 1_768_120_653}))
@@ -85,7 +86,7 @@ def bad_events() -> Iterator[Bad]:
         yield Bad(Reason.BAD_STATUS, orjson.dumps(good(0, segmentMembership={"ups": {"vip-customers": entry}})))
     for number in (b"18446744073709551616", b"-9223372036854775809", b"1e400"):
         yield Bad(Reason.BAD_NUMBER, orjson.dumps(good(0, visits="VISITS")).replace(b'"VISITS"', number))
-    yield from (Bad(Reason.BAD_KEY, orjson.dumps(good(0)), key) for key in (b"", b"\xff", b"k" * 513))
+    yield from (Bad(Reason.BAD_KEY, orjson.dumps(good(0)), key) for key in (b"", b"\xff", b"k" * 513, b'"p-1"', b"{}", b"p-1\n", b"\0\0\0*", b" p-1"))
     yield Bad(Reason.DOCUMENT_TOO_LARGE, orjson.dumps(good(0, novel="x" * LARGE_BYTES)))
 
 

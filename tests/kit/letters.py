@@ -1,6 +1,6 @@
 """Dead letters as a worker writes them, without a worker."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from processor.delivery.dead_letters import Condemned, undelivered
 from processor.delivery.export import parse_export
@@ -28,10 +28,15 @@ def undelivered_letter(offset: int, profile: str = "p-1", flow: str = "vip", rea
 
 
 def unusable_letter(
-    offset: int, value: bytes | None, profile: str = "p-1", reason: str = "document_too_large", timestamp: int = 1_768_174_653_000
+    offset: int,
+    value: bytes | None,
+    profile: str = "p-1",
+    reason: str = "document_too_large",
+    timestamp: int = 1_768_174_653_000,
+    headers: Sequence[tuple[str, bytes | None]] = (),
 ) -> Raw:
     """A profile event that could not be used."""
-    source = SourceRecord("profile-events", 0, offset, timestamp, profile.encode(), value)
+    source = SourceRecord("profile-events", 0, offset, timestamp, profile.encode(), value, headers)
     letter = DeadLetter(*source[:3], source.key, value, DeadLetterReason(reason), "so it was", "2026-01-11T23:37:33Z")
     record = dead_letter_record(letter, source)
     return record.key, record.value, list(record.headers), record.timestamp
@@ -40,7 +45,7 @@ def unusable_letter(
 def as_letter(raw: Raw, offset: int = 0, partition: int = 0) -> Letter:
     """What is read of it."""
     key, value, headers, timestamp = raw
-    read = tuple((name, text) for name, text in headers if isinstance(text, bytes))
+    read = tuple((name, text) for name, text in headers if not isinstance(text, str))
     return read_letter(KafkaRecord("dead-letters", partition, offset, timestamp, key, value, read))
 
 

@@ -55,6 +55,20 @@ def test_i4_an_event_has_no_flow_and_no_attempts_and_keeps_its_timestamp() -> No
     assert (letter.flow_id, letter.attempts, letter.headers, letter.source_timestamp) == (None, None, (), 1_700_000_000_123)
 
 
+BINARY = [("ce_specversion", b"1.0"), ("ce_id", b"e-1"), ("ce_source", b"/t"), ("ce_type", b"profile.patched"), ("ce_subject", None)]
+
+
+def test_i4_i10_an_event_has_back_its_headers_whatever_they_are_called_and_means_the_same_again() -> None:
+    headers = [*BINARY, ("topic", b"theirs"), ("reason", b"rejected"), ("flow-id", b"theirs"), ("record-id", b"\xff")]
+
+    letter = as_letter(unusable_letter(3, b"{}", headers=headers))
+
+    assert letter.headers == tuple(headers)
+    assert (letter.was.topic, letter.was.reason, letter.flow_id, letter.record_id) == ("profile-events", "document_too_large", None, None)
+    assert fate_of(letter, {}, NOW) is Fate.REDRIVE
+    assert fate_of(as_letter(unusable_letter(3, b"{}", headers=BINARY[1:])), {}, NOW) is Fate.STILL_UNUSABLE
+
+
 def test_g8_the_order_of_a_lane_is_that_of_its_events_wherever_the_record_stood() -> None:
     key, value, headers, timestamp = undelivered_letter(7)
 

@@ -279,16 +279,17 @@ async def test_close_lets_a_commit_on_its_way_end_and_drops_what_is_only_decided
 
 
 async def test_a_poison_event_becomes_a_dead_letter_and_the_stream_goes_on() -> None:
-    """I4: unchanged, with its place, and the profile's state does not change."""
+    """I4: unchanged, its own headers before ours, with its place, and the profile's state does not change."""
     running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
-    bad = SourceRecord("profile-events", 0, 1, 1_768_174_653_000, b"p-1", b"\xff\x00")
+    before = (("ce_id", b"\xff"), ("topic", b"theirs"), ("traceparent", None))
+    bad = SourceRecord("profile-events", 0, 1, 1_768_174_653_000, b"p-1", b"\xff\x00", before)
 
     running.pipeline.submit(batch([patches(1)[0], bad, patches(1, first=2)[0]]))
     await running.reach(3)
 
     (letter,) = running.log.dead_letters
     headers = dict(letter.headers)
-    assert (letter.key, letter.value) == (b"p-1", b"\xff\x00")
+    assert (letter.key, letter.value, tuple(letter.headers[:3])) == (b"p-1", b"\xff\x00", before)
     assert {name: headers[name] for name in ("topic", "partition", "offset", "reason", "time")} == {
         "topic": b"profile-events", "partition": b"0", "offset": b"1", "reason": b"not_utf8", "time": b"2026-01-11T23:37:33Z",
     }  # fmt: skip
