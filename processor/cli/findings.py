@@ -99,6 +99,8 @@ def _check_catalog(settings: Settings, environ: Mapping[str, str]) -> Iterator[F
             flows.append(read_flow(key, value).flow)
         except BadCatalogRecord as bad:
             yield Finding(Level.FAILED, str(bad), _APPLY)
+    for flow in flows:
+        yield from (Finding(Level.WARNING, f"flow {flow.id}: {fault}; it goes on as it did", _APPLY) for fault in flow.path_faults)
     audiences = read_compacted(settings, settings.topics.audiences)
     for key, value in audiences.items():
         try:

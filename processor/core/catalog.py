@@ -10,8 +10,9 @@ from typing import Any, Final
 from processor.core.flow_index import FlowIndex
 from processor.core.record_index import RecordIndex
 from schemas.audience import DEFAULT_MERGE_POLICY, OWN_NAMESPACE, Audience, AudienceKey
-from schemas.flow import ALWAYS_LEAVE, AudienceMapping, Flow, FlowState, Options, Path, Triggers, split_path
+from schemas.flow import ALWAYS_LEAVE, AudienceMapping, Flow, FlowState, Options, Triggers
 from schemas.job import Job, JobKind
+from schemas.paths import Path, split_path
 from schemas.times import parse_time
 
 Extras = dict[str, Any]

@@ -15,7 +15,7 @@ from processor.core.catalog import CompiledFlow
 from processor.core.changes import value_at
 from processor.core.fold import Change
 from processor.core.membership import Transitions
-from schemas.flow import Path
+from schemas.paths import Path
 from schemas.profile import EXITED, REALIZED, Memberships, Profile
 
 _NO_ENTRIES: Final[dict[str, str]] = {}

@@ -37,6 +37,7 @@ RULES = {
     "life-of-a-profile": "A2, A3, A6, A7, A9, B1, B2, F3, I3, I5, I8, 4b",
     "merge": "F4, I1, I4, I8",
     "names-and-timestamps": "C4 to C6, C8, F3, M1, M2",
+    "paths-and-namespaces": "M5, A13, C7",
     "poison": "I4, 4b",
     "removals": "I3, I7, A6, A8, A9, B2",
     "scopes": "C1 to C3, M1, I7",

@@ -172,7 +172,7 @@ class Objects:
         base = Connection.model_validate(said_of_it, context=STORED)
         base_id = self._free_id(Kind.CONNECTION, flow_id, base)
         said = {option: getattr(options, option) for option in TARGET_OPTIONS if getattr(options, option) != getattr(Options(), option)}
-        params = TargetParams(stream=destination.stream, region=destination.region, **said)
+        params = TargetParams.model_validate({"stream": destination.stream, "region": destination.region, **said}, context=STORED)
         target = TargetConnection(
             name=name, base_connection_id=base_id, connection_spec=SpecReference(id=KINESIS), data={"format": "JSON"}, params=params
         )
