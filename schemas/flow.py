@@ -84,6 +84,7 @@ class Options(Model):
     identity_fields: Literal["id", "all"] = "id"
     lowercase_namespaces: bool = False
     envelope: Literal["none", "cloudevents"] = "none"
+    record_delimiter: Literal["none", "newline"] = "none"
     partition_key: Annotated[str, AfterValidator(is_partition_key)] = "profileId"
     triggers: Triggers = Triggers()
     on_delete: Literal["export", "silent"] = "export"

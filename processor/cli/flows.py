@@ -186,7 +186,7 @@ def _told(examined: Examined) -> int:
 
 def _as_object(examined: Examined) -> dict[str, Any]:
     flow = examined.flow
-    destination = flow.destination.model_dump(by_alias=True, include={"stream", "region", "endpoint_url"})
+    destination = flow.destination.model_dump(by_alias=True, include={"stream", "region", "stream_arn", "endpoint_url"})
     return {"flow": flow.id, "state": flow.state, "destination": destination, "answers": [answer._asdict() for answer in examined.answers]}
 
 

@@ -59,6 +59,7 @@ class CompiledFlow:
     options: Options
     all_triggers_on: bool
     suppress_unchanged: bool
+    ends_lines: bool
     mapped: dict[str, dict[str, Extras]]
     attributes_by_root: dict[str, tuple[Attribute, ...]]
     tree: Tree
@@ -181,6 +182,7 @@ def _compiled(flow: Flow, described: Mapping[AudienceKey, Audience], etag: str) 
         options=flow.options,
         all_triggers_on=flow.options.triggers == Triggers(),
         suppress_unchanged=flow.options.suppress_unchanged,
+        ends_lines=flow.options.record_delimiter == "newline",
         mapped=mapped,
         attributes_by_root=by_root,
         tree=_tree(effective),

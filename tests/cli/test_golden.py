@@ -41,6 +41,7 @@ RULES = {
     "poison": "I4, 4b",
     "removals": "I3, I7, A6, A8, A9, B2",
     "scopes": "C1 to C3, M1, I7",
+    "streams-of-other-accounts": "G10, 4b",
     "triggers": "A10, A12, A13, A9",
     "worked-example": "A2, B1, C2, F3",
 }

@@ -39,7 +39,7 @@ def create_source(draft: Draft, object_id: str, body: SourceConnectionBody) -> s
 def create_target(draft: Draft, object_id: str, body: TargetConnectionBody, remarks: Remarks) -> str:
     """The same of a target connection."""
     target = target_of(body, remarks)
-    if target.params.region is None:  # one that was made before this was asked for may lack it, and be changed
+    if target.params.region is None and target.params.stream_arn is None:  # one that was made before this was asked for may lack it, and be changed
         raise ApiError(Code.INVALID, "params.region: Field required")
     _destination(_base(draft, target), target)
     return draft.put_object(Kind.TARGET_CONNECTION, object_id, target).etag
@@ -205,7 +205,7 @@ def _base(draft: Draft, item: SourceConnection | TargetConnection) -> Connection
 
 
 def _destination(base: Connection, target: TargetConnection) -> Destination:
-    if target.params.region is None and base.region is None:
+    if target.params.region is None and target.params.stream_arn is None and base.region is None:
         raise ApiError(Code.INVALID, "params.region: neither the target connection nor its base connection names a region")
     try:
         return destination_of(base, target)
