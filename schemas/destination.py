@@ -167,6 +167,13 @@ class Destination(Model):
         return {"StreamName": self.stream} if self.stream_arn is None else {"StreamARN": self.stream_arn}
 
     @property
+    def references(self) -> list[str]:
+        """The names of variables that the credentials refer to."""
+        said = self.credentials
+        texts = (said.access_key_id, said.secret_key) if isinstance(said, KeyCredentials) else ()
+        return [reference[1] for text in texts if (reference := REFERENCE.fullmatch(text)) is not None]
+
+    @property
     def account(self) -> str | None:
         """The account that the stream's ARN names; None: that of the credentials."""
         return None if self.stream_arn is None else read_stream_arn(self.stream_arn).account

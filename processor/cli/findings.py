@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from processor.cli.destinations import examine_flows, summary
 from processor.cli.tell import Finding, Level
 from processor.delivery.endpoints import endpoint_rules
+from processor.env_file import ENV_FILE, OF_THE_ENVIRONMENT, Environment, unclosed_names
 from processor.errors import CommandError
 from processor.kafka.admin import Admin, wrong_counts
 from processor.kafka.catalog_records import BadCatalogRecord, is_job_key, read_audience, read_flow
@@ -20,16 +21,40 @@ from schemas.flow import Flow
 _APPLY = "put it into force again with `profile-exporter apply FILE`"
 
 
-def check_names(environ: Iterable[str]) -> Iterator[Finding]:
-    """Variables with our prefix that are no settings: a typing error would go unnoticed."""
+def check_names(environ: Environment) -> Iterator[Finding]:
+    """Variables with our prefix that are no settings: a typing error would go unnoticed. And values of `.env` that hold their quotes."""
     known = [env_name(field) for field in Settings.model_fields]
     for name in sorted(environ):
         if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
             near = get_close_matches(name.upper(), known, n=1)
-            yield Finding(Level.WARNING, f"{name} is set, but there is no such setting", f"did you mean {near[0]}?" if near else "remove it")
+            text = f"{name} is set{_origin(environ, name)}, but there is no such setting"
+            yield Finding(Level.WARNING, text, f"did you mean {near[0]}?" if near else "remove it")
+    for name in unclosed_names():
+        text = f"{ENV_FILE}: the value of {name} is more than stands between its quotes: quotes, and a comment behind them, are a part of it"
+        yield Finding(Level.WARNING, text, "give comments lines of their own; nothing of a value is cut off or expanded")
 
 
-def check_kafka(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _origin(environ: Environment, name: str) -> str:
+    origin = environ.origin_of(name)
+    return "" if origin in (None, OF_THE_ENVIRONMENT) else f" in {origin}"
+
+
+def check_references(flows: Iterable[Flow], environ: Environment) -> Iterator[Finding]:
+    """Where each `${NAME}` of a flow comes from, and never what it is; what is set nowhere is told by the check of its destination."""
+    named: dict[str, list[str]] = {}
+    for flow in flows:
+        for name in flow.destination.references:
+            named.setdefault(name, []).append(flow.id)
+    for name, flow_ids in sorted(named.items()):
+        file = f"{name}_FILE"
+        found = next(((said, origin) for said in (name, file) if (origin := environ.origin_of(said)) is not None), None)
+        if found is not None:
+            by = f"{'the file that ' + file + ' names there' if found[0] == file else 'its value'}"
+            where = "the environment" if found[1] == OF_THE_ENVIRONMENT else found[1]
+            yield Finding(Level.OK, f"${{{name}}} of flow{'s' if len(flow_ids) > 1 else ''} {', '.join(sorted(flow_ids))}: {by}, from {where}")
+
+
+def check_kafka(settings: Settings, environ: Environment) -> Iterator[Finding]:
     """Broker, topics, catalog and destinations; each needs the one before. Raises SettingsRefused."""
     admin, specs = Admin(settings), topic_specs(settings)
     try:
@@ -90,7 +115,7 @@ def _check_configuration(settings: Settings, admin: Admin, specs: tuple[TopicSpe
         yield Finding(Level.WARNING, text, f"set {env_name('processing_guarantee')}=at_least_once, or use another broker")
 
 
-def _check_catalog(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _check_catalog(settings: Settings, environ: Environment) -> Iterator[Finding]:
     flows: list[Flow] = []
     for key, value in read_compacted(settings, settings.topics.flows).items():
         if is_job_key(key):
@@ -111,5 +136,6 @@ def _check_catalog(settings: Settings, environ: Mapping[str, str]) -> Iterator[F
         yield Finding(Level.OK, f"{len(flows)} flow{'s' if len(flows) > 1 else ''} and {len(audiences)} described audiences can be read")
     else:
         yield Finding(Level.WARNING, "there are no flows: nothing will be sent", "put some into force with `profile-exporter apply FILE`")
+    yield from check_references(flows, environ)
     for examined in examine_flows(flows, environ, secrets_of(settings), endpoint_rules(settings)):
         yield from summary(examined)

@@ -9,7 +9,6 @@ Four things differ from a plain `put_records` call, all by public events of the 
 """
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from processor.delivery.credentials import NO_SECRETS, REREAD_SECONDS, open_sess
 from processor.delivery.endpoints import ANY_ENDPOINT, EndpointRules, endpoint_rules
 from processor.delivery.fence import Fenced
 from processor.delivery.ports import Export, OpenStream
+from processor.env_file import ENVIRONMENT
 from processor.secrets import Secrets, secrets_of
 from processor.settings import Settings
 from schemas.destination import Destination
@@ -44,7 +44,7 @@ class KinesisOptions:
     reread_seconds: float = REREAD_SECONDS  # how long credentials out of files are used before they are read again
 
 
-def stream_opener(settings: Settings, environ: Mapping[str, str] = os.environ, may_send: Callable[[], bool] = lambda: True) -> OpenStream:
+def stream_opener(settings: Settings, environ: Mapping[str, str] = ENVIRONMENT, may_send: Callable[[], bool] = lambda: True) -> OpenStream:
     """Opens destinations as the settings say; secrets are looked up in `environ` whenever one is opened.
 
     `may_send` is asked once more when a request is about to be written (`fence.py`).

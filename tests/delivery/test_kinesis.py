@@ -248,7 +248,7 @@ async def test_g7_a_secret_that_is_not_in_the_environment_pauses_the_flow_and_is
     assert server.requests == []
     assert verdict.whole is not None
     assert (verdict.whole.kind, verdict.whole.pause) == (FaultKind.REFUSED, PauseReason.CREDENTIALS_MISSING)
-    assert verdict.whole.message == "KINESIS_SECRET is not set in the worker's environment, nor KINESIS_SECRET_FILE"
+    assert verdict.whole.message == "KINESIS_SECRET is not set in the worker's environment or .env, nor KINESIS_SECRET_FILE"
 
 
 async def test_g7_a_secret_that_comes_later_is_found_by_the_same_stream(server: Loopback) -> None:
