@@ -1,22 +1,26 @@
 """What `check` looks at, one thing after the other: the environment, the broker, the topics, the catalog, each destination."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from processor.cli.destinations import examine_flows, summary
 from processor.cli.tell import Finding, Level
 from processor.delivery.endpoints import endpoint_rules
 from processor.env_file import ENV_FILE, OF_THE_ENVIRONMENT, Environment, unclosed_names
-from processor.errors import CommandError
-from processor.kafka.admin import Admin, wrong_counts
+from processor.errors import CommandError, what_and_remedy
+from processor.kafka.admin import Admin, Differences, differences_of, wrong_counts
 from processor.kafka.catalog_records import BadCatalogRecord, is_job_key, read_audience, read_flow
-from processor.kafka.errors import WrongPartitionCounts
+from processor.kafka.errors import TopicsMissing, UnsafeTopics, WrongPartitionCounts
 from processor.kafka.reading import read_compacted
 from processor.kafka.rights import GRANT, NOT_CHECKED
 from processor.kafka.topics import TopicSpec, topic_specs
 from processor.secrets import secrets_of
 from processor.settings import ENV_PREFIX, ProcessingGuarantee, Settings, env_name
 from schemas.flow import Flow
+
+if TYPE_CHECKING:
+    from processor.kafka.ground import Ground
 
 _APPLY = "put it into force again with `profile-exporter apply FILE`"
 
@@ -55,7 +59,10 @@ def check_references(flows: Iterable[Flow], environ: Environment) -> Iterator[Fi
 
 
 def check_kafka(settings: Settings, environ: Environment) -> Iterator[Finding]:
-    """Broker, topics, catalog and destinations; each needs the one before. Raises SettingsRefused."""
+    """Broker, topics, catalog and destinations; each needs the one before. Raises UsageError for settings that are refused."""
+    from processor.kafka.ground import Ground, require_settings  # noqa: PLC0415  # structlog comes with it: not before the settings are shown
+
+    require_settings(settings)
     admin, specs = Admin(settings), topic_specs(settings)
     try:
         counts = admin.partition_counts()
@@ -65,8 +72,7 @@ def check_kafka(settings: Settings, environ: Environment) -> Iterator[Finding]:
     yield Finding(Level.OK, f"a Kafka broker answers at {settings.kafka_bootstrap_servers}")
     yield from _check_counts(specs, counts)
     try:
-        yield from _check_configuration(settings, admin, specs)
-        _require_alone(settings)
+        yield from _check_ground(settings, Ground(admin, settings), specs)
         if {settings.topics.flows, settings.topics.audiences} <= counts.keys():
             yield from _check_catalog(settings, environ)
     except CommandError as error:
@@ -76,12 +82,6 @@ def check_kafka(settings: Settings, environ: Environment) -> Iterator[Finding]:
 def _failed(error: CommandError) -> Finding:
     text, _, remedy = str(error).partition("\n")
     return Finding(Level.FAILED, text, remedy.strip())
-
-
-def _require_alone(settings: Settings) -> None:
-    from processor.kafka.neighbours import require_alone  # noqa: PLC0415  # structlog comes with it: not before Kafka was asked
-
-    require_alone(settings)
 
 
 def _check_counts(specs: Iterable[TopicSpec], counts: Mapping[str, int]) -> Iterator[Finding]:
@@ -98,15 +98,28 @@ def _check_counts(specs: Iterable[TopicSpec], counts: Mapping[str, int]) -> Iter
             yield Finding(Level.OK, f"topic {spec.name}: {spec.partitions} partition{'s' if spec.partitions > 1 else ''}")
 
 
-def _check_configuration(settings: Settings, admin: Admin, specs: tuple[TopicSpec, ...]) -> Iterator[Finding]:
-    differences = admin.differences(specs)
+def _check_ground(settings: Settings, ground: "Ground", specs: tuple[TopicSpec, ...]) -> Iterator[Finding]:
+    """What a worker does not start with, in its words; then what else of the topics is not as it should be."""
+    unsafe = set[tuple[str, str]]()
+    for refusal in ground.refusals():
+        if isinstance(refusal, UnsafeTopics):
+            unsafe = {(fault.topic, fault.option) for fault in refusal.faults}
+            remedy = what_and_remedy(refusal)[1]
+            yield from (Finding(Level.FAILED, f"topic {fault}", remedy) for fault in refusal.faults)
+        elif not isinstance(refusal, TopicsMissing | WrongPartitionCounts):  # told topic by topic
+            yield _failed(refusal)
+    yield from _check_configuration(settings, differences_of(specs, ground.configs), unsafe)
+
+
+def _check_configuration(settings: Settings, differences: Differences | None, unsafe: Container[tuple[str, str]]) -> Iterator[Finding]:
     for topic, name, found, wanted in differences.found if differences is not None else ():
-        text = f"topic {topic}: {name} is {found}, should be {wanted}; records may be lost"
-        yield Finding(Level.WARNING, text, f"`kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {name}={wanted}`")
+        if (topic, name) not in unsafe:
+            text = f"topic {topic}: {name} is {found}, should be {wanted}; records may be lost"
+            yield Finding(Level.WARNING, text, f"`kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {name}={wanted}`")
     if differences is not None:
         if differences.denied:
             yield Finding(Level.WARNING, f"{', '.join(differences.denied)}: DescribeConfigs is denied: {NOT_CHECKED}", GRANT)
-        elif not differences.found:
+        elif not differences.found and not unsafe:
             yield Finding(Level.OK, "the topics are configured as they should be")
         return
     yield Finding(Level.OK, "configuration of the topics: not supported by this broker, not compared")
