@@ -1,7 +1,7 @@
 """The file of flows and audiences (contract 4b): checked whole, all faults at once, each with its path and line (M4)."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,16 +11,16 @@ from pydantic import ValidationError
 
 from processor.errors import UsageError
 from processor.yaml_lines import Place, load
-from schemas.audience import Audience
+from schemas.audience import Audience, warning_of_namespace
 from schemas.flow import (
     ALWAYS_LEAVE,
     MAX_ATTRIBUTES_WITHOUT_WARNING,
     MAX_AUDIENCES_WITHOUT_WARNING,
     MAX_FLOWS,
     Flow,
-    split_path,
 )
-from schemas.model import Model
+from schemas.model import Model, Remarks
+from schemas.paths import split_path
 
 _SECTIONS: Final[dict[str, type[Model]]] = {"audiences": Audience, "flows": Flow}
 _KEYS: Final[dict[type[Model], tuple[str, ...]]] = {Audience: ("namespace", "id"), Flow: ("id",)}
@@ -60,15 +60,16 @@ def parse_configuration(text: bytes, source: str) -> Configuration:
     """The same of a text; `source` names it in errors."""
     content, lines = load(text, source)
     faults: list[tuple[Place, str]] = []
+    remarks: list[str] = []
     sections = _sections(content, faults)
-    items = {name: list(_checked(name, model, sections[name], faults)) for name, model in _SECTIONS.items()}
+    items = {name: list(_checked(name, model, sections[name], faults, remarks)) for name, model in _SECTIONS.items()}
     flows = [item for item in items["flows"] if isinstance(item, Flow)]
     if len(sections["flows"]) > MAX_FLOWS:
         faults.append((("flows",), f"{len(sections['flows'])} flows, {MAX_FLOWS} at most are allowed"))
     if faults:
         raise ConfigurationError(source, [_located(place, text, lines) for place, text in faults])
     audiences = [item for item in items["audiences"] if isinstance(item, Audience)]
-    return Configuration(tuple(flows), tuple(audiences), tuple(warnings_of(flows)))
+    return Configuration(tuple(flows), tuple(audiences), (*remarks, *warnings_of(flows), *_warnings_of_audiences(audiences)))
 
 
 def _sections(content: Any, faults: list[tuple[Place, str]]) -> dict[str, list[Any]]:
@@ -86,14 +87,18 @@ def _sections(content: Any, faults: list[tuple[Place, str]]) -> dict[str, list[A
     return sections
 
 
-def _checked(name: str, model: type[Model], values: list[Any], faults: list[tuple[Place, str]]) -> Iterator[Model]:
+def _checked(
+    name: str, model: type[Model], values: list[Any], faults: list[tuple[Place, str]], remarks: list[str]
+) -> Iterator[Model]:
     seen: dict[tuple[str, ...], int] = {}
     for index, value in enumerate(values):
         first = seen.setdefault(key, index) if (key := _key(model, value)) is not None else index
         if first != index:
             faults.append(((name, index), f"the same {name[:-1]} stands at {name}[{first}]"))
+        of_this = Remarks()
         try:
-            yield model.model_validate(value)
+            yield model.model_validate(value, context=of_this)
+            remarks.extend(f"{name}[{index}].{remark}" for remark in dict.fromkeys(of_this))
         except ValidationError as error:
             faults.extend(((name, index, *_plain(fault["loc"])), _text(fault, model)) for fault in error.errors())
 
@@ -145,14 +150,33 @@ def _located(place: Place, text: str, lines: dict[Place, int]) -> str:
 
 
 def warnings_of(flows: Sequence[Flow]) -> Iterator[str]:
-    """What M3 warns of, with the place, as flows[0].attributes."""
+    """What M3 and M5 warn of, with the place, as flows[0].attributes."""
     for index, flow in enumerate(flows):
-        for dotted in flow.attributes:
-            if split_path(dotted)[0] in ALWAYS_LEAVE:
-                yield f"flows[{index}].attributes: {dotted} has no effect: memberships and identities always leave"
-        for what, count, most in (
-            ("attributes", len(flow.attributes), MAX_ATTRIBUTES_WITHOUT_WARNING),
-            ("audiences", len(flow.audiences), MAX_AUDIENCES_WITHOUT_WARNING),
-        ):
-            if count > most:
-                yield f"flows[{index}].{what}: {count} are mapped, more than {most}"
+        yield from (f"flows[{index}].{warning}" for warning in _warnings_of_flow(flow))
+
+
+def _warnings_of_flow(flow: Flow) -> Iterator[str]:
+    for dotted in flow.attributes:
+        root, *below = split_path(dotted)
+        if root in ALWAYS_LEAVE:
+            yield f"attributes: {dotted} has no effect: memberships and identities always leave"
+        elif number := next((segment for segment in below if segment.isdecimal()), None):
+            yield f"attributes: {dotted}: {number} is read as a member's name: nothing inside an array can be addressed"
+    for what, count, most in (
+        ("attributes", len(flow.attributes), MAX_ATTRIBUTES_WITHOUT_WARNING),
+        ("audiences", len(flow.audiences), MAX_AUDIENCES_WITHOUT_WARNING),
+    ):
+        if count > most:
+            yield f"{what}: {count} are mapped, more than {most}"
+    yield from _of_namespaces("audiences", (mapping.namespace for mapping in flow.audiences))
+
+
+def _warnings_of_audiences(audiences: Sequence[Audience]) -> Iterator[str]:
+    for index, audience in enumerate(audiences):
+        yield from _of_namespaces(f"audiences[{index}]", [audience.namespace])
+
+
+def _of_namespaces(place: str, namespaces: Iterable[str]) -> Iterator[str]:
+    for namespace in dict.fromkeys(namespaces):
+        if (warning := warning_of_namespace(namespace)) is not None:
+            yield f"{place}: {warning}"

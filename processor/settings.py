@@ -1,4 +1,4 @@
-"""Settings: read once from `PROFILE_EXPORTER_…` variables (or a `.env` file), checked, and never changed.
+"""Settings: read once from `PROFILE_EXPORTER_…` variables (or a `.env` file, read literally), checked, and never changed.
 
 The environment wins over the file. Composition roots read them; everything else receives what it needs.
 """
@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from processor.env_file import Environment, read_env_file
 from processor.errors import UsageError
 from processor.gaps import GAPS_PATTERN, AcceptedGaps, accepted_gaps, normal_acceptance
 from schemas.partitioner import Partitioner
@@ -83,10 +85,47 @@ def _host_without_port(host: str) -> str:
     return plain.lower().rstrip(".")
 
 
-class Settings(BaseSettings):
-    """Every setting of the product; each has a default, a unit where it measures something, and bounds."""
+class _EnvFile(PydanticBaseSettingsSource):
+    """`.env`, read literally (processor/env_file.py): the library's own source expands `${…}` and cuts values at ` #`."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls)
+        self._values = {name.upper(): value for name, value in read_env_file().items()}
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:  # noqa: ARG002  # the library's signature
+        """The value of one setting; None where the file says nothing."""
+        return self._values.get(env_name(field_name)) or None, field_name, False
+
+    def __call__(self) -> dict[str, str]:
+        """The settings that the file says."""
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+_READ_BY_US: Final = ".env/read-by-processor.env_file"  # no file that there can be: the library reads nothing of it; None: nobody reads any
+
+
+class _FromEnvironment(BaseSettings):
+    """Read from the environment, and below it from `.env`, unless `_env_file` is None."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_file=_READ_BY_US, extra="ignore", frozen=True, env_ignore_empty=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The first source that says a setting wins."""
+        file = () if getattr(dotenv_settings, "env_file", None) is None else (_EnvFile(settings_cls),)
+        return (init_settings, env_settings, *file)
+
+
+class Settings(_FromEnvironment):
+    """Every setting of the product; each has a default, a unit where it measures something, and bounds."""
 
     kafka_bootstrap_servers: Annotated[str, Field(pattern=_ADDRESSES)] = Field(
         default="127.0.0.1:9092", description="Kafka brokers to ask first: host:port, more of them separated by commas."
@@ -335,6 +374,12 @@ def shown(settings: Settings, field: str) -> str:
     return "" if value is None else str(value)
 
 
+def origin_of(field: str, environment: Environment) -> str:
+    """Where a setting comes from: environment, .env, or default. Names of settings are read in any case."""
+    wanted = env_name(field)
+    return next((origin for name in environment if name.upper() == wanted and (origin := environment.origin_of(name))), "default")
+
+
 def read_settings() -> Settings:
     """The settings of this process; raises UsageError naming every wrong variable, its value and what is allowed."""
     try:
@@ -344,10 +389,8 @@ def read_settings() -> Settings:
         raise UsageError("\n".join(["wrong settings:", *faults, _REMEDY])) from None
 
 
-class _LogForm(BaseSettings):
+class _LogForm(_FromEnvironment):
     """The form of logs alone, for a process whose other settings are wrong."""
-
-    model_config = Settings.model_config
 
     log_format: LogFormat = "auto"
 
@@ -356,7 +399,7 @@ def read_log_format() -> LogFormat:
     """Read how logs are written, whatever else is wrong; "auto" where that is wrong itself."""
     try:
         return _LogForm().log_format
-    except ValidationError:
+    except (ValidationError, UsageError):
         return "auto"
 
 

@@ -7,7 +7,6 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 from uuid import uuid4
@@ -22,10 +21,7 @@ from processor.hot_path import COMPILED
 from processor.kafka.admin import Admin
 from processor.kafka.cluster import cluster_facts
 from processor.kafka.errors import BrokerUnreachable, TopicsMissing
-from processor.kafka.limits import topic_limits
-from processor.kafka.neighbours import require_alone
-from processor.kafka.safety import require_safe
-from processor.kafka.topics import topic_specs
+from processor.kafka.ground import Ground, require_settings
 from processor.last_line import ending_with_last_line, write_last_line
 from processor.log_streams import writes_json
 from processor.reasons import FOR_OPERATOR, with_remedy
@@ -107,16 +103,13 @@ def find_place(settings: Settings) -> Place:
     except (DirectoryInUse, DirectoryUnusable) as error:
         raise UsageError(f"{error}\n  name another with {env_name('data_dir')}") from None
     names = settings.topics
-    _wait_for_broker(settings, lambda: Admin(settings).require(topic_specs(settings)))
-    _wait_for_broker(settings, lambda: require_alone(settings))
-    admin = Admin(settings)
-    tombstone_seconds = require_safe(admin, settings)
-    limits = topic_limits(admin, (names.exports, names.dead_letters, names.changelog, names.profile_events, names.job_progress))
+    ground = _wait_for_ground(settings)
+    limits = ground.limits((names.exports, names.dead_letters, names.changelog, names.profile_events, names.job_progress))
     facts = cluster_facts(settings, [names.profile_events, names.changelog])
-    return Place(settings, directory, facts._replace(tombstone_seconds=tombstone_seconds, limits=limits))
+    return Place(settings, directory, facts._replace(tombstone_seconds=ground.tombstone_seconds(), limits=limits))
 
 
-def _wait_for_broker(settings: Settings, look: Callable[[], None]) -> None:
+def _wait_for_ground(settings: Settings) -> Ground:
     """Look again while a broker, or a group's coordinator, is not there yet, and while `init` may be creating the topics."""
     waiting = Retrying(
         retry=retry_if_exception_type((BrokerUnreachable, TopicsMissing)),
@@ -125,7 +118,14 @@ def _wait_for_broker(settings: Settings, look: Callable[[], None]) -> None:
         before_sleep=lambda state: _log.warning("waiting_for_broker", reason=_first_line(state)),
         reraise=True,
     )
-    waiting(look)
+    return waiting(_find_ground, settings)
+
+
+def _find_ground(settings: Settings) -> Ground:
+    require_settings(settings)
+    ground = Ground(Admin(settings), settings)
+    ground.require()
+    return ground
 
 
 def _first_line(state: RetryCallState) -> str:

@@ -57,13 +57,18 @@ class SourceConnection(NamedModel):
 
 
 class TargetParams(NamedModel):
-    """The stream, and those options of a flow that say what its records look like there; an option left out is the flow's own."""
+    """The stream, by its name or its ARN, and those options of a flow that say what its records look like there.
 
-    stream: Name
-    region: str | None = None  # None: the base connection's
+    An option left out is the flow's own.
+    """
+
+    stream: Name | None = None  # None: the ARN says it
+    region: str | None = None  # None: the ARN says it, else it is the base connection's
+    stream_arn: Name | None = None
     include_segment_names: bool | None = None
     include_segment_timestamps: bool | None = None
     envelope: Literal["none", "cloudevents"] | None = None
+    record_delimiter: Literal["none", "newline"] | None = None
     partition_key: Annotated[str, AfterValidator(is_partition_key)] | None = None
 
 

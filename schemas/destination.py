@@ -6,12 +6,13 @@ Which addresses may be named at all, and that no session token is sent just anyw
 """
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from schemas.model import STORED, Model, Name
+from schemas.stream_arn import STREAM_NAME, StreamArn, fault_of_endpoint, read_stream_arn
 
 ENCRYPTED: Final = "encrypted:"
 REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -75,6 +76,14 @@ class RoleCredentials(Model):
     external_id: Name | None = None
 
 
+def _no_arn(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith("arn:"):
+        raise ValueError("is an ARN, and no name: write it as streamArn")
+    return value
+
+
+StreamName = Annotated[str, BeforeValidator(_no_arn), Field(pattern=STREAM_NAME)]
+
 Credentials = Annotated[
     DefaultCredentials | KeyCredentials | ProfileCredentials | RoleCredentials,
     Field(discriminator="type"),
@@ -107,11 +116,64 @@ def require_one_host(url: str) -> str:
     return host
 
 
+def with_place_of_arn(value: Any) -> Any:
+    """The fields of a destination, with the stream's name and region where its ARN says them alone (contract G10)."""
+    text = value.get("streamArn") if isinstance(value, dict) else None
+    if not isinstance(text, str):
+        return value
+    try:
+        arn = read_stream_arn(text)
+    except ValueError:
+        arn = StreamArn("aws", "unknown", "", "unknown")  # the fault is told where the ARN stands, and no other for what it does not say
+    return {"stream": arn.stream, "region": arn.region} | value
+
+
 class Destination(Model):
-    """A stream in a region, or behind another endpoint."""
+    """A stream in a region, or behind another endpoint. With `stream_arn` it may be another account's."""
 
     type: Literal["kinesis"]
-    stream: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+    stream: StreamName
     region: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
+    stream_arn: str | None = None
     endpoint_url: Annotated[str, AfterValidator(is_http_url)] | None = None
     credentials: Credentials = DefaultCredentials()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _place_of_arn(cls, value: Any) -> Any:
+        return with_place_of_arn(value)
+
+    @field_validator("stream_arn")
+    @classmethod
+    def _agrees(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text is not None:
+            arn = read_stream_arn(text)
+            named = (("stream", arn.stream), ("region", arn.region))
+            if differing := [f"{name} {said}, and {name} says {info.data[name]}" for name, said in named if info.data.get(name, said) != said]:
+                raise ValueError(f"names the {'; the '.join(differing)}: leave out what the ARN says, or let the two agree")
+        return text
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _is_of_the_stream(cls, url: str | None, info: ValidationInfo) -> str | None:
+        text = info.data.get("stream_arn")
+        if url is not None and text is not None and (fault := fault_of_endpoint(read_stream_arn(text), url)) is not None:
+            raise ValueError(fault)
+        return url
+
+    @property
+    def named(self) -> dict[str, str]:
+        """How a call of Kinesis names the stream."""
+        return {"StreamName": self.stream} if self.stream_arn is None else {"StreamARN": self.stream_arn}
+
+    @property
+    def references(self) -> list[str]:
+        """The names of variables that the credentials refer to."""
+        said = self.credentials
+        texts = (said.access_key_id, said.secret_key) if isinstance(said, KeyCredentials) else ()
+        return [reference[1] for text in texts if (reference := REFERENCE.fullmatch(text)) is not None]
+
+    @property
+    def account(self) -> str | None:
+        """The account that the stream's ARN names; None: that of the credentials."""
+        return None if self.stream_arn is None else read_stream_arn(self.stream_arn).account

@@ -8,31 +8,28 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationI
 
 from schemas.audience import AudienceKey
 from schemas.destination import Destination
-from schemas.model import Items, Model, Name, Time
+from schemas.model import STORED, Items, Model, Name, Remarks, Time
+from schemas.paths import fault_of_path, read_path, split_path, without_prefixes
 
 MAX_FLOWS: Final = 100  # contract M3
 MAX_ATTRIBUTES_WITHOUT_WARNING: Final = 50
 MAX_AUDIENCES_WITHOUT_WARNING: Final = 250
 ALWAYS_LEAVE: Final = frozenset({"segmentMembership", "identityMap"})
-
-Path = tuple[str, ...]
-"""A dotted XDM path, split."""
+_PLACES: Final = {None: "options.consentGate", "partition_key": "options.partitionKey"}  # the gate's paths are read by themselves
 
 
-def split_path(dotted: str) -> Path:
-    """The segments of a dotted XDM path; ValueError where one is empty (contract M3)."""
-    segments = tuple(dotted.split("."))
-    if not all(segments):
-        raise ValueError("is not a dotted path: a segment is empty")
-    return segments
+def _path_of(dotted: str, info: ValidationInfo) -> str:
+    """The path without prefixes, which is told as a remark. One that is stored already may be in another notation: it matches what it matched."""
+    if info.context == STORED:
+        split_path(dotted)
+        return without_prefixes(dotted)
+    path = read_path(dotted)
+    if path != dotted and isinstance(info.context, Remarks):
+        info.context.append(f"{_PLACES.get(info.field_name, 'attributes')}: {dotted} is read as {path}: the prefix xdm: is dropped")
+    return path
 
 
-def _is_path(dotted: str) -> str:
-    split_path(dotted)
-    return dotted
-
-
-AttributePath = Annotated[str, AfterValidator(_is_path)]
+AttributePath = Annotated[str, AfterValidator(_path_of)]
 _PATH: Final = TypeAdapter(AttributePath, config=ConfigDict(strict=True))
 _PATHS: Final = TypeAdapter(Annotated[tuple[AttributePath, ...], Items], config=ConfigDict(strict=True))
 
@@ -80,13 +77,13 @@ class Triggers(Model):
     identities: bool = True
 
 
-def is_partition_key(text: str) -> str:
-    """The text, if it is a value of the option (G5); raises ValueError."""
+def is_partition_key(text: str, info: ValidationInfo) -> str:
+    """The text, if it is a value of the option (G5), its path as in the contract's notation; raises ValueError."""
     kind, _, argument = text.partition(":")
     if text == "profileId" or (kind == "identity" and argument):
         return text
     if kind == "attribute" and argument:
-        return f"attribute:{_is_path(argument)}"
+        return f"attribute:{_path_of(argument, info)}"
     raise ValueError("is none of profileId, identity:<namespace>, attribute:<path>")
 
 
@@ -102,6 +99,7 @@ class Options(Model):
     identity_fields: Literal["id", "all"] = "id"
     lowercase_namespaces: bool = False
     envelope: Literal["none", "cloudevents"] = "none"
+    record_delimiter: Literal["none", "newline"] = "none"
     partition_key: Annotated[str, AfterValidator(is_partition_key)] = "profileId"
     triggers: Triggers = Triggers()
     on_delete: Literal["export", "silent"] = "export"
@@ -130,11 +128,28 @@ class Flow(Model):
 
     @field_validator("audiences", "attributes")
     @classmethod
-    def _each_once(cls, items: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _each_once(cls, items: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+        if info.context == STORED:  # two that were told apart by a prefix only
+            return tuple(dict.fromkeys(items))
         keys = [item.key if isinstance(item, AudienceMapping) else (item,) for item in items]
         if doubled := sorted("/".join(key) for key, count in Counter(keys).items() if count > 1):
             raise ValueError(f"mapped twice: {', '.join(doubled)}")
         return items
+
+    @property
+    def path_faults(self) -> list[str]:
+        """What of its paths is in another notation than the contract's (M5), as of a flow that was put into force before that was refused.
+
+        Such a flow goes on as it did: its path names a member of just that name.
+        """
+        kind, _, argument = self.options.partition_key.partition(":")
+        gate = self.options.consent_gate
+        said = {
+            "attributes": self.attributes,
+            "options.consentGate": (gate,) if isinstance(gate, str) else gate or (),
+            "options.partitionKey": (argument,) if kind == "attribute" else (),
+        }
+        return [f"{place}: {path} {fault}" for place, paths in said.items() for path in paths if (fault := fault_of_path(path)) is not None]
 
     @property
     def enabled(self) -> bool:

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
-from schemas.destination import is_http_url
+from schemas.destination import StreamName, is_http_url
 
 Text = Annotated[str, Field(min_length=1, max_length=512)]
 Words = Annotated[str, Field(max_length=4096)]
@@ -91,14 +92,22 @@ class SourceConnectionBody(Body):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
-class StreamParams(Body):
-    """The stream, and those options that say what its records look like there (contract 4b)."""
+def _or_arn(stream: str | None, info: ValidationInfo) -> str | None:
+    if stream is None and info.data.get("stream_arn", "") is None:
+        raise PydanticCustomError("missing", "Field required, or streamArn")
+    return stream
 
-    stream: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+
+class StreamParams(Body):
+    """The stream, by its name or its ARN (G10), and those options that say what its records look like there (contract 4b)."""
+
+    stream_arn: Text | None = None
+    stream: Annotated[StreamName | None, Field(validate_default=True), AfterValidator(_or_arn)] = None
     region: Text | None = None
     include_segment_names: bool | None = None
     include_segment_timestamps: bool | None = None
     envelope: Literal["none", "cloudevents"] | None = None
+    record_delimiter: Literal["none", "newline"] | None = None
     partition_key: Text | None = None
 
 

@@ -11,6 +11,10 @@ STORED: Final = "stored"
 """The context in which an object is read that was put into force before: bounds that came later do not hold for it."""
 
 
+class Remarks(list[str]):
+    """The context in which an object is read that is new: what its author should know is added, each as `<place>: <text>`."""
+
+
 class Model(BaseModel):
     """Base of every configuration object."""
 

@@ -75,9 +75,13 @@ class Call:
         """The moment, in the form of C8."""
         return self.services.plane.now
 
-    def warnings(self, flow: Flow, before: Flow | None = None) -> list[str]:
-        """What contract M3 warns of, and what its destination says against a flow that delivers where it did not `before`."""
-        told = [warning.removeprefix("flows[0].") for warning in warnings_of([flow])]
+    def remarks(self, flow: Flow, said: Sequence[str] = ()) -> list[str]:
+        """What contract M3 and M5 warn of; `said`: what was remarked when the flow was read."""
+        return [*dict.fromkeys(said), *(warning.removeprefix("flows[0].") for warning in warnings_of([flow]))]
+
+    def warnings(self, flow: Flow, said: Sequence[str] = (), before: Flow | None = None) -> list[str]:
+        """The remarks, and what its destination says against a flow that delivers where it did not `before`."""
+        told = self.remarks(flow, said)
         delivers_alike = before is not None and before.enabled and before.destination == flow.destination
         return [*told, *self.findings_to_tell(flow.destination)] if flow.enabled and not delivers_alike else told
 

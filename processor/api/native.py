@@ -14,8 +14,9 @@ from processor.control.draft import Draft
 from processor.control.state import Kept
 from processor.kafka.catalog_records import plain
 from processor.settings import MASKED
-from schemas.audience import Audience
+from schemas.audience import Audience, warning_of_namespace
 from schemas.flow import Flow
+from schemas.model import Remarks
 
 router = APIRouter(prefix="/v1", tags=["native"])
 
@@ -41,16 +42,18 @@ def get_flow(call: TheCall, flow_id: str) -> JsonObject:
 def put_flow(call: TheCall, request: Request, flow_id: str, body: JsonObject) -> JsonObject:
     """Create or change it. With If-Match only where the etag is that one. A masked secret stays what it is."""
 
+    remarks = Remarks()
+
     def decide(draft: Draft) -> tuple[Kept[Flow], Flow | None]:
         before = draft.state.flows.get(flow_id)
         _require_match(request, "flows", flow_id, None if before is None else before.etag)
         try:
-            return native.put_flow(draft, _flow(flow_id, body, before)), None if before is None else before.item
+            return native.put_flow(draft, _flow(flow_id, body, before, remarks)), None if before is None else before.item
         except native.TooManyFlows as error:
             raise ApiError(Code.TOO_MANY_FLOWS, str(error), kind="flows") from None
 
     kept, before = call.change(decide)
-    return quoted_answer(flow_id, kept.etag, call.warnings(kept.item, before))
+    return quoted_answer(flow_id, kept.etag, call.warnings(kept.item, remarks, before))
 
 
 @router.delete("/flows/{flow_id}", status_code=204)
@@ -96,7 +99,8 @@ def put_audience(call: TheCall, request: Request, namespace: str, audience_id: s
         _require_match(request, "audiences", f"{namespace}/{audience_id}", None if before is None else before.etag)
         return draft.put_audience(audience)
 
-    return quoted_answer(f"{namespace}/{audience_id}", call.change(decide).etag)
+    warning = warning_of_namespace(namespace)
+    return quoted_answer(f"{namespace}/{audience_id}", call.change(decide).etag, None if warning is None else [warning])
 
 
 @router.delete("/audiences/{namespace}/{audience_id}", status_code=204)
@@ -113,14 +117,14 @@ def delete_audience(call: TheCall, request: Request, namespace: str, audience_id
     call.change(decide)
 
 
-def _flow(flow_id: str, body: JsonObject, before: Kept[Flow] | None) -> Flow:
+def _flow(flow_id: str, body: JsonObject, before: Kept[Flow] | None, remarks: Remarks) -> Flow:
     _require_same(body, id=flow_id)
     destination = body.get("destination")
     credentials = destination.get("credentials") if isinstance(destination, dict) else None
     if isinstance(destination, dict) and isinstance(credentials, dict) and credentials.get("secretKey") == MASKED and before is not None:
         kept = getattr(before.item.destination.credentials, "secret_key", MASKED)
         body = body | {"destination": destination | {"credentials": credentials | {"secretKey": kept}}}
-    return checked(Flow, body | {"id": flow_id})
+    return checked(Flow, body | {"id": flow_id}, remarks=remarks)
 
 
 def _require_same(body: JsonObject, **wanted: str) -> None:

@@ -1,6 +1,5 @@
 """The API as a process: where it may listen, and when it must stop."""
 
-import os
 import ssl
 import threading
 from contextlib import closing
@@ -28,6 +27,7 @@ from processor.control.recording import record_etags
 from processor.delivery.endpoints import EndpointRules, endpoint_rules
 from processor.delivery.place import place
 from processor.delivery.preflight import QUOTE_ALL, QUOTE_CODES, Question, Verdict, examine
+from processor.env_file import ENVIRONMENT
 from processor.errors import CommandError, UsageError
 from processor.kafka.audit_events import UnnamedEtags
 from processor.kafka.control_log import KafkaControlLog
@@ -124,7 +124,7 @@ def findings(secrets: Secrets, endpoints: EndpointRules, destination: Destinatio
     """Say what preflight finds wrong with a destination (`checks.ExamineOne`, contract G6); of an endpoint that only a flow names, codes alone."""
     quote = QUOTE_ALL if endpoints.trusts(destination) else QUOTE_CODES
     asked = (Question.ACCESS, Question.LIST_STREAMS) if only_access else tuple(Question)
-    answers = examine(destination, os.environ, secrets, endpoints, quote)
+    answers = examine(destination, ENVIRONMENT, secrets, endpoints, quote)
     wrong = [each for each in answers if each.verdict is Verdict.FAILED and each.question in asked]
     where = destination.endpoint_url or destination.region if only_access else place(destination)
     return [f"{where}: {each.text}" for each in wrong]

@@ -57,6 +57,7 @@ class CatalogFollower:
         self._refreshed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
+        self._told: set[tuple[str, str]] = set()  # of flows that go on as they did
 
     @property
     def catalog(self) -> Catalog:
@@ -145,7 +146,9 @@ class CatalogFollower:
         while [place for place, end in ends.items() if await reading.consumer.position(place) < end]:
             await self._read(reading)
         self._put(reading, ends)
-        self._catalog = reading.contents.catalog
+        if reading.contents.catalog is not self._catalog:
+            self._catalog = reading.contents.catalog
+            self._warn_of_paths()
         self._fresh_at = looked_at
         await self._wake()
         await self._read(reading)
@@ -161,6 +164,13 @@ class CatalogFollower:
                 put = reading.contents.put_flow if place == self._flows else reading.contents.put_audience
                 put(record.key or b"", record.value)
         reading.waiting[:] = [(place, record) for place, record in reading.waiting if record.offset >= ends[place]]
+
+    def _warn_of_paths(self) -> None:
+        """Say once of each path that was put into force before its notation was refused (contract M5): it most likely matches nothing."""
+        found = {(flow.id, fault) for flow in self._catalog.flows for fault in flow.flow.path_faults}
+        for flow_id, fault in sorted(found - self._told):
+            _log.warning("flow_path_matches_nothing", flow=flow_id, fault=fault, remedy="put the flow into force again with the right path")
+        self._told = found
 
     async def _wake(self) -> None:
         async with self._refreshed:

@@ -1,6 +1,5 @@
 """`profile-exporter apply FILE`: flows and audiences put into force (contract M2, M4, 4b)."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
@@ -19,6 +18,7 @@ from processor.control.draft import Draft
 from processor.control.recording import Unnamed, flows_of_before, record_etags
 from processor.control.state import ControlState
 from processor.delivery.endpoints import endpoint_rules
+from processor.env_file import ENVIRONMENT
 from processor.errors import CommandError
 from processor.kafka.audit_events import UnnamedEtags
 from processor.kafka.errors import ReadDenied
@@ -138,7 +138,7 @@ def _warn_of_denied(denied: ReadDenied) -> None:
 
 
 def _preflight(flows: Iterable[Flow], settings: Settings, *, strict: bool) -> None:
-    failed = warn_of(flows, os.environ, secrets_of(settings), endpoint_rules(settings))
+    failed = warn_of(flows, ENVIRONMENT, secrets_of(settings), endpoint_rules(settings))
     if failed and strict:
         raise CommandError(f"{failed} flow{'s' if failed > 1 else ''} would not be let in, see above; nothing was changed: --strict")
 

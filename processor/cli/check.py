@@ -1,6 +1,5 @@
 """`profile-exporter check`: the settings in force, and whether everything that a worker needs is in place."""
 
-import os
 from itertools import chain
 
 import click
@@ -8,8 +7,9 @@ import click
 from processor.cli.findings import check_kafka, check_names
 from processor.cli.tables import Table, show
 from processor.cli.tell import not_in_place, tell
+from processor.env_file import ENVIRONMENT
 from processor.errors import CommandError
-from processor.settings import Settings, env_name, read_settings, shown
+from processor.settings import Settings, env_name, origin_of, read_settings, shown
 
 
 @click.command()
@@ -21,7 +21,7 @@ def check() -> None:
     """
     settings = read_settings()
     show(_settings(settings))
-    failed = tell(chain(check_names(os.environ), check_kafka(settings, os.environ)))
+    failed = tell(chain(check_names(ENVIRONMENT), check_kafka(settings, ENVIRONMENT)))
     if failed:
         raise CommandError(not_in_place(failed))
 
@@ -29,7 +29,7 @@ def check() -> None:
 def _settings(settings: Settings) -> Table:
     """Secrets are masked."""
     rows = [
-        [env_name(name), shown(settings, name), "set" if name in settings.model_fields_set else "default", field.description or ""]
+        [env_name(name), shown(settings, name), origin_of(name, ENVIRONMENT), field.description or ""]
         for name, field in Settings.model_fields.items()
     ]
     return Table("settings", ["variable", "value", "from", "what it is"], rows)

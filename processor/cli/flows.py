@@ -1,6 +1,5 @@
 """`profile-exporter flows`: the flows in force, looked at, changed, and asked whether they would be let in where they deliver."""
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +22,7 @@ from processor.control.native import NoSuchFlow, delete_flow, give_up_flow, set_
 from processor.control.state import ControlState, Kept, Topic
 from processor.delivery.endpoints import endpoint_rules
 from processor.delivery.place import place
+from processor.env_file import ENVIRONMENT
 from processor.errors import CommandError
 from processor.kafka.catalog_records import plain
 from processor.secrets import secrets_of
@@ -143,7 +143,7 @@ def check_flows(flow: str | None, as_json: bool) -> None:
     state, failed = _state(), 0
     chosen = [kept.item for kept in state.flows.values()] if flow is None else [_chosen(state, flow).item]
     settings = read_settings()
-    for examined in examine_flows(chosen, os.environ, secrets_of(settings), endpoint_rules(settings)):
+    for examined in examine_flows(chosen, ENVIRONMENT, secrets_of(settings), endpoint_rules(settings)):
         failed += examined.failed if as_json else _told(examined)
         if as_json:
             click.echo(orjson.dumps(_as_object(examined)))
@@ -174,7 +174,7 @@ def _set_state(flow: str, wanted: FlowState, *, strict: bool, as_json: bool) -> 
 def _warn_of_destination(flow: Flow, *, strict: bool) -> None:
     enabled = flow.model_copy(update={"state": FlowState.ENABLED})
     settings = read_settings()
-    if warn_of([enabled], os.environ, secrets_of(settings), endpoint_rules(settings)) and strict:
+    if warn_of([enabled], ENVIRONMENT, secrets_of(settings), endpoint_rules(settings)) and strict:
         raise CommandError(f"flow {flow.id} would not be let in, see above; it stays disabled: --strict")
 
 
@@ -186,7 +186,7 @@ def _told(examined: Examined) -> int:
 
 def _as_object(examined: Examined) -> dict[str, Any]:
     flow = examined.flow
-    destination = flow.destination.model_dump(by_alias=True, include={"stream", "region", "endpoint_url"})
+    destination = flow.destination.model_dump(by_alias=True, include={"stream", "region", "stream_arn", "endpoint_url"})
     return {"flow": flow.id, "state": flow.state, "destination": destination, "answers": [answer._asdict() for answer in examined.answers]}
 
 

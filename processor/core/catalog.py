@@ -10,8 +10,9 @@ from typing import Any, Final
 from processor.core.flow_index import FlowIndex
 from processor.core.record_index import RecordIndex
 from schemas.audience import DEFAULT_MERGE_POLICY, OWN_NAMESPACE, Audience, AudienceKey
-from schemas.flow import ALWAYS_LEAVE, AudienceMapping, Flow, FlowState, Options, Path, Triggers, split_path
+from schemas.flow import ALWAYS_LEAVE, AudienceMapping, Flow, FlowState, Options, Triggers
 from schemas.job import Job, JobKind
+from schemas.paths import Path, split_path
 from schemas.times import parse_time
 
 Extras = dict[str, Any]
@@ -58,6 +59,7 @@ class CompiledFlow:
     options: Options
     all_triggers_on: bool
     suppress_unchanged: bool
+    ends_lines: bool
     mapped: dict[str, dict[str, Extras]]
     attributes_by_root: dict[str, tuple[Attribute, ...]]
     tree: Tree
@@ -180,6 +182,7 @@ def _compiled(flow: Flow, described: Mapping[AudienceKey, Audience], etag: str) 
         options=flow.options,
         all_triggers_on=flow.options.triggers == Triggers(),
         suppress_unchanged=flow.options.suppress_unchanged,
+        ends_lines=flow.options.record_delimiter == "newline",
         mapped=mapped,
         attributes_by_root=by_root,
         tree=_tree(effective),

@@ -7,7 +7,7 @@ from processor.core.catalog import Attribute
 from processor.core.fold import Change
 from processor.core.json_values import MISSING
 from schemas.event import EventType
-from schemas.flow import Path
+from schemas.paths import Path
 from schemas.profile import Document
 
 _PATCHED: Final = EventType.PATCHED

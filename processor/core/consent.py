@@ -17,7 +17,7 @@ from processor.core.changes import value_at
 from processor.core.fold import Change
 from processor.core.json_values import MISSING
 from processor.core.membership import Transitions
-from schemas.flow import Path
+from schemas.paths import Path
 from schemas.profile import EXITED, REALIZED, Memberships, Profile
 
 _NO_ENTRIES: Final[dict[str, str]] = {}

@@ -1,4 +1,4 @@
-"""A record's content made ready to leave: bytes, and its envelope where the flow wants one (contract D2)."""
+"""A record's content made ready to leave: bytes, its envelope and its line feed where the flow wants them (contract D2, G10)."""
 
 import orjson
 
@@ -28,4 +28,6 @@ def finished(
                 "data": orjson.Fragment(data),
             }
         )
+    if flow.ends_lines:
+        value += b"\n"
     return ExportRecord(record_id, flow.id, flow.etag, key, time, version, causes, data, value, partition_key)

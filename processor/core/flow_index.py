@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from processor.core.json_values import MISSING
-from schemas.flow import Path
+from schemas.paths import Path
 from schemas.profile import REALIZED, Document, Memberships
 
 Flows = int

@@ -7,7 +7,7 @@ import orjson
 
 from processor.core.catalog import PartitionKey
 from processor.core.changes import value_at
-from schemas.flow import Path
+from schemas.paths import Path
 from schemas.profile import Profile
 
 MAX_CHARACTERS: Final = 256  # AWS, PutRecordsRequestEntry.PartitionKey

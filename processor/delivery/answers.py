@@ -74,6 +74,37 @@ class BrokenAnswer(Exception):
     """A success whose body is no JSON; raised by `Stream.put`."""
 
 
+KEY_PERMISSION: Final = "kms:GenerateDataKey"
+"""What whoever writes to a stream must be allowed on a customer's key (contract G11; AWS Kinesis guide, "Permissions to use KMS keys")."""
+_OF_THE_KEY: Final = f"the stream is encrypted with a customer's key, of which each writer needs {KEY_PERMISSION}, and "
+_REDIRECT: Final = "a redirect, which is not followed"
+_NOT_SIGNED_UP: Final = "the account is not signed up for the service, or its sign-up is not complete"
+_WORDS: Final[Mapping[str, str]] = {
+    "KMSAccessDeniedException": f"{_OF_THE_KEY}the flow's credentials may not use it",
+    "KMSDisabledException": f"{_OF_THE_KEY}it is disabled",
+    "KMSInvalidStateException": f"{_OF_THE_KEY}its state does not allow that, as before its deletion",
+    "KMSNotFoundException": f"{_OF_THE_KEY}it is not there, or not for the flow's credentials",
+    "KMSOptInRequired": f"{_OF_THE_KEY}its account is not signed up for KMS",
+    "KMSThrottlingException": f"{_OF_THE_KEY}KMS takes fewer calls than come",
+    "SubscriptionRequiredException": _NOT_SIGNED_UP,
+    "SubscriptionRequired": _NOT_SIGNED_UP,
+    "OptInRequired": _NOT_SIGNED_UP,
+    "407": "a proxy on the way wants a login",
+    **dict.fromkeys(("300", "301", "302", "303", "307", "308"), _REDIRECT),
+}
+"""Of codes that do not speak for themselves."""
+
+
+def words_of(code: str) -> str:
+    """Say what a code of an answer means; "" where it speaks for itself."""
+    return _WORDS.get(code.rpartition("#")[2], "")
+
+
+def is_of_sign_up(code: str) -> bool:
+    """Whether a code means that the account may call nothing of the service, whatever its policies say."""
+    return words_of(code) == _NOT_SIGNED_UP
+
+
 class Fault(NamedTuple):
     """`code` is what the endpoint or the client called it; `pause` says why, where kind is REFUSED."""
 
@@ -83,7 +114,8 @@ class Fault(NamedTuple):
     pause: PauseReason | None = None
 
     def __str__(self) -> str:
-        return f"{self.code}: {self.message}" if self.message else self.code
+        said = "; ".join(text for text in (words_of(self.code), self.message) if text)
+        return f"{self.code}: {said}" if said else self.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +147,8 @@ _REJECTED: Final = frozenset({
 })  # fmt: skip
 _REFUSED: Final = {
     PauseReason.ACCESS_DENIED: {
-        "AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized", "AuthorizationError", "OptInRequired", "401", "403",
+        "AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized", "AuthorizationError", "OptInRequired",
+        "SubscriptionRequiredException", "SubscriptionRequired", "401", "403",
     },
     PauseReason.CREDENTIALS_REFUSED: {
         "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "InvalidSignatureException", "SignatureDoesNotMatch",
@@ -128,9 +161,10 @@ _REFUSED: Final = {
     },
     PauseReason.STREAM_NOT_FOUND: {"ResourceNotFoundException"},
     PauseReason.STREAM_NOT_READY: {"ResourceInUseException"},
-    PauseReason.DESTINATION_UNUSABLE: {"UnknownOperationException", "404"},
+    PauseReason.DESTINATION_UNUSABLE: {"UnknownOperationException", "404", "407"},
 }  # fmt: skip
 _PAUSE: Final = {code: reason for reason, codes in _REFUSED.items() for code in codes}
+_TUNNEL_REFUSED: Final = re.compile(r"Tunnel connection failed: (?!408|429)(4[0-9]{2})")  # http.client: the proxy does not let us through
 _OF_THE_CLOCK: Final = re.compile(r"Signature\s+(expired|not\s+yet\s+current)")  # as AWS says it (aws-sdk-go, issue 2194; aws-sdk-js, issue 254)
 
 _NO_CREDENTIALS: Final = (
@@ -172,31 +206,48 @@ def _fault_of_entry(entry: object) -> Fault:
 def _fault_of_error(error: Exception) -> Fault:
     name, message = type(error).__name__, _cut(error)
     if isinstance(error, boto.ClientError):
-        answer = error.response
-        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        said = answer.get("Error", {})
-        return _fault_of_code(str(said.get("Code") or status), _cut(said.get("Message")), status)
+        return _fault_of_answer(error.response)
     if isinstance(error, DestinationUnusable):
         return Fault(FaultKind.REFUSED, name, message, error.reason)
     if isinstance(error, _NO_CREDENTIALS):
         return Fault(FaultKind.REFUSED, name, message, PauseReason.CREDENTIALS_MISSING)
     if isinstance(error, _UNUSABLE):
         return Fault(FaultKind.REFUSED, name, message, PauseReason.DESTINATION_UNUSABLE)
+    if isinstance(error, boto.ProxyConnectionError) and (refused := _TUNNEL_REFUSED.search(str(error.kwargs.get("error")))) is not None:
+        return Fault(FaultKind.REFUSED, refused[1], message, PauseReason.DESTINATION_UNUSABLE)
     if isinstance(error, _NOT_SENT):
         return Fault(FaultKind.NOT_SENT, name, message)
     return Fault(FaultKind.AMBIGUOUS if isinstance(error, _UNKNOWN_WHETHER_STORED) else FaultKind.UNKNOWN, name, message)
+
+
+def _fault_of_answer(answer: Mapping[str, Any]) -> Fault:
+    """An answer is a redirect, which nobody follows: a signature holds for one host; or an error."""
+    about, said = answer.get("ResponseMetadata", {}), answer.get("Error", {})
+    status = about.get("HTTPStatusCode")
+    if status is not None and 300 <= status < 400:
+        to = about.get("HTTPHeaders", {}).get("location")
+        return Fault(FaultKind.REFUSED, str(status), _cut(to and f"to {to}"), PauseReason.DESTINATION_UNUSABLE)
+    return _fault_of_code(str(said.get("Code") or status), _cut(said.get("Message")), status)
 
 
 def _fault_of_code(code: str, message: str, status: int | None) -> Fault:
     """By the code where we know it, else by the HTTP status."""
     for name in (code.rpartition("#")[2], str(status)):
         if name in _PAUSE:
-            return Fault(FaultKind.REFUSED, code, message, PauseReason.CLOCK if _OF_THE_CLOCK.match(message) else _PAUSE[name])
+            return Fault(FaultKind.REFUSED, code, message, _pause_of(name, message))
         for kind, codes in ((FaultKind.THROTTLED, _THROTTLED), (FaultKind.AMBIGUOUS, _AMBIGUOUS), (FaultKind.REJECTED, _REJECTED)):
             if name in codes:
                 return Fault(kind, code, message)
     is_server_fault = status is not None and status >= 500
     return Fault(FaultKind.AMBIGUOUS if is_server_fault else FaultKind.UNKNOWN, code, message)
+
+
+def _pause_of(name: str, message: str) -> PauseReason:
+    """By the code, and where that is not enough by what is said."""
+    if _OF_THE_CLOCK.match(message):
+        return PauseReason.CLOCK
+    pause = _PAUSE[name]
+    return PauseReason.ENCRYPTION_KEY_UNUSABLE if pause is PauseReason.ACCESS_DENIED and KEY_PERMISSION in message else pause
 
 
 def _cut(text: object) -> str:

@@ -1,6 +1,6 @@
 """A boto3 session that is let in as the destination says (contract G7). Secrets pass through; they are never logged or put into errors.
 
-    keys       ${NAME} from the environment, or from the file that NAME_FILE names      read again every minute
+    keys       ${NAME} from the environment, then from `.env`, or from the file that NAME_FILE names there      read again every minute
                encrypted:… as the control API stored it (processor/secrets.py)
     default    boto3's chain                     what the chain finds and does not refresh itself: read again every minute
     profile    a profile of boto3's files        likewise
@@ -68,7 +68,7 @@ def open_session(
 def resolve(text: str, environ: Mapping[str, str]) -> str:
     """The value that a reference `${NAME}` stands for, any other text as it is; raises DestinationUnusable.
 
-    NAME in the environment, else the content of the file that NAME_FILE names, as container platforms mount secrets.
+    NAME in `environ` (the environment, then `.env`), else the content of the file that NAME_FILE names, as container platforms mount secrets.
     """
     reference = REFERENCE.fullmatch(text)
     if reference is None:
@@ -76,7 +76,7 @@ def resolve(text: str, environ: Mapping[str, str]) -> str:
     name = reference[1]
     value = environ.get(name) or _content(f"{name}_FILE", environ)
     if not value:
-        raise DestinationUnusable(PauseReason.CREDENTIALS_MISSING, f"{name} is not set in the worker's environment, nor {name}_FILE")
+        raise DestinationUnusable(PauseReason.CREDENTIALS_MISSING, f"{name} is not set in the worker's environment or .env, nor {name}_FILE")
     return value
 
 

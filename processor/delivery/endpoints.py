@@ -78,6 +78,7 @@ class EndpointRules:
         """The Kinesis client of a session, which sends only what its endpoint may have; raises DestinationUnusable."""
         self.require_allowed(destination)
         client = session.client("kinesis", endpoint_url=destination.endpoint_url, config=config)
+        client.meta.events.register("before-send.kinesis", _write_headers_as_text)
         if not self.trusts(destination) and not _is_this_machine(host := _host_of(destination.endpoint_url or "")):
             client.meta.events.register("before-send.kinesis", partial(_keep_session_token, host))
         return client
@@ -93,6 +94,13 @@ ANY_ENDPOINT: Final = EndpointRules()
 def endpoint_rules(settings: Settings) -> EndpointRules:
     """The rules of an installation."""
     return EndpointRules(tuple(host for host in settings.endpoint_hosts.split(",") if host))
+
+
+def _write_headers_as_text(request: Any, **_: Any) -> None:
+    """Make texts of headers that botocore leaves as bytes: urllib3 (2.8) fails on those when the answer is a redirect with status 303."""
+    for name, value in request.headers.items():
+        if isinstance(value, bytes):
+            request.headers[name] = value.decode("latin-1")
 
 
 def _keep_session_token(host: str, request: Any, **_: Any) -> None:

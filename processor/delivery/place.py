@@ -4,6 +4,7 @@ from schemas.destination import Destination
 
 
 def place(destination: Destination) -> str:
-    """Where a destination is, for people: stream, region, endpoint."""
+    """Where a destination is, for people: stream, account where it may be another's, region, endpoint."""
     behind = f" at {destination.endpoint_url}" if destination.endpoint_url is not None else ""
-    return f"stream {destination.stream} in {destination.region}{behind}"
+    of = f" of account {destination.account}" if destination.account is not None else ""
+    return f"stream {destination.stream}{of} in {destination.region}{behind}"

@@ -9,6 +9,9 @@
 A probe is an empty record whose explicit hash key is 2^128, one above the highest there is (AWS API reference, PutRecord), sent with
 DryRun: whoever may write is told InvalidArgument, or that it was a dry run; whoever may not, AccessDenied. AWS does not say in which order it
 checks, so "allowed" is what the answer means most likely. DescribeStream is not among the permissions and never asked.
+
+Of another account's stream (contract G10) ListStreams tells nothing, so the probes alone say whether it is there. Whether a customer's key lets us
+write (kms:GenerateDataKey, contract G11) shows when a record is written, and not before.
 """
 
 import re
@@ -20,16 +23,22 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from botocore.config import Config
 
-from processor.delivery.answers import BrokenAnswer, DestinationUnusable, Fault, FaultKind, PauseReason, judge
+from processor.delivery.answers import KEY_PERMISSION, BrokenAnswer, DestinationUnusable, Fault, FaultKind, PauseReason, is_of_sign_up, judge
 from processor.delivery.credentials import NO_SECRETS, open_session
 from processor.delivery.endpoints import ANY_ENDPOINT, EndpointRules
-from processor.delivery.preflight_words import in_words, plain, remedy_of, speaks_html
+from processor.delivery.preflight_words import SIGN_UP, in_words, remedy_of, speaks_html, told
 from processor.secrets import Secrets
 from schemas.destination import Destination
 
 ANSWER_SECONDS: Final = 5.0
 NO_HASH_KEY: Final = str(2**128)
 _DRY_RUN: Final = "DryRunOperationException"
+_OF_A_KEY: Final = f"; a stream with a customer's key asks its writers for {KEY_PERMISSION} as well, which no probe shows"
+_OF_THE_STREAM: Final = {
+    PauseReason.ENCRYPTION_KEY_UNUSABLE: f"allow the flow's credentials {KEY_PERMISSION} on the stream's key, in the key's own policy where it is "
+    "another account's; or enable the key, or give the stream another one; records wait as long",
+    PauseReason.STREAM_NOT_READY: "wait until the stream is ACTIVE; records wait as long",
+}
 _PROBE: Final = {"Data": b"", "PartitionKey": "profile-exporter check", "ExplicitHashKey": NO_HASH_KEY}
 _USABLE: Final = ("ACTIVE", "UPDATING")  # AWS API reference, StreamSummary.StreamStatus
 _MOST_NAMES: Final = 5
@@ -116,15 +125,15 @@ def examine(
         fault = found if isinstance(error, DestinationUnusable) else quote.fault(found)
         return [Answer(Question.ACCESS, Verdict.FAILED, in_words(fault, error, destination, _WALL_CLOCK()), remedy_of(fault, error, destination))]
     probes = {
-        Question.PUT_RECORD: _probe(lambda: client.put_record(StreamName=destination.stream, DryRun=True, **_PROBE)),
-        Question.PUT_RECORDS: _probe(lambda: client.put_records(StreamName=destination.stream, DryRun=True, Records=[_PROBE])),
+        Question.PUT_RECORD: _probe(lambda: client.put_record(**destination.named, DryRun=True, **_PROBE)),
+        Question.PUT_RECORDS: _probe(lambda: client.put_records(**destination.named, DryRun=True, Records=[_PROBE])),
     }
     list_fault, probes = _quoted(list_fault, quote), {question: _quoted(fault, quote) for question, fault in probes.items()}
     return [
         Answer(Question.ACCESS, Verdict.OK, f"{destination.endpoint_url or 'Kinesis'} answers, and knows the credentials"),
-        _permission(Question.LIST_STREAMS, list_fault),
+        _permission(Question.LIST_STREAMS, list_fault, destination),
         _stream(destination, streams, list(probes.values()), quote),
-        *(_permission(question, fault) for question, fault in probes.items()),
+        *(_permission(question, fault, destination) for question, fault in probes.items()),
     ]
 
 
@@ -163,7 +172,7 @@ def _streams(client: Client) -> tuple[dict[str, str] | None, Fault | None]:
     except Exception as error:
         fault = judge(error, 1).whole
         assert fault is not None
-        is_answer = fault.pause is PauseReason.ACCESS_DENIED or fault.kind is FaultKind.THROTTLED
+        is_answer = (fault.pause is PauseReason.ACCESS_DENIED and not is_of_sign_up(fault.code)) or fault.kind is FaultKind.THROTTLED
         of_role = getattr(error, "operation_name", "ListStreams") != "ListStreams"
         if not is_answer or of_role or speaks_html(error):
             raise
@@ -179,34 +188,58 @@ def _probe(ask: Callable[[], object]) -> Fault | None:
     return judge(answer, 1).of(0) if isinstance(answer, dict) and "Records" in answer else None
 
 
-def _permission(question: Question, fault: Fault | None) -> Answer:
+def _permission(question: Question, fault: Fault | None, destination: Destination) -> Answer:
     if fault is None:
         if question is Question.LIST_STREAMS:
             return Answer(question, Verdict.OK, "allowed")
         return Answer(question, Verdict.UNKNOWN, "the endpoint took a record with a hash key that there is not: it is no Kinesis, or stored it")
     if fault.pause is PauseReason.ACCESS_DENIED:
-        return Answer(question, Verdict.FAILED, f"not allowed: {plain(fault.message) or fault.code}", f"allow the flow's credentials {question}")
+        return Answer(question, Verdict.FAILED, f"not allowed: {told(fault)}", _grant(question, fault, destination))
     if fault.kind is FaultKind.REJECTED or fault.code == _DRY_RUN or fault.pause is PauseReason.STREAM_NOT_FOUND:
-        return Answer(question, Verdict.OK, "allowed, most likely")
+        return Answer(question, Verdict.OK, "allowed, most likely" + (_OF_A_KEY if question is Question.PUT_RECORDS else ""))
     return Answer(question, Verdict.UNKNOWN, f"no answer that says so: {fault}", "ask again later")
+
+
+def _grant(question: Question, fault: Fault, destination: Destination) -> str:
+    if is_of_sign_up(fault.code):
+        return SIGN_UP
+    if destination.account is None or question is Question.LIST_STREAMS:
+        return f"allow the flow's credentials {question}"
+    by_owner = f"let account {destination.account} allow them in the stream's own policy"
+    return f"allow the flow's credentials {question} on {destination.stream_arn}, and {by_owner}"
 
 
 def _stream(destination: Destination, streams: Mapping[str, str] | None, probes: list[Fault | None], quote: Quote) -> Answer:
     faults = [fault for fault in probes if fault is not None]
-    if streams is not None and destination.stream not in streams:
-        return _no_stream(destination, len(streams), quote.names(list(streams)))
-    if streams is None and any(fault.pause is PauseReason.STREAM_NOT_FOUND for fault in faults):
-        return Answer(Question.STREAM, Verdict.FAILED, "no such stream", f"create it (`{_create(destination)}`), or name another one in the flow")
+    listed = streams if destination.account is None else None  # ListStreams tells of the credentials' own account alone
+    if listed is not None and destination.stream not in listed:
+        return _no_stream(destination, len(listed), quote.names(list(listed)))
+    if listed is None and any(fault.pause is PauseReason.STREAM_NOT_FOUND for fault in faults):
+        return _no_stream_unlisted(destination)
     for fault in faults:
-        if fault.pause in (PauseReason.ENCRYPTION_KEY_UNUSABLE, PauseReason.STREAM_NOT_READY):
-            return Answer(Question.STREAM, Verdict.FAILED, f"{fault.pause}: {fault}", "mend the stream, or its key; records wait as long")
-    if streams is None:
-        known = any(fault.kind is FaultKind.REJECTED or fault.code == _DRY_RUN for fault in faults)
-        return Answer(Question.STREAM, Verdict.OK if known else Verdict.UNKNOWN, "there" if known else "nobody tells without kinesis:ListStreams")
-    status = streams[destination.stream]
+        if fault.pause in _OF_THE_STREAM:
+            return Answer(Question.STREAM, Verdict.FAILED, f"{fault.pause}: {fault}", _OF_THE_STREAM[fault.pause])
+    if listed is None:
+        return _stream_unlisted(destination, any(fault.kind is FaultKind.REJECTED or fault.code == _DRY_RUN for fault in faults))
+    status = listed[destination.stream]
     if status not in _USABLE:
         return Answer(Question.STREAM, Verdict.FAILED, f"the stream is {status}", "wait until it is ACTIVE; records wait as long")
     return Answer(Question.STREAM, Verdict.OK, f"there, {status}")
+
+
+def _stream_unlisted(destination: Destination, known: bool) -> Answer:
+    """By the probes: of another account's stream, and where kinesis:ListStreams is not allowed."""
+    if destination.account is None:
+        return Answer(Question.STREAM, Verdict.OK if known else Verdict.UNKNOWN, "there" if known else "nobody tells without kinesis:ListStreams")
+    verdict, found = (Verdict.OK, "there, most likely") if known else (Verdict.UNKNOWN, "nobody tells")
+    return Answer(Question.STREAM, verdict, f"{found}; kinesis:ListStreams tells nothing of account {destination.account}'s streams")
+
+
+def _no_stream_unlisted(destination: Destination) -> Answer:
+    if destination.account is None:
+        return Answer(Question.STREAM, Verdict.FAILED, "no such stream", f"create it (`{_create(destination)}`), or name another one in the flow")
+    text = f"account {destination.account} has no such stream in {destination.region}"
+    return Answer(Question.STREAM, Verdict.FAILED, text, f"ask that account for the stream's ARN, or to create it (`{_create(destination)}`)")
 
 
 def _no_stream(destination: Destination, count: int, names: list[str]) -> Answer:

@@ -71,13 +71,14 @@ class KinesisEndpoint:
         self._server.stop()
 
 
-def create_stream(url: str, region: str, name: str, shards: int = 1) -> None:
-    """Have a stream, ready to take records; one that is there stays as it is. Raises botocore's errors."""
+def create_stream(url: str, region: str, name: str, shards: int = 1) -> str:
+    """Have a stream, ready to take records, and return its ARN; one that is there stays as it is. Raises botocore's errors."""
     client = _client(url, region)
     with suppress(client.exceptions.ResourceInUseException):  # it is there
         client.create_stream(StreamName=name, ShardCount=shards)
     wait = {"Delay": _ACTIVE_POLL_SECONDS, "MaxAttempts": _ACTIVE_POLLS}
     client.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig=wait)
+    return str(client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"])
 
 
 def delete_stream(url: str, region: str, name: str) -> None:

@@ -5,7 +5,8 @@
     reading      a topic to its end, a group's lag       writing   records out, acknowledged or refused by name
     queueing     a record into librdkafka's queue, when it has room
     timestamps   which ones a topic takes                ends      where partitions end, and what is shown of them
-    neighbours   other installations with names of ours  safety    what a worker must not start with
+    neighbours   other installations with names of ours  safety    what of topics' configuration would lose something
+    ground       what a worker stands on, judged for it, `check` and `init`
     limits       what a topic takes, as it says itself   origins   which event a record comes of
     letter_batches    dead letters, compressed so that they fit
     memberships  who is in an audience                   deletions profiles deleted on request, and what became of each

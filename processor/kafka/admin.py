@@ -108,11 +108,7 @@ class Admin:
     def differences(self, specs: Sequence[TopicSpec]) -> Differences | None:
         """Compare the topics that are there with how they should be; None where the broker cannot tell, as the embedded one."""
         topics = self._metadata().topics
-        present = {spec.name: spec for spec in specs if spec.config and spec.name in topics}
-        configs = self.configs(list(present))
-        if configs is None:
-            return None
-        return Differences([found for name, config in configs.found.items() for found in _compare(present[name], config)], configs.denied)
+        return differences_of(specs, self.configs([spec.name for spec in specs if spec.config and spec.name in topics]))
 
     def config(self, topic: str) -> Mapping[str, str] | None:
         """A topic's configuration in force, defaults included; None where the broker cannot tell, or may not tell us."""
@@ -183,6 +179,15 @@ class Admin:
             self._refused = True
         else:
             self._last_error = error
+
+
+def differences_of(specs: Sequence[TopicSpec], told: TopicConfigs | None) -> Differences | None:
+    """Compare topics' configurations with how they should be; None where the broker cannot tell."""
+    if told is None:
+        return None
+    wanted = {spec.name: spec for spec in specs if spec.config}
+    found = [each for name, config in told.found.items() if name in wanted for each in _compare(wanted[name], config)]
+    return Differences(found, tuple(name for name in told.denied if name in wanted))
 
 
 def wrong_counts(specs: Sequence[TopicSpec], counts: Mapping[str, int]) -> dict[str, tuple[int, int]]:

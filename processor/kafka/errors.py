@@ -1,6 +1,7 @@
 """What can be wrong with a broker and its topics; each text names the thing and the remedy."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from processor.errors import CommandError, StoppedForOperator, UsageError
 from processor.settings import Settings, env_name
@@ -47,11 +48,22 @@ class WrongPartitionCounts(UsageError):
         self.counts = dict(counts)
 
 
-class UnsafeTopics(UsageError):
-    """Topics are configured so that records, state or flows would be lost. `faults` are one text each."""
+class TopicFault(NamedTuple):
+    """An option of a topic, and in words what would be lost by its value."""
 
-    def __init__(self, faults: Sequence[str]) -> None:
-        super().__init__("\n".join([*faults, "  change it with kafka-configs.sh --alter, then start the worker again"]))
+    topic: str
+    option: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.text}"
+
+
+class UnsafeTopics(UsageError):
+    """Topics are configured so that records, state or flows would be lost."""
+
+    def __init__(self, faults: Sequence[TopicFault]) -> None:
+        super().__init__("\n".join([*map(str, faults), "  change it with kafka-configs.sh --alter, then start the worker again"]))
         self.faults = tuple(faults)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from processor.kafka.admin import Admin
+from processor.kafka.admin import Admin, TopicConfigs
 from processor.kafka.timestamps import oldest_age_ms
 
 
@@ -23,7 +23,11 @@ NO_LIMITS: Final[Mapping[str, TopicLimits]] = {}
 
 def topic_limits(admin: Admin, topics: Sequence[str]) -> dict[str, TopicLimits]:
     """The limits of these topics; raises BrokerUnreachable."""
-    told = admin.configs(topics)
+    return limits_of(admin.configs(topics), topics)
+
+
+def limits_of(told: TopicConfigs | None, topics: Sequence[str]) -> dict[str, TopicLimits]:
+    """The limits of these topics, as their configurations say."""
     return {topic: _limits(None if told is None else told.found.get(topic)) for topic in topics}
 
 

@@ -5,8 +5,8 @@ from typing import Final
 
 import structlog
 
-from processor.kafka.admin import Admin
-from processor.kafka.errors import UnsafeTopics
+from processor.kafka.admin import TopicConfigs
+from processor.kafka.errors import TopicFault
 from processor.kafka.letter_batches import BATCH_BYTES
 from processor.kafka.rights import GRANT, NOT_CHECKED
 from processor.kafka.topics import LETTER_BYTES, TopicSpec, topic_specs
@@ -16,8 +16,10 @@ _BY_THE_BROKER: Final = "LogAppendTime"
 HEADERS_BYTES: Final = 16 * 1024  # what a dead letter adds to its event, at most about
 _ANY_BYTES: Final = str(2**31 - 1)
 _ANY_TIME: Final = str(2**63 - 1)
+_POLICY: Final = "cleanup.policy"
+_SIZE: Final = "max.message.bytes"
 _DEFAULTS: Final = {
-    "cleanup.policy": "delete",
+    _POLICY: "delete",
     "message.timestamp.type": "CreateTime",
     "message.timestamp.before.max.ms": _ANY_TIME,
     "message.timestamp.after.max.ms": _ANY_TIME,
@@ -25,32 +27,35 @@ _DEFAULTS: Final = {
 _log = structlog.get_logger(__name__)
 
 
-def require_safe(admin: Admin, settings: Settings) -> float | None:
-    """How long the changelog keeps tombstones, in seconds; None where the broker does not tell, or may not tell us. Raises UnsafeTopics.
+def faults_of_topics(settings: Settings, told: TopicConfigs | None) -> list[TopicFault]:
+    """What of the topics' configuration would lose something. A topic of which the broker does not tell, or may not tell us, has no fault."""
+    if told is None:
+        return []
+    configs = _fitting(settings, told)
+    return [*_policy_faults(settings, configs), *_size_faults(settings, configs)]
 
-    A topic of which the broker may not tell us is not checked, and that is logged; the others are.
-    """
-    specs = topic_specs(settings)
-    told = admin.configs([spec.name for spec in specs])
+
+def warn_of_topics(settings: Settings, told: TopicConfigs | None) -> None:
+    """Log what was not checked, and what is no reason not to start."""
     if told is None:
         _log.warning("topics_not_checked", reason="this broker does not tell how topics are configured", not_checked=NOT_CHECKED)
-        return None
+        return
     if told.denied:
         _log.warning("topics_not_checked", topics=told.denied, reason="DescribeConfigs is denied", not_checked=NOT_CHECKED, remedy=GRANT)
-    configs = {spec.name: told.found.get(spec.name) or _taken_to_fit(spec, settings) for spec in specs}
-    if faults := [*_policy_faults(settings, configs), *_size_faults(settings, configs)]:
-        raise UnsafeTopics(faults)
+    configs = _fitting(settings, told)
     _warn_of_letters(settings.topics.dead_letters, configs[settings.topics.dead_letters])
     _warn_of_retention(settings.topics.exports, configs[settings.topics.exports])
     _warn_of_the_clock(settings.topics.worker_status, configs[settings.topics.worker_status])
-    changelog = told.found.get(settings.topics.changelog)
-    return None if changelog is None else int(changelog["delete.retention.ms"]) / 1000
+
+
+def _fitting(settings: Settings, told: TopicConfigs) -> dict[str, Mapping[str, str]]:
+    return {spec.name: told.found.get(spec.name) or _taken_to_fit(spec, settings) for spec in topic_specs(settings)}
 
 
 def _taken_to_fit(spec: TopicSpec, settings: Settings) -> Mapping[str, str]:
     """A configuration in which no check finds a fault: of a topic of which the broker may not tell us."""
     largest = "0" if spec.name == settings.topics.profile_events else _ANY_BYTES
-    return {**_DEFAULTS, **spec.initial, **spec.config, "max.message.bytes": largest}
+    return {**_DEFAULTS, **spec.initial, **spec.config, _SIZE: largest}
 
 
 def _warn_of_retention(exports: str, config: Mapping[str, str]) -> None:
@@ -63,7 +68,7 @@ def _warn_of_retention(exports: str, config: Mapping[str, str]) -> None:
 
 def _warn_of_letters(letters: str, config: Mapping[str, str]) -> None:
     """No reason not to start: the broker may take no more. An event that holds many times what its producer made of it will stop the worker."""
-    found = int(config["max.message.bytes"])
+    found = int(config[_SIZE])
     if found < LETTER_BYTES:
         remedy = f"set max.message.bytes of {letters} to {LETTER_BYTES}"
         _log.warning("large_dead_letters_may_not_fit", topic=letters, max_message_bytes=found, remedy=remedy)
@@ -78,7 +83,7 @@ def _warn_of_the_clock(status: str, config: Mapping[str, str]) -> None:
         _log.warning("clock_is_not_guarded", topic=status, message_timestamp_type=found, effect=effect, remedy=remedy)
 
 
-def _policy_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+def _policy_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -> Iterator[TopicFault]:
     names = settings.topics
     compacted = (
         (names.changelog, "state"),
@@ -88,23 +93,25 @@ def _policy_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]])
         (names.delivery_positions, "records of paused flows"),
     )
     for topic, lost in compacted:
-        if configs[topic]["cleanup.policy"] != "compact":
-            yield f"{topic}: cleanup.policy is {configs[topic]['cleanup.policy']}, must be compact: {lost} would be lost"
+        if (policy := configs[topic][_POLICY]) != "compact":
+            yield TopicFault(topic, _POLICY, f"{_POLICY} is {policy}, must be compact: {lost} would be lost")
     for topic in (names.profile_events, names.exports, names.dead_letters):
-        if "compact" in configs[topic]["cleanup.policy"]:
-            yield f"{topic}: cleanup.policy is {configs[topic]['cleanup.policy']}, must not be compact: records would be lost"
+        if "compact" in (policy := configs[topic][_POLICY]):
+            yield TopicFault(topic, _POLICY, f"{_POLICY} is {policy}, must not be compact: records would be lost")
 
 
-def _size_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+def _size_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -> Iterator[TopicFault]:
     """What the worker writes must fit, and an event that cannot be used on `dead-letters`, whole: it would never get past it."""
-    for topic in (settings.topics.exports, settings.topics.changelog):
-        if int(configs[topic]["max.message.bytes"]) < settings.max_message_bytes:
-            yield f"{topic}: max.message.bytes is {configs[topic]['max.message.bytes']}, must be {settings.max_message_bytes}: a record might not fit"
-    source, letters = (configs[topic]["max.message.bytes"] for topic in (settings.topics.profile_events, settings.topics.dead_letters))
-    if int(letters) < BATCH_BYTES + HEADERS_BYTES:
-        yield f"{settings.topics.dead_letters}: max.message.bytes is {letters}, must be {BATCH_BYTES + HEADERS_BYTES}: letters might not fit"
+    names, least = settings.topics, BATCH_BYTES + HEADERS_BYTES
+    for topic in (names.exports, names.changelog):
+        if int(found := configs[topic][_SIZE]) < settings.max_message_bytes:
+            yield TopicFault(topic, _SIZE, f"{_SIZE} is {found}, must be {settings.max_message_bytes}: a record might not fit")
+    source, letters = (configs[topic][_SIZE] for topic in (names.profile_events, names.dead_letters))
+    if int(letters) < least:
+        yield TopicFault(names.dead_letters, _SIZE, f"{_SIZE} is {letters}, must be {least}: letters might not fit")
     elif int(source) + HEADERS_BYTES > int(letters):
-        yield (
-            f"{settings.topics.dead_letters}: max.message.bytes is {letters}, less than {settings.topics.profile_events} takes ({source}) "
-            f"and {HEADERS_BYTES} for headers: an unusable event of that size could not be put aside"
+        text = (
+            f"{_SIZE} is {letters}, less than {names.profile_events} takes ({source}) and {HEADERS_BYTES} for headers: "
+            "an unusable event of that size could not be put aside"
         )
+        yield TopicFault(names.dead_letters, _SIZE, text)

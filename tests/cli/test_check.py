@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 from confluent_kafka import Producer
 
@@ -54,8 +55,62 @@ def test_every_setting_is_shown_with_its_value_where_it_is_from_and_what_it_is(i
     for name, field in Settings.model_fields.items():
         assert str(field.description) in shown[env_name(name)]
     assert "  4 " in shown["PROFILE_EXPORTER_PARTITIONS"]
-    assert "  set  " in shown["PROFILE_EXPORTER_PARTITIONS"]
+    assert "  environment  " in shown["PROFILE_EXPORTER_PARTITIONS"]
     assert "  default  " in shown["PROFILE_EXPORTER_DEDUP_WINDOW"]
+
+
+def test_what_stands_in_the_file_is_shown_as_from_there_and_a_typing_error_in_it_is_found(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text('PROFILE_EXPORTER_DEDUP_WINDOW=7\nPROFILE_EXPORTER_PARTITIONS=5\nPROFILE_EXPORTER_LINGR_SECONDS=1\nX="a" # b\n')
+
+    said = installation.command("check").stdout
+
+    shown = {line.split()[0]: line for line in said.splitlines() if "PROFILE_EXPORTER_" in line}
+    assert "  7 " in shown["PROFILE_EXPORTER_DEDUP_WINDOW"]
+    assert "  .env  " in shown["PROFILE_EXPORTER_DEDUP_WINDOW"]
+    assert "  environment  " in shown["PROFILE_EXPORTER_PARTITIONS"]
+    assert "warning PROFILE_EXPORTER_LINGR_SECONDS is set in .env, but there is no such setting" in said
+    assert "warning .env: the value of X is more than stands between its quotes" in said
+
+
+def test_g7_where_a_reference_of_a_flow_comes_from_is_told_and_not_what_it_is(
+    installation: Installation, kinesis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OF_ENV_ACCESS_KEY_ID", "AKIDSHOWN")
+    Path(".env").write_text("KINESIS_SECRET=s3cret\nMOUNTED_FILE=mounted\n")
+    Path("mounted").write_text("m0unted")
+    stream = installation.settings.app_id
+    create_stream(kinesis, REGION, stream)
+    keys = {"vip": "KINESIS_SECRET", "crm": "MOUNTED"}
+    credentials = 'credentials: {type: keys, accessKeyId: "${OF_ENV_ACCESS_KEY_ID}", secretKey: "${SECRET}"}'
+    rest = f'stream: {stream}, endpointUrl: "{kinesis}", {credentials}}}'
+    apply(installation, tmp_path, **{name: rest.replace("SECRET}", f"{secret}}}") for name, secret in keys.items()})
+
+    result = installation.command("check")
+
+    assert result.exit_code == 0, result.output
+    assert "ok      ${KINESIS_SECRET} of flow vip: its value, from .env" in result.stdout
+    assert "ok      ${MOUNTED} of flow crm: the file that MOUNTED_FILE names there, from .env" in result.stdout
+    assert "ok      ${OF_ENV_ACCESS_KEY_ID} of flows crm, vip: its value, from the environment" in result.stdout
+    assert "s3cret" not in result.output
+    assert "m0unted" not in result.output
+    assert "AKIDSHOWN" not in result.output
+
+
+def test_m5_a_path_that_was_put_into_force_before_it_was_refused_is_a_warning(installation: Installation) -> None:
+    destination = {"type": "kinesis", "stream": "s", "region": REGION, "endpointUrl": "http://127.0.0.1:1"}
+    flow = {"id": "old", "state": "disabled", "destination": destination, "attributes": ["/person/name"]}
+    with Writer(installation.settings) as writer:
+        writer.write(installation.topics.flows, b"old", orjson.dumps({"flow": flow, "etag": "e"}), name="flow")
+
+    result = installation.command("check")
+
+    assert result.exit_code == 0, result.output
+    told = "warning flow old: attributes: /person/name is not a dotted path: members are separated by dots; write person.name; it goes on as it did"
+    assert told in result.stdout
 
 
 def test_a_secret_is_masked(tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ def test_a_wrong_partition_count_is_wrong_usage_and_named_with_both_numbers(inst
 
 def test_another_configuration_is_a_warning_and_stays_as_it_is(installation: Installation) -> None:
     admin, exports = Admin(installation.settings), installation.topics.exports
-    admin.create_missing([TopicSpec(exports, 4, {"retention.ms": "86400000"})])
+    most = str(installation.settings.max_message_bytes)
+    admin.create_missing([TopicSpec(exports, 4, {"retention.ms": "86400000", "max.message.bytes": most})])
 
     result = installation.command("init")
 

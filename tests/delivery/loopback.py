@@ -5,9 +5,9 @@ import hmac
 import http.server
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple, Self
 
 SECRET = "wJalrXUtnFEMI/K7MDENG"
@@ -32,6 +32,7 @@ class Reply(NamedTuple):
     status: int = 200
     body: bytes | None = b""
     length: int | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 Script = Callable[[Request], Reply]
@@ -60,6 +61,13 @@ class Loopback:
             def log_message(self, *_: Any) -> None:
                 pass
 
+            def do_CONNECT(self) -> None:
+                """What a client asks of a proxy, on the way to another host with TLS; it is answered by the script as any other call."""
+                reply = outer.script(Request(dict(self.headers) | {"Host": self.path}, b"", signed_well=False))
+                self.send_response(reply.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = dict(self.headers)
@@ -70,7 +78,8 @@ class Loopback:
                     self.close_connection = True
                     return
                 self.send_response(reply.status)
-                self.send_header("Content-Type", "application/x-amz-json-1.1")
+                for name, value in ({"Content-Type": "application/x-amz-json-1.1"} | dict(reply.headers)).items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(reply.body) if reply.length is None else reply.length))
                 with suppress(ConnectionError):  # a client that waited long enough
                     self.end_headers()

@@ -36,6 +36,7 @@ CODES = [
     ("SomethingLong", 413, REJECTED, None),
     *((code, 400, REFUSED, PauseReason.ACCESS_DENIED) for code in (
         "AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized", "AuthorizationError", "OptInRequired",
+        "SubscriptionRequiredException", "SubscriptionRequired",
     )),
     ("403", 403, REFUSED, PauseReason.ACCESS_DENIED),
     ("401", 401, REFUSED, PauseReason.ACCESS_DENIED),
@@ -56,7 +57,8 @@ CODES = [
     ("404", 404, REFUSED, PauseReason.DESTINATION_UNUSABLE),
     ("DryRunOperationException", 400, UNKNOWN, None),
     ("SomethingNew", 400, UNKNOWN, None),
-    ("301", 301, UNKNOWN, None),
+    ("407", 407, REFUSED, PauseReason.DESTINATION_UNUSABLE),
+    ("SomethingNew", 407, REFUSED, PauseReason.DESTINATION_UNUSABLE),
     ("", 400, UNKNOWN, None),
     ("", 503, AMBIGUOUS, None),
     ("com.amazonaws.kinesis#ResourceNotFoundException", 400, REFUSED, PauseReason.STREAM_NOT_FOUND),
@@ -80,6 +82,8 @@ ERRORS: list[tuple[Exception, FaultKind, PauseReason | None]] = [
     (boto.EndpointConnectionError(endpoint_url="http://127.0.0.1:1"), NOT_SENT, None),
     (boto.ConnectTimeoutError(endpoint_url="http://127.0.0.1:1"), NOT_SENT, None),
     (boto.ProxyConnectionError(proxy_url="http://127.0.0.1:1"), NOT_SENT, None),
+    (boto.ProxyConnectionError(proxy_url="http://127.0.0.1:1", error="Tunnel connection failed: 503 Busy"), NOT_SENT, None),
+    (boto.ProxyConnectionError(proxy_url="http://127.0.0.1:1", error="Tunnel connection failed: 429 Slowly"), NOT_SENT, None),
     (boto.ReadTimeoutError(endpoint_url="http://127.0.0.1:1"), AMBIGUOUS, None),
     (boto.ConnectionClosedError(endpoint_url="http://127.0.0.1:1"), AMBIGUOUS, None),
     (boto.ResponseStreamingError(error="cut"), AMBIGUOUS, None),
@@ -107,6 +111,52 @@ def test_g4_a_call_without_an_answer_is_judged_by_what_the_client_raised(error: 
 
     assert whole is not None
     assert (whole.kind, whole.pause, whole.code) == (kind, pause, type(error).__name__)
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
+@pytest.mark.parametrize("code", ["", "301", "AccessDeniedException", "InternalFailure"])
+def test_g11_a_redirect_pauses_the_flow_whatever_its_body_says(status: int, code: str) -> None:
+    about = {"HTTPStatusCode": status, "HTTPHeaders": {"location": "https://login.example.com/"}}
+    whole = judge(boto.ClientError({"Error": {"Code": code, "Message": "<html>"}, "ResponseMetadata": about}, "PutRecords"), 1).whole
+
+    assert whole is not None
+    assert (whole.kind, whole.pause) == (REFUSED, PauseReason.DESTINATION_UNUSABLE)
+    assert (whole.code, whole.message) == (str(status), "to https://login.example.com/")
+
+
+@pytest.mark.parametrize("said", ["407 Proxy Authentication Required", "403 Forbidden"])
+def test_g11_a_proxy_that_does_not_let_us_through_pauses_the_flow(said: str) -> None:
+    error = boto.ProxyConnectionError(proxy_url="http://127.0.0.1:1", error=OSError(f"Tunnel connection failed: {said}"))
+
+    whole = judge(error, 1).whole
+
+    assert whole is not None
+    assert (whole.kind, whole.pause, whole.code) == (REFUSED, PauseReason.DESTINATION_UNUSABLE, said[:3])
+
+
+KEY_CODES = (
+    "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired",
+    "KMSThrottlingException",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("code", KEY_CODES)
+def test_g11_what_is_wrong_with_a_customers_key_is_told_in_words_with_the_permission_that_a_writer_needs(code: str) -> None:
+    for answer in (client_error(code, 400), {"Records": [{"ErrorCode": code, "ErrorMessage": "said so"}]}):
+        fault = judge(answer, 1).of(0)
+
+        assert "kms:GenerateDataKey" in str(fault)
+        assert str(fault).startswith(f"{code}: the stream is encrypted with a customer's key")
+        assert str(fault).endswith("; said so")
+
+
+def test_g11_a_policy_without_the_permission_on_the_key_is_no_missing_permission_of_kinesis() -> None:
+    said = "User: arn:aws:iam::123456789012:user/x is not authorized to perform: kms:GenerateDataKey on resource: k"
+
+    whole = judge(client_error("AccessDeniedException", 400, said), 1).whole
+
+    assert whole is not None
+    assert whole.pause is PauseReason.ENCRYPTION_KEY_UNUSABLE
 
 
 def test_g4_an_error_that_says_nothing_at_all_is_unknown() -> None:

@@ -236,7 +236,7 @@ async def test_g7_a_key_in_boto3s_files_is_rotated_without_a_restart(
 @pytest.mark.parametrize(
     ("environ", "reason", "told"),
     [
-        ({}, PauseReason.CREDENTIALS_MISSING, "ACCESS_KEY_ID is not set in the worker's environment, nor ACCESS_KEY_ID_FILE"),
+        ({}, PauseReason.CREDENTIALS_MISSING, "ACCESS_KEY_ID is not set in the worker's environment or .env, nor ACCESS_KEY_ID_FILE"),
         ({"ACCESS_KEY_ID_FILE": "/nowhere"}, PauseReason.CREDENTIALS_MISSING, "ACCESS_KEY_ID_FILE: /nowhere cannot be read: No such file"),
         ({"ACCESS_KEY_ID_FILE": os.devnull}, PauseReason.CREDENTIALS_MISSING, f"ACCESS_KEY_ID_FILE: {os.devnull} is empty"),
         ({"ACCESS_KEY_ID": "AKI\n", "SECRET_KEY": SECRET}, PauseReason.CREDENTIALS_REFUSED, "the access key id holds a character"),

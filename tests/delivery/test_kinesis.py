@@ -26,6 +26,8 @@ pytestmark = [
 OPTIONS = KinesisOptions(calls_in_flight=2, connect_timeout_seconds=1.0, read_timeout_seconds=1.0)
 ENVIRON = {"KINESIS_SECRET": SECRET, "KINESIS_ACCESS_KEY_ID": "AKIAFROMENV"}
 KEYS = {"type": "keys", "accessKeyId": "AKIDEXAMPLE", "secretKey": "${KINESIS_SECRET}"}
+PAGE, ELSEWHERE = b"<html>log in</html>", {"Location": "https://login.example.com/", "Content-Type": "text/html"}
+ARN = "arn:aws:kinesis:us-east-2:210987654321:stream/profiles"
 EXPORTS = [parse_export(export_record(offset, f"p-{offset}", value=b'{"n":%d}' % offset)) for offset in range(3)]
 
 
@@ -90,6 +92,68 @@ async def test_the_body_is_ours_and_the_signature_covers_it(server: Loopback) ->
     assert [b64decode(record["Data"]) for record in others] == [export.value for export in EXPORTS]
 
 
+async def test_g10_a_stream_that_is_named_by_its_arn_is_called_by_it_alone(server: Loopback) -> None:
+    fields = {"type": "kinesis", "streamArn": ARN, "endpointUrl": server.url, "credentials": KEYS}
+    stream = KinesisStream(Destination.model_validate(fields), OPTIONS, ENVIRON)
+
+    verdict = await verdict_on(stream)
+    stream.close()
+
+    (request,) = server.requests
+    assert verdict == Verdict()
+    assert request.signed_well
+    assert "/us-east-2/kinesis/aws4_request" in request.headers["Authorization"]
+    assert orjson.loads(request.body).keys() == {"StreamARN", "Records"}
+    assert orjson.loads(request.body)["StreamARN"] == ARN
+
+
+@pytest.mark.parametrize(("partition", "region", "host"), [
+    ("aws", "eu-west-1", "210987654321.data-kinesis.eu-west-1.amazonaws.com"),
+    ("aws-cn", "cn-north-1", "210987654321.data-kinesis.cn-north-1.amazonaws.com.cn"),
+    ("aws-us-gov", "us-gov-west-1", "210987654321.data-kinesis.us-gov-west-1.amazonaws.com"),
+])  # fmt: skip
+async def test_g10_without_an_endpoint_the_owners_account_is_called_in_its_partition(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch, partition: str, region: str, host: str
+) -> None:
+    """As a proxy sees it, which is asked for the way there."""
+    asked: list[str] = []
+
+    def refuse(request: Request) -> Reply:
+        asked.append(request.headers["Host"])
+        return Reply(403)
+
+    server.script = refuse
+    monkeypatch.setenv("HTTPS_PROXY", server.url)
+    fields = {"type": "kinesis", "streamArn": f"arn:{partition}:kinesis:{region}:210987654321:stream/profiles", "credentials": KEYS}
+    stream = KinesisStream(Destination.model_validate(fields), OPTIONS, ENVIRON)
+
+    await verdict_on(stream)
+    stream.close()
+
+    assert asked == [f"{host}:443"]
+
+
+@pytest.mark.parametrize(("status", "kind", "pause"), [
+    (407, FaultKind.REFUSED, PauseReason.DESTINATION_UNUSABLE),
+    (403, FaultKind.REFUSED, PauseReason.DESTINATION_UNUSABLE),
+    (503, FaultKind.NOT_SENT, None),
+])  # fmt: skip
+@pytest.mark.parametrize(("scheme", "variable"), [("https", "HTTPS_PROXY"), ("http", "HTTP_PROXY")])
+async def test_g11_a_proxy_that_wants_a_login_pauses_the_flow(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch, scheme: str, variable: str, status: int, kind: FaultKind, pause: PauseReason | None
+) -> None:
+    """On the way to TLS the client asks it to connect; a call in clear goes through it, and its answer cannot be told from the endpoint's."""
+    monkeypatch.setenv(variable, server.url)
+    server.script = lambda request: Reply(status)
+
+    verdict = await put(f"{scheme}://kinesis.example.com")
+
+    assert verdict.whole is not None
+    if status == 407 or scheme == "https":
+        assert (verdict.whole.kind, verdict.whole.pause, verdict.whole.code[:3]) == (kind, pause, str(status) if pause else "Pro")
+    assert "wants a login" in str(verdict.whole) or status != 407
+
+
 async def test_the_check_of_the_signature_notices_another_secret(server: Loopback) -> None:
     await put(server.url, environ={"KINESIS_SECRET": "another"})
 
@@ -118,6 +182,12 @@ async def test_calls_of_one_stream_run_side_by_side_and_keep_their_answers_apart
         (Reply(403, b"<html>log in</html>"), FaultKind.REFUSED, PauseReason.ACCESS_DENIED),
         (Reply(404, b"<html>no such page</html>"), FaultKind.REFUSED, PauseReason.DESTINATION_UNUSABLE),
         (failure(400, "NewException"), FaultKind.UNKNOWN, None),
+        (failure(400, "SubscriptionRequiredException"), FaultKind.REFUSED, PauseReason.ACCESS_DENIED),
+        (failure(400, "KMSAccessDeniedException"), FaultKind.REFUSED, PauseReason.ENCRYPTION_KEY_UNUSABLE),
+        (failure(400, "KMSThrottlingException"), FaultKind.THROTTLED, None),
+        *((Reply(status, PAGE, headers=ELSEWHERE), FaultKind.REFUSED, PauseReason.DESTINATION_UNUSABLE) for status in (300, 301, 302, 303, 307, 308)),
+        (Reply(307, b"", headers=ELSEWHERE), FaultKind.REFUSED, PauseReason.DESTINATION_UNUSABLE),
+        (Reply(407, PAGE), FaultKind.REFUSED, PauseReason.DESTINATION_UNUSABLE),
         (Reply(200, b""), FaultKind.AMBIGUOUS, None),
         (Reply(200, b"{}"), FaultKind.AMBIGUOUS, None),
         (Reply(200, b"null"), FaultKind.AMBIGUOUS, None),
@@ -178,7 +248,7 @@ async def test_g7_a_secret_that_is_not_in_the_environment_pauses_the_flow_and_is
     assert server.requests == []
     assert verdict.whole is not None
     assert (verdict.whole.kind, verdict.whole.pause) == (FaultKind.REFUSED, PauseReason.CREDENTIALS_MISSING)
-    assert verdict.whole.message == "KINESIS_SECRET is not set in the worker's environment, nor KINESIS_SECRET_FILE"
+    assert verdict.whole.message == "KINESIS_SECRET is not set in the worker's environment or .env, nor KINESIS_SECRET_FILE"
 
 
 async def test_g7_a_secret_that_comes_later_is_found_by_the_same_stream(server: Loopback) -> None:

@@ -24,7 +24,9 @@ ENVIRON = {"SECRET": "lovelace"}
 
 
 def a_destination(**changes: Any) -> Destination:
-    return Destination.model_validate({"type": "kinesis", "stream": "vip", "region": REGION, "credentials": KEYS, **changes})
+    """`changes` may take a field away, by None."""
+    fields = {"type": "kinesis", "stream": "vip", "region": REGION, "credentials": KEYS, **changes}
+    return Destination.model_validate({name: value for name, value in fields.items() if value is not None})
 
 
 class FakeLister:
@@ -174,6 +176,7 @@ def error(code: str, message: str = "said so", **headers: str) -> Scripted:
 
 HTML = b"<!DOCTYPE html><html><body>Log in</body></html>"
 WEB_PAGE = {"Content-Type": "text/html"}
+ELSEWHERE = {"Location": "https://login.example.com/"}
 
 
 @pytest.mark.parametrize(
@@ -189,6 +192,12 @@ WEB_PAGE = {"Content-Type": "text/html"}
         (Scripted(404, HTML, WEB_PAGE), "web page (HTML, status 404)", "proxy"),
         (Scripted(403, HTML, WEB_PAGE), "web page (HTML, status 403)", "proxy"),
         (Scripted(502, HTML, WEB_PAGE), "web page (HTML, status 502)", "proxy"),
+        (Scripted(302, HTML, ELSEWHERE), "is not reached: 302: a redirect, which is not followed; to https://login.example.com/", "endpointUrl"),
+        (Scripted(303, b"", ELSEWHERE), "is not reached: 303: a redirect", "endpointUrl"),
+        (Scripted(307, b"{}", ELSEWHERE), "is not reached: 307: a redirect", "endpointUrl"),
+        (Scripted(407, HTML, WEB_PAGE), "is not reached: 407: a proxy on the way wants a login", "HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"),
+        (error("SubscriptionRequiredException", "no"), "access_denied: the account is not signed up for the service", "finish the account's sign-up"),
+        (error("OptInRequired", "no"), "access_denied: the account is not signed up for the service", "finish the account's sign-up"),
     ],
 )
 def test_g6_without_access_the_cause_is_told_in_words_and_nothing_else_is_asked(answer: Scripted, told: str, remedy: str) -> None:
@@ -234,6 +243,79 @@ def test_g6_each_answer_is_told_for_what_it_says(listed: Scripted, put: Scripted
 
     assert {answer.question: answer.verdict for answer in wrong(answers)} == found
     assert sorted(asked) == ["ListStreams", "PutRecord", "PutRecords"]
+
+
+def listed(account_has: Scripted, put: Scripted, **changes: Any) -> list[Answer]:
+    asked: list[str] = []
+    with an_endpoint_that_answers({"ListStreams": account_has, "PutRecord": put, "PutRecords": put}, asked) as url:
+        return examine(a_destination(endpointUrl=url, **changes), ENVIRON)
+
+
+def of(answers: list[Answer], question: Question) -> Answer:
+    return next(answer for answer in answers if answer.question is question)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired"],
+)
+def test_g11_a_key_that_does_not_let_us_write_is_told_with_the_permission_and_the_remedy(code: str) -> None:
+    stream = of(listed(THERE, error(code)), Question.STREAM)
+
+    assert stream.verdict is Verdict.FAILED
+    assert stream.text.startswith(f"encryption_key_unusable: {code}: the stream is encrypted with a customer's key")
+    assert "kms:GenerateDataKey" in stream.text
+    assert "allow the flow's credentials kms:GenerateDataKey on the stream's key" in stream.remedy
+
+
+def test_g11_what_a_probe_cannot_show_of_a_key_is_said() -> None:
+    put_records = of(listed(THERE, AUTHORISED), Question.PUT_RECORDS)
+
+    assert put_records.verdict is Verdict.OK
+    assert "a stream with a customer's key asks its writers for kms:GenerateDataKey as well" in put_records.text
+
+
+ARN = f"arn:aws:kinesis:{REGION}:210987654321:stream/vip"
+GONE = error("ResourceNotFoundException")
+NONE_HERE = Scripted(200, b'{"StreamNames":[],"HasMoreStreams":false}')
+
+
+@pytest.mark.parametrize("account_has", [THERE, BEING_MADE, NONE_HERE])
+def test_g10_of_another_accounts_stream_the_probes_tell_since_the_list_of_streams_does_not(account_has: Scripted) -> None:
+    """A stream of the same name in the own account says nothing, whatever its state."""
+    answers = listed(account_has, AUTHORISED, streamArn=ARN)
+
+    assert wrong(answers) == []
+    assert of(answers, Question.STREAM).text == "there, most likely; kinesis:ListStreams tells nothing of account 210987654321's streams"
+
+
+@pytest.mark.parametrize(
+    ("put", "question", "verdict", "told", "remedy"),
+    [
+        (GONE, Question.STREAM, Verdict.FAILED, "account 210987654321 has no such stream in us-east-2", "ask that account"),
+        (DENIED, Question.PUT_RECORDS, Verdict.FAILED, "not allowed: no", "let account 210987654321 allow them in the stream's own policy"),
+        (DENIED, Question.STREAM, Verdict.UNKNOWN, "nobody tells; kinesis:ListStreams tells nothing of account 210987654321's streams", ""),
+    ],
+)
+def test_g10_what_is_wrong_with_another_accounts_stream_is_told_with_whom_to_ask(
+    put: Scripted, question: Question, verdict: Verdict, told: str, remedy: str
+) -> None:
+    found = of(listed(NONE_HERE, put, streamArn=ARN), question)
+
+    assert (found.verdict, found.text) == (verdict, told)
+    assert remedy in found.remedy
+
+
+def test_g10_the_probes_name_the_stream_as_records_will(each_kinesis: str) -> None:
+    """With both endpoints, which know the ARNs of their own account's streams."""
+    arn = create_stream(each_kinesis, REGION, "preflight-by-arn")
+
+    answers = examine(a_destination(stream=None, region=None, streamArn=arn, endpointUrl=each_kinesis), ENVIRON)
+    missing = examine(a_destination(stream=None, region=None, streamArn=f"{arn}-gone", endpointUrl=each_kinesis), ENVIRON)
+
+    assert wrong(answers) == []
+    assert (of(missing, Question.STREAM).verdict, wrong(missing)[0].question) == (Verdict.FAILED, Question.STREAM)
+    assert read_stream(each_kinesis, REGION, "preflight-by-arn") == []
 
 
 @pytest.fixture(scope="module")

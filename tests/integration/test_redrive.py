@@ -21,7 +21,7 @@ flows:
     destination: {type: kinesis, stream: STREAM, region: us-east-2, endpointUrl: "URL"}
     audiences: [{namespace: ups, id: vips}]
     attributes: [note]
-    options: {envelope: cloudevents}
+    options: {envelope: cloudevents, recordDelimiter: newline}
 """
 
 
@@ -46,6 +46,7 @@ def event(number: int, note: str, profile: str = "Zoë") -> ShopEvent:
 def delivered(job: WholeJob) -> list[tuple[int, str]]:
     """(version, first letters of the note) of the stream's records, in its order, without those of the backfill of a flow made again (E1)."""
     records = read_stream(job.kinesis, REGION, job.installation.settings.app_id)
+    assert all(record.data.endswith(b"}\n") and record.data.count(b"\n") == 1 for record in records), "G10: once, also where it was sent again"
     bodies = [orjson.loads(record.data) for record in records]
     return [(body["profileversion"], body["data"]["note"][:5]) for body in bodies if "backfill:" not in body["causes"]]
 

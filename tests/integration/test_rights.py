@@ -21,8 +21,8 @@ from processor.demo.waiting import wait_until
 from processor.kafka.admin import Admin
 from processor.kafka.catalog_records import StoredFlow, flow_value
 from processor.kafka.errors import ReadFailed, UnsafeTopics
+from processor.kafka.ground import Ground
 from processor.kafka.reading import read_topic
-from processor.kafka.safety import require_safe
 from processor.kafka.writing import Writer
 from processor.settings import Settings
 from schemas.flow import Flow
@@ -130,13 +130,15 @@ def test_of_topics_that_may_be_described_each_check_holds_whatever_is_denied_of_
     deny_describe_configs(installation, names.profile_events, names.dead_letters, names.changelog)
     wait_until(lambda: Admin(settings).config(names.changelog) is None, "the broker to know it", SECONDS)
 
-    before = require_safe(Admin(settings), settings)
+    ground = Ground(Admin(settings), settings)
+    ground.require()
+    before = ground.tombstone_seconds()
     alter_topic(settings.kafka_bootstrap_servers, names.exports, cleanup_policy="compact", max_message_bytes="1000")
 
     assert before is None
     with pytest.raises(UnsafeTopics) as unsafe:
-        require_safe(Admin(settings), settings)
-    assert [fault.partition(":")[0] for fault in unsafe.value.faults] == [names.exports, names.exports]
+        Ground(Admin(settings), settings).require()
+    assert [fault.topic for fault in unsafe.value.faults] == [names.exports, names.exports]
 
 
 @pytest.mark.kafka

@@ -28,6 +28,8 @@ from schemas.flow_service import (
     TargetConnectionBody,
     Transformation,
 )
+from schemas.model import Remarks
+from schemas.paths import without_prefixes
 from schemas.times import format_time
 
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -35,10 +37,13 @@ Checked = TypeVar("Checked", bound=BaseModel)
 _AUTHS: Final[dict[str, type[Body]]] = {KEYS: KeyAuth, DEFAULT_CHAIN: DefaultAuth, ASSUME_ROLE: RoleAuth, NAMED_PROFILE: ProfileAuth}
 
 
-def checked(model: type[Checked], value: Any, place: str = "") -> Checked:
-    """The value as `model`; raises ApiError with every fault and its place, and no value: there may be secrets among them."""
+def checked(model: type[Checked], value: Any, place: str = "", remarks: Remarks | None = None) -> Checked:
+    """The value as `model`; raises ApiError with every fault and its place, and no value: there may be secrets among them.
+
+    What its author should know besides is added to `remarks`.
+    """
     try:
-        return model.model_validate(value)
+        return model.model_validate(value, context=remarks)
     except ValidationError as error:
         raise ApiError(Code.INVALID, "; ".join(faults_of(error, place))) from None
 
@@ -81,7 +86,7 @@ def source_of(body: SourceConnectionBody) -> SourceConnection:
     )
 
 
-def target_of(body: TargetConnectionBody) -> TargetConnection:
+def target_of(body: TargetConnectionBody, remarks: Remarks) -> TargetConnection:
     """A target connection."""
     require_storable("data", body.data)
     spec = known_spec(body.connection_spec, CONNECTION_SPECS, KINESIS)
@@ -91,7 +96,7 @@ def target_of(body: TargetConnectionBody) -> TargetConnection:
         connection_spec=spec,
         base_connection_id=body.base_connection_id,
         data=body.data,
-        params=checked(TargetParams, body.params.model_dump(by_alias=True, exclude_none=True), "params"),
+        params=checked(TargetParams, body.params.model_dump(by_alias=True, exclude_none=True), "params", remarks),
     )
 
 
@@ -104,11 +109,11 @@ def known_spec(spec: Spec, known: list[dict[str, Any]], wanted: str | None = Non
     return SpecReference(id=spec.id, version=spec.version)
 
 
-def options_of_flow(body: FlowBody) -> Options:
+def options_of_flow(body: FlowBody, remarks: Remarks) -> Options:
     """The options that stand at the flow; raises ApiError for those of a target connection."""
     if misplaced := sorted(AT_THE_TARGET & body.options.keys()):
         raise ApiError(Code.INVALID, f"options.{misplaced[0]} is said by params of the target connection")
-    return checked(Options, body.options, "options")
+    return checked(Options, body.options, "options", remarks)
 
 
 class Mapped:
@@ -130,7 +135,7 @@ class Mapped:
             self.audiences.append({"namespace": value.namespace, "id": value.id, "createdAt": created_at, "updatedAt": updated_at})
         self.attributes: list[str] = []
         for each in transformation.params.profile_selectors.selectors:
-            self._note(attribute_place(each.value.path), each.value.name, each.value.description)
+            self._note(attribute_place(without_prefixes(each.value.path)), each.value.name, each.value.description)
             self.attributes.append(each.value.path)
 
     def _note(self, place: str, name: str | None, description: str | None) -> bool:

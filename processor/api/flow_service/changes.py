@@ -21,6 +21,7 @@ from schemas.destination import Destination
 from schemas.faults import faults_of
 from schemas.flow import Flow, FlowState
 from schemas.flow_service import ConnectionBody, FlowBody, SourceConnectionBody, TargetConnectionBody
+from schemas.model import Remarks
 
 
 def create_connection(draft: Draft, object_id: str, body: ConnectionBody, secrets: Secrets) -> str:
@@ -35,22 +36,24 @@ def create_source(draft: Draft, object_id: str, body: SourceConnectionBody) -> s
     return draft.put_object(Kind.SOURCE_CONNECTION, object_id, source).etag
 
 
-def create_target(draft: Draft, object_id: str, body: TargetConnectionBody) -> str:
+def create_target(draft: Draft, object_id: str, body: TargetConnectionBody, remarks: Remarks) -> str:
     """The same of a target connection."""
-    target = target_of(body)
-    if target.params.region is None:  # one that was made before this was asked for may lack it, and be changed
+    target = target_of(body, remarks)
+    if target.params.region is None and target.params.stream_arn is None:  # one that was made before this was asked for may lack it, and be changed
         raise ApiError(Code.INVALID, "params.region: Field required")
     _destination(_base(draft, target), target)
     return draft.put_object(Kind.TARGET_CONNECTION, object_id, target).etag
 
 
-def create_flow(draft: Draft, flow_id: str, body: FlowBody) -> Kept[Flow]:
+def create_flow(draft: Draft, flow_id: str, body: FlowBody, remarks: Remarks) -> Kept[Flow]:
     """The flow, in force."""
     known_spec(body.flow_spec, FLOW_SPECS)
-    return _put_flow(draft, flow_id, body, None)
+    return _put_flow(draft, flow_id, body, None, remarks)
 
 
-def patch_connection(draft: Draft, kind: Kind, object_id: str, if_match: str, operations: Sequence[Any], secrets: Secrets) -> str:
+def patch_connection(
+    draft: Draft, kind: Kind, object_id: str, if_match: str, operations: Sequence[Any], secrets: Secrets, remarks: Remarks
+) -> str:
     """Its etag afterwards. What it says of where records go holds for all flows that use it, in the same transaction."""
     objects = Objects(draft.state)
     kept = _found(objects, kind, object_id)
@@ -66,14 +69,14 @@ def patch_connection(draft: Draft, kind: Kind, object_id: str, if_match: str, op
         item = source_of(checked(SourceConnectionBody, body))
         _base(draft, item)
     else:
-        item = target_of(checked(TargetConnectionBody, body))
+        item = target_of(checked(TargetConnectionBody, body), remarks)
         _destination(_base(draft, item), item)
     etag = draft.put_object(kind, object_id, item).etag
     _follow_connections(draft, flow_ids)
     return etag
 
 
-def patch_flow(draft: Draft, flow_id: str, if_match: str, operations: Sequence[Any]) -> Kept[Flow]:
+def patch_flow(draft: Draft, flow_id: str, if_match: str, operations: Sequence[Any], remarks: Remarks) -> Kept[Flow]:
     """The flow afterwards."""
     attached = _flow(draft, flow_id)
     require_match(Kind.FLOW, flow_id, attached.flow.etag, if_match)
@@ -83,7 +86,7 @@ def patch_flow(draft: Draft, flow_id: str, if_match: str, operations: Sequence[A
         return attached.flow
     body = {name: value for name, value in after.items() if name not in FIXED}
     Objects(draft.state).make_real(draft, flow_id)
-    return _put_flow(draft, flow_id, checked(FlowBody, body), attached)
+    return _put_flow(draft, flow_id, checked(FlowBody, body), attached, remarks)
 
 
 def set_state(draft: Draft, flow_id: str, action: str) -> Kept[Flow]:
@@ -111,14 +114,14 @@ def delete(draft: Draft, kind: Kind, object_id: str) -> None:
     draft.delete_object(kind, object_id)
 
 
-def _put_flow(draft: Draft, flow_id: str, body: FlowBody, before: Attached | None) -> Kept[Flow]:
+def _put_flow(draft: Draft, flow_id: str, body: FlowBody, before: Attached | None, remarks: Remarks) -> Kept[Flow]:
     (source_id,), (target_id,) = body.source_connection_ids, body.target_connection_ids
     _referenced(draft, Kind.SOURCE_CONNECTION, source_id, "sourceConnectionIds")
     target = _referenced(draft, Kind.TARGET_CONNECTION, target_id, "targetConnectionIds")
     assert isinstance(target, TargetConnection)
     notes, audiences = ({}, ()) if before is None else (before.link.notes, before.flow.item.audiences)
     mapped = Mapped(body, notes, audiences, draft.now_ms // 1000)
-    options = options_of(options_of_flow(body), target)
+    options = options_of(options_of_flow(body, remarks), target)
     flow = checked(
         Flow,
         {
@@ -131,6 +134,7 @@ def _put_flow(draft: Draft, flow_id: str, body: FlowBody, before: Attached | Non
             "attributes": mapped.attributes,
             "options": options.model_dump(by_alias=True),
         },
+        remarks=remarks,
     )
     spec = known_spec(body.flow_spec, FLOW_SPECS)
     draft.put_object(
@@ -201,7 +205,7 @@ def _base(draft: Draft, item: SourceConnection | TargetConnection) -> Connection
 
 
 def _destination(base: Connection, target: TargetConnection) -> Destination:
-    if target.params.region is None and base.region is None:
+    if target.params.region is None and target.params.stream_arn is None and base.region is None:
         raise ApiError(Code.INVALID, "params.region: neither the target connection nor its base connection names a region")
     try:
         return destination_of(base, target)

@@ -53,11 +53,11 @@ class Attached(NamedTuple):
 
 def destination_of(connection: Connection, target: TargetConnection) -> Destination:
     """Where flows of this target connection deliver; raises ValidationError, as where neither names a region."""
-    place = {"type": "kinesis", "stream": target.params.stream, "region": target.params.region or connection.region}
-    credentials = connection.credentials or DefaultCredentials()
-    return Destination.model_validate(
-        {**place, "endpointUrl": connection.endpoint_url, "credentials": credentials.model_dump(by_alias=True)}
-    )
+    params, credentials = target.params, connection.credentials or DefaultCredentials()
+    region = params.region or (connection.region if params.stream_arn is None else None)  # of several accounts and regions, a base may serve all
+    said = {"stream": params.stream, "region": region, "streamArn": params.stream_arn, "endpointUrl": connection.endpoint_url}
+    place = {name: value for name, value in said.items() if value is not None}
+    return Destination.model_validate({"type": "kinesis", **place, "credentials": credentials.model_dump(by_alias=True)})
 
 
 def options_of(options: Options, target: TargetConnection) -> Options:
@@ -172,7 +172,9 @@ class Objects:
         base = Connection.model_validate(said_of_it, context=STORED)
         base_id = self._free_id(Kind.CONNECTION, flow_id, base)
         said = {option: getattr(options, option) for option in TARGET_OPTIONS if getattr(options, option) != getattr(Options(), option)}
-        params = TargetParams(stream=destination.stream, region=destination.region, **said)
+        stream = {"stream": destination.stream, "region": destination.region}
+        named = stream if destination.stream_arn is None else {"stream_arn": destination.stream_arn}
+        params = TargetParams.model_validate(named | said, context=STORED)
         target = TargetConnection(
             name=name, base_connection_id=base_id, connection_spec=SpecReference(id=KINESIS), data={"format": "JSON"}, params=params
         )

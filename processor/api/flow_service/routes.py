@@ -1,6 +1,6 @@
 """The calls of the Flow Service, below /data/foundation/flowservice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
@@ -18,6 +18,7 @@ from schemas.connection import AnyObject, Connection, Kind, SpecReference, Targe
 from schemas.faults import faults_of
 from schemas.flow import Flow
 from schemas.flow_service import ConnectionBody, FlowBody, PatchOperation, SourceConnectionBody, TargetConnectionBody
+from schemas.model import Remarks
 
 PATH: Final = "/data/foundation/flowservice"
 CREATED: Final = 201
@@ -68,24 +69,32 @@ def create_source_connection(call: TheCall, request: Request, response: Response
 
 @router.post("/targetConnections", status_code=CREATED)
 def create_target_connection(call: TheCall, request: Request, response: Response, body: TargetConnectionBody) -> dict[str, Any]:
-    """A target connection: a stream."""
-    return _created(call, request, response, lambda draft, new: changes.create_target(draft, new, body))
+    """A target connection: a stream. `warnings` in the answer (ours): what contract M5 warns of."""
+    remarks = Remarks()
+    return _created(call, request, response, lambda draft, new: changes.create_target(draft, new, body, remarks), remarks)
 
 
 @router.post("/flows", status_code=CREATED)
 def create_flow(call: TheCall, request: Request, response: Response, body: FlowBody) -> dict[str, Any]:
-    """A flow, enabled. `warnings` in the answer (ours): what its destination says against it, and what contract M3 warns of."""
-    new = call.services.new_id()
-    kept = call.change(lambda draft: changes.create_flow(draft, new, body))
+    """A flow, enabled. `warnings` in the answer (ours): what its destination says against it, and what contract M3 and M5 warn of."""
+    new, remarks = call.services.new_id(), Remarks()
+    kept = call.change(lambda draft: changes.create_flow(draft, new, body, remarks))
     response.headers["Location"] = f"{request.url.path}/{new}"
-    return quoted_answer(new, kept.etag, call.warnings(kept.item))
+    return quoted_answer(new, kept.etag, call.warnings(kept.item, remarks))
 
 
-def _created(call: Call, request: Request, response: Response, create: Callable[[Any, str], str]) -> dict[str, Any]:
+def _created(
+    call: Call, request: Request, response: Response, create: Callable[[Any, str], str], remarks: Sequence[str] = ()
+) -> dict[str, Any]:
     new = call.services.new_id()
     etag = call.change(lambda draft: create(draft, new))
     response.headers["Location"] = f"{request.url.path}/{new}"
-    return quoted_answer(new, etag)
+    return quoted_answer(new, etag, _of_params(remarks))
+
+
+def _of_params(remarks: Sequence[str]) -> list[str]:
+    """Remarks on a target connection, which says as `params` what is an option of a flow."""
+    return [remark.replace("options.", "params.", 1) for remark in dict.fromkeys(remarks)]
 
 
 # read, change, remove ----------------------------------------------------------------------------------------------------
@@ -116,13 +125,13 @@ def _objects(kind: Kind) -> None:
 def _patches(kind: Kind) -> None:
     @router.patch(f"/{kind}/{{object_id}}", name=f"patch {kind}")
     def patch_object(call: TheCall, request: Request, object_id: str, body: list[PatchOperation]) -> dict[str, Any]:
-        if_match, operations = if_match_of(request), [_as_sent(operation) for operation in body]
+        if_match, operations, remarks = if_match_of(request), [_as_sent(operation) for operation in body], Remarks()
         if kind is Kind.FLOW:
-            kept = call.change(lambda draft: changes.patch_flow(draft, object_id, if_match, operations))
-            return quoted_answer(object_id, kept.etag)
+            kept = call.change(lambda draft: changes.patch_flow(draft, object_id, if_match, operations, remarks))
+            return quoted_answer(object_id, kept.etag, call.remarks(kept.item, remarks))
         secrets = call.services.secrets
-        etag = call.change(lambda draft: changes.patch_connection(draft, kind, object_id, if_match, operations, secrets))
-        return quoted_answer(object_id, etag)
+        etag = call.change(lambda draft: changes.patch_connection(draft, kind, object_id, if_match, operations, secrets, remarks))
+        return quoted_answer(object_id, etag, _of_params(remarks))
 
 
 for _kind in Kind:

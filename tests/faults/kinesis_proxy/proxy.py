@@ -183,7 +183,8 @@ class FaultProxy:
 def _called(number: int, request: web.Request, asked: dict[str, Any], rule: Rule | None) -> Call:
     signed_by = re.search("Credential=([^/]+)/", request.headers.get("Authorization", ""))
     received = [mark_of(entry) for entry in asked["Records"]]
-    return Call(number, signed_by[1] if signed_by else "", asked.get("StreamName", ""), None if rule is None else rule.do.value, received)
+    stream = asked.get("StreamName") or asked.get("StreamARN", "").rpartition("/")[2]
+    return Call(number, signed_by[1] if signed_by else "", stream, None if rule is None else rule.do.value, received)
 
 
 def _stored(record: str, result: dict[str, Any]) -> Stored:
