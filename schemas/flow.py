@@ -15,21 +15,29 @@ MAX_FLOWS: Final = 100  # contract M3
 MAX_ATTRIBUTES_WITHOUT_WARNING: Final = 50
 MAX_AUDIENCES_WITHOUT_WARNING: Final = 250
 ALWAYS_LEAVE: Final = frozenset({"segmentMembership", "identityMap"})
-_PLACES: Final = {"consent_gate": "options.consentGate", "partition_key": "options.partitionKey"}
 
 
-def _path_of(dotted: str, info: ValidationInfo) -> str:
+def _read_path(dotted: str, place: str, info: ValidationInfo) -> str:
     """The path without prefixes, which is told as a remark. One that is stored already may be in another notation: it matches what it matched."""
     if info.context == STORED:
         split_path(dotted)
         return without_prefixes(dotted)
     path = read_path(dotted)
     if path != dotted and isinstance(info.context, Remarks):
-        info.context.append(f"{_PLACES.get(info.field_name or '', 'attributes')}: {dotted} is read as {path}: the prefix xdm: is dropped")
+        info.context.append(f"{place}: {dotted} is read as {path}: the prefix xdm: is dropped")
     return path
 
 
-AttributePath = Annotated[str, AfterValidator(_path_of)]
+def _attribute_path(dotted: str, info: ValidationInfo) -> str:
+    return _read_path(dotted, "attributes", info)
+
+
+def _gate_path(dotted: str, info: ValidationInfo) -> str:
+    return _read_path(dotted, "options.consentGate", info)
+
+
+AttributePath = Annotated[str, AfterValidator(_attribute_path)]
+GatePath = Annotated[str, AfterValidator(_gate_path)]
 
 
 class FlowState(StrEnum):
@@ -68,7 +76,7 @@ def is_partition_key(text: str, info: ValidationInfo) -> str:
     if text == "profileId" or (kind == "identity" and argument):
         return text
     if kind == "attribute" and argument:
-        return f"attribute:{_path_of(argument, info)}"
+        return f"attribute:{_read_path(argument, 'options.partitionKey', info)}"
     raise ValueError("is none of profileId, identity:<namespace>, attribute:<path>")
 
 
@@ -90,7 +98,7 @@ class Options(Model):
     on_delete: Literal["export", "silent"] = "export"
     emit_exit_on_unmap: bool = False
     on_resume: Literal["catchup", "skip"] = "catchup"
-    consent_gate: AttributePath | None = None
+    consent_gate: GatePath | None = None
 
 
 class Flow(Model):
