@@ -15,23 +15,31 @@ MAX_FLOWS: Final = 100  # contract M3
 MAX_ATTRIBUTES_WITHOUT_WARNING: Final = 50
 MAX_AUDIENCES_WITHOUT_WARNING: Final = 250
 ALWAYS_LEAVE: Final = frozenset({"segmentMembership", "identityMap"})
-_PLACES: Final = {None: "options.consentGate", "partition_key": "options.partitionKey"}  # the gate's paths are read by themselves
 
 
-def _path_of(dotted: str, info: ValidationInfo) -> str:
+def _read_path(dotted: str, place: str, info: ValidationInfo) -> str:
     """The path without prefixes, which is told as a remark. One that is stored already may be in another notation: it matches what it matched."""
     if info.context == STORED:
         split_path(dotted)
         return without_prefixes(dotted)
     path = read_path(dotted)
     if path != dotted and isinstance(info.context, Remarks):
-        info.context.append(f"{_PLACES.get(info.field_name, 'attributes')}: {dotted} is read as {path}: the prefix xdm: is dropped")
+        info.context.append(f"{place}: {dotted} is read as {path}: the prefix xdm: is dropped")
     return path
 
 
-AttributePath = Annotated[str, AfterValidator(_path_of)]
-_PATH: Final = TypeAdapter(AttributePath, config=ConfigDict(strict=True))
-_PATHS: Final = TypeAdapter(Annotated[tuple[AttributePath, ...], Items], config=ConfigDict(strict=True))
+def _attribute_path(dotted: str, info: ValidationInfo) -> str:
+    return _read_path(dotted, "attributes", info)
+
+
+def _gate_path(dotted: str, info: ValidationInfo) -> str:
+    return _read_path(dotted, "options.consentGate", info)
+
+
+AttributePath = Annotated[str, AfterValidator(_attribute_path)]
+GatePath = Annotated[str, AfterValidator(_gate_path)]
+_PATH: Final = TypeAdapter(GatePath, config=ConfigDict(strict=True))
+_PATHS: Final = TypeAdapter(Annotated[tuple[GatePath, ...], Items], config=ConfigDict(strict=True))
 
 
 def _read_gate(given: object, _: object, info: ValidationInfo) -> str | tuple[str, ...]:
@@ -83,7 +91,7 @@ def is_partition_key(text: str, info: ValidationInfo) -> str:
     if text == "profileId" or (kind == "identity" and argument):
         return text
     if kind == "attribute" and argument:
-        return f"attribute:{_path_of(argument, info)}"
+        return f"attribute:{_read_path(argument, 'options.partitionKey', info)}"
     raise ValueError("is none of profileId, identity:<namespace>, attribute:<path>")
 
 

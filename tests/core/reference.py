@@ -128,8 +128,8 @@ class ReferenceReplay:
         if before is None and event.type not in ("profile.patched", "profile.replaced"):
             return []  # I8
         before = before or State()
-        if event.id is not None and (event.source, event.id) in before.ids:
-            return []  # I5
+        if event.id is not None and (event.source, event.id) in before.ids and event.type != "membership.expired":
+            return []  # I5; an expiry stands outside the window, whoever took its id before (F5)
         after = fold(before, event)
         if after is not None:
             self._remember(place, before, after, event)
@@ -708,7 +708,12 @@ def mapped(flow: dict[str, Any]) -> dict[AudienceKey, dict[str, Any]]:
 
 
 def mapped_paths(flow: dict[str, Any]) -> list[str]:
-    return [path for path in flow.get("attributes") or [] if path.split(".")[0] not in NOT_ATTRIBUTES]
+    return [path for path in map(without_prefix, flow.get("attributes") or []) if path.split(".")[0] not in NOT_ATTRIBUTES]
+
+
+def without_prefix(path: str) -> str:
+    """M5: the prefix of any segment is dropped."""
+    return ".".join(segment.removeprefix("xdm:") for segment in path.split("."))
 
 
 def segment_cause(audience: AudienceKey, status: str) -> str:
@@ -897,7 +902,7 @@ def partition_key(flow: dict[str, Any], key: str, profile: State) -> str:
         primary = [item for item in listed if item.get("primary") is True]
         wanted = (primary or listed)[0]["id"]
     if kind == "attribute":
-        value = look_up(profile.attributes, tuple(argument.split(".")))
+        value = look_up(profile.attributes, tuple(without_prefix(argument).split(".")))
         if isinstance(value, str):
             wanted = value
         elif isinstance(value, bool | int | float):

@@ -28,6 +28,7 @@ AUDIENCES = (("ups", "a"), ("ups", "b"), ("ups", "ç"), ("CustomerAudienceUpload
 NAMESPACES = ("ECID", "ecid", "Email")
 NAMES = ("person", "name", "first", "_acme", "ключ")
 PATHS = ("person", "person.name", "person.name.first", "person.first", "_acme", "_acme.name", "ключ.first", "name")
+PREFIXED = ("xdm:person.xdm:name", "person.xdm:first", "xdm:_acme.name", "xdm:name")
 NO_EFFECT = ("segmentMembership.ups", "identityMap", "identityMap.ECID")
 OFTEN, SOMETIMES = 4, 1
 
@@ -375,7 +376,7 @@ options = st.fixed_dictionaries(
         "identityFields": st.sampled_from(["id", "all"]),
         "lowercaseNamespaces": st.booleans(),
         "envelope": st.sampled_from(["none", "cloudevents"]),
-        "partitionKey": st.sampled_from(["profileId", "identity:ECID", "identity:Phone", "attribute:person.name", "attribute:name"]),
+        "partitionKey": st.sampled_from(["profileId", "identity:ECID", "identity:Phone", "attribute:person.name", "attribute:xdm:name"]),
         "triggers": st.fixed_dictionaries(
             {},
             optional={name: st.booleans() for name in ("attributes", "segments", "externalSegments", "identities")},
@@ -394,14 +395,14 @@ def flows(draw: st.DrawFn, flow_id: str, most_audiences: int = 4, most_attribute
     """A flow as contract 4b writes it."""
     mappings = st.fixed_dictionaries({}, optional={"createdAt": times, "updatedAt": times})
     keys = draw(st.lists(st.sampled_from(AUDIENCES), unique=True, max_size=most_audiences))
-    attributes = st.sampled_from(PATHS + PATHS + NO_EFFECT)
+    attributes = st.sampled_from(PATHS + PATHS + NO_EFFECT + PREFIXED)
     return {
         "id": flow_id,
         "name": flow_id,
         "state": draw(st.sampled_from(["enabled"] * 9 + ["disabled"])),
         "destination": DESTINATION,
         "audiences": [{"namespace": ns, "id": audience_id, **draw(mappings)} for ns, audience_id in keys],
-        "attributes": draw(st.lists(attributes, unique=True, max_size=most_attributes)),
+        "attributes": draw(st.lists(attributes, unique_by=lambda path: path.replace("xdm:", ""), max_size=most_attributes)),
         "options": draw(options),
     }
 

@@ -48,7 +48,7 @@ def test_g10_the_record_of_a_job_ends_with_one_too() -> None:
     job = {"id": "j", "kind": "backfill", "flow": "f", "audiences": [{"namespace": "ups", "id": "a"}], "createdAt": NOW, "startedAt": NOW}
     (compiled,) = Catalog.of([mapped], [], jobs=[Job.model_validate(job)]).jobs
 
-    record = job_record(compiled, "p-1", history.replay.profiles[b"p-1"], history.replay.catalog)
+    record = job_record(compiled, "p-1", history.profile, history.replay.catalog)
 
     assert isinstance(record, ExportRecord)
     assert record.value == record.data + b"\n"
