@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from processor.cli.destinations import examine_flows, summary
 from processor.cli.tell import Finding, Level
 from processor.delivery.endpoints import endpoint_rules
-from processor.errors import CommandError
+from processor.errors import CommandError, UsageError
 from processor.kafka.admin import Admin, wrong_counts
 from processor.kafka.catalog_records import BadCatalogRecord, is_job_key, read_audience, read_flow
 from processor.kafka.errors import WrongPartitionCounts
@@ -30,10 +30,13 @@ def check_names(environ: Iterable[str]) -> Iterator[Finding]:
 
 
 def check_kafka(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Broker, topics, catalog and destinations; each needs the one before. Raises SettingsRefused."""
-    admin, specs = Admin(settings), topic_specs(settings)
+    """Broker, topics, catalog and destinations; each needs the one before. Raises UsageError."""
+    specs = topic_specs(settings)
     try:
+        admin = Admin(settings)
         counts = admin.partition_counts()
+    except UsageError:
+        raise
     except CommandError as error:
         yield _failed(error)
         return
