@@ -3,8 +3,8 @@
     whoever asks ─► a token that holds: at once ─────────────── after 3/4 of its life: it too, and the next one is made meanwhile
                     none holds: when the next one is there; where it cannot be made: TokenUnavailable
 
-After a failure nobody asks the source again before a pause, which doubles up to half a minute, however many clients ask. What fails is
-logged, and so is the token after it.
+After a failure nobody asks the source again before a pause, which doubles up to half a minute, however many clients ask. What fails after the
+first token is logged, and so is the token after it.
 """
 
 import threading
@@ -89,23 +89,25 @@ class Tokens:
     def _note_token(self, token: Token, began: float) -> HeldToken:
         held = HeldToken(token.text, began + token.renew_seconds, began + token.life_seconds)
         with self._lock:
-            failures, self._failures = self._failures, 0
+            had_one, failures, self._failures = self._held is not None, self._failures, 0
             self._held, self._renewal, self._unavailable = held, None, None
-        if failures:
+        if failures and had_one:
             _log.info("kafka_token_renewed", after_failures=failures)
         return held
 
     def _note_failure(self, unavailable: TokenUnavailable) -> None:
         with self._lock:
+            had_one = self._held is not None
             self._failures += 1
             pause = min(MOST_PAUSE_SECONDS, 2.0 ** (self._failures - 1))
             now = self._clock()
             self._next_try = now + pause
             self._renewal, self._unavailable = None, unavailable
             holds = 0.0 if self._held is None else max(0.0, self._held.ends_at - now)
-        _log.warning(
-            "kafka_token_unavailable", reason=unavailable.what, remedy=unavailable.remedy, token_holds_seconds=round(holds), again_in_seconds=pause
-        )
+        if had_one:  # without one nothing began yet: whoever asks says so
+            _log.warning(
+                "kafka_token_unavailable", reason=unavailable.what, remedy=unavailable.remedy, token_holds_seconds=round(holds), again_in_seconds=pause
+            )
 
 
 def _done(held: HeldToken) -> "Future[HeldToken]":

@@ -21,9 +21,9 @@ from uuid import uuid4
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from tests.kit.certificates import certificate
 from tests.kit.kafka import SMALL_JVM
 
-LISTENER: Final = "TOKENS"
 CLIENT_ID: Final = "exporter:7"
 SECRET: Final = "s3cret +/%:é"  # what form encoding changes
 ISSUER: Final = "https://tokens.example"
@@ -85,6 +85,7 @@ class TokenServer:
         self.life_seconds = life_seconds
         self.signer = Signer()
         self.requests: list[TokenRequest] = []
+        self.given: list[str] = []
         self.respond: Callable[[TokenRequest], Answer | None] | None = None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._scheme = "http"
@@ -112,29 +113,27 @@ class TokenServer:
         if request.client != (CLIENT_ID, SECRET):
             return json_answer(401, {"error": "invalid_client", "error_description": "unknown client or wrong secret"})
         life = self.life_seconds
-        return json_answer(200, {"access_token": self.signer.jwt(life), "token_type": "Bearer", "expires_in": life})
+        self.given.append(token := self.signer.jwt(life))
+        return json_answer(200, {"access_token": token, "token_type": "Bearer", "expires_in": life})
 
-    def broker(self, folder: Path, listener: str = LISTENER, **properties: str) -> dict[str, Any]:
-        """Arguments of a RealKafka whose listener takes these tokens. `properties`: of the listener, dots as underscores."""
-        keys = folder / "jwks.json"
+    def broker(self, folder: Path, listeners: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+        """Arguments of a RealKafka with listeners that take these tokens over TLS; more properties of each, by its name.
+
+        `folder` gets the keys, and `certificate.pem`, which vouches for the broker.
+        """
+        keys, kept = folder / "jwks.json", folder / "broker.pem"
         keys.write_text(self.signer.jwks())
-        of_listener = f"listener.name.{listener.lower()}"
-        of_mechanism = {
-            "sasl.jaas.config": f"{_MODULE}.OAuthBearerLoginModule required;",
-            "sasl.server.callback.handler.class": f"{_MODULE}.OAuthBearerValidatorCallbackHandler",
-            "sasl.oauthbearer.jwks.endpoint.url": keys.as_uri(),
-            "sasl.oauthbearer.expected.audience": AUDIENCE,
-            "sasl.oauthbearer.expected.issuer": ISSUER,
-        }
-        given = {f"{of_listener}.sasl.enabled.mechanisms": "OAUTHBEARER"}
-        given |= {f"{of_listener}.oauthbearer.{name}": value for name, value in of_mechanism.items()}
-        given |= {f"{of_listener}.{name.replace('_', '.')}": value for name, value in properties.items()}
+        public, private = certificate(folder)
+        kept.write_bytes(private.read_bytes() + public.read_bytes())
+        properties: dict[str, str] = {}
+        for name, more in listeners.items():
+            of_listener = {"sasl.enabled.mechanisms": "OAUTHBEARER", "ssl.keystore.type": "PEM", "ssl.keystore.location": str(kept)}
+            of_listener |= {f"oauthbearer.{key}": value for key, value in _of_mechanism(keys).items()}
+            properties |= {f"listener.name.{name.lower()}.{key}": value for key, value in (of_listener | dict(more)).items()}
         return {
-            "properties": given,
-            "jvm_options": (
-                *SMALL_JVM,
-                f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={keys.as_uri()}",
-            ),
+            "listeners": dict.fromkeys(listeners, "SASL_SSL"),
+            "properties": properties,
+            "jvm_options": (*SMALL_JVM, f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={keys.as_uri()}"),
         }
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -169,6 +168,16 @@ class TokenServer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def _of_mechanism(keys: Path) -> dict[str, str]:
+    return {
+        "sasl.jaas.config": f"{_MODULE}.OAuthBearerLoginModule required;",
+        "sasl.server.callback.handler.class": f"{_MODULE}.OAuthBearerValidatorCallbackHandler",
+        "sasl.oauthbearer.jwks.endpoint.url": keys.as_uri(),
+        "sasl.oauthbearer.expected.audience": AUDIENCE,
+        "sasl.oauthbearer.expected.issuer": ISSUER,
+    }
 
 
 def _part(content: object) -> str:
