@@ -96,7 +96,10 @@ class Settings(BaseSettings):
         default="127.0.0.1:9092", description="Kafka brokers to ask first: host:port, more of them separated by commas."
     )
     kafka_security_protocol: KafkaSecurityProtocol = Field(default="PLAINTEXT", description="How to talk to Kafka.")
-    kafka_sasl_mechanism: SaslMechanism | None = Field(default=None, description="How to log in to Kafka, with a SASL_ protocol.")
+    kafka_sasl_mechanism: SaslMechanism | None = Field(
+        default=None,
+        description="How to log in to Kafka, with a SASL_ protocol: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM.",
+    )
     kafka_sasl_username: str | None = Field(default=None, description="The user, with PLAIN and SCRAM.")
     kafka_sasl_password: SecretStr | None = Field(default=None, description="The user's password, with PLAIN and SCRAM.")
     kafka_oauth_token_url: str | None = Field(

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from processor.login.fields import extensions_of
 from processor.login.of_settings import tokens_of
-from processor.login.renewal import Tokens
+from processor.login.renewal import WAIT_SECONDS, Tokens
 from processor.login.token import TokenUnavailable
 from processor.settings import Settings
 
@@ -34,10 +34,13 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ha
     async def token(self) -> str:
         """A token that holds; raises NoToken."""
         try:
-            held = await asyncio.shield(asyncio.wrap_future(self._tokens.ask()))
+            async with asyncio.timeout(WAIT_SECONDS):
+                held = await asyncio.shield(asyncio.wrap_future(self._tokens.ask()))
         except TokenUnavailable as unavailable:
             await asyncio.sleep(PAUSE_SECONDS)
             raise NoToken(f"no token to log in with: {unavailable.what}") from None
+        except TimeoutError:
+            raise NoToken(f"no token to log in with: none came within {WAIT_SECONDS:.0f} s") from None
         return held.text
 
     def extensions(self) -> dict[str, str]:

@@ -27,6 +27,7 @@ ANSWER_SECONDS: Final = 8.0
 UNSAID_SECONDS: Final = 300.0
 """How long a token holds whose end nobody says."""
 _MOST_BYTES: Final = 1024 * 1024
+_PIECE_BYTES: Final = 64 * 1024
 _MOST_SHOWN: Final = 200
 _MASK: Final = "**********"
 _REFUSED: Final = frozenset({400, 401})
@@ -79,8 +80,7 @@ class ClientCredentials:
         """Give the body of an answer of success; raise HTTPError, TokenUnavailable."""
         try:
             with self._opener.open(request, timeout=self._seconds) as answer:
-                body: bytes = answer.read(_MOST_BYTES)
-                return body
+                return _body(answer, time.monotonic() + self._seconds)
         except HTTPError:
             raise
         except (OSError, HTTPException) as error:  # URLError is one
@@ -144,6 +144,16 @@ def _opener(url: str, tls: ssl.SSLContext | None) -> OpenerDirector:
     """By the proxy of the environment where there is TLS; what is on this machine goes to no proxy."""
     handlers: list[Any] = [_NoRedirects, *([ProxyHandler({})] if is_plain_http(url) else [HTTPSHandler(context=tls)])]
     return build_opener(*handlers)
+
+
+def _body(answer: Any, deadline: float) -> bytes:
+    """Raise TimeoutError for one that never ends: the client's time-out is between two pieces."""
+    body = b""
+    while len(body) < _MOST_BYTES and (piece := answer.read1(_PIECE_BYTES)):
+        body += piece
+        if time.monotonic() > deadline:
+            raise TimeoutError("its answer takes too long")
+    return body
 
 
 def _json(body: bytes) -> Mapping[str, Any] | None:

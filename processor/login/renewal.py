@@ -106,7 +106,11 @@ class Tokens:
             holds = 0.0 if self._held is None else max(0.0, self._held.ends_at - now)
         if had_one:  # without one nothing began yet: whoever asks says so
             _log.warning(
-                "kafka_token_unavailable", reason=unavailable.what, remedy=unavailable.remedy, token_holds_seconds=round(holds), again_in_seconds=pause
+                "kafka_token_unavailable",
+                reason=unavailable.what,
+                remedy=unavailable.remedy,
+                token_holds_seconds=round(holds),
+                again_in_seconds=pause,
             )
 
 

@@ -20,7 +20,7 @@ from tests.conftest import required
 from tests.integration.test_control_api import api_of
 from tests.kit.installation import Installation
 from tests.kit.kafka import RealKafka
-from tests.kit.program import WORKER, Program
+from tests.kit.program import API, WORKER, Program
 from tests.kit.tokens import SECRET, TokenServer, json_answer
 from tests.kit.whole_job import WholeJob
 
@@ -195,13 +195,12 @@ def test_a_worker_and_commands_without_a_token_say_why(site: Site, server: Token
     installation.change(broker_wait_seconds=2, log_format="console")
 
     results = [installation.command(command) for command in ("init", "status", "check")]
-    with Program(WORKER, installation.env, tmp_path) as worker:
-        code = worker.wait()
+    with Program(WORKER, installation.env, tmp_path / "worker") as worker, Program(API, installation.env, tmp_path / "api") as api:
+        codes = [worker.wait(), api.wait()]
 
-    assert [result.exit_code for result in results] == [CommandError.exit_code] * 3
-    assert code == CommandError.exit_code
+    assert [*codes, *(result.exit_code for result in results)] == [CommandError.exit_code] * 5
     assert worker.stderr.count("waiting_for_broker") >= 1
-    for text in (worker.said, *(result.output for result in results)):
+    for text in (worker.said, api.said, *(result.output for result in results)):
         assert said in text
         assert "Traceback" not in text
         require_no_secret(server, text)
@@ -223,6 +222,17 @@ def test_a_token_that_kafka_does_not_take_and_one_that_ended_are_told_apart(site
         assert f"Kafka at {site.kafka.address(LASTING)} refuses the login (OAUTHBEARER)" in result.stdout
         assert '{"status":"invalid_token"}' in result.stdout
         assert "compare its issuer, audience and scope" in result.stdout
+
+
+def test_a_mechanism_that_the_listener_does_not_have_is_a_refused_login(site: Site, server: TokenServer, tmp_path: Path) -> None:
+    login = {"kafka_sasl_mechanism": "PLAIN", "kafka_sasl_username": "ada", "kafka_sasl_password": SECRET}
+
+    result = installation_at(site, LASTING, tmp_path, **login).command("init")
+
+    assert result.exit_code == CommandError.exit_code
+    assert f"Kafka at {site.kafka.address(LASTING)} refuses the login (PLAIN)" in result.output
+    assert "PROFILE_EXPORTER_KAFKA_SASL_MECHANISM, …USERNAME and …PASSWORD" in result.output
+    require_no_secret(server, result.output)
 
 
 def without_login(installation: Installation, site: Site) -> Installation:

@@ -1,8 +1,11 @@
 """Tokens of an OAuth 2.0 endpoint, asked by a real HTTP server on loopback: what is sent, what is taken, what each failure says."""
 
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -165,6 +168,27 @@ def test_a_server_that_says_nothing_is_given_up(server: TokenServer) -> None:
     server.respond = silent
 
     assert "is not reachable: timed out" in unavailable(a_client(server, seconds=0.2)).what
+
+
+def test_an_answer_that_never_ends_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        dripping = threading.Thread(target=drip, args=(listening,), daemon=True)
+        dripping.start()
+
+        error = unavailable(ClientCredentials(f"http://127.0.0.1:{listening.getsockname()[1]}/token", CLIENT_ID, SECRET, seconds=0.5))
+
+    assert "is not reachable: its answer takes too long" in error.what
+
+
+def drip(listening: socket.socket) -> None:
+    """A body that comes a byte at a time, and sooner than any time-out."""
+    connection, _ = listening.accept()
+    with connection, suppress(OSError):
+        connection.recv(65_536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+        while True:
+            connection.sendall(b" ")
+            time.sleep(0.02)
 
 
 def test_over_tls_the_authority_is_the_settings_and_no_other_is_believed(tmp_path: Path) -> None:
