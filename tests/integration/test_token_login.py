@@ -12,6 +12,14 @@ from typing import Final, NamedTuple
 from urllib.parse import quote_plus
 
 import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public names that its __init__ does not list
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from processor.demo.shop import shop_events
 from processor.demo.waiting import wait_until
@@ -34,6 +42,20 @@ SESSION_MS: Final = 3000
 TURNS: Final = 8
 
 
+AUTHORIZING: Final = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS",  # the plain listener
+    "allow.everyone.if.no.acl.found": "true",
+}
+CLUSTER: Final = "kafka-cluster"
+NEEDED: Final = {
+    ResourceType.TOPIC: (AclOperation.CREATE, AclOperation.DESCRIBE, AclOperation.DESCRIBE_CONFIGS, AclOperation.READ, AclOperation.WRITE),
+    ResourceType.GROUP: (AclOperation.DESCRIBE, AclOperation.READ),
+    ResourceType.TRANSACTIONAL_ID: (AclOperation.DESCRIBE, AclOperation.WRITE),
+}
+"""What docs/operations.md names, as ACLs: CREATE is for `init` alone."""
+
+
 class Site(NamedTuple):
     kafka: RealKafka
     server: TokenServer
@@ -45,7 +67,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("broker")
     with TokenServer(LIFE_SECONDS) as server:
         listeners = {SHORT: {"connections.max.reauth.ms": str(SESSION_MS)}, LASTING: {}}
-        with required(), RealKafka(**server.broker(folder, listeners)) as kafka:
+        arguments = server.broker(folder, listeners)
+        arguments["properties"] |= AUTHORIZING
+        with required(), RealKafka(**arguments) as kafka:
+            allow(kafka, ResourceType.BROKER, CLUSTER, "exporter", AclOperation.ALL)  # with it nobody else may do anything to the cluster itself
             yield Site(kafka, server, folder / "certificate.pem")
 
 
@@ -54,6 +79,13 @@ def server(site: Site) -> Iterator[TokenServer]:
     site.server.requests.clear()
     yield site.server
     site.server.respond = None
+
+
+def allow(kafka: RealKafka, kind: ResourceType, prefix: str, user: str, *operations: AclOperation) -> None:
+    acls = [AclBinding(kind, prefix, ResourcePatternType.PREFIXED, f"User:{user}", "*", each, AclPermissionType.ALLOW) for each in operations]
+    client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    for answer in client.create_acls(acls).values():
+        answer.result(SECONDS)
 
 
 def installation_at(site: Site, listener: str, folder: Path, **login: object) -> Installation:
@@ -166,6 +198,28 @@ def test_a_worker_that_was_thrown_out_while_the_endpoint_was_away_goes_on_when_i
         worker.stop()
 
     plain.require_equal_to_replay()
+
+
+@pytest.mark.timeout(600)
+def test_the_rights_that_the_page_of_operations_names_are_enough(site: Site, server: TokenServer, kinesis: str, tmp_path: Path) -> None:
+    server.respond = lambda _: json_answer(200, {"access_token": server.signer.jwt(3600, "limited"), "expires_in": 3600})
+    installation = installation_at(site, LASTING, tmp_path)
+    settings = installation.settings
+    for kind, operations in NEEDED.items():
+        allow(site.kafka, kind, settings.topic_prefix if kind is ResourceType.TOPIC else settings.app_id, "limited", *operations)
+    job = a_job(installation, kinesis, tmp_path)
+
+    with job.worker() as worker:
+        job.send(shop_events(300, customers=40))
+        job.wait_until_delivered(SECONDS, worker)
+        status, check = job.status(), installation.command("check")
+        worker.stop()
+
+    job.require_equal_to_replay()
+    assert status["flows"]
+    for text in (worker.said(), check.output):
+        assert "denied" not in text.lower()
+        assert "not_checked" not in text
 
 
 @pytest.mark.timeout(300)
