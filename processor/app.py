@@ -14,15 +14,17 @@ import signal
 from typing import Any, Final, cast
 
 import faust
-from faust.auth import SASLCredentials, SSLCredentials
+from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 from faust.types.auth import CredentialsT
 from faust.types.topics import TopicT
 
 from processor import log
 from processor.agents import add_agents
 from processor.kafka.connection import ssl_context
+from processor.kafka.token_provider import token_provider
 from processor.last_line import ending_with_last_line
 from processor.log_streams import print_events
+from processor.login.of_settings import has_token_login
 from processor.pipeline.partition import GROUP_RECORDS
 from processor.reasons import FOR_OPERATOR
 from processor.runtime import Place, Runtime
@@ -120,6 +122,8 @@ def _raw_topic(app: faust.App, name: str) -> TopicT:
 
 def _credentials(settings: Settings) -> CredentialsT | None:
     context = ssl_context(settings)
+    if has_token_login(settings):
+        return OAuthCredentials(oauth_cb=token_provider(settings), ssl_context=context)
     if settings.kafka_sasl_mechanism is not None:
         password = settings.kafka_sasl_password
         assert password is not None  # the settings agree

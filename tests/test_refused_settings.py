@@ -12,10 +12,15 @@ from tests.kit.program import API, FAUST_WORKER, WORKER, Program
 
 LOGIN = {"kafka_sasl_mechanism": "PLAIN", "kafka_sasl_username": "ada", "kafka_sasl_password": "hunter2"}
 NOWHERE = "/nowhere/ca.pem"
+BEARER = {"kafka_security_protocol": "SASL_SSL", "kafka_sasl_mechanism": "OAUTHBEARER"}
+ENDPOINT = {"kafka_oauth_token_url": "https://127.0.0.1:1/token", "kafka_oauth_client_id": "ada", "kafka_oauth_client_secret": "hunter2"}
 WRONG: tuple[tuple[dict[str, object], str], ...] = (
     (LOGIN, "PROFILE_EXPORTER_KAFKA_SECURITY_PROTOCOL=PLAINTEXT does not log in"),
     ({"kafka_sasl_mechanism": "PLAIN"}, "PROFILE_EXPORTER_KAFKA_SASL_MECHANISM is set"),
     ({"kafka_security_protocol": "SSL", "kafka_ssl_ca_file": NOWHERE}, "the Kafka client refuses them"),
+    (BEARER | {"kafka_oauth_client_secret": "hunter2"}, "PROFILE_EXPORTER_KAFKA_OAUTH_TOKEN_URL is missing"),
+    (BEARER | ENDPOINT | {"kafka_oauth_ca_file": NOWHERE}, f"PROFILE_EXPORTER_KAFKA_OAUTH_CA_FILE={NOWHERE}: "),
+    ({"kafka_security_protocol": "SASL_SSL", "kafka_sasl_mechanism": "AWS_MSK_IAM"}, "PROFILE_EXPORTER_KAFKA_AWS_REGION is missing"),
     ({"session_timeout_seconds": 91}, "PROFILE_EXPORTER_SESSION_TIMEOUT_SECONDS='91'"),
 )
 
@@ -69,6 +74,7 @@ def test_commands_say_so_too(installation: Installation, broker: socket.socket, 
 
     assert result.exit_code == UsageError.exit_code, result.output
     assert named in result.output
+    assert "hunter2" not in result.output
     assert nobody_connected(broker)
 
 

@@ -188,6 +188,10 @@ def test_what_names_no_gap_is_refused(monkeypatch: pytest.MonkeyPatch, text: str
 
 
 LOGIN = {"KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_SASL_USERNAME": "ada", "KAFKA_SASL_PASSWORD": "hunter2"}
+BEARER = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_MECHANISM": "OAUTHBEARER"}
+CLIENT = {"KAFKA_OAUTH_CLIENT_ID": "exporter", "KAFKA_OAUTH_CLIENT_SECRET": "hunter2"}
+OAUTH = BEARER | CLIENT | {"KAFKA_OAUTH_TOKEN_URL": "https://tokens.example/token"}
+MSK = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_MECHANISM": "AWS_MSK_IAM", "KAFKA_AWS_REGION": "eu-west-1"}
 PROTOCOL = "PROFILE_EXPORTER_KAFKA_SECURITY_PROTOCOL"
 FILES = {"KAFKA_SSL_CERTIFICATE_FILE": "c.pem", "KAFKA_SSL_KEY_FILE": "k.pem"}
 
@@ -201,6 +205,22 @@ FILES = {"KAFKA_SSL_CERTIFICATE_FILE": "c.pem", "KAFKA_SSL_KEY_FILE": "k.pem"}
         ({"KAFKA_SASL_PASSWORD": "hunter2"}, "KAFKA_SASL_PASSWORD is set", "SASL_SSL"),
         ({"KAFKA_SSL_CA_FILE": "ca.pem"}, f"KAFKA_SSL_CA_FILE is set: {PROTOCOL}=PLAINTEXT has no TLS", "SSL or SASL_SSL"),
         (LOGIN | FILES | {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"}, "KAFKA_SSL_KEY_FILE are set", "SSL or SASL_SSL"),
+        (OAUTH | {"KAFKA_OAUTH_TOKEN_FILE": "t"}, "KAFKA_OAUTH_TOKEN_URL and PROFILE_EXPORTER_KAFKA_OAUTH_TOKEN_FILE exclude each other", ""),
+        (BEARER | {"KAFKA_OAUTH_TOKEN_FILE": "t", "KAFKA_OAUTH_SCOPE": "a"}, "KAFKA_OAUTH_SCOPE is set: they are for a token endpoint", "unset"),
+        (BEARER, "KAFKA_OAUTH_TOKEN_URL or PROFILE_EXPORTER_KAFKA_OAUTH_TOKEN_FILE is missing", "needs a token"),
+        (BEARER | {"KAFKA_OAUTH_TOKEN_URL": "https://a/t"}, "KAFKA_OAUTH_CLIENT_SECRET is missing", "asks a token endpoint"),
+        (BEARER | {"KAFKA_OAUTH_CLIENT_SECRET": "hunter2"}, "KAFKA_OAUTH_TOKEN_URL is missing", "asks a token endpoint"),
+        (OAUTH | {"KAFKA_SASL_USERNAME": "ada"}, "KAFKA_SASL_USERNAME is set: PROFILE_EXPORTER_KAFKA_SASL_MECHANISM=OAUTHBEARER", "PLAIN or SCRAM"),
+        (OAUTH | {"KAFKA_SASL_MECHANISM": "PLAIN"}, "KAFKA_OAUTH_CLIENT_SECRET are set", "or set OAUTHBEARER"),
+        (OAUTH | {"KAFKA_AWS_REGION": "eu-west-1"}, "KAFKA_AWS_REGION is set", "or set AWS_MSK_IAM"),
+        (OAUTH | {"KAFKA_SECURITY_PROTOCOL": "SSL"}, "KAFKA_OAUTH_CLIENT_SECRET are set: PROFILE_EXPORTER_KAFKA_SECURITY_PROTOCOL=SSL", "SASL_SSL"),
+        (OAUTH | {"KAFKA_SASL_MECHANISM": ""}, "KAFKA_SASL_MECHANISM is missing", "logs in"),
+        (OAUTH | {"KAFKA_OAUTH_EXTENSIONS": "auth=x"}, "KAFKA_OAUTH_EXTENSIONS: the name auth is the token's own", "leave it out"),
+        (OAUTH | {"KAFKA_OAUTH_EXTENSIONS": "pool"}, "KAFKA_OAUTH_EXTENSIONS='pool'", "name=value"),
+        (MSK | {"KAFKA_AWS_REGION": ""}, "KAFKA_AWS_REGION is missing", "signs for a region"),
+        (MSK | {"KAFKA_AWS_EXTERNAL_ID": "x"}, "KAFKA_AWS_EXTERNAL_ID is set: they are for a role", "KAFKA_AWS_ROLE_ARN"),
+        (MSK | {"KAFKA_AWS_ROLE_ARN": "exporter"}, "KAFKA_AWS_ROLE_ARN='exporter'", "role to assume"),
+        (MSK | {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"}, "KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT: ", "TLS alone; set SASL_SSL"),
         ({"SKIP_TO": "1:5,1:9"}, "SKIP_TO=1:5,1:9: a partition is named twice", ""),
         ({"SKIP_TO": "8:5"}, "SKIP_TO=8:5: there is no partition 8, PROFILE_EXPORTER_PARTITIONS is 8", ""),
     ],
@@ -213,6 +233,52 @@ def test_settings_that_contradict_each_other_are_refused_with_what_to_do(
     assert ENV_PREFIX + named in said
     assert remedy in said
     assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://tokens.example/token", "is no https:// address"),
+        ("http://127.0.0.1.tokens.example/token", "is no https:// address"),
+        ("ftp://127.0.0.1/token", "is no https:// address"),
+        ("tokens.example/token", "after // stands no plain host"),
+        ("https:///token", "after // stands no plain host"),
+        ("https://ada:hunter2@tokens.example/token", "names a user before its host"),
+        ("https://tokens.example/token#part", "ends in a fragment"),
+        ("https://tokens.example/to ken", "a blank"),
+        ("https://tokens.example:port/token", "its port cannot be read"),
+    ],
+)
+def test_an_address_of_tokens_that_would_show_the_secret_or_go_nowhere_is_refused_and_not_repeated(
+    url: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = wrong(monkeypatch, **OAUTH | {"KAFKA_OAUTH_TOKEN_URL": url})
+
+    assert f"{ENV_PREFIX}KAFKA_OAUTH_TOKEN_URL" in text
+    assert said in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize("url", ["https://tokens.example/realms/a/token?tenant=7", "http://127.0.0.1:8080/t", "http://[::1]:80/t", "http://localhost/t"])
+def test_an_address_of_tokens_over_tls_or_on_this_machine_is_taken(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (OAUTH | {"KAFKA_OAUTH_TOKEN_URL": url}).items():
+        monkeypatch.setenv(ENV_PREFIX + name, value)
+
+    assert read_settings().kafka_oauth_token_url == url
+
+
+def test_authorities_of_a_token_endpoint_without_tls_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = wrong(monkeypatch, **OAUTH | {"KAFKA_OAUTH_TOKEN_URL": "http://127.0.0.1/t", "KAFKA_OAUTH_CA_FILE": "ca.pem"})
+
+    assert "KAFKA_OAUTH_CA_FILE is set: PROFILE_EXPORTER_KAFKA_OAUTH_TOKEN_URL has no TLS" in said
+
+
+def test_a_role_is_taken_with_what_belongs_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    role = {"KAFKA_AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/exporter", "KAFKA_AWS_EXTERNAL_ID": "x", "KAFKA_AWS_ROLE_SESSION_NAME": "eu"}
+    for name, value in (MSK | role | {"KAFKA_AWS_PROFILE": "p"}).items():
+        monkeypatch.setenv(ENV_PREFIX + name, value)
+
+    assert read_settings().kafka_aws_role_session_name == "eu"
 
 
 def test_a_login_and_certificates_go_with_the_protocol_that_has_both() -> None:

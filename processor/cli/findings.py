@@ -9,7 +9,7 @@ from processor.cli.placement import check_placement
 from processor.cli.tell import Finding, Level
 from processor.delivery.endpoints import endpoint_rules
 from processor.env_file import ENV_FILE, OF_THE_ENVIRONMENT, Environment, unclosed_names
-from processor.errors import CommandError, what_and_remedy
+from processor.errors import CommandError, UsageError, what_and_remedy
 from processor.kafka.admin import Admin, Differences, differences_of, wrong_counts
 from processor.kafka.catalog_records import BadCatalogRecord, is_job_key, read_audience, read_flow
 from processor.kafka.errors import TopicsMissing, UnsafeTopics, WrongPartitionCounts
@@ -64,9 +64,12 @@ def check_kafka(settings: Settings, environ: Environment) -> Iterator[Finding]:
     from processor.kafka.ground import Ground, require_settings  # noqa: PLC0415  # structlog comes with it: not before the settings are shown
 
     require_settings(settings)
-    admin, specs = Admin(settings), topic_specs(settings)
+    specs = topic_specs(settings)
     try:
+        admin = Admin(settings)
         counts = admin.partition_counts()
+    except UsageError:
+        raise
     except CommandError as error:
         yield _failed(error)
         return

@@ -3,6 +3,7 @@
     connection   settings → what the clients take        errors    what can be wrong with a broker, with the remedy
     topics       our topics, as they should be           admin     create what is missing, compare, require
     reading      a topic to its end, a group's lag       writing   records out, acknowledged or refused by name
+    token_provider  our tokens as aiokafka takes them (`processor.login`)
     queueing     a record into librdkafka's queue, when it has room
     timestamps   which ones a topic takes                ends      where partitions end, and what is shown of them
     neighbours   other installations with names of ours  safety    what of topics' configuration would lose something

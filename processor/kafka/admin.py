@@ -19,13 +19,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public name
 )
 
 from processor.kafka.connection import confluent_config
-from processor.kafka.errors import BrokerUnreachable, SettingsRefused, TopicsMissing, WrongPartitionCounts
+from processor.kafka.errors import BrokerUnreachable, LoginRefused, SettingsRefused, TopicsMissing, WrongPartitionCounts
 from processor.kafka.topics import TopicSpec
 from processor.settings import Settings
 
 ANSWER_SECONDS: Final = 10.0
 _TRY_SECONDS: Final = 1.0
 _VISIBLE_POLL_SECONDS: Final = 0.02
+_LOGIN: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError.UNSUPPORTED_SASL_MECHANISM})
 _TRIES_WHEN_REFUSED: Final = 2  # a refused connection is no slow network
 
 
@@ -70,9 +71,9 @@ class Differences(NamedTuple):
 
 
 class Admin:
-    """A connection for questions about topics; every call raises BrokerUnreachable when nobody answers in `answer_seconds`.
+    """A connection for questions about topics; every call raises BrokerUnreachable when nobody answers in `answer_seconds`, or lets us in.
 
-    Raises SettingsRefused.
+    Raises SettingsRefused, NoTokenForKafka.
     """
 
     def __init__(self, settings: Settings, answer_seconds: float = ANSWER_SECONDS) -> None:
@@ -172,6 +173,8 @@ class Admin:
                     return metadata
                 reason = "it is starting: it listens, and knows of no broker yet"
                 time.sleep(_TRY_SECONDS)
+        if self._last_error is not None and self._last_error.code() in _LOGIN:
+            raise LoginRefused(self._settings, reason)
         raise BrokerUnreachable(self._settings, reason)
 
     def _note(self, error: KafkaError) -> None:

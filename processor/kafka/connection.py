@@ -5,12 +5,16 @@
 
 import logging
 import ssl
+import time
 from pathlib import Path
 from typing import Any, Final
 
 from confluent_kafka import KafkaError
 
-from processor.kafka.errors import SettingsRefused
+from processor.kafka.errors import NoTokenForKafka, SettingsRefused
+from processor.login.fields import OAUTHBEARER, extensions_of
+from processor.login.of_settings import has_token_login, tokens_of
+from processor.login.token import TokenUnavailable
 from processor.settings import Settings
 from schemas.partitioner import Partitioner
 
@@ -26,10 +30,17 @@ FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH
 """What a transactional producer is told when another one with its id has begun."""
 
 Properties = dict[str, str | int | float | bool]
+_ASKS_AGAIN_AT: Final = 0.8  # librdkafka: of the lifetime that it was told
+_MOST_TOLD_SECONDS: Final = 86_400.0
+_LATE_SECONDS: Final = 1.0  # librdkafka looks once a second
 
 
 def confluent_config(settings: Settings) -> Properties:
-    """librdkafka's properties to reach the broker; the same for admin, producer and consumer."""
+    """librdkafka's properties to reach the broker; the same for admin, producer and consumer.
+
+    With a token login the first token is there when this returns; making a client takes a second more, in which its thread asks for it
+    (confluent_kafka looks once a second). Raises NoTokenForKafka, and UsageError for a file of authorities that cannot be read.
+    """
     properties: Properties = {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "security.protocol": settings.kafka_security_protocol,
@@ -46,7 +57,24 @@ def confluent_config(settings: Settings) -> Properties:
         "ssl.certificate.location": _text(settings.kafka_ssl_certificate_file),
         "ssl.key.location": _text(settings.kafka_ssl_key_file),
     }
-    return properties | {name: value for name, value in optional.items() if value is not None}
+    given = {name: value for name, value in optional.items() if value is not None}
+    return properties | given | (_token_login(settings) if has_token_login(settings) else {})
+
+
+def _token_login(settings: Settings) -> Properties:
+    tokens, extensions = tokens_of(settings), dict(extensions_of(settings.kafka_oauth_extensions))
+    try:
+        tokens.get()  # in words, and at once: the client would only say, after ten seconds, that there was none
+    except TokenUnavailable as unavailable:
+        raise NoTokenForKafka(unavailable) from None
+
+    def give(_: str) -> tuple[str, float, str, dict[str, str]]:
+        """Called by a thread of the client, at the beginning and before the token ends; after an error again in ten seconds."""
+        held = tokens.get()
+        told = min(tokens.seconds_to_next_question(held) / _ASKS_AGAIN_AT + _LATE_SECONDS, tokens.seconds_left(held), _MOST_TOLD_SECONDS)
+        return held.text, time.time() + told, "", extensions
+
+    return {"sasl.mechanism": OAUTHBEARER, "oauth_cb": give}  # type: ignore[dict-item]  # the client's types leave it out
 
 
 def producer_config(settings: Settings) -> Properties:
@@ -87,6 +115,10 @@ def aiokafka_options(settings: Settings) -> dict[str, Any]:
         "client_id": settings.app_id,
         "ssl_context": ssl_context(settings),
     }
+    if has_token_login(settings):
+        from processor.kafka.token_provider import token_provider  # noqa: PLC0415  # commands need no aiokafka to reach the broker
+
+        return options | {"sasl_mechanism": OAUTHBEARER, "sasl_oauth_token_provider": token_provider(settings)}
     if settings.kafka_sasl_mechanism is not None:
         options["sasl_mechanism"] = settings.kafka_sasl_mechanism
     if settings.kafka_sasl_username is not None and settings.kafka_sasl_password is not None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from processor.errors import CommandError, StoppedForOperator, UsageError
+from processor.login.fields import AWS_MSK_IAM, OAUTHBEARER
+from processor.login.token import TokenUnavailable
 from processor.settings import Settings, env_name
 
 _REMEDY = "run `profile-exporter init`"
@@ -18,6 +20,35 @@ class BrokerUnreachable(CommandError):
             f"no answer from a Kafka broker at {address} ({protocol}): {reason}\n"
             f"  start one, or name another with {env_name('kafka_bootstrap_servers')}; `profile-exporter check` shows the settings in force"
         )
+
+
+class NoTokenForKafka(BrokerUnreachable):
+    """There is no token to log in with, so no broker was asked."""
+
+    def __init__(self, unavailable: TokenUnavailable) -> None:
+        CommandError.__init__(self, f"no token to log in to Kafka with: {unavailable.what}\n  {unavailable.remedy}")
+
+
+class LoginRefused(BrokerUnreachable):
+    """A broker answers, and does not let us in."""
+
+    def __init__(self, settings: Settings, reason: str) -> None:
+        address, mechanism = settings.kafka_bootstrap_servers, settings.kafka_sasl_mechanism
+        CommandError.__init__(self, f"Kafka at {address} refuses the login ({mechanism}): {reason}\n  {_login_remedy(settings)}")
+
+
+def _login_remedy(settings: Settings) -> str:
+    if settings.kafka_sasl_mechanism == OAUTHBEARER:
+        return (
+            "the token was made, and Kafka does not take it: compare its issuer, audience and scope with what the listener expects "
+            "(sasl.oauthbearer.expected.*), its end with the clocks, and look at the broker's log"
+        )
+    if settings.kafka_sasl_mechanism == AWS_MSK_IAM:
+        return (
+            "allow kafka-cluster:Connect on this cluster to the credentials in force (docs/operations.md has the whole policy); the region of "
+            f"{env_name('kafka_aws_region')} and IAM's port, 9098, must be the cluster's, and this machine's clock right"
+        )
+    return f"set {env_name('kafka_sasl_mechanism')}, …USERNAME and …PASSWORD as Kafka knows them"
 
 
 class SettingsRefused(UsageError):

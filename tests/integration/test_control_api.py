@@ -7,20 +7,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from getpass import getuser
 from hashlib import sha256
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
 import httpx2
 import orjson
 import pytest
-from cryptography import x509
 from cryptography.fernet import Fernet
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from processor.demo.endpoint import SECRET_KEY, create_stream, read_stream
 from processor.demo.waiting import wait_until
@@ -28,6 +23,7 @@ from processor.kafka.catalog_records import StoredFlow, flow_key, flow_value, is
 from processor.kafka.reading import read_compacted, read_topic
 from processor.kafka.writing import Writer
 from tests.api.tutorial import BASE, HEADERS, Tutorial
+from tests.kit.certificates import certificate
 from tests.kit.installation import Installation
 from tests.kit.kafka import free_ports
 from tests.kit.whole_job import WholeJob
@@ -154,22 +150,6 @@ def test_an_audience_is_imported_by_an_upload(job: WholeJob, tmp_path: Path) -> 
     assert {record.key for record in read_topic(installation.settings, installation.topics.profile_events)} == {b"p-1", b"p-2"}
     assert (unfit.status_code, no_days.status_code) == (400, 400)
     assert "the file: its header has no column profileId" in unfit.json()["errorDetails"]
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate of 127.0.0.1 that vouches for itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(hours=1), now + timedelta(hours=1))
-    signed = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
-    files = folder / "certificate.pem", folder / "key.pem"
-    files[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return files
 
 
 def test_with_tls_and_a_file_of_tokens_a_token_is_wanted_and_never_written_anywhere(job: WholeJob, tmp_path: Path) -> None:

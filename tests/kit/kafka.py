@@ -51,7 +51,6 @@ _PROPERTIES: Final = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "auto.create.topics.enable": "false",
     "message.max.bytes": str(20 * 1024 * 1024),
     # one broker cannot hold three replicas
@@ -87,7 +86,8 @@ class KafkaFailed(Exception):
 class RealKafka:
     """The broker while the context lasts. Data stays in `data_dir` where one is given; otherwise it is thrown away.
 
-    `properties` add to the broker's, or override them. Raises KafkaUnavailable without Java or Maven, KafkaFailed with
+    `properties` add to the broker's, or override them; `listeners` are more than the plain one: security protocol by name, as
+    `{"TOKENS": "SASL_SSL"}`; `address(name)` is where one is reached. Raises KafkaUnavailable without Java or Maven, KafkaFailed with
     what the broker said when it does not answer within 60 s.
     """
 
@@ -97,11 +97,14 @@ class RealKafka:
         *,
         jvm_options: Sequence[str] = SMALL_JVM,
         properties: Mapping[str, str] | None = None,
+        listeners: Mapping[str, str] | None = None,
     ) -> None:
         self._given = data_dir
         self._folder = data_dir or Path()
         self._jvm_options = tuple(jvm_options)
         self._more_properties = dict(properties or {})
+        self._listeners = dict(listeners or {})
+        self._ports: dict[str, int] = {}
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -109,6 +112,10 @@ class RealKafka:
     def bootstrap_servers(self) -> str:
         """`127.0.0.1:PORT`, the same for the whole life of this object."""
         return f"{_LOOPBACK}:{self._port}"
+
+    def address(self, listener: str) -> str:
+        """The same of another listener."""
+        return f"{_LOOPBACK}:{self._ports[listener]}"
 
     @property
     def is_running(self) -> bool:
@@ -172,7 +179,8 @@ class RealKafka:
     def _start_somewhere(self) -> None:
         """Find ports and start; once more with others where somebody takes one of them first."""
         for number in range(1, _START_TRIES + 1):
-            self._port, controller_port = free_ports(2)
+            self._port, controller_port, *more = free_ports(2 + len(self._listeners))
+            self._ports = dict(zip(self._listeners, more, strict=True))
             self._write_files(controller_port)
             try:
                 self._start()
@@ -184,10 +192,13 @@ class RealKafka:
     def _write_files(self, controller_port: int) -> None:
         logs = self._folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
+        reached = [f"PLAINTEXT://{_LOOPBACK}:{self._port}", *(f"{name}://{self.address(name)}" for name in self._listeners)]
+        protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT"} | self._listeners
         listeners = {
             "log.dirs": str(logs),
-            "listeners": f"PLAINTEXT://{_LOOPBACK}:{self._port},CONTROLLER://{_LOOPBACK}:{controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{_LOOPBACK}:{self._port}",
+            "listeners": ",".join([*reached, f"CONTROLLER://{_LOOPBACK}:{controller_port}"]),
+            "advertised.listeners": ",".join(reached),
+            "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
             "controller.quorum.voters": f"1@{_LOOPBACK}:{controller_port}",
         }
         _write_properties(self._folder / "server.properties", _PROPERTIES | listeners | self._more_properties)
