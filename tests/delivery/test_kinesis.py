@@ -251,6 +251,20 @@ async def test_g7_a_secret_that_is_not_in_the_environment_pauses_the_flow_and_is
     assert verdict.whole.message == "KINESIS_SECRET is not set in the worker's environment or .env, nor KINESIS_SECRET_FILE"
 
 
+async def test_g7_a_worker_finds_a_secret_in_the_file_of_its_working_directory(
+    server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text(f"KINESIS_SECRET={SECRET}\n")
+    stream = stream_opener(Settings(kinesis_read_timeout_seconds=1.0))(a_destination(server.url))
+
+    answer = await stream.put(EXPORTS)
+    stream.close()
+
+    assert judge(answer, len(EXPORTS)) == Verdict()
+    assert server.requests[0].signed_well
+
+
 async def test_g7_a_secret_that_comes_later_is_found_by_the_same_stream(server: Loopback) -> None:
     environ: dict[str, str] = {}
     stream = KinesisStream(a_destination(server.url), OPTIONS, environ)
