@@ -61,6 +61,10 @@ def _half_a_member(good: Event, _dice: Random) -> bytes:
     return orjson.dumps(good | {"data": {"segmentMembership": {"ups": {"vip-customers": {"status": "perhaps"}}}}})
 
 
+def _one_too_many(good: Event, _dice: Random) -> bytes:
+    return orjson.dumps(good | {"data": {"visits": "VISITS"}}).replace(b'"VISITS"', b"%d" % (2**64))
+
+
 def _as_it_is(good: Event, _dice: Random) -> bytes:
     return orjson.dumps(good)
 
@@ -75,4 +79,5 @@ _KINDS: Final[tuple[tuple[Callable[[Event, Random], bytes], DeadLetterReason], .
     (_bottomless, DeadLetterReason.BAD_SHAPE),
     (_half_a_member, DeadLetterReason.BAD_STATUS),
     (_as_it_is, DeadLetterReason.BAD_KEY),  # sent without a key
+    (_one_too_many, DeadLetterReason.BAD_NUMBER),
 )

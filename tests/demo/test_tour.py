@@ -37,7 +37,7 @@ def test_the_tour_ends_by_itself_with_streams_that_equal_replay_and_leaves_nothi
     done = subprocess.run(COMMAND, env=environment(tmp_path), capture_output=True, text=True, timeout=TOUR_SECONDS, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "\nOK: the streams equal replay: 2,333 records of 3 flows" in done.stdout
+    assert "\nOK: the streams equal replay: 2,356 records of 3 flows" in done.stdout
     assert "killed with SIGKILL" in done.stdout
     assert "left because: the profile entered the audience VIP customers (ups)" in done.stdout
     assert left_behind(tmp_path) == []

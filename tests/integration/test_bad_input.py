@@ -23,7 +23,7 @@ from tests.kit.whole_job import WholeJob
 DELIVERY_SECONDS: Final = 120.0
 NOW_MS: Final = 1_768_120_653_000
 LARGE_BYTES: Final = 900_000
-KINDS_OF_THE_DEMO: Final = 9
+KINDS_OF_THE_DEMO: Final = 10
 PROFILE_ID: Final = "Zoë"
 
 
