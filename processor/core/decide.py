@@ -50,30 +50,26 @@ def reason_of(enabled: bool, rest: SkipReason) -> SkipReason:
 
 def decide(flow: CompiledFlow, source: Source, change: Change, catalog: Catalog) -> ExportRecord | SkipReason:
     """What `flow`, were it enabled, sends for one profile after one event, or why it sends nothing."""
-    if flow.consent_gates:
-        seen = as_consented(flow, change)
-        if seen is not change:
-            return _decide_opted_out(flow, source, seen, change, catalog)
-    return _decide(flow, source, change, catalog)
-
-
-def _decide(flow: CompiledFlow, source: Source, change: Change, catalog: Catalog) -> ExportRecord | SkipReason:
-    after = change.after
+    seen = as_consented(flow, change) if flow.consent_gates else change
+    after = seen.after
     if after is None:
-        return _decide_end(flow, source, change)
-    causes = _causes_to_send(flow, change, after)
-    if isinstance(causes, SkipReason):
-        return causes
-    return _record(flow, source, change, causes, render(flow, after, change.event.time, causes, catalog), after)
+        decision = _decide_end(flow, source, seen)
+    else:
+        causes = _causes_to_send(flow, seen, after)
+        if isinstance(causes, SkipReason):
+            decision = causes
+        else:
+            decision = _record(flow, source, seen, causes, render(flow, after, seen.event.time, causes, catalog), after)
+    return decision if seen is change else _held_back(flow, source, change, decision)
 
 
-def _decide_opted_out(flow: CompiledFlow, source: Source, seen: Change, change: Change, catalog: Catalog) -> ExportRecord | SkipReason:
-    """As `_decide` of what the flow may see of a profile that is or was opted out; where the gate alone holds a record back, it says so (F6)."""
-    decision = _decide(flow, source, seen, catalog)
+def _held_back(flow: CompiledFlow, source: Source, change: Change, decision: ExportRecord | SkipReason) -> ExportRecord | SkipReason:
+    """The decision about a profile that is or was opted out; of one to send nothing, the reason is the gate, or what else there is without it."""
     if isinstance(decision, ExportRecord):
         return decision
-    without_gate = _decide(flow, source, change, catalog)
-    return _CONSENT if isinstance(without_gate, ExportRecord) else without_gate
+    after = change.after
+    without_gate = _decide_end(flow, source, change) if after is None else _causes_to_send(flow, change, after)
+    return without_gate if isinstance(without_gate, SkipReason) else _CONSENT
 
 
 def would_send(flow: CompiledFlow, change: Change) -> bool:

@@ -65,7 +65,7 @@ def take_apart(event_type: EventType, data: object, text: bytes, member: str = "
     Uses up `data`: the attributes are what remains of it. It was read from the member `member` of the JSON object `text`, or from
     `text` itself where `member` is "".
     """
-    if type(data) is not dict:
+    if not isinstance(data, dict):
         raise _no_object(event_type)
     attributes: dict[str, Any] = data
     memberships = attributes.pop("segmentMembership", MISSING)
@@ -120,14 +120,15 @@ def _is_audience(item: object) -> bool:
 
 def _read_memberships(membership: object) -> int:
     """Check every entry, and put the text in which it is kept in the place of one that names both fields and no other; what was found in them."""
-    if type(membership) is not dict:
+    if not isinstance(membership, dict):  # which compiled code turns into a dict's own operations, as it does not `type(…) is`
         raise _bad_shape("segmentMembership is not an object")
     found = 0
-    membership.pop("", None)  # as not written (I9)
+    if "" in membership:
+        del membership[""]  # as not written (I9)
     for namespace, entries in membership.items():
         if entries is None:
             continue
-        if type(entries) is not dict:
+        if not isinstance(entries, dict):
             raise _bad_shape(f"segmentMembership.{namespace[:64]} is not an object")
         if "" in entries:
             raise _bad_shape(f"segmentMembership.{namespace[:64]} holds an entry whose audience id is empty")
@@ -146,7 +147,7 @@ def _read_memberships(membership: object) -> int:
 def _read_entry(namespace: str, audience: str, entries: dict[str, Any]) -> int:
     """Check one entry, and put it as it is meant in its place: in plain spelling, without a time that is as missing (I9); what was found in it."""
     entry: Any = entries[audience]
-    if type(entry) is not dict:
+    if not isinstance(entry, dict):
         raise _bad_shape(f"segmentMembership.{namespace[:64]}.{audience[:64]} is not an object")
     found = look_through(entry)
     if found & PREFIXED:
@@ -186,21 +187,23 @@ def _read_time(what: str, time: object) -> str:
 
 def _read_identities(identity_map: object) -> int:
     """Check every identity, and take out what is as not written (I9); what was found in them."""
-    if type(identity_map) is not dict:
+    if not isinstance(identity_map, dict):
         raise _bad_shape("identityMap is not an object")
     found = 0
-    identity_map.pop("", None)
+    if "" in identity_map:
+        del identity_map[""]
     for namespace, identities in identity_map.items():
         if identities is None:
             continue
-        if type(identities) is not list:
+        if not isinstance(identities, list):
             raise _bad_identities(namespace)
         seen = 0
         for place, item in enumerate(identities):
-            if type(item) is dict and len(item) == 1:
-                item_id = item.get("id")
-                if type(item_id) is str and item_id:
-                    continue
+            if not isinstance(item, dict):
+                raise _bad_identities(namespace)
+            item_id = item.get("id")
+            if isinstance(item_id, str) and item_id and (len(item) == 1 or _has_known_fields(item)):
+                continue
             seen |= _read_identity(namespace, place, identities)
         if seen & EMPTY:
             identities[:] = [item for item in identities if item["id"]]
@@ -208,13 +211,20 @@ def _read_identities(identity_map: object) -> int:
     return found
 
 
+def _has_known_fields(identity: dict[str, Any]) -> bool:
+    """Whether an identity has nothing beside its id but the two fields that XDM names, as they should be: as nearly all have."""
+    size = len(identity)
+    if isinstance(identity.get("authenticatedState"), str):
+        size -= 1
+    if isinstance(identity.get("primary"), bool):
+        size -= 1
+    return size == 1
+
+
 def _read_identity(namespace: str, place: int, identities: list[Any]) -> int:
     """Check one identity, and put it in plain spelling in its place; what was found in it."""
-    item: Any = identities[place]
-    if type(item) is not dict:
-        raise _bad_identities(namespace)
-    known = ("id" in item) + ("authenticatedState" in item) + ("primary" in item)
-    found = 0 if known == len(item) else look_through(item)
+    item: dict[str, Any] = identities[place]
+    found = look_through(item)
     if found & PREFIXED:
         item = identities[place] = plain_members(item)
     item_id = item.get("id")
