@@ -147,7 +147,7 @@ def _missed(change: Change, after: Profile, index: RecordIndex, catalog: Catalog
 def _skip_event(profile: Profile | None, event: Event) -> EventSkip | None:
     if profile is None:
         return EventSkip.PROFILE_ABSENT if event.type in _ENDS else None
-    if event.id is not None and event.id in profile.event_ids and is_remembered(profile, event):
+    if event.id is not None and event.id in profile.event_ids and event.type is not _EXPIRED and is_remembered(profile, event):
         return EventSkip.DUPLICATE_EVENT
     return None
 
