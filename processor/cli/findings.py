@@ -2,7 +2,6 @@
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
 from processor.cli.destinations import examine_flows, summary
 from processor.cli.placement import check_placement
@@ -13,15 +12,13 @@ from processor.errors import CommandError, UsageError, what_and_remedy
 from processor.kafka.admin import Admin, Differences, differences_of, wrong_counts
 from processor.kafka.catalog_records import BadCatalogRecord, is_job_key, read_audience, read_flow
 from processor.kafka.errors import TopicsMissing, UnsafeTopics, WrongPartitionCounts
+from processor.kafka.ground import Ground, require_settings
 from processor.kafka.reading import read_compacted
 from processor.kafka.rights import GRANT, NOT_CHECKED
 from processor.kafka.topics import TopicSpec, topic_specs
 from processor.secrets import secrets_of
 from processor.settings import ENV_PREFIX, ProcessingGuarantee, Settings, env_name
 from schemas.flow import Flow
-
-if TYPE_CHECKING:
-    from processor.kafka.ground import Ground
 
 _APPLY = "put it into force again with `profile-exporter apply FILE`"
 
@@ -61,8 +58,6 @@ def check_references(flows: Iterable[Flow], environ: Environment) -> Iterator[Fi
 
 def check_kafka(settings: Settings, environ: Environment) -> Iterator[Finding]:
     """Broker, topics, catalog and destinations; each needs the one before. Raises UsageError for settings that are refused."""
-    from processor.kafka.ground import Ground, require_settings  # noqa: PLC0415  # structlog comes with it: not before the settings are shown
-
     require_settings(settings)
     specs = topic_specs(settings)
     try:
@@ -104,7 +99,7 @@ def _check_counts(specs: Iterable[TopicSpec], counts: Mapping[str, int]) -> Iter
             yield Finding(Level.OK, f"topic {spec.name}: {spec.partitions} partition{'s' if spec.partitions > 1 else ''}")
 
 
-def _check_ground(settings: Settings, ground: "Ground", specs: tuple[TopicSpec, ...]) -> Iterator[Finding]:
+def _check_ground(settings: Settings, ground: Ground, specs: tuple[TopicSpec, ...]) -> Iterator[Finding]:
     """What a worker does not start with, in its words; then what else of the topics is not as it should be."""
     unsafe = set[tuple[str, str]]()
     for refusal in ground.refusals():

@@ -82,7 +82,7 @@ def _partition_json(partition: Partition) -> dict[str, Any]:
 
 def _flow_json(total: FlowTotals) -> dict[str, Any]:
     flow = total.flow
-    destination = flow and flow.destination.model_dump(by_alias=True, include={"stream", "region", "stream_arn", "endpoint_url"}, exclude_none=True)
+    destination = flow and flow.destination.model_dump(by_alias=True, include={"stream", "region", "stream_arn", "endpoint_url"})
     return {
         "id": total.id,
         "name": flow and flow.name,

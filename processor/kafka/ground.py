@@ -16,8 +16,6 @@ from processor.kafka.admin import Admin, TopicConfigs, wrong_counts
 from processor.kafka.connection import ssl_context
 from processor.kafka.errors import TopicsMissing, UnsafeTopics, WrongPartitionCounts
 from processor.kafka.limits import TopicLimits, limits_of
-from processor.kafka.neighbours import NameTaken, require_alone
-from processor.kafka.safety import faults_of_topics, warn_of_topics
 from processor.kafka.topics import topic_specs
 from processor.secrets import secrets_of
 from processor.settings import Settings
@@ -52,6 +50,9 @@ class Ground:
 
         The settings are looked at before there is an admin (`require_settings`).
         """
+        from processor.kafka.neighbours import NameTaken, require_alone  # noqa: PLC0415  # structlog comes with it: not before the broker answers
+        from processor.kafka.safety import faults_of_topics  # noqa: PLC0415  # as above
+
         if missing := [spec.name for spec in self.specs if spec.name not in self.counts]:
             yield TopicsMissing(missing)
         if wrong := wrong_counts(self.specs, self.counts):
@@ -65,6 +66,8 @@ class Ground:
 
     def require(self) -> None:
         """Raise the first refusal; of what is not refused and may lose something, warn in the log."""
+        from processor.kafka.safety import warn_of_topics  # noqa: PLC0415  # as in `refusals`
+
         for refusal in self.refusals():
             raise refusal
         warn_of_topics(self._settings, self.configs)

@@ -11,9 +11,9 @@ from typing import Final
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch
 
+from processor.kafka.limits import BATCH_BYTES
 from processor.pipeline.ports import KafkaRecord
 
-BATCH_BYTES: Final = 1024 * 1024
 ZSTD_LEVEL: Final = 3
 """Which aiokafka takes, and Kafka itself by default."""
 _HEADER_BYTES: Final = 61  # of a batch (KIP-98)

@@ -6,6 +6,9 @@ from typing import Final, NamedTuple
 from processor.kafka.admin import Admin, TopicConfigs
 from processor.kafka.timestamps import oldest_age_ms
 
+BATCH_BYTES: Final = 1024 * 1024
+"""Of a record batch of ours, before it is compressed."""
+
 
 class TopicLimits(NamedTuple):
     """What one topic takes; None where the broker does not tell, or sets no bound.

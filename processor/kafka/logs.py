@@ -21,8 +21,8 @@ from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, Rec
 from processor.fault_points import fault_point
 from processor.kafka.connection import aiokafka_options
 from processor.kafka.errors import RecordTooLarge, TimestampRefused
-from processor.kafka.letter_batches import BATCH_BYTES, letter_batch
-from processor.kafka.limits import NO_LIMITS, UNKNOWN, TopicLimits
+from processor.kafka.letter_batches import letter_batch
+from processor.kafka.limits import BATCH_BYTES, NO_LIMITS, UNKNOWN, TopicLimits
 from processor.kafka.origins import Origin, origin_of
 from processor.pipeline.ports import NO_HEADERS, Headers, Output
 from processor.settings import Settings

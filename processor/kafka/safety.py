@@ -7,7 +7,7 @@ import structlog
 
 from processor.kafka.admin import TopicConfigs
 from processor.kafka.errors import TopicFault
-from processor.kafka.letter_batches import BATCH_BYTES
+from processor.kafka.limits import BATCH_BYTES
 from processor.kafka.rights import GRANT, NOT_CHECKED
 from processor.kafka.topics import LETTER_BYTES, TopicSpec, topic_specs
 from processor.settings import Settings

@@ -14,7 +14,7 @@ from processor.demo.waiting import wait_until
 from processor.errors import UsageError
 from processor.kafka.admin import Admin
 from processor.kafka.ground import Ground
-from processor.kafka.letter_batches import BATCH_BYTES
+from processor.kafka.limits import BATCH_BYTES
 from processor.kafka.safety import HEADERS_BYTES
 from processor.worker import find_place
 from tests.kit.installation import Installation

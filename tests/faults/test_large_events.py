@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 
 from processor.errors import StoppedForOperator
 from processor.kafka.connection import PARTITIONERS
-from processor.kafka.letter_batches import BATCH_BYTES
+from processor.kafka.limits import BATCH_BYTES
 from processor.kafka.reading import read_topic
 from processor.kafka.safety import HEADERS_BYTES
 from processor.kafka.topics import EVENT_BYTES
