@@ -10,6 +10,7 @@ over. A byte order mark, and ends of lines as Windows writes them, are no part o
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -42,7 +43,7 @@ def _variables(path: Path) -> Iterator[tuple[str, str]]:
         raise UsageError(f"{path}: it is not UTF-8\n  save it as UTF-8") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}\n  let this user read it, or take it away") from None
-    for line in text.split("\n"):
+    for line in re.split(r"\r\n|\r|\n", text):
         name, equals, value = line.strip().partition("=")
         name = name.removeprefix(_EXPORT).strip()
         if equals and name and not name.startswith("#"):

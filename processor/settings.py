@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from processor.env_file import Environment, read_env_file
+from processor.env_file import OF_THE_ENVIRONMENT, Environment, read_env_file
 from processor.errors import UsageError
 from processor.gaps import GAPS_PATTERN, AcceptedGaps, accepted_gaps, normal_acceptance
 from processor.login.fields import AWS_REGION, AWS_ROLE, login_faults
@@ -388,6 +388,9 @@ def _names(fields: Sequence[str]) -> str:
     return f"{' and '.join(env_name(field) for field in fields)} {'is' if len(fields) == 1 else 'are'} set"
 
 
+_SHOWN: Final = re.compile(r"[\w.,:/+-]{0,200}")
+"""A wrong value that is told. Another one may hold a password: of another setting on the same line, or of a user before an address."""
+
 _REMEDY: Final = "  set these variables right, in the environment or in .env; docs/reference.md says what each one takes"
 
 
@@ -401,13 +404,16 @@ def shown(settings: Settings, field: str) -> str:
     value = getattr(settings, field)
     if isinstance(value, SecretStr):
         return MASKED
-    return "" if value is None else str(value)
+    text = "" if value is None else str(value)
+    address, question, _ = text.partition("?")
+    return f"{address}?{MASKED}" if question and "://" in address else text  # a query may hold a secret
 
 
 def origin_of(field: str, environment: Environment) -> str:
     """Where a setting comes from: environment, .env, or default. Names of settings are read in any case."""
     wanted = env_name(field)
-    return next((origin for name in environment if name.upper() == wanted and (origin := environment.origin_of(name))), "default")
+    origins = [environment.origin_of(name) for name in environment if name.upper() == wanted]
+    return OF_THE_ENVIRONMENT if OF_THE_ENVIRONMENT in origins else next(filter(None, origins), "default")
 
 
 def read_settings() -> Settings:
@@ -440,6 +446,7 @@ def _fault(place: tuple[int | str, ...], fault: object) -> str:
         return f"  {text}"
     name = re.sub(f"^{ENV_PREFIX}", "", str(place[0]).upper()).lower()
     field = Settings.model_fields.get(name)
-    value = MASKED if field is not None and field.annotation == SecretStr | None else repr(fault["input"])
+    is_secret = field is not None and field.annotation == SecretStr | None
+    value = MASKED if is_secret or not _SHOWN.fullmatch(str(fault["input"])) else repr(fault["input"])
     allowed = f" ({field.description})" if field is not None else ""
     return f"  {env_name(name)}={value}: {text}{allowed}"

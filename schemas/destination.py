@@ -24,7 +24,7 @@ _HOST_AND_PORT: Final = re.compile(r"(\[[^\[\]@]+\]|[^\[\]:@]+)(:[0-9]*)?")
 
 def _no_setting_of_ours(text: str) -> str:
     reference = REFERENCE.fullmatch(text)
-    if reference is not None and reference[1].startswith(_OUR_SETTINGS):
+    if reference is not None and reference[1].upper().startswith(_OUR_SETTINGS):  # settings are read in any case
         raise ValueError(f"{reference[1]} is a setting of profile-exporter and no secret of a destination: name another variable")
     return text
 

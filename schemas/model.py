@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from schemas.times import normal_time
@@ -19,6 +19,18 @@ class Model(BaseModel):
     """Base of every configuration object."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _require_text(cls, given: object) -> object:
+        """Refuse half of a surrogate pair: JSON and YAML can write it, and nothing that is stored or sent can hold it."""
+        if isinstance(given, dict):
+            for name, value in given.items():
+                for text in (name, *(value if isinstance(value, list | tuple) else (value,))):
+                    if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
+                        place = name.encode(errors="replace").decode() if isinstance(name, str) else name
+                        raise ValueError(f"{place}: half of a surrogate pair (U+D800 to U+DFFF) is no text")
+        return given
 
 
 class NamedModel(Model):

@@ -39,7 +39,14 @@ def without_prefixes(dotted: str) -> str:
     """The path without `xdm:` before its segments; one that is nothing else stays."""
     if XDM_PREFIX not in dotted:
         return dotted
-    return ".".join(segment.removeprefix(XDM_PREFIX) or segment for segment in dotted.split("."))
+    return ".".join(_without_prefix(segment) for segment in dotted.split("."))
+
+
+def _without_prefix(segment: str) -> str:
+    """Drop the prefix however often it stands there, so that a path that is read twice is the same path."""
+    while segment.startswith(XDM_PREFIX) and segment != XDM_PREFIX:
+        segment = segment.removeprefix(XDM_PREFIX)
+    return segment
 
 
 def fault_of_path(dotted: str) -> str | None:
@@ -69,7 +76,12 @@ def _reason(dotted: str) -> str | None:
     segments = dotted.split(".")
     if not all(_name(segment) for segment in segments):
         return "a segment is empty"
-    return "a segment begins or ends with a blank" if any(segment != _stripped(segment) for segment in segments) else None
+    return "a segment begins or ends with a blank" if any(_has_blanks(segment) for segment in segments) else None
+
+
+def _has_blanks(segment: str) -> bool:
+    name = _without_prefix(segment)
+    return segment != _stripped(segment) or name != _stripped(name)
 
 
 def _addressed(text: str) -> tuple[list[str], bool]:
@@ -99,7 +111,9 @@ def _members(text: str) -> Iterator[str | None]:
 
 
 def _name(member: str) -> str:
-    return _stripped(_stripped(member).removeprefix(XDM_PREFIX))
+    """The name that a segment means; "" for one that is nothing but blanks and prefixes."""
+    name = _without_prefix(_stripped(member))
+    return "" if name == XDM_PREFIX else _stripped(name)
 
 
 def _stripped(text: str) -> str:

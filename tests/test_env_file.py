@@ -81,7 +81,7 @@ def test_a_comment_and_what_sets_nothing_are_passed_over(write: Write, line: str
     assert read_env_file(write(f"{line}\nOTHER=x")) == {"OTHER": "x"}
 
 
-@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_what_other_systems_write_around_values_is_no_part_of_them(write: Write, mark: bytes, ends: str) -> None:
     assert read_env_file(write(mark + f"A=1{ends}B=2{ends}".encode())) == {"A": "1", "B": "2"}
@@ -137,6 +137,33 @@ def test_the_environment_wins_and_an_empty_value_says_nothing(write: Write, monk
     assert (settings.partitions, settings.dedup_window, settings.linger_seconds, settings.app_id) == (3, 7, 1.0, "profile-exporter")
     origins = {name: origin_of(name, environment) for name in ("partitions", "dedup_window", "linger_seconds", "app_id")}
     assert origins == {"partitions": "environment", "dedup_window": ".env", "linger_seconds": ".env", "app_id": "default"}
+
+
+@pytest.mark.parametrize("name", ["profile_exporter_partitions", "Profile_Exporter_Partitions", "PROFILE_EXPORTER_PARTITIONS"])
+def test_the_environment_is_named_where_both_set_it_in_whichever_case(write: Write, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    write("PROFILE_EXPORTER_PARTITIONS=8\nprofile_exporter_PARTITIONS=9\n")
+    monkeypatch.setenv(name, "7")
+
+    assert read_settings().partitions == 7
+    assert origin_of("partitions", Environment()) == "environment"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"PROFILE_EXPORTER_PARTITIONS=4 PROFILE_EXPORTER_KAFKA_SASL_PASSWORD={PASSWORD}",
+        f"PROFILE_EXPORTER_KAFKA_BOOTSTRAP_SERVERS=ada:{PASSWORD}@host:9092",
+        f"PROFILE_EXPORTER_KAFKA_OAUTH_EXTENSIONS=token {PASSWORD}",
+    ],
+)
+def test_g7_a_wrong_value_that_may_hold_a_secret_is_not_repeated(write: Write, line: str) -> None:
+    write(f"{line}\n")
+
+    with pytest.raises(UsageError) as raised:
+        read_settings()
+
+    assert line.partition("=")[0] in str(raised.value)
+    assert PASSWORD not in str(raised.value)
 
 
 def test_a_wrong_value_of_the_file_is_named_as_one_of_the_environment(write: Write) -> None:

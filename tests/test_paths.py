@@ -20,6 +20,31 @@ MEMBER = st.from_regex(r"[A-Za-z_$@#~{}()<>|:;,'\"!?&^%=+ë-][A-Za-z0-9_$@#~-]{0
 )
 
 
+@pytest.mark.parametrize("path", ["xdm:person.xdm:name", "xdm:xdm:person", "person.xdm:xdm:xdm:name"])
+def test_m5_a_path_that_is_read_twice_is_the_same_path(path: str) -> None:
+    """A flow is read from a file, and again from its topic."""
+    assert "xdm:" not in read_path(path)
+    assert read_path(read_path(path)) == read_path(path)
+    of_file = Flow.model_validate({"id": "f", "destination": DESTINATION, "attributes": [path]})
+    assert Flow.model_validate(of_file.model_dump(by_alias=True, mode="python"), context=STORED).attributes == of_file.attributes
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "\ud800"},
+        {"attributes": ["\ud800x"]},
+        {"options": {"consentGate": "a\udfff"}},
+        {"options": {"consentGate": ["a", "\ud800"]}},
+        {"options": {"partitionKey": "attribute:\ud800"}},
+        {"\ud800": 1},
+    ],
+)
+def test_m4_half_of_a_surrogate_pair_is_a_fault_with_its_place(changes: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="surrogate"):
+        Flow.model_validate({"id": "f", "destination": DESTINATION, **changes})
+
+
 @given(st.lists(MEMBER, min_size=1, max_size=4).filter(lambda members: members != ["$"]))
 def test_m3_whatever_holds_no_notation_is_a_path_and_stays_as_it_is(members: list[str]) -> None:
     path = ".".join(members)
@@ -47,6 +72,8 @@ OTHERWISE = [
     ("person.", "person"),
     ("person.xdm:", "person"),
     (" person.name", "person.name"),
+    ("xdm: person", "person"),
+    ("person.xdm:name .first", "person.name.first"),
     ("person.name\t", "person.name"),
     ("person. name", "person.name"),
     ("\ufeffperson.name\u200b", "person.name"),

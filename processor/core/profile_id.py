@@ -15,7 +15,6 @@ _BLANK: Final = 0x20
 _QUOTE: Final = 0x22
 _BRACKET: Final = 0x5B
 _BRACE: Final = 0x7B
-_INVISIBLE_SPACES: Final = "\u200b\ufeff"  # spaces by their names, though Unicode does not list them as white space
 _SHOWN_CHARACTERS: Final = 40
 _KINDS: Final = {'"': "a text in quotes", "{": "an object", "[": "an array"}
 _STRING_SERIALIZER: Final = "write the id itself, as Kafka's StringSerializer does"
@@ -51,7 +50,7 @@ def fault_of_id(text: str) -> str | None:
         if _is_control(character):
             return f"holds the control character U+{ord(character):04X} at character {place + 1}: {_shown(text)}; {_of_bytes(text)}"
     for end, character in (("begins", text[:1]), ("ends", text[-1:])):
-        if character.isspace() or (character and character in _INVISIBLE_SPACES):
+        if character.isspace():
             return f"{end} with white space (U+{ord(character):04X}): {_shown(text)}; write the id without it"
     return None
 

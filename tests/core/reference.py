@@ -264,7 +264,7 @@ def read_key(key: bytes | None) -> str:
     except UnicodeDecodeError:
         raise Unusable("bad_key") from None
     require(not any(unicodedata.category(character) == "Cc" for character in text), "bad_key")
-    require(text == text.strip() == text.strip("\u200b\ufeff"), "bad_key")
+    require(text == text.strip(), "bad_key")
     require(not (text[0] in '"[{' and is_json_text(text)), "bad_key")
     return text
 
