@@ -9,10 +9,10 @@ from schemas.profile import REALIZED
 from state.rows import PROFILE, decode_row
 
 
-def membership_changes(settings: Settings, audience: AudienceKey) -> Iterator[tuple[str, bool]]:
+def membership_changes(settings: Settings, audience: AudienceKey) -> Iterator[tuple[str, bool | None]]:
     """(profile id, whether it is realized in the audience), a row of the changelog after the other: the last one of a profile counts.
 
-    Raises as `read_topic` does, and UnreadableRow.
+    None instead of whether: there is no such profile any more. Raises as `read_topic` does, and UnreadableRow.
     """
     namespace, audience_id = audience
     mentioned = audience_id.encode()
@@ -20,7 +20,10 @@ def membership_changes(settings: Settings, audience: AudienceKey) -> Iterator[tu
         if record.key is None or not record.key.startswith(PROFILE):
             continue
         profile_id = record.key[len(PROFILE) :].decode()
-        if record.value is None or not (mentioned in record.value or b"\\" in record.value):
+        if record.value is None:
+            yield profile_id, None
+            continue
+        if not (mentioned in record.value or b"\\" in record.value):
             yield profile_id, False
             continue
         entry = decode_row(record.value).profile.memberships.get(namespace, {}).get(audience_id, "")
