@@ -1,12 +1,11 @@
 """Judge one id of a file: is it an id, or what a spreadsheet or an export made of one (contract M6)? Pure.
 
-Home of M6's ids. Ordinary ids pass two tests: they have only printable ASCII, and they do not begin as anything suspicious does.
+Ordinary ids pass two tests: they have only printable ASCII, and they do not begin as anything suspicious does.
 """
 
+import json
 import re
 from typing import Final
-
-import orjson
 
 from processor.audience_import.rejected import Fault, Reason
 
@@ -28,6 +27,7 @@ _UNSEEN: Final = re.compile(
 )
 _LOST: Final = "\ufffd"
 _JSON_BEGINS: Final = ('"', "{", "[")
+_SPACES_OF_NO_WIDTH: Final = ("\u200b", "\ufeff")  # white space at an end of a key, though Unicode does not list them as such
 _CTRL_Z: Final = "\x1a"
 WORD_FOR_NOTHING: Final = Fault(Reason.WORD_FOR_NOTHING, "it is what programs write where there is no id")
 
@@ -44,7 +44,9 @@ def read_id(cell: str, header: str, *, any_id: bool = False) -> str | Fault:
             return Fault(Reason.NO_ID, "the id is empty")
         if profile_id.lower() != header or any_id:
             return profile_id if len(profile_id) <= MAX_ID_BYTES else _too_long(profile_id)
-    return _why_no_key(profile_id) or (not any_id and _why_spoilt(profile_id, header)) or profile_id
+    if not any_id and _without_unseen(profile_id).lower() == header:
+        return Fault(Reason.HEADER_AGAIN, "it is the header again: were files joined with their headers?")
+    return _why_no_key(profile_id) or (not any_id and _why_spoilt(profile_id)) or profile_id
 
 
 def _why_no_key(profile_id: str) -> Fault | None:
@@ -60,15 +62,16 @@ def _why_no_key(profile_id: str) -> Fault | None:
         return Fault(Reason.UNSEEN_CHARACTER, f"the id holds a control character, {_code_point(control)}{last}")
     if profile_id != profile_id.strip():
         return Fault(Reason.BAD_KEY, "the id has white space at an end")
+    if profile_id.startswith(_SPACES_OF_NO_WIDTH) or profile_id.endswith(_SPACES_OF_NO_WIDTH):
+        code_points = ", ".join(f"U+{ord(end):04X}" for end in (profile_id[0], profile_id[-1]) if end in _SPACES_OF_NO_WIDTH)
+        return Fault(Reason.UNSEEN_CHARACTER, f"the id has a space of no width at an end, {code_points}")
     if profile_id.startswith(_JSON_BEGINS) and _is_json(profile_id):
         return Fault(Reason.BAD_KEY, "the id is JSON (a text in quotes, an object, an array): take off what a program put around it")
     return None
 
 
-def _why_spoilt(profile_id: str, header: str) -> Fault | None:
+def _why_spoilt(profile_id: str) -> Fault | None:
     """Say what a spreadsheet or an export made of the id."""
-    if _without_unseen(profile_id).lower() == header:
-        return Fault(Reason.HEADER_AGAIN, "it is the header again: were files joined with their headers?")
     if unseen := _UNSEEN.search(profile_id):
         return Fault(Reason.UNSEEN_CHARACTER, f"the id holds a character that nobody sees, {_code_point(unseen)}")
     if _LOST in profile_id:
@@ -103,7 +106,7 @@ def _code_point(found: re.Match[str]) -> str:
 
 def _is_json(text: str) -> bool:
     try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
+        json.loads(text)
+    except (ValueError, RecursionError):
         return False
     return True

@@ -15,14 +15,14 @@ SPOILT_IDS = [
     *((text, Reason.SPREADSHEET_ERROR) for text in ("#NV", "#BEZUG!", "#¡REF!", "#¿NOMBRE?", "#N/D", "#ЗНАЧ!", "#\u041d/\u0414")),
     *((text, Reason.FORMULA) for text in ('="00123"', "=00123", '=HYPERLINK("x")', "=A1", "'00123")),
     *((f"p{mark}1", Reason.UNSEEN_CHARACTER) for mark in "\u200b\u200c\u200d\u200e\u200f\u202a\u202e\u2060\ufeff\u00ad\u061c\u180e\u2028\u2066"),
-    *((f"{mark}p-1", Reason.UNSEEN_CHARACTER) for mark in "\u200b\ufeff\u2060"),
-    *((f"p-1{mark}", Reason.UNSEEN_CHARACTER) for mark in "\u200b\ufeff\u200e"),
+    *((text, Reason.UNSEEN_CHARACTER) for text in ("\u2060p-1", "p-1\u200e", "p-1\u00ad")),
     ("pe\ufffda", Reason.LOST_CHARACTER),
     *((text, Reason.HEADER_AGAIN) for text in ("profileId", "PROFILEID", " profileid ", "\ufeffprofileId", "\u200bprofileId")),
 ]
 NEVER_IDS = [
     *((f"p{chr(code)}1", Reason.UNSEEN_CHARACTER) for code in (0, 1, 7, 9, 10, 13, 0x1A, 0x1B, 0x7F, 0x80, 0x85, 0x9F)),
     *((text, Reason.UNSEEN_CHARACTER) for text in ("\x1a", "p-1\x1a", "p-1\0", "p-1\x0b", "\x85p-1", "p-1\x1f")),
+    *((text, Reason.UNSEEN_CHARACTER) for text in ("\u200bp-1", "\ufeffp-1", "p-1\ufeff", "p-1\u200b", "\u200b")),
     *((text, Reason.BAD_KEY) for text in ('"p-1"', '""', '{"id":1}', "{}", '["p-1"]', "[]", "[1]")),
     ("x" * (MAX_ID_BYTES + 1), Reason.BAD_KEY),
     ("é" * (MAX_ID_BYTES // 2 + 1), Reason.BAD_KEY),
@@ -43,7 +43,7 @@ def test_m6_what_a_spreadsheet_or_an_export_made_of_an_id_is_rejected_and_any_id
     assert isinstance(found, Fault)
     assert found.reason is reason
     assert reason in SPOILT
-    assert isinstance(read_id(cell, "profileid", any_id=True), str) or cell == "p\u20281"
+    assert read_id(cell, "profileid", any_id=True) == cell.strip() or cell[0] in "\ufeff\u200b"  # which no key begins with
 
 
 @pytest.mark.parametrize(("cell", "reason"), NEVER_IDS, ids=lambda value: ascii(value)[:20])
