@@ -10,8 +10,10 @@ from typing import Final, NamedTuple, TypeVar
 from uuid import uuid4
 
 from processor.audience_import.events import NAMESPACE, Import, exited, realized
+from processor.audience_import.layout import Dialect
 from processor.audience_import.members import Members
-from processor.audience_import.rows import Dialect, Rejected, Rows
+from processor.audience_import.rejected import SPOILT, Fault, Reason, Rejected, Rejections
+from processor.audience_import.rows import Member, ReadOptions, Rows
 from processor.control.draft import Draft
 from processor.control.state import ControlState
 from processor.errors import CommandError, UsageError
@@ -40,22 +42,32 @@ class Request(NamedTuple):
     audience_id: str
     name: str | None = None
     ttl_days: int = 30
-    encoding: str | None = None
-    delimiter: str | None = None
     exits: bool | None = None
     dry_run: bool = False
+    reading: ReadOptions = ReadOptions()
 
 
 class Imported(NamedTuple):
-    """What became of it. `entered`, `exited`: events that were sent, or would have been."""
+    """What became of it. `entered`, `exited`: events that were sent, or would have been.
+
+    `known`: how many of those who entered were profiles before, by what the workers have applied. `rejected_rows`: how many for each reason,
+    and the first of each.
+    """
 
     name: str
     dialect: Dialect
     entered: int
+    known: int
     exited: int
     duplicates: int
-    rejected: int
+    rejected_rows: Rejections
     ignored_columns: list[str]
+    warnings: list[str]
+
+    @property
+    def rejected(self) -> int:
+        """How many rows name no member."""
+        return self.rejected_rows.total()
 
 
 def import_audience(
@@ -63,7 +75,8 @@ def import_audience(
 ) -> Imported:
     """Read, describe the audience, send.
 
-    `state`: which audiences are described now; `rejected`: where rejected rows go, line, reason and row; made only where there are some.
+    `state`: which audiences are described now; `rejected`: where rejected rows go, line, reason, explanation and row; made only where there are
+    some.
 
     With PARTITIONER=none a row whose profile is on two partitions, or on none yet, is rejected (I12).
 
@@ -71,47 +84,73 @@ def import_audience(
     knows where to write, WriteFailed.
     """
     with profile_partitions(settings, report=lambda records: report("looking up", records, 0)) as partitions, Members() as members:
-        rows = Rows(path, request.encoding, request.delimiter, _why_not(partitions))
+        rows = Rows(path, request.reading, _why_not(partitions))
         accepted, refused = _read(rows, members, rejected, report)
         entering = members.count_named()
         if not entering:
-            raise UsageError(f"{path}: no row of it can be used ({refused} are rejected); nothing was sent, and nobody leaves the audience")
+            raise UsageError(_nobody(rows, refused))
         exits = (NAMESPACE, request.audience_id) in state().audiences if request.exits is None else request.exits
-        if exits and refused and request.exits is None:
+        if exits and refused.total() and request.exits is None:
             raise UsageError(
-                f"{path}: {refused} rows are rejected, and whoever is named in them would leave the audience; nothing was sent\n"
-                "  mend them, or say --exits (they leave) or --no-exits (nobody does)"
+                f"{path}: {refused.total()} rows are rejected, and whoever is named in them would leave the audience; nothing was sent; "
+                f"{_as_read(rows, refused)}\n  mend them, or say --exits (they leave) or --no-exits (nobody does)"
             )
-        leaving = _note_members(settings, request.audience_id, members, report) if exits else 0
-        _require_places(partitions, members.gone() if exits else ())
+        if exits:
+            _wait_for_workers(settings)
+        _compare(settings, request.audience_id, members, report, exits=exits)
+        known, leaving = members.count_known(), members.count_gone()
+        _require_places(partitions, members.gone())
         of = Import(f"import-{uuid4().hex}", request.audience_id, int(time.time()), request.ttl_days)
         if not request.dry_run:
             change(lambda draft: _describe(draft, request, of))
             _send(settings, of, members, partitions, report)
-    return Imported(of.name, rows.dialect, entering, leaving, accepted - entering, refused, rows.ignored)
+    return Imported(of.name, rows.dialect, entering, known, leaving, accepted - entering, refused, rows.ignored, rows.warnings)
 
 
-def _read(rows: Rows, members: Members, rejected: Path | None, report: Report) -> tuple[int, int]:
-    """Rows that name a member, and rows that are rejected."""
-    accepted = refused = 0
+def _nobody(rows: Rows, refused: Rejections) -> str:
+    told = "".join(f"\n  {line}" for line in refused.lines())
+    taken = "\n  --any-id takes ids that only look spoilt" if any(reason in SPOILT for reason in refused.by_reason) else ""
+    what = f"no row of it can be used ({refused.total()} are rejected); nothing was sent, and nobody leaves the audience"
+    return f"{rows.path}: {what}; {_as_read(rows, refused)}{told}{taken}"
+
+
+def _as_read(rows: Rows, refused: Rejections) -> str:
+    counts = ", ".join(f"{reason} {count}" for reason, count in refused.as_json().items())
+    return f"it was read as {rows.dialect}" + (f"; rejected for {counts}" if counts else "")
+
+
+def _read(rows: Rows, members: Members, rejected: Path | None, report: Report) -> tuple[int, Rejections]:
+    """Count the rows that name a member, and those that are rejected."""
+    accepted, refused = 0, Rejections()
     with ExitStack() as stack:
-        writer = None
+        write = None
         for batch in _batches(rows, _BATCH):
-            good = [row for row in batch if isinstance(row, str)]
+            good = [row for row in batch if isinstance(row, Member)]
             bad = [row for row in batch if isinstance(row, Rejected)]
             members.name(good)
-            accepted, refused = accepted + len(good), refused + len(bad)
+            accepted += len(good)
+            for row in bad:
+                refused.count(row)
             if bad and rejected is not None:
-                if writer is None:
-                    writer = csv.writer(stack.enter_context(rejected.open("w", encoding="utf-8", errors="backslashreplace", newline="")))
-                    writer.writerow(Rejected._fields)
-                writer.writerows(bad)
-            report("reading", accepted + refused, rows.bytes_read)
+                write = write or _open_rejected(rejected, stack)
+                write(bad)
+            report("reading", accepted + refused.total(), rows.bytes_read)
     return accepted, refused
 
 
-def _note_members(settings: Settings, audience_id: str, members: Members, report: Report) -> int:
-    """How many leave. The changelog knows everybody who entered, once the workers have applied all events."""
+def _open_rejected(path: Path, stack: ExitStack) -> Callable[[Iterable[Rejected]], None]:
+    """Begin the file of rejected rows; returns what writes some into it."""
+    try:
+        file = stack.enter_context(path.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
+    except OSError as error:
+        raise UsageError(f"{path}: rejected rows cannot be written there: {error.strerror}\n  name another file with --rejected") from None
+    writer = csv.writer(file)
+    writer.writerow(Rejected._fields)
+    return writer.writerows
+
+
+def _wait_for_workers(settings: Settings) -> None:
+    """Wait until the changelog knows everybody who entered; raises CommandError where the workers are too far behind."""
     deadline, ends = time.monotonic() + WAIT_SECONDS, ends_of_events(settings)
     while behind := events_not_applied(settings, ends):
         if time.monotonic() > deadline:
@@ -120,12 +159,15 @@ def _note_members(settings: Settings, audience_id: str, members: Members, report
                 "  start workers and try again, or leave the exits out (--no-exits)"
             )
         time.sleep(_POLL_SECONDS)
+
+
+def _compare(settings: Settings, audience_id: str, members: Members, report: Report, *, exits: bool) -> None:
+    """Note who is a profile, and (for `exits`) who is a member: one scan of the changelog for both."""
     seen = 0
     for batch in _batches(membership_changes(settings, (NAMESPACE, audience_id)), _BATCH):
-        members.note(batch)
+        members.note(batch if exits else ((profile_id, None if is_member is None else False) for profile_id, is_member in batch))
         seen += len(batch)
         report("comparing", seen, 0)
-    return members.count_gone()
 
 
 def _describe(draft: Draft, request: Request, of: Import) -> None:
@@ -135,14 +177,14 @@ def _describe(draft: Draft, request: Request, of: Import) -> None:
     draft.put_audience(before.model_copy(update={"name": request.name or before.name, "updated_at": now}))
 
 
-def _why_not(partitions: ProfilePartitions) -> Callable[[str], str | None]:
+def _why_not(partitions: ProfilePartitions) -> Callable[[str], Fault | None]:
     """Tell why nobody knows where to write a profile's events; None where it is known."""
 
-    def why_not(profile_id: str) -> str | None:
+    def why_not(profile_id: str) -> Fault | None:
         try:
             partitions.choose(profile_id.encode())
         except NotOnePartition as why:
-            return str(why)
+            return Fault(Reason.NO_PARTITION, str(why))
         return None
 
     return why_not
@@ -151,7 +193,7 @@ def _why_not(partitions: ProfilePartitions) -> Callable[[str], str | None]:
 def _require_places(partitions: ProfilePartitions, leaving: Iterable[str]) -> None:
     """Raise CommandError where nobody knows where to write that somebody leaves."""
     why_not = _why_not(partitions)
-    faults = list(islice((f"  {profile_id}: {why}" for profile_id in leaving if (why := why_not(profile_id)) is not None), _MOST_FAULTS))
+    faults = list(islice((f"  {profile_id}: {why.explanation}" for profile_id in leaving if (why := why_not(profile_id)) is not None), _MOST_FAULTS))
     if faults:
         told = "nobody knows where to write that these leave the audience; nothing was sent"
         raise CommandError("\n".join([told, *faults, "  mend that, or leave the exits out (--no-exits)"]))

@@ -11,11 +11,11 @@ from schemas.profile import REALIZED
 from state.rows import PROFILE, decode_row
 
 
-def membership_changes(settings: Settings, audience: AudienceKey) -> Iterator[tuple[str, bool]]:
+def membership_changes(settings: Settings, audience: AudienceKey) -> Iterator[tuple[str, bool | None]]:
     """(profile id, whether it is realized in the audience), a row of the changelog after the other: the last one of a profile counts.
 
-    A row that stands elsewhere than its key belongs is passed over: what a command writes does not reach it (I12). Raises as `read_topic`
-    does, and UnreadableRow.
+    None instead of whether: there is no such profile any more. A row that stands elsewhere than its key belongs is passed over: what a
+    command writes does not reach it (I12). Raises as `read_topic` does, and UnreadableRow.
     """
     namespace, audience_id = audience
     mentioned = audience_id.encode()
@@ -26,7 +26,10 @@ def membership_changes(settings: Settings, audience: AudienceKey) -> Iterator[tu
         if settings.partitioner is not Partitioner.NONE and partition_of(key, settings.partitions, settings.partitioner) != record.partition:
             continue
         profile_id = key.decode()
-        if record.value is None or not (mentioned in record.value or b"\\" in record.value):
+        if record.value is None:
+            yield profile_id, None
+            continue
+        if not (mentioned in record.value or b"\\" in record.value):
             yield profile_id, False
             continue
         entry = decode_row(record.value).profile.memberships.get(namespace, {}).get(audience_id, "")

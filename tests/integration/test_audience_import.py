@@ -58,8 +58,9 @@ def test_a_second_import_exits_those_no_longer_in_it_and_only_those(job: WholeJo
         second = imported(job, tmp_path, "profileId;x\nb;1\nd;2\n", "--ttl-days", "7")
         wait_until(lambda: sum(map(len, exports(job).values())) == 6, "the second import", SECONDS)
 
-    assert (first["entered"], first["exited"], first["duplicates"], first["rejected"]) == (3, 0, 1, 0)
-    assert (planned["entered"], planned["exited"], second["entered"], second["exited"]) == (2, 2, 2, 2)
+    assert (first["entered"], first["known"], first["exited"], first["duplicates"], first["rejected"]) == (3, 0, 0, 1, 0)
+    for done in (planned, second):
+        assert (done["entered"], done["known"], done["exited"]) == (2, 1, 2)
     assert exports(job) == {"a": ["realized", "exited"], "b": ["realized"], "c": ["realized", "exited"], "d": ["realized"]}
     events = [orjson.loads(record.value or b"") for record in read_topic(job.installation.settings, job.installation.topics.profile_events)]
     last = [event for event in events if event["subject"] == "d"][-1]
@@ -70,15 +71,16 @@ def test_a_second_import_exits_those_no_longer_in_it_and_only_those(job: WholeJo
     assert "origin: CustomerAudienceUpload" in shown
 
 
-def test_rejected_rows_are_in_a_file_with_their_reasons(job: WholeJob, tmp_path: Path) -> None:
-    done = imported(job, tmp_path, "profileId,x\na,1\n,2\nc\n")
+def test_m6_rejected_rows_are_in_a_file_with_their_reasons(job: WholeJob, tmp_path: Path) -> None:
+    done = imported(job, tmp_path, "profileId,x\na,1\n,2\nNULL\n\nb\n")
 
     with (tmp_path / "members.csv.rejected.csv").open() as file:
         rejected = list(csv.DictReader(file))
-    assert (done["entered"], done["rejected"], done["ignored_columns"]) == (1, 2, ["x"])
-    assert [(row["line"], row["reason"], row["row"]) for row in rejected] == [
-        ("3", "profileId is empty", ",2"),
-        ("4", "it has 1 columns, the header has 2", "c"),
+    assert (done["entered"], done["rejected"], done["ignored_columns"]) == (2, 2, ["x"])
+    assert done["rejected_for"] == {"no_id": 1, "word_for_nothing": 1}
+    assert [(row["line"], row["reason"], row["explanation"], row["row"]) for row in rejected] == [
+        ("3", "no_id", "the id is empty", ",2"),
+        ("4", "word_for_nothing", "it is what programs write where there is no id", "NULL"),
     ]
 
 
@@ -101,7 +103,7 @@ def test_who_leaves_is_not_guessed_while_workers_are_behind(job: WholeJob, tmp_p
     empty.write_text("profileId\n,\n\n")
     nobody = job.installation.command("audiences", "import", str(empty), "loyalty")
 
-    file.write_text("profileId,x\na,1\nb\n")
+    file.write_text("profileId,x\na,1\nNULL\n")
     settled = job.installation.command("audiences", "apply", str(_described(tmp_path)))
     half = job.installation.command("audiences", "import", str(file), "loyalty")
 
