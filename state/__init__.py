@@ -1,6 +1,7 @@
 """Where profiles live: one RocksDB a partition behind the Faust table `profiles`, and its recovery from the changelog.
 
     rows        keys and values of the changelog and of RocksDB: profile rows, the watermark; pure
+    identity_rows    those of the index of identities; pure
     partition   one partition on disk: read many, write one atomic batch, close; the only place that knows RocksDB
     damage      faults of RocksDB told apart; a damaged copy marked, and wiped at the next start
     identity    whose copy a folder holds: cluster, app, topic, partition, format

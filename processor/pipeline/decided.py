@@ -8,6 +8,7 @@ from processor.core.catalog import Catalog
 from processor.core.step import EventSkip, Limits, Step, step
 from processor.pipeline.counts import Counts
 from processor.pipeline.deadlines import next_row
+from processor.pipeline.identity_index import IdentityIndex
 from processor.pipeline.jobs import PartitionJobs
 from processor.pipeline.ports import NO_HEADERS, KafkaRecord
 from processor.pipeline.profiles import Profiles
@@ -15,6 +16,7 @@ from processor.pipeline.records import dead_letter_record, export_record
 from processor.pipeline.refused import DeadLetterTooLarge
 from processor.pipeline.trace import trace_headers
 from schemas.event import Source
+from state.identity_rows import IndexProgress
 from state.rows import Row
 
 _NO_KEY = b""
@@ -45,10 +47,16 @@ class Policy:
     letter_fits: Callable[[KafkaRecord], bool] = _any_letter_fits
 
 
+class IndexMove(NamedTuple):
+    """How far the index of identities is after a page of it; None: it is gone."""
+
+    progress: IndexProgress | None
+
+
 class Decided(NamedTuple):
     """`rows` are of this run only, without the watermark. `next_offset` and `bad_in_a_row` are the watermark's.
 
-    `stop` is why the partition goes no further; everything before is to be committed all the same.
+    `stop` is why the partition goes no further; everything before is to be committed all the same. `index_move`: None where the index is as before.
     """
 
     sequence: int
@@ -62,13 +70,14 @@ class Decided(NamedTuple):
     events: Sequence[KafkaRecord] = ()
     job_progress: Sequence[KafkaRecord] = ()
     new_profiles: int = 0  # less those that ended
+    index_move: IndexMove | None = None
 
 
 class Before(NamedTuple):
     """What a run of records begins with: its number, the unusable ones just before it, and the rows to write beside those of its profiles.
 
     `decided_at`: the moment, as `export_record` takes it. `job_progress` is told with it. `jobs`: those that must be told of what is
-    applied; None: nobody wants to know.
+    applied; None: nobody wants to know. `identities`: the index that is kept, None: there is none.
     """
 
     sequence: int
@@ -77,6 +86,7 @@ class Before(NamedTuple):
     decided_at: bytes
     job_progress: Sequence[KafkaRecord] = ()
     jobs: PartitionJobs | None = None
+    identities: IdentityIndex | None = None
 
 
 def decide_run(records: Sequence[Any], profiles: Profiles, catalog: Catalog, policy: Policy, before: Before) -> Decided:
@@ -91,9 +101,7 @@ def decide_run(records: Sequence[Any], profiles: Profiles, catalog: Catalog, pol
     sequence = before.sequence
     rows = profiles.put(sequence, {key: current[key] for key in run.changed}, run.beside)
     letters, bad_in_a_row = run.dead_letters, run.bad_in_a_row
-    return Decided(
-        sequence, run.exports, letters, rows, next_offset, bad_in_a_row, run.counts, run.stop, (), before.job_progress, run.new_profiles
-    )
+    return Decided(sequence, run.exports, letters, rows, next_offset, bad_in_a_row, run.counts, run.stop, (), before.job_progress, run.new_profiles)
 
 
 class _Run:
@@ -106,6 +114,7 @@ class _Run:
         self.bad_in_a_row = before.bad_in_a_row
         self.beside = before.beside
         self._jobs = before.jobs
+        self._identities = before.identities
         self._decided_at = before.decided_at
         self.exports: list[KafkaRecord] = []
         self.dead_letters: list[KafkaRecord] = []
@@ -130,6 +139,8 @@ class _Run:
             if self._jobs is not None:
                 self._tell_jobs(self._jobs, key, row, result)
             after = self._current[key] = next_row(key, row, result, record.offset, self.beside)
+            if self._identities is not None:
+                self._identities.note(key, row, after, self.beside)
             self.new_profiles += (after is not None) - (row is not None)
             self.changed.add(key)
             if result.records:
