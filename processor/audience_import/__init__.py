@@ -5,6 +5,7 @@
     changelog ─► who was a member before ─────────────────────────────────┴─► exited, where not in the file any more ─► profile-events
 
     rows      a CSV file as it comes        members     ids on disk: ten million need no memory
+    identities    whose the identities of a file are, on disk as well
     events    the membership events (pure)  run         one import, from the file to the last event
 
 Called by `profile-exporter audiences import` and by `POST /v1/audiences/import`. Nothing is sent before the whole file was read. An import

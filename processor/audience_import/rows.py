@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, TextIO
 
 from charset_normalizer import from_bytes
 
+from processor.audience_import.identities import Identity
 from processor.errors import UsageError
 
 SAMPLE_BYTES: Final = 256 * 1024
@@ -47,11 +48,19 @@ class Rows:
         self.bytes_read = 0
         with self._open() as file:
             self.columns = [name.strip() for name in self._next(self._reader(file)) or []]
-        self._column = _column(self.columns, path)
-        self.ignored = [name for index, name in enumerate(self.columns) if index != self._column]
+        self._column, self._identity = _columns(self.columns, path)
+        used = {self._column, *(self._identity or ())}
+        self.ignored = [name for index, name in enumerate(self.columns) if index not in used]
 
-    def __iter__(self) -> Iterator[str | Rejected]:
-        """Each member's profile id, or why a row is none; blank lines are passed over.
+    @property
+    def names_identities(self) -> bool:
+        """Whether rows may name a member by an identity."""
+        return self._identity is not None
+
+    def __iter__(self) -> Iterator[str | Identity | Rejected]:
+        """Each member's profile id, or the identity that names it, or why a row is none; blank lines are passed over.
+
+        Where a row has both, its profile id wins.
 
         Raises UsageError where the file is no CSV any more: a quote that is never closed would swallow whoever follows.
         """
@@ -72,11 +81,13 @@ class Rows:
             what = f"after line {reader.line_num} it is not {self.dialect.encoding}"
             raise UsageError(f"{self.path}: {what}; name its encoding with --encoding") from None
 
-    def _read(self, row: list[str], line: int) -> str | Rejected:
+    def _read(self, row: list[str], line: int) -> str | Identity | Rejected:
         text = self.dialect.delimiter.join(row)[:SHOWN_CHARACTERS]
         if len(row) != len(self.columns):
             return Rejected(line, f"it has {len(row)} columns, the header has {len(self.columns)}", text)
-        profile_id = row[self._column].strip()
+        profile_id = "" if self._column is None else row[self._column].strip()
+        if not profile_id and self._identity is not None:
+            return self._read_identity(row, line, text)
         if not profile_id:
             return Rejected(line, f"{PROFILE_ID} is empty", text)
         try:
@@ -86,6 +97,18 @@ class Rows:
         if size > MAX_ID_BYTES:
             return Rejected(line, f"{PROFILE_ID} has {size} bytes, {MAX_ID_BYTES} are allowed", text)
         return profile_id
+
+    def _read_identity(self, row: list[str], line: int, text: str) -> Identity | Rejected:
+        assert self._identity is not None
+        namespace, identity_id = (row[column].strip() for column in self._identity)
+        for name, cell in zip(IDENTITY, (namespace, identity_id), strict=True):
+            if not cell:
+                return Rejected(line, f"{name} is empty" if self._column is None else f"{PROFILE_ID} and {name} are empty", text)
+            try:
+                cell.encode()
+            except UnicodeEncodeError:
+                return Rejected(line, f"it is not {self.dialect.encoding}", text)
+        return Identity(line, namespace, identity_id, text)
 
     def _open(self) -> TextIO:
         return self.path.open(encoding=self.dialect.encoding, errors="surrogateescape", newline="")
@@ -136,13 +159,12 @@ def _delimiter(sample: bytes, encoding: str) -> str:
     return max(DELIMITERS, key=lambda delimiter: (header.count(delimiter), delimiter == ","))
 
 
-def _column(columns: list[str], path: Path) -> int:
+def _columns(columns: list[str], path: Path) -> tuple[int | None, tuple[int, int] | None]:
+    """Where the profile id stands, and where namespace and id of an identity do; one of them at least."""
     lower = [name.lower() for name in columns]
-    if PROFILE_ID.lower() in lower:
-        return lower.index(PROFILE_ID.lower())
-    if all(name in lower for name in IDENTITY):
-        raise UsageError(
-            f"{path}: it names members by identity ({' and '.join(IDENTITY)}), which needs a look-up of profiles that is not built yet; "
-            f"give a column {PROFILE_ID}"
-        )
-    raise UsageError(f"{path}: its header has no column {PROFILE_ID}, but: {', '.join(columns) or 'nothing'}")
+    column = lower.index(PROFILE_ID.lower()) if PROFILE_ID.lower() in lower else None
+    identity = (lower.index(IDENTITY[0]), lower.index(IDENTITY[1])) if all(name in lower for name in IDENTITY) else None
+    if column is None and identity is None:
+        named = ", ".join(columns) or "nothing"
+        raise UsageError(f"{path}: its header has no column {PROFILE_ID}, but: {named}; columns {' and '.join(IDENTITY)} would do as well")
+    return column, identity

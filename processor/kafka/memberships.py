@@ -1,23 +1,26 @@
 """Who is in an audience, by the changelog: the last row of each profile says it. Reads, and changes nothing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from processor.kafka.reading import PartitionLag, group_lag, read_topic
+from processor.kafka.reading import KafkaRecord, PartitionLag, group_lag, read_topic
 from processor.settings import Settings
 from schemas.audience import AudienceKey
 from schemas.profile import REALIZED
 from state.rows import PROFILE, decode_row
 
 
-def membership_changes(settings: Settings, audience: AudienceKey) -> Iterator[tuple[str, bool]]:
+def membership_changes(
+    settings: Settings, audience: AudienceKey, beside: Callable[[KafkaRecord], None] = lambda _: None
+) -> Iterator[tuple[str, bool]]:
     """(profile id, whether it is realized in the audience), a row of the changelog after the other: the last one of a profile counts.
 
-    Raises as `read_topic` does, and UnreadableRow.
+    `beside` gets every record that is no profile's row. Raises as `read_topic` does, and UnreadableRow.
     """
     namespace, audience_id = audience
     mentioned = audience_id.encode()
     for record in read_topic(settings, settings.topics.changelog):
         if record.key is None or not record.key.startswith(PROFILE):
+            beside(record)
             continue
         profile_id = record.key[len(PROFILE) :].decode()
         if record.value is None or not (mentioned in record.value or b"\\" in record.value):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from processor.audience_import.identities import Identity
 from processor.audience_import.rows import Rejected, Rows
 from processor.errors import UsageError
 
@@ -55,6 +56,30 @@ def test_what_cannot_be_used_is_told_with_its_line_and_the_rest_goes_on(tmp_path
     ]
 
 
+def test_m6_rows_name_members_by_identity_and_a_profile_id_beside_it_wins(tmp_path: Path) -> None:
+    content = b"x,ID,Namespace,profileId\n1, a@b ,Email,\n2,c,,\n3,,Email,\n4,d,Email,p-4\n5,,,p-5\n6,,,\n7,\xff,Email,\n"
+
+    rows = rows_of(tmp_path, content, encoding="utf-8")
+
+    assert rows.ignored == ["x"]
+    assert rows.names_identities
+    assert list(rows) == [
+        Identity(2, "Email", "a@b", "1, a@b ,Email,"),
+        Rejected(3, "profileId and namespace are empty", "2,c,,"),
+        Rejected(4, "profileId and id are empty", "3,,Email,"),
+        "p-4",
+        "p-5",
+        Rejected(7, "profileId and namespace are empty", "6,,,"),
+        Rejected(8, "it is not utf-8", "7,\udcff,Email,"),
+    ]
+
+
+def test_m6_a_row_without_its_identity_is_told_with_what_is_empty(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, b"namespace;id\nECID;\n;1\nECID;1\n")
+
+    assert list(rows) == [Rejected(2, "id is empty", "ECID;"), Rejected(3, "namespace is empty", ";1"), Identity(4, "ECID", "1", "ECID;1")]
+
+
 @pytest.mark.parametrize("content", [b'profileId,x\np-0,"Bob\n' + b"p-1,1\n" * 5000, b'"profileId\np-1\n', b'profileId,x\np-0,"a"b\np-1,1\n'])
 def test_a_quote_that_swallows_others_ends_it_all(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(UsageError, match="Nothing of the file is used"):
@@ -77,7 +102,7 @@ def test_half_a_character_at_the_end_of_utf16_is_told(tmp_path: Path) -> None:
     [
         (b"", "is empty"),
         (b"email\na@example.com\n", "no column profileId, but: email"),
-        (b"namespace,id\nECID,1\n", "by identity"),
+        (b"namespace,ids\nECID,1\n", "columns namespace and id would do as well"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, content: bytes, told: str) -> None:
