@@ -21,7 +21,7 @@ from schemas.event import SourceRecord
 from state.identity_rows import IDENTITY, INDEX_KEY, IndexProgress, IndexState, decode_progress, encode_progress, identity_key
 from state.rows import WATERMARK_KEY, Watermark, decode_watermark, encode_watermark
 from tests.core.given import cloud_event
-from tests.core.strategies import histories, law
+from tests.core.strategies import PROFILES, histories, identity_maps, law
 from tests.kit.rows import identities_of, index_of, require_whole_index, says_whole
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, apply, batch
 
@@ -54,19 +54,23 @@ class Partition:
     def progress(self) -> IndexProgress | None:
         return decode_progress(self.changelog.get(INDEX_KEY))
 
-    async def own(self, settings: IndexSettings, until: Callable[[], bool], *, turns: Turns | None = None, number: int = 0) -> None:
-        """A worker owns it until `until` holds, or it dies; then it stops."""
+    async def own(self, settings: IndexSettings, until: Callable[[], bool], *, pause: int = 0, turns: Turns | None = None, number: int = 0) -> None:
+        """A worker owns it until `until` holds, or it dies; then it stops. `pause`: turns of the loop between two events, 0: all come at once."""
         failed: list[BaseException] = []
         jobs = JobSettings(number, turns=turns or Turns())
         part = PartitionSettings(POLICY, 0.0, 1 << 20, 1 << 20, jobs, identity_index=settings)
         rows = MemoryRows(self.changelog)
         pipeline = PartitionPipeline(rows, self.log, FixedCatalog(CATALOG), part, (None, None), on_progress=lambda _: None, on_failure=failed.append)
         pipeline.start()
-        if self.events:
-            pipeline.submit(batch(self.events))
+        new = [event for event in self.events if event.offset >= self.next_offset]
+        coming = [batch([event]) for event in new] if pause else [batch(new)] * bool(new)
+        turn = 0
         seen = len(self.log.outputs)
         async with asyncio.timeout(SECONDS):
             while not failed and not until():
+                if coming and turn % (pause or 1) == 0:
+                    pipeline.submit(coming.pop(0))
+                turn += 1
                 await asyncio.sleep(0)
                 if len(self.log.outputs) > seen:
                     seen = len(self.log.outputs)
@@ -107,6 +111,7 @@ class Life(NamedTuple):
     stays: bool
     dies_after: int | None
     torn_after: int | None
+    pause: int
 
 
 lives = st.builds(
@@ -116,6 +121,7 @@ lives = st.builds(
     stays=st.booleans(),
     dies_after=st.none() | st.integers(0, 3),
     torn_after=st.none(),
+    pause=st.sampled_from([0, 3, 10]),
 )
 tearing = st.builds(
     Life,
@@ -124,13 +130,32 @@ tearing = st.builds(
     stays=st.booleans(),
     dies_after=st.integers(0, 2),
     torn_after=st.integers(0, 6),
+    pause=st.sampled_from([0, 3, 10]),
 )
+
+
+mostly_identities = st.builds(
+    cloud_event,
+    st.fixed_dictionaries({"identityMap": identity_maps}),
+    st.sampled_from(["profile.patched"] * 6 + ["profile.replaced", "profile.deleted"]),
+    id=st.integers(0, 10**9).map(str),
+    subject=st.none(),
+)
+
+
+@st.composite
+def identity_histories(draw: st.DrawFn, min_size: int = 1) -> list[SourceRecord]:
+    """Events of one partition; of two in three nothing but identities."""
+    others = draw(histories(max_size=8))
+    values = draw(st.lists(mostly_identities, min_size=min_size, max_size=16))
+    records = others + [SourceRecord("profile-events", 0, 0, 0, draw(st.sampled_from(PROFILES)).encode(), orjson.dumps(value)) for value in values]
+    return [record._replace(partition=0, offset=2 * number) for number, record in enumerate(draw(st.permutations(records)))]
 
 
 async def lived(history: Sequence[SourceRecord], owners: Sequence[Life]) -> Partition:
     """All owners, and a last one that stays, with the rest of the events."""
     partition, waiting = Partition(), list(history)
-    for life in [*owners, Life("on", len(waiting), True, None, None)]:
+    for life in [*owners, Life("on", len(waiting), True, None, None, 3)]:
         partition.events += waiting[: life.events]
         del waiting[: life.events]
         if life.kind == "old":
@@ -140,21 +165,16 @@ async def lived(history: Sequence[SourceRecord], owners: Sequence[Life]) -> Part
         log._crash_after = None if life.dies_after is None else len(log.outputs) + life.dies_after
         log._crash_durable, log.torn_after = life.torn_after is None and bool(life.events % 2), life.torn_after
         settings, done = (PIECEMEAL, partition.is_whole) if life.kind == "on" else (OFF, partition.has_none)
-        dies = life.dies_after is not None
-        await partition.own(settings, done if life.stays and not dies else partition.is_applied)
+        await partition.own(settings, done if life.stays else partition.is_applied, pause=life.pause)
         log._crash_after = None
     return partition
 
 
-def in_one_partition(history: Sequence[SourceRecord]) -> list[SourceRecord]:
-    return [record._replace(partition=0, offset=2 * number) for number, record in enumerate(history)]
-
-
 @law(150)
-@given(history=histories(max_size=24), owners=st.lists(lives, max_size=6))
+@given(history=identity_histories(), owners=st.lists(lives, max_size=6))
 def test_m6_whoever_owned_it_and_died_the_index_is_what_the_profiles_say(history: list[SourceRecord], owners: list[Life]) -> None:
     """And whenever it says that it is whole, it is."""
-    partition = asyncio.run(lived(in_one_partition(history), owners))
+    partition = asyncio.run(lived(history, owners))
 
     require_whole_index(partition.changelog)
     for rows in partition.commits:
@@ -162,18 +182,18 @@ def test_m6_whoever_owned_it_and_died_the_index_is_what_the_profiles_say(history
 
 
 @law(100)
-@given(history=histories(max_size=24), owners=st.lists(lives.filter(lambda life: life.kind != "old"), max_size=6))
+@given(history=identity_histories(), owners=st.lists(lives.filter(lambda life: life.kind != "old"), max_size=6))
 def test_f3_no_row_of_the_index_outlives_what_it_says_switched_on_and_off_at_any_time(history: list[SourceRecord], owners: list[Life]) -> None:
-    partition = asyncio.run(lived(in_one_partition(history), owners))
+    partition = asyncio.run(lived(history, owners))
 
     for rows in partition.commits:
         assert index_of(rows).items() <= identities_of(rows).items()
 
 
 @law(150)
-@given(history=histories(min_size=6, max_size=24), owners=st.lists(st.one_of(lives, tearing), min_size=1, max_size=6))
+@given(history=identity_histories(min_size=4), owners=st.lists(st.one_of(lives, tearing), min_size=1, max_size=6))
 def test_m6_the_index_is_whole_where_a_log_without_transactions_tears(history: list[SourceRecord], owners: list[Life]) -> None:
-    partition = asyncio.run(lived(in_one_partition(history), owners))
+    partition = asyncio.run(lived(history, owners))
 
     require_whole_index(partition.changelog)
 
@@ -220,7 +240,9 @@ async def test_rows_of_a_version_without_the_index_are_indexed_page_by_page_whil
     partition.send("p-00", {"ECID": [{"id": "new"}]})
     partition.send("p-29", None, "profile.deleted")
     partition.send("p-30", {"ECID": [{"id": "30"}]})
-    await partition.own(PIECEMEAL, partition.is_whole)
+    for number in range(10):
+        partition.send("p-01", {"ECID": [{"id": f"new-{number}"}]})
+    await partition.own(PIECEMEAL, partition.is_whole, pause=5)
 
     require_whole_index(partition.changelog)
     states = [progress.state for rows in partition.commits if (progress := decode_progress(rows.get(INDEX_KEY)))]
