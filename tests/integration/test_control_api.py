@@ -156,6 +156,27 @@ def test_an_audience_is_imported_by_an_upload(job: WholeJob, tmp_path: Path) -> 
     assert "the file: its header has no column profileId" in unfit.json()["errorDetails"]
 
 
+def test_m6_an_upload_names_members_by_identity_as_a_file_of_the_command_does(job: WholeJob, tmp_path: Path) -> None:
+    installation, csv = job.installation, b"namespace,id\nECID,1\nEmail,1\n"
+    path, headers, params = "/v1/audiences/import", {"content-type": "text/csv"}, {"id": "loyalty"}
+    with api_of(installation, tmp_path) as api, job.worker():
+        head = {"specversion": "1.0", "id": "e-1", "source": "/test", "type": "profile.patched", "time": "2026-01-11T08:37:33Z"}
+        with Writer(installation.settings) as writer:
+            event = orjson.dumps(head | {"data": {"identityMap": {"ECID": [{"id": "1"}]}}})
+            writer.write(installation.topics.profile_events, b"p-1", event, name="an event")
+        done = api.client.post(path, params=params, content=csv, headers=headers)
+    installation.change(identity_index=False)
+    with api_of(installation, tmp_path) as api:
+        off = api.client.post(path, params=params, content=csv, headers=headers)
+
+    assert done.status_code == 200, done.text
+    assert (done.json()["entered"], done.json()["rejected"]) == (1, 1)
+    (rejected,) = done.json()["rejectedRows"]
+    assert rejected == {"line": "3", "reason": "no profile has the identity 1 of the namespace Email", "row": "Email,1"}
+    assert off.status_code == 400
+    assert "the file: 2 rows name a member by an identity, and PROFILE_EXPORTER_IDENTITY_INDEX=false" in off.json()["errorDetails"]
+
+
 def certificate(folder: Path) -> tuple[Path, Path]:
     """A certificate of 127.0.0.1 that vouches for itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
