@@ -49,6 +49,7 @@ HOT_PATH = [
     "processor/pipeline/counts.py",
     "processor/pipeline/deadlines.py",
     "processor/pipeline/decided.py",
+    "processor/pipeline/identity_index.py",
     "processor/pipeline/profiles.py",
     "processor/pipeline/records.py",
     "schemas/dead_letter.py",
@@ -56,6 +57,7 @@ HOT_PATH = [
     "schemas/profile.py",
     "schemas/record.py",
     "schemas/times.py",
+    "state/identity_rows.py",
     "state/rows.py",
 ]
 

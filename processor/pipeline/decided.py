@@ -8,7 +8,7 @@ from processor.core.catalog import Catalog
 from processor.core.step import EventSkip, Limits, Step, step
 from processor.pipeline.counts import Counts
 from processor.pipeline.deadlines import next_row
-from processor.pipeline.identity_index import IdentityIndex
+from processor.pipeline.identity_index import NOBODY, IdentityIndex
 from processor.pipeline.jobs import PartitionJobs
 from processor.pipeline.ports import NO_HEADERS, KafkaRecord
 from processor.pipeline.profiles import Profiles
@@ -140,7 +140,10 @@ class _Run:
                 self._tell_jobs(self._jobs, key, row, result)
             after = self._current[key] = next_row(key, row, result, record.offset, self.beside)
             if self._identities is not None:
-                self._identities.note(key, row, after, self.beside)
+                was = NOBODY if row is None else row.profile.identities
+                now = NOBODY if after is None else after.profile.identities
+                if was is not now:  # identities that an event leaves as they are, are one object before and after
+                    self._identities.note(key, was, now, self.beside)
             self.new_profiles += (after is not None) - (row is not None)
             self.changed.add(key)
             if result.records:

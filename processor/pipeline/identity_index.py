@@ -23,16 +23,16 @@ from processor.pipeline.ports import ProfileRows
 from processor.pipeline.profiles import Profiles
 from schemas.profile import Identities
 from state.identity_rows import IDENTITY, INDEX_KEY, IndexProgress, IndexState, decode_progress, identity_key, identity_value
-from state.rows import PROFILE, Row, decode_row, profile_key
+from state.rows import PROFILE, decode_row, profile_key
 
-_NOBODY: Final[Identities] = {}
+NOBODY: Final[Identities] = {}
 _log = structlog.get_logger(__name__)
 
 Beside = dict[bytes, bytes | None]
 """Rows to write beside those of profiles."""
 
 
-def index_changes(key: bytes, before: Identities, after: Identities, beside: Beside, *, adds: bool) -> None:
+def index_changes(key: bytes, before: Identities, after: Identities, beside: Beside, adds: bool) -> None:
     """Put into `beside` what an event on a profile changes in the index."""
     was, now = _pairs(before, after), _pairs(after, before)
     for namespace, identity_id in was - now:
@@ -96,12 +96,9 @@ class IdentityIndex:
         """Whether there is a page to do."""
         return self.progress is not None and self.progress.state is not IndexState.COMPLETE
 
-    def note(self, key: bytes, before: Row | None, after: Row | None, beside: Beside) -> None:
-        """An event was applied: put into `beside` what it changes. Identities that did not change are one object before and after."""
-        was = _NOBODY if before is None else before.profile.identities
-        now = _NOBODY if after is None else after.profile.identities
-        if was is not now:
-            index_changes(key, was, now, beside, adds=self._adds)
+    def note(self, key: bytes, before: Identities, after: Identities, beside: Beside) -> None:
+        """An event was applied to a profile and changed its identities: put into `beside` what that changes. An absent profile has none."""
+        index_changes(key, before, after, beside, self._adds)
 
     @property
     def _adds(self) -> bool:
@@ -127,7 +124,7 @@ class IdentityIndex:
                 looked += 1
                 value = self._profiles.newest(last, on_disk)
                 if value is not None:
-                    index_changes(last[len(PROFILE) :], _NOBODY, decode_row(value).profile.identities, page.rows, adds=True)
+                    index_changes(last[len(PROFILE) :], NOBODY, decode_row(value).profile.identities, page.rows, True)
                 if looked >= self._settings.slice_profiles or len(page.rows) >= page.most_rows:
                     break
             else:
