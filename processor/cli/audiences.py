@@ -71,11 +71,13 @@ def show_audience(audience: str, as_json: bool) -> None:
 def import_file(file: Path, audience_id: str, rejected: Path | None, as_json: bool, **chosen: Any) -> None:
     """Make the profiles in FILE the members of the audience CustomerAudienceUpload/AUDIENCE_ID.
 
-    FILE is a CSV with a header, of up to 10 million rows and more; its column profileId names the members. Rows that cannot be
-    used are left out and written to a file with line and reason. Everybody in FILE enters the audience, for --ttl-days;
-    when the audience was imported before, everybody who is a member and not in FILE leaves it: workers must have processed
-    every event for that (lag 0), since only then it is known who is a member; they need not run. The events go to the topic
-    of profile events. An import that was interrupted is begun again: what was sent changes nothing the second time.
+    FILE is a CSV with a header, of up to 10 million rows and more; its column profileId names the members, or its columns
+    namespace and id do by an identity, which exactly one profile must have (where a row has both, profileId wins; see
+    IDENTITY_INDEX). Rows that cannot be used are left out and written to a file with line and reason. Everybody in FILE
+    enters the audience, for --ttl-days; when the audience was imported before, everybody who is a member and not in FILE
+    leaves it: workers must have processed every event for that (lag 0), since only then it is known who is a member; they
+    need not run. The events go to the topic of profile events. An import that was interrupted is begun again: what was sent
+    changes nothing the second time.
     """
     settings = read_settings()
     require_import_topics(settings)

@@ -24,6 +24,7 @@ from processor.kafka.writing import Writer
 from processor.settings import Settings
 from schemas.event import EventType, cloud_event
 from schemas.record import ExportHeader
+from state.identity_rows import IDENTITY, decode_identity_key
 from state.rows import WATERMARK_KEY, UnreadableRow, decode_row, decode_watermark, profile_key
 
 SOURCE: Final = "/profile-exporter/commands"
@@ -41,6 +42,7 @@ class Row(StrEnum):
     NONE = "none"  # nor was there any, as far back as the changelog goes
     NEW = "new"  # events that came after the deletion have begun another profile
     KEPT = "kept"  # that of before: the deletion was passed over
+    INDEXED = "indexed"  # a tombstone, or none; and rows of the index of identities, which a worker of an older version leaves
 
 
 class Deletion(NamedTuple):
@@ -143,6 +145,7 @@ class _Rows:
         self._records = 0
         self._last: dict[bytes, int | None] = {}  # the event that its row is of; None: a tombstone
         self._known: set[bytes] = set()
+        self._indexed: dict[bytes, set[bytes]] = {key: set() for key in keys}  # rows of the index that name it
         self.watermarks = dict.fromkeys(partitions, 0)
 
     def read_on(self, deletions: Mapping[bytes, int]) -> None:
@@ -160,6 +163,8 @@ class _Rows:
         key, value = record.key, record.value
         if key == WATERMARK_KEY and value is not None:
             self.watermarks[record.partition] = decode_watermark(value).next_offset
+        if key is not None and key.startswith(IDENTITY):
+            self._note_index(key, value)
         if key is None or key not in self._keys:
             return
         of_event = self._last[key] = None if value is None else decode_row(value).offset
@@ -168,17 +173,20 @@ class _Rows:
         elif of_event is None or of_event < deletions[key]:
             self._known.add(key)
 
+    def _note_index(self, key: bytes, value: bytes | None) -> None:
+        rows = self._indexed.get(profile_key(decode_identity_key(key).profile_id))
+        if rows is not None:
+            (rows.discard if value is None else rows.add)(key)
+
     def applied(self, deletion: Deletion, records: tuple[LastRecord, ...] | None) -> Applied:
         """What became of a deletion that the watermark is past."""
         key = profile_key(deletion.profile.encode())
         return Applied(key in self._known, self._row(key, deletion.offset), records)
 
     def _row(self, key: bytes, deleted_at: int) -> Row:
-        if key not in self._last:
-            return Row.NONE
-        of_event = self._last[key]
+        of_event = self._last.get(key)
         if of_event is None:
-            return Row.TOMBSTONE
+            return Row.INDEXED if self._indexed[key] else Row.TOMBSTONE if key in self._last else Row.NONE
         return Row.NEW if of_event > deleted_at else Row.KEPT
 
 
