@@ -27,6 +27,9 @@ _CTRL_Z: Final = "\x1a"
 WORD_FOR_NOTHING: Final = Fault(Reason.WORD_FOR_NOTHING, "it is what programs write where there is no id")
 
 
+_HEADER_AGAIN: Final = Fault(Reason.HEADER_AGAIN, "it is the header again: were files joined with their headers?")
+
+
 def read_id(cell: str, header: str, *, any_id: bool = False) -> str | Fault:
     """Return the id in a cell without the blanks around it, or why it is none.
 
@@ -40,8 +43,32 @@ def read_id(cell: str, header: str, *, any_id: bool = False) -> str | Fault:
         if profile_id.lower() != header or any_id:
             return profile_id if len(profile_id) <= MAX_KEY_BYTES else _too_long(profile_id)
     if not any_id and _without_unseen(profile_id).lower() == header:
-        return Fault(Reason.HEADER_AGAIN, "it is the header again: were files joined with their headers?")
+        return _HEADER_AGAIN
     return _why_no_key(profile_id) or (not any_id and _why_spoilt(profile_id)) or profile_id
+
+
+def read_identity_part(cell: str, name: str, *, any_id: bool = False) -> str | Fault:
+    """Return the namespace or the id of an identity in a cell, without the blanks around it, or why it is none.
+
+    `name`: what the column is called, in lower case. It is judged as a profile id is, but for what no key may be: no record has it as its key.
+    """
+    text = cell.strip(_BLANKS)
+    if not text:
+        return Fault(Reason.NO_ID, f"{name} is empty")
+    fault = _why_no_part(text) or (None if any_id else _why_spoilt_part(text, name))
+    return text if fault is None else fault._replace(explanation=f"{name}: {fault.explanation}")
+
+
+def _why_no_part(text: str) -> Fault | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return Fault(Reason.LOST_CHARACTER, "it holds half a character (a lone surrogate)")
+    return None
+
+
+def _why_spoilt_part(text: str, name: str) -> Fault | None:
+    return _HEADER_AGAIN if _without_unseen(text).lower() == name else _why_spoilt(text)
 
 
 def _why_no_key(profile_id: str) -> Fault | None:
@@ -63,9 +90,9 @@ def _why_no_key(profile_id: str) -> Fault | None:
 def _why_spoilt(profile_id: str) -> Fault | None:
     """Say what a spreadsheet or an export made of the id."""
     if unseen := _UNSEEN.search(profile_id):
-        return Fault(Reason.UNSEEN_CHARACTER, f"the id holds a character that nobody sees, {_code_point(unseen)}")
+        return Fault(Reason.UNSEEN_CHARACTER, f"it holds a character that nobody sees, {_code_point(unseen)}")
     if _LOST in profile_id:
-        return Fault(Reason.LOST_CHARACTER, "the id holds U+FFFD: a program that read the file in a wrong encoding lost a character")
+        return Fault(Reason.LOST_CHARACTER, "it holds U+FFFD: a program that read the file in a wrong encoding lost a character")
     if profile_id.lower() in _NOTHING or profile_id in _NOTHING_EXACTLY:
         return WORD_FOR_NOTHING
     if _ERROR.fullmatch(profile_id):

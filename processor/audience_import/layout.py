@@ -42,13 +42,15 @@ class Dialect(NamedTuple):
 class Layout(NamedTuple):
     """What a file begins with.
 
-    `lines_above`: how many lines there are up to the first row. `column`: the place of the one that names the members. `usual_width`: how many
-    cells most rows have; more than the header where each ends with a delimiter, fewer where empty cells at the end are left out.
+    `lines_above`: how many lines there are up to the first row. `column`: the place of the profile ids. `identity`: the places of namespaces
+    and ids. There is one of them at least. `usual_width`: how many cells most rows have; more than the header where each ends with a
+    delimiter, fewer where empty cells at the end are left out.
     """
 
     delimiter: str
     columns: list[str]
-    column: int
+    column: int | None
+    identity: tuple[int, int] | None
     lines_above: int
     usual_width: int
 
@@ -58,9 +60,19 @@ class Layout(NamedTuple):
         return len(self.columns), self.usual_width
 
     @property
+    def ways(self) -> list[tuple[int, ...]]:
+        """The places of the columns that name a member, each way for itself: by a profile id, by an identity."""
+        return [places for places in (None if self.column is None else (self.column,), self.identity) if places is not None]
+
+    @property
+    def naming(self) -> tuple[int, ...]:
+        """The places of the columns that name members."""
+        return tuple(place for places in self.ways for place in places)
+
+    @property
     def ignored(self) -> list[str]:
         """The names of the columns that are not used."""
-        return [name for place, name in enumerate(self.columns) if place != self.column and name]
+        return [name for place, name in enumerate(self.columns) if place not in self.naming and name]
 
 
 class _Header(NamedTuple):
@@ -95,13 +107,13 @@ def find_layout(text: str, delimiter: str | None, escape: str | None, id_column:
     headers = [header for each in candidates if (header := _read_header(below, each, escape))]
     if not headers:
         raise UsageError("its header cannot be read: is a quote in it not closed? Nothing of the file is used")
-    fitting = [header for header in headers if _places(header.columns, id_column)]
+    fitting = [header for header in headers if _places(header.columns, id_column or PROFILE_ID) or _find_identity(header.columns, id_column)]
     header = max(fitting or headers, key=lambda header: len(header.columns))
-    column = _find_column(header.columns, id_column)
+    column, identity = _find_columns(header.columns, id_column)
     rows = below[header.lines :]
     if delimiter is None and len(header.columns) == 1:
         header = header._replace(delimiter=_at_ends(rows) or header.delimiter)
-    return Layout(header.delimiter, header.columns, column, above + header.lines, _usual_width(rows, header, escape))
+    return Layout(header.delimiter, header.columns, column, identity, above + header.lines, _usual_width(rows, header, escape))
 
 
 def _blank_lines(lines: Sequence[str], begin: int) -> int:
@@ -120,27 +132,34 @@ def _read_header(lines: Sequence[str], delimiter: str, escape: str | None) -> _H
     return _Header(delimiter, [clean_name(name) for name in cells or ()], reader.line_num)
 
 
-def _places(columns: Sequence[str], id_column: str | None) -> list[int]:
-    """Return where the columns stand that may name the members: by the name as it is written, else in another case."""
-    wanted = clean_name(PROFILE_ID if id_column is None else id_column)
+def _places(columns: Sequence[str], name: str) -> list[int]:
+    """Return where the columns of a name stand: as it is written, else in another case."""
+    wanted = clean_name(name)
     exact = [place for place, name in enumerate(columns) if name == wanted]
     return exact or [place for place, name in enumerate(columns) if name.lower() == wanted.lower()]
 
 
-def _find_column(columns: list[str], id_column: str | None) -> int:
-    places = _places(columns, id_column)
+def _find_columns(columns: list[str], id_column: str | None) -> tuple[int | None, tuple[int, int] | None]:
+    """Return where the profile ids stand, and where namespace and id of identities do."""
     name = PROFILE_ID if id_column is None else id_column
-    if len(places) == 1:
-        return places[0]
-    if places:
-        raise UsageError(f"its header names {shown(name)} {len(places)} times; nothing of it is used\n  give one of these columns another name")
+    places, identity = _places(columns, name), _find_identity(columns, id_column)
+    if len(places) <= 1 and (places or identity):
+        return (places[0] if places else None), identity
+    for each in (name, *(() if id_column else IDENTITY)):
+        if (times := len(_places(columns, each))) > 1:
+            raise UsageError(f"its header names {shown(each)} {times} times; nothing of it is used\n  give one of these columns another name")
     there = ", ".join(shown(each) for each in columns[:_SHOWN_COLUMNS]) or "nothing"
-    raise UsageError(f"its header has no column {shown(name)}, but: {there}\n  {_remedy(columns, id_column)}")
+    others = "" if id_column else f"; columns {' and '.join(IDENTITY)} would do as well"
+    raise UsageError(f"its header has no column {shown(name)}, but: {there}{others}\n  {_remedy(columns, id_column)}")
+
+
+def _find_identity(columns: Sequence[str], id_column: str | None) -> tuple[int, int] | None:
+    """Return where namespace and id stand, each once; None where they do not, or another column is named."""
+    namespaces, ids = (_places(columns, name) for name in IDENTITY)
+    return (namespaces[0], ids[0]) if id_column is None and len(namespaces) == len(ids) == 1 else None
 
 
 def _remedy(columns: list[str], id_column: str | None) -> str:
-    if id_column is None and {name.lower() for name in columns} >= set(IDENTITY):
-        return f"members by identity ({' and '.join(IDENTITY)}) need a look-up of profiles that is not built yet: give a column {PROFILE_ID}"
     wanted = _letters(id_column or PROFILE_ID)
     letters = {_letters(name): name for name in reversed(columns)}
     glued = [name for name in letters if wanted in name and name != wanted]

@@ -30,6 +30,12 @@ class Members:
         self._many("INSERT OR IGNORE INTO named (id) VALUES (?)", profile_ids)
         self._db.execute("COMMIT")
 
+    def name_known(self, profile_ids: Iterable[str]) -> None:
+        """These are in the file, and profiles: by an identity that they have."""
+        self._db.execute("BEGIN")
+        self._many("INSERT INTO named VALUES (?, 1) ON CONFLICT DO UPDATE SET is_known = 1", profile_ids)
+        self._db.execute("COMMIT")
+
     def note(self, changes: Iterable[tuple[str, bool | None]]) -> None:
         """In this order: who was a member (True), or a profile that is none (False), or is no profile any more (None)."""
         last = dict(changes)

@@ -149,13 +149,18 @@ class Records:
         self._taken.clear()
 
     def _is_followed_by_rows(self, cells: list[str]) -> bool:
-        """Whether a line below the record's first looks like a row: it has as many cells as rows have, and an id of the same shape."""
-        column, widths = self._layout.column, self._layout.whole_widths
-        if len(self._layout.columns) == 1 or len(cells) <= column:
+        """Whether a line below the record's first looks like a row: it has as many cells as rows have, and an id of the same shape.
+
+        Where members are named by identity, the same shape of one that is not empty is enough: of the profile id, the namespace or the id.
+        """
+        naming, widths = self._layout.naming, self._layout.whole_widths
+        if len(self._layout.columns) == 1:
             return False
-        shape = _shape(cells[column])
+        shapes = {place: _shape(cells[place]) for place in naming if place < len(cells) and (len(naming) == 1 or cells[place].strip())}
         rows = (_cells_of(line, self._layout.delimiter) for line in self._taken[1:])
-        return any(len(row) in widths and len(row) > column and _shape(row[column]) == shape for row in rows)
+        return any(
+            len(row) in widths and any(place < len(row) and _shape(row[place]) == shape for place, shape in shapes.items()) for row in rows
+        )
 
 
 def _cells_of(line: str, delimiter: str) -> list[str]:

@@ -26,6 +26,9 @@ class Reason(StrEnum):
     BROKEN_QUOTES = "broken_quotes"
     TOO_LARGE = "too_large"
     NO_PARTITION = "no_partition"
+    NO_PROFILE = "no_profile"
+    SEVERAL_PROFILES = "several_profiles"
+    NAMESPACE_CASE = "namespace_case"
 
 
 SPOILT: Final = frozenset(

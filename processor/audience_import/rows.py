@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Final, NamedTuple, TextIO
 
 from processor.audience_import.encoding import explain_bytes, find_encoding, may_be_utf8, require_named
-from processor.audience_import.ids import WORD_FOR_NOTHING, read_id
+from processor.audience_import.identities import Identity
+from processor.audience_import.ids import WORD_FOR_NOTHING, read_id, read_identity_part
 from processor.audience_import.kinds import require_csv
-from processor.audience_import.layout import PROFILE_ID, Dialect, find_layout, one_character
+from processor.audience_import.layout import IDENTITY, PROFILE_ID, Dialect, find_layout, one_character
 from processor.audience_import.records import Records
-from processor.audience_import.rejected import Fault, Reason, Rejected
+from processor.audience_import.rejected import SHOWN_CHARACTERS, Fault, Reason, Rejected
 from processor.errors import UsageError
 
 SAMPLE_BYTES: Final = 256 * 1024
 
 Member = str
-"""What a row names: a profile id. (A row that names an identity is another type beside it, which a look-up turns into one.)"""
+"""What a row names: a profile id. A row that names an identity is an `Identity`, which a look-up turns into one."""
 
 
 class ReadOptions(NamedTuple):
@@ -35,6 +36,7 @@ class ReadOptions(NamedTuple):
 
 
 _AS_IT_IS: Final = ReadOptions()
+_NO_PROFILE_ID: Final = Fault(Reason.NO_ID, "the id is empty")
 
 
 class Rows:
@@ -61,16 +63,21 @@ class Rows:
         self.dialect = Dialect(encoding, self._layout.delimiter, escape)
         self.columns = self._layout.columns
         self.ignored = self._layout.ignored
-        self._header = self.columns[self._layout.column].lower()
+        self._header = "" if self._layout.column is None else self.columns[self._layout.column].lower()
         self.warnings = list(_warnings(sample, options.encoding))
+
+    @property
+    def names_identities(self) -> bool:
+        """Whether rows may name a member by an identity."""
+        return self._layout.identity is not None
 
     @property
     def bytes_read(self) -> int:
         """How far the file is read, while it is."""
         return self._bytes_read if self._file is None else self._file.buffer.tell()
 
-    def __iter__(self) -> Iterator[Member | Rejected]:
-        """Yield what each row names, or why it names nobody; blank lines are passed over.
+    def __iter__(self) -> Iterator[Member | Identity | Rejected]:
+        """Yield what each row names, or why it names nobody; blank lines are passed over. Where a row has both, its profile id wins.
 
         Raises UsageError where the file is not in its encoding, or a quote that is never closed would swallow whoever follows.
         """
@@ -86,7 +93,7 @@ class Rows:
             finally:
                 self._bytes_read, self._file = self.bytes_read, None
 
-    def _walk(self, records: Records) -> Iterator[Member | Rejected]:
+    def _walk(self, records: Records) -> Iterator[Member | Identity | Rejected]:
         width = len(self.columns)
         for cells in records:
             if isinstance(cells, Rejected):
@@ -96,21 +103,39 @@ class Rows:
             if records.is_doubtful and fault is None:
                 fault = records.why_doubtful(is_whole=len(cells) in self._layout.whole_widths)
             if fault is None:
-                named = self._named_in(cells)
-                if isinstance(named, str):
-                    yield self._unless_it_cannot_be(named, records)
+                named = self._named_in(cells, records)
+                if not isinstance(named, Fault):
+                    yield named
                     continue
                 fault = named
             if any(cell.strip() for cell in cells):
                 yield Rejected.because(fault, records.line, records.text)
 
-    def _named_in(self, cells: list[str]) -> Member | Fault:
-        """Return the member that the cells of a record name, or why they name none: where a file names members otherwise, it begins here."""
-        return read_id(cells[self._layout.column], self._header, any_id=self._any_id)
+    def _named_in(self, cells: list[str], records: Records) -> Member | Identity | Fault:
+        """Return what the cells of a record name, or why they name nobody: a profile id, or an identity where that is empty."""
+        column = self._layout.column
+        named: str | Fault = _NO_PROFILE_ID
+        if column is not None and column < len(cells):
+            named = read_id(cells[column], self._header, any_id=self._any_id)
+        if isinstance(named, str):
+            fault = WORD_FOR_NOTHING if self._is_escaped_nothing(named, records) else self._why_not(named)
+            return fault or named
+        if named.reason is not Reason.NO_ID or self._layout.identity is None:
+            return named
+        return self._read_identity(cells, self._layout.identity, records)
 
-    def _unless_it_cannot_be(self, named: Member, records: Records) -> Member | Rejected:
-        fault = WORD_FOR_NOTHING if self._is_escaped_nothing(named, records) else self._why_not(named)
-        return named if fault is None else Rejected.because(fault, records.line, records.text)
+    def _read_identity(self, cells: list[str], places: tuple[int, int], records: Records) -> Identity | Fault:
+        parts: list[str] = []
+        for name, place in zip(IDENTITY, places, strict=True):
+            part = read_identity_part(cells[place] if place < len(cells) else "", name, any_id=self._any_id)
+            if isinstance(part, Fault):
+                both_empty = part.reason is Reason.NO_ID and self._layout.column is not None
+                return Fault(Reason.NO_ID, f"{PROFILE_ID} and {name} are empty") if both_empty else part
+            if self._is_escaped_nothing(part, records):
+                return WORD_FOR_NOTHING
+            parts.append(part)
+        namespace, identity_id = parts
+        return Identity(records.line, namespace, identity_id, records.text[:SHOWN_CHARACTERS])
 
     def _is_escaped_nothing(self, text: str, records: Records) -> bool:
         r"""Whether it is `\N`, which reads as N where the backslash is the escape."""
@@ -120,12 +145,14 @@ class Rows:
     def _why_not_of_width(self, cells: list[str], records: Records) -> Fault | None:
         """Say why a record of more or fewer cells than the header cannot be used. Short ones may have the id, and long ones end in empty cells.
 
-        Where the id is not the first, a longer row may have a delimiter in a value without quotes: then another cell stands where the id should.
+        Where another column stands before the id, a longer row may have a delimiter in a value without quotes: then another cell stands where
+        the id should.
         """
-        width, column = len(self.columns), self._layout.column
+        width, naming = len(self.columns), self._layout.naming
         if len(cells) <= width:
-            return None if column < len(cells) else Fault(Reason.NO_ID, f"it has {len(cells)} columns, and the id stands in column {column + 1}")
-        if any(cell.strip() for cell in cells[width:]) or (column > 0 and len(cells) > max(self._layout.whole_widths)):
+            last = min(max(places) for places in self._layout.ways)
+            return None if last < len(cells) else Fault(Reason.NO_ID, f"it has {len(cells)} columns, and the id stands in column {last + 1}")
+        if any(cell.strip() for cell in cells[width:]) or (max(naming) >= len(naming) and len(cells) > max(self._layout.whole_widths)):
             records.require_no_escapes()
             return Fault(Reason.TOO_MANY_COLUMNS, f"it has {len(cells)} columns, the header has {width}: {self._why_many(records.text)}")
         return None

@@ -66,7 +66,7 @@ def show_audience(audience: str, as_json: bool) -> None:
 @click.option("--encoding", default=None, help="How FILE is written, as windows-1252. [default: UTF-8, or UTF-16 with a byte order mark]")
 @click.option("--delimiter", default=None, help="One character between columns; tab is a name of it. [default: found]")
 @click.option("--escape", default=None, help="One character before a quote or a delimiter of a value, as a backslash. [default: quotes stand twice]")
-@click.option("--id-column", default=None, help="The column that names the members. [default: profileId]")
+@click.option("--id-column", default=None, help="The column of the members' profile ids. [default: profileId, else namespace and id]")
 @click.option("--any-id", is_flag=True, help="Take ids that look as if a spreadsheet or an export had spoilt them. [default: reject them]")
 @click.option("--rejected", type=click.Path(path_type=Path), default=None, help="Where rejected rows go. [default: FILE.rejected.csv]")
 @click.option("--exits/--no-exits", default=None, help="Whether who is not in FILE leaves the audience. [default: where it was described before]")
@@ -86,13 +86,14 @@ def import_file(  # an option each
 ) -> None:
     """Make the profiles in FILE the members of the audience CustomerAudienceUpload/AUDIENCE_ID.
 
-    FILE is a CSV with a header, of up to 10 million rows and more; its column profileId names the members. An encoding that is not
-    sure is never guessed: name it with --encoding. Rows that cannot be used are left out and written to a file with line, reason
-    and explanation, as are ids that a spreadsheet or an export spoilt. Everybody in FILE enters the audience, for --ttl-days;
-    when the audience was imported before, everybody who is a member and not in FILE leaves it: workers must have processed
-    every event for that (lag 0), since only then it is known who is a member; they need not run. How many in FILE are profiles
-    already is read from the changelog. The events go to the topic of profile events. An import that was interrupted is begun
-    again: what was sent changes nothing the second time.
+    FILE is a CSV with a header, of up to 10 million rows and more; its column profileId names the members, or its columns
+    namespace and id do by an identity, which exactly one profile must have (where a row has both, profileId wins; see
+    IDENTITY_INDEX). An encoding that is not sure is never guessed: name it with --encoding. Rows that cannot be used are left out
+    and written to a file with line, reason and explanation, as are ids that a spreadsheet or an export spoilt. Everybody in FILE
+    enters the audience, for --ttl-days; when the audience was imported before, everybody who is a member and not in FILE leaves
+    it: workers must have processed every event for that (lag 0), since only then it is known who is a member; they need not run.
+    How many in FILE are profiles already is read from the changelog. The events go to the topic of profile events. An import that
+    was interrupted is begun again: what was sent changes nothing the second time.
     """
     settings = read_settings()
     require_import_topics(settings)

@@ -124,7 +124,7 @@ def test_m6_of_names_that_differ_in_case_the_one_as_it_is_written_counts(tmp_pat
         ("p-1\np-2\n", ReadOptions(), "first line must name the columns"),
         ("profileId,x,profileId\np-1,,p-2\n", ReadOptions(), "names profileId 2 times"),
         ("a,b\n1,2\n", ReadOptions(id_column="c"), "no column c, but: a, b"),
-        ("namespace,id\nECID,1\n", ReadOptions(), "by identity"),
+        ("namespace,ids\nECID,1\n", ReadOptions(), "columns namespace and id would do as well"),
         ('"profileId\np-1\n', ReadOptions(), "Nothing of the file is used"),
         ("profileId\n", ReadOptions(delimiter=";;"), "--delimiter ';;' is not one character"),
         ("profileId\n", ReadOptions(escape="\\\\"), "--escape .* is not one character"),
