@@ -53,6 +53,7 @@ HOT_PATH = [
     "processor/pipeline/counts.py",
     "processor/pipeline/deadlines.py",
     "processor/pipeline/decided.py",
+    "processor/pipeline/identity_index.py",
     "processor/pipeline/profiles.py",
     "processor/pipeline/records.py",
     "schemas/dead_letter.py",
@@ -61,6 +62,7 @@ HOT_PATH = [
     "schemas/record.py",
     "schemas/times.py",
     "schemas/xdm.py",
+    "state/identity_rows.py",
     "state/rows.py",
 ]
 

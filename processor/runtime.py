@@ -30,6 +30,7 @@ from processor.partition_history import PartitionHistory
 from processor.pipeline.broker_clock import BrokerClock
 from processor.pipeline.deadlines import DeadlineSettings
 from processor.pipeline.decided import Policy
+from processor.pipeline.identity_index import IndexSettings
 from processor.pipeline.jobs import JobSettings
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
@@ -292,6 +293,7 @@ class Runtime:
             settings.max_waiting_bytes // share,
             self._job_settings(partition),
             DeadlineSettings(settings.membership_expiry, wall_clock=self._broker_clock.now),
+            identity_index=IndexSettings(settings.identity_index),
         )
         ids = self._place.cluster.topic_ids
         return PartitionPipeline(

@@ -271,6 +271,9 @@ class Settings(_FromEnvironment):
     membership_expiry: bool = Field(
         default=True, description="Write the events that end memberships at their deadlines; off where somebody else does."
     )
+    identity_index: bool = Field(
+        default=True, description="Keep an index of who has which identity, so that files of members may name identities; every worker alike."
+    )
     job_records_per_second: Count = Field(
         default=0, description="Records that a backfill or another job makes, a second over all partitions, at most; 0: as many as it can."
     )

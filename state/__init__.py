@@ -2,6 +2,7 @@
 
     rows        keys and values of the changelog and of RocksDB: profile rows, the watermark; pure
     old_rows    rows that a version before this one wrote, read by today's rules; pure
+    identity_rows    those of the index of identities; pure
     partition   one partition on disk: read many, write one atomic batch, close; the only place that knows RocksDB
     damage      faults of RocksDB told apart; a damaged copy marked, and wiped at the next start
     identity    whose copy a folder holds: cluster, app, topic, partition, format

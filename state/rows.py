@@ -6,6 +6,7 @@
     b"x" + job id + b"\0" + profile id     the job's flow sent this profile since the job began (E2); gone when the job is done here
     b"m" + job id + b"\0" + profile id     the profile as the catchup's disabled flow knew it (F1, core/jobs.py); gone when it has caught up
     b"d" + deadline + profile id            something of this profile may end then, or later, never earlier (F5): the index of deadlines
+    b"i…", b"I"            the index of identities, and how far it is (state/identity_rows.py)
 
 A row is one compact JSON array: its format (4; 3 is read too, `state.old_rows`), the offset, the fields of `schemas.profile.Profile` in their
 order, and its two deadlines. A tombstone removes a profile. One array, since a part costs less to decode than to set apart: 4.2 µs a row of 1.5 KB,

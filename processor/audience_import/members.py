@@ -3,7 +3,9 @@
 import sqlite3
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+
+_CACHE_KIB: Final = 32 * 1024  # of pages in memory; a million ids have as many
 
 
 class Members:
@@ -11,8 +13,10 @@ class Members:
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)  # a temporary file, removed when it is closed
-        for table in ("named", "known"):
-            self._db.execute(f"CREATE TABLE {table} (id TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._db.execute("PRAGMA journal_mode = OFF")  # nothing is ever rolled back: who fails begins again
+        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        self._db.execute("CREATE TABLE named (id TEXT PRIMARY KEY, is_known INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE before (id TEXT PRIMARY KEY) WITHOUT ROWID")
 
     def __enter__(self) -> Self:
         return self
@@ -22,14 +26,24 @@ class Members:
 
     def name(self, profile_ids: Iterable[str]) -> None:
         """These are in the file."""
-        self._many("INSERT OR IGNORE INTO named VALUES (?)", profile_ids)
-
-    def note(self, changes: Iterable[tuple[str, bool]]) -> None:
-        """In this order: who was a member, or was not any more."""
         self._db.execute("BEGIN")
-        for profile_id, is_member in changes:
-            statement = "INSERT OR IGNORE INTO known VALUES (?)" if is_member else "DELETE FROM known WHERE id = ?"
-            self._db.execute(statement, (profile_id,))
+        self._many("INSERT OR IGNORE INTO named (id) VALUES (?)", profile_ids)
+        self._db.execute("COMMIT")
+
+    def name_known(self, profile_ids: Iterable[str]) -> None:
+        """These are in the file, and profiles: by an identity that they have."""
+        self._db.execute("BEGIN")
+        self._many("INSERT INTO named VALUES (?, 1) ON CONFLICT DO UPDATE SET is_known = 1", profile_ids)
+        self._db.execute("COMMIT")
+
+    def note(self, changes: Iterable[tuple[str, bool | None]]) -> None:
+        """In this order: who was a member (True), or a profile that is none (False), or is no profile any more (None)."""
+        last = dict(changes)
+        self._db.execute("BEGIN")
+        self._many("UPDATE named SET is_known = 1 WHERE id = ? AND NOT is_known", (each for each, is_member in last.items() if is_member is not None))
+        self._many("UPDATE named SET is_known = 0 WHERE id = ? AND is_known", (each for each, is_member in last.items() if is_member is None))
+        self._many("INSERT OR IGNORE INTO before VALUES (?)", (each for each, is_member in last.items() if is_member))
+        self._many("DELETE FROM before WHERE id = ?", (each for each, is_member in last.items() if not is_member))
         self._db.execute("COMMIT")
 
     def named(self) -> Iterator[str]:
@@ -38,17 +52,22 @@ class Members:
 
     def gone(self) -> Iterator[str]:
         """Who was a member, and is not in the file."""
-        return (profile_id for (profile_id,) in self._db.execute("SELECT id FROM known WHERE id NOT IN (SELECT id FROM named)"))
+        return (profile_id for (profile_id,) in self._db.execute("SELECT id FROM before WHERE id NOT IN (SELECT id FROM named)"))
 
     def count_named(self) -> int:
         """How many are in the file."""
-        return int(self._db.execute("SELECT count(*) FROM named").fetchone()[0])
+        return self._count("SELECT count(*) FROM named")
+
+    def count_known(self) -> int:
+        """How many of those in the file are profiles that were there before."""
+        return self._count("SELECT count(*) FROM named WHERE is_known")
 
     def count_gone(self) -> int:
         """How many are not in it any more."""
-        return int(self._db.execute("SELECT count(*) FROM known WHERE id NOT IN (SELECT id FROM named)").fetchone()[0])
+        return self._count("SELECT count(*) FROM before WHERE id NOT IN (SELECT id FROM named)")
+
+    def _count(self, query: str) -> int:
+        return int(self._db.execute(query).fetchone()[0])
 
     def _many(self, statement: str, profile_ids: Iterable[str]) -> None:
-        self._db.execute("BEGIN")
-        self._db.executemany(statement, ((profile_id,) for profile_id in profile_ids))
-        self._db.execute("COMMIT")
+        self._db.executemany(statement, ((profile_id,) for profile_id in sorted(profile_ids)))  # sorted: a page of the table is touched once

@@ -1,152 +1,199 @@
-"""The rows of a CSV file as people make them: encoding and delimiter are found, what cannot be used is told with its line."""
+"""What the rows of a CSV file name, as people make such files (contract M6): a member, or why a row names none, with its line.
+
+Home of M6. The order: what kind of file it is (`kinds`), its encoding (`encoding`), its layout (`layout`), its records (`records`), and of each
+record the id (`ids`). A file that cannot be used raises UsageError, and nothing of it is used.
+"""
 
 import codecs
-import csv
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TextIO
+from typing import Final, NamedTuple, TextIO
 
-from charset_normalizer import from_bytes
-
+from processor.audience_import.encoding import explain_bytes, find_encoding, may_be_utf8, require_named
+from processor.audience_import.identities import Identity
+from processor.audience_import.ids import WORD_FOR_NOTHING, read_id, read_identity_part
+from processor.audience_import.kinds import require_csv
+from processor.audience_import.layout import IDENTITY, PROFILE_ID, Dialect, find_layout, one_character
+from processor.audience_import.records import Records
+from processor.audience_import.rejected import SHOWN_CHARACTERS, Fault, Reason, Rejected
 from processor.errors import UsageError
 
 SAMPLE_BYTES: Final = 256 * 1024
-SHOWN_CHARACTERS: Final = 1_000  # of a rejected row
-DELIMITERS: Final = ",;\t|"
-PROFILE_ID: Final = "profileId"
-IDENTITY: Final = ("namespace", "id")
-MAX_ID_BYTES: Final = 512  # contract 1: of a key
-_BOMS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+Member = str
+"""What a row names: a profile id. A row that names an identity is an `Identity`, which a look-up turns into one."""
 
 
-class Dialect(NamedTuple):
-    """How the file is written."""
+class ReadOptions(NamedTuple):
+    """How a file is to be read; None: as it shows itself. `any_id` takes ids that look as if a spreadsheet or an export had spoilt them."""
 
-    encoding: str
-    delimiter: str
+    encoding: str | None = None
+    delimiter: str | None = None
+    escape: str | None = None
+    id_column: str | None = None
+    any_id: bool = False
 
 
-class Rejected(NamedTuple):
-    """A row that is no member: its line in the file (from 1), why, and its text."""
-
-    line: int
-    reason: str
-    row: str
+_AS_IT_IS: Final = ReadOptions()
+_NO_PROFILE_ID: Final = Fault(Reason.NO_ID, "the id is empty")
 
 
 class Rows:
-    """The rows of one file. `bytes_read` grows while they are read."""
+    """The rows of one file."""
 
-    def __init__(
-        self, path: Path, encoding: str | None = None, delimiter: str | None = None, why_not: Callable[[str], str | None] = lambda _: None
-    ) -> None:
-        """Raises UsageError for a file that cannot be read, or whose header does not fit. `why_not`: why a profile id cannot be a member."""
-        sample = _sample(path)
-        self.path = path
-        _require_known(path, encoding, delimiter)
-        self.dialect = Dialect(encoding or _encoding(sample, path), delimiter or "")
-        self.dialect = self.dialect._replace(delimiter=delimiter or _delimiter(sample, self.dialect.encoding))
-        self.bytes_read = 0
-        self._why_not = why_not
-        with self._open() as file:
-            self.columns = [name.strip() for name in self._next(self._reader(file)) or []]
-        self._column = _column(self.columns, path)
-        self.ignored = [name for index, name in enumerate(self.columns) if index != self._column]
+    def __init__(self, path: Path, options: ReadOptions = _AS_IT_IS, why_not: Callable[[str], Fault | None] = lambda _: None) -> None:
+        """Raise UsageError for a file that cannot be read, or is no CSV, or whose header does not fit.
 
-    def __iter__(self) -> Iterator[str | Rejected]:
-        """Each member's profile id, or why a row is none; blank lines are passed over.
-
-        Raises UsageError where the file is no CSV any more: a quote that is never closed would swallow whoever follows.
+        `why_not`: why nobody can write for a profile id that is one.
         """
-        with self._open() as file:
-            reader = self._reader(file)
-            self._next(reader)
-            while (row := self._next(reader)) is not None:
-                self.bytes_read = file.buffer.tell()
-                if any(cell.strip() for cell in row):
-                    yield self._read(row, reader.line_num)
+        self.path = path
+        self._why_not = why_not
+        self._any_id = options.any_id
+        self._file: TextIO | None = None
+        self._bytes_read = 0
+        with _naming(path):
+            sample = _read_sample(path)
+            require_csv(sample)
+            if options.encoding is not None:
+                require_named(sample, options.encoding)
+            encoding = options.encoding or find_encoding(sample)
+            escape, delimiter = one_character("--escape", options.escape), one_character("--delimiter", options.delimiter)
+            self._layout = find_layout(_decode(path, sample, encoding), delimiter, escape, options.id_column)
+        self.dialect = Dialect(encoding, self._layout.delimiter, escape)
+        self.columns = self._layout.columns
+        self.ignored = self._layout.ignored
+        self._header = "" if self._layout.column is None else self.columns[self._layout.column].lower()
+        self.warnings = list(_warnings(sample, options.encoding))
 
-    def _next(self, reader: Any) -> list[str] | None:
-        try:
-            return next(reader, None)
-        except csv.Error as error:
-            raise UsageError(f"{self.path}: line {reader.line_num}: {error}: is a quote not closed? Nothing of the file is used") from None
-        except UnicodeError:
-            what = f"after line {reader.line_num} it is not {self.dialect.encoding}"
-            raise UsageError(f"{self.path}: {what}; name its encoding with --encoding") from None
+    @property
+    def names_identities(self) -> bool:
+        """Whether rows may name a member by an identity."""
+        return self._layout.identity is not None
 
-    def _read(self, row: list[str], line: int) -> str | Rejected:
-        text = self.dialect.delimiter.join(row)[:SHOWN_CHARACTERS]
-        if len(row) != len(self.columns):
-            return Rejected(line, f"it has {len(row)} columns, the header has {len(self.columns)}", text)
-        profile_id = row[self._column].strip()
-        if not profile_id:
-            return Rejected(line, f"{PROFILE_ID} is empty", text)
-        try:
-            size = len(profile_id.encode())
-        except UnicodeEncodeError:
-            return Rejected(line, f"it is not {self.dialect.encoding}", text)
-        if size > MAX_ID_BYTES:
-            return Rejected(line, f"{PROFILE_ID} has {size} bytes, {MAX_ID_BYTES} are allowed", text)
-        reason = self._why_not(profile_id)
-        return profile_id if reason is None else Rejected(line, reason, text)
+    @property
+    def bytes_read(self) -> int:
+        """How far the file is read, while it is."""
+        return self._bytes_read if self._file is None else self._file.buffer.tell()
 
-    def _open(self) -> TextIO:
-        return self.path.open(encoding=self.dialect.encoding, errors="surrogateescape", newline="")
+    def __iter__(self) -> Iterator[Member | Identity | Rejected]:
+        """Yield what each row names, or why it names nobody; blank lines are passed over. Where a row has both, its profile id wins.
 
-    def _reader(self, file: TextIO) -> Any:
-        return csv.reader(file, delimiter=self.dialect.delimiter, strict=True)
+        Raises UsageError where the file is not in its encoding, or a quote that is never closed would swallow whoever follows.
+        """
+        with self.path.open(encoding=self.dialect.encoding, newline="") as file, _naming(self.path):
+            self._file = file
+            records = Records(file, self._layout, self.dialect.escape)
+            try:
+                for _ in range(self._layout.lines_above):
+                    file.readline()
+                yield from self._walk(records)
+            except UnicodeError:
+                raise explain_bytes(self.path, self.dialect.encoding) from None
+            finally:
+                self._bytes_read, self._file = self.bytes_read, None
+
+    def _walk(self, records: Records) -> Iterator[Member | Identity | Rejected]:
+        width = len(self.columns)
+        for cells in records:
+            if isinstance(cells, Rejected):
+                yield cells
+                continue
+            fault = None if len(cells) == width else self._why_not_of_width(cells, records)
+            if records.is_doubtful and fault is None:
+                fault = records.why_doubtful(is_whole=len(cells) in self._layout.whole_widths)
+            if fault is None:
+                named = self._named_in(cells, records)
+                if not isinstance(named, Fault):
+                    yield named
+                    continue
+                fault = named
+            if any(cell.strip() for cell in cells):
+                yield Rejected.because(fault, records.line, records.text)
+
+    def _named_in(self, cells: list[str], records: Records) -> Member | Identity | Fault:
+        """Return what the cells of a record name, or why they name nobody: a profile id, or an identity where that is empty."""
+        column = self._layout.column
+        named: str | Fault = _NO_PROFILE_ID
+        if column is not None and column < len(cells):
+            named = read_id(cells[column], self._header, any_id=self._any_id)
+        if isinstance(named, str):
+            fault = WORD_FOR_NOTHING if self._is_escaped_nothing(named, records) else self._why_not(named)
+            return fault or named
+        if named.reason is not Reason.NO_ID or self._layout.identity is None:
+            return named
+        return self._read_identity(cells, self._layout.identity, records)
+
+    def _read_identity(self, cells: list[str], places: tuple[int, int], records: Records) -> Identity | Fault:
+        parts: list[str] = []
+        for name, place in zip(IDENTITY, places, strict=True):
+            part = read_identity_part(cells[place] if place < len(cells) else "", name, any_id=self._any_id)
+            if isinstance(part, Fault):
+                both_empty = part.reason is Reason.NO_ID and self._layout.column is not None
+                return Fault(Reason.NO_ID, f"{PROFILE_ID} and {name} are empty") if both_empty else part
+            if self._is_escaped_nothing(part, records):
+                return WORD_FOR_NOTHING
+            parts.append(part)
+        namespace, identity_id = parts
+        return Identity(records.line, namespace, identity_id, records.text[:SHOWN_CHARACTERS])
+
+    def _is_escaped_nothing(self, text: str, records: Records) -> bool:
+        r"""Whether it is `\N`, which reads as N where the backslash is the escape."""
+        escape = self.dialect.escape
+        return escape is not None and text == "N" and not self._any_id and f"{escape}N" in records.text
+
+    def _why_not_of_width(self, cells: list[str], records: Records) -> Fault | None:
+        """Say why a record of more or fewer cells than the header cannot be used. Short ones may have the id, and long ones end in empty cells.
+
+        Where another column stands before the id, a longer row may have a delimiter in a value without quotes: then another cell stands where
+        the id should.
+        """
+        width, naming = len(self.columns), self._layout.naming
+        if len(cells) <= width:
+            last = min(max(places) for places in self._layout.ways)
+            return None if last < len(cells) else Fault(Reason.NO_ID, f"it has {len(cells)} columns, and the id stands in column {last + 1}")
+        if any(cell.strip() for cell in cells[width:]) or (max(naming) >= len(naming) and len(cells) > max(self._layout.whole_widths)):
+            records.require_no_escapes()
+            return Fault(Reason.TOO_MANY_COLUMNS, f"it has {len(cells)} columns, the header has {width}: {self._why_many(records.text)}")
+        return None
+
+    def _why_many(self, text: str) -> str:
+        if "\\" + self.dialect.delimiter in text and self.dialect.escape is None:
+            return "is the backslash in it an escape? --escape '\\' reads it"
+        return "is a delimiter in a value that is not in quotes?"
 
 
-def _require_known(path: Path, encoding: str | None, delimiter: str | None) -> None:
-    if delimiter is not None and len(delimiter) != 1:
-        raise UsageError(f"{path}: the delimiter {delimiter!r} is not one character")
-    if encoding is not None:
-        try:
-            codecs.lookup(encoding)
-        except LookupError:
-            raise UsageError(f"{path}: the encoding {encoding} is not known; as utf-8, windows-1252, utf-16") from None
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in a UsageError."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
-def _sample(path: Path) -> bytes:
+def _read_sample(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
+            if not file.seekable():
+                raise UsageError("it is a pipe, and is read more than once\n  give a file")
             sample = file.read(SAMPLE_BYTES)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UsageError(f"cannot be read: {error.strerror}") from None
     if not sample.strip():
-        raise UsageError(f"{path}: is empty; its first line must name the columns, {PROFILE_ID} among them")
+        raise UsageError(f"is empty; its first line must name the columns, {PROFILE_ID} among them")
     return sample
 
 
-def _encoding(sample: bytes, path: Path) -> str:
-    for mark, encoding in _BOMS:
-        if sample.startswith(mark):
-            return encoding
-    whole = sample if len(sample) < SAMPLE_BYTES else sample[: sample.rfind(b"\n") + 1]
+def _decode(path: Path, sample: bytes, encoding: str) -> str:
+    """Return the text of the file's beginning; a character that the sample cuts is left out."""
+    decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        whole.decode()
-    except UnicodeDecodeError:
-        best = from_bytes(whole).best()
-        if best is None:
-            raise UsageError(f"{path}: its encoding cannot be found; name it with --encoding") from None
-        return best.encoding
-    return "utf-8"
+        return decoder.decode(sample, final=len(sample) < SAMPLE_BYTES)
+    except UnicodeError:
+        raise explain_bytes(path, encoding) from None
 
 
-def _delimiter(sample: bytes, encoding: str) -> str:
-    """Of the header: of the delimiters in it the one that stands there most often; a comma where it is one column."""
-    header = sample.decode(encoding, errors="replace").lstrip("\ufeff").partition("\n")[0]
-    return max(DELIMITERS, key=lambda delimiter: (header.count(delimiter), delimiter == ","))
-
-
-def _column(columns: list[str], path: Path) -> int:
-    lower = [name.lower() for name in columns]
-    if PROFILE_ID.lower() in lower:
-        return lower.index(PROFILE_ID.lower())
-    if all(name in lower for name in IDENTITY):
-        raise UsageError(
-            f"{path}: it names members by identity ({' and '.join(IDENTITY)}), which needs a look-up of profiles that is not built yet; "
-            f"give a column {PROFILE_ID}"
-        )
-    raise UsageError(f"{path}: its header has no column {PROFILE_ID}, but: {', '.join(columns) or 'nothing'}")
+def _warnings(sample: bytes, encoding: str | None) -> Iterator[str]:
+    if encoding is not None and not codecs.lookup(encoding).name.startswith("utf") and may_be_utf8(sample):
+        yield f"the file reads as UTF-8 too: is {encoding} right?"

@@ -7,7 +7,8 @@ from typing import Any
 import click
 import orjson
 
-from processor.audience_import.run import Request, import_audience
+from processor.audience_import.rows import ReadOptions
+from processor.audience_import.run import Imported, Request, import_audience
 from processor.cli.apply import apply_audiences, tell_steps
 from processor.cli.control import as_stored, change, read_and_warn, read_state, require_import_topics
 from processor.cli.plan import Action, Step
@@ -62,37 +63,68 @@ def show_audience(audience: str, as_json: bool) -> None:
 @click.argument("audience_id")
 @click.option("--name", default=None, help="What the audience is called. [default: as before]")
 @click.option("--ttl-days", type=click.IntRange(1, 90), default=30, show_default=True, help="Days that memberships last.")
-@click.option("--encoding", default=None, help="How the file is written, as windows-1252. [default: found]")
-@click.option("--delimiter", default=None, help="What stands between columns. [default: found]")
+@click.option("--encoding", default=None, help="How FILE is written, as windows-1252. [default: UTF-8, or UTF-16 with a byte order mark]")
+@click.option("--delimiter", default=None, help="One character between columns; tab is a name of it. [default: found]")
+@click.option("--escape", default=None, help="One character before a quote or a delimiter of a value, as a backslash. [default: quotes stand twice]")
+@click.option("--id-column", default=None, help="The column of the members' profile ids. [default: profileId, else namespace and id]")
+@click.option("--any-id", is_flag=True, help="Take ids that look as if a spreadsheet or an export had spoilt them. [default: reject them]")
 @click.option("--rejected", type=click.Path(path_type=Path), default=None, help="Where rejected rows go. [default: FILE.rejected.csv]")
 @click.option("--exits/--no-exits", default=None, help="Whether who is not in FILE leaves the audience. [default: where it was described before]")
 @click.option("--dry-run", is_flag=True, help="Read and compare, and send nothing. [default: send]")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object. [default: lines for people]")
-def import_file(file: Path, audience_id: str, rejected: Path | None, as_json: bool, **chosen: Any) -> None:
+def import_file(  # an option each
+    file: Path,
+    audience_id: str,
+    encoding: str | None,
+    delimiter: str | None,
+    escape: str | None,
+    id_column: str | None,
+    any_id: bool,
+    rejected: Path | None,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
     """Make the profiles in FILE the members of the audience CustomerAudienceUpload/AUDIENCE_ID.
 
-    FILE is a CSV with a header, of up to 10 million rows and more; its column profileId names the members. Rows that cannot be
-    used are left out and written to a file with line and reason. Everybody in FILE enters the audience, for --ttl-days;
-    when the audience was imported before, everybody who is a member and not in FILE leaves it: workers must have processed
-    every event for that (lag 0), since only then it is known who is a member; they need not run. The events go to the topic
-    of profile events. An import that was interrupted is begun again: what was sent changes nothing the second time.
+    FILE is a CSV with a header, of up to 10 million rows and more; its column profileId names the members, or its columns
+    namespace and id do by an identity, which exactly one profile must have (where a row has both, profileId wins; see
+    IDENTITY_INDEX). An encoding that is not sure is never guessed: name it with --encoding. Rows that cannot be used are left out
+    and written to a file with line, reason and explanation, as are ids that a spreadsheet or an export spoilt. Everybody in FILE
+    enters the audience, for --ttl-days; when the audience was imported before, everybody who is a member and not in FILE leaves
+    it: workers must have processed every event for that (lag 0), since only then it is known who is a member; they need not run.
+    How many in FILE are profiles already is read from the changelog. The events go to the topic of profile events. An import that
+    was interrupted is begun again: what was sent changes nothing the second time.
     """
     settings = read_settings()
     require_import_topics(settings)
     rejected = rejected or file.with_name(f"{file.name}.rejected.csv")
-    request = Request(audience_id, **chosen)
+    request = Request(audience_id, **chosen, reading=ReadOptions(encoding, delimiter, escape, id_column, any_id))
     with progress("importing", file.stat().st_size if file.exists() else None) as shown:
         state, report = partial(read_state, settings), lambda _, rows, read: shown(rows, read)
         done = import_audience(settings, partial(change, settings), state, file, request, rejected, report)
     if as_json:
-        click.echo(orjson.dumps(done._asdict() | {"dialect": done.dialect._asdict()}))
+        click.echo(orjson.dumps(_as_json(done)))
         return
     for column in done.ignored_columns:
         click.echo(f"warning: the column {column} is not used", err=True)
+    for warning in done.warnings:
+        click.echo(f"warning: {warning}", err=True)
     if done.rejected:
         click.echo(f"warning: {done.rejected} rows cannot be used, see {rejected}", err=True)
+        for line in done.rejected_rows.lines():
+            click.echo(f"  {line}", err=True)
     end = "nothing was sent: --dry-run" if request.dry_run else f"sent to {settings.topics.profile_events}"
-    click.echo(f"{done.entered} members, {done.exited} leave, {done.duplicates} rows stood twice; {end}")
+    click.echo(f"{file} was read as {done.dialect}")
+    click.echo(
+        f"{done.entered} members, {done.known} of them known before, {done.exited} leave, {done.duplicates} rows stood twice, "
+        f"{done.rejected} rows are rejected; {end}"
+    )
+
+
+def _as_json(done: Imported) -> dict[str, Any]:
+    told = done._asdict() | {"dialect": done.dialect._asdict(), "rejected": done.rejected, "rejected_for": done.rejected_rows.as_json()}
+    del told["rejected_rows"]
+    return told
 
 
 @audiences.command("delete")

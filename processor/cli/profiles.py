@@ -16,7 +16,7 @@ from processor.cli.progress import progress
 from processor.cli.status import read_statuses
 from processor.cli.tables import Table, show
 from processor.errors import CommandError, UsageError
-from processor.kafka.deletions import Receipt, Request, Row, delete_profiles
+from processor.kafka.deletions import Applied, Receipt, Request, Row, delete_profiles
 from processor.kafka.errors import BrokerUnreachable, ReadFailed
 from processor.settings import Settings, env_name, read_settings
 from schemas.times import format_time
@@ -31,6 +31,7 @@ _ROWS: Final = {
     Row.NONE: "none",
     Row.NEW: "a new one, of later events",
     Row.KEPT: "THE OLD ONE",
+    Row.INDEXED: "INDEX ROWS ARE LEFT",
 }
 
 
@@ -143,7 +144,7 @@ def _line(receipt: Receipt) -> list[str]:
 
 def _require_all_done(receipts: Sequence[Receipt], timeout: float) -> None:
     """Raise CommandError that says what is not done, and why nothing is lost."""
-    of = Counter("waiting" if done is None else "kept" if done.row is Row.KEPT else "hidden" if done.records is None else "" for _, done in receipts)
+    of = Counter("waiting" if done is None else _what_is_wrong(done) for _, done in receipts)
     faults = []
     if waiting := of["waiting"]:
         faults.append(
@@ -154,5 +155,16 @@ def _require_all_done(receipts: Sequence[Receipt], timeout: float) -> None:
         faults.append("the deletions are applied, and which records left is not shown yet: a transaction stays open on exports")
     if of["kept"]:
         faults.append("the event was passed over, and the profile is there still, see THE OLD ONE above: the worker's log says why")
+    if of["indexed"]:
+        faults.append(
+            "the profiles are gone, and rows of the index of identities still name some, see INDEX ROWS ARE LEFT above: a worker of an older version "
+            "left them\n  a worker of this version takes them away by itself when it has the partition; give the ids again then"
+        )
     if faults:
         raise CommandError("\n".join(faults))
+
+
+def _what_is_wrong(applied: Applied) -> str:
+    if applied.row in (Row.KEPT, Row.INDEXED):
+        return applied.row.value
+    return "hidden" if applied.records is None else ""

@@ -43,7 +43,7 @@ def read_profile_id(key: bytes | None) -> str:
 
 def fault_of_id(text: str) -> str | None:
     """Why a text that is short enough is no profile id, as the rest of a sentence about it; None: it is one."""
-    kind = _json_kind(text)
+    kind = json_kind(text)
     if kind is not None:
         return f"is {kind} as a JSON serializer writes it: {_shown(text)}; {_STRING_SERIALIZER}"
     for place, character in enumerate(text):
@@ -59,7 +59,8 @@ def _bad_key(explanation: str) -> Unusable:
     return Unusable(DeadLetterReason.BAD_KEY, explanation)
 
 
-def _json_kind(text: str) -> str | None:
+def json_kind(text: str) -> str | None:
+    """What a text is as a JSON serializer writes it, of what can be no id; None: nothing of the kind."""
     kind = _KINDS.get(text.lstrip()[:1])
     if kind is not None:
         try:

@@ -27,6 +27,7 @@ from processor.settings import Settings
 from schemas.event import EventType, cloud_event
 from schemas.partitioner import Partitioner
 from schemas.record import ExportHeader
+from state.identity_rows import IDENTITY, decode_identity_key
 from state.rows import WATERMARK_KEY, UnreadableRow, decode_row, decode_watermark, profile_key
 
 SOURCE: Final = "/profile-exporter/commands"
@@ -45,6 +46,7 @@ class Row(StrEnum):
     NONE = "none"  # nor was there any, as far back as the changelog goes
     NEW = "new"  # events that came after the deletion have begun another profile
     KEPT = "kept"  # that of before: the deletion was passed over
+    INDEXED = "indexed"  # a tombstone, or none; and rows of the index of identities, which a worker of an older version leaves
 
 
 class Deletion(NamedTuple):
@@ -116,8 +118,8 @@ def delete_profiles(settings: Settings, request: Request, new_id: Callable[[], s
     places = _places(settings, request, report)
     if request.wait_seconds is None:
         return [Receipt(deletion, None) for deletion in _write(settings, request, places, new_id)]
-    keys, partitions = {profile_key(profile.encode()) for profile in request.profiles}, set(places.values())
-    rows = _Rows(settings, keys, partitions, report)
+    partitions = set(places.values())
+    rows = _Rows(settings, {profile_key(profile.encode()): partition for profile, partition in places.items()}, report)
     rows.read_on({})
     exports = stable_ends(settings, settings.topics.exports, partitions)
     deletions = _write(settings, request, places, new_id)
@@ -170,15 +172,16 @@ def deletion_event(profile: str, event_id: str, at: str) -> bytes:
 
 
 class _Rows:
-    """What the changelog says of some profiles, and how far each partition is."""
+    """What the changelog says of some profiles, each in its partition, and how far the partitions are."""
 
-    def __init__(self, settings: Settings, keys: set[bytes], partitions: set[int], report: Report) -> None:
-        self._settings, self._keys, self._report = settings, keys, report
-        self._places = dict.fromkeys(partitions, 0)
+    def __init__(self, settings: Settings, partition_of_key: Mapping[bytes, int], report: Report) -> None:
+        self._settings, self._partition_of_key, self._report = settings, partition_of_key, report
+        self._places = dict.fromkeys(partition_of_key.values(), 0)
         self._records = 0
         self._last: dict[bytes, int | None] = {}  # the event that its row is of; None: a tombstone
         self._known: set[bytes] = set()
-        self.watermarks = dict.fromkeys(partitions, 0)
+        self._indexed: dict[bytes, set[bytes]] = {key: set() for key in partition_of_key}  # rows of the index that name it
+        self.watermarks = dict.fromkeys(self._places, 0)
 
     def read_on(self, deletions: Mapping[bytes, int]) -> None:
         """To the end; `deletions`: the offset of each, once they are written. Raises as `read_topic` does."""
@@ -195,7 +198,9 @@ class _Rows:
         key, value = record.key, record.value
         if key == WATERMARK_KEY and value is not None:
             self.watermarks[record.partition] = decode_watermark(value).next_offset
-        if key is None or key not in self._keys:
+        if key is not None and key.startswith(IDENTITY):
+            self._note_index(record.partition, key, value)
+        if key is None or self._partition_of_key.get(key) != record.partition:
             return
         of_event = self._last[key] = None if value is None else decode_row(value).offset
         if key not in deletions:
@@ -203,17 +208,21 @@ class _Rows:
         elif of_event is None or of_event < deletions[key]:
             self._known.add(key)
 
+    def _note_index(self, partition: int, key: bytes, value: bytes | None) -> None:
+        of = profile_key(decode_identity_key(key).profile_id)
+        if self._partition_of_key.get(of) == partition:
+            rows = self._indexed[of]
+            (rows.discard if value is None else rows.add)(key)
+
     def applied(self, deletion: Deletion, records: tuple[LastRecord, ...] | None) -> Applied:
         """What became of a deletion that the watermark is past."""
         key = profile_key(deletion.profile.encode())
         return Applied(key in self._known, self._row(key, deletion.offset), records)
 
     def _row(self, key: bytes, deleted_at: int) -> Row:
-        if key not in self._last:
-            return Row.NONE
-        of_event = self._last[key]
+        of_event = self._last.get(key)
         if of_event is None:
-            return Row.TOMBSTONE
+            return Row.INDEXED if self._indexed[key] else Row.TOMBSTONE if key in self._last else Row.NONE
         return Row.NEW if of_event > deleted_at else Row.KEPT
 
 

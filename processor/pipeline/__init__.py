@@ -16,4 +16,5 @@ one transaction. Nothing goes on after a failure: the worker stops, and the next
     refused     an event that no topic takes
     jobs        records without an event, page by page: job_part one job in one partition, job_page a page, turns who may have one
     deadlines   memberships that end by themselves: broker_clock by whose time
+    identity_index    who has which identity, kept beside the profiles
 """

@@ -9,6 +9,7 @@ from processor.core.misplaced import Misplaced, Placement
 from processor.core.step import EventSkip, Limits, Step, step
 from processor.pipeline.counts import Counts
 from processor.pipeline.deadlines import next_row
+from processor.pipeline.identity_index import NOBODY, IdentityIndex
 from processor.pipeline.jobs import PartitionJobs
 from processor.pipeline.ports import NO_HEADERS, KafkaRecord
 from processor.pipeline.profiles import Profiles
@@ -16,6 +17,7 @@ from processor.pipeline.records import dead_letter_record, export_record
 from processor.pipeline.refused import DeadLetterTooLarge
 from processor.pipeline.trace import trace_headers
 from schemas.event import Source
+from state.identity_rows import IndexProgress
 from state.rows import Row
 
 _NO_KEY = b""
@@ -47,10 +49,16 @@ class Policy:
     placement: Placement | None = None
 
 
+class IndexMove(NamedTuple):
+    """How far the index of identities is after a page of it; None: it is gone."""
+
+    progress: IndexProgress | None
+
+
 class Decided(NamedTuple):
     """`rows` are of this run only, without the watermark. `next_offset` and `bad_in_a_row` are the watermark's.
 
-    `stop` is why the partition goes no further; everything before is to be committed all the same.
+    `stop` is why the partition goes no further; everything before is to be committed all the same. `index_move`: None where the index is as before.
     """
 
     sequence: int
@@ -64,6 +72,7 @@ class Decided(NamedTuple):
     events: Sequence[KafkaRecord] = ()
     job_progress: Sequence[KafkaRecord] = ()
     new_profiles: int = 0  # less those that ended
+    index_move: IndexMove | None = None
     misplaced: Misplaced | None = None
 
 
@@ -71,7 +80,7 @@ class Before(NamedTuple):
     """What a run of records begins with: its number, the unusable ones just before it, and the rows to write beside those of its profiles.
 
     `decided_at`: the moment, as `export_record` takes it. `job_progress` is told with it. `jobs`: those that must be told of what is
-    applied; None: nobody wants to know.
+    applied; None: nobody wants to know. `identities`: the index that is kept, None: there is none.
     """
 
     sequence: int
@@ -80,6 +89,7 @@ class Before(NamedTuple):
     decided_at: bytes
     job_progress: Sequence[KafkaRecord] = ()
     jobs: PartitionJobs | None = None
+    identities: IdentityIndex | None = None
 
 
 def decide_run(records: Sequence[Any], profiles: Profiles, catalog: Catalog, policy: Policy, before: Before) -> Decided:
@@ -96,8 +106,9 @@ def decide_run(records: Sequence[Any], profiles: Profiles, catalog: Catalog, pol
     rows = profiles.put(sequence, {key: current[key] for key in run.changed}, run.beside)
     letters, bad_in_a_row = run.dead_letters, run.bad_in_a_row
     misplaced = None if policy.placement is None else _misplaced(records, keys, policy.placement, next_offset)
+    job_progress, new_profiles = before.job_progress, run.new_profiles
     return Decided(
-        sequence, run.exports, letters, rows, next_offset, bad_in_a_row, run.counts, run.stop, (), before.job_progress, run.new_profiles, misplaced
+        sequence, run.exports, letters, rows, next_offset, bad_in_a_row, run.counts, run.stop, (), job_progress, new_profiles, None, misplaced
     )
 
 
@@ -119,6 +130,7 @@ class _Run:
         self.bad_in_a_row = before.bad_in_a_row
         self.beside = before.beside
         self._jobs = before.jobs
+        self._identities = before.identities
         self._decided_at = before.decided_at
         self.exports: list[KafkaRecord] = []
         self.dead_letters: list[KafkaRecord] = []
@@ -143,6 +155,11 @@ class _Run:
             if self._jobs is not None:
                 self._tell_jobs(self._jobs, key, row, result)
             after = self._current[key] = next_row(key, row, result, record.offset, self.beside)
+            if self._identities is not None:
+                was = NOBODY if row is None else row.profile.identities
+                now = NOBODY if after is None else after.profile.identities
+                if was is not now:  # identities that an event leaves as they are, are one object before and after
+                    self._identities.note(key, was, now, self.beside)
             self.new_profiles += (after is not None) - (row is not None)
             self.changed.add(key)
             if result.records:

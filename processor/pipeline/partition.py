@@ -4,8 +4,8 @@ For each group of decided runs: 1 `Log.commit` writes exports, dead letters, row
 `Profiles` and their rows on disk take the same; 3 `on_progress` says up to where the group's offset may be committed. Never in
 another order: whatever is killed in between, the next owner starts at the watermark of what step 1 made durable.
 
-Between batches, and at least every second, the partition's jobs have a page (jobs.py), and what is due expires (deadlines.py): decided and
-committed as a run of records is.
+Between batches, and at least every second, the partition's jobs have a page (jobs.py), what is due expires (deadlines.py), and the index of
+identities is built where it is not whole (identity_index.py): decided and committed as a run of records is.
 """
 
 import asyncio
@@ -20,7 +20,8 @@ from processor.core.catalog import Catalog
 from processor.fault_points import fault_point
 from processor.pipeline.counts import Counts
 from processor.pipeline.deadlines import Deadlines, DeadlineSettings
-from processor.pipeline.decided import Before, Decided, Policy, decide_run
+from processor.pipeline.decided import Before, Decided, IndexMove, Policy, decide_run
+from processor.pipeline.identity_index import IdentityIndex, IndexSettings
 from processor.pipeline.job_page import Page
 from processor.pipeline.jobs import JobSettings, PartitionJobs
 from processor.pipeline.misplaced import MisplacedAlarm
@@ -30,6 +31,7 @@ from processor.pipeline.records import in_milliseconds
 from processor.tasks import end_task, watched_task
 from processor.transport.batch import Batch
 from schemas.event import size_bytes
+from state.identity_rows import INDEX_KEY, encode_progress
 from state.rows import WATERMARK_KEY, Row, Watermark, encode_watermark
 
 RUN_RECORDS: Final = 100
@@ -58,6 +60,7 @@ class PartitionSettings:
     jobs: JobSettings = JobSettings()  # noqa: RUF009  # it is frozen, as the next
     deadlines: DeadlineSettings = DeadlineSettings()  # noqa: RUF009
     wall_clock: Callable[[], float] = time.time
+    identity_index: IndexSettings = IndexSettings()  # noqa: RUF009
 
 
 class PartitionPipeline:
@@ -82,6 +85,8 @@ class PartitionPipeline:
         self._profiles = Profiles(rows, settings.cache_bytes)
         self._jobs = PartitionJobs(rows, self._profiles, settings.jobs)
         self._deadlines = Deadlines(rows, self._profiles, settings.deadlines)
+        self._identities = IdentityIndex(rows, self._profiles, settings.identity_index)
+        self._index_progress = self._identities.progress  # as of what is committed
         self._inbox: deque[Batch] = deque()
         self._decided: deque[Decided] = deque()
         self._decided_at: deque[float] = deque()  # of each of them, by the monotonic clock
@@ -95,6 +100,7 @@ class PartitionPipeline:
         self._page = 0  # the sequence of the last page
         self._worked_at = time.monotonic()
         self._expired_last = False  # the last page was one of what expired
+        self._is_refused = False  # a job has a page to do, and it is not our turn
         self._is_positioned = is_positioned
         self._has_watermark = rows.watermark is not None
         self._passes_at_once = False
@@ -192,7 +198,8 @@ class PartitionPipeline:
             rows, told = self._jobs.follow(catalog, self._next_offset, self._sequence)
             self._sequence += 1
             decided_at = in_milliseconds(self._settings.wall_clock())
-            before = Before(self._sequence, self._bad_in_a_row, rows, decided_at, told, self._jobs if self._jobs.is_noting else None)
+            jobs, identities = self._jobs if self._jobs.is_noting else None, self._identities if self._identities.is_kept else None
+            before = Before(self._sequence, self._bad_in_a_row, rows, decided_at, told, jobs, identities)
             decided = decide_run(run, self._profiles, catalog, self._settings.policy, before)
             self._deadlines.note(rows)
             self._next_offset, self._bad_in_a_row = decided.next_offset, decided.bad_in_a_row
@@ -228,7 +235,8 @@ class PartitionPipeline:
     @property
     def _work_is_due(self) -> bool:
         """Events go first, but not for ever."""
-        return (self._jobs.is_noting or self._deadlines.is_time) and time.monotonic() - self._worked_at >= WORK_SECONDS
+        is_something_to_do = self._jobs.is_noting or self._deadlines.is_time or self._identities.has_work
+        return is_something_to_do and time.monotonic() - self._worked_at >= WORK_SECONDS
 
     async def _work(self) -> bool:
         """Decide what is to be done beside events; whether anything was. One such page is on its way at a time."""
@@ -239,7 +247,7 @@ class PartitionPipeline:
         if not self._expired_last and self._expire():
             return True
         self._expired_last = False
-        return await self._do_jobs(catalog) or self._expire() or self._pass()
+        return await self._do_jobs(catalog) or self._expire() or await self._index() or self._pass()
 
     async def _do_jobs(self, catalog: Catalog) -> bool:
         told = self._jobs.follow(catalog, self._next_offset, self._sequence)
@@ -255,12 +263,18 @@ class PartitionPipeline:
 
     def _next_page(self) -> Page | None:
         """Where there is something to do, and it is our turn."""
-        turns, partition = self._settings.jobs.turns, self._settings.jobs.partition
         page = self._jobs.next_page(self._applied)
         if page is None:
-            turns.withdraw(partition)
+            self._is_refused = False
+            if not self._identities.has_work:
+                self._settings.jobs.turns.withdraw(self._settings.jobs.partition)
             return None
-        return page if turns.take(partition, self._arrived) else None
+        self._is_refused = not self._takes_turn()
+        return None if self._is_refused else page
+
+    def _takes_turn(self) -> bool:
+        """Whether it is our turn; if not, we are woken when it may be."""
+        return self._settings.jobs.turns.take(self._settings.jobs.partition, self._arrived)
 
     async def _fill(self, page: Page) -> None:
         while True:
@@ -268,6 +282,19 @@ class PartitionPipeline:
             if page.is_full or self._inbox:
                 return
             await asyncio.sleep(0)
+
+    async def _index(self) -> bool:
+        """Build or remove the index of identities, a page of it; whether anything was done. Jobs go first."""
+        if not self._identities.has_work or self._is_refused or not self._takes_turn():
+            return False
+        page = self._identities.new_page(events_come=self._settings.jobs.turns.events_come)
+        while True:
+            self._identities.slice(page)
+            if page.is_full or self._inbox:
+                break
+            await asyncio.sleep(0)
+        self._note_page({}, page.rows, index_move=IndexMove(self._identities.progress))
+        return True
 
     def _expire(self) -> bool:
         """Write the events of what is due; whether anything was. After days of downtime there may be millions: jobs have a page between."""
@@ -300,13 +327,15 @@ class PartitionPipeline:
         page: Page | None = None,
         events: Sequence[KafkaRecord] = (),
         job_progress: Sequence[KafkaRecord] = (),
+        index_move: IndexMove | None = None,
     ) -> None:
         """As a run of records is noted; no event is passed by it."""
         self._sequence += 1
         self._page = self._sequence
         rows = self._profiles.put(self._sequence, changed, beside, profiles_first=True)
         exports, counts = ([], Counts()) if page is None else (page.exports, page.counts)
-        self._note_decided(Decided(self._sequence, exports, [], rows, self._next_offset, self._bad_in_a_row, counts, None, events, job_progress))
+        decided = Decided(self._sequence, exports, [], rows, self._next_offset, self._bad_in_a_row, counts, None, events, job_progress, 0, index_move)
+        self._note_decided(decided)
 
     @property
     def _page_waits(self) -> bool:
@@ -354,6 +383,10 @@ class PartitionPipeline:
             for key in decided.rows.keys() & rows.keys():
                 del rows[key]  # what is written again comes last: the order matters where a log may tear
             rows.update(decided.rows)
+            if decided.index_move is not None:
+                self._index_progress = decided.index_move.progress
+        if self._index_progress is not None:
+            rows[INDEX_KEY] = encode_progress(self._index_progress._replace(next_offset=last.next_offset))
         self._profile_count += sum(decided.new_profiles for decided in group)
         rows[WATERMARK_KEY] = encode_watermark(Watermark(last.next_offset, last.bad_in_a_row, *self._topic_ids, self._profile_count))
         exports = [record for decided in group for record in decided.exports]

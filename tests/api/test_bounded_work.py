@@ -14,7 +14,8 @@ from processor.api.access import Access, Role, Token
 from processor.api.checks import BoundedChecks
 from processor.api.errors import ApiError, Code
 from processor.api.upload_room import UploadRoom
-from processor.audience_import.rows import Dialect
+from processor.audience_import.layout import Dialect
+from processor.audience_import.rejected import Rejections
 from processor.audience_import.run import Change, Imported, Request
 from processor.demo.waiting import wait_until
 from processor.secrets import Secrets
@@ -187,7 +188,7 @@ def test_a_token_for_reading_makes_no_call_to_a_destination(path: str) -> None:
 
 
 def imported(change: Change, path: Path, request: Request, rejected: Path) -> Imported:
-    return Imported(path.read_text(), Dialect("utf-8", ","), 1, 0, 0, 0, [])
+    return Imported(path.read_text(), Dialect("utf-8", ","), 1, 1, 0, 0, Rejections(), [], [])
 
 
 def test_uploads_that_wait_for_another_one_hold_no_thread(api: Api, gate: Gate) -> None:

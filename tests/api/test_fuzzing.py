@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
 
 from processor.api.access import Access, Role, Token
+from processor.audience_import.rejected import Rejected, Rejections
 from processor.audience_import.rows import Rows
 from processor.audience_import.run import Change, Imported, Request
 from processor.secrets import Secrets
@@ -25,9 +26,12 @@ EXAMPLES = 25  # an operation; there are about fifty
 
 def without_kafka(change: Change, path: Path, request: Request, rejected: Path) -> Imported:
     """An import that reads its file and sends nothing."""
-    rows = Rows(path, request.encoding, request.delimiter)
-    accepted = [row for row in rows if isinstance(row, str)]
-    return Imported("import-1", rows.dialect, len(accepted), 0, 0, 0, rows.ignored)
+    rows, refused, accepted = Rows(path, request.reading), Rejections(), 0
+    for row in rows:
+        if isinstance(row, Rejected):
+            refused.count(row)
+        accepted += isinstance(row, str)
+    return Imported("import-1", rows.dialect, accepted, 0, 0, 0, refused, rows.ignored, rows.warnings)
 
 
 STATUSES = Counter[int]()

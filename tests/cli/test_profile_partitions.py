@@ -17,6 +17,7 @@ from processor.demo.waiting import wait_until
 from processor.kafka.reading import KafkaRecord, read_topic
 from schemas.partitioner import Partitioner
 from schemas.profile import Profile
+from state.identity_rows import INDEX_KEY, IndexProgress, IndexState, encode_progress, identity_key, identity_value
 from state.rows import WATERMARK_KEY, Watermark, encode_row, encode_watermark, profile_key
 from tests.kit.installation import Installation
 from tests.kit.letters import unusable_letter, write_letters
@@ -182,11 +183,47 @@ def test_i12_with_none_an_import_rejects_rows_that_nobody_can_place_with_their_r
     said = orjson.loads(result.stdout)
     assert (said["entered"], said["rejected"]) == (1, 2)
     with (tmp_path / "members.csv.rejected.csv").open() as file:
-        reasons = {row["row"]: (row["line"], row["reason"]) for row in csv.DictReader(file)}
-    assert reasons["half"][0] == "3"
-    assert "its profile is on partitions 0 and 1, half each" in reasons["half"][1]
-    assert "its profile is on no partition yet" in reasons["nobody"][1]
+        explanations = {(row["row"], row["line"], row["reason"]): row["explanation"] for row in csv.DictReader(file)}
+    assert "its profile is on partitions 0 and 1, half each" in explanations.pop(("half", "3", "no_partition"))
+    assert "its profile is on no partition yet" in explanations.pop(("nobody", "4", "no_partition"))
+    assert not explanations
     assert places(ready) == {"known": [crc32_of("known")]}
+
+
+def index(installation: Installation, *places: tuple[str, int]) -> None:
+    """Rows of the index of identities, as workers write them: each of these profiles has its own name as an ECID. The index is whole."""
+    rows: list[tuple[bytes | None, bytes | None, int]]
+    rows = [(identity_key("ECID", key, key.encode()), identity_value("ECID"), partition) for key, partition in places]
+    whole = [(INDEX_KEY, encode_progress(IndexProgress(IndexState.COMPLETE, 1_000)), partition) for partition in range(4)]
+    produce(installation, installation.topics.changelog, *rows, *whole)
+
+
+@pytest.mark.parametrize("partitioner", ["none", "crc32"])
+def test_i12_an_identity_of_a_profile_that_no_event_would_reach_is_a_rejected_row(ready: Installation, tmp_path: Path, partitioner: str) -> None:
+    ready.change(partitioner=partitioner)
+    elsewhere = murmur2_of(KEYS[0])
+    rows = [("known", crc32_of("known")), (KEYS[0], elsewhere), *([("half", 0), ("half", 1)] if partitioner == "none" else [])]
+    keep(ready, *rows)
+    index(ready, *rows)
+    pass_events(ready)
+    ids = ["id", "known", "half", KEYS[0], "nobody"]
+    (tmp_path / "members.csv").write_text("namespace," + "\nECID,".join(ids))
+
+    result = ready.command("audiences", "import", str(tmp_path / "members.csv"), "loyal", "--json")
+
+    assert result.exit_code == 0, result.output
+    said = orjson.loads(result.stdout)
+    with (tmp_path / "members.csv.rejected.csv").open() as file:
+        explanations = {(row["row"], row["line"], row["reason"]): row["explanation"] for row in csv.DictReader(file)}
+    if partitioner == "none":  # it asks where each is
+        assert (said["entered"], said["known"], said["rejected_for"]) == (2, 2, {"no_partition": 1, "no_profile": 1})
+        assert "its profile is on partitions 0 and 1, half each" in explanations["ECID,half", "3", "no_partition"]
+        assert places(ready) == {"known": [crc32_of("known")], KEYS[0]: [elsewhere]}
+    else:
+        assert (said["entered"], said["known"], said["rejected_for"]) == (1, 1, {"no_partition": 1, "no_profile": 2})
+        told = f"is on partition {elsewhere}, and PARTITIONER puts its events on {crc32_of(KEYS[0])}"
+        assert told in explanations[f"ECID,{KEYS[0]}", "4", "no_partition"]
+        assert places(ready) == {"known": [crc32_of("known")]}
 
 
 def test_i12_with_none_nobody_leaves_an_audience_by_half(prepared: Installation, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from schemas.event import EventType, SourceRecord
 from schemas.partitioner import Partitioner
 from schemas.profile import Profile
 from schemas.record import ExportHeader
+from state.identity_rows import identity_key
 from state.rows import WATERMARK_KEY, Watermark, encode_row, encode_watermark, profile_key
 from tests.kit.installation import Installation
 from tests.kit.kafka import RealKafka
@@ -146,6 +147,36 @@ def test_people_get_tables_and_a_profile_that_is_still_there_is_a_failure(prepar
     assert re.search(r"stays .* known +THE OLD ONE +0\n", result.stdout)
     assert re.search(r"last records:\n +profile +flow +record id\n +p-1 +vip +\S+-vip\n +p-1 +crm", result.stdout)
     assert "the event was passed over" in result.stderr
+
+
+def test_f3_rows_of_the_index_that_an_older_version_leaves_are_a_failure_and_those_of_a_new_profile_are_not(prepared: Installation) -> None:
+    producer = Producer({"bootstrap.servers": prepared.settings.kafka_bootstrap_servers})
+    for profile, value in (("left", b"ECID"), ("back", b"ECID"), ("clean", b"ECID"), ("clean", None)):
+        partition = partition_of(profile.encode(), prepared.settings.partitions, Partitioner.MURMUR2)
+        producer.produce(prepared.topics.changelog, value=value, key=identity_key("ECID", "1", profile.encode()), partition=partition)
+    producer.flush()
+    with running(FakeWorker(prepared, known=["left", "clean"], begun_again=["back"])):
+        receipts = delete(prepared, "left", "back", "clean", "nobody", "--timeout", SECONDS, exit_code=1)
+        result = prepared.command("profiles", "delete", "left", "--timeout", SECONDS, stdin="y\n")
+
+    assert [receipt["row"] for receipt in receipts] == ["indexed", "new", "tombstone", "none"]
+    assert result.exit_code == 1
+    assert re.search(r"left .* INDEX ROWS ARE LEFT ", result.stdout)
+    assert "a worker of this version takes them away by itself" in result.stderr
+
+
+def test_i12_a_receipt_is_of_one_partition_and_rows_of_another_half_are_none_of_it(prepared: Installation) -> None:
+    """The partition of the other half is read, too: another profile of the same command is there."""
+    names = {partition_of(name.encode(), prepared.settings.partitions, Partitioner.MURMUR2): name for name in map("p-{}".format, range(20))}
+    (_, profile), (elsewhere, other) = sorted(names.items())[:2]
+    producer = Producer({"bootstrap.servers": prepared.settings.kafka_bootstrap_servers})
+    for key, value in ((identity_key("ECID", "1", profile.encode()), b"ECID"), (profile_key(profile.encode()), encode_row(ROW, 0))):
+        producer.produce(prepared.topics.changelog, value=value, key=key, partition=elsewhere)
+    producer.flush()
+    with running(FakeWorker(prepared, known=[other])):
+        receipts = delete(prepared, profile, other, "--timeout", SECONDS)
+
+    assert [(receipt["known"], receipt["row"]) for receipt in receipts] == [(False, "none"), (True, "tombstone")]
 
 
 def test_what_no_worker_applies_in_time_is_written_and_told_so(ready: Installation) -> None:

@@ -152,6 +152,29 @@ def test_an_audience_is_imported_by_an_upload(job: WholeJob, tmp_path: Path) -> 
     assert "the file: its header has no column profileId" in unfit.json()["errorDetails"]
 
 
+def test_m6_an_upload_names_members_by_identity_as_a_file_of_the_command_does(job: WholeJob, tmp_path: Path) -> None:
+    installation, csv = job.installation, b"namespace,id\nECID,1\nEmail,1\n"
+    path, headers, params = "/v1/audiences/import", {"content-type": "text/csv"}, {"id": "loyalty"}
+    with api_of(installation, tmp_path) as api, job.worker():
+        head = {"specversion": "1.0", "id": "e-1", "source": "/test", "type": "profile.patched", "time": "2026-01-11T08:37:33Z"}
+        with Writer(installation.settings) as writer:
+            event = orjson.dumps(head | {"data": {"identityMap": {"ECID": [{"id": "1"}]}}})
+            writer.write(installation.topics.profile_events, b"p-1", event, name="an event")
+        done = api.client.post(path, params=params, content=csv, headers=headers)
+    installation.change(identity_index=False)
+    with api_of(installation, tmp_path) as api:
+        off = api.client.post(path, params=params, content=csv, headers=headers)
+
+    assert done.status_code == 200, done.text
+    assert (done.json()["entered"], done.json()["rejected"]) == (1, 1)
+    (rejected,) = done.json()["rejectedRows"]
+    explanation = "no profile has the identity 1 of the namespace Email"
+    assert rejected == {"line": "3", "reason": "no_profile", "explanation": explanation, "row": "Email,1"}
+    assert (done.json()["known"], done.json()["rejectedFor"], done.json()["ignoredColumns"]) == (1, {"no_profile": 1}, [])
+    assert off.status_code == 400
+    assert "the file: 2 rows name a member by an identity, and PROFILE_EXPORTER_IDENTITY_INDEX=false" in off.json()["errorDetails"]
+
+
 def test_with_tls_and_a_file_of_tokens_a_token_is_wanted_and_never_written_anywhere(job: WholeJob, tmp_path: Path) -> None:
     installation, token = job.installation, "a-token-that-nobody-may-see"
     tokens = tmp_path / "tokens.yaml"

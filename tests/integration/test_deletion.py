@@ -14,6 +14,7 @@ from processor.demo.waiting import wait_until
 from processor.kafka.reading import KafkaRecord, read_topic
 from schemas.event import EventType
 from schemas.record import ExportHeader
+from state.identity_rows import identity_key
 from state.rows import decode_row, profile_key
 from tests.faults.kinesis_proxy import Do, FaultProxy, Plan, Rule
 from tests.kit.installation import Installation
@@ -68,7 +69,12 @@ def member(number: int, profile: str) -> ShopEvent:
     """The profile is in the mapped audience, and its row holds the marker three times."""
     entry = {"status": "realized", "payload": MARKER}
     data = {"note": f"{MARKER}-{number}", "hidden": MARKER, "segmentMembership": {"ups": {"vip-customers": entry}}}
-    return event(number, profile, data | {"identityMap": {"ECID": [{"id": profile}]}})
+    return event(number, profile, data | {"identityMap": {"ECID": [{"id": profile}], "Email": [{"id": f"{profile}@example.com"}]}})
+
+
+def index_rows(profile: str) -> list[bytes]:
+    """The keys that such a profile has in the index of identities."""
+    return [identity_key("ECID", profile, profile.encode()), identity_key("Email", f"{profile}@example.com", profile.encode())]
 
 
 def others() -> Iterator[ShopEvent]:
@@ -132,7 +138,7 @@ def test_f3_a_profile_that_is_deleted_while_its_destination_is_away_leaves_in_or
         before = envelopes(job, "gone")
         proxy.follow(Plan())
         wait_until(lambda: len(envelopes(job, "gone")) == 5 and not status(job)["waiting"], "all of them at the destination", SECONDS)
-        compact_changelog(job, MARKER.encode())
+        compact_changelog(job, MARKER.encode(), *index_rows("gone"))
         job.wait_until_delivered(SECONDS, worker)
         worker.stop()
 
@@ -146,13 +152,14 @@ def test_f3_a_profile_that_is_deleted_while_its_destination_is_away_leaves_in_or
     assert [(each["profileversion"], each["data"]["note"]) for each in earlier] == [(number + 1, f"{MARKER}-{number}") for number in range(3)]
     assert (last["id"], last["profileversion"], last["causes"]) == (last_id, 4, '["segment:ups/vip-customers:exited"]')
     exited = {"ups": {"vip-customers": {"status": "exited", "lastQualificationTime": gone["time"]}}}
-    assert last["data"] == {"segmentMembership": exited, "identityMap": {"ECID": [{"id": "gone"}]}}
+    assert last["data"] == {"segmentMembership": exited, "identityMap": {"ECID": [{"id": "gone"}], "Email": [{"id": "gone@example.com"}]}}
     assert (first["profileversion"], first["data"]["person"], first["data"]["identityMap"]) == (1, {"name": "another"}, {})
     assert "note" not in first["data"]
     row = row_of(job, "gone")
     assert row is not None
     assert decode_row(row).profile.version == 1
     assert not any(MARKER.encode() in value for rows in on_disk(job).values() for value in rows.values())
+    assert not any(key in rows for rows in on_disk(job).values() for key in index_rows("gone"))
 
 
 def test_f4_a_profile_that_is_merged_goes_silently_and_the_survivor_stays_as_it_is(job: WholeJob, proxy: FaultProxy) -> None:
@@ -164,7 +171,7 @@ def test_f4_a_profile_that_is_merged_goes_silently_and_the_survivor_stays_as_it_
         job.send([event(2, "lost", {"into": "survivor"}, EventType.MERGED)])
         job.wait_until_delivered(SECONDS, worker)
         exported_by_the_merge = exports(job, "lost")[len(exported) :]
-        compact_changelog(job, MARKER.encode(), profile_key(b"lost"))
+        compact_changelog(job, MARKER.encode(), profile_key(b"lost"), *index_rows("lost"))
         job.send([event(3, "lost", {"segmentMembership": {"ups": {"vip-customers": {"status": "realized"}}}})])
         wait_until(lambda: len(exports(job, "lost")) > len(exported), "another profile of that id", SECONDS)
         job.wait_until_delivered(SECONDS, worker)
@@ -177,4 +184,5 @@ def test_f4_a_profile_that_is_merged_goes_silently_and_the_survivor_stays_as_it_
     survivor = row_of(job, "survivor")
     assert survivor is not None
     assert decode_row(survivor).profile.attributes == {"person": {"name": "Ada"}}
+    assert not any(key in rows for rows in on_disk(job).values() for key in index_rows("lost"))
     assert not any(MARKER.encode() in value for rows in on_disk(job).values() for value in rows.values())

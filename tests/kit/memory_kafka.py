@@ -16,9 +16,11 @@ from processor.core.catalog import Catalog
 from processor.pipeline.ports import KafkaRecord, Output
 from processor.transport.consumer import Partition
 from processor.transport.lease import Lease
-from state.rows import WATERMARK_KEY, Watermark, encode_watermark
+from schemas.profile import Profile
+from state.rows import WATERMARK_KEY, Watermark, encode_row, encode_watermark
 
 READ_RECORDS: Final = 2
+_ROW: Final = encode_row(Profile({}, {"ECID": [{"id": "1"}]}, {}, {}, 1, (), 64), 0)
 
 
 class Row(NamedTuple):
@@ -72,10 +74,10 @@ class MemoryKafka:
         return len(log)
 
     def write_as_another(self, partition: int, count: int) -> None:
-        """Another owner of the partition writes so many rows, and the watermark last."""
+        """Another owner of the partition, which keeps no index of identities, writes so many rows, and the watermark last."""
         self.fence(partition)
         first = len(self.changelog[partition])
-        rows: dict[bytes, bytes | None] = {b"pother%d" % (first + number): b"row" for number in range(count)}
+        rows: dict[bytes, bytes | None] = {b"pother%d" % (first + number): _ROW for number in range(count)}
         self.append(partition, rows | {WATERMARK_KEY: encode_watermark(Watermark(first + count))})
 
     def rows(self, partition: int) -> dict[bytes, bytes]:

@@ -9,6 +9,7 @@ from rocksdict import AccessType, Options, Rdict
 
 from processor.kafka.reading import read_topic
 from schemas.profile import Profile
+from state.identity_rows import IDENTITY, INDEX_KEY, IndexState, decode_progress, identity_key
 from state.rows import PROFILE, WATERMARK_KEY, Watermark, decode_row, decode_watermark
 from tests.kit.replayed import Replayed
 from tests.kit.whole_job import WholeJob
@@ -32,7 +33,7 @@ def require_rows_of_the_fold(job: WholeJob, replayed: Replayed, state_folders: I
 
 
 def require_the_fold(rows: Mapping[int, Rows], replayed: Replayed) -> None:
-    """Rows by partition: each profile once, each watermark after the last event, or after markers that follow it."""
+    """Rows by partition: each profile once, each watermark after the last event, or after markers that follow it; the index whole."""
     found = {(where, key[1:]): decode_row(value) for where, each in rows.items() for key, value in each.items() if key.startswith(PROFILE)}
     faults = [f"{key!r}: a row, and no profile in replay" for key in found.keys() - replayed.profiles.keys()]
     for key, profile in replayed.profiles.items():
@@ -45,6 +46,37 @@ def require_the_fold(rows: Mapping[int, Rows], replayed: Replayed) -> None:
         same = watermark.next_offset >= wanted.next_offset and watermark.bad_in_a_row == wanted.bad_in_a_row
         faults += [] if same else [f"partition {partition}: {watermark}, wanted {wanted}"]
     assert not faults, "\n".join([f"{len(faults)} faults", *faults[:_MOST_FAULTS]])
+    for each in rows.values():
+        require_whole_index(each)
+
+
+def require_whole_index(rows: Rows) -> None:
+    """Rows of one partition: the index has the identities of the profiles and no others, and says that it is whole."""
+    assert index_of(rows) == identities_of(rows)
+    assert says_whole(rows), f"{rows.get(INDEX_KEY)!r} beside {rows.get(WATERMARK_KEY)!r}"
+
+
+def index_of(rows: Rows) -> dict[bytes, str]:
+    """The index as it stands."""
+    return {key: value.decode() for key, value in rows.items() if key.startswith(IDENTITY)}
+
+
+def identities_of(rows: Rows) -> dict[bytes, str]:
+    """The index as the profiles have it."""
+    profiles = {key[len(PROFILE) :]: decode_row(value).profile for key, value in rows.items() if key.startswith(PROFILE)}
+    return {
+        identity_key(namespace, identity["id"], profile_id): namespace
+        for profile_id, profile in profiles.items()
+        for namespace, identities in profile.identities.items()
+        for identity in identities
+    }
+
+
+def says_whole(rows: Rows) -> bool:
+    """Whether the index says that it is whole, as far as the watermark."""
+    progress = decode_progress(rows.get(INDEX_KEY))
+    reached = decode_watermark(rows[WATERMARK_KEY]).next_offset if WATERMARK_KEY in rows else 0
+    return progress is not None and progress.state is IndexState.COMPLETE and progress.next_offset >= reached
 
 
 def _state(profile: Profile) -> tuple[object, ...]:

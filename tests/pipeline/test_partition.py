@@ -17,6 +17,7 @@ from processor.pipeline.decided import Policy, TooManyBadEvents
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from schemas.event import SourceRecord
 from schemas.record import ExportHeader
+from state.identity_rows import INDEX_KEY
 from state.rows import WATERMARK_KEY, Watermark, decode_watermark
 from tests.core.given import a_catalog, a_flow, cloud_event, realized
 from tests.core.strategies import configurations, histories, law
@@ -180,7 +181,7 @@ async def test_the_watermark_passes_what_is_no_event_once_nothing_else_comes(mon
 
     assert soon == Watermark(3, 0, "source", "changelog", 3), "it costs a transaction: not at once"
     assert running.rows.watermark == Watermark(5, 0, "source", "changelog", 3)
-    assert [output.rows for output in running.log.outputs[1:]] == [{WATERMARK_KEY: running.rows.rows[WATERMARK_KEY]}]
+    assert [output.rows for output in running.log.outputs[1:]] == [{key: running.rows.rows[key] for key in (INDEX_KEY, WATERMARK_KEY)}]
     await running.pipeline.close()
 
 

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.kit.memory_kafka import MemoryKafka, unreachable
 from tests.kit.memory_worker import MemoryWorker
+from tests.kit.rows import require_whole_index, says_whole
 
 SECONDS: Final = 60.0
 PARTITIONS: Final = (0, 1)
@@ -125,6 +126,9 @@ class Takeovers(RuleBasedStateMachine):
         assert self.worker.runtime.stored.keys() == assigned
         assert self.worker.runtime.pipeline.committed_offsets.keys() == assigned
         self.run(self.until(lambda: all(self.rows_of(partition) == self.kafka.rows(partition) for partition in assigned)))
+        self.run(self.until(lambda: all(says_whole(self.kafka.rows(partition)) for partition in assigned)))
+        for partition in assigned:
+            require_whole_index(self.kafka.rows(partition))
         assert not self.worker.has_failed
         self.kafka.is_open = False
 
