@@ -10,7 +10,7 @@ from processor.audience_import.rejected import Fault, Reason
 from processor.core.profile_id import MAX_KEY_BYTES, fault_of_id, json_kind
 
 _BLANKS: Final = " \t\r\n\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-_SUSPICIOUS: Final = re.compile(r"""["#='\\({<\[]|[+-]?[0-9]+(?:[.,][0-9]*)?e|-?n|undefined$""", re.IGNORECASE)
+_SUSPICIOUS: Final = re.compile(r"""["#='\\({<\[]|[+-]?[0-9]+(?:[.,][0-9]*)?e|-?n|undefined$|sep=""", re.IGNORECASE)
 _SHORTENED: Final = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]*E[+-]?[0-9]+|E[+-][0-9]+)", re.IGNORECASE)
 """`1E5` and `12E34567` are none: a spreadsheet always writes a sign, and codes of digits and an E are real ids."""
 _ERROR: Final = re.compile(r"#\S*[!?]|#\w/\w|#NV|#GETTING_DATA|#+", re.IGNORECASE)
@@ -23,6 +23,7 @@ _UNSEEN: Final = re.compile(
     "\U000e0000-\U000e007f]"
 )
 _LOST: Final = "\ufffd"
+_SEP: Final = re.compile(r"sep=(\\t|.)?", re.IGNORECASE)
 _CTRL_Z: Final = "\x1a"
 WORD_FOR_NOTHING: Final = Fault(Reason.WORD_FOR_NOTHING, "it is what programs write where there is no id")
 
@@ -91,6 +92,8 @@ def _why_spoilt(profile_id: str) -> Fault | None:
     """Say what a spreadsheet or an export made of the id."""
     if unseen := _UNSEEN.search(profile_id):
         return Fault(Reason.UNSEEN_CHARACTER, f"it holds a character that nobody sees, {_code_point(unseen)}")
+    if _SEP.fullmatch(profile_id):
+        return Fault(Reason.HEADER_AGAIN, "it is a line that names the delimiter: were files joined with their headers?")
     if _LOST in profile_id:
         return Fault(Reason.LOST_CHARACTER, "it holds U+FFFD: a program that read the file in a wrong encoding lost a character")
     if profile_id.lower() in _NOTHING or profile_id in _NOTHING_EXACTLY:

@@ -48,7 +48,7 @@ def test_m6_the_answer_names_encoding_delimiter_known_ids_and_reasons(uploads: A
     assert told.pop("rejectedRows")[1] == {
         "line": "5",
         "reason": "unseen_character",
-        "explanation": r"the id begins with white space (U+200B): '\u200bp-3'; write the id without it",
+        "explanation": "it holds a character that nobody sees, U+200B",
         "row": "\u200bp-3",
     }
     assert told == {
