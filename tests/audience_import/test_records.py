@@ -1,6 +1,7 @@
 """Quotes and escapes as other programs write them (contract M6): a broken row is rejected, and never swallows another one without a word."""
 
 import csv
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -145,7 +146,7 @@ def test_m6_law_every_line_is_told_or_the_file_is_refused(tmp_path_factory: pyte
     try:
         members, rejected = read(folder, content)
     except UsageError as error:
-        assert "othing of the file is used" in str(error)  # noqa: PT017  # either is right, and both are looked at
+        assert re.search("othing of (the file|it) is used", str(error))  # noqa: PT017  # either is right, and both are looked at
         return
 
     lines = [line for line, _ in rejected]
