@@ -25,6 +25,8 @@ from schemas.record import ExportRecord
 DEFAULT_TOPIC: Final = "profile-events"
 Form = Callable[[dict[str, Any], bytes, int], SourceRecord]
 Headers = tuple[tuple[str, bytes | None], ...]
+_TELLING_BYTES: Final = 64  # of a file's beginning, blank lines included: more than any mark has
+_MOST_DIGITS: Final = 19  # of a whole number that is surely within 64 bits
 _BLANKS: Final = b" \t\r\n"
 _ONE_ARRAY: Final = "the file looks like one JSON array: make it JSON lines, one event a line: jq -c '.[]' FILE"
 _ONE_OBJECT: Final = "an event must stand in one line: jq -c . FILE"
@@ -32,11 +34,14 @@ _ONE_OBJECT: Final = "an event must stand in one line: jq -c . FILE"
 
 def lines_of(file: Iterable[bytes]) -> Iterator[bytes]:
     """The lines of a file of events; raises UsageError where the file begins as UTF-16 or as something compressed does (I10)."""
-    lines = iter(file)
-    first = next(lines, b"")
-    if what := wrapper_of_file(first):
+    lines, beginning = iter(file), list[bytes]()
+    for line in lines:
+        beginning.append(line)
+        if sum(map(len, beginning)) >= _TELLING_BYTES:
+            break
+    if what := wrapper_of_file(b"".join(beginning)):
         raise UsageError(f"{getattr(file, 'name', 'the file of events')} is not JSON lines in UTF-8: {what}")
-    return chain([first] if first else [], lines)
+    return chain(beginning, lines)
 
 
 def read_events(lines: Iterable[bytes]) -> Iterator[SourceRecord | DeadLetter]:
@@ -61,10 +66,20 @@ def _load(line: bytes) -> dict[str, Any]:
         text = without_marks(line)
         if unusable.reason is not DeadLetterReason.BAD_NUMBER:
             raise Unusable(unusable.reason, f"{unusable.explanation}{_of_several_lines(text)}") from None
-        parsed = json.loads(text)  # a good line: only the event in it holds a number that no double does (I13)
+        parsed = _with_a_number_too_large(text)
     if type(parsed) is not dict:
         what = _ONE_ARRAY if type(parsed) is list else wrapper_of_json(parsed)
         raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, f"the line is JSON but not an object{what and f'; {what}'}")
+    return parsed
+
+
+def _with_a_number_too_large(text: bytes) -> Any:
+    """The line that orjson refused for a number that no double holds: it may be a good one, and the number stand in its event (I13)."""
+    parsed = json.loads(text, parse_int=lambda digits: int(digits) if len(digits) <= _MOST_DIGITS else float(digits))
+    try:
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        raise Unusable(DeadLetterReason.NOT_JSON, "half of a surrogate pair is no text, or it is nested too deeply") from None
     return parsed
 
 
@@ -121,7 +136,12 @@ def read_headers(written: object) -> Headers:
 
 
 def _header_bytes(value: object) -> bytes | None:
-    return None if value is None else value.encode() if isinstance(value, str) else orjson.dumps(value)
+    if value is None or isinstance(value, str):
+        return None if value is None else value.encode()
+    try:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()  # whatever its numbers: orjson writes 64 bits
+    except RecursionError:
+        return None
 
 
 def _as_written(value: Any, line: bytes) -> bytes:

@@ -13,6 +13,7 @@ DAY_SECONDS: Final = 86_400
 MIN_SECONDS: Final = -62_135_596_800  # 0001-01-01T00:00:00Z
 MAX_SECONDS: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 
+_CYCLE_SECONDS: Final = 146_097 * DAY_SECONDS  # of 400 years, after which the calendar is the same
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FORM: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]((?:[01][0-9]|2[0-3]):[0-9]{2}):([0-9]{2})(?:\.[0-9]+)?(?:[Zz]|([+-])([0-9]{2})(?::?([0-9]{2}))?)",
@@ -47,11 +48,14 @@ def _seconds(text: str) -> int:
     if match is None:
         raise BadTimeError(f"{_short(text)} is not a time of the form YYYY-MM-DDTHH:MM:SS[.f](Z|+HH:MM|+HHMM|+HH)")
     date, minute, second, sign, hours, minutes = match.groups()
+    cycles = 0
+    if date.startswith("0000"):  # the year before 1 at places west of Greenwich: datetime has none
+        date, cycles = f"0400{date[4:]}", 1
     try:
         moment = datetime.fromisoformat(f"{date}T{minute}:{_LAST_SECOND if second == _LEAP_SECOND else second}").replace(tzinfo=UTC)
     except ValueError as error:
         raise BadTimeError(f"{_short(text)} is not a real moment: {error}") from None
-    seconds = _whole_seconds(moment)
+    seconds = _whole_seconds(moment) - cycles * _CYCLE_SECONDS
     if sign is not None:
         seconds -= _offset_seconds(text, sign, int(hours), int(minutes or 0))
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:

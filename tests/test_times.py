@@ -32,13 +32,15 @@ def test_i3_all_that_rfc_3339_has_is_read_and_offsets_of_hours_alone(text: str) 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ("0000-12-31T23:59:59-00:01", "0001-01-01T00:00:59Z"),
+        ("0000-12-31T01:00:00-23", "0001-01-01T00:00:00Z"),
         ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59Z"),
         ("2016-12-31t15:59:60.999-08:00", "2016-12-31T23:59:59Z"),
         ("2026-01-11 12:00:60+00", "2026-01-11T12:00:59Z"),
         ("9999-12-31T23:59:60Z", "9999-12-31T23:59:59Z"),
     ],
 )
-def test_i3_second_60_is_read_as_59(text: str, told: str) -> None:
+def test_i3_moments_that_other_readers_refuse_are_read_and_second_60_as_59(text: str, told: str) -> None:
     assert normal_time(text) == told
 
 
@@ -65,6 +67,8 @@ def test_i3_second_60_is_read_as_59(text: str, told: str) -> None:
         "20260111T120000Z",
         "\uff12026-01-11T12:00:00Z",
         "0001-01-01T00:00:00+01",
+        "0000-12-31T23:59:59Z",
+        "0000-02-30T00:00:00-01",
         "9999-12-31T23:59:60-01",
         " 2026-01-11T12:00:00Z",
     ],

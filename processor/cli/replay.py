@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +13,7 @@ from processor.configuration import read_configuration
 from processor.core.catalog import Catalog
 from processor.core.replay import Replay
 from processor.core.step import Limits, Step
-from processor.errors import UsageError
+from processor.errors import CommandError, UsageError
 from processor.event_log import dead_letter_line, lines_of, read_events, record_line
 from processor.kafka.catalog_records import BadCatalogRecord
 from processor.pipeline.counts import Counts
@@ -46,13 +47,33 @@ def replay(events: BinaryIO, files: tuple[str, ...], output: BinaryIO, dead_lett
     limits = Limits(max_document_bytes=settings.max_document_bytes, dedup_window=settings.dedup_window)
     lines = lines_of(events)
     history = FileHistory([_effective(text) for text in files]), RecordHistory(settings.topics.flows, settings.topics.audiences)
-    run = _Run(Replay(Catalog.of((), ()), limits), history, output, dead_letters or click.get_binary_stream("stderr"))
-    for line in read_events(lines):
-        run.feed(line)
-    run.end()
+    letters = dead_letters or click.get_binary_stream("stderr")
+    run = _Run(Replay(Catalog.of((), ()), limits), history, output, letters)
+    with _written_whole(output, letters):
+        for line in read_events(lines):
+            run.feed(line)
+        run.end()
     if not (files or run.has_flows):
         raise UsageError("no flows: give a file with --flows, or records of the topic `flows` among the events")
     click.echo("\n".join([f"replayed {run.lines} events, {len(run.replay.profiles)} profiles remain", *_told(run.counts)]), err=True)
+
+
+@contextmanager
+def _written_whole(*files: BinaryIO) -> Iterator[None]:
+    """Have the files written to their end; raises CommandError where one takes no more. Who reads a pipe may have enough (BrokenPipeError)."""
+    try:
+        yield
+        for file in files:
+            file.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        for file in files:
+            if file is click.get_binary_stream("stderr"):
+                continue  # which tells of it
+            with suppress(OSError):
+                file.close()  # or it is flushed once more where the process ends, and nobody hears of it
+        raise CommandError(f"not everything could be written: {error.strerror}\n  look at the disk of --output and --dead-letters") from None
 
 
 def _effective(text: str) -> Effective:

@@ -172,7 +172,7 @@ def _check_status(namespace: str, audience: str, entry: dict[str, Any]) -> None:
             raise Unusable(DeadLetterReason.BAD_STATUS, f"{what}.status is {found} of {', '.join(sorted(_STATUSES))}")
         return
     for name in entry:
-        if name.lower() in _SEEMING_STATUS:
+        if name.strip().casefold() in _SEEMING_STATUS:
             raise Unusable(DeadLetterReason.BAD_STATUS, f"{what} has no status, but {name!r}: write it as 'status'")
 
 

@@ -1,6 +1,8 @@
 """`profile-exporter replay` and its files (contract 4b, M4)."""
 
 import gzip
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,73 @@ def replay(events: Path, flows: Path, folder: Path) -> tuple[list[dict[str, Any]
     result = CliRunner().invoke(commands, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     return lines(out), lines(letters), result.stderr
+
+
+def event(**attributes: Any) -> dict[str, Any]:
+    return {"specversion": "1.0", "id": "1", "source": "/u", "type": "profile.patched", "subject": "p-1", "time": "2026-01-01T00:00:00Z"} | attributes
+
+
+KCAT = '{"topic":"t","partition":0,"offset":7,"ts":1,"key":"p",'
+HUGE = "1" * 4_301
+
+
+@pytest.mark.parametrize(
+    ("line", "letter"),
+    [
+        ('{"specversion":"1.0","id":"1","source":"/u","x":1e400,"subject":"\\ud800"}', ("profile-events", 0, "not_json")),
+        ('{"topic":"t","partition":0,"offset":0,"z":1e400,"key":"p","payload":"\\ud800"}', ("profile-events", 0, "not_json")),
+        ('{"topic":"\\ud800","partition":0,"offset":0,"timestamp":1,"value":{"a":1e400},"key":"p"}', ("profile-events", 0, "not_json")),
+        (KCAT + '"payload":"{}","headers":["x",' + "[" * 500 + "]" * 500 + "]}", ("t", 7, "not_cloudevents")),
+        (KCAT + '"payload":"{}","headers":["x",1' + "0" * 400 + "]}", ("t", 7, "not_cloudevents")),
+        (KCAT + '"payload":"{}","headers":{"x":18446744073709551616},"z":1e400}', ("t", 7, "not_cloudevents")),
+        (KCAT.replace("7", "18446744073709551616") + '"payload":"{}","z":1e400}', ("profile-events", 0, "bad_shape")),
+        (KCAT.replace("7", "1" + "0" * 400) + '"payload":"{}"}', ("profile-events", 0, "bad_shape")),
+        (KCAT + f'"payload":"{{\\"specversion\\":{HUGE}}}"}}', ("t", 7, "bad_number")),
+        ('{"topic":"t","partition":0,"offset":7,"timestamp":1,"key":"p","value":{"a":' + HUGE + "}}", ("t", 7, "bad_number")),
+    ],
+    ids=lambda value: value[:60] if isinstance(value, str) else value[-1],
+)
+def test_4b_no_line_stops_a_replay_whatever_its_numbers_texts_and_headers_are(tmp_path: Path, line: str, letter: tuple[str, int, str]) -> None:
+    good = KCAT.replace("7", "8") + '"payload":null}'
+    if "payload" not in line:
+        good = orjson.dumps(event(data={})).decode()
+        if "value" in line:
+            good = '{"topic":"t","partition":0,"offset":8,"timestamp":1,"key":"p","value":null}'
+    (tmp_path / "events").write_text(f"{line}\n{good}\n")
+
+    _, letters, said = replay(tmp_path / "events", WORKED_EXAMPLE / "flows.yaml", tmp_path)
+
+    assert [(told["topic"], told["offset"], told["reason"]) for told in letters] == [letter]
+    assert "replayed 2 events" in said
+
+
+@pytest.mark.parametrize("blank", ["", "\n", "\r\n\r\n", "  \n"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_i10_a_file_in_utf_16_is_refused_with_blank_lines_above_too(tmp_path: Path, encoding: str, blank: str) -> None:
+    (tmp_path / "events").write_bytes((blank + orjson.dumps(event(data={})).decode()).encode(encoding))
+
+    result = CliRunner().invoke(commands, ["replay", str(tmp_path / "events"), "--flows", str(WORKED_EXAMPLE / "flows.yaml")])
+
+    assert result.exit_code == 2
+    assert "UTF-16" in result.output
+
+
+@pytest.mark.parametrize("count", [1, 20_000])
+@pytest.mark.parametrize("full", ["--output", "--dead-letters", "stdout"])
+def test_4b_what_cannot_be_written_is_told_and_no_success(tmp_path: Path, full: str, count: int) -> None:
+    """The last records stand in a buffer: a disk that is full refuses them where nobody looked."""
+    good = (orjson.dumps(event(id=str(number), data={"segmentMembership": {"ups": {"aud-delorean": {}}}})) for number in range(count))
+    (tmp_path / "events").write_bytes(b"\n".join([b"rubbish"] * count + list(good)))
+    arguments = ["replay", tmp_path / "events", "--flows", WORKED_EXAMPLE / "flows.yaml"]
+    for option in ("--output", "--dead-letters"):
+        if full != "stdout" or option == "--dead-letters":
+            arguments += [option, "/dev/full" if option == full else tmp_path / option]
+    with Path("/dev/full").open("wb") as device:
+        done = subprocess.run([sys.executable, "-m", "processor", *arguments], stdout=device, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "profile-exporter: not everything could be written: No space left on device"
+    assert "Traceback" not in done.stderr
 
 
 def test_the_three_input_forms_give_the_same_data(tmp_path: Path) -> None:

@@ -424,14 +424,16 @@ def read_time(text: Any) -> datetime:
     minutes = minutes or "0"
     if local[-1] == "60":
         local[-1] = "59"
+    year, *rest = (int(part) for part in local)
+    before = timedelta(days=0 if year else 146_097)  # datetime has no year 0, which is like 400
     try:
-        moment = datetime(*(int(part) for part in local), tzinfo=UTC)  # type: ignore[misc]  # six ints, by the pattern
+        moment = datetime(year or 400, *rest, tzinfo=UTC)  # type: ignore[misc,arg-type]  # five ints, by the pattern
         if zulu:
-            return moment
+            return moment - before
         if int(hours) > 23 or int(minutes) > 59:
             raise Unusable("bad_time")
         offset = timedelta(hours=int(hours), minutes=int(minutes))
-        return moment - offset if sign == "+" else moment + offset
+        return (moment - offset if sign == "+" else moment + offset) - before
     except (ValueError, OverflowError):
         raise Unusable("bad_time") from None
 
@@ -499,7 +501,7 @@ def check_document(data: dict[str, Any]) -> None:
         if "status" in entry:
             require(entry["status"] in list(STATUSES), "bad_status")
         else:
-            require(not {"status", "state"} & {name.lower() for name in entry}, "bad_status")
+            require(not {"status", "state"} & {name.strip().casefold() for name in entry}, "bad_status")
     for entry in entries:
         for name in ("lastQualificationTime", "validUntil"):
             if entry.get(name) is not None:
