@@ -91,7 +91,7 @@ def _topics_of_members(settings: Settings, group: str, described: object) -> set
             _log.info("group_not_checked", group=group, reason="we may not describe it", not_checked="whether another installation uses our names")
             return set()
         if reason.code() in _AWAY:
-            raise BrokerUnreachable(settings, reason.str()) from None
+            raise BrokerUnreachable(settings, f"{reason.str().strip(' :')} ({reason.name()})") from None
         _log.warning("group_not_checked", group=group, reason=reason.str(), not_checked="whether another installation uses our names")
         return set()
     return {place.topic for member in members if member.assignment is not None for place in member.assignment.topic_partitions}

@@ -20,8 +20,9 @@ from processor.demo.shop import shop_events
 from processor.demo.waiting import wait_until
 from processor.kafka.admin import Admin
 from processor.kafka.catalog_records import StoredFlow, flow_value
-from processor.kafka.errors import ReadFailed, UnsafeTopics
+from processor.kafka.errors import BrokerUnreachable, ReadFailed, UnsafeTopics
 from processor.kafka.ground import Ground
+from processor.kafka.neighbours import require_alone
 from processor.kafka.reading import read_topic
 from processor.kafka.writing import Writer
 from processor.settings import Settings
@@ -124,12 +125,21 @@ def test_without_the_right_to_describe_configs_an_old_copy_is_made_anew_and_what
     assert "not supported by this broker" not in check.stdout
 
 
+def has_coordinator(settings: Settings) -> bool:
+    try:
+        require_alone(settings)
+    except BrokerUnreachable:
+        return False
+    return True
+
+
 @pytest.mark.kafka
 def test_of_topics_that_may_be_described_each_check_holds_whatever_is_denied_of_others(installation: Installation) -> None:
     settings, names = installation.settings, installation.topics
     deny_describe_configs(installation, names.profile_events, names.dead_letters, names.changelog)
     wait_until(lambda: Admin(settings).config(names.changelog) is None, "the broker to know it", SECONDS)
 
+    wait_until(lambda: has_coordinator(settings), "the group's coordinator, which a new broker has late", SECONDS)
     ground = Ground(Admin(settings), settings)
     ground.require()
     before = ground.tombstone_seconds()
