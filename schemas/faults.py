@@ -26,4 +26,5 @@ def first_faults(told: Iterable[str], count: int) -> list[str]:
 def fault_text(fault: Mapping[str, Any], place: Iterable[int | str], whole: str = "the body") -> str:
     """One of them."""
     where = ".".join(str(step)[:_MAX_STEP_CHARACTERS] for step in place)
-    return f"{where or whole}: {str(fault['msg']).removeprefix('Value error, ')}"
+    told = f"{where or whole}: {str(fault['msg']).removeprefix('Value error, ')}"
+    return told.encode(errors="backslashreplace").decode()  # a name may hold half of a surrogate pair, which nobody can write

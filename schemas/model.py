@@ -1,6 +1,6 @@
 """How configuration is read: camelCase names, strict types, no unknown keys, nothing changed after it was checked."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -20,17 +20,15 @@ class Model(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _require_text(cls, given: object) -> object:
+    @model_validator(mode="after")
+    def _require_text(self) -> Self:
         """Refuse half of a surrogate pair: JSON and YAML can write it, and nothing that is stored or sent can hold it."""
-        if isinstance(given, dict):
-            for name, value in given.items():
-                for text in (name, *(value if isinstance(value, list | tuple) else (value,))):
-                    if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
-                        place = name.encode(errors="replace").decode() if isinstance(name, str) else name
-                        raise ValueError(f"{place}: half of a surrogate pair (U+D800 to U+DFFF) is no text")
-        return given
+        for name in self.model_fields_set:
+            value = getattr(self, name)
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
+                    raise ValueError(f"{to_camel(name)}: half of a surrogate pair (U+D800 to U+DFFF) is no text")
+        return self
 
 
 class NamedModel(Model):
