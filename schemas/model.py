@@ -1,5 +1,6 @@
 """How configuration is read: camelCase names, strict types, no unknown keys, nothing changed after it was checked."""
 
+import re
 from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -7,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from schemas.times import normal_time
 
+_HALF_OF_A_PAIR: Final = re.compile("[\ud800-\udfff]")
 STORED: Final = "stored"
 """The context in which an object is read that was put into force before: bounds that came later do not hold for it."""
 
@@ -26,7 +28,7 @@ class Model(BaseModel):
         for name in self.model_fields_set:
             value = getattr(self, name)
             for text in value if isinstance(value, tuple) else (value,):
-                if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
+                if isinstance(text, str) and not text.isascii() and _HALF_OF_A_PAIR.search(text):  # nearly all are ASCII, and known to be
                     raise ValueError(f"{to_camel(name)}: half of a surrogate pair (U+D800 to U+DFFF) is no text")
         return self
 

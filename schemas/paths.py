@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from schemas.xdm import PREFIX
+
 Path = tuple[str, ...]
 """A dotted XDM path, split."""
 
-XDM_PREFIX: Final = "xdm:"
 _UNSEEN: Final = "\ufeff\u180e\u200b\u200c\u200d\u2060"  # what nobody sees, beside what `str.strip` takes away
 _ROOT: Final = re.compile(r"\$(?=$|[.\[/])|#(?=/)")  # of JSONPath, and of a JSON Pointer in a URL
 _INSIDE: Final = re.compile(r"""\[(?!\s*['"])(?!\s*[^\W\d]\w*\s*\])""")  # an index, a slice, a filter: no member's name
@@ -37,15 +38,15 @@ def read_path(dotted: str) -> str:
 
 def without_prefixes(dotted: str) -> str:
     """The path without `xdm:` before its segments; one that is nothing else stays."""
-    if XDM_PREFIX not in dotted:
+    if PREFIX not in dotted:
         return dotted
     return ".".join(_without_prefix(segment) for segment in dotted.split("."))
 
 
 def _without_prefix(segment: str) -> str:
     """Drop the prefix however often it stands there, so that a path that is read twice is the same path."""
-    while segment.startswith(XDM_PREFIX) and segment != XDM_PREFIX:
-        segment = segment.removeprefix(XDM_PREFIX)
+    while segment.startswith(PREFIX) and segment != PREFIX:
+        segment = segment.removeprefix(PREFIX)
     return segment
 
 
@@ -113,7 +114,7 @@ def _members(text: str) -> Iterator[str | None]:
 def _name(member: str) -> str:
     """The name that a segment means; "" for one that is nothing but blanks and prefixes."""
     name = _without_prefix(_stripped(member))
-    return "" if name == XDM_PREFIX else _stripped(name)
+    return "" if name == PREFIX else _stripped(name)
 
 
 def _stripped(text: str) -> str:

@@ -1,15 +1,11 @@
 """A disk that is full: the worker stops in order and says so, and loses nothing (design 5.9)."""
 
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from processor.demo.shop import shop_events
 from processor.errors import StoppedForOperator
+from tests.kit.disk import small_disk
 from tests.kit.installation import Installation
 from tests.kit.rows import require_rows_of_the_fold
 from tests.kit.whole_job import WholeJob
@@ -19,19 +15,6 @@ DISK_BYTES: Final = 16 << 20
 LEFT_BYTES: Final = 200_000  # for what Faust and RocksDB write beside the rows
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of DISK_BYTES; skips, aloud, where nobody lets us mount one."""
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", folder], capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"NO FULL DISK, NOT TESTED: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
 def test_a_full_disk_stops_the_worker_for_the_operator_and_with_room_it_goes_on(installation: Installation, kinesis: str, tmp_path: Path) -> None:
     installation.init(1)
     job = WholeJob(installation, kinesis, tmp_path)
@@ -39,7 +22,7 @@ def test_a_full_disk_stops_the_worker_for_the_operator_and_with_room_it_goes_on(
     job.apply()
     job.send(shop_events(12_000, customers=3_000))
 
-    with small_disk(tmp_path / "disk") as disk:
+    with small_disk(tmp_path / "disk", DISK_BYTES) as disk:
         filler = disk / "filler"
         filler.write_bytes(b"\0" * (DISK_BYTES - LEFT_BYTES))
         with job.new_worker(data_dir=disk / "data", write_buffer_bytes=1 << 20) as worker:

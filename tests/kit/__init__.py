@@ -6,7 +6,7 @@
     kafka          RealKafka: one JVM broker on loopback, to be stopped, killed, frozen and started again
     kinesis_local  KinesisLocal: a second Kinesis endpoint, fetched once by npm into .tools/  on_loopback.cjs   where it listens
     brokers        the address that BROKER asks for: an existing broker, docker compose, or RealKafka
-    topics         a topic of a name that nobody else has
+    topics         a topic of a name that nobody else has                 disk   a small file system, which can be full
     installation   APP_ID, TOPIC_PREFIX and data folder of one test, so that tests share the broker
     replayed       what replay makes of the events on the topic, with the catalog that was in force for each
     worker         a worker process, its exit code, its freezing

@@ -7,8 +7,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from state.damage import DamagedState, Fault, NoSpace, find_fault, wipe
 from state.identity import Identity
 from state.partition import Memory, PartitionStore, shared_memory
 from state.rows import PROFILE, profile_key
+from tests.kit.disk import small_disk
 
 IDENTITY: Final = Identity("cluster", "app", "app-profiles-changelog", "topic-id", 3, 8)
 ROWS: Final = {profile_key(b"p-%04d" % number): os.urandom(200) for number in range(2_000)}
@@ -323,19 +323,6 @@ def test_files_that_may_not_be_read_are_a_fault_of_the_machine_and_the_copy_stay
         require_untouched(folder)
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of 3 MiB; skips, aloud, where nobody lets us mount one."""
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"NO DISK OF ITS OWN, NOT TESTED: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
 def write_much_of_others(store: PartitionStore) -> None:
     """200 MB of profiles that are there once: no compaction makes them smaller."""
     for number in range(500):
@@ -343,7 +330,7 @@ def write_much_of_others(store: PartitionStore) -> None:
 
 
 def test_a_full_disk_and_one_that_is_read_only_are_no_damage(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk") as disk:
+    with small_disk(tmp_path / "disk", 3 << 20) as disk:
         with open_store(disk / "3") as store, pytest.raises(NoSpace, match="make room"):
             write_much_of_others(store)
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
