@@ -275,7 +275,7 @@ def _why_not(partitions: ProfilePartitions) -> Callable[[str], Fault | None]:
 
     def why_not(profile_id: str) -> Fault | None:
         try:
-            partitions.choose(profile_id.encode())
+            partitions.name_for_writer(profile_id.encode())
         except NotOnePartition as why:
             return Fault(Reason.NO_PARTITION, str(why))
         return None
@@ -298,7 +298,7 @@ def _send(settings: Settings, of: Import, members: Members, partitions: ProfileP
         for profile_ids, event in ((members.named(), realized), (members.gone(), exited)):
             for profile_id in profile_ids:
                 key, value, name = profile_id.encode(), event(of, profile_id), f"profile {profile_id}"
-                writer.write(settings.topics.profile_events, key, value, name=name, timestamp=of.at * 1000, partition=partitions.choose(key))
+                writer.write(settings.topics.profile_events, key, value, name=name, timestamp=of.at * 1000, partition=partitions.name_for_writer(key))
                 sent += 1
                 report("sending", sent, 0)
 

@@ -37,6 +37,10 @@ class ProfilePartitions(Protocol):
         """
         ...
 
+    def name_for_writer(self, key: bytes) -> int | None:
+        """Return the partition to name to a `Writer`; None: its own partitioner finds the same one, in C. Raises NotOnePartition as `choose`."""
+        ...
+
     def __enter__(self) -> Self: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
@@ -60,6 +64,9 @@ class _KnownPartitioner:
 
     def choose(self, key: bytes, otherwise: int | None = None) -> int:  # noqa: ARG002  # the key alone says it
         return partition_of(key, self._partitions, self._partitioner)
+
+    def name_for_writer(self, key: bytes) -> int | None:  # noqa: ARG002  # every key has one
+        return None
 
     def __enter__(self) -> Self:
         return self
@@ -90,6 +97,9 @@ class _FoundPartitions:
             raise NotOnePartition(_UNKNOWN)
         self._db.execute("INSERT INTO place VALUES (?, ?)", (key, otherwise))
         return otherwise
+
+    def name_for_writer(self, key: bytes) -> int | None:
+        return self.choose(key)
 
     def __enter__(self) -> Self:
         return self
