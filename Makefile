@@ -36,6 +36,7 @@ test-faults: setup ## the long forms: every fault point, a hundred random kills,
 
 check: setup check-docker ## lint, types, import rules
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 

@@ -1,11 +1,12 @@
-"""A Kinesis endpoint that takes every record at once and keeps none: python -m benchmarks.canned [milliseconds an answer takes] [file] [limit].
+"""A Kinesis endpoint that takes every record at once and keeps none: python -m benchmarks.canned [milliseconds an
+answer takes] [file] [limit].
 
-LIMIT: the stream has one shard, which takes so many records a second, a second's worth at once, and refuses the others as AWS does. An empty FILE
-is none.
+LIMIT: the stream has one shard, which takes so many records a second, a second's worth at once, and refuses the others
+as AWS does. An empty FILE is none.
 
-FILE gets a line for each record that has an envelope (D2): when it was answered, in milliseconds since 1970, and its id. Answers name the
-shard of each record, of more shards than any load here needs at 1,000 records a second. The endpoint announces its address on stdout and
-ends with the process that started it (`processor.demo.child`).
+FILE gets a line for each record that has an envelope (D2): when it was answered, in milliseconds since 1970, and its
+id. Answers name the shard of each record, of more shards than any load here needs at 1,000 records a second. The
+endpoint announces its address on stdout and ends with the process that started it (`processor.demo.child`).
 """
 
 import asyncio
@@ -23,7 +24,10 @@ from typing import IO
 from processor.demo.child import announce, die_with_parent
 
 ENTRY = b'{"SequenceNumber":"%d","ShardId":"shardId-%012d"}'
-REFUSED = b'{"ErrorCode":"ProvisionedThroughputExceededException","ErrorMessage":"Rate exceeded for shard shardId-000000000000"}'
+REFUSED = (
+    b'{"ErrorCode":"ProvisionedThroughputExceededException","ErrorMessage":"Rate exceeded for shard'
+    b' shardId-000000000000"}'
+)
 SHARDS = 256
 _DATA = re.compile(rb'"Data":\s*"([^"]*)"')
 _ID = re.compile(rb'"id":"([^"]*)"')
@@ -78,7 +82,10 @@ class Answering(asyncio.Protocol):
             self._note(self._arrivals, end)
         self._buffer.clear()
         body = b'{"FailedRecordCount":%d,"Records":[%b]}' % (entries.count(REFUSED), b",".join(entries))
-        answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: %d\r\n\r\n%b" % (
+            len(body),
+            body,
+        )
         asyncio.get_running_loop().call_later(self._delay, self._write, answer)
 
     def _entries(self, keys: Sequence[bytes]) -> list[bytes]:
@@ -101,7 +108,9 @@ class Answering(asyncio.Protocol):
 
 async def serve(delay_seconds: float, arrivals: IO[bytes] | None, shard: Shard | None) -> None:
     """Answer PutRecords calls until the process is killed."""
-    server = await asyncio.get_running_loop().create_server(lambda: Answering(delay_seconds, arrivals, shard), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Answering(delay_seconds, arrivals, shard), "127.0.0.1", 0
+    )
     host, port = server.sockets[0].getsockname()
     announce(f"http://{host}:{port}")
     await server.serve_forever()

@@ -16,7 +16,9 @@ from tests.kit.compiled import compiled_packages, preferring
 
 
 class Entry(NamedTuple):
-    """A contender; `most_events` (after those that fill the profiles) are what a slow one is given, so that it runs half a minute."""
+    """A contender; `most_events` (after those that fill the profiles) are what a slow one is given, so that it runs
+    half a minute.
+    """
 
     name: str
     command: Callable[[Job], Command]
@@ -52,6 +54,24 @@ QUIX_STREAMS = Entry("quix-streams", partial(quix_streams.command, guarantee="at
 QUIX_STREAMS_EO = Entry("quix-streams-eo", partial(quix_streams.command, guarantee="exactly-once"), most_events=300_000)
 STOCK_FAUST = Entry("stock-faust", stock_faust.command, most_events=30_000)
 
-_ALL = (OURS, OURS_INTERPRETED, OURS_EXPORTS_READ, OURS_DELIVERED, KAFKA_STREAMS, KAFKA_STREAMS_ALO, QUIX_STREAMS, QUIX_STREAMS_EO, STOCK_FAUST)
+_ALL = (
+    OURS,
+    OURS_INTERPRETED,
+    OURS_EXPORTS_READ,
+    OURS_DELIVERED,
+    KAFKA_STREAMS,
+    KAFKA_STREAMS_ALO,
+    QUIX_STREAMS,
+    QUIX_STREAMS_EO,
+    STOCK_FAUST,
+)
 ENTRIES = {entry.name: entry for entry in _ALL}
-DEFAULT = ("ours", "ours-interpreted", "kafka-streams", "kafka-streams-alo", "quix-streams", "stock-faust", "ours-delivered")
+DEFAULT = (
+    "ours",
+    "ours-interpreted",
+    "kafka-streams",
+    "kafka-streams-alo",
+    "quix-streams",
+    "stock-faust",
+    "ours-delivered",
+)

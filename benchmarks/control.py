@@ -1,7 +1,8 @@
 """The control API under load: python -m benchmarks.control [--rate 5000] [--seconds 30]
 
-    a change          a flow is changed once a second while a worker decides `rate` events a second; how much later than its acknowledgement was the
-                      last event written that an older version of the flow decided (contract M2: less than a second)
+    a change          a flow is changed once a second while a worker decides `rate` events a second; how much later than
+                      its acknowledgement was the last event written that an older version of the flow decided (contract
+                      M2: less than a second)
     a call            100 a second, nine of ten read a flow, the tenth changes one; milliseconds until the answer
 
 Broker, worker, API, writer and clients share the machine.
@@ -39,7 +40,9 @@ class ControlApi:
     def __init__(self, job: Job, folder: Path) -> None:
         (port,) = free_ports(1)
         command = [sys.executable, "-c", "from processor.cli import main; main()", "api", "--port", str(port)]
-        self._process = subprocess.Popen(command, env=job.installation.env, stdout=(folder / "api.log").open("wb"), stderr=subprocess.STDOUT)
+        self._process = subprocess.Popen(
+            command, env=job.installation.env, stdout=(folder / "api.log").open("wb"), stderr=subprocess.STDOUT
+        )
         self.client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
         deadline = time.monotonic() + READY_SECONDS
         while not self._is_ready():
@@ -72,7 +75,9 @@ def change_once_a_second(api: ControlApi, seconds: float) -> list[tuple[float, s
 
 
 def delays(job: Job, changes: list[tuple[float, str]]) -> list[float]:
-    """Milliseconds, a change each: until no event was decided by an older version any more; 0 where the acknowledgement came later."""
+    """Milliseconds, a change each: until no event was decided by an older version any more; 0 where the acknowledgement
+    came later.
+    """
     order = {etag: number for number, (_, etag) in enumerate(changes)}
     last: dict[int, int] = {}
     for record in read_topic(job.settings, job.topics.exports):
@@ -94,7 +99,9 @@ def calls(api: ControlApi, seconds: float) -> list[float]:
     def call(number: int) -> float:
         begun = time.perf_counter()
         is_change = number % 10 == 0
-        answer = api.client.put(path, json=flow | {"description": f"call {number}"}) if is_change else api.client.get(path)
+        answer = (
+            api.client.put(path, json=flow | {"description": f"call {number}"}) if is_change else api.client.get(path)
+        )
         assert answer.status_code == 200, answer.text
         return (time.perf_counter() - begun) * 1000
 

@@ -3,8 +3,9 @@
     decode (a row) → parse → fold → decide (each flow concerned) → encode (the row)   `run`: what the pipeline does with
                                                                                        it all, export records, counts, row cache
 
-Microseconds an event, in runs as the worker decides them, over 20,000 profiles (2,000 with a hundred flows). The median of five rounds, and the
-lowest: whatever else the machine does only adds. Compiled as in production (setup.py), unless told otherwise.
+Microseconds an event, in runs as the worker decides them, over 20,000 profiles (2,000 with a hundred flows). The median
+of five rounds, and the lowest: whatever else the machine does only adds. Compiled as in production (setup.py), unless
+told otherwise.
 """
 
 import gc
@@ -63,7 +64,9 @@ def filled(mix: Mix) -> dict[bytes, bytes]:
 
 
 def stages(mix: Mix, stored: dict[bytes, bytes]) -> dict[str, float]:
-    """Seconds of each stage over all events, in the pipeline's order: a run's rows, then event by event, then its rows again."""
+    """Seconds of each stage over all events, in the pipeline's order: a run's rows, then event by event, then its rows
+    again.
+    """
     decode, parse, folding, deciding, encode = 0.0, 0.0, 0.0, 0.0, 0.0
     for run in runs(mix.events):
         begun = perf_counter()
@@ -119,7 +122,9 @@ def measure(mix: Mix, shown: Collection[str] = STAGES) -> None:
 def main() -> None:
     """Print every mix, here or in a process that has the compiled packages."""
     if not COMPILED and "--interpreted" not in sys.argv:
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.core"], preferring(compiled_packages(), os.environ))
+        os.execve(
+            sys.executable, [sys.executable, "-m", "benchmarks.core"], preferring(compiled_packages(), os.environ)
+        )
     print("compiled" if COMPILED else "interpreted")
     gc.disable()  # the worker collects rarely
     measure(one_flow())

@@ -1,11 +1,12 @@
-"""Delivery alone, beside stock boto3: python -m benchmarks.delivery [--records 200000] [--answer-ms 20] [--calls 4] [--interpreted]
+"""Delivery alone, beside stock boto3: python -m benchmarks.delivery [--records 200000] [--answer-ms 20] [--calls 4]
+[--interpreted]
 
     our sink         records of `exports` in, in batches as the worker's agent gets them, until all are acknowledged
-    stock boto3      `client.put_records` of 500 records, one call after the other as its users write it, and from as many threads as we
-                     have calls in flight; nothing else: no order, no retries
+    stock boto3      `client.put_records` of 500 records, one call after the other as its users write it, and from as
+                     many threads as we have calls in flight; nothing else: no order, no retries
 
-All to the same canned endpoint in a process of its own, one after the other, three rounds; medians. Then the sink alone at 100 records a
-second: how long one waits. Ours is compiled, as production has it.
+All to the same canned endpoint in a process of its own, one after the other, three rounds; medians. Then the sink alone
+at 100 records a second: how long one waits. Ours is compiled, as production has it.
 """
 
 import argparse
@@ -132,10 +133,14 @@ def _record(number: int, value: bytes) -> Record:
 
 def a_destination(url: str) -> Destination:
     credentials = {"type": "keys", "accessKeyId": "${ACCESS_KEY}", "secretKey": "${SECRET_KEY}"}
-    return Destination.model_validate({"type": "kinesis", "stream": "canned", "region": "us-east-2", "endpointUrl": url, "credentials": credentials})
+    return Destination.model_validate(
+        {"type": "kinesis", "stream": "canned", "region": "us-east-2", "endpointUrl": url, "credentials": credentials}
+    )
 
 
-async def with_sink(url: str, settings: Settings, watched: Watched, on_progress: Callable[[int], None], use: Callable[[Sink], Any]) -> None:
+async def with_sink(
+    url: str, settings: Settings, watched: Watched, on_progress: Callable[[int], None], use: Callable[[Sink], Any]
+) -> None:
     sink = Sink(
         destinations=Catalog(a_destination(url)),
         open_stream=watched.opener(stream_opener(settings, {**os.environ, **KEYS})),
@@ -197,7 +202,12 @@ def stock(url: str, count: int, threads: int) -> tuple[float, float]:
     """(seconds, seconds of CPU) of plain boto3."""
     config = Config(max_pool_connections=threads, retries={"total_max_attempts": 1})
     client = boto3.client(
-        "kinesis", endpoint_url=url, region_name="us-east-2", aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="secret", config=config
+        "kinesis",
+        endpoint_url=url,
+        region_name="us-east-2",
+        aws_access_key_id="AKIDEXAMPLE",
+        aws_secret_access_key="secret",
+        config=config,
     )
     waiting = [{"Data": record.value, "PartitionKey": record.key.decode()} for record in records(count)]
     calls = [waiting[begin : begin + 500] for begin in range(0, count, 500)]
@@ -210,7 +220,9 @@ def stock(url: str, count: int, threads: int) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Records a second and seconds of CPU a record: ours, stock boto3 with one call at a time, and with as many as ours."""
+    """Records a second and seconds of CPU a record: ours, stock boto3 with one call at a time, and with as many as
+    ours.
+    """
 
     ours: tuple[float, float]
     one_call: tuple[float, float]
@@ -223,7 +235,11 @@ def a_round(url: str, settings: Settings, count: int, watched: list[Watched]) ->
     fewer, fewest = max(20_000, count // 5), max(10_000, count // 20)
     threads_seconds, threads_cpu = stock(url, fewer, settings.kinesis_calls_in_flight)
     one_seconds, one_cpu = stock(url, fewest, 1)
-    return Round((count / seconds, cpu / count), (fewest / one_seconds, one_cpu / fewest), (fewer / threads_seconds, threads_cpu / fewer))
+    return Round(
+        (count / seconds, cpu / count),
+        (fewest / one_seconds, one_cpu / fewest),
+        (fewer / threads_seconds, threads_cpu / fewer),
+    )
 
 
 def report(count: int, answer_ms: int, calls_in_flight: int) -> str:
@@ -247,8 +263,14 @@ def report(count: int, answer_ms: int, calls_in_flight: int) -> str:
         [
             f"{what}, {calls_in_flight} calls in flight, answers after {answer_ms} ms, {SHARDS} shards",
             _line("ours", [each.ours for each in rounds]),
-            _line("stock boto3, one call at a time", [each.one_call for each in rounds], [each.ours for each in rounds]),
-            _line(f"stock boto3, {calls_in_flight} threads", [each.threads for each in rounds], [each.ours for each in rounds]),
+            _line(
+                "stock boto3, one call at a time", [each.one_call for each in rounds], [each.ours for each in rounds]
+            ),
+            _line(
+                f"stock boto3, {calls_in_flight} threads",
+                [each.threads for each in rounds],
+                [each.ours for each in rounds],
+            ),
             f"full calls    {full} of {len(calls)} ({full / len(calls):.1%})",
             f"event loop    late by {median(late[0]):.1f} ms (p50), {median(late[1]):.1f} ms (p99)",
             f"one record    waits {p50:.0f} ms (p50), {p99:.0f} ms (p99) at {PACED_A_SECOND} records/s; {linger}",
@@ -258,7 +280,11 @@ def report(count: int, answer_ms: int, calls_in_flight: int) -> str:
 
 def _line(name: str, rounds: Sequence[tuple[float, float]], ours: Sequence[tuple[float, float]] = ()) -> str:
     rate, cpu = (median(each[column] for each in rounds) for column in (0, 1))
-    times = f"   ours: {median(mine[0] / each[0] for mine, each in zip(ours, rounds, strict=True)):.1f} times" if ours else ""
+    times = (
+        f"   ours: {median(mine[0] / each[0] for mine, each in zip(ours, rounds, strict=True)):.1f} times"
+        if ours
+        else ""
+    )
     return f"{name:34}{rate:>9,.0f} records/s   {cpu * 1e6:5.1f} µs of CPU a record{times}"
 
 

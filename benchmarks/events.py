@@ -1,4 +1,5 @@
-"""Profile events of the size that production has: 20 audiences a profile, rows of about 2.4 KB, three entries an event (design 5).
+"""Profile events of the size that production has: 20 audiences a profile, rows of about 2.4 KB, three entries an event
+(design 5).
 
 The same arguments give the same events. About two in five events cause a record of the flow below.
 """
@@ -11,7 +12,10 @@ import orjson
 
 AUDIENCES = tuple(str(UUID(int=number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128)) for number in range(1, 21))
 TIME = "2026-01-11T23:37:33Z"
-IDENTITIES = {"ecid": [{"id": "14575006536349286404619648085736425115"}], "email_lc_sha256": [{"id": "655332b5fa2aea4498bf7a290cff017cb4"}]}
+IDENTITIES = {
+    "ecid": [{"id": "14575006536349286404619648085736425115"}],
+    "email_lc_sha256": [{"id": "655332b5fa2aea4498bf7a290cff017cb4"}],
+}
 
 FLOWS = """
 audiences: []
@@ -51,7 +55,10 @@ def first_events(profiles: int, seed: int = 2) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _event(number: int, profile: str, dice: Random) -> dict[str, object]:
-    entries = {dice.choice(AUDIENCES): {"lastQualificationTime": TIME, "status": dice.choice(("realized", "exited"))} for _ in range(3)}
+    entries = {
+        dice.choice(AUDIENCES): {"lastQualificationTime": TIME, "status": dice.choice(("realized", "exited"))}
+        for _ in range(3)
+    }
     return {
         "specversion": "1.0",
         "id": f"evt-{number}",

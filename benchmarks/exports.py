@@ -1,4 +1,6 @@
-"""What a contender sent, held against what ours sent: as many records, and for every fiftieth profile the same, in the same order."""
+"""What a contender sent, held against what ours sent: as many records, and for every fiftieth profile the same, in the
+same order.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,7 +41,10 @@ def read_exports(job: Job) -> Exports:
 
 
 def compare(ours: Exports, theirs: Exports, committed: Mapping[int, int], whole: bool) -> str:
-    """`equal`, or what differs. Of a run that was ended before the last event, what is committed must be there and equal."""
+    """`equal`, or what differs.
+
+    Of a run that was ended before the last event, what is committed must be there and equal.
+    """
     expected = sum(offset < committed[partition] for partition, offset in ours.sources)
     if (theirs.count != expected) if whole else (theirs.count < expected):
         return f"{theirs.count} records instead of {expected}"

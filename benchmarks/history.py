@@ -1,11 +1,15 @@
-"""Backfill of many small profiles beside live events, and the start with as many deadlines: python -m benchmarks.history --profiles 2000000
+"""Backfill of many small profiles beside live events, and the start with as many deadlines: python -m
+benchmarks.history --profiles 2000000
 
-    fill        one event a profile: a row of about 300 bytes, everybody in `everybody` until a deadline in years, one in a hundred in `one-percent`
+    fill        one event a profile: a row of about 300 bytes, everybody in `everybody` until a deadline in years, one
+                in a hundred in `one-percent`
     alone       1,000 live events/s on a thousand profiles of their own, event → readable on `exports`
-    1 %, 100 %  the same while a flow that maps that audience is put into force: until its backfill is done in every partition
+    1 %, 100 %  the same while a flow that maps that audience is put into force: until its backfill is done in every
+                partition
     start       the worker stopped and started again: until it processes an event, the index of deadlines full
 
-One worker without Kinesis; `exports` is read. Everything on this machine: worker, broker, events, and who reads the latencies.
+One worker without Kinesis; `exports` is read. Everything on this machine: worker, broker, events, and who reads the
+latencies.
 """
 
 import argparse
@@ -47,10 +51,15 @@ def small_profiles(count: int) -> Iterator[tuple[bytes, bytes]]:
     """One event each, and one for each live profile."""
     until = {"status": "realized", "lastQualificationTime": TIME, "validUntil": DEADLINE}
     for number in range(count):
-        entries = {"everybody": until, **({"one-percent": {"status": "realized", "lastQualificationTime": TIME}} if number % 100 == 0 else {})}
+        entries = {
+            "everybody": until,
+            **({"one-percent": {"status": "realized", "lastQualificationTime": TIME}} if number % 100 == 0 else {}),
+        }
         yield _event(f"p-{number:09d}", number, {"points": number, "segmentMembership": {"ups": entries}})
     for number in range(LIVE_PROFILES):
-        yield _event(f"live-{number:04d}", number, {"points": 0, "segmentMembership": {"ups": {"live": {"status": "realized"}}}})
+        yield _event(
+            f"live-{number:04d}", number, {"points": 0, "segmentMembership": {"ups": {"live": {"status": "realized"}}}}
+        )
 
 
 def live_events() -> Iterator[tuple[bytes, bytes]]:
@@ -62,7 +71,15 @@ def live_events() -> Iterator[tuple[bytes, bytes]]:
 
 
 def _event(key: str, number: int, data: dict[str, object]) -> tuple[bytes, bytes]:
-    event = {"specversion": "1.0", "id": f"evt-{number}", "source": "/t", "type": "profile.patched", "subject": key, "time": TIME, "data": data}
+    event = {
+        "specversion": "1.0",
+        "id": f"evt-{number}",
+        "source": "/t",
+        "type": "profile.patched",
+        "subject": key,
+        "time": TIME,
+        "data": data,
+    }
     return key.encode(), orjson.dumps(event)
 
 
@@ -106,7 +123,10 @@ def backfill(job: Job, worker: Contender, arrivals: Arrivals, audiences: tuple[s
     begun, begun_ms, memory = time.perf_counter(), time.time() * 1000, usage(worker.pid).resident_bytes
     highest = memory
     apply(job, audiences)
-    while len(done := [part for part in parts(job, audiences[-1]) if part.state is not PartitionState.RUNNING]) < PARTITIONS:
+    while (
+        len(done := [part for part in parts(job, audiences[-1]) if part.state is not PartitionState.RUNNING])
+        < PARTITIONS
+    ):
         worker.require_running()
         highest = max(highest, usage(worker.pid).resident_bytes)
         if time.perf_counter() - begun > LIMIT_SECONDS:
@@ -115,13 +135,16 @@ def backfill(job: Job, worker: Contender, arrivals: Arrivals, audiences: tuple[s
     seconds = time.perf_counter() - begun
     seen, exported = sum(part.seen for part in done), sum(part.exported for part in done)
     return (
-        f"{seen:,} profiles in {seconds:.1f} s ({seen / seconds:,.0f}/s), {exported:,} records ({exported / seconds:,.0f}/s), "
-        f"memory {memory / 2**20:.0f} → at most {highest / 2**20:.0f} MiB; live {latency(arrivals, begun_ms)}"
+        f"{seen:,} profiles in {seconds:.1f} s ({seen / seconds:,.0f}/s), {exported:,} records"
+        f" ({exported / seconds:,.0f}/s), memory {memory / 2**20:.0f} → at most {highest / 2**20:.0f} MiB; live"
+        f" {latency(arrivals, begun_ms)}"
     )
 
 
 def started(said: list[str]) -> list[str]:
-    """What the worker said of its last start, step by step with the times: the group's own delay is in it (Kafka: 3 s for one that was empty)."""
+    """What the worker said of its last start, step by step with the times: the group's own delay is in it (Kafka: 3 s
+    for one that was empty).
+    """
     begun = max(number for number, line in enumerate(said) if "worker_starts" in line)
     return [line[:140] for line in said[begun:] if any(step in line for step in STEPS)]
 
@@ -141,7 +164,9 @@ def main(profiles: int, rate: int, everybody: bool = True) -> None:
                 worker.require_running()
                 time.sleep(1.0)
             memory = usage(worker.pid).resident_bytes / 2**20
-            print(f"fill:  {written:,} events in {time.perf_counter() - begun:.0f} s, memory {memory:.0f} MiB", flush=True)
+            print(
+                f"fill:  {written:,} events in {time.perf_counter() - begun:.0f} s, memory {memory:.0f} MiB", flush=True
+            )
             arrivals = Arrivals(job)
             with flowing(job, rate):
                 time.sleep(WARM_UP_SECONDS)
@@ -159,7 +184,12 @@ def main(profiles: int, rate: int, everybody: bool = True) -> None:
                 worker.require_running()
                 time.sleep(0.05)
             seconds, said = time.perf_counter() - begun, worker.log_file.read_text(errors="replace").splitlines()
-        print(f"start: the first event is processed after {seconds:.1f} s; load {load()}", *started(said), sep="\n    ", flush=True)
+        print(
+            f"start: the first event is processed after {seconds:.1f} s; load {load()}",
+            *started(said),
+            sep="\n    ",
+            flush=True,
+        )
         arrivals.close()
         group.close()
 
@@ -168,6 +198,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profiles", type=int, default=2_000_000)
     parser.add_argument("--rate", type=int, default=1_000)
-    parser.add_argument("--one-percent-only", action="store_true", help="without the backfill of everybody, which takes long")
+    parser.add_argument(
+        "--one-percent-only", action="store_true", help="without the backfill of everybody, which takes long"
+    )
     chosen = parser.parse_args()
     main(chosen.profiles, chosen.rate, not chosen.one_percent_only)

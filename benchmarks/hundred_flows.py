@@ -1,8 +1,8 @@
 """A hundred flows of 250 audiences and 50 attributes beside the first of them alone (contract M3).
 
-Each has nearly everything to itself, below one root, as a tenant's attributes are; ten share an audience and an attribute,
-and all share one of each. An event enters one audience and writes one attribute: those of nobody, of the first flow, of its
-ten, or of all; or it changes the identities of a profile that is a member for ten.
+Each has nearly everything to itself, below one root, as a tenant's attributes are; ten share an audience and an
+attribute, and all share one of each. An event enters one audience and writes one attribute: those of nobody, of the
+first flow, of its ten, or of all; or it changes the identities of a profile that is a member for ten.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,9 @@ KINDS: dict[str, tuple[str | None, str | None]] = {
     "ten flows by identities": (None, None),
     "all flows": ("all", "person.name.firstName"),
 }
-"""By whom an event concerns: the audience that it enters and the attribute that it writes; neither: it changes identities."""
+"""By whom an event concerns: the audience that it enters and the attribute that it writes; neither: it changes
+identities.
+"""
 
 
 def hundred_flows() -> Iterator[Mix]:
@@ -31,7 +33,9 @@ def hundred_flows() -> Iterator[Mix]:
     flows = [_flow(number) for number in range(FLOWS)]
     first = records((event(f"first-{number}", number, _whole(number)) for number in range(PROFILES)), 0)
     for concerned, (audience, path) in KINDS.items():
-        events = records((event(f"evt-{number}", number, _part(number, audience, path)) for number in range(PROFILES)), PROFILES)
+        events = records(
+            (event(f"evt-{number}", number, _part(number, audience, path)) for number in range(PROFILES)), PROFILES
+        )
         for some in (flows[:1], flows):
             yield Mix(f"an event for {concerned}, {len(some)} there", catalog_of({"flows": some}), first, events)
 
@@ -66,7 +70,11 @@ def _part(profile: int, audience: str | None, path: str | None) -> dict[str, Any
     written: Any = profile
     for segment in reversed(path.split(".")):
         written = {segment: written}
-    return {**written, "segmentMembership": {"ups": {audience: {"status": "realized"}}}, "identityMap": _identities(profile)}
+    return {
+        **written,
+        "segmentMembership": {"ups": {audience: {"status": "realized"}}},
+        "identityMap": _identities(profile),
+    }
 
 
 def _identities(profile: int) -> dict[str, Any]:

@@ -3,9 +3,10 @@
     an event that names the known identities, one that writes none, one that changes one of two namespaces     decided, its rows applied to RocksDB
     a page of the index built                                                                                   a profile of three identities
 
-The pipeline's own loop over runs (`decide_run`) with the index and without it, in turns within one process, by the processor time of its thread;
-the medians of the rounds, and the median of their ratios. `decide`: as `run` of `benchmarks.core`. `store_too`: with the batches that commits apply
-to RocksDB. What the rows cost the client of Kafka and the broker is not in it.
+The pipeline's own loop over runs (`decide_run`) with the index and without it, in turns within one process, by the
+processor time of its thread; the medians of the rounds, and the median of their ratios. `decide`: as `run` of
+`benchmarks.core`. `store_too`: with the batches that commits apply to RocksDB. What the rows cost the client of Kafka
+and the broker is not in it.
 """
 
 import gc
@@ -60,7 +61,10 @@ def mixes() -> Iterator[Mix]:
     catalog = catalog_of({"flows": [flow]})
     memberships = {"ups": {audience: {"status": "realized"} for audience in AUDIENCES}}
     whole = {"person": {"name": {"firstName": "Ada", "lastName": "Doe"}}, "segmentMembership": memberships}
-    first = records((event(f"first-{number}", number, {**whole, "identityMap": identities(number)}) for number in range(PROFILES)), 0)
+    first = records(
+        (event(f"first-{number}", number, {**whole, "identityMap": identities(number)}) for number in range(PROFILES)),
+        0,
+    )
     kinds: dict[str, Any] = {
         "no identities": lambda _: {},
         "the known identities": lambda number: {"identityMap": identities(number)},
@@ -68,14 +72,20 @@ def mixes() -> Iterator[Mix]:
     }
     for name, named in kinds.items():
         events = (
-            event(f"evt-{number}", number, {"segmentMembership": {"ups": {AUDIENCES[4]: {"status": "realized"}}}, **named(number)})
+            event(
+                f"evt-{number}",
+                number,
+                {"segmentMembership": {"ups": {AUDIENCES[4]: {"status": "realized"}}}, **named(number)},
+            )
             for number in range(PROFILES)
         )
         yield Mix(name, catalog, first, records(events, PROFILES))
 
 
 class Player:
-    """A partition on disk, its pipeline's loop, and the processor time that it took: `decide` alone, `store` with the batches applied."""
+    """A partition on disk, its pipeline's loop, and the processor time that it took: `decide` alone, `store` with the
+    batches applied.
+    """
 
     def __init__(self, mix: Mix, path: Path, *, enabled: bool) -> None:
         memory = shared_memory(128 * MIB, WRITE_BUFFER_BYTES, 1)
@@ -95,7 +105,9 @@ class Player:
         begun = thread_time()
         self._sequence += 1
         kept = self._index if self._index.is_kept else None
-        decided = decide_run(run, self.profiles, self._catalog, POLICY, Before(self._sequence, 0, {}, b"0", identities=kept))
+        decided = decide_run(
+            run, self.profiles, self._catalog, POLICY, Before(self._sequence, 0, {}, b"0", identities=kept)
+        )
         self.decide += thread_time() - begun
         self._group |= decided.rows
         if self._sequence % GROUP_RUNS == 0:
@@ -113,7 +125,10 @@ def measure(mix: Mix) -> None:
     rounds: list[tuple[Player, Player]] = []
     for number in range(ROUNDS):
         with TemporaryDirectory() as folder:
-            players = Player(mix, Path(folder) / "without", enabled=False), Player(mix, Path(folder) / "with", enabled=True)
+            players = (
+                Player(mix, Path(folder) / "without", enabled=False),
+                Player(mix, Path(folder) / "with", enabled=True),
+            )
             for turn, run in enumerate(runs(mix.events)):
                 for player in players if (turn + number) % 2 else players[::-1]:
                     player.play(run)
@@ -124,7 +139,10 @@ def measure(mix: Mix) -> None:
     for what in ("decide", "store_too"):
         off, on = ([getattr(players[which], what) / len(mix.events) * 1e6 for players in rounds] for which in (0, 1))
         ratios = [one / other for one, other in zip(on, off, strict=True)]
-        told = f"{median(off):6.2f} µs an event without, {median(on):6.2f} with it; lowest {min(off):6.2f} and {min(on):6.2f}"
+        told = (
+            f"{median(off):6.2f} µs an event without, {median(on):6.2f} with it; lowest {min(off):6.2f} and"
+            f" {min(on):6.2f}"
+        )
         print(f"  {what:9} {told}; ratio {median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}", flush=True)
 
 
@@ -156,7 +174,9 @@ def written(rows: Mapping[bytes, bytes | None], progress: IndexProgress | None) 
 def main() -> None:
     """Print every mix, here or in a process that has the compiled packages."""
     if not COMPILED and "--interpreted" not in sys.argv:
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.identities"], preferring(compiled_packages(), os.environ))
+        os.execve(
+            sys.executable, [sys.executable, "-m", "benchmarks.identities"], preferring(compiled_packages(), os.environ)
+        )
     print("compiled" if COMPILED else "interpreted")
     gc.disable()  # the worker collects rarely
     for mix in mixes():

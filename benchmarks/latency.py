@@ -1,9 +1,11 @@
 """How long an event takes, at a paced rate: python -m benchmarks.latency [--delivered]
 
-    exports      → readable on `exports`: when a read_committed consumer has it; broker, worker, transaction, marker and fetch are all in it
+    exports      → readable on `exports`: when a read_committed consumer has it; broker, worker, transaction, marker and
+                 fetch are all in it
     delivered    → acknowledged by Kinesis: a canned endpoint answers 20 ms after it has the record, which is in it
 
-An export record carries its event's Kafka timestamp, which is set here when the event is handed to the producer (linger 1 ms). Milliseconds.
+An export record carries its event's Kafka timestamp, which is set here when the event is handed to the producer (linger
+1 ms). Milliseconds.
 """
 
 import argparse
@@ -46,7 +48,9 @@ class Arrivals:
     def __init__(self, job: Job) -> None:
         config = consumer_config(job.settings, "latency") | {"fetch.wait.max.ms": 20, "enable.partition.eof": False}
         self._consumer = Consumer(config)
-        self._consumer.assign([TopicPartition(job.topics.exports, partition, OFFSET_END) for partition in range(PARTITIONS)])
+        self._consumer.assign(
+            [TopicPartition(job.topics.exports, partition, OFFSET_END) for partition in range(PARTITIONS)]
+        )
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self.seen: list[tuple[int, float]] = []
@@ -103,7 +107,10 @@ def measure_delivered(rate: int, seconds: float, profiles: int) -> Latency:
                 begun, sent = send_paced(job, rate, events_for(rate, WARM_UP_SECONDS + seconds, profiles))
                 time.sleep(_LAST_SECONDS)
                 group.close()
-            sent_at = {dict(record.headers)["record-id"]: record.timestamp or 0 for record in read_topic(job.settings, job.topics.exports)}
+            sent_at = {
+                dict(record.headers)["record-id"]: record.timestamp or 0
+                for record in read_topic(job.settings, job.topics.exports)
+            }
         lines = [line.split(b" ") for line in arrivals.read_bytes().splitlines()]
     begin = begun + WARM_UP_SECONDS * 1000
     found = [float(int(answered) - sent_at[record_id]) for answered, record_id in lines if sent_at[record_id] >= begin]
@@ -137,8 +144,8 @@ def main(rate: int, seconds: float, profiles: int, delivered: bool = False) -> N
     found = (measure_delivered if delivered else measure)(rate, seconds, profiles)
     where = "Kinesis" if delivered else "exports"
     print(
-        f"event → {where} at {found.rate:,.0f} events/s: p50 {found.p50:.0f} ms, p99 {found.p99:.0f} ms, highest {found.highest:.0f} ms "
-        f"({found.records} records, load {noise} → {load()})"
+        f"event → {where} at {found.rate:,.0f} events/s: p50 {found.p50:.0f} ms, p99 {found.p99:.0f} ms, highest"
+        f" {found.highest:.0f} ms ({found.records} records, load {noise} → {load()})"
     )
 
 

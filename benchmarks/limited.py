@@ -4,7 +4,8 @@
     limited      the same to an endpoint that takes 1,000 records a second and refuses more, as a shard of AWS does
     waiting      the worker of `unlimited` when everything is delivered
 
-One worker process each, real Kafka, one flow. CPU is that of the whole worker, in the middle of its run: a record, and as a share of a core.
+One worker process each, real Kafka, one flow. CPU is that of the whole worker, in the middle of its run: a record, and
+as a share of a core.
 """
 
 import argparse
@@ -53,8 +54,18 @@ def fill(job: Job, records: int) -> None:
     producer = Producer(producer_config(job.settings) | {"queue.buffering.max.messages": 1_000_000, "linger.ms": 20})
     for number in range(records):
         key = f"p-{number:09d}"
-        headers = {ExportHeader.RECORD_ID: f"profile-events-0-{number}-bench", ExportHeader.FLOW_ID: "bench", ExportHeader.PARTITION_KEY: key}
-        producer.produce(topic, value, key, partition_of(key.encode(), PARTITIONS, Partitioner.MURMUR2), headers=list(headers.items()))
+        headers = {
+            ExportHeader.RECORD_ID: f"profile-events-0-{number}-bench",
+            ExportHeader.FLOW_ID: "bench",
+            ExportHeader.PARTITION_KEY: key,
+        }
+        producer.produce(
+            topic,
+            value,
+            key,
+            partition_of(key.encode(), PARTITIONS, Partitioner.MURMUR2),
+            headers=list(headers.items()),
+        )
         if number % 1_000 == 0:
             producer.poll(0)
             while len(producer) > 500_000:
@@ -63,9 +74,14 @@ def fill(job: Job, records: int) -> None:
 
 
 def begin_at_the_first(job: Job) -> None:
-    """Have the group read the backlog: a worker refuses to guess how far records were delivered that it finds without an offset."""
+    """Have the group read the backlog: a worker refuses to guess how far records were delivered that it finds without
+    an offset.
+    """
     consumer = Consumer(confluent_config(job.settings) | {"group.id": job.app_id})
-    consumer.commit(offsets=[TopicPartition(job.topics.exports, partition, 0) for partition in range(PARTITIONS)], asynchronous=False)
+    consumer.commit(
+        offsets=[TopicPartition(job.topics.exports, partition, 0) for partition in range(PARTITIONS)],
+        asynchronous=False,
+    )
     consumer.close()
 
 
@@ -73,7 +89,9 @@ def begin_at_the_first(job: Job) -> None:
 def delivering(stage: Stage, name: str, records: int, limit: int | None, *, compiled: bool) -> Iterator["Run"]:
     """A worker that delivers a backlog to an endpoint of its own."""
     with ExitStack() as stack:
-        endpoint = ChildServer("benchmarks.canned", str(ANSWER_MILLISECONDS), "", *([] if limit is None else [str(limit)]))
+        endpoint = ChildServer(
+            "benchmarks.canned", str(ANSWER_MILLISECONDS), "", *([] if limit is None else [str(limit)])
+        )
         stack.callback(endpoint.stop)
         job = stage.new_job(name)
         stage.apply(endpoint.start())
@@ -81,7 +99,12 @@ def delivering(stage: Stage, name: str, records: int, limit: int | None, *, comp
         begin_at_the_first(job)
         group = GroupWatch(job, [job.topics.exports])
         stack.callback(group.close)
-        yield Run(group, stack.enter_context(Contender(worker(job, "processor.app", compiled=compiled), job.folder)), job, records)
+        yield Run(
+            group,
+            stack.enter_context(Contender(worker(job, "processor.app", compiled=compiled), job.folder)),
+            job,
+            records,
+        )
     stage.clear()
 
 
@@ -143,7 +166,10 @@ def main(*, compiled: bool) -> None:
         print(f"{name:12}{cost.records_a_second:>9,.0f} records/s   {cost.cores:6.1%} of a core{each}")
     unlimited, limited, waiting = found["unlimited"].microseconds, found["limited"], found["waiting"].cores
     beside_waiting = limited._replace(cores=limited.cores - waiting).microseconds
-    print(f"a limited record costs {limited.microseconds / unlimited:.2f} times an unlimited one, {beside_waiting / unlimited:.2f} without waiting")
+    print(
+        f"a limited record costs {limited.microseconds / unlimited:.2f} times an unlimited one,"
+        f" {beside_waiting / unlimited:.2f} without waiting"
+    )
 
 
 if __name__ == "__main__":

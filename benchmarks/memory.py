@@ -3,7 +3,8 @@
 One worker of ours, delivery included, to the canned endpoint; events are written all the while, and the
 worker is never without some to do. A line a quarter of a minute: resident memory, events done, rate.
 
-The verdict compares the second half with the end of the first third: caches are full by then, what grows after that has a leak.
+The verdict compares the second half with the end of the first third: caches are full by then, what grows after that has
+a leak.
 """
 
 import argparse
@@ -92,7 +93,10 @@ def verdict(looks: list[Look]) -> str:
     before = median(look.resident_mib for look in looks[max(0, third - 4) : third + 1])
     after = median(look.resident_mib for look in looks[half:])
     grown = after / before - 1
-    return f"{'flat' if grown < MAY_GROW else 'GROWS'}: {before:.0f} MiB at a third, {after:.0f} MiB in the second half ({grown:+.1%}); load {load()}"
+    return (
+        f"{'flat' if grown < MAY_GROW else 'GROWS'}: {before:.0f} MiB at a third, {after:.0f} MiB in the second half"
+        f" ({grown:+.1%}); load {load()}"
+    )
 
 
 if __name__ == "__main__":

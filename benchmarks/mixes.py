@@ -1,4 +1,6 @@
-"""What `benchmarks.core` decides: events, the catalog that decides them, and the events that fill the profiles before."""
+"""What `benchmarks.core` decides: events, the catalog that decides them, and the events that fill the profiles
+before.
+"""
 
 from collections.abc import Iterable, Iterator
 from random import Random
@@ -46,7 +48,12 @@ class Mix(NamedTuple):
 def one_flow() -> Mix:
     """Three mapped audiences and two attributes; every event writes every part of a profile of 20 audiences."""
     catalog = catalog_of(yaml.safe_load(flows_file("http://127.0.0.1:1")))
-    return Mix("one flow, 20 audiences a profile", catalog, records(first_events(PROFILES), 0), records(profile_events(EVENTS, PROFILES), PROFILES))
+    return Mix(
+        "one flow, 20 audiences a profile",
+        catalog,
+        records(first_events(PROFILES), 0),
+        records(profile_events(EVENTS, PROFILES), PROFILES),
+    )
 
 
 def ten_flows() -> Mix:
@@ -61,7 +68,12 @@ def ten_flows() -> Mix:
         }
         for number, options in enumerate(OPTIONS)
     ]
-    return Mix("ten flows, 3 audiences a profile", catalog_of({"flows": flows}), records(whole_events(), 0), records(partial_events(), PROFILES))
+    return Mix(
+        "ten flows, 3 audiences a profile",
+        catalog_of({"flows": flows}),
+        records(whole_events(), 0),
+        records(partial_events(), PROFILES),
+    )
 
 
 def catalog_of(configuration: dict[str, Any]) -> Catalog:
@@ -70,14 +82,19 @@ def catalog_of(configuration: dict[str, Any]) -> Catalog:
 
 
 def records(events: Iterable[Event], first_offset: int) -> list[SourceRecord]:
-    return [SourceRecord("profile-events", 0, offset, 1_768_174_653_000, key, value) for offset, (key, value) in enumerate(events, first_offset)]
+    return [
+        SourceRecord("profile-events", 0, offset, 1_768_174_653_000, key, value)
+        for offset, (key, value) in enumerate(events, first_offset)
+    ]
 
 
 def whole_events() -> Iterator[Event]:
     """Of each profile one event that writes every part."""
     dice = Random(5)
     for number in range(PROFILES):
-        yield event(f"first-{number}", number, {key: value for part in parts(number, 3, dice) for key, value in part.items()})
+        yield event(
+            f"first-{number}", number, {key: value for part in parts(number, 3, dice) for key, value in part.items()}
+        )
 
 
 def partial_events() -> Iterator[Event]:
@@ -89,14 +106,26 @@ def partial_events() -> Iterator[Event]:
 
 
 def parts(profile: int, audiences: int, dice: Random) -> list[dict[str, Any]]:
-    entries = {audience: {"status": dice.choice(("realized", "exited"))} for audience in dice.sample(AUDIENCES, audiences)}
+    entries = {
+        audience: {"status": dice.choice(("realized", "exited"))} for audience in dice.sample(AUDIENCES, audiences)
+    }
     return [
-        {"person": {"name": {"firstName": dice.choice(("Ada", "Zoë"))}}, "personalEmail": {"address": f"{profile}@example.com"}},
+        {
+            "person": {"name": {"firstName": dice.choice(("Ada", "Zoë"))}},
+            "personalEmail": {"address": f"{profile}@example.com"},
+        },
         {"segmentMembership": {"ups": entries}},
         {"identityMap": {"ecid": [{"id": str(dice.randrange(2)), "primary": True}], "email": [{"id": str(profile)}]}},
     ]
 
 
 def event(event_id: str, profile: int, data: dict[str, Any]) -> Event:
-    value = {"specversion": "1.0", "id": event_id, "source": "/u", "type": "profile.patched", "time": TIME, "data": data}
+    value = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": "/u",
+        "type": "profile.patched",
+        "time": TIME,
+        "data": data,
+    }
     return f"p-{profile:08d}".encode(), orjson.dumps(value)

@@ -56,7 +56,9 @@ class Contender:
     def _python_path(self) -> str:
         return os.pathsep.join(filter(None, (self._command.environment.get("PYTHONPATH"), str(_ROOT))))
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         end_process(self._process, STOP_SECONDS)
 
     @property
@@ -91,5 +93,7 @@ def family_cpu_seconds() -> float:
 
 def machine_cpu_seconds() -> float:
     """CPU of everything on this machine, since it started."""
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9])
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9]
+    )
     return (user + nice + system + irq + softirq + steal) / _TICKS

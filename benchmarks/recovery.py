@@ -1,6 +1,7 @@
 """Restoring from the changelog that a run left: ours and Kafka Streams', each in a new process with an empty folder.
 
-    python -m benchmarks.recovery     ours, for a job in the environment: prints rows and seconds (`state.restore`, without start-up)
+    python -m benchmarks.recovery     ours, for a job in the environment: prints rows and seconds (`state.restore`,
+                                      without start-up)
 
 Kafka Streams' figure is from its restore listener: the first partition's beginning to the last one's end.
 """
@@ -43,7 +44,9 @@ class Restored(NamedTuple):
 def restore_ours(job: Job) -> Restored:
     """In a new process, from the changelog's beginning."""
     command = [sys.executable, "-m", "benchmarks.recovery"]
-    done = subprocess.run(command, env=job.installation.env, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=True)
+    done = subprocess.run(
+        command, env=job.installation.env, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=True
+    )
     rows, seconds = done.stdout.split()[-2:]
     return Restored(int(rows), float(seconds))
 
@@ -70,8 +73,13 @@ def _restored_parts(log: Path) -> list[tuple[int, int, int]]:
 async def _restore(settings: Settings, folder: Path) -> Restored:
     memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
     changelog = settings.topics.changelog
-    identities = {number: Identity("", settings.app_id, changelog, None, number, settings.partitions) for number in range(settings.partitions)}
-    stores = {number: PartitionStore.open(folder / str(number), identity, memory) for number, identity in identities.items()}
+    identities = {
+        number: Identity("", settings.app_id, changelog, None, number, settings.partitions)
+        for number in range(settings.partitions)
+    }
+    stores = {
+        number: PartitionStore.open(folder / str(number), identity, memory) for number, identity in identities.items()
+    }
     begun = time.perf_counter()
     done = await restore(stores, Changelog(changelog), aiokafka_options(settings), lambda _: None)
     restored = Restored(sum(part.records for part in done.values()), time.perf_counter() - begun)

@@ -1,8 +1,10 @@
-"""Ours beside Kafka Streams, Quix Streams and stock Faust: python -m benchmarks.report (by hand, about a quarter of an hour)
+"""Ours beside Kafka Streams, Quix Streams and stock Faust: python -m benchmarks.report (by hand, about a quarter of an
+hour)
 
-One broker, the same events, the same records (held against ours, `benchmarks.exports`), one process each. The contenders take
-turns; every figure is the median of its rounds, every ratio the median of the ratios within a round. Beside each run stand the
-load averages and how many cores other processes used meanwhile: with more than 0.2 of the machine's the figures are noise.
+One broker, the same events, the same records (held against ours, `benchmarks.exports`), one process each. The
+contenders take turns; every figure is the median of its rounds, every ratio the median of the ratios within a round.
+Beside each run stand the load averages and how many cores other processes used meanwhile: with more than 0.2 of the
+machine's the figures are noise.
 
     --parts throughput,recovery,latency,profiles     what to measure        --rounds, --events, --profiles, --contenders
     --patience 300                                   wait so long, before each run, for a quiet machine
@@ -62,7 +64,10 @@ def measure(plan: Plan) -> tuple[Rounds, Restorations]:
 
 
 def _line(number: int, found: Run) -> str:
-    figures = f"{found.events_a_second:8,.0f} events/s {found.cpu_microseconds:6.1f} µs CPU {found.resident_bytes / 2**20:6.0f} MiB"
+    figures = (
+        f"{found.events_a_second:8,.0f} events/s {found.cpu_microseconds:6.1f} µs CPU"
+        f" {found.resident_bytes / 2**20:6.0f} MiB"
+    )
     noise = f"{found.whole_seconds:3.0f} s, load {found.load}, others {found.others:.2f} cores"
     return f"round {number}: {found.name:18} {figures}   {noise}; {found.exports} records: {found.verdict}"
 
@@ -74,7 +79,10 @@ def _rows(restored: Restored) -> str:
 def table(rounds: Rounds) -> str:
     """Medians, as a Markdown table; ratios to the first contender."""
     first = next(iter(rounds[0]))
-    lines = [f"| | events/s | CPU µs an event | MiB | {first} / this, events/s | this / {first}, CPU |", "|---|--:|--:|--:|--:|--:|"]
+    lines = [
+        f"| | events/s | CPU µs an event | MiB | {first} / this, events/s | this / {first}, CPU |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
     for name in rounds[0]:
         runs = [one[name] for one in rounds]
         faster = median(one[first].events_a_second / one[name].events_a_second for one in rounds)
@@ -89,7 +97,9 @@ def recovery_table(restored: Restorations) -> str:
     """Rows a second, medians, as a Markdown table."""
     lines = ["| | rows | rows/s |", "|---|--:|--:|"]
     for name, found in restored.items():
-        lines.append(f"| {name} | {median(one.rows for one in found):,.0f} | {median(one.rows_a_second for one in found):,.0f} |")
+        lines.append(
+            f"| {name} | {median(one.rows for one in found):,.0f} | {median(one.rows_a_second for one in found):,.0f} |"
+        )
     return "\n".join(lines)
 
 
@@ -99,9 +109,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--events", type=int, default=500_000, help="events after those that fill the profiles")
     parser.add_argument("--profiles", type=int, default=20_000)
-    parser.add_argument("--contenders", default=",".join(DEFAULT), help=f"of {', '.join(ENTRIES)}; the first must be one of ours")
+    parser.add_argument(
+        "--contenders", default=",".join(DEFAULT), help=f"of {', '.join(ENTRIES)}; the first must be one of ours"
+    )
     parser.add_argument("--parts", default=",".join(PARTS))
-    parser.add_argument("--patience", type=float, default=0.0, help="seconds to wait, before each run, for other people's processes to rest")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=0.0,
+        help="seconds to wait, before each run, for other people's processes to rest",
+    )
     chosen = parser.parse_args()
     parts, names = chosen.parts.split(","), chosen.contenders.split(",")
     if "throughput" in parts or "recovery" in parts:

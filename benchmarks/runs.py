@@ -15,7 +15,8 @@ _STILL = 3  # looks at which nothing is left to deliver
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`events_a_second` and `cpu_microseconds` (an event) are of the steady window; `others`: cores used by other people then.
+    """`events_a_second` and `cpu_microseconds` (an event) are of the steady window; `others`: cores used by other
+    people then.
 
     `whole_seconds` is the whole run, start of the process included.
     """
@@ -57,7 +58,11 @@ def run(stage: Stage, entry: Entry, job: Job, referee: Referee) -> Run:
             samples = until(group, contender, topics.profile_events, total)
             if entry.delivers:
                 samples += _until_delivered(group, contender, topics.exports, samples[-1])
-            committed = {partition: offset for (topic, partition), offset in group.committed().items() if topic == topics.profile_events}
+            committed = {
+                partition: offset
+                for (topic, partition), offset in group.committed().items()
+                if topic == topics.profile_events
+            }
     finally:
         group.close()
     if entry.delivers:  # the middle of the records delivered, told in events

@@ -1,4 +1,6 @@
-"""What all contenders share: one broker, one topic of events that wait, one canned endpoint. Outputs are new for each run.
+"""What all contenders share: one broker, one topic of events that wait, one canned endpoint.
+
+Outputs are new for each run.
 
 with open_stage() as stage:
     stage.fill(events, profiles)
@@ -71,7 +73,9 @@ class Stage:
 
     def _installation(self, name: str) -> Installation:
         installation = Installation(self._bootstrap_servers, self._folder / name / "data")
-        installation.change(app_id=name, topic_prefix="bench-", partitions=PARTITIONS, log_format="json", max_buffered_records=20_000)
+        installation.change(
+            app_id=name, topic_prefix="bench-", partitions=PARTITIONS, log_format="json", max_buffered_records=20_000
+        )
         return installation
 
     def apply(self, endpoint: str, envelope: str = "none") -> None:
@@ -102,7 +106,9 @@ class Stage:
         admin = AdminClient(confluent_config(settings))
 
         def others() -> list[str]:
-            return [name for name in admin.list_topics(timeout=10).topics if name not in kept and not name.startswith("__")]
+            return [
+                name for name in admin.list_topics(timeout=10).topics if name not in kept and not name.startswith("__")
+            ]
 
         for done in admin.delete_topics(others()).values():
             done.result(_TOPIC_SECONDS)
@@ -115,16 +121,21 @@ class Stage:
 def open_stage(arrivals: Path | None = None) -> Iterator[Stage]:
     """A stage on a broker of its own; everything ends, and is removed, with the context.
 
-    `arrivals`: a file where the endpoint notes when each record was answered; records have an envelope then (`benchmarks.canned`).
+    `arrivals`: a file where the endpoint notes when each record was answered; records have an envelope then
+    (`benchmarks.canned`).
     """
     with RealKafka(jvm_options=BENCHMARK_JVM) as kafka, TemporaryDirectory(prefix="bench-") as folder:
-        endpoint = ChildServer("benchmarks.canned", str(ANSWER_MILLISECONDS), *([] if arrivals is None else [str(arrivals)]))
+        endpoint = ChildServer(
+            "benchmarks.canned", str(ANSWER_MILLISECONDS), *([] if arrivals is None else [str(arrivals)])
+        )
         try:
             stage = Stage(kafka.bootstrap_servers, Path(folder))
             stage.apply(endpoint.start(), "none" if arrivals is None else "cloudevents")
             yield stage
         except BaseException as error:
-            error.add_note(f"the broker {'runs' if kafka.is_running else 'has ended'}; it said: {kafka.log_tail() or 'nothing'}")
+            error.add_note(
+                f"the broker {'runs' if kafka.is_running else 'has ended'}; it said: {kafka.log_tail() or 'nothing'}"
+            )
             raise
         finally:
             endpoint.stop()

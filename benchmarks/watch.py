@@ -1,4 +1,6 @@
-"""How far a contender is, and what it used: by its group's committed offsets, in the steady middle of its run (design 8)."""
+"""How far a contender is, and what it used: by its group's committed offsets, in the steady middle of its run (design
+8).
+"""
 
 import os
 import time
@@ -18,7 +20,9 @@ QUIET_CORES, QUIET_SECONDS = 0.1, 3.0
 
 
 class Sample(NamedTuple):
-    """A moment: records done by topic, CPU seconds of the contender, of the benchmark with all its children, and of the machine."""
+    """A moment: records done by topic, CPU seconds of the contender, of the benchmark with all its children, and of the
+    machine.
+    """
 
     seconds: float
     done: dict[str, int]
@@ -41,14 +45,21 @@ class GroupWatch:
 
     def __init__(self, job: Job, topics: Sequence[str]) -> None:
         # uncommitted: an answer must not wait until a transaction has ended
-        config: dict[str, Any] = {**confluent_config(job.settings), "group.id": job.app_id, "isolation.level": "read_uncommitted"}
+        config: dict[str, Any] = {
+            **confluent_config(job.settings),
+            "group.id": job.app_id,
+            "isolation.level": "read_uncommitted",
+        }
         self._consumer = Consumer(config)
         partitions = job.settings.partitions
         self._places = [TopicPartition(topic, partition) for topic in topics for partition in range(partitions)]
 
     def committed(self) -> dict[tuple[str, int], int]:
         """The next offset of each partition; 0 before the first commit."""
-        return {(place.topic, place.partition): max(0, place.offset) for place in self._consumer.committed(self._places, timeout=20)}
+        return {
+            (place.topic, place.partition): max(0, place.offset)
+            for place in self._consumer.committed(self._places, timeout=20)
+        }
 
     def done(self) -> dict[str, int]:
         """Records done, by topic; exact for topics without transactions."""
@@ -59,7 +70,9 @@ class GroupWatch:
 
     def ends(self, topic: str) -> int:
         """The ends of the topic's partitions, summed."""
-        return sum(self._consumer.get_watermark_offsets(place, timeout=20)[1] for place in self._places if place.topic == topic)
+        return sum(
+            self._consumer.get_watermark_offsets(place, timeout=20)[1] for place in self._places if place.topic == topic
+        )
 
     def close(self) -> None:
         """Let go."""
@@ -70,7 +83,14 @@ def sample(group: GroupWatch, contender: Contender, begun: float) -> Sample:
     """The run as it is now."""
     done = group.done()
     used = usage(contender.pid)
-    return Sample(time.perf_counter() - begun, done, used.cpu_seconds, used.resident_bytes, family_cpu_seconds(), machine_cpu_seconds())
+    return Sample(
+        time.perf_counter() - begun,
+        done,
+        used.cpu_seconds,
+        used.resident_bytes,
+        family_cpu_seconds(),
+        machine_cpu_seconds(),
+    )
 
 
 def until(group: GroupWatch, contender: Contender, topic: str, records: int) -> list[Sample]:
@@ -113,7 +133,9 @@ def _at(samples: Sequence[Sample], topic: str, wanted: float) -> _Moment:
 
 
 def wait_until_quiet(patience_seconds: float) -> float:
-    """Wait until other people's processes use less than a tenth of a core for 3 s, at most so long; what they used last, in cores."""
+    """Wait until other people's processes use less than a tenth of a core for 3 s, at most so long; what they used
+    last, in cores.
+    """
     deadline = time.monotonic() + patience_seconds
     while True:
         before = machine_cpu_seconds() - family_cpu_seconds()

@@ -2,7 +2,8 @@
 
     profile events → state, changelog, exports → PutRecords acknowledged
 
-Events wait on the topic before the worker starts. Events a second and CPU are those of the steady window (25 % to 95 %).
+Events wait on the topic before the worker starts. Events a second and CPU are those of the steady window (25 % to 95
+%).
 """
 
 import argparse
@@ -19,7 +20,10 @@ def main(events: int, profiles: int, contender: str) -> None:
         done = run(stage, ENTRIES[contender], stage.new_job(contender), Referee())
     print(f"{done.name}, {profiles} profiles, {stage.events} events, {done.exports} export records")
     print(f"steady window: {done.events_a_second:,.0f} events/s, {done.cpu_microseconds:.1f} µs CPU an event")
-    print(f"start to end: {stage.events / done.whole_seconds:,.0f} events/s; resident at most {done.resident_bytes / 2**20:.0f} MiB")
+    print(
+        f"start to end: {stage.events / done.whole_seconds:,.0f} events/s; resident at most"
+        f" {done.resident_bytes / 2**20:.0f} MiB"
+    )
     print(f"load {done.load}; others used {done.others:.2f} cores")
 
 
@@ -27,6 +31,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--profiles", type=int, default=20_000)
-    parser.add_argument("--contender", choices=[name for name in ENTRIES if name.startswith("ours")], default="ours-delivered")
+    parser.add_argument(
+        "--contender", choices=[name for name in ENTRIES if name.startswith("ours")], default="ours-delivered"
+    )
     arguments = parser.parse_args()
     main(arguments.events, arguments.profiles, arguments.contender)

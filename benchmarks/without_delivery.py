@@ -2,7 +2,8 @@
 
 It is `processor.app` with another sink, for comparison with stream processors that end at a topic.
 
-    BENCHMARK_EXPORTS=unread         the sink is full from the beginning, so `exports` is not read: the peers' job (default)
+    BENCHMARK_EXPORTS=unread         the sink is full from the beginning, so `exports` is not read: the peers' job
+                                     (default)
     BENCHMARK_EXPORTS=acknowledged   `exports` is read, and every record counts as delivered at once
 """
 
@@ -62,7 +63,12 @@ class NoSink:
 
 
 def _open_sink(
-    _settings: object, _catalog: object, _producer: object, _history: object, on_progress: Callable[[int, int], None], _may_send: object
+    _settings: object,
+    _catalog: object,
+    _producer: object,
+    _history: object,
+    on_progress: Callable[[int, int], None],
+    _may_send: object,
 ) -> NoSink:
     return NoSink(on_progress, os.environ.get("BENCHMARK_EXPORTS", "unread") == "acknowledged")
 

@@ -1,8 +1,8 @@
 """Two workers beside one, on the same events: python -m benchmarks.workers (by hand, about three minutes)
 
 Each is a process of its own with half of the partitions. Events a second are those of the steady window, by the group's
-committed offsets. The broker shares the machine: with two cores, two workers and a broker cannot each have one, so beside
-the rate stands how many cores all of them used; when that is all there are, the machine is the limit.
+committed offsets. The broker shares the machine: with two cores, two workers and a broker cannot each have one, so
+beside the rate stands how many cores all of them used; when that is all there are, the machine is the limit.
 """
 
 import argparse
@@ -54,7 +54,9 @@ def _worker(job: Job, number: int) -> Contender:
     folder = job.folder / str(number)
     folder.mkdir()
     command = OURS.command(job)
-    return Contender(command._replace(environment={**command.environment, env_name("data_dir"): str(folder / "data")}), folder)
+    return Contender(
+        command._replace(environment={**command.environment, env_name("data_dir"): str(folder / "data")}), folder
+    )
 
 
 def _when(group: GroupWatch, workers: list[Contender], topic: str, records: float) -> _Moment:
@@ -75,7 +77,10 @@ def main(events: int, profiles: int) -> None:
         measure(stage, "warm-up", 1)
         one, two = measure(stage, "one", 1), measure(stage, "two", 2)
     for count, rate in ((1, one), (2, two)):
-        print(f"{count} of ours: {rate.events_a_second:,.0f} events/s, {rate.cores:.2f} of {os.cpu_count()} cores used, broker included")
+        print(
+            f"{count} of ours: {rate.events_a_second:,.0f} events/s, {rate.cores:.2f} of {os.cpu_count()} cores used,"
+            " broker included"
+        )
     print(f"two are {two.events_a_second / one.events_a_second:.2f} times one")
 
 

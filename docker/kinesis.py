@@ -1,4 +1,5 @@
-"""The `kinesis` service of compose.yaml: moto's Kinesis, on every interface of its container, one request after the other.
+"""The `kinesis` service of compose.yaml: moto's Kinesis, on every interface of its container, one request after the
+other.
 
 `moto_server` serves requests side by side; moto's PutRecords is not safe for that and loses records.
 """

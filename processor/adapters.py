@@ -1,4 +1,7 @@
-"""What a worker's runtime talks to Kafka through. `kafka_adapters` builds the real ones; a test brings its own, in memory."""
+"""What a worker's runtime talks to Kafka through.
+
+`kafka_adapters` builds the real ones; a test brings its own, in memory.
+"""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -45,7 +48,9 @@ def kafka_adapters(
 
 def _new_log(settings: Settings, limits: Mapping[str, TopicLimits], producer: SharedProducer, partition: int) -> Log:
     names = settings.topics
-    topics = Destinations(names.exports, names.dead_letters, names.changelog, names.profile_events, names.job_progress, limits)
+    topics = Destinations(
+        names.exports, names.dead_letters, names.changelog, names.profile_events, names.job_progress, limits
+    )
     if settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE:
         return TransactionalLog(settings, topics, names.profile_events, partition)
     return PlainLog(producer, topics, partition)

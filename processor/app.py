@@ -1,6 +1,7 @@
 """The composition root: settings → Faust app, table, agents.   faust -A processor.app worker
 
-Importing this module reads the settings and declares the app; nothing is opened before `prepare`, which the worker calls.
+Importing this module reads the settings and declares the app; nothing is opened before `prepare`, which the worker
+calls.
 """
 
 # Before everything else: the imports below take a second.
@@ -34,12 +35,14 @@ from state.faust_store import ProfilesStore
 from state.recovery import TableManager
 
 MAX_POLL_RECORDS = GROUP_RECORDS + 1
-"""More than a transaction of a worker holds: a fetch that took just that many would stop before its marker, each time."""
+"""More than a transaction of a worker holds: a fetch that took just that many would stop before its marker, each time.
+"""
 FETCH_BYTES = 1024 * 1024
 LOOPBACK: Final = "127.0.0.1"
 NO_WEB_PORT: Final = 6066  # Faust's own, where there is no web server: it must have one
 MAX_POLL_SECONDS = 365 * 86_400.0
-"""A worker that restores, or has no partitions, fetches nothing and stays in its group: heartbeats say that it lives."""
+"""A worker that restores, or has no partitions, fetches nothing and stays in its group: heartbeats say that it lives.
+"""
 
 
 class ProfileExporter(faust.App):
@@ -51,7 +54,10 @@ class ProfileExporter(faust.App):
     stop_reason: BaseException | None = None
 
     def prepare(self, place: Place) -> None:
-        """Build the worker's runtime, and hang it where Faust calls us. In the worker's event loop, before it starts."""
+        """Build the worker's runtime, and hang it where Faust calls us.
+
+        In the worker's event loop, before it starts.
+        """
         consumer = cast("BatchConsumer", self.consumer)
         runtime = Runtime(place, consumer, cast("ProfilesStore", self.profiles.data), self._fail)
         consumer.owner = runtime
@@ -70,7 +76,10 @@ class ProfileExporter(faust.App):
 
 
 def create_app(settings: Settings) -> ProfileExporter:
-    """Declare the app, its table and its agents; opens nothing. Raises UsageError for settings that no Kafka client takes."""
+    """Declare the app, its table and its agents; opens nothing.
+
+    Raises UsageError for settings that no Kafka client takes.
+    """
     names = settings.topics
     app = ProfileExporter(
         settings.app_id,
@@ -109,7 +118,11 @@ def create_app(settings: Settings) -> ProfileExporter:
     )
     app.settings = settings
     app.profiles = app.Table(
-        "profiles", partitions=settings.partitions, key_type=bytes, value_type=bytes, changelog_topic=_raw_topic(app, names.changelog)
+        "profiles",
+        partitions=settings.partitions,
+        key_type=bytes,
+        value_type=bytes,
+        changelog_topic=_raw_topic(app, names.changelog),
     )
     add_agents(app, _raw_topic(app, names.profile_events), _raw_topic(app, names.exports), lambda: app.runtime)
     return app
@@ -128,7 +141,10 @@ def _credentials(settings: Settings) -> CredentialsT | None:
         password = settings.kafka_sasl_password
         assert password is not None  # the settings agree
         return SASLCredentials(
-            username=settings.kafka_sasl_username, password=password.get_secret_value(), mechanism=settings.kafka_sasl_mechanism, ssl_context=context
+            username=settings.kafka_sasl_username,
+            password=password.get_secret_value(),
+            mechanism=settings.kafka_sasl_mechanism,
+            ssl_context=context,
         )
     return SSLCredentials(context=context) if context is not None else None
 

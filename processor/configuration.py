@@ -1,4 +1,6 @@
-"""The file of flows and audiences (contract 4b): checked whole, all faults at once, each with its path and line (M4)."""
+"""The file of flows and audiences (contract 4b): checked whole, all faults at once, each with its path and line
+(M4).
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -69,7 +71,9 @@ def parse_configuration(text: bytes, source: str) -> Configuration:
     if faults:
         raise ConfigurationError(source, [_located(place, text, lines) for place, text in faults])
     audiences = [item for item in items["audiences"] if isinstance(item, Audience)]
-    return Configuration(tuple(flows), tuple(audiences), (*remarks, *warnings_of(flows), *_warnings_of_audiences(audiences)))
+    return Configuration(
+        tuple(flows), tuple(audiences), (*remarks, *warnings_of(flows), *_warnings_of_audiences(audiences))
+    )
 
 
 def _sections(content: Any, faults: list[tuple[Place, str]]) -> dict[str, list[Any]]:
@@ -106,13 +110,19 @@ def _checked(
 def _key(model: type[Model], value: Any) -> tuple[str, ...] | None:
     """What must not stand twice, also where the rest of the item has faults; None where it says none."""
     fields = _KEYS[model]
-    key = tuple(value[field] for field in fields if isinstance(value.get(field), str)) if isinstance(value, dict) else ()
+    key = (
+        tuple(value[field] for field in fields if isinstance(value.get(field), str)) if isinstance(value, dict) else ()
+    )
     return key if len(key) == len(fields) else None
 
 
 def _plain(place: Place) -> Place:
     """The place without pydantic's tag of the credentials' kind."""
-    return tuple(step for index, step in enumerate(place) if not (index and place[index - 1] == "credentials" and step in _UNION_TAGS))
+    return tuple(
+        step
+        for index, step in enumerate(place)
+        if not (index and place[index - 1] == "credentials" and step in _UNION_TAGS)
+    )
 
 
 def _text(fault: Any, model: type[Model]) -> str:

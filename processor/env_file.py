@@ -1,12 +1,14 @@
-"""The file `.env` of the working directory: variables, one a line, read literally; and what a variable is, with the environment above the file.
+"""The file `.env` of the working directory: variables, one a line, read literally; and what a variable is, with the
+environment above the file.
 
     NAME=value           what stands behind the first =, to the end of the line, without the blanks at its ends
     NAME=" value "       the same between two quotes of one kind, blanks and all
     export NAME=value    as a shell would read it
     # a comment          a line that begins with #; within a value it is a character as any other
 
-Nothing is expanded: `${…}`, backslashes and quotes within a value stay as they are, so a password is written as it is. A line without = is passed
-over. A byte order mark, and ends of lines as Windows writes them, are no part of a value. Of two lines with one name the last holds.
+Nothing is expanded: `${…}`, backslashes and quotes within a value stay as they are, so a password is written as it is.
+A line without = is passed over. A byte order mark, and ends of lines as Windows writes them, are no part of a value. Of
+two lines with one name the last holds.
 """
 
 import os
@@ -24,13 +26,22 @@ _EXPORT: Final = "export "
 
 
 def read_env_file(path: Path = ENV_FILE) -> dict[str, str]:
-    """The variables of the file by name; none where there is no such file. Raises UsageError where it cannot be read."""
+    """The variables of the file by name; none where there is no such file.
+
+    Raises UsageError where it cannot be read.
+    """
     return {name: _unquoted(written) for name, written in _variables(path)}
 
 
 def unclosed_names(path: Path = ENV_FILE) -> list[str]:
-    """The names whose value is more than what stands between quotes, as where a comment follows: quotes and comment are a part of it then."""
-    return [name for name, written in _variables(path) if written.startswith(_QUOTES) and written[0] in written[1:] and written == _unquoted(written)]
+    """The names whose value is more than what stands between quotes, as where a comment follows: quotes and comment are
+    a part of it then.
+    """
+    return [
+        name
+        for name, written in _variables(path)
+        if written.startswith(_QUOTES) and written[0] in written[1:] and written == _unquoted(written)
+    ]
 
 
 def _variables(path: Path) -> Iterator[tuple[str, str]]:
@@ -42,7 +53,9 @@ def _variables(path: Path) -> Iterator[tuple[str, str]]:
     except UnicodeDecodeError:
         raise UsageError(f"{path}: it is not UTF-8\n  save it as UTF-8") from None
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}\n  let this user read it, or take it away") from None
+        raise UsageError(
+            f"{path}: cannot be read: {error.strerror}\n  let this user read it, or take it away"
+        ) from None
     for line in re.split(r"\r\n|\r|\n", text):
         name, equals, value = line.strip().partition("=")
         name = name.removeprefix(_EXPORT).strip()
@@ -55,7 +68,9 @@ def _unquoted(value: str) -> str:
 
 
 class Environment(Mapping[str, str]):
-    """What variables are now: the environment's, and where that says nothing those of the file. Both are looked at anew each time.
+    """What variables are now: the environment's, and where that says nothing those of the file.
+
+    Both are looked at anew each time.
 
     An empty value says nothing. What the environment says by NAME_FILE, the file does not say by NAME.
     """
@@ -85,7 +100,9 @@ class Environment(Mapping[str, str]):
         return OF_THE_ENVIRONMENT if self._environ.get(name) else self._path.name
 
     def _of_file(self) -> dict[str, str]:
-        """Nothing where it cannot be read any more: the settings, which it was read for first, were refused otherwise."""
+        """Nothing where it cannot be read any more: the settings, which it was read for first, were refused
+        otherwise.
+        """
         try:
             return read_env_file(self._path)
         except UsageError:

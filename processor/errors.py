@@ -1,4 +1,6 @@
-"""What a command says when it cannot go on; each error knows its exit code (0 done, 1 failed, 2 wrong usage, settings or file)."""
+"""What a command says when it cannot go on; each error knows its exit code (0 done, 1 failed, 2 wrong usage, settings
+or file).
+"""
 
 from typing import ClassVar
 

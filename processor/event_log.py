@@ -33,7 +33,9 @@ _ONE_OBJECT: Final = "an event must stand in one line: jq -c . FILE"
 
 
 def lines_of(file: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines of a file of events; raises UsageError where the file begins as UTF-16 or as something compressed does (I10)."""
+    """The lines of a file of events; raises UsageError where the file begins as UTF-16 or as something compressed does
+    (I10).
+    """
     lines, beginning = iter(file), list[bytes]()
     for line in lines:
         beginning.append(line)
@@ -74,12 +76,16 @@ def _load(line: bytes) -> dict[str, Any]:
 
 
 def _with_a_number_too_large(text: bytes) -> Any:
-    """The line that orjson refused for a number that no double holds: it may be a good one, and the number stand in its event (I13)."""
+    """The line that orjson refused for a number that no double holds: it may be a good one, and the number stand in its
+    event (I13).
+    """
     parsed = json.loads(text, parse_int=lambda digits: int(digits) if len(digits) <= _MOST_DIGITS else float(digits))
     try:
         json.dumps(parsed, ensure_ascii=False).encode()
     except (UnicodeEncodeError, RecursionError):
-        raise Unusable(DeadLetterReason.NOT_JSON, "half of a surrogate pair is no text, or it is nested too deeply") from None
+        raise Unusable(
+            DeadLetterReason.NOT_JSON, "half of a surrogate pair is no text, or it is nested too deeply"
+        ) from None
     return parsed
 
 
@@ -123,7 +129,9 @@ def read_headers(written: object) -> Headers:
     A value is a text, or null; any other is its JSON text.
     """
     if isinstance(written, dict):
-        pairs: list[Any] = [(name, each) for name, value in written.items() for each in (value if isinstance(value, list) else [value])]
+        pairs: list[Any] = [
+            (name, each) for name, value in written.items() for each in (value if isinstance(value, list) else [value])
+        ]
     elif not isinstance(written, list):
         return ()
     elif all(isinstance(each, list) and len(each) == 2 for each in written):
@@ -139,7 +147,9 @@ def _header_bytes(value: object) -> bytes | None:
     if value is None or isinstance(value, str):
         return None if value is None else value.encode()
     try:
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()  # whatever its numbers: orjson writes 64 bits
+        return json.dumps(
+            value, separators=(",", ":"), ensure_ascii=False
+        ).encode()  # whatever its numbers: orjson writes 64 bits
     except RecursionError:
         return None
 
@@ -150,7 +160,9 @@ def _as_written(value: Any, line: bytes) -> bytes:
         compact = orjson.dumps(value)
     except orjson.JSONEncodeError:  # nested deeper than orjson writes
         return member_text(line, "value")
-    return compact if b'"value":' + compact in line else member_text(line, "value")  # mostly it is compact, and no scan is needed
+    return (
+        compact if b'"value":' + compact in line else member_text(line, "value")
+    )  # mostly it is compact, and no scan is needed
 
 
 def _kcat_record(parsed: dict[str, Any], _line: bytes, _number: int) -> SourceRecord:
@@ -193,8 +205,16 @@ def _malformed(explanation: str) -> Unusable:
 
 def record_line(record: ExportRecord) -> bytes:
     """One line of replay's output."""
-    fields = {"id": record.id, "flow": record.flow_id, "key": record.key, "time": record.time, "version": record.version}
-    return orjson.dumps({**fields, "causes": record.causes, "data": orjson.Fragment(record.data)}, option=orjson.OPT_APPEND_NEWLINE)
+    fields = {
+        "id": record.id,
+        "flow": record.flow_id,
+        "key": record.key,
+        "time": record.time,
+        "version": record.version,
+    }
+    return orjson.dumps(
+        {**fields, "causes": record.causes, "data": orjson.Fragment(record.data)}, option=orjson.OPT_APPEND_NEWLINE
+    )
 
 
 def dead_letter_line(letter: DeadLetter) -> bytes:

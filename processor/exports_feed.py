@@ -11,7 +11,9 @@ from processor.transport.batch import Batch
 from schemas.event import size_bytes
 
 FEED_SHARE: Final = 4
-"""Of MAX_BUFFERED_BYTES, one part in so many may wait before the sink: the buffer itself is what keeps delivery busy meanwhile."""
+"""Of MAX_BUFFERED_BYTES, one part in so many may wait before the sink: the buffer itself is what keeps delivery busy
+meanwhile.
+"""
 BATCH_BYTES: Final = 1024
 """What a batch counts beside its records: one of none, where only the position moved, waits too."""
 
@@ -26,11 +28,13 @@ class Deliver(Protocol):
 class ExportsFeed:
     """From `start` to `close`. `on_failure` is called with what ended it.
 
-    `max_bytes`: what waits may hold, of all partitions, as it is in memory; a partition of which more comes is fetched again when half of it
-    is gone. One fetch of each partition may go beyond it.
+    `max_bytes`: what waits may hold, of all partitions, as it is in memory; a partition of which more comes is fetched
+    again when half of it is gone. One fetch of each partition may go beyond it.
     """
 
-    def __init__(self, deliver: Deliver, fetching: Fetching, max_bytes: int, on_failure: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, deliver: Deliver, fetching: Fetching, max_bytes: int, on_failure: Callable[[BaseException], None]
+    ) -> None:
         self._deliver, self._fetching, self._max_bytes, self._on_failure = deliver, fetching, max_bytes, on_failure
         self._waiting: deque[tuple[Batch, int]] = deque()  # with its bytes
         self._waiting_bytes = 0  # with those of the batch that is being delivered

@@ -3,10 +3,12 @@
     PROFILE_EXPORTER_FAULT=rows_acknowledged:3       SIGKILL at the 3rd passing of that point, of whatever partition
     PROFILE_EXPORTER_FAULT=rows_acknowledged:3:5     5 ms after it: inside what begins there, which is the commit
     PROFILE_EXPORTER_FAULT=rows_acknowledged:3:freeze     SIGSTOP: a zombie, once it is woken
-    PROFILE_EXPORTER_FAULT=rows_acknowledged:3:hold       the event loop stands until SIGUSR1 comes; other threads go on, as the consumer's
+    PROFILE_EXPORTER_FAULT=rows_acknowledged:3:hold       the event loop stands until SIGUSR1 comes; other threads go
+                                                          on, as the consumer's
 
-Without the variable a point is a call of a function that does nothing, some ten times a transaction: 50 ns each (measured).
-The variable is read once, when this module is imported, so that nothing is asked at a point; a worker that runs cannot be armed.
+Without the variable a point is a call of a function that does nothing, some ten times a transaction: 50 ns each
+(measured). The variable is read once, when this module is imported, so that nothing is asked at a point; a worker that
+runs cannot be armed.
 """
 
 import os

@@ -1,6 +1,7 @@
 """A worker stops for a gap that it found while it ran, once what it had read before the gap is done.
 
-    the log has lost records ─► told in the log, at once ─► what was read before is processed, or delivered ─► the worker stops (exit code 3)
+    the log has lost records ─► told in the log, at once ─► what was read before is processed, or delivered ─► the
+    worker stops (exit code 3)
 
 What was read is nowhere else any more: a worker that stopped at once would widen the gap by what it held in memory.
 """
@@ -26,10 +27,16 @@ class _Lost(NamedTuple):
 
 
 class GapStop:
-    """The gaps of one worker. `on_failure` is called with what stops it; `finish` is asked to be done with a partition soon."""
+    """The gaps of one worker.
+
+    `on_failure` is called with what stops it; `finish` is asked to be done with a partition soon.
+    """
 
     def __init__(
-        self, on_failure: Callable[[BaseException], None], finish: Callable[[Partition], None], finish_seconds: float = FINISH_SECONDS
+        self,
+        on_failure: Callable[[BaseException], None],
+        finish: Callable[[Partition], None],
+        finish_seconds: float = FINISH_SECONDS,
     ) -> None:
         self._on_failure, self._finish, self._finish_seconds = on_failure, finish, finish_seconds
         self._done: dict[Partition, int] = {}
@@ -38,7 +45,9 @@ class GapStop:
         self._stopped = False
 
     def note_done(self, place: Partition, next_offset: int) -> None:
-        """Take into account that everything read below an offset is processed, or delivered, and that the next start knows it."""
+        """Take into account that everything read below an offset is processed, or delivered, and that the next start
+        knows it.
+        """
         self._done[place] = max(next_offset, self._done.get(place, 0))
         if place in self._lost and not self._stopped:
             self._stop_when_done()
@@ -49,7 +58,13 @@ class GapStop:
             return
         if place not in self._lost:
             fault = str(error).partition("\n")[0]
-            _log.error("records_lost", fault=fault, read_up_to=reached, done_up_to=self._done.get(place), stops_within_seconds=self._finish_seconds)
+            _log.error(
+                "records_lost",
+                fault=fault,
+                read_up_to=reached,
+                done_up_to=self._done.get(place),
+                stops_within_seconds=self._finish_seconds,
+            )
             self._finish(place)
         self._lost[place] = _Lost(reached, error)
         if self._deadline is None:
@@ -73,7 +88,11 @@ class GapStop:
         self._stopped = True
         errors = [lost.error for lost in self._lost.values()]
         gaps = [error for error in errors if isinstance(error, GapFound)]
-        self._on_failure(gaps_as_one(gaps) if len(gaps) == len(errors) else next(error for error in errors if not isinstance(error, GapFound)))
+        self._on_failure(
+            gaps_as_one(gaps)
+            if len(gaps) == len(errors)
+            else next(error for error in errors if not isinstance(error, GapFound))
+        )
 
     def _cancel(self) -> None:
         deadline, self._deadline = self._deadline, None

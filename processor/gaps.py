@@ -1,7 +1,8 @@
 """A gap: offsets that a log no longer holds and that nobody has read; and which of them an operator accepts. Pure.
 
-A gap goes by where it begins, `topic:partition:offset`, as kafka-get-offsets.sh writes a place: retention may move its other end while
-the operator reads about it. An accepted gap is passed once; the next one begins elsewhere, so an acceptance that stays in force is spent.
+A gap goes by where it begins, `topic:partition:offset`, as kafka-get-offsets.sh writes a place: retention may move its
+other end while the operator reads about it. An accepted gap is passed once; the next one begins elsewhere, so an
+acceptance that stays in force is spent.
 """
 
 from typing import Final, NamedTuple

@@ -10,7 +10,8 @@ _DEPTH: Final = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
 
 
 def member_text(text: bytes, name: str) -> bytes:
-    """The value of the member `name` of the object `text`, which is known to be JSON; the last one where it stands twice.
+    """The value of the member `name` of the object `text`, which is known to be JSON; the last one where it stands
+    twice.
 
     Raises KeyError where the object has no such member.
     """

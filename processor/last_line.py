@@ -50,7 +50,14 @@ def last_line(reason: CommandError, *, as_json: bool) -> str:
 
 def _as_json(what: str, remedy: str, exit_code: int) -> str:
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    fields = {"event": "ended", "level": "error", "reason": what, "remedy": remedy, "exit_code": exit_code, "timestamp": now}
+    fields = {
+        "event": "ended",
+        "level": "error",
+        "reason": what,
+        "remedy": remedy,
+        "exit_code": exit_code,
+        "timestamp": now,
+    }
     return orjson.dumps(fields).decode()
 
 

@@ -3,8 +3,8 @@
     log = structlog.get_logger(__name__)
     log.info("partition_taken_over", partition=3, rows=120_000)
 
-`console` for people, `json` for machines. What a library says again and again is written once in a while (`processor.log_repeats`).
-Never an event's body or a secret above debug.
+`console` for people, `json` for machines. What a library says again and again is written once in a while
+(`processor.log_repeats`). Never an event's body or a secret above debug.
 """
 
 import logging
@@ -33,7 +33,9 @@ def configure(settings: Settings) -> None:
 
 
 def stdlib_config(settings: Settings) -> dict[str, Any]:
-    """What `logging.config.dictConfig` (and Faust's `logging_config`) takes, so that other libraries log in our form."""
+    """What `logging.config.dictConfig` (and Faust's `logging_config`) takes, so that other libraries log in our
+    form.
+    """
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,
         "foreign_pre_chain": [*_shared(), structlog.stdlib.ExtraAdder()],
@@ -48,7 +50,14 @@ def stdlib_config(settings: Settings) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"events": formatter},
         "filters": {"repeats": {"()": Repeats, "libraries": _NOISY}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": raw_stderr(), "formatter": "events", "filters": ["repeats"]}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "stream": raw_stderr(),
+                "formatter": "events",
+                "filters": ["repeats"],
+            }
+        },
         "loggers": {name: {"level": max(_level(settings), logging.WARNING)} for name in _NOISY},
         "root": {"handlers": ["stderr"], "level": _level(settings)},
     }

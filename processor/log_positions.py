@@ -1,7 +1,9 @@
-"""Where the group's consumer reads profile-events and exports: after a takeover, and when a log has lost what it was to read next.
+"""Where the group's consumer reads profile-events and exports: after a takeover, and when a log has lost what it was to
+read next.
 
-    takeover              bounds of all partitions ─► a start for each, or what is missing ─► the first offset of exports is committed
-    outside of the log    the log's bounds ─► accepted: its beginning; else the worker stops, once it has done what it read
+takeover              bounds of all partitions ─► a start for each, or what is missing ─► the first offset of exports is
+                      committed
+outside of the log    the log's bounds ─► accepted: its beginning; else the worker stops, once it has done what it read
 """
 
 import asyncio
@@ -54,7 +56,9 @@ class Offsets(Protocol):
         ...
 
     async def log_bounds(self, partitions: Iterable[Partition]) -> Mapping[Partition, tuple[int, int]]:
-        """Where the logs begin and end, asked of their leaders alone; left out is whose leader does not answer in time."""
+        """Where the logs begin and end, asked of their leaders alone; left out is whose leader does not answer in
+        time.
+        """
         ...
 
     async def still_ours(self, offsets: Mapping[Partition, int]) -> bool:
@@ -94,18 +98,28 @@ class LogPositions:
     """`delivers` tells whether a partition of exports is open at the sink."""
 
     def __init__(  # what it looks at, and what it tells
-        self, settings: Settings, offsets: Offsets, states: States, delivers: Callable[[int], bool], gap_stop: GapStop, history: History
+        self,
+        settings: Settings,
+        offsets: Offsets,
+        states: States,
+        delivers: Callable[[int], bool],
+        gap_stop: GapStop,
+        history: History,
     ) -> None:
         self._settings, self._offsets, self._states, self._delivers = settings, offsets, states, delivers
         self._gap_stop, self._history = gap_stop, history
 
-    async def starts(self, places: Iterable[Partition], parked_gaps: ParkedGaps | None = None) -> tuple[Starts, dict[Partition, Bounds]]:
-        """Where to begin, and where the logs begin and end. Raises what stops the worker for the operator, PartitionsRevoked.
+    async def starts(
+        self, places: Iterable[Partition], parked_gaps: ParkedGaps | None = None
+    ) -> tuple[Starts, dict[Partition, Bounds]]:
+        """Where to begin, and where the logs begin and end.
+
+        Raises what stops the worker for the operator, PartitionsRevoked.
 
         Where it stops for gaps, those of parked flows are told with them.
 
-        Nothing is committed before every partition was found whole: a restart finds what this start found. Whoever processes may
-        export, so a partition of exports has an offset from then on: a missing one was removed.
+        Nothing is committed before every partition was found whole: a restart finds what this start found. Whoever
+        processes may export, so a partition of exports has an offset from then on: a missing one was removed.
         """
         exports = self._settings.topics.exports
         bounds = await self._bounds(sorted(places))
@@ -115,17 +129,25 @@ class LogPositions:
                 found += await parked_gaps([known for known in bounds.values() if known.topic == exports])
             raise gaps_as_one(found)
         await self._history.record_starts(starts)
-        first = {place: start.position for place, start in starts.items() if place.topic == exports and bounds[place].committed is None}
+        first = {
+            place: start.position
+            for place, start in starts.items()
+            if place.topic == exports and bounds[place].committed is None
+        }
         if first and not await self._offsets.still_ours(first):
             raise PartitionsRevoked
         for place, start in starts.items():
-            self._gap_stop.note_done(place, start.position if place.topic == exports else self._watermark(place.partition) or 0)
+            self._gap_stop.note_done(
+                place, start.position if place.topic == exports else self._watermark(place.partition) or 0
+            )
         return starts, bounds
 
     async def in_log(self, reached: Mapping[Partition, int]) -> dict[Partition, int | None]:
-        """Where to read on; None where unread records are gone (the worker stops when it has done what it read), or where nobody here reads.
+        """Where to read on; None where unread records are gone (the worker stops when it has done what it read), or
+        where nobody here reads.
 
-        A partition whose leader does not answer is left out. What another rebalance took away meanwhile is its next owner's to find.
+        A partition whose leader does not answer is left out. What another rebalance took away meanwhile is its next
+        owner's to find.
         """
         epoch = self._offsets.epoch
         bounds = await self._offsets.log_bounds([place for place in reached if self._reads(place)])
@@ -152,7 +174,10 @@ class LogPositions:
         begins, ends, committed = await asyncio.gather(
             self._offsets.earliest_offsets(*places), self._offsets.highwaters(*places), self._offsets.committed(places)
         )
-        return {place: Bounds(place.topic, place.partition, begins[place], ends[place], committed[place]) for place in places}
+        return {
+            place: Bounds(place.topic, place.partition, begins[place], ends[place], committed[place])
+            for place in places
+        }
 
     def _find_starts(self, bounds: Mapping[Partition, Bounds]) -> tuple[Starts, list[GapFound]]:
         """Where each partition begins, and what is missing."""
@@ -171,7 +196,9 @@ class LogPositions:
         settings = self._settings
         if bounds.topic == settings.topics.exports:
             return exports_start(bounds, settings.accepted, settings.app_id)
-        start = source_start(bounds, self._watermark(bounds.partition), settings.accepted, settings.skips.get(bounds.partition))
+        start = source_start(
+            bounds, self._watermark(bounds.partition), settings.accepted, settings.skips.get(bounds.partition)
+        )
         if bounds.committed is not None and bounds.committed != start.position:
             _log.info("watermark_wins", place=str(bounds), group_offset=bounds.committed, watermark=start.position)
         return start

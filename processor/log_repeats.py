@@ -1,4 +1,6 @@
-"""Other libraries' lines that say the same again and again, as aiokafka's while a broker is away: the first, then one every ten seconds."""
+"""Other libraries' lines that say the same again and again, as aiokafka's while a broker is away: the first, then one
+every ten seconds.
+"""
 
 import logging
 import time
@@ -9,13 +11,17 @@ EVERY_SECONDS: Final = 10.0
 _MOST_REMEMBERED: Final = 1_000
 
 _Text = tuple[str, int, str]
-"""Logger, level, and the message before its arguments are put in; where a library puts them in itself, no two lines are the same."""
+"""Logger, level, and the message before its arguments are put in; where a library puts them in itself, no two lines are
+the same.
+"""
 
 
 class Repeats(logging.Filter):
-    """Holds back what one of these libraries said less than EVERY_SECONDS ago; the next line that is let through says how many were.
+    """Holds back what one of these libraries said less than EVERY_SECONDS ago; the next line that is let through says
+    how many were.
 
-    It is a filter of a handler: lines of all threads pass it, under the handler's lock or beside it, so a count may be one too low.
+    It is a filter of a handler: lines of all threads pass it, under the handler's lock or beside it, so a count may be
+    one too low.
     """
 
     def __init__(self, libraries: Collection[str], clock: Callable[[], float] = time.monotonic) -> None:

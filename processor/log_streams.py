@@ -24,7 +24,9 @@ _log: Final = structlog.get_logger(__name__)
 
 
 class EventStream(io.TextIOBase):
-    """A text stream that writes each text, up to a line's end that nothing follows, as one JSON object: `{"event": "printed", …}`."""
+    """A text stream that writes each text, up to a line's end that nothing follows, as one JSON object: `{"event":
+    "printed", …}`.
+    """
 
     def __init__(self, raw: TextIO, name: str) -> None:
         self.raw, self._name = raw, name
@@ -77,13 +79,19 @@ def writes_json(log_format: LogFormat) -> bool:
 
 
 def print_events(log_format: LogFormat) -> None:
-    """Where logs are JSON, have everything that Python code of this process writes be JSON; for what runs until it is stopped."""
+    """Where logs are JSON, have everything that Python code of this process writes be JSON; for what runs until it is
+    stopped.
+    """
     if not writes_json(log_format) or isinstance(sys.stderr, EventStream):
         return
     sys.stdout, sys.stderr = EventStream(sys.stdout, "stdout"), EventStream(sys.stderr, "stderr")
     sys.excepthook = _log_uncaught
-    sys.unraisablehook = lambda raised: _log.error("unraisable_exception", exc_info=raised.exc_value, place=repr(raised.object))
-    threading.excepthook = lambda raised: _log.error("thread_failed", exc_info=raised.exc_value, thread=raised.thread and raised.thread.name)
+    sys.unraisablehook = lambda raised: _log.error(
+        "unraisable_exception", exc_info=raised.exc_value, place=repr(raised.object)
+    )
+    threading.excepthook = lambda raised: _log.error(
+        "thread_failed", exc_info=raised.exc_value, thread=raised.thread and raised.thread.name
+    )
     logging.captureWarnings(capture=True)
 
 

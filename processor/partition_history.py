@@ -1,13 +1,16 @@
-"""What workers did with partitions, written to `audit-events` before it takes hold: who decides from which offset on, and what was passed over.
+"""What workers did with partitions, written to `audit-events` before it takes hold: who decides from which offset on,
+and what was passed over.
 
     taken_over   at each takeover: program version and settings that decide, and where each partition begins
     skipped      what SKIP_TO or ACCEPT_GAPS lets a worker pass over
 
-Nobody can find these out later: another version may write other bytes, and a fold of the log that does not know what was passed over gives a
-state that no worker ever had. They are written outside of transactions, so that none that is open holds back whoever reads the topic.
+Nobody can find these out later: another version may write other bytes, and a fold of the log that does not know what
+was passed over gives a state that no worker ever had. They are written outside of transactions, so that none that is
+open holds back whoever reads the topic.
 
-Where one cannot be written, the takeover fails and the worker stops, before it goes on past anything: the next owner finds the same, and writes
-it. So an event may be there twice, and one of a worker that lost the partition at that moment may be there too.
+Where one cannot be written, the takeover fails and the worker stops, before it goes on past anything: the next owner
+finds the same, and writes it. So an event may be there twice, and one of a worker that lost the partition at that
+moment may be there too.
 """
 
 import time
@@ -51,7 +54,9 @@ class Writing(Protocol):
 class PartitionHistory:
     """The part of one worker, called `worker`, in the history of its partitions. `wall_clock`: seconds since 1970."""
 
-    def __init__(self, producer: Writing, settings: Settings, worker: str, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, producer: Writing, settings: Settings, worker: str, wall_clock: Callable[[], float] = time.time
+    ) -> None:
         self._producer, self._wall_clock = producer, wall_clock
         self._topic, self._events = settings.topics.audit_events, settings.topics.profile_events
         self._author = Author(worker, "worker")
@@ -60,9 +65,14 @@ class PartitionHistory:
         )
 
     async def record_starts(self, starts: Mapping[Place, Start]) -> None:
-        """Write where partitions begin, and what each passes over, before any of them does; durable when it returns. Raises NotRecorded."""
+        """Write where partitions begin, and what each passes over, before any of them does; durable when it returns.
+
+        Raises NotRecorded.
+        """
         skips = {place: start.skipped for place, start in starts.items() if start.skipped is not None}
-        first_offsets = {partition: start.position for (topic, partition), start in starts.items() if topic == self._events}
+        first_offsets = {
+            partition: start.position for (topic, partition), start in starts.items() if topic == self._events
+        }
         records = [self._skip(place, skipped) for place, skipped in skips.items()]
         if first_offsets:
             records.append(takeover_event(self._author, self._now_ms, first_offsets, self._deciding))
@@ -74,7 +84,9 @@ class PartitionHistory:
 
     def _skip(self, place: tuple[str, int], skipped: Skipped) -> tuple[bytes, bytes]:
         topic, partition = place
-        _log.warning("offsets_skipped", topic=topic, partition=partition, first=skipped.first, next=skipped.next, why=skipped.why)
+        _log.warning(
+            "offsets_skipped", topic=topic, partition=partition, first=skipped.first, next=skipped.next, why=skipped.why
+        )
         return skip_event(self._author, self._now_ms, place, skipped.first, skipped.next - 1, skipped.why)
 
     @property

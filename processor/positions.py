@@ -3,7 +3,8 @@
     profile-events   the watermark; the group's offset is for people, a difference is logged
     exports          the group's offset; where there is none, the beginning of a log that holds nothing yet
 
-The same gaps are found while a worker runs (`held_start`): a log's beginning may move past what it has read at any moment.
+The same gaps are found while a worker runs (`held_start`): a log's beginning may move past what it has read at any
+moment.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,9 @@ _TOOL: Final = "kafka-consumer-groups.sh --reset-offsets --execute"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """A partition: the first offset the log still holds, the one after its last stable record, and the group's (None: none)."""
+    """A partition: the first offset the log still holds, the one after its last stable record, and the group's (None:
+    none).
+    """
 
     topic: str
     partition: int
@@ -35,7 +38,9 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Offsets that an operator lets a partition pass over: from `first` up to and without `next`, by the setting `why`."""
+    """Offsets that an operator lets a partition pass over: from `first` up to and without `next`, by the setting
+    `why`.
+    """
 
     first: int
     next: int
@@ -81,7 +86,10 @@ class StateIsGone(GapFound):
     """The group has read events, but no changelog row says so."""
 
     def __init__(self, bounds: Bounds, committed: int) -> None:
-        fault = f"{bounds}: the group has read up to {committed}, but the changelog holds no watermark: it was deleted or emptied"
+        fault = (
+            f"{bounds}: the group has read up to {committed}, but the changelog holds no watermark: it was deleted or"
+            " emptied"
+        )
         effect = f"to process everything again from {bounds.begin} (records leave again, with the same ids)"
         super().__init__(Gap(bounds.topic, bounds.partition, committed, committed), fault, effect)
 
@@ -89,27 +97,29 @@ class StateIsGone(GapFound):
 class OffsetIsGone(GapFound):
     """The group has no offset on `exports`, but records are there: how far they were delivered is not known.
 
-    A worker commits the first offset of a partition before anything is exported, so a missing one was removed; or nothing was ever delivered
-    by a version that did not do so yet, as where every flow was paused from the start. Who accepts the gap has all of it delivered. The gap
-    goes by the log's end: the next time, the end is another one.
+    A worker commits the first offset of a partition before anything is exported, so a missing one was removed; or
+    nothing was ever delivered by a version that did not do so yet, as where every flow was paused from the start. Who
+    accepts the gap has all of it delivered. The gap goes by the log's end: the next time, the end is another one.
     """
 
     def __init__(self, bounds: Bounds, group: str) -> None:
         fault = (
-            f"{bounds}: the consumer group {group} has no offset, though records {bounds.begin} to {bounds.end - 1} are there: how far they were "
-            "delivered is not known (the group was deleted, was idle for longer than offsets.retention.minutes, or was not copied with the topics; "
-            "or, before an upgrade, nothing of it was ever delivered, as with a flow that was paused from the start)\n"
-            f"  to go on at a place that you know, set it while the workers are stopped: {_TOOL} --group {group} "
-            f"--topic {bounds.topic}:{bounds.partition} --to-offset N, or --to-latest: nothing of what is there leaves again"
+            f"{bounds}: the consumer group {group} has no offset, though records {bounds.begin} to {bounds.end - 1} are"
+            " there: how far they were delivered is not known (the group was deleted, was idle for longer than"
+            " offsets.retention.minutes, or was not copied with the topics; or, before an upgrade, nothing of it was"
+            " ever delivered, as with a flow that was paused from the start)\n  to go on at a place that you know, set"
+            f" it while the workers are stopped: {_TOOL} --group {group} --topic {bounds.topic}:{bounds.partition}"
+            " --to-offset N, or --to-latest: nothing of what is there leaves again"
         )
         effect = f"to deliver all of it again from {bounds.begin}, with the same ids"
         super().__init__(Gap(bounds.topic, bounds.partition, bounds.end, bounds.end), fault, effect)
 
 
 _BEGIN_ANEW: Final = (
-    "  the state belongs to the old one; to begin anew, stop all workers, delete the changelog topic, the consumer group and the topics exports and "
-    "delivery-positions, empty the data directories and run `profile-exporter init`; where consumers still need what waits on exports, keep "
-    f"exports and delivery-positions, and set the group's offset of exports by {_TOOL}"
+    "  the state belongs to the old one; to begin anew, stop all workers, delete the changelog topic, the consumer"
+    " group and the topics exports and delivery-positions, empty the data directories and run `profile-exporter init`;"
+    " where consumers still need what waits on exports, keep exports and delivery-positions, and set the group's"
+    f" offset of exports by {_TOOL}"
 )
 
 
@@ -117,7 +127,10 @@ class TopicIsAnother(StoppedForOperator):
     """The topic has its old name, and is not the one that the state was made from."""
 
     def __init__(self, topic: str, partition: int, known: str, found: str) -> None:
-        super().__init__(f"{topic}[{partition}]: the topic was deleted and created again (its id was {known}, and is {found})\n{_BEGIN_ANEW}")
+        super().__init__(
+            f"{topic}[{partition}]: the topic was deleted and created again (its id was {known}, and is"
+            f" {found})\n{_BEGIN_ANEW}"
+        )
 
 
 class LogIsShorter(StoppedForOperator):
@@ -125,7 +138,8 @@ class LogIsShorter(StoppedForOperator):
 
     def __init__(self, bounds: Bounds, wanted: int, remedy: str = _BEGIN_ANEW) -> None:
         super().__init__(
-            f"{bounds} ends at {bounds.end}, but was read up to {wanted}: the topic was deleted and created again, or truncated\n{remedy}"
+            f"{bounds} ends at {bounds.end}, but was read up to {wanted}: the topic was deleted and created again, or"
+            f" truncated\n{remedy}"
         )
 
 
@@ -134,8 +148,9 @@ class ExportsAreShorter(LogIsShorter):
 
     def __init__(self, bounds: Bounds, wanted: int) -> None:
         remedy = (
-            f"  to deliver what it holds now, stop all workers and set the group's offset: {_TOOL} --topic {bounds.topic}:{bounds.partition} "
-            "--to-earliest; parked flows remember the old one: delete the topic delivery-positions too, and run `profile-exporter init`"
+            f"  to deliver what it holds now, stop all workers and set the group's offset: {_TOOL} --topic"
+            f" {bounds.topic}:{bounds.partition} --to-earliest; parked flows remember the old one: delete the topic"
+            " delivery-positions too, and run `profile-exporter init`"
         )
         super().__init__(bounds, wanted, remedy)
 
@@ -154,7 +169,8 @@ EXPORTS_LOG: Final = LogKind("were not delivered", ExportsAreShorter)
 def source_start(bounds: Bounds, watermark: int | None, accepted: AcceptedGaps, skip_to: int | None = None) -> Start:
     """Where profile-events is read from; raises RecordsAreGone, LogIsShorter, StateIsGone (exit code 3).
 
-    `skip_to` is where an operator wants to go on, leaving out what lies between; it never goes back, and never past the end.
+    `skip_to` is where an operator wants to go on, leaving out what lies between; it never goes back, and never past the
+    end.
     """
     if watermark is None and bounds.committed and skip_to is None:
         gone = StateIsGone(bounds, bounds.committed)

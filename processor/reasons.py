@@ -1,4 +1,7 @@
-"""Which errors stop a worker in order, for the operator: exit code 3. A supervisor that starts it again changes nothing."""
+"""Which errors stop a worker in order, for the operator: exit code 3.
+
+A supervisor that starts it again changes nothing.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -36,4 +39,7 @@ def _about_rows(_: BaseException) -> str:
     )
 
 
-_REMEDIES: Final[Mapping[type[BaseException], Callable[[BaseException], str]]] = {TooManyBadEvents: _about_bad_events, UnreadableRow: _about_rows}
+_REMEDIES: Final[Mapping[type[BaseException], Callable[[BaseException], str]]] = {
+    TooManyBadEvents: _about_bad_events,
+    UnreadableRow: _about_rows,
+}

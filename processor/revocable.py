@@ -16,21 +16,28 @@ import structlog
 from processor.tasks import end_task, is_being_cancelled
 
 AGAIN_SECONDS: Final = 6.0
-"""How long work may take to end before it is asked again: a log of its own may take 5 s to close where the broker is away."""
+"""How long work may take to end before it is asked again: a log of its own may take 5 s to close where the broker is
+away.
+"""
 TRIES: Final = 2
 Result = TypeVar("Result")
 _log = structlog.get_logger(__name__)
 
 
 class PartitionsRevoked(Exception):
-    """The group took the partitions back while something was done for them: their next owner does it, or the next takeover."""
+    """The group took the partitions back while something was done for them: their next owner does it, or the next
+    takeover.
+    """
 
 
 class WorkDidNotEnd(Exception):
     """Work goes on though it was asked to end: what it uses cannot be closed, so the worker must end."""
 
     def __init__(self, works: list[str]) -> None:
-        super().__init__(f"partitions were revoked, and what was done for them does not end within {AGAIN_SECONDS * TRIES:.0f} s: {', '.join(works)}")
+        super().__init__(
+            f"partitions were revoked, and what was done for them does not end within {AGAIN_SECONDS * TRIES:.0f} s:"
+            f" {', '.join(works)}"
+        )
 
 
 class RevocableWork:

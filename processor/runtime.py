@@ -68,7 +68,9 @@ class Place:
 
 
 class Runtime:
-    """From the first takeover to `drain`. `on_failure` stops the worker with what it is given; it may be called more than once.
+    """From the first takeover to `drain`.
+
+    `on_failure` stops the worker with what it is given; it may be called more than once.
 
     `adapters`: the way to Kafka; None: the broker that the settings name.
     """
@@ -97,7 +99,9 @@ class Runtime:
         self._feed = ExportsFeed(self._deliver, consumer, settings.max_buffered_bytes // FEED_SHARE, on_failure)
         self._positions = LogPositions(settings, consumer, store, self.sink.has, self._gap_stop, history)
         self._parked_takeover = ParkedTakeover(self.sink, consumer, settings.accepted, adapters.read_positions)
-        self._memory: Memory = shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
+        self._memory: Memory = shared_memory(
+            settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions
+        )
         self._broker_clock = BrokerClock()
         self._reports = StatusReports(self, self._shared, settings.topics.worker_status, on_failure, self._broker_clock)
         self._turns = Turns()
@@ -125,7 +129,9 @@ class Runtime:
     @property
     def stored(self) -> dict[int, tuple[int, int]]:
         """(profiles, bytes) of each partition."""
-        return {partition: (store.row_count(), store.size_bytes()) for partition, store in self._store.partitions.items()}
+        return {
+            partition: (store.row_count(), store.size_bytes()) for partition, store in self._store.partitions.items()
+        }
 
     def has_flow(self, flow_id: str) -> bool:
         """Whether the catalog names a flow."""
@@ -139,7 +145,9 @@ class Runtime:
             self.pipeline.submit(batch)
 
     def deliver(self, batch: Batch) -> None:
-        """Export records, from the agent `deliver_exports`; of a partition that was not taken over, none: who is parked there is not known."""
+        """Export records, from the agent `deliver_exports`; of a partition that was not taken over, none: who is parked
+        there is not known.
+        """
         if batch.epoch == self._consumer.epoch and self.sink.has(batch.partition):
             self._feed.submit(batch)
 
@@ -150,7 +158,9 @@ class Runtime:
     # takeover ------------------------------------------------------------------------------------------------------
 
     async def take_over(self, partitions: Iterable[int]) -> None:
-        """Make partitions ours, whoever had them before; what was ours until now is dropped first. Raises PartitionsRevoked.
+        """Make partitions ours, whoever had them before; what was ours until now is dropped first.
+
+        Raises PartitionsRevoked.
 
         May be cancelled at any point, and called again: the next one waits until this one has let go of what it took.
         """
@@ -165,7 +175,9 @@ class Runtime:
             await self._let_go_of_all()
             with self.waits.on(CATALOG):
                 await self.catalog.reach_end()
-            logs: dict[int, Log] = {partition: SaidLog(self._new_log(partition), partition, self.waits) for partition in ours}
+            logs: dict[int, Log] = {
+                partition: SaidLog(self._new_log(partition), partition, self.waits) for partition in ours
+            }
             try:
                 await asyncio.gather(*(log.take_over() for log in logs.values()))
                 fault_point("fenced")
@@ -222,7 +234,9 @@ class Runtime:
 
     async def _start(self) -> None:
         if self._settings.accepted.every:
-            _log.warning("every_gap_is_accepted", remedy="set ACCEPT_GAPS to the gaps that a stop names, and unset it afterwards")
+            _log.warning(
+                "every_gap_is_accepted", remedy="set ACCEPT_GAPS to the gaps that a stop names, and unset it afterwards"
+            )
         with self.waits.on("the broker, to connect the producer"):
             await self._shared.start()
         self._reports.start()
@@ -251,16 +265,28 @@ class Runtime:
         self._refuse_another_source()
 
     async def _restore_into(self, stores: Mapping[int, PartitionStore]) -> None:
-        changelog, options = Changelog(self._settings.topics.changelog, self._place.cluster.tombstone_seconds), aiokafka_options(self._settings)
+        changelog, options = (
+            Changelog(self._settings.topics.changelog, self._place.cluster.tombstone_seconds),
+            aiokafka_options(self._settings),
+        )
         try:
-            self.restoring = await restore(stores, changelog, options, self._note_restoring, self._open_consumer, self.waits.on)
+            self.restoring = await restore(
+                stores, changelog, options, self._note_restoring, self._open_consumer, self.waits.on
+            )
         except StaleCopies as stale:
             for partition, reason in stale.partitions.items():
                 _log.warning("local_state_wiped", partition=partition, reason=reason)
                 self._store.detach([partition])
                 wipe(self._place.directory.partition(partition))
                 self._store.attach(partition, self._open(partition))
-            self.restoring = await restore(dict(self._store.partitions), changelog, options, self._note_restoring, self._open_consumer, self.waits.on)
+            self.restoring = await restore(
+                dict(self._store.partitions),
+                changelog,
+                options,
+                self._note_restoring,
+                self._open_consumer,
+                self.waits.on,
+            )
 
     def _refuse_another_source(self) -> None:
         topic = self._settings.topics.profile_events
@@ -279,7 +305,14 @@ class Runtime:
     def _open(self, partition: int) -> PartitionStore:
         settings = self._settings
         changelog, cluster = settings.topics.changelog, self._place.cluster
-        identity = Identity(cluster.cluster_id, settings.app_id, changelog, cluster.topic_ids.get(changelog), partition, settings.partitions)
+        identity = Identity(
+            cluster.cluster_id,
+            settings.app_id,
+            changelog,
+            cluster.topic_ids.get(changelog),
+            partition,
+            settings.partitions,
+        )
         return PartitionStore.open(self._place.directory.partition(partition), identity, self._memory)
 
     def _new_pipeline(self, partition: int, log: Log) -> PartitionPipeline:
@@ -353,7 +386,10 @@ class Runtime:
     # the transport's Owner -----------------------------------------------------------------------------------------
 
     async def start_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
-        """Where to begin; the changelog is not fetched by the group's consumer. Raises what stops the worker for the operator, PartitionsRevoked."""
+        """Where to begin; the changelog is not fetched by the group's consumer.
+
+        Raises what stops the worker for the operator, PartitionsRevoked.
+        """
         return await self._assigned.run(self._start_positions(partitions))
 
     async def _start_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
@@ -362,7 +398,9 @@ class Runtime:
         places = [place for place in partitions if place.topic in (names.profile_events, names.exports)]
         with self.waits.on("the leaders of partitions and the group's coordinator, for offsets to begin at"):
             starts, logs = await self._positions.starts(places, self._parked_takeover.gaps)
-        positions = {place: start.position for place, start in starts.items() if self._begins(place, start.position, stores)}
+        positions = {
+            place: start.position for place, start in starts.items() if self._begins(place, start.position, stores)
+        }
         exports = {place: position for place, position in positions.items() if place.topic == names.exports}
         with self.waits.on("Kafka, to read and write the rows of parked flows"):
             not_ours = exports.keys() - await self._parked_takeover.open(exports, logs)
@@ -382,11 +420,16 @@ class Runtime:
             return False  # another rebalance took it away while its start was looked up and written, and its takeover seeks again
         self.pipeline.positioned(place.partition, position)
         if store.watermark is not None:
-            self._consumer.mark_done(*place, store.watermark.next_offset)  # a crash may have left the group's offset behind
+            self._consumer.mark_done(
+                *place, store.watermark.next_offset
+            )  # a crash may have left the group's offset behind
         return True
 
     async def release(self, partitions: Iterable[Partition]) -> None:
-        """Stop what these carry. Nothing of them is written when it returns, or the broker refuses it (exactly_once)."""
+        """Stop what these carry.
+
+        Nothing of them is written when it returns, or the broker refuses it (exactly_once).
+        """
         names = self._settings.topics
         places = list(partitions)
         self._gap_stop.forget(places)
@@ -445,7 +488,9 @@ class Runtime:
 
 
 def _placement(settings: Settings, partition: int) -> Placement | None:
-    """What keys of a partition are compared with (I12); None where nobody knows, or where there is no other partition."""
+    """What keys of a partition are compared with (I12); None where nobody knows, or where there is no other
+    partition.
+    """
     if settings.partitioner is Partitioner.NONE or settings.partitions == 1:
         return None
     return Placement(partition, settings.partitions, settings.partitioner)

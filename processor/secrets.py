@@ -1,9 +1,11 @@
-"""Secrets at rest (contract G7): a topic holds only what the keys of the operator open, `encrypted:` and a Fernet token.
+"""Secrets at rest (contract G7): a topic holds only what the keys of the operator open, `encrypted:` and a Fernet
+token.
 
     PROFILE_EXPORTER_SECRETS_KEY = new,old        the first key encrypts, each one decrypts
 
-So keys are changed without a gap: put the new one in front everywhere, rewrite what is stored (`profile-exporter secrets rotate`), take the
-old one away. Fernet (github.com/fyne/spec: AES-128-CBC and HMAC-SHA256) refuses a token that anybody changed.
+So keys are changed without a gap: put the new one in front everywhere, rewrite what is stored (`profile-exporter
+secrets rotate`), take the old one away. Fernet (github.com/fyne/spec: AES-128-CBC and HMAC-SHA256) refuses a token that
+anybody changed.
 """
 
 from collections.abc import Sequence
@@ -35,7 +37,8 @@ class SecretUnreadable(Exception):
 
 
 def _box_of(keys: Sequence[str]) -> "MultiFernet":
-    from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415  # most installations store no secret, and commands start fast
+    # Most installations store no secret, and commands start fast.
+    from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415
 
     return MultiFernet([Fernet(key) for key in keys])
 
@@ -62,7 +65,9 @@ class Secrets:
         try:
             return self._box.decrypt(stored.removeprefix(ENCRYPTED).encode()).decode()
         except InvalidToken:
-            raise SecretUnreadable(f"no key of {_SETTINGS} opens the stored secret: is the key missing that encrypted it?") from None
+            raise SecretUnreadable(
+                f"no key of {_SETTINGS} opens the stored secret: is the key missing that encrypted it?"
+            ) from None
 
     def rotate(self, stored: str) -> str:
         """The same secret under the first key; raises NoSecretsKey, SecretUnreadable."""
@@ -75,7 +80,9 @@ def secrets_of(settings: Settings) -> Secrets:
     try:
         return Secrets([key.strip() for key in _keys(settings).split(",") if key.strip()])
     except ValueError:
-        raise UsageError(f"{name}: not every key in it is urlsafe base64 of 32 bytes; make one with {_MAKE_ONE}") from None
+        raise UsageError(
+            f"{name}: not every key in it is urlsafe base64 of 32 bytes; make one with {_MAKE_ONE}"
+        ) from None
 
 
 def _keys(settings: Settings) -> str:

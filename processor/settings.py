@@ -1,4 +1,5 @@
-"""Settings: read once from `PROFILE_EXPORTER_…` variables (or a `.env` file, read literally), checked, and never changed.
+"""Settings: read once from `PROFILE_EXPORTER_…` variables (or a `.env` file, read literally), checked, and never
+changed.
 
 The environment wins over the file. Composition roots read them; everything else receives what it needs.
 """
@@ -30,7 +31,9 @@ MASKED: Final = "**********"
 _TOPIC_PREFIX: Final = r"^[A-Za-z0-9._-]{0,100}$"
 _APP_ID: Final = r"^[A-Za-z0-9._-]{1,100}$"
 _PORT: Final = r"(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
-_HOST: Final = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])"  # no scheme, user or path: each client would read another address out of them
+_HOST: Final = (  # no scheme, user or path: each client would read another address out of them
+    r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])"
+)
 _ADDRESSES: Final = rf"^{_HOST}:{_PORT}(\s*,\s*{_HOST}:{_PORT})*$"
 
 
@@ -76,7 +79,9 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 def _hosts_without_ports(text: str) -> str:
-    """Names and addresses separated by commas, in lower case, without brackets and last dots; raises ValueError for one with a port."""
+    """Names and addresses separated by commas, in lower case, without brackets and last dots; raises ValueError for one
+    with a port.
+    """
     return ",".join(_host_without_port(each.strip()) for each in text.split(",") if each.strip())
 
 
@@ -91,7 +96,9 @@ def _host_without_port(host: str) -> str:
 
 
 class _EnvFile(PydanticBaseSettingsSource):
-    """`.env`, read literally (processor/env_file.py): the library's own source expands `${…}` and cuts values at ` #`."""
+    """`.env`, read literally (processor/env_file.py): the library's own source expands `${…}` and cuts values at `
+    #`.
+    """
 
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
         super().__init__(settings_cls)
@@ -107,13 +114,17 @@ class _EnvFile(PydanticBaseSettingsSource):
         return {name: value for name, value in found.items() if value is not None}
 
 
-_READ_BY_US: Final = ".env/read-by-processor.env_file"  # no file that there can be: the library reads nothing of it; None: nobody reads any
+_READ_BY_US: Final = (  # no file that there can be: the library reads nothing of it; None: nobody reads any
+    ".env/read-by-processor.env_file"
+)
 
 
 class _FromEnvironment(BaseSettings):
     """Read from the environment, and below it from `.env`, unless `_env_file` is None."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_file=_READ_BY_US, extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_file=_READ_BY_US, extra="ignore", frozen=True, env_ignore_empty=True
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -138,52 +149,83 @@ class Settings(_FromEnvironment):
     kafka_security_protocol: KafkaSecurityProtocol = Field(default="PLAINTEXT", description="How to talk to Kafka.")
     kafka_sasl_mechanism: SaslMechanism | None = Field(
         default=None,
-        description="How to log in to Kafka, with a SASL_ protocol: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM.",
+        description=(
+            "How to log in to Kafka, with a SASL_ protocol: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or"
+            " AWS_MSK_IAM."
+        ),
     )
     kafka_sasl_username: str | None = Field(default=None, description="The user, with PLAIN and SCRAM.")
-    kafka_sasl_password: SecretStr | None = Field(default=None, description="The user's password, with PLAIN and SCRAM.")
+    kafka_sasl_password: SecretStr | None = Field(
+        default=None, description="The user's password, with PLAIN and SCRAM."
+    )
     kafka_oauth_token_url: str | None = Field(
-        default=None, description="With OAUTHBEARER: where OAuth 2.0 tokens are made (client credentials); https, or http on this machine."
+        default=None,
+        description=(
+            "With OAUTHBEARER: where OAuth 2.0 tokens are made (client credentials); https, or http on this machine."
+        ),
     )
     kafka_oauth_client_id: str | None = Field(default=None, description="The client that asks there.")
     kafka_oauth_client_secret: SecretStr | None = Field(default=None, description="That client's secret.")
-    kafka_oauth_scope: str | None = Field(default=None, description="The scopes that it asks for, separated by blanks; unset: the endpoint's own.")
+    kafka_oauth_scope: str | None = Field(
+        default=None, description="The scopes that it asks for, separated by blanks; unset: the endpoint's own."
+    )
     kafka_oauth_ca_file: Path | None = Field(
         default=None, description="PEM file of the authorities that vouch for the token endpoint; unset: the system's."
     )
     kafka_oauth_token_file: Path | None = Field(
-        default=None, description="With OAUTHBEARER, instead of an endpoint: a file with a token, which somebody else renews."
+        default=None,
+        description="With OAUTHBEARER, instead of an endpoint: a file with a token, which somebody else renews.",
     )
     kafka_oauth_extensions: Annotated[str, Field(pattern=_EXTENSIONS)] | None = Field(
-        default=None, description="With OAUTHBEARER: SASL extensions that Kafka wants beside the token: name=value, separated by commas."
+        default=None,
+        description=(
+            "With OAUTHBEARER: SASL extensions that Kafka wants beside the token: name=value, separated by commas."
+        ),
     )
-    kafka_aws_region: Annotated[str, Field(pattern=AWS_REGION)] | None = Field(default=None, description="With AWS_MSK_IAM: the cluster's region.")
+    kafka_aws_region: Annotated[str, Field(pattern=AWS_REGION)] | None = Field(
+        default=None, description="With AWS_MSK_IAM: the cluster's region."
+    )
     kafka_aws_profile: str | None = Field(
-        default=None, description="With AWS_MSK_IAM: a profile of the AWS configuration files; unset: boto3's default chain."
+        default=None,
+        description="With AWS_MSK_IAM: a profile of the AWS configuration files; unset: boto3's default chain.",
     )
     kafka_aws_role_arn: Annotated[str, Field(pattern=AWS_ROLE)] | None = Field(
         default=None, description="With AWS_MSK_IAM: a role to assume, from the profile or the default chain."
     )
     kafka_aws_external_id: str | None = Field(default=None, description="The external id that this role asks for.")
     kafka_aws_role_session_name: Annotated[str, Field(pattern=_ROLE_SESSION)] | None = Field(
-        default=None, description="The name of its session, as CloudTrail and Kafka's logs show it; unset: profile-exporter."
+        default=None,
+        description="The name of its session, as CloudTrail and Kafka's logs show it; unset: profile-exporter.",
     )
-    kafka_ssl_ca_file: Path | None = Field(default=None, description="PEM file of the authorities that vouch for Kafka; unset: the system's.")
-    kafka_ssl_certificate_file: Path | None = Field(default=None, description="PEM file of our own certificate, where Kafka wants one.")
-    kafka_ssl_key_file: Path | None = Field(default=None, description="PEM file of that certificate's key, without a passphrase.")
+    kafka_ssl_ca_file: Path | None = Field(
+        default=None, description="PEM file of the authorities that vouch for Kafka; unset: the system's."
+    )
+    kafka_ssl_certificate_file: Path | None = Field(
+        default=None, description="PEM file of our own certificate, where Kafka wants one."
+    )
+    kafka_ssl_key_file: Path | None = Field(
+        default=None, description="PEM file of that certificate's key, without a passphrase."
+    )
 
     app_id: Annotated[str, Field(pattern=_APP_ID)] = Field(
-        default="profile-exporter", description="Name of this installation, and of its consumer group: letters, digits, . _ -"
+        default="profile-exporter",
+        description="Name of this installation, and of its consumer group: letters, digits, . _ -",
     )
     topic_prefix: Annotated[str, Field(pattern=_TOPIC_PREFIX)] = Field(
         default="", description="Stands before all topics' names: letters, digits, . _ -"
     )
     partitions: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=8, description="Partitions of profile-events, exports, dead-letters, delivery-positions, job-progress and changelog."
+        default=8,
+        description=(
+            "Partitions of profile-events, exports, dead-letters, delivery-positions, job-progress and changelog."
+        ),
     )
     partitioner: Partitioner = Field(
         default=Partitioner.MURMUR2,
-        description="Where producers put the events of a key: murmur2 (Java's default), crc32 (librdkafka's), none (nobody knows).",
+        description=(
+            "Where producers put the events of a key: murmur2 (Java's default), crc32 (librdkafka's), none (nobody"
+            " knows)."
+        ),
     )
     replication_factor: Annotated[int, Field(ge=1, le=32)] = Field(
         default=1, description="Copies of each partition, for the topics that init creates."
@@ -198,37 +240,66 @@ class Settings(_FromEnvironment):
         description="exactly_once needs a broker with transactions; at_least_once may export twice after a crash.",
     )
     transaction_timeout_seconds: Annotated[float, Field(ge=1, le=900)] = Field(
-        default=60.0, description="Seconds until the broker aborts a transaction left open; at most the broker's transaction.max.timeout.ms."
+        default=60.0,
+        description=(
+            "Seconds until the broker aborts a transaction left open; at most the broker's transaction.max.timeout.ms."
+        ),
     )
     max_document_bytes: Annotated[int, Field(ge=1 * KIB, le=8 * MIB)] = Field(
-        default=512 * KIB, description="Largest profile document, in bytes of compact JSON; a larger one is a dead letter."
+        default=512 * KIB,
+        description="Largest profile document, in bytes of compact JSON; a larger one is a dead letter.",
     )
-    max_bad_events_in_a_row: Count = Field(default=1000, description="Unusable events in a row, in one partition, that stop the worker; 0: never.")
-    dedup_window: Annotated[int, Field(ge=0, le=1000)] = Field(default=1, description="How many last events a profile remembers by source and id.")
+    max_bad_events_in_a_row: Count = Field(
+        default=1000, description="Unusable events in a row, in one partition, that stop the worker; 0: never."
+    )
+    dedup_window: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=1, description="How many last events a profile remembers by source and id."
+    )
     linger_seconds: Annotated[float, Field(ge=0, le=10)] = Field(
         default=0.02, description="Seconds that events wait for others, to be handled as one batch."
     )
-    session_timeout_seconds: Annotated[float, Field(ge=1, le=90)] = Field(  # Faust refuses more than its broker_request_timeout, 90
-        default=10.0,
-        description="Seconds of silence after which Kafka takes a worker's partitions away; the broker's group.min.session.timeout.ms is the least.",
+    session_timeout_seconds: Annotated[float, Field(ge=1, le=90)] = (
+        Field(  # Faust refuses more than its broker_request_timeout, 90
+            default=10.0,
+            description=(
+                "Seconds of silence after which Kafka takes a worker's partitions away; the broker's"
+                " group.min.session.timeout.ms is the least."
+            ),
+        )
     )
     static_membership: bool = Field(
-        default=False, description="Keep partitions over a restart within the session timeout; a worker that leaves for good keeps them as long."
+        default=False,
+        description=(
+            "Keep partitions over a restart within the session timeout; a worker that leaves for good keeps them as"
+            " long."
+        ),
     )
     broker_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = Field(
         default=60.0, description="Seconds that a worker waits for a broker and its topics at its start."
     )
     accept_gaps: Annotated[str, BeforeValidator(normal_acceptance), Field(pattern=GAPS_PATTERN)] = Field(
         default="",
-        description="Gaps to go on without, as a stop named them: topic:partition:offset, separated by commas; true: every one, now and later.",
+        description=(
+            "Gaps to go on without, as a stop named them: topic:partition:offset, separated by commas; true: every one,"
+            " now and later."
+        ),
     )
     skip_to: Annotated[str, Field(pattern=_SKIPS)] = Field(
-        default="", description="Events not to process: partition:offset, more separated by commas; the partition goes on at that offset."
+        default="",
+        description=(
+            "Events not to process: partition:offset, more separated by commas; the partition goes on at that offset."
+        ),
     )
     standby_replicas: Count = Field(
-        default=0, description="Warm copies of each partition on other workers; only 0: a takeover restores over 100,000 rows a second instead."
+        default=0,
+        description=(
+            "Warm copies of each partition on other workers; only 0: a takeover restores over 100,000 rows a second"
+            " instead."
+        ),
     )
-    row_cache_bytes: Annotated[int, Field(ge=0, le=1 * TIB)] = Field(default=256 * MIB, description="Bytes of memory for profile rows, per worker.")
+    row_cache_bytes: Annotated[int, Field(ge=0, le=1 * TIB)] = Field(
+        default=256 * MIB, description="Bytes of memory for profile rows, per worker."
+    )
     max_waiting_bytes: Annotated[int, Field(ge=1 * MIB, le=1 * TIB)] = Field(
         default=64 * MIB, description="Bytes of events read and not yet processed, per worker, at which reading pauses."
     )
@@ -240,21 +311,40 @@ class Settings(_FromEnvironment):
     )
 
     secrets_key: SecretStr | None = Field(
-        default=None, description="Keys for secrets at rest, urlsafe base64 of 32 bytes each, separated by commas; the first one encrypts."
+        default=None,
+        description=(
+            "Keys for secrets at rest, urlsafe base64 of 32 bytes each, separated by commas; the first one encrypts."
+        ),
     )
     secrets_key_file: Path | None = Field(default=None, description="A file that holds them instead.")
 
-    api_token: SecretStr | None = Field(default=None, description="Token that callers of the control API must show, for reading and writing.")
-    api_tokens_file: Path | None = Field(default=None, description="YAML file of many tokens instead: a list of name, sha256, role (read or write).")
+    api_token: SecretStr | None = Field(
+        default=None, description="Token that callers of the control API must show, for reading and writing."
+    )
+    api_tokens_file: Path | None = Field(
+        default=None, description="YAML file of many tokens instead: a list of name, sha256, role (read or write)."
+    )
     api_request_seconds: Annotated[float, Field(ge=1, le=600)] = Field(
-        default=30.0, description="Seconds in which a request must have come whole, and each next piece of an upload; then it ends with 408."
+        default=30.0,
+        description=(
+            "Seconds in which a request must have come whole, and each next piece of an upload; then it ends with 408."
+        ),
     )
     api_max_connections: Annotated[int, Field(ge=8, le=100_000)] = Field(
-        default=500, description="Connections of the control API at a time; beyond it the one that says nothing for longest is closed."
+        default=500,
+        description=(
+            "Connections of the control API at a time; beyond it the one that says nothing for longest is closed."
+        ),
     )
-    api_tls_certificate_file: Path | None = Field(default=None, description="PEM file of the control API's certificate.")
-    api_tls_key_file: Path | None = Field(default=None, description="PEM file of that certificate's key, without a passphrase.")
-    api_allow_plaintext: bool = Field(default=False, description="Let the control API be reached without TLS from other machines.")
+    api_tls_certificate_file: Path | None = Field(
+        default=None, description="PEM file of the control API's certificate."
+    )
+    api_tls_key_file: Path | None = Field(
+        default=None, description="PEM file of that certificate's key, without a passphrase."
+    )
+    api_allow_plaintext: bool = Field(
+        default=False, description="Let the control API be reached without TLS from other machines."
+    )
     api_max_body_bytes: Annotated[int, Field(ge=1 * KIB, le=1 * GIB)] = Field(
         default=1 * MIB, description="Largest body of a call of the control API."
     )
@@ -262,68 +352,113 @@ class Settings(_FromEnvironment):
         default=2048 * MIB, description="Largest CSV file that the control API takes."
     )
     api_max_failures_per_minute: Positive = Field(
-        default=20, description="Refused tokens of one address, a minute, after which a wrong one is answered by 429; the right one always gets in."
+        default=20,
+        description=(
+            "Refused tokens of one address, a minute, after which a wrong one is answered by 429; the right one always"
+            " gets in."
+        ),
     )
 
     log_level: LogLevel = Field(default="info", description="The least severe events that are logged.")
-    log_format: LogFormat = Field(default="auto", description="console, json, or auto: console on a terminal, json otherwise.")
+    log_format: LogFormat = Field(
+        default="auto", description="console, json, or auto: console on a terminal, json otherwise."
+    )
 
     membership_expiry: bool = Field(
-        default=True, description="Write the events that end memberships at their deadlines; off where somebody else does."
+        default=True,
+        description="Write the events that end memberships at their deadlines; off where somebody else does.",
     )
     identity_index: bool = Field(
-        default=True, description="Keep an index of who has which identity, so that files of members may name identities; every worker alike."
+        default=True,
+        description=(
+            "Keep an index of who has which identity, so that files of members may name identities; every worker alike."
+        ),
     )
     job_records_per_second: Count = Field(
-        default=0, description="Records that a backfill or another job makes, a second over all partitions, at most; 0: as many as it can."
+        default=0,
+        description=(
+            "Records that a backfill or another job makes, a second over all partitions, at most; 0: as many as it can."
+        ),
     )
 
-    kinesis_max_records_per_call: Annotated[int, Field(ge=1, le=500)] = Field(default=500, description="Records of one PutRecords call, at most.")
+    kinesis_max_records_per_call: Annotated[int, Field(ge=1, le=500)] = Field(
+        default=500, description="Records of one PutRecords call, at most."
+    )
     kinesis_max_call_bytes: Annotated[int, Field(ge=1 * KIB, le=10 * MIB)] = Field(
         default=5 * MIB, description="Bytes of one PutRecords call, at most."
     )
     kinesis_max_record_bytes: Annotated[int, Field(ge=1 * KIB, le=10 * MIB)] = Field(
         default=1 * MIB, description="Bytes of one record with its partition key; a larger one is a dead letter."
     )
-    kinesis_calls_in_flight: Annotated[int, Field(ge=1, le=64)] = Field(default=4, description="PutRecords calls of one destination at a time.")
+    kinesis_calls_in_flight: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=4, description="PutRecords calls of one destination at a time."
+    )
     kinesis_linger_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
         default=0.02, description="Seconds that a PutRecords call which is not full waits for more records."
     )
     kinesis_shard_records_per_second: Count = Field(
-        default=1_000, description="Records that this worker feeds to a shard, a second, at most; 0: as many as it takes."
+        default=1_000,
+        description="Records that this worker feeds to a shard, a second, at most; 0: as many as it takes.",
     )
     kinesis_shard_bytes_per_second: Annotated[int, Field(ge=0, le=1 * TIB)] = Field(
-        default=1 * MIB, description="Bytes that this worker feeds to a shard, a second, at most; 0: as many as it takes."
+        default=1 * MIB,
+        description="Bytes that this worker feeds to a shard, a second, at most; 0: as many as it takes.",
     )
     kinesis_connect_timeout_seconds: Seconds = Field(default=5.0, description="Seconds to connect to Kinesis.")
     kinesis_read_timeout_seconds: Seconds = Field(default=10.0, description="Seconds to wait for an answer of Kinesis.")
     kinesis_probe_seconds: Seconds = Field(default=15.0, description="Seconds between two tries of a paused flow.")
     endpoint_hosts: Annotated[str, Field(pattern=_HOSTS), AfterValidator(_hosts_without_ports)] = Field(
         default="",
-        description="Hosts that endpointUrl of a flow may name beside AWS's own, as a.example.com or *.example.com, separated by commas; "
-        "empty: any but metadata services, without session tokens.",
+        description=(
+            "Hosts that endpointUrl of a flow may name beside AWS's own, as a.example.com or *.example.com, separated"
+            " by commas; empty: any but metadata services, without session tokens."
+        ),
     )
     kinesis_max_rejections_in_a_row: Count = Field(
         default=30,
-        description="Profiles whose records are rejected within an hour, without one delivered, that pause a destination as unusable; 0: never.",
+        description=(
+            "Profiles whose records are rejected within an hour, without one delivered, that pause a destination as"
+            " unusable; 0: never."
+        ),
     )
     park_after_seconds: Annotated[float, Field(ge=0.1, le=3600)] = Field(
-        default=5.0, description="Seconds that a flow whose destination is unavailable keeps its records in memory; then only `exports` holds them."
+        default=5.0,
+        description=(
+            "Seconds that a flow whose destination is unavailable keeps its records in memory; then only `exports`"
+            " holds them."
+        ),
     )
     max_buffered_records: Positive = Field(
         default=20_000, description="Records that a worker holds for delivery, at most; at the limit it stops reading."
     )
     max_buffered_bytes: Annotated[int, Field(ge=1 * MIB, le=1 * TIB)] = Field(
         default=64 * MIB,
-        description="Their bytes, at most, keys and headers among them; at the limit it stops reading. One record may go beyond it, and of what is "
-        "fetched a quarter as much waits.",
+        description=(
+            "Their bytes, at most, keys and headers among them; at the limit it stops reading. One record may go beyond"
+            " it, and of what is fetched a quarter as much waits."
+        ),
     )
 
     @property
     def topics(self) -> TopicNames:
         """The names of our topics."""
-        first = ("profile-events", "exports", "flows", "audiences", "dead-letters", "dead-letters-redriven", "worker-status")
-        names = (*first, "delivery-positions", "connections", "audit-events", "job-progress", f"{self.app_id}-profiles-changelog")
+        first = (
+            "profile-events",
+            "exports",
+            "flows",
+            "audiences",
+            "dead-letters",
+            "dead-letters-redriven",
+            "worker-status",
+        )
+        names = (
+            *first,
+            "delivery-positions",
+            "connections",
+            "audit-events",
+            "job-progress",
+            f"{self.app_id}-profiles-changelog",
+        )
         return TopicNames(*(self.topic_prefix + name for name in names))
 
     @property
@@ -339,7 +474,8 @@ class Settings(_FromEnvironment):
 
     @property
     def max_message_bytes(self) -> int:
-        """Largest Kafka message of ours (key, value, headers): the limit of producers, and of the topics that `init` makes.
+        """Largest Kafka message of ours (key, value, headers): the limit of producers, and of the topics that `init`
+        makes.
 
         A dead letter holds a source event whole (at most 1 MiB by Kafka's own default) and its headers; an export holds
         a document and what the flow adds.
@@ -359,7 +495,9 @@ class Settings(_FromEnvironment):
         return self
 
     def _faults_of_kafka_security(self) -> Iterator[str]:
-        """A login or certificate that the protocol has no use for: one client would use it, the others not, and a password go out in clear."""
+        """A login or certificate that the protocol has no use for: one client would use it, the others not, and a
+        password go out in clear.
+        """
         protocol = f"{env_name('kafka_security_protocol')}={self.kafka_security_protocol}"
         yield from login_faults(self, env_name)
         files = self._set_among(_KAFKA_FILES)
@@ -367,7 +505,10 @@ class Settings(_FromEnvironment):
             yield f"{_names(files)}: {protocol} has no TLS; set it to SSL or SASL_SSL, or unset them"
 
     def _faults_of_pairs(self) -> Iterator[str]:
-        for one, other in (("kafka_ssl_certificate_file", "kafka_ssl_key_file"), ("api_tls_certificate_file", "api_tls_key_file")):
+        for one, other in (
+            ("kafka_ssl_certificate_file", "kafka_ssl_key_file"),
+            ("api_tls_certificate_file", "api_tls_key_file"),
+        ):
             if len(self._set_among((one, other))) == 1:
                 yield f"{env_name(one)} and {env_name(other)} go together"
         for one, other in (("secrets_key", "secrets_key_file"), ("api_token", "api_tokens_file")):
@@ -378,7 +519,10 @@ class Settings(_FromEnvironment):
         if len(self.skips) < len([pair for pair in self.skip_to.split(",") if pair.strip()]):
             yield f"{env_name('skip_to')}={self.skip_to}: a partition is named twice"
         if beyond := [partition for partition in self.skips if partition >= self.partitions]:
-            yield f"{env_name('skip_to')}={self.skip_to}: there is no partition {beyond[0]}, {env_name('partitions')} is {self.partitions}"
+            yield (
+                f"{env_name('skip_to')}={self.skip_to}: there is no partition {beyond[0]}, {env_name('partitions')} is"
+                f" {self.partitions}"
+            )
 
     def _set_among(self, fields: Sequence[str]) -> list[str]:
         return [field for field in fields if getattr(self, field) is not None]
@@ -392,9 +536,14 @@ def _names(fields: Sequence[str]) -> str:
 
 
 _SHOWN: Final = re.compile(r"[\w.,:/+-]{0,200}")
-"""A wrong value that is told. Another one may hold a password: of another setting on the same line, or of a user before an address."""
+"""A wrong value that is told.
 
-_REMEDY: Final = "  set these variables right, in the environment or in .env; docs/reference.md says what each one takes"
+Another one may hold a password: of another setting on the same line, or of a user before an address.
+"""
+
+_REMEDY: Final = (
+    "  set these variables right, in the environment or in .env; docs/reference.md says what each one takes"
+)
 
 
 def env_name(field: str) -> str:

@@ -1,4 +1,6 @@
-"""The sink of a worker, put together: where flows go by the catalog, dead letters to their topic, Kinesis through boto3."""
+"""The sink of a worker, put together: where flows go by the catalog, dead letters to their topic, Kinesis through
+boto3.
+"""
 
 from collections.abc import Callable, Sequence
 from uuid import uuid4
@@ -35,7 +37,9 @@ class TopicDeadLetters:
         self._producer, self._topic, self._events = producer, topic, events
 
     async def put(self, letters: Sequence[Undelivered]) -> None:
-        """Raises NotWritten where one was not acknowledged, RecordTooLarge where the topic does not take one; some may be there then."""
+        """Raises NotWritten where one was not acknowledged, RecordTooLarge where the topic does not take one; some may
+        be there then.
+        """
         records: dict[int, list[KafkaRecord]] = {}
         for letter, headers in letters:
             records.setdefault(letter.partition, []).append(KafkaRecord(letter.key, letter.value, list(headers)))
@@ -50,12 +54,17 @@ def open_sink(
     on_progress: Callable[[int, int], None],
     may_send: Callable[[], bool],
 ) -> Sink:
-    """The worker's sink; nothing is opened before records come. The producer is the caller's; `may_send` is asked in any thread."""
+    """The worker's sink; nothing is opened before records come.
+
+    The producer is the caller's; `may_send` is asked in any thread.
+    """
     return Sink(
         destinations=CatalogDestinations(catalog),
         open_stream=stream_opener(settings, may_send=may_send),
         dead_letters=TopicDeadLetters(producer, settings.topics.dead_letters, settings.topics.profile_events),
-        parked=ParkedPlaces(DeliveryPositions(settings, producer), ParkedExports(settings, history), lambda: uuid4().hex),
+        parked=ParkedPlaces(
+            DeliveryPositions(settings, producer), ParkedExports(settings, history), lambda: uuid4().hex
+        ),
         limits=DeliveryLimits.of(settings),
         on_progress=on_progress,
         may_send=may_send,

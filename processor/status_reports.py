@@ -24,7 +24,8 @@ from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, W
 from state.restore import Progress
 
 MOST_FLOWS: Final = 500
-"""Of one report, which must fit into a record; at most 100 are in force at once, and flows that are gone are forgotten."""
+"""Of one report, which must fit into a record; at most 100 are in force at once, and flows that are gone are forgotten.
+"""
 State = Literal["restoring", "running", "stopped"]
 _EFFECT: Final = "no membership ends until a report is acknowledged: the broker's time is not known"
 _log = structlog.get_logger(__name__)
@@ -60,7 +61,10 @@ class Watched(Protocol):
 
 
 class StatusReports:
-    """From `start` to `close`, which sends a last report. A report that cannot be sent is left out: the next one says it all."""
+    """From `start` to `close`, which sends a last report.
+
+    A report that cannot be sent is left out: the next one says it all.
+    """
 
     def __init__(
         self,
@@ -80,7 +84,9 @@ class StatusReports:
 
     def start(self) -> None:
         """Begin to report; call once. Until the first report is acknowledged, the broker's time is waited for (F5)."""
-        self._clock_wait = self._runtime.waits.begin(f"the broker's time, from a report on {self._topic}: no membership ends without it")
+        self._clock_wait = self._runtime.waits.begin(
+            f"the broker's time, from a report on {self._topic}: no membership ends without it"
+        )
         self._task = lasting_task(self._run(), self._on_failure)
 
     def report_now(self) -> None:
@@ -121,7 +127,6 @@ class StatusReports:
             self._runtime.waits.end(self._clock_wait)
             self._clock_wait = None
 
-
     def _is_gone(self, flow_id: str) -> bool:
         return not self._runtime.has_flow(flow_id) and not self._runtime.sink.has_flow(flow_id)
 
@@ -130,7 +135,9 @@ def worker_status(runtime: Watched, state: State, started_at: str, now: float) -
     """The worker as it stands; `now` in seconds since 1970."""
     counts, delivered = runtime.pipeline.counts(), runtime.sink.status()
     flow_ids = sorted({*counts.flows, *delivered}, key=lambda flow_id: (not runtime.has_flow(flow_id), flow_id))
-    flows = {flow_id: _flow(counts.flows.get(flow_id, FlowCounts()), delivered.get(flow_id), now) for flow_id in flow_ids}
+    flows = {
+        flow_id: _flow(counts.flows.get(flow_id, FlowCounts()), delivered.get(flow_id), now) for flow_id in flow_ids
+    }
     left_out = [flows.pop(flow_id) for flow_id in flow_ids[MOST_FLOWS:]]
     return WorkerStatus.model_validate(
         {
@@ -145,7 +152,10 @@ def worker_status(runtime: Watched, state: State, started_at: str, now: float) -
             "partitioner": runtime.partitioner,
             "misplaced": counts.misplaced,
             "misplacedFitting": counts.misplaced_fitting,
-            "waiting": tuple({"what": what, "since": format_time(int(now - seconds))} for what, seconds in runtime.waits.long().items()),
+            "waiting": tuple(
+                {"what": what, "since": format_time(int(now - seconds))}
+                for what, seconds in runtime.waits.long().items()
+            ),
             "partitions": _partitions(runtime),
             "flows": flows,
             "deletedFlows": flow_sum([_flow(counts.forgotten, runtime.sink.forgotten(), now), *left_out]),
@@ -190,7 +200,9 @@ def _flow(counts: FlowCounts, delivery: FlowDelivery | None, now: float) -> Flow
             "paused": None if delivery.paused is None else str(delivery.paused),
             "pausedSince": _time(delivery.paused_since),
             "nextProbe": _time(delivery.next_probe),
-            "oldestWaiting": _time(None if delivery.oldest_waiting_seconds is None else now - delivery.oldest_waiting_seconds),
+            "oldestWaiting": _time(
+                None if delivery.oldest_waiting_seconds is None else now - delivery.oldest_waiting_seconds
+            ),
             "gone": delivery.gone,
         }
     )

@@ -1,8 +1,9 @@
 """A worker that stops is gone after a minute, whatever of it does not end.
 
-A stop waits for libraries: a transaction's end, a commit in the consumer's thread, a producer that is closed. Each of these waits has a
-bound of its own, and together they are below STOP_SECONDS; but a library may swallow the cancellation that a bound means. A worker that
-stays so has crashed for nobody: it holds its partitions' next owners back until the group has given up on it, and no supervisor starts it again.
+A stop waits for libraries: a transaction's end, a commit in the consumer's thread, a producer that is closed. Each of
+these waits has a bound of its own, and together they are below STOP_SECONDS; but a library may swallow the cancellation
+that a bound means. A worker that stays so has crashed for nobody: it holds its partitions' next owners back until the
+group has given up on it, and no supervisor starts it again.
 """
 
 import asyncio
@@ -22,9 +23,11 @@ _log = structlog.get_logger(__name__)
 
 
 def end_after(seconds: float, loop: asyncio.AbstractEventLoop, end: Callable[[], object]) -> None:
-    """Have `end` called, in a thread of its own, where the process is still there so many seconds later; it ends the process.
+    """Have `end` called, in a thread of its own, where the process is still there so many seconds later; it ends the
+    process.
 
-    The log then names what the main thread does, and where the tasks of `loop` wait that are not done, 20 at most (`stop_took_too_long`).
+    The log then names what the main thread does, and where the tasks of `loop` wait that are not done, 20 at most
+    (`stop_took_too_long`).
     """
     timer = Timer(seconds, _end, (seconds, loop, end))
     timer.daemon = True
@@ -35,7 +38,12 @@ def _end(seconds: float, loop: asyncio.AbstractEventLoop, end: Callable[[], obje
     try:
         calls = traceback.extract_stack(sys._current_frames()[threading.main_thread().ident or 0], limit=_MAX_CALLS)
         tasks = sorted(map(_waits_in, asyncio.all_tasks(loop)))[:_MAX_TASKS]
-        _log.error("stop_took_too_long", seconds=seconds, tasks=tasks, main_thread=[f"{call.name}:{call.lineno}" for call in calls])
+        _log.error(
+            "stop_took_too_long",
+            seconds=seconds,
+            tasks=tasks,
+            main_thread=[f"{call.name}:{call.lineno}" for call in calls],
+        )
     finally:
         end()
 

@@ -1,10 +1,12 @@
-"""SIGTERM and SIGINT of a process that runs until it is stopped (worker, control API): exit code 0, from the first line on.
+"""SIGTERM and SIGINT of a process that runs until it is stopped (worker, control API): exit code 0, from the first line
+on.
 
     the process begins ── end_at_once ──► nothing is open yet, or nothing that an end at once could harm
     the server runs    ── its own handlers (mode's, uvicorn's), or call_on_stop ──► it stops in order
     it has stopped     ── ignore_stops ──► the exit code is decided, a second signal changes nothing
 
-Nothing is imported here that takes time, not even typing, since this comes before everything else. For the main thread alone.
+Nothing is imported here that takes time, not even typing, since this comes before everything else. For the main thread
+alone.
 """
 
 import os

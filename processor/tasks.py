@@ -1,7 +1,7 @@
 """Background tasks whose failure is never lost, and that end when they are told to.
 
-No `asyncio.wait_for` in this product: before Python 3.12 it swallows a cancellation that comes with the result (bpo-42130), and a
-loop goes on for ever. `asyncio.timeout` does not.
+No `asyncio.wait_for` in this product: before Python 3.12 it swallows a cancellation that comes with the result
+(bpo-42130), and a loop goes on for ever. `asyncio.timeout` does not.
 """
 
 import asyncio
@@ -20,13 +20,18 @@ class CancelledByNobody(Exception):
 
 
 def is_being_cancelled() -> bool:
-    """Whether somebody asks the current task to end. aiokafka raises CancelledError also where nobody does, as when a connection closes."""
+    """Whether somebody asks the current task to end. aiokafka raises CancelledError also where nobody does, as when a
+    connection closes.
+    """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def watched_task(work: Coroutine[Any, Any, None], on_failure: Callable[[BaseException], None]) -> asyncio.Task[None]:
-    """Start `work` on the running loop; `on_failure` is called once, with what it raised. Being cancelled by somebody is no failure."""
+    """Start `work` on the running loop; `on_failure` is called once, with what it raised.
+
+    Being cancelled by somebody is no failure.
+    """
 
     def ended(task: asyncio.Task[None]) -> None:
         if task.cancelled():
@@ -58,7 +63,9 @@ def lasting_task(work: Coroutine[Any, Any, None], on_failure: Callable[[BaseExce
 
 
 async def end_task(task: asyncio.Task[Any], again_seconds: float = AGAIN_SECONDS, tries: int = TRIES) -> bool:
-    """Cancel a task and wait for its end; once more each second, since libraries may swallow a cancellation. Gives up after 5 s.
+    """Cancel a task and wait for its end; once more each second, since libraries may swallow a cancellation.
+
+    Gives up after 5 s.
 
     Whether it ended: what a task uses that did not must not be closed under it.
     """

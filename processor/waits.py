@@ -1,7 +1,7 @@
 """What a worker waits for. Whatever takes longer than 30 s is said: in its log, and in what `status` shows of it.
 
-    with waits.on("the catalog, to be read to its end"):
-        await catalog.reach_end()
+with waits.on("the catalog, to be read to its end"):
+    await catalog.reach_end()
 """
 
 import time
@@ -72,7 +72,9 @@ class Waits:
         """Log what takes longer than 30 s, each once a minute."""
         now = self._clock()
         for wait in self._waits.values():
-            is_due = now - wait.since >= SAID_AFTER_SECONDS if wait.said_at is None else now - wait.said_at >= AGAIN_SECONDS
+            is_due = (
+                now - wait.since >= SAID_AFTER_SECONDS if wait.said_at is None else now - wait.said_at >= AGAIN_SECONDS
+            )
             if is_due:
                 wait.said_at = now
                 _log.warning("still_waiting", what=wait.what, seconds=round(now - wait.since))

@@ -37,15 +37,22 @@ if TYPE_CHECKING:
 FAILED: Final = 1
 _BETWEEN_TRIES_SECONDS: Final = 1.0
 GC_THRESHOLDS: Final = (200_000, 20, 100)
-"""Collections of young objects are rare: events leave nothing in cycles, and the default costs 5 µs an event (design 5)."""
+"""Collections of young objects are rare: events leave nothing in cycles, and the default costs 5 µs an event (design
+5).
+"""
 _log = structlog.get_logger(__name__)
 
 
 class Worker(faust.Worker):
-    """`faust worker` with our checks and exit codes; plugged in by Faust's setting `Worker`. Its app is a `ProfileExporter`."""
+    """`faust worker` with our checks and exit codes; plugged in by Faust's setting `Worker`.
+
+    Its app is a `ProfileExporter`.
+    """
 
     def __init__(self, app: "ProfileExporter", *services: ServiceT, **options: Any) -> None:
-        """Take the web server away where the settings have none (Faust's command line has one), and Faust's words where logs are JSON."""
+        """Take the web server away where the settings have none (Faust's command line has one), and Faust's words where
+        logs are JSON.
+        """
         if app.settings.web_port is None:
             app.conf.web_enabled = False
         if writes_json(app.settings.log_format):
@@ -53,7 +60,10 @@ class Worker(faust.Worker):
         super().__init__(app, *services, **options)
 
     def on_worker_shutdown(self) -> None:
-        """Hear no stop signal any more: it is stopping, and Faust's loop hears none after it is closed. A stop that does not end is ended."""
+        """Hear no stop signal any more: it is stopping, and Faust's loop hears none after it is closed.
+
+        A stop that does not end is ended.
+        """
         for number in STOP_SIGNALS:
             self.loop.remove_signal_handler(number)
         ignore_stops()
@@ -63,8 +73,8 @@ class Worker(faust.Worker):
     def execute_from_commandline(self) -> NoReturn:
         """Run until stopped, and end the process.
 
-        At once, without waiting for threads of clients: one that hangs (a broker that is away) must not keep a worker that
-        failed from being started again. Everything that counts is durable by now, or is read again.
+        At once, without waiting for threads of clients: one that hangs (a broker that is away) must not keep a worker
+        that failed from being started again. Everything that counts is durable by now, or is read again.
         """
         code = FAILED
         try:
@@ -76,7 +86,9 @@ class Worker(faust.Worker):
     def _end(self, code: int) -> NoReturn:
         """End the process: with the exit code and the last line of what stopped it, else with `code`."""
         app = cast("ProfileExporter", self.app)
-        reason = app.stop_reason or app.crash_reason or self.crash_reason  # what fails while it stops for the operator changes nothing for them
+        reason = (
+            app.stop_reason or app.crash_reason or self.crash_reason
+        )  # what fails while it stops for the operator changes nothing for them
         if reason is not None:
             code = _exit_code(reason)
             if isinstance(reason, (CommandError, *FOR_OPERATOR)):
@@ -97,20 +109,27 @@ class Worker(faust.Worker):
 
 
 def find_place(settings: Settings) -> Place:
-    """Lock the state directory and look at the broker; blocks. Raises CommandError with the thing, the place and the remedy."""
+    """Lock the state directory and look at the broker; blocks.
+
+    Raises CommandError with the thing, the place and the remedy.
+    """
     try:
         directory = StateDirectory.lock(settings.data_dir, lambda: uuid4().hex[:8])
     except (DirectoryInUse, DirectoryUnusable) as error:
         raise UsageError(f"{error}\n  name another with {env_name('data_dir')}") from None
     names = settings.topics
     ground = _wait_for_ground(settings)
-    limits = ground.limits((names.exports, names.dead_letters, names.changelog, names.profile_events, names.job_progress))
+    limits = ground.limits(
+        (names.exports, names.dead_letters, names.changelog, names.profile_events, names.job_progress)
+    )
     facts = cluster_facts(settings, [names.profile_events, names.changelog])
     return Place(settings, directory, facts._replace(tombstone_seconds=ground.tombstone_seconds(), limits=limits))
 
 
 def _wait_for_ground(settings: Settings) -> Ground:
-    """Look again while a broker, or a group's coordinator, is not there yet, and while `init` may be creating the topics."""
+    """Look again while a broker, or a group's coordinator, is not there yet, and while `init` may be creating the
+    topics.
+    """
     waiting = Retrying(
         retry=retry_if_exception_type((BrokerUnreachable, TopicsMissing)),
         stop=stop_after_delay(settings.broker_wait_seconds),

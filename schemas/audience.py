@@ -18,14 +18,27 @@ MAX_NAME_CHARACTERS: Final = 1024
 
 def _bounded(name: str, info: ValidationInfo) -> str:
     if len(name) > MAX_NAME_CHARACTERS and info.context != STORED:
-        raise ValueError(f"has {len(name)} characters, {MAX_NAME_CHARACTERS} at most are allowed: each record of a flow may name hundreds (C5)")
+        raise ValueError(
+            f"has {len(name)} characters, {MAX_NAME_CHARACTERS} at most are allowed: each record of a flow may name"
+            " hundreds (C5)"
+        )
     return name
 
 
 def warning_of_namespace(namespace: str) -> str | None:
-    """What is to be known of a namespace that differs from a known one in case alone (contract M5): it is another one (C7)."""
-    known = next((each for each in KNOWN_NAMESPACES if each != namespace and each.casefold() == namespace.casefold()), None)
-    return None if known is None else f"namespace {namespace} is not {known}: they differ in case only, and are two; write {known} if it is meant"
+    """What is to be known of a namespace that differs from a known one in case alone (contract M5): it is another one
+    (C7).
+    """
+    known = next(
+        (each for each in KNOWN_NAMESPACES if each != namespace and each.casefold() == namespace.casefold()), None
+    )
+    return (
+        None
+        if known is None
+        else (
+            f"namespace {namespace} is not {known}: they differ in case only, and are two; write {known} if it is meant"
+        )
+    )
 
 
 class Audience(Model):

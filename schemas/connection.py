@@ -88,7 +88,9 @@ class TargetConnection(NamedModel):
 
 
 class Note(NamedModel):
-    """What a client said of one selector that a flow has no place for, and when the selector came and changed (seconds since 1970)."""
+    """What a client said of one selector that a flow has no place for, and when the selector came and changed (seconds
+    since 1970).
+    """
 
     name: str | None = None
     description: str | None = None
@@ -97,7 +99,10 @@ class Note(NamedModel):
 
 
 class FlowLink(NamedModel):
-    """What the API knows of a flow beside its record on `flows`. `notes`: by the selector's place, `audience:<ns>/<id>` or `attribute:<path>`."""
+    """What the API knows of a flow beside its record on `flows`.
+
+    `notes`: by the selector's place, `audience:<ns>/<id>` or `attribute:<path>`.
+    """
 
     source_connection_id: Name
     target_connection_id: Name
@@ -109,7 +114,9 @@ AnyObject = Connection | SourceConnection | TargetConnection | FlowLink
 
 
 class StoredObject(NamedModel):
-    """A record of the topic `connections`: one object, its etag, when it came and changed, and by whom (None: nobody said)."""
+    """A record of the topic `connections`: one object, its etag, when it came and changed, and by whom (None: nobody
+    said).
+    """
 
     kind: Annotated[Kind, Field(strict=False)]
     id: Name

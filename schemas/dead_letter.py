@@ -24,12 +24,16 @@ class DeadLetterReason(StrEnum):
     FLOW_DELETED = "flow_deleted"
 
 
-OF_DELIVERY: Final = frozenset({DeadLetterReason.RECORD_TOO_LARGE, DeadLetterReason.REJECTED, DeadLetterReason.FLOW_DELETED})
+OF_DELIVERY: Final = frozenset(
+    {DeadLetterReason.RECORD_TOO_LARGE, DeadLetterReason.REJECTED, DeadLetterReason.FLOW_DELETED}
+)
 """Reasons of letters that were records of `exports`; all others were profile events."""
 
 
 class DeadLetterHeader:
-    """Names of the headers of a record on `dead-letters`, behind those that the record had before; UTF-8 text, numbers decimal."""
+    """Names of the headers of a record on `dead-letters`, behind those that the record had before; UTF-8 text, numbers
+    decimal.
+    """
 
     TOPIC: Final = "topic"  # the first of them
     PARTITION: Final = "partition"

@@ -1,8 +1,9 @@
 """Where a flow delivers: an Amazon Kinesis stream, and how to be let in (contract G7).
 
-Who may change a flow chooses the endpoint, and the worker sends there what a reference `${ENV_NAME}` stands for: an access key id in
-clear, a secret as a signature, which can be guessed at. So a reference names what is meant for that, and nothing else of the environment.
-Which addresses may be named at all, and that no session token is sent just anywhere, is decided where it is sent (processor/delivery/endpoints.py).
+Who may change a flow chooses the endpoint, and the worker sends there what a reference `${ENV_NAME}` stands for: an
+access key id in clear, a secret as a signature, which can be guessed at. So a reference names what is meant for that,
+and nothing else of the environment. Which addresses may be named at all, and that no session token is sent just
+anywhere, is decided where it is sent (processor/delivery/endpoints.py).
 """
 
 import re
@@ -25,19 +26,26 @@ _HOST_AND_PORT: Final = re.compile(r"(\[[^\[\]@]+\]|[^\[\]:@]+)(:[0-9]*)?")
 def _no_setting_of_ours(text: str) -> str:
     reference = REFERENCE.fullmatch(text)
     if reference is not None and reference[1].upper().startswith(_OUR_SETTINGS):  # settings are read in any case
-        raise ValueError(f"{reference[1]} is a setting of profile-exporter and no secret of a destination: name another variable")
+        raise ValueError(
+            f"{reference[1]} is a setting of profile-exporter and no secret of a destination: name another variable"
+        )
     return text
 
 
 def _sendable_in_clear(text: str) -> str:
     reference = REFERENCE.fullmatch(text)
     if reference is not None and not reference[1].endswith(_OF_IDS):
-        raise ValueError(f"an access key id is sent in clear: write it here, or name a variable that ends in {_OF_IDS}, not {reference[1]}")
+        raise ValueError(
+            f"an access key id is sent in clear: write it here, or name a variable that ends in {_OF_IDS}, not"
+            f" {reference[1]}"
+        )
     return _no_setting_of_ours(text)
 
 
 StoredSecret = Annotated[
-    str, Field(pattern=rf"^({REFERENCE.pattern}|{ENCRYPTED}[A-Za-z0-9_=-]+)$", repr=False), AfterValidator(_no_setting_of_ours)
+    str,
+    Field(pattern=rf"^({REFERENCE.pattern}|{ENCRYPTED}[A-Za-z0-9_=-]+)$", repr=False),
+    AfterValidator(_no_setting_of_ours),
 ]
 """`${ENV_NAME}`: the worker reads the secret from its own environment; it never stands in a file or on a topic.
 
@@ -91,7 +99,10 @@ Credentials = Annotated[
 
 
 def is_http_url(text: str, info: ValidationInfo) -> str:
-    """The text, if it is such an address; raises ValueError. One that is stored already is judged where it is called (processor/delivery)."""
+    """The text, if it is such an address; raises ValueError.
+
+    One that is stored already is judged where it is called (processor/delivery).
+    """
     scheme, _, rest = text.partition("://")
     if scheme not in ("http", "https") or not rest.strip("/"):
         raise ValueError("is not an http:// or https:// address")
@@ -101,9 +112,13 @@ def is_http_url(text: str, info: ValidationInfo) -> str:
 
 
 def require_one_host(url: str) -> str:
-    """Give the host of an address, in lower case; raise ValueError where it has none, or where programs read different hosts out of it."""
+    """Give the host of an address, in lower case; raise ValueError where it has none, or where programs read different
+    hosts out of it.
+    """
     if _PLAIN_ADDRESS.fullmatch(url) is None:
-        raise ValueError("holds a backslash, a blank, a control character or a letter beyond ASCII: write the address without")
+        raise ValueError(
+            "holds a backslash, a blank, a control character or a letter beyond ASCII: write the address without"
+        )
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -124,7 +139,9 @@ def with_place_of_arn(value: Any) -> Any:
     try:
         arn = read_stream_arn(text)
     except ValueError:
-        arn = StreamArn("aws", "unknown", "", "unknown")  # the fault is told where the ARN stands, and no other for what it does not say
+        arn = StreamArn(
+            "aws", "unknown", "", "unknown"
+        )  # the fault is told where the ARN stands, and no other for what it does not say
     return {"stream": arn.stream, "region": arn.region} | value
 
 
@@ -149,15 +166,25 @@ class Destination(Model):
         if text is not None:
             arn = read_stream_arn(text)
             named = (("stream", arn.stream), ("region", arn.region))
-            if differing := [f"{name} {said}, and {name} says {info.data[name]}" for name, said in named if info.data.get(name, said) != said]:
-                raise ValueError(f"names the {'; the '.join(differing)}: leave out what the ARN says, or let the two agree")
+            if differing := [
+                f"{name} {said}, and {name} says {info.data[name]}"
+                for name, said in named
+                if info.data.get(name, said) != said
+            ]:
+                raise ValueError(
+                    f"names the {'; the '.join(differing)}: leave out what the ARN says, or let the two agree"
+                )
         return text
 
     @field_validator("endpoint_url")
     @classmethod
     def _is_of_the_stream(cls, url: str | None, info: ValidationInfo) -> str | None:
         text = info.data.get("stream_arn")
-        if url is not None and text is not None and (fault := fault_of_endpoint(read_stream_arn(text), url)) is not None:
+        if (
+            url is not None
+            and text is not None
+            and (fault := fault_of_endpoint(read_stream_arn(text), url)) is not None
+        ):
             raise ValueError(fault)
         return url
 

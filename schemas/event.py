@@ -20,7 +20,9 @@ TraceAttributes = tuple[Any, Any] | None
 
 
 class Source(Protocol):
-    """What is read of a record of the source topic: a SourceRecord's fields, or those of a Kafka client's own record."""
+    """What is read of a record of the source topic: a SourceRecord's fields, or those of a Kafka client's own
+    record.
+    """
 
     @property
     def topic(self) -> str: ...  # noqa: D102
@@ -49,7 +51,10 @@ def size_bytes(records: Sequence[Source]) -> int:
 
 
 class SourceRecord(NamedTuple):
-    """One record of the source topic, bytes as they were. `timestamp` is Kafka's, in milliseconds; None, or negative: it has none."""
+    """One record of the source topic, bytes as they were.
+
+    `timestamp` is Kafka's, in milliseconds; None, or negative: it has none.
+    """
 
     topic: str
     partition: int
@@ -82,11 +87,14 @@ def kept_text(text: str) -> str:
     return text if len(text) <= LONGEST_KEPT else sha256(text.encode()).hexdigest()
 
 
-# Of what is made once an event: a dataclass that is not frozen, with an __init__ of its own. Compiled it takes 0.04 µs to make,
-# 0.26 with the __init__ that dataclasses writes, which stays interpreted, 0.33 as a NamedTuple, 1.1 frozen (measured).
+# Of what is made once an event: a dataclass that is not frozen, with an __init__ of its own. Compiled it takes 0.04 µs
+# to make, 0.26 with the __init__ that dataclasses writes, which stays interpreted, 0.33 as a NamedTuple, 1.1 frozen
+# (measured).
 @dataclass(slots=True, init=False)
 class Event:
-    """A valid event; never changed. `id` and `source` as a profile keeps them (I5); None and "" for a tombstone. `time` is in the form of C8.
+    """A valid event; never changed.
+
+    `id` and `source` as a profile keeps them (I5); None and "" for a tombstone. `time` is in the form of C8.
 
     Of a patch or a document, `data` is the attributes, beside `memberships` and `identities`; it is {} where it is
     ignored. `size_bytes` is the length of the JSON that its data were read from, mostly the value.
@@ -128,7 +136,16 @@ class Event:
         self.source = source
 
 
-def cloud_event(event_id: str, source: str, event_type: EventType, subject: str, time: str, **data: Any) -> dict[str, Any]:
+def cloud_event(
+    event_id: str, source: str, event_type: EventType, subject: str, time: str, **data: Any
+) -> dict[str, Any]:
     """An event of our own as CloudEvents 1.0 has it; `data=…` where it carries some."""
-    head = {"specversion": "1.0", "id": event_id, "source": source, "type": event_type.value, "subject": subject, "time": time}
+    head = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": source,
+        "type": event_type.value,
+        "subject": subject,
+        "time": time,
+    }
     return {**head, **data}

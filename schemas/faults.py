@@ -11,7 +11,10 @@ _MAX_STEP_CHARACTERS: Final = 200  # a name that nobody knows is quoted, and may
 
 
 def faults_of(error: ValidationError, place: str = "", whole: str = "the body") -> list[str]:
-    """A text each: where, below `place`, and what; `whole` names what has no place within. The first hundred, and how many more there are."""
+    """A text each: where, below `place`, and what; `whole` names what has no place within.
+
+    The first hundred, and how many more there are.
+    """
     errors: Iterable[Mapping[str, Any]] = error.errors(include_input=False, include_url=False, include_context=False)
     told = (fault_text(fault, (*([place] if place else []), *fault["loc"]), whole) for fault in errors)
     return first_faults(told, error.error_count())
@@ -27,4 +30,6 @@ def fault_text(fault: Mapping[str, Any], place: Iterable[int | str], whole: str 
     """One of them."""
     where = ".".join(str(step)[:_MAX_STEP_CHARACTERS] for step in place)
     told = f"{where or whole}: {str(fault['msg']).removeprefix('Value error, ')}"
-    return told.encode(errors="backslashreplace").decode()  # a name may hold half of a surrogate pair, which nobody can write
+    return told.encode(
+        errors="backslashreplace"
+    ).decode()  # a name may hold half of a surrogate pair, which nobody can write

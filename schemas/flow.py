@@ -18,7 +18,10 @@ ALWAYS_LEAVE: Final = frozenset({"segmentMembership", "identityMap"})
 
 
 def _read_path(dotted: str, place: str, info: ValidationInfo) -> str:
-    """The path without prefixes, which is told as a remark. One that is stored already may be in another notation: it matches what it matched."""
+    """The path without prefixes, which is told as a remark.
+
+    One that is stored already may be in another notation: it matches what it matched.
+    """
     if info.context == STORED:
         split_path(dotted)
         return without_prefixes(dotted)
@@ -146,7 +149,8 @@ class Flow(Model):
 
     @property
     def path_faults(self) -> list[str]:
-        """What of its paths is in another notation than the contract's (M5), as of a flow that was put into force before that was refused.
+        """What of its paths is in another notation than the contract's (M5), as of a flow that was put into force
+        before that was refused.
 
         Such a flow goes on as it did: its path names a member of just that name.
         """
@@ -157,7 +161,12 @@ class Flow(Model):
             "options.consentGate": (gate,) if isinstance(gate, str) else gate or (),
             "options.partitionKey": (argument,) if kind == "attribute" else (),
         }
-        return [f"{place}: {path} {fault}" for place, paths in said.items() for path in paths if (fault := fault_of_path(path)) is not None]
+        return [
+            f"{place}: {path} {fault}"
+            for place, paths in said.items()
+            for path in paths
+            if (fault := fault_of_path(path)) is not None
+        ]
 
     @property
     def enabled(self) -> bool:

@@ -1,4 +1,7 @@
-"""Bodies of the control API, as programs written for Adobe's Flow Service send them. What is unknown in them is refused, with its place."""
+"""Bodies of the control API, as programs written for Adobe's Flow Service send them.
+
+What is unknown in them is refused, with its place.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -37,7 +40,10 @@ class Spec(Body):
 
 
 class KeyAuth(Body):
-    """Keys as Adobe's clients send them. `secretKey` is write-only; `${NAME}` names a variable of the workers instead."""
+    """Keys as Adobe's clients send them.
+
+    `secretKey` is write-only; `${NAME}` names a variable of the workers instead.
+    """
 
     access_key_id: Credential
     secret_key: Credential
@@ -99,7 +105,9 @@ def _or_arn(stream: str | None, info: ValidationInfo) -> str | None:
 
 
 class StreamParams(Body):
-    """The stream, by its name or its ARN (G10), and those options that say what its records look like there (contract 4b)."""
+    """The stream, by its name or its ARN (G10), and those options that say what its records look like there (contract
+    4b).
+    """
 
     stream_arn: Text | None = None
     stream: Annotated[StreamName | None, Field(validate_default=True), AfterValidator(_or_arn)] = None

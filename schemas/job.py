@@ -5,8 +5,8 @@
     unmap      an audience was un-mapped, or the flow deleted, with `emitExitOnUnmap`         scan
     catchup    the flow was disabled and is enabled again: what would have left meanwhile     what was missed
 
-A job stands on the topic `flows` beside its flow, so that whoever sees a mapping sees its job, and is done by the owners of the
-partitions, each in its own. How far they are stands in their state and on `job-progress`.
+A job stands on the topic `flows` beside its flow, so that whoever sees a mapping sees its job, and is done by the
+owners of the partitions, each in its own. How far they are stands in their state and on `job-progress`.
 """
 
 from enum import StrEnum
@@ -42,7 +42,9 @@ class JobState(StrEnum):
 
 
 class JobAudience(NamedModel):
-    """An audience of a job; `dropped_at`: when it was un-mapped (of `unmap`: mapped again), from when on the job does nothing for it."""
+    """An audience of a job; `dropped_at`: when it was un-mapped (of `unmap`: mapped again), from when on the job does
+    nothing for it.
+    """
 
     namespace: Name
     id: Name
@@ -57,9 +59,10 @@ class JobAudience(NamedModel):
 class Job(NamedModel):
     """One job as it was ordered; never what became of it.
 
-    `started_at` is the time of its records (E1); None: it waits for its flow to be enabled. A `catchup` without it gathers what its
-    disabled flow misses. `records_per_second` bounds it over all partitions; None: the setting does. `notes`: of a catchup, the id of
-    the first one whose notes it goes on with, since the flow was disabled again before that was done; None: its own.
+    `started_at` is the time of its records (E1); None: it waits for its flow to be enabled. A `catchup` without it
+    gathers what its disabled flow misses. `records_per_second` bounds it over all partitions; None: the setting does.
+    `notes`: of a catchup, the id of the first one whose notes it goes on with, since the flow was disabled again before
+    that was done; None: its own.
     """
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -100,9 +103,10 @@ class PartitionState(StrEnum):
 class JobProgress(NamedModel):
     """A job in one partition: a row of its state, and a record of `job-progress` under the key ["<job>",<partition>].
 
-    `start`: the first offset of profile-events decided with the job: what its flow exported from there on is skipped (E2). `cursor`:
-    profiles up to and with this id are done. `scanned`: all are, and what is left is to take marks away. `total`: profiles there were at
-    the start. Counts are of profiles. `worked_seconds`: how long it has been at it, without what it waited for. `notes` as of the job.
+    `start`: the first offset of profile-events decided with the job: what its flow exported from there on is skipped
+    (E2). `cursor`: profiles up to and with this id are done. `scanned`: all are, and what is left is to take marks
+    away. `total`: profiles there were at the start. Counts are of profiles. `worked_seconds`: how long it has been at
+    it, without what it waited for. `notes` as of the job.
     """
 
     job: str

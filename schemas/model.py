@@ -14,7 +14,9 @@ STORED: Final = "stored"
 
 
 class Remarks(list[str]):
-    """The context in which an object is read that is new: what its author should know is added, each as `<place>: <text>`."""
+    """The context in which an object is read that is new: what its author should know is added, each as `<place>:
+    <text>`.
+    """
 
 
 class Model(BaseModel):
@@ -24,11 +26,15 @@ class Model(BaseModel):
 
     @model_validator(mode="after")
     def _require_text(self) -> Self:
-        """Refuse half of a surrogate pair: JSON and YAML can write it, and nothing that is stored or sent can hold it."""
+        """Refuse half of a surrogate pair: JSON and YAML can write it, and nothing that is stored or sent can hold
+        it.
+        """
         for name in self.model_fields_set:
             value = getattr(self, name)
             for text in value if isinstance(value, tuple) else (value,):
-                if isinstance(text, str) and not text.isascii() and _HALF_OF_A_PAIR.search(text):  # nearly all are ASCII, and known to be
+                if (
+                    isinstance(text, str) and not text.isascii() and _HALF_OF_A_PAIR.search(text)
+                ):  # nearly all are ASCII, and known to be
                     raise ValueError(f"{to_camel(name)}: half of a surrogate pair (U+D800 to U+DFFF) is no text")
         return self
 

@@ -1,7 +1,8 @@
-"""A row of the topic `delivery-positions`: how far one flow is in one partition of `exports`, beside the group's offset.
+"""A row of the topic `delivery-positions`: how far one flow is in one partition of `exports`, beside the group's
+offset.
 
-Every stay of a flow beside the group has a key of its own, ["<flow id>","<stay id>"]: nobody overwrites or removes what another
-knows, but an owner who has written what it took over from there.
+Every stay of a flow beside the group has a key of its own, ["<flow id>","<stay id>"]: nobody overwrites or removes what
+another knows, but an owner who has written what it took over from there.
 """
 
 from typing import Annotated
@@ -14,8 +15,9 @@ from schemas.model import Items, Model, Time
 class ParkedFlowRow(Model):
     """Offsets are of `exports`. What is said to be finished is so for ever, also where the row is old.
 
-    A flow is parked where `until` is null: its records from `first` on that are not in `finished` are still to be delivered, wherever
-    the group's offset is. With `until`, that holds below it; from there on the group's offset counts again.
+    A flow is parked where `until` is null: its records from `first` on that are not in `finished` are still to be
+    delivered, wherever the group's offset is. With `until`, that holds below it; from there on the group's offset
+    counts again.
     """
 
     flow: str

@@ -1,8 +1,8 @@
 """Paths of attributes: the contract's notation (M3), and the right path for one in another notation. Home of M5.
 
-    person.name.firstName          a path: members, separated by dots
-    xdm:person.xdm:name            the same with XDM's prefix, which is dropped
-    /person/name   $.person   emails[0].address   person.name.*   " a.b"      a fault, which shows the right path
+person.name.firstName          a path: members, separated by dots
+xdm:person.xdm:name            the same with XDM's prefix, which is dropped
+/person/name   $.person   emails[0].address   person.name.*   " a.b"      a fault, which shows the right path
 """
 
 import re
@@ -17,7 +17,9 @@ Path = tuple[str, ...]
 _UNSEEN: Final = "\ufeff\u180e\u200b\u200c\u200d\u2060"  # what nobody sees, beside what `str.strip` takes away
 _ROOT: Final = re.compile(r"\$(?=$|[.\[/])|#(?=/)")  # of JSONPath, and of a JSON Pointer in a URL
 _INSIDE: Final = re.compile(r"""\[(?!\s*['"])(?!\s*[^\W\d]\w*\s*\])""")  # an index, a slice, a filter: no member's name
-_STEP: Final = re.compile(r"""\[\s*(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)"|(?P<bare>[^\]]*))\s*\]?|(?P<name>[^./\[]+)""")
+_STEP: Final = re.compile(
+    r"""\[\s*(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)"|(?P<bare>[^\]]*))\s*\]?|(?P<name>[^./\[]+)"""
+)
 _BARE: Final = re.compile(r"[^\W\d]\w*")
 
 
@@ -62,7 +64,11 @@ def fault_of_path(dotted: str) -> str | None:
     if _INSIDE.search(dotted):
         return f"{text} (an array leaves with the option allowArrays)"
     number = next((place for place, member in enumerate(members) if place and member.isdecimal()), None)
-    return text if number is None else f"{text}, or {'.'.join(members[:number])} where that is an array: nothing inside one can be addressed"
+    return (
+        text
+        if number is None
+        else f"{text}, or {'.'.join(members[:number])} where that is an array: nothing inside one can be addressed"
+    )
 
 
 def _reason(dotted: str) -> str | None:
@@ -97,7 +103,9 @@ def _addressed(text: str) -> tuple[list[str], bool]:
 
 
 def _members(text: str) -> Iterator[str | None]:
-    """The members in their order; None for what is none, or cannot be addressed: an index, a wildcard, a name with a dot or a slash in it."""
+    """The members in their order; None for what is none, or cannot be addressed: an index, a wildcard, a name with a
+    dot or a slash in it.
+    """
     is_pointer = text.startswith(("/", "#/"))
     for step in _STEP.finditer(text, 1 if _ROOT.match(text) else 0):
         quoted = step["single"] if step["single"] is not None else step["double"]

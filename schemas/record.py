@@ -6,9 +6,10 @@ from typing import Final, NamedTuple
 class ExportRecord(NamedTuple):
     """What one flow sends for one profile after one event (contract sections 3 and 4).
 
-    `id` is `<topic>-<partition>-<offset>-<flow id>` (D3). `data` is the record as JSON without any envelope; `value` is what leaves: `data`,
-    or its CloudEvents envelope (D2), with a line feed where the flow wants one (G10). `time` is the event's, in the form of C8. `causes` are
-    sorted by code point (A13). `partition_key` is Kinesis', 1 to 256 characters (G5).
+    `id` is `<topic>-<partition>-<offset>-<flow id>` (D3). `data` is the record as JSON without any envelope; `value` is
+    what leaves: `data`, or its CloudEvents envelope (D2), with a line feed where the flow wants one (G10). `time` is
+    the event's, in the form of C8. `causes` are sorted by code point (A13). `partition_key` is Kinesis', 1 to 256
+    characters (G5).
     """
 
     id: str

@@ -1,7 +1,7 @@
 """The ARN of a Kinesis stream, which may be another account's (contract G10): what it names.
 
-    arn:aws:kinesis:eu-west-1:210987654321:stream/profiles
-        partition   region    account             name
+arn:aws:kinesis:eu-west-1:210987654321:stream/profiles
+    partition   region    account             name
 """
 
 import re
@@ -37,19 +37,25 @@ class StreamArn(NamedTuple):
 
 
 def read_stream_arn(text: str) -> StreamArn:
-    """The parts of an ARN; raises ValueError for what is no ARN of a stream, or one whose partition does not have its region."""
+    """The parts of an ARN; raises ValueError for what is no ARN of a stream, or one whose partition does not have its
+    region.
+    """
     found = _ARN.fullmatch(text)
     if found is None:
         raise ValueError(f"is no ARN of a Kinesis stream: {_why_not(text)}, as {_FORM}")
     arn = StreamArn(found["partition"], found["region"], found["account"], found["stream"])
     wanted = next((partition for begin, partition in _PARTITIONS.items() if arn.region.startswith(begin)), "aws")
     if arn.partition != wanted:
-        raise ValueError(f"names the partition {arn.partition}, and the region {arn.region} is one of {wanted}: write arn:{wanted}:…")
+        raise ValueError(
+            f"names the partition {arn.partition}, and the region {arn.region} is one of {wanted}: write arn:{wanted}:…"
+        )
     return arn
 
 
 def fault_of_endpoint(arn: StreamArn, url: str) -> str | None:
-    """Say where an endpoint of AWS's is of another region or account than the stream; None where it is not, or is no such endpoint."""
+    """Say where an endpoint of AWS's is of another region or account than the stream; None where it is not, or is no
+    such endpoint.
+    """
     found = _HOST.search(url)
     for name, said in (("region", arn.region), ("account", arn.account)):
         if found is not None and (beside := found[name]) not in (None, said):

@@ -1,7 +1,8 @@
-"""Times as the contract writes them (I3, C8): `YYYY-MM-DDTHH:MM:SS[.f…](Z|±HH:MM|±HHMM|±HH)`, seconds since the epoch inside.
+"""Times as the contract writes them (I3, C8): `YYYY-MM-DDTHH:MM:SS[.f…](Z|±HH:MM|±HHMM|±HH)`, seconds since the epoch
+inside.
 
-All that RFC 3339 has is read: lower-case `t` and `z`, a blank for the `T`, and second 60, which a clock that knows no leap seconds tells as 59.
-Fractions of a second are cut off. A time is a real moment of the years 1 to 9999 in UTC.
+All that RFC 3339 has is read: lower-case `t` and `z`, a blank for the `T`, and second 60, which a clock that knows no
+leap seconds tells as 59. Fractions of a second are cut off. A time is a real moment of the years 1 to 9999 in UTC.
 """
 
 import re
@@ -16,17 +17,23 @@ MAX_SECONDS: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 _CYCLE_SECONDS: Final = 146_097 * DAY_SECONDS  # of 400 years, after which the calendar is the same
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FORM: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]((?:[01][0-9]|2[0-3]):[0-9]{2}):([0-9]{2})(?:\.[0-9]+)?(?:[Zz]|([+-])([0-9]{2})(?::?([0-9]{2}))?)",
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt"
+    r" ]((?:[01][0-9]|2[0-3]):[0-9]{2}):([0-9]{2})(?:\.[0-9]+)?(?:[Zz]|([+-])([0-9]{2})(?::?([0-9]{2}))?)",
 )
 _LAST_SECOND: Final = "59"
 _LEAP_SECOND: Final = "60"
-_CACHED_TIMES: Final = 65_536  # times repeat: audiences are evaluated in runs, and an event's time stands in its entries
+_CACHED_TIMES: Final = (
+    65_536  # times repeat: audiences are evaluated in runs, and an event's time stands in its entries
+)
 _CACHED_DATES: Final = 4_096
 _DATE_CHARACTERS: Final = len("YYYY-MM-DD")
 _LAST_DIGIT: Final = len("YYYY-MM-DDTHH:MM:S")
 _NEXT_DIGIT: Final = {str(digit): str(digit + 1) for digit in range(9)}
 LONGEST_CACHED: Final = 64
-"""Characters of a time that is worth keeping. A fraction may have millions of digits (I3): nobody may fill the memory with such."""
+"""Characters of a time that is worth keeping.
+
+A fraction may have millions of digits (I3): nobody may fill the memory with such.
+"""
 
 
 class BadTimeError(ValueError):
@@ -52,7 +59,9 @@ def _seconds(text: str) -> int:
     if date.startswith("0000"):  # the year before 1 at places west of Greenwich: datetime has none
         date, cycles = f"0400{date[4:]}", 1
     try:
-        moment = datetime.fromisoformat(f"{date}T{minute}:{_LAST_SECOND if second == _LEAP_SECOND else second}").replace(tzinfo=UTC)
+        moment = datetime.fromisoformat(
+            f"{date}T{minute}:{_LAST_SECOND if second == _LEAP_SECOND else second}"
+        ).replace(tzinfo=UTC)
     except ValueError as error:
         raise BadTimeError(f"{_short(text)} is not a real moment: {error}") from None
     seconds = _whole_seconds(moment) - cycles * _CYCLE_SECONDS

@@ -1,4 +1,5 @@
-"""What a worker says of itself on the topic `worker-status`, under its name: counts since it started, and where it stands.
+"""What a worker says of itself on the topic `worker-status`, under its name: counts since it started, and where it
+stands.
 
 The counts are this process' own and start at 0 with it; `profile-exporter status` shows them beside what Kafka knows.
 """
@@ -31,7 +32,9 @@ class PartitionStatus(Model):
 class FlowStatus(Model):
     """What one flow did in this worker. Record counts are of records, not of calls."""
 
-    decided: dict[str, int] = Field(default_factory=dict)  # records on `exports` by kind of cause; one counts once a kind
+    decided: dict[str, int] = Field(
+        default_factory=dict
+    )  # records on `exports` by kind of cause; one counts once a kind
     exported: int = 0  # records on `exports`
     skipped: dict[str, int] = Field(default_factory=dict)  # decisions to send nothing, by SkipReason
     delivered: int = 0  # acknowledged by Kinesis
@@ -39,7 +42,9 @@ class FlowStatus(Model):
     retried: int = 0  # records sent again
     throttled: int = 0  # refusals for throughput
     dead_lettered: dict[str, int] = Field(default_factory=dict)  # in delivery, by DeadLetterReason
-    out_of_order: dict[str, int] = Field(default_factory=dict)  # records whose stream did not keep their lane's order, by OrderFault
+    out_of_order: dict[str, int] = Field(
+        default_factory=dict
+    )  # records whose stream did not keep their lane's order, by OrderFault
     waiting: int = 0  # passed on `exports`, not yet delivered or dead-lettered
     parked: int = 0  # of those, the ones that are not in memory, as last counted
     paused: str | None = None  # why nothing is delivered now; None: it is
@@ -81,9 +86,13 @@ class WorkerStatus(Model):
     dead_letters: dict[str, int] = Field(default_factory=dict)  # unusable events, by DeadLetterReason
     partitioner: Partitioner | None = None  # where keys belong, as the worker was told
     misplaced: int = 0  # events read from another partition than that of their key (I12)
-    misplaced_fitting: dict[str, int] = Field(default_factory=dict)  # of them, those that another partitioner puts there, by its name
+    misplaced_fitting: dict[str, int] = Field(
+        default_factory=dict
+    )  # of them, those that another partitioner puts there, by its name
     waiting: tuple[WaitStatus, ...] = ()
     partitions: tuple[PartitionStatus, ...] = ()
     flows: dict[str, FlowStatus] = Field(default_factory=dict)
-    deleted_flows: FlowStatus = FlowStatus()  # all together: flows that are gone, and those for which `flows` has no room
+    deleted_flows: FlowStatus = (
+        FlowStatus()
+    )  # all together: flows that are gone, and those for which `flows` has no room
     left_out: int = 0  # how many flows `flows` has no room for

@@ -10,5 +10,6 @@
     restore     the changelog read into the store, in bulk, up to the last stable offset
     faust_store the store as Faust sees it: read only        recovery   takeover in Faust's place of recovery
 
-Only this room imports rocksdict. RocksDB is never ahead of the changelog: what is not committed there is not here (design 2).
+Only this room imports rocksdict. RocksDB is never ahead of the changelog: what is not committed there is not here
+(design 2).
 """

@@ -1,16 +1,18 @@
-"""Faults of RocksDB told apart, and damaged copies put away: the changelog holds everything, so a damaged copy is made anew.
+"""Faults of RocksDB told apart, and damaged copies put away: the changelog holds everything, so a damaged copy is made
+anew.
 
     fault while opening   of the files: wiped at once, and restored from the changelog
     fault while running   of the files: marked, the worker ends (DamagedState), and the next start wipes what is marked
-    either                of the machine (permission, open files, read only, held by another process), or a full disk: wiped never
+    either                of the machine (permission, open files, read only, held by another process), or a full disk:
+                          wiped never
 
     profiles/<partition>/            the copy
     profiles/damaged-<partition>     the mark; its text says why
     profiles/wiped-<partition>/      a copy on its way out: `wipe` renames first, so a kill leaves a whole copy or none
 
-rocksdict raises bare Exception with the text of RocksDB's status: `Code: what: file: words of the operating system`, and OSError with
-the text of Rust, `words (os error 13)`. Only the code and the end are read, since the rest may hold any path. Held by
-`tests/state/test_damage.py` on real errors of both.
+rocksdict raises bare Exception with the text of RocksDB's status: `Code: what: file: words of the operating system`,
+and OSError with the text of Rust, `words (os error 13)`. Only the code and the end are read, since the rest may hold
+any path. Held by `tests/state/test_damage.py` on real errors of both.
 """
 
 import errno
@@ -30,8 +32,13 @@ _OF_THE_MACHINE: Final = frozenset(
         *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
         *(errno.EAGAIN, errno.ENOLCK, errno.EBUSY),  # RocksDB's LOCK file is held, by another process or by this one
         *(errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ETIMEDOUT),  # the disk is away
-        *(number for number, name in errno.errorcode.items() if name in ("ENOTCONN", "EREMOTEIO", "EHOSTDOWN")),  # so is one behind FUSE
-        *(errno.EINTR, errno.EFBIG),  # a call was interrupted; a file would pass what this process may write (ulimit -f)
+        *(
+            number for number, name in errno.errorcode.items() if name in ("ENOTCONN", "EREMOTEIO", "EHOSTDOWN")
+        ),  # so is one behind FUSE
+        *(
+            errno.EINTR,
+            errno.EFBIG,
+        ),  # a call was interrupted; a file would pass what this process may write (ulimit -f)
     }
 )
 _NUMBERS: Final = {os.strerror(number): number for number in errno.errorcode}
@@ -53,8 +60,8 @@ class NoSpace(Exception):
 
     def __init__(self, path: Path, error: Exception) -> None:
         super().__init__(
-            f"{path}: no space left for the rows of this partition ({error})\n"
-            "  nothing is lost: what was committed is restored from the changelog; make room, or name another data directory, and start again"
+            f"{path}: no space left for the rows of this partition ({error})\n  nothing is lost: what was committed is"
+            " restored from the changelog; make room, or name another data directory, and start again"
         )
 
 
@@ -63,14 +70,16 @@ class DamagedState(Exception):
 
     def __init__(self, path: Path, error: Exception) -> None:
         super().__init__(
-            f"{path}: the files of this partition are damaged ({error})\n"
-            "  nothing is lost: start the worker again, it wipes this copy and restores it from the changelog; look at the disk if that comes again"
+            f"{path}: the files of this partition are damaged ({error})\n  nothing is lost: start the worker again, it"
+            " wipes this copy and restores it from the changelog; look at the disk if that comes again"
         )
         self.reason = str(error)
 
 
 def find_fault(error: Exception) -> Fault:
-    """Tell of what an error of rocksdict is a fault, by RocksDB's status code and the operating system's error number."""
+    """Tell of what an error of rocksdict is a fault, by RocksDB's status code and the operating system's error
+    number.
+    """
     text = str(error)
     code = text.partition(": ")[0]
     if code == "Corruption":

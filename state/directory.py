@@ -1,8 +1,8 @@
 """The data directory of a worker: one worker each, and a name that outlives restarts.
 
-    data/worker-name                         <hostname>-<8 hex digits>, made once
-    data/lock                                held while a worker runs
-    data/profiles/<partition>/               RocksDB, and what `state.damage` leaves beside it
+data/worker-name                         <hostname>-<8 hex digits>, made once
+data/lock                                held while a worker runs
+data/profiles/<partition>/               RocksDB, and what `state.damage` leaves beside it
 """
 
 import fcntl

@@ -1,4 +1,7 @@
-"""Whose copy a folder holds. A folder of another identity is wiped and rebuilt from the changelog; it never mixes with ours."""
+"""Whose copy a folder holds.
+
+A folder of another identity is wiped and rebuilt from the changelog; it never mixes with ours.
+"""
 
 from typing import Final, NamedTuple
 
@@ -8,7 +11,10 @@ FORMAT: Final = 1  # of keys, rows and this record
 
 
 class Identity(NamedTuple):
-    """What must be equal for a local copy to be ours. The ids of cluster and changelog are Kafka's, None where the broker does not tell."""
+    """What must be equal for a local copy to be ours.
+
+    The ids of cluster and changelog are Kafka's, None where the broker does not tell.
+    """
 
     cluster_id: str | None
     app_id: str

@@ -1,14 +1,16 @@
-"""Rows of format 3, read as if their events had been applied by today's rules, as far as what they hold tells (contract I5, I7, I9). Pure.
+"""Rows of format 3, read as if their events had been applied by today's rules, as far as what they hold tells (contract
+I5, I7, I9). Pure.
 
-They are written in today's format when their profile's next event is applied; an older version refuses those, and says so.
+They are written in today's format when their profile's next event is applied; an older version refuses those, and says
+so.
 
     ids of the last events     without a source: of any
     names with `xdm:`          without it; a status, a time or an end of that spelling was no one's, and is left out
     empty ids and namespaces   are not there
     an exited entry's end      is not there
 
-A membership that was read as realized because its status was called `xdm:status` stays so, as its consumers were told, until an event on
-it says otherwise: then they are told, too.
+A membership that was read as realized because its status was called `xdm:status` stays so, as its consumers were told,
+until an event on it says otherwise: then they are told, too.
 """
 
 from typing import Any, Final
@@ -39,7 +41,11 @@ def renewed(profile: Profile, row: bytes) -> Profile:
 
 
 def _memberships(stored: Memberships) -> Memberships:
-    named = {namespace: {audience: entry for audience, entry in entries.items() if audience} for namespace, entries in stored.items() if namespace}
+    named = {
+        namespace: {audience: entry for audience, entry in entries.items() if audience}
+        for namespace, entries in stored.items()
+        if namespace
+    }
     return {namespace: entries for namespace, entries in named.items() if entries}
 
 
@@ -66,7 +72,9 @@ def _entry_fields(stored: EntryFields, memberships: Memberships, has_prefix: boo
 def _fields(fields: Document, entry: str, has_prefix: bool) -> Document:
     kept: dict[str, Any] = fields
     if has_prefix:
-        kept = plain_members({name: value for name, value in fields.items() if name.removeprefix(PREFIX) not in _READ or name == _END})
+        kept = plain_members(
+            {name: value for name, value in fields.items() if name.removeprefix(PREFIX) not in _READ or name == _END}
+        )
     if entry[0] == EXITED:
         kept = {name: value for name, value in kept.items() if name != _END}
     return kept

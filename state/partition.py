@@ -5,9 +5,9 @@
     store.apply({b"pAda": row, WATERMARK_KEY: …}, next_offset)   # one atomic batch: rows, watermark, place in the changelog
     store.close()
 
-RocksDB keeps no log of its own: the changelog is the log. A crash takes the write buffer, some `write_buffer_bytes` of the newest
-batches, whole batches always; they are read again from the changelog, from `changelog_next_offset` on. `close` leaves nothing behind.
-(Measured: a row of 1.5 KB costs 1.4 µs to apply, 3.3 with RocksDB's log.)
+RocksDB keeps no log of its own: the changelog is the log. A crash takes the write buffer, some `write_buffer_bytes` of
+the newest batches, whole batches always; they are read again from the changelog, from `changelog_next_offset` on.
+`close` leaves nothing behind. (Measured: a row of 1.5 KB costs 1.4 µs to apply, 3.3 with RocksDB's log.)
 """
 
 import time
@@ -40,7 +40,9 @@ _CHANGELOG_KEY: Final = b"\x00changelog"
 _BLOOM_BITS: Final = 10  # one false answer in a hundred; RocksDB wiki, "RocksDB Bloom Filter"
 _BLOCK_BYTES: Final = 16 * 1024
 _OPEN_FILES: Final = 256
-_MANIFEST_BYTES: Final = 1024 * 1024  # it names the first and last key of files that are long gone; RocksDB's default is 1 GiB
+_MANIFEST_BYTES: Final = (
+    1024 * 1024
+)  # it names the first and last key of files that are long gone; RocksDB's default is 1 GiB
 _log = structlog.get_logger(__name__)
 
 Clock = Callable[[], float]
@@ -48,7 +50,9 @@ Clock = Callable[[], float]
 
 
 class Memory(NamedTuple):
-    """What the stores of one worker share: RocksDB's cache of blocks, and the budget of what is not yet written to files."""
+    """What the stores of one worker share: RocksDB's cache of blocks, and the budget of what is not yet written to
+    files.
+    """
 
     block_cache: Cache
     write_buffers: WriteBufferManager
@@ -81,7 +85,8 @@ class PartitionStore:
     def open(cls, path: Path, identity: Identity, memory: Memory, wall_clock: Clock = time.time) -> Self:
         """Open the copy in `path`, or make an empty one: also where the copy is another's, or its files are damaged.
 
-        Raises NoSpace; DamagedState, where an empty one cannot be made either; and what is a fault of the machine, as it is.
+        Raises NoSpace; DamagedState, where an empty one cannot be made either; and what is a fault of the machine, as
+        it is.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_wiped(path)
@@ -95,7 +100,11 @@ class PartitionStore:
                 if store._belongs_to(identity):
                     return store
                 store.close()
-        _log.warning("local_state_wiped", path=str(path), reason="of another identity" if reason is None else f"damaged: {reason}")
+        _log.warning(
+            "local_state_wiped",
+            path=str(path),
+            reason="of another identity" if reason is None else f"damaged: {reason}",
+        )
         wipe(path)
         store = cls._open(path, memory, wall_clock)
         store._belongs_to(identity)
@@ -143,7 +152,9 @@ class PartitionStore:
         return decode_watermark(value) if value is not None else None
 
     def apply(self, rows: Mapping[bytes, bytes | None], changelog_next_offset: int) -> None:
-        """Write rows (None removes one) and the place in the changelog after them, all or nothing; raises NoSpace, DamagedState."""
+        """Write rows (None removes one) and the place in the changelog after them, all or nothing; raises NoSpace,
+        DamagedState.
+        """
         batch = WriteBatch(raw_mode=True)
         for key, value in rows.items():
             if value is None:
@@ -165,7 +176,8 @@ class PartitionStore:
     def scan_from(self, prefix: bytes, after: bytes = b"") -> Generator[tuple[bytes, bytes], None, None]:
         """(key, value) of every row whose key begins with `prefix` and lies above `after`, in the order of their bytes.
 
-        Close the generator before `close`. Raises DamagedState where rows are missing that cannot be read: never a short scan.
+        Close the generator before `close`. Raises DamagedState where rows are missing that cannot be read: never a
+        short scan.
         """
         rows = self._database.iter()
         rows.seek(max(prefix, after))
@@ -192,21 +204,27 @@ class PartitionStore:
         return sum(int(self._database.property_int_value(name) or 0) for name in names)
 
     def compact(self) -> None:
-        """Write every row into new files, and remove the old ones: of a profile that was removed before, no row is on disk any more.
+        """Write every row into new files, and remove the old ones: of a profile that was removed before, no row is on
+        disk any more.
 
-        Takes as long as to read and write all rows. Ids that were the first or last key of a file stand in RocksDB's MANIFEST
-        until the store is opened again, or 1 MiB of later changes to it. Raises DamagedState, NoSpace.
+        Takes as long as to read and write all rows. Ids that were the first or last key of a file stand in RocksDB's
+        MANIFEST until the store is opened again, or 1 MiB of later changes to it. Raises DamagedState, NoSpace.
         """
         options = CompactOptions()
         options.set_bottommost_level_compaction(BottommostLevelCompaction.force())
         self._database.compact_range(None, None, options)
         try:
-            self._database.write(WriteBatch(raw_mode=True))  # a compaction keeps its fault to itself; the next write tells it
+            self._database.write(
+                WriteBatch(raw_mode=True)
+            )  # a compaction keeps its fault to itself; the next write tells it
         except Exception as error:  # rocksdict raises bare Exception
             raise self._told(error) from None
 
     def close(self) -> None:
-        """Write what is in memory to files, and release them; once or more. What a full disk refuses is read from the changelog again."""
+        """Write what is in memory to files, and release them; once or more.
+
+        What a full disk refuses is read from the changelog again.
+        """
         if not self._closed:
             self._closed = True
             _close(self._database, self.path)
@@ -222,7 +240,9 @@ class PartitionStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -245,7 +265,9 @@ def _write_options() -> WriteOptions:
 def _options(memory: Memory) -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(True)
-    options.set_paranoid_checks(True)  # RocksDB's default, on which we lean: a store whose compaction met damage refuses writes
+    options.set_paranoid_checks(
+        True
+    )  # RocksDB's default, on which we lean: a store whose compaction met damage refuses writes
     options.set_write_buffer_size(memory.write_buffer_bytes)
     options.set_write_buffer_manager(memory.write_buffers)
     options.set_compression_type(DBCompressionType.lz4())

@@ -5,8 +5,9 @@
 
 It leans on these insides of Faust 0.15.3, held by `tests/state/test_canary.py`: `tables.recovery.Recovery` with
 `_slurp_changelogs`, `_restart_recovery`, `signal_recovery_start`, `_generation_id`, `_wait`, `_set_recovery_started`,
-`on_recovery_completed`, `active_tps`, `standby_tps`; the exceptions RebalanceAgain and ServiceStopped; `TableManager._recovery`,
-plugged in by the public setting `TableManager`; what `TableManager.on_start` does, `_update_channels` and `recovery.start`.
+`on_recovery_completed`, `active_tps`, `standby_tps`; the exceptions RebalanceAgain and ServiceStopped;
+`TableManager._recovery`, plugged in by the public setting `TableManager`; what `TableManager.on_start` does,
+`_update_channels` and `recovery.start`.
 """
 
 import asyncio
@@ -62,7 +63,9 @@ class TakeoverRecovery(LastingTasks, Recovery):
             except asyncio.CancelledError:
                 if self.should_stop or is_being_cancelled():
                     raise
-                _log.warning("takeover_interrupted", again_in_seconds=AGAIN_SECONDS)  # by aiokafka, as when a connection closes
+                _log.warning(
+                    "takeover_interrupted", again_in_seconds=AGAIN_SECONDS
+                )  # by aiokafka, as when a connection closes
                 await self.sleep(AGAIN_SECONDS)
                 self.signal_recovery_start.set()
 
@@ -73,9 +76,9 @@ class TakeoverRecovery(LastingTasks, Recovery):
         await self._wait(takeover.take_over({place.partition for place in self.active_tps}))
         await self._wait(self.on_recovery_completed(generation))
 
-
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109  # Faust's signature
-        """Wait as Faust does, without its time-out, which says that the service was stopped: the worker would do nothing, for ever.
+        """Wait as Faust does, without its time-out, which says that the service was stopped: the worker would do
+        nothing, for ever.
 
         What is waited for here raises by itself when it takes too long (BatchConsumer.perform_seek, restore).
         """

@@ -1,8 +1,9 @@
 """The changelog read into local stores, in bulk: from where each store is to the end that the changelog has when asked.
 
-Call it after the partitions were taken over: then nobody else writes, and the end is the last stable offset. A broker that was restarted in
-the middle of ending a transaction may not say so yet: it acknowledged the commit, fenced its producer, and still shows the transaction as
-open (seen once, on Kafka 4 in KRaft mode). What lies there must be neither passed over nor wiped: then its events would be decided twice.
+Call it after the partitions were taken over: then nobody else writes, and the end is the last stable offset. A broker
+that was restarted in the middle of ending a transaction may not say so yet: it acknowledged the commit, fenced its
+producer, and still shows the transaction as open (seen once, on Kafka 4 in KRaft mode). What lies there must be neither
+passed over nor wiped: then its events would be decided twice.
 
     the copy ends within what is open    its commit was acknowledged: the copy is right as it is
     it does not                          wait until the broker has ended the transaction
@@ -39,7 +40,9 @@ _log = structlog.get_logger(__name__)
 
 
 class RestoreStalled(Exception):
-    """Nothing came from the changelog for a minute, before its end; or a transaction stays open that nobody can be writing."""
+    """Nothing came from the changelog for a minute, before its end; or a transaction stays open that nobody can be
+    writing.
+    """
 
 
 @dataclass(slots=True)
@@ -59,7 +62,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Changelog:
-    """The topic, and how long it keeps a tombstone (`delete.retention.ms`; None where the broker does not tell: Kafka's default)."""
+    """The topic, and how long it keeps a tombstone (`delete.retention.ms`; None where the broker does not tell: Kafka's
+    default).
+    """
 
     topic: str
     tombstone_seconds: float | None = None
@@ -69,7 +74,10 @@ Stores = Mapping[int, PartitionStore]
 
 
 class StaleCopies(Exception):
-    """Local copies that do not fit the changelog: they must be wiped and restored from its beginning. `partitions`: why."""
+    """Local copies that do not fit the changelog: they must be wiped and restored from its beginning.
+
+    `partitions`: why.
+    """
 
     def __init__(self, partitions: Mapping[int, str]) -> None:
         super().__init__(f"local copies that do not fit the changelog: {partitions}")
@@ -94,13 +102,16 @@ async def restore(
 ) -> dict[int, Progress]:
     """Bring every store to the changelog's end; what was done, by partition.
 
-    `connection` are aiokafka's arguments to reach the broker; `on_progress` is called before the first read, where there is
-    something to read, and after each; `waiting_on` is told what is waited for beside records. Resumable: each read is applied with
-    its place, so a restart goes on where it was. Raises StaleCopies before anything was read, RestoreStalled, KafkaError.
+    `connection` are aiokafka's arguments to reach the broker; `on_progress` is called before the first read, where
+    there is something to read, and after each; `waiting_on` is told what is waited for beside records. Resumable: each
+    read is applied with its place, so a restart goes on where it was. Raises StaleCopies before anything was read,
+    RestoreStalled, KafkaError.
     """
     if not stores:
         return {}
-    places = {TopicPartition(changelog.topic, partition): copy.changelog_next_offset for partition, copy in stores.items()}
+    places = {
+        TopicPartition(changelog.topic, partition): copy.changelog_next_offset for partition, copy in stores.items()
+    }
     async with opened(open_consumer, **connection, isolation_level="read_uncommitted") as uncommitted:
         written = await uncommitted.end_offsets(list(places))
     async with opened(open_consumer, **connection, **_READING) as consumer:
@@ -118,7 +129,8 @@ async def _settled_ends(
     consumer: ChangelogConsumer,
     waiting_on: WaitingOn,
 ) -> dict[TopicPartition, int]:
-    """Wait until nothing is open below `written`, the high watermarks; where to read to: the last stable offsets, or where a copy is further.
+    """Wait until nothing is open below `written`, the high watermarks; where to read to: the last stable offsets, or
+    where a copy is further.
 
     `places`: where the local copy of each partition ends.
     """
@@ -134,7 +146,10 @@ async def _settled_ends(
                 return {place: end for place, end in ends.items() if end is not None}
             if loop.time() > deadline:
                 remedy = "see kafka-transactions.sh find-hanging"
-                raise RestoreStalled(f"{topic}: a transaction of a producer that was fenced stays open, from and up to {unsettled}; {remedy}")
+                raise RestoreStalled(
+                    f"{topic}: a transaction of a producer that was fenced stays open, from and up to {unsettled};"
+                    f" {remedy}"
+                )
             if not told:
                 _log.warning("transaction_still_open", offsets=unsettled, waiting_seconds=SETTLE_SECONDS)
                 waiting.enter_context(waiting_on(f"transactions that are open on {topic}, to be ended by the broker"))
@@ -143,9 +158,11 @@ async def _settled_ends(
 
 
 def settled_end(copy_end: int, stable: int, written: int) -> int | None:
-    """Up to where a partition is to be restored; None: the broker has not ended a transaction yet, and this copy does not tell how it ends.
+    """Up to where a partition is to be restored; None: the broker has not ended a transaction yet, and this copy does
+    not tell how it ends.
 
-    `stable`: the last stable offset, `written`: the high watermark of a moment before; `copy_end`: where the local copy is.
+    `stable`: the last stable offset, `written`: the high watermark of a moment before; `copy_end`: where the local copy
+    is.
     """
     if stable >= written:
         return stable
@@ -155,7 +172,9 @@ def settled_end(copy_end: int, stable: int, written: int) -> int | None:
     return None
 
 
-async def _plan(stores: Stores, changelog: Changelog, consumer: ChangelogConsumer, ends: Mapping[TopicPartition, int]) -> dict[int, Progress]:
+async def _plan(
+    stores: Stores, changelog: Changelog, consumer: ChangelogConsumer, ends: Mapping[TopicPartition, int]
+) -> dict[int, Progress]:
     places = {TopicPartition(changelog.topic, partition): partition for partition in stores}
     begins = await consumer.beginning_offsets(list(places))
     stale = {
@@ -172,10 +191,13 @@ async def _plan(stores: Stores, changelog: Changelog, consumer: ChangelogConsume
 def misfit(copy: PartitionStore, begin: int, end: int, tombstone_seconds: float | None) -> str | None:
     """Why a copy cannot go on from where it is in a log from `begin` to `end`; None: it can. An empty one always can.
 
-    A copy older than the log keeps tombstones may have missed one: a deleted profile would live on. So may one that is from
-    the future, by a clock that was wrong then or is wrong now.
+    A copy older than the log keeps tombstones may have missed one: a deleted profile would live on. So may one that is
+    from the future, by a clock that was wrong then or is wrong now.
     """
-    next_offset, kept_seconds = copy.changelog_next_offset, TOMBSTONE_SECONDS if tombstone_seconds is None else tombstone_seconds
+    next_offset, kept_seconds = (
+        copy.changelog_next_offset,
+        TOMBSTONE_SECONDS if tombstone_seconds is None else tombstone_seconds,
+    )
     if next_offset > end:
         return f"it is at {next_offset}, past the changelog's end {end}"
     if 0 < next_offset < begin:
@@ -213,7 +235,10 @@ async def _read(
             moved_at = loop.time()
             on_progress(progress)
         if loop.time() - moved_at > STALL_SECONDS:
-            raise RestoreStalled(f"{changelog}: nothing came for {STALL_SECONDS:.0f} s, before the end of {sorted(p.partition for p in waiting)}")
+            raise RestoreStalled(
+                f"{changelog}: nothing came for {STALL_SECONDS:.0f} s, before the end of"
+                f" {sorted(p.partition for p in waiting)}"
+            )
 
 
 def _apply(store: PartitionStore, records: Sequence[Any], part: Progress) -> None:

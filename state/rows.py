@@ -3,14 +3,18 @@
     b"p" + profile id      a profile's row, below
     b"w"                   the watermark: up to where in profile-events this state is complete
     b"j" + job id          how far a job is here: schemas.job.JobProgress as JSON
-    b"x" + job id + b"\0" + profile id     the job's flow sent this profile since the job began (E2); gone when the job is done here
-    b"m" + job id + b"\0" + profile id     the profile as the catchup's disabled flow knew it (F1, core/jobs.py); gone when it has caught up
-    b"d" + deadline + profile id            something of this profile may end then, or later, never earlier (F5): the index of deadlines
+    b"x" + job id + b"\0" + profile id     the job's flow sent this profile since the job began (E2); gone when the job
+                                           is done here
+    b"m" + job id + b"\0" + profile id     the profile as the catchup's disabled flow knew it (F1, core/jobs.py); gone
+                                           when it has caught up
+    b"d" + deadline + profile id            something of this profile may end then, or later, never earlier (F5): the
+                                            index of deadlines
     b"i…", b"I"            the index of identities, and how far it is (state/identity_rows.py)
 
-A row is one compact JSON array: its format (4; 3 is read too, `state.old_rows`), the offset, the fields of `schemas.profile.Profile` in their
-order, and its two deadlines. A tombstone removes a profile. One array, since a part costs less to decode than to set apart: 4.2 µs a row of 1.5 KB,
-5.3 in four parts with the identities left as bytes (measured).
+A row is one compact JSON array: its format (4; 3 is read too, `state.old_rows`), the offset, the fields of
+`schemas.profile.Profile` in their order, and its two deadlines. A tombstone removes a profile. One array, since a part
+costs less to decode than to set apart: 4.2 µs a row of 1.5 KB, 5.3 in four parts with the identities left as bytes
+(measured).
 """
 
 import re
@@ -40,9 +44,9 @@ class UnreadableRow(ValueError):
 class Row:
     """A profile, and the offset in profile-events of the last event applied to it.
 
-    `deadline`: where the profile stands in the index of deadlines, "": it does not. `announced`: the last deadline whose event was
-    written and is not applied yet, "": there is none; until it is, the profile stands where its event will be missed (contract F5: once a
-    deadline).
+    `deadline`: where the profile stands in the index of deadlines, "": it does not. `announced`: the last deadline
+    whose event was written and is not applied yet, "": there is none; until it is, the profile stands where its event
+    will be missed (contract F5: once a deadline).
     """
 
     profile: Profile
@@ -60,9 +64,9 @@ class Row:
 class Watermark(NamedTuple):
     """How far the state of a partition is.
 
-    `next_offset` is the first offset of profile-events that is not in it. `bad_in_a_row` counts the unusable events just
-    before it (contract I4). The ids are Kafka's of the two topics, None where the broker does not tell: a topic that was
-    deleted and created again has another. `profiles` is how many there are.
+    `next_offset` is the first offset of profile-events that is not in it. `bad_in_a_row` counts the unusable events
+    just before it (contract I4). The ids are Kafka's of the two topics, None where the broker does not tell: a topic
+    that was deleted and created again has another. `profiles` is how many there are.
     """
 
     next_offset: int
@@ -88,7 +92,10 @@ def exported_key(job_id: str, profile_id: bytes) -> bytes:
 
 
 def missed_key(notes: str, profile_id: bytes) -> bytes:
-    """The key of the mark that a flow missed a record of a profile; of no profile: what all of them begin with. `notes`: of the catchup."""
+    """The key of the mark that a flow missed a record of a profile; of no profile: what all of them begin with.
+
+    `notes`: of the catchup.
+    """
     return b"%b%b\0%b" % (_MISSED, notes.encode(), profile_id)
 
 
@@ -119,7 +126,9 @@ def encode_row(profile: Profile, offset: int, deadline: str = "", announced: str
 def decode_row(value: bytes) -> Row:
     """The row of a value; raises UnreadableRow."""
     try:
-        row_format, offset, attributes, identities, memberships, entry_fields, version, event_ids, *rest = orjson.loads(value)
+        row_format, offset, attributes, identities, memberships, entry_fields, version, event_ids, *rest = orjson.loads(
+            value
+        )
         size_bound, deadline, announced = rest
     except (ValueError, TypeError) as error:
         raise UnreadableRow(_why_unreadable(value, str(error))) from None
@@ -136,8 +145,8 @@ def _why_unreadable(value: bytes, error: str) -> str:
     if written is None or int(written[1]) == FORMAT:
         return f"a row is damaged: {value[:8]!r}…: {error}"
     return (
-        f"a row has format {int(written[1])}, this version reads {FORMAT}: another version of profile-exporter wrote it\n"
-        "  start that version; or, if it was tried and given up, let this one begin anew with another APP_ID"
+        f"a row has format {int(written[1])}, this version reads {FORMAT}: another version of profile-exporter wrote"
+        " it\n  start that version; or, if it was tried and given up, let this one begin anew with another APP_ID"
     )
 
 

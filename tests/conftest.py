@@ -2,8 +2,9 @@
 
     def test_something(installation: Installation, kinesis: str) -> None: ...
 
-A test that uses `kafka`, `own_kafka` or `installation` carries the marker `kafka` by itself. Without Java or Maven it is
-skipped; with PROFILE_EXPORTER_REQUIRE_KAFKA=1 it fails instead. `make test` runs tests in several processes (tests/kit/parallel.py).
+A test that uses `kafka`, `own_kafka` or `installation` carries the marker `kafka` by itself. Without Java or Maven it
+is skipped; with PROFILE_EXPORTER_REQUIRE_KAFKA=1 it fails instead. `make test` runs tests in several processes
+(tests/kit/parallel.py).
 """
 
 import os
@@ -25,7 +26,11 @@ REQUIRE_KAFKA = "PROFILE_EXPORTER_REQUIRE_KAFKA"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--record-durations", action="store_true", help="write tests/durations.json: by it `pytest -n` starts the slowest first")
+    parser.addoption(
+        "--record-durations",
+        action="store_true",
+        help="write tests/durations.json: by it `pytest -n` starts the slowest first",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -84,7 +89,10 @@ def installation(kafka: str, tmp_path: Path) -> Installation:
 
 @pytest.fixture(scope="session")
 def kinesis() -> Iterator[str]:
-    """The URL of a Kinesis endpoint that all tests share; KINESIS_ENDPOINT names another. Name streams after the installation."""
+    """The URL of a Kinesis endpoint that all tests share; KINESIS_ENDPOINT names another.
+
+    Name streams after the installation.
+    """
     if named := os.environ.get("KINESIS_ENDPOINT"):
         yield named
         return

@@ -7,7 +7,11 @@ import pytest
 
 import benchmarks
 
-MODULES = [module.name for module in pkgutil.walk_packages(benchmarks.__path__, "benchmarks.") if not module.name.endswith(".job")]
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(benchmarks.__path__, "benchmarks.")
+    if not module.name.endswith(".job")
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

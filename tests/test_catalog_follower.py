@@ -1,4 +1,6 @@
-"""A worker reads flows as they were put into force, by whichever version (M2), and says what would be refused now (M5)."""
+"""A worker reads flows as they were put into force, by whichever version (M2), and says what would be refused now
+(M5).
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,14 +30,18 @@ def put(installation: Installation, flow_id: str, *attributes: str, **options: s
     """As an earlier version wrote it."""
     flow = {"id": flow_id, "destination": DESTINATION, "attributes": list(attributes), "options": options}
     with Writer(installation.settings) as writer:
-        writer.write(installation.topics.flows, flow_id.encode(), orjson.dumps({"flow": flow, "etag": "e"}), name="flow")
+        writer.write(
+            installation.topics.flows, flow_id.encode(), orjson.dumps({"flow": flow, "etag": "e"}), name="flow"
+        )
 
 
 def failed(error: BaseException) -> None:
     raise error
 
 
-async def test_m2_m5_a_flow_with_a_path_that_is_refused_now_goes_on_and_is_told_once(installation: Installation) -> None:
+async def test_m2_m5_a_flow_with_a_path_that_is_refused_now_goes_on_and_is_told_once(
+    installation: Installation,
+) -> None:
     put(installation, "old", "/person/name", "a", consentGate="consents[0]")
     put(installation, "prefixed", "xdm:person", "person", partitionKey="attribute:xdm:person.xdm:id")
     follower = CatalogFollower(installation.settings, failed)

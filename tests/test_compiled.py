@@ -1,4 +1,6 @@
-"""The compiled hot path gives the interpreted one's answers (contract 1 to 4b, 6): its own tests, the golden histories, a real worker."""
+"""The compiled hot path gives the interpreted one's answers (contract 1 to 4b, 6): its own tests, the golden histories,
+a real worker.
+"""
 
 import os
 import subprocess
@@ -12,7 +14,18 @@ from tests.kit.compiled import ROOT, compiled_packages, has_compiler, preferring
 pytestmark = pytest.mark.xdist_group("compiled")  # one build, one process
 
 SECONDS = 1800.0  # three minutes on a quiet machine
-IN_VIRTUAL_TIME = ("sink", "laws", "parking", "parking_laws", "shard_rates", "order_check", "parts", "answers", "fence", "kinesis")
+IN_VIRTUAL_TIME = (
+    "sink",
+    "laws",
+    "parking",
+    "parking_laws",
+    "shard_rates",
+    "order_check",
+    "parts",
+    "answers",
+    "fence",
+    "kinesis",
+)
 TESTS = (
     "tests/core",
     "tests/pipeline",
@@ -31,7 +44,10 @@ def test_the_compiled_hot_path_passes_the_same_tests() -> None:
     packages = compiled_packages()
     environment = preferring(packages, os.environ)
 
-    where = run(["-c", "from processor.delivery import sender; from state import rows; print(sender.__file__, rows.__file__)"], environment)
+    where = run(
+        ["-c", "from processor.delivery import sender; from state import rows; print(sender.__file__, rows.__file__)"],
+        environment,
+    )
     tested = run(["-m", "pytest", "--import-mode=append", "-q", "-p", "no:cacheprovider", *TESTS], environment)
 
     assert all(Path(file).is_relative_to(packages) and file.endswith((".so", ".pyd")) for file in where.split()), where
@@ -40,6 +56,14 @@ def test_the_compiled_hot_path_passes_the_same_tests() -> None:
 
 
 def run(arguments: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout

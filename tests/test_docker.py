@@ -1,4 +1,7 @@
-"""docker/: nothing is published beyond this machine, and what it sets is what the product knows. Not run here: that needs an engine."""
+"""docker/: nothing is published beyond this machine, and what it sets is what the product knows.
+
+Not run here: that needs an engine.
+"""
 
 import re
 import shutil
@@ -64,7 +67,9 @@ def test_a_worker_that_stopped_for_the_operator_is_not_started_again() -> None:
 
 def held(command: str) -> "subprocess.Popen[str]":
     """What a worker's container runs, with another command; it has said when it began."""
-    process = subprocess.Popen(["sh", ROOT / "docker/hold.sh", "sh", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        ["sh", ROOT / "docker/hold.sh", "sh", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
     return process
@@ -98,7 +103,12 @@ def test_a_container_hands_a_wish_to_stop_to_its_worker_and_waits_for_its_end() 
 
 
 def test_what_is_waited_for_has_a_health_check() -> None:
-    awaited = {name for service in SERVICES.values() for name, how in service.get("depends_on", {}).items() if how["condition"] == "service_healthy"}
+    awaited = {
+        name
+        for service in SERVICES.values()
+        for name, how in service.get("depends_on", {}).items()
+        if how["condition"] == "service_healthy"
+    }
 
     assert awaited == {"kafka", "kinesis"}
     assert all("test" in SERVICES[name]["healthcheck"] for name in awaited)

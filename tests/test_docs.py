@@ -1,4 +1,6 @@
-"""The documentation says what the program does: commands, options, settings, golden histories, places in the repository."""
+"""The documentation says what the program does: commands, options, settings, golden histories, places in the
+repository.
+"""
 
 import re
 from collections.abc import Iterator
@@ -39,7 +41,9 @@ def test_every_command_and_every_option_says_what_it_does() -> None:
             if isinstance(parameter, click.Option):
                 assert parameter.help, f"{name} {parameter.opts}"
             else:
-                assert parameter.human_readable_name in command.help, f"{name}: {parameter.human_readable_name} is not explained"
+                assert parameter.human_readable_name in command.help, (
+                    f"{name}: {parameter.human_readable_name} is not explained"
+                )
 
 
 def test_every_setting_says_what_it_is_and_stands_in_the_reference() -> None:

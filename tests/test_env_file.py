@@ -1,4 +1,6 @@
-"""`.env` is read literally, below the environment; a flow's `${NAME}` is looked up in both, and `check` says where each value comes from (G7)."""
+"""`.env` is read literally, below the environment; a flow's `${NAME}` is looked up in both, and `check` says where each
+value comes from (G7).
+"""
 
 import os
 from collections.abc import Callable
@@ -59,7 +61,7 @@ def test_a_password_is_what_stands_there(write: Write, monkeypatch: pytest.Monke
         (r"NAME=a\n\t\\", r"a\n\t\\"),
         ('NAME="a b"', "a b"),
         ("NAME=' a '", " a "),
-        (r'NAME="a\"b\n${c}"', r'a\"b\n${c}'),
+        (r'NAME="a\"b\n${c}"', r"a\"b\n${c}"),
         ('NAME=""a""', '"a"'),
         ("NAME='\"'", '"'),
         ("NAME='a\"", "'a\""),
@@ -87,8 +89,14 @@ def test_what_other_systems_write_around_values_is_no_part_of_them(write: Write,
     assert read_env_file(write(mark + f"A=1{ends}B=2{ends}".encode())) == {"A": "1", "B": "2"}
 
 
-@given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1).filter(lambda text: text == text.strip()))
-def test_any_value_without_quotes_around_it_is_read_as_it_is_written(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
+@given(
+    st.text(st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1).filter(
+        lambda text: text == text.strip()
+    )
+)
+def test_any_value_without_quotes_around_it_is_read_as_it_is_written(
+    tmp_path_factory: pytest.TempPathFactory, value: str
+) -> None:
     """And between quotes whatever it is."""
     path = tmp_path_factory.mktemp("env") / ".env"
     path.write_text(f"A={value}\nB='{value}'\n", encoding="utf-8", newline="")
@@ -128,19 +136,37 @@ def test_a_pipe_is_read_as_a_file(tmp_path: Path) -> None:
 
 
 def test_the_environment_wins_and_an_empty_value_says_nothing(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    write("PROFILE_EXPORTER_PARTITIONS=2\nPROFILE_EXPORTER_DEDUP_WINDOW=7\nprofile_exporter_linger_seconds=1\nPROFILE_EXPORTER_APP_ID=\n")
+    write(
+        "PROFILE_EXPORTER_PARTITIONS=2\nPROFILE_EXPORTER_DEDUP_WINDOW=7\nprofile_exporter_linger_seconds=1\nPROFILE_EXPORTER_APP_ID=\n"
+    )
     monkeypatch.setenv("PROFILE_EXPORTER_PARTITIONS", "3")
     monkeypatch.setenv("PROFILE_EXPORTER_DEDUP_WINDOW", "")
 
     settings, environment = read_settings(), Environment()
 
-    assert (settings.partitions, settings.dedup_window, settings.linger_seconds, settings.app_id) == (3, 7, 1.0, "profile-exporter")
-    origins = {name: origin_of(name, environment) for name in ("partitions", "dedup_window", "linger_seconds", "app_id")}
-    assert origins == {"partitions": "environment", "dedup_window": ".env", "linger_seconds": ".env", "app_id": "default"}
+    assert (settings.partitions, settings.dedup_window, settings.linger_seconds, settings.app_id) == (
+        3,
+        7,
+        1.0,
+        "profile-exporter",
+    )
+    origins = {
+        name: origin_of(name, environment) for name in ("partitions", "dedup_window", "linger_seconds", "app_id")
+    }
+    assert origins == {
+        "partitions": "environment",
+        "dedup_window": ".env",
+        "linger_seconds": ".env",
+        "app_id": "default",
+    }
 
 
-@pytest.mark.parametrize("name", ["profile_exporter_partitions", "Profile_Exporter_Partitions", "PROFILE_EXPORTER_PARTITIONS"])
-def test_the_environment_is_named_where_both_set_it_in_whichever_case(write: Write, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["profile_exporter_partitions", "Profile_Exporter_Partitions", "PROFILE_EXPORTER_PARTITIONS"]
+)
+def test_the_environment_is_named_where_both_set_it_in_whichever_case(
+    write: Write, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     write("PROFILE_EXPORTER_PARTITIONS=8\nprofile_exporter_PARTITIONS=9\n")
     monkeypatch.setenv(name, "7")
 
@@ -197,7 +223,10 @@ def test_g7_a_reference_of_a_flow_is_looked_up_in_the_environment_and_then_in_th
 def test_g7_what_is_set_nowhere_is_named_with_both_places(write: Write) -> None:
     write("kinesis_secret=of another name\n")
 
-    with pytest.raises(DestinationUnusable, match=r"KINESIS_SECRET is not set in the worker's environment or \.env, nor KINESIS_SECRET_FILE"):
+    with pytest.raises(
+        DestinationUnusable,
+        match=r"KINESIS_SECRET is not set in the worker's environment or \.env, nor KINESIS_SECRET_FILE",
+    ):
         resolve("${KINESIS_SECRET}", Environment({}))
 
 

@@ -32,7 +32,9 @@ def faults(events: Iterable[SourceRecord | DeadLetter]) -> list[tuple[int, str]]
 
 
 def test_4b_a_bare_event_is_keyed_by_its_subject_and_its_offset_is_its_line_counted_with_blank_ones() -> None:
-    assert read(BARE + b"\r\n", b"  \n", BARE) == [SourceRecord("profile-events", 0, number, None, b"p-1", BARE) for number in (0, 2)]
+    assert read(BARE + b"\r\n", b"  \n", BARE) == [
+        SourceRecord("profile-events", 0, number, None, b"p-1", BARE) for number in (0, 2)
+    ]
 
 
 def test_4b_a_line_that_cannot_be_parsed_is_a_dead_letter_at_its_line_number() -> None:
@@ -40,8 +42,16 @@ def test_4b_a_line_that_cannot_be_parsed_is_a_dead_letter_at_its_line_number() -
 
     events = read(b"\xff", b"{", b"null", b"[]", deep, BARE)
 
-    assert faults(events) == [(0, "not_utf8"), (1, "not_json"), (2, "not_cloudevents"), (3, "not_cloudevents"), (4, "bad_shape")]
-    assert events[0] == DeadLetter("profile-events", 0, 0, None, b"\xff", DeadLetterReason.NOT_UTF8, "invalid start byte at byte 0", None)
+    assert faults(events) == [
+        (0, "not_utf8"),
+        (1, "not_json"),
+        (2, "not_cloudevents"),
+        (3, "not_cloudevents"),
+        (4, "bad_shape"),
+    ]
+    assert events[0] == DeadLetter(
+        "profile-events", 0, 0, None, b"\xff", DeadLetterReason.NOT_UTF8, "invalid start byte at byte 0", None
+    )
     assert isinstance(events[-1], SourceRecord)
 
 
@@ -62,16 +72,29 @@ def test_4b_a_line_of_no_form_does_not_say_which_form_the_file_has() -> None:
     assert faults(events) == []
 
 
-@pytest.mark.parametrize(("first", "second"), [(BARE, kafka()), (kafka(), BARE), (kafka(), b'{"topic":"t","offset":1,"payload":""}')])
+@pytest.mark.parametrize(
+    ("first", "second"), [(BARE, kafka()), (kafka(), BARE), (kafka(), b'{"topic":"t","offset":1,"payload":""}')]
+)
 def test_4b_a_line_of_another_form_than_the_file_is_a_dead_letter(first: bytes, second: bytes) -> None:
     assert faults(read(first, second)) == [(1, "bad_shape")]
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"offset": -1}, {"offset": "7"}, {"offset": True}, {"partition": None}, {"topic": 5}, {"key": 5}, {"timestamp": 1.5}, {"timestamp": "now"}],
+    [
+        {"offset": -1},
+        {"offset": "7"},
+        {"offset": True},
+        {"partition": None},
+        {"topic": 5},
+        {"key": 5},
+        {"timestamp": 1.5},
+        {"timestamp": "now"},
+    ],
 )
-def test_4b_a_kafka_record_with_a_wrong_place_key_or_timestamp_is_a_dead_letter_of_its_line(wrong: dict[str, Any]) -> None:
+def test_4b_a_kafka_record_with_a_wrong_place_key_or_timestamp_is_a_dead_letter_of_its_line(
+    wrong: dict[str, Any],
+) -> None:
     assert faults(read(kafka(), kafka(**wrong))) == [(1, "bad_shape")]
 
 
@@ -83,25 +106,43 @@ def test_i4_a_kafka_record_without_a_key_or_a_timestamp_keeps_its_place() -> Non
 
 @pytest.mark.parametrize(
     "value",
-    [b'{ "n" : 1.50, "n":1e2 }', b"[%d]" % (2**64), b"[1e400]", b'{"text":"\\u00e9 \\"}{,:["}', b"[]", b'"text"', b'{"a":' * 300 + b"1" + b"}" * 300],
+    [
+        b'{ "n" : 1.50, "n":1e2 }',
+        b"[%d]" % (2**64),
+        b"[1e400]",
+        b'{"text":"\\u00e9 \\"}{,:["}',
+        b"[]",
+        b'"text"',
+        b'{"a":' * 300 + b"1" + b"}" * 300,
+    ],
     ids=["spaces", "large", "larger", "escapes", "list", "text", "deep"],
 )
 def test_i4_the_value_of_a_kafka_record_keeps_the_spelling_of_its_line(value: bytes) -> None:
-    lines = [b'{"value" : %s, "topic":"t","partition":0,"offset":%d,"key":"value"}' % (value, offset) for offset in range(2)]
+    lines = [
+        b'{"value" : %s, "topic":"t","partition":0,"offset":%d,"key":"value"}' % (value, offset) for offset in range(2)
+    ]
 
     assert [event.value for event in read(*lines)] == [value, value]
 
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.sampled_from(["value", '"', "\\", "{}[],:"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["value", "a", 'b"']), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["value", "a", 'b"']), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
 
 @settings(deadline=None, derandomize=True, database=None)
-@given(st.dictionaries(st.sampled_from(["value", "a", 'b"']), json_values, min_size=1), st.sampled_from([(",", ":"), (" , ", " : ")]), st.booleans())
-def test_law_the_text_of_a_member_is_the_text_that_was_written(members: dict[str, Any], separators: tuple[str, str], ascii_only: bool) -> None:
+@given(
+    st.dictionaries(st.sampled_from(["value", "a", 'b"']), json_values, min_size=1),
+    st.sampled_from([(",", ":"), (" , ", " : ")]),
+    st.booleans(),
+)
+def test_law_the_text_of_a_member_is_the_text_that_was_written(
+    members: dict[str, Any], separators: tuple[str, str], ascii_only: bool
+) -> None:
     text = json.dumps(members, separators=separators, ensure_ascii=ascii_only).encode()
 
     for name, value in members.items():
@@ -113,7 +154,15 @@ def test_4b_a_dead_letter_shows_its_text_or_its_bytes_in_base64() -> None:
 
     shown = [orjson.loads(dead_letter_line(letter._replace(value=value))) for value in (b"x", None, b"\xff")]
 
-    fields = {"topic": "t", "partition": 3, "offset": 7, "key": "p-1", "reason": "not_json", "explanation": "why", "time": "2026-01-01T00:00:00Z"}
+    fields = {
+        "topic": "t",
+        "partition": 3,
+        "offset": 7,
+        "key": "p-1",
+        "reason": "not_json",
+        "explanation": "why",
+        "time": "2026-01-01T00:00:00Z",
+    }
     assert shown == [{**fields, "value": "x"}, {**fields, "value": None}, {**fields, "valueBase64": "/w=="}]
 
 
@@ -123,7 +172,10 @@ MARK = b"\xef\xbb\xbf"
 def test_i10_a_byte_order_mark_before_a_file_or_a_line_is_passed_over_and_the_line_keeps_it() -> None:
     events = read(MARK + BARE, MARK + BARE, MARK + b"\r\n", MARK, BARE)
 
-    assert events == [SourceRecord("profile-events", 0, number, None, b"p-1", value) for number, value in [(0, BARE), (1, MARK + BARE), (4, BARE)]]
+    assert events == [
+        SourceRecord("profile-events", 0, number, None, b"p-1", value)
+        for number, value in [(0, BARE), (1, MARK + BARE), (4, BARE)]
+    ]
     assert [event.offset for event in read(MARK + kafka(offset=8), MARK + kafka(offset=9))] == [8, 9]
     (letter,) = read(MARK + b"\n", MARK + b"{")
     assert (letter.offset, letter.value) == (1, MARK + b"{")
@@ -150,7 +202,9 @@ def test_i10_a_line_that_another_tool_wrote_is_named(line: bytes, told: str) -> 
     assert told in explanation(line)
 
 
-def test_i10_a_file_that_is_one_array_on_several_lines_is_named_and_the_events_that_stand_alone_in_a_line_are_read() -> None:
+def test_i10_a_file_that_is_one_array_on_several_lines_is_named_and_the_events_that_stand_alone_in_a_line_are_read() -> (
+    None
+):
     events = read(b"[\n", BARE + b",\n", BARE + b"\n", b"]\n")
 
     assert faults(events) == [(0, "not_json"), (1, "not_json"), (3, "not_json")]
@@ -197,7 +251,12 @@ def test_i10_headers_of_a_record_are_read_in_each_form(written: Any) -> None:
 
 
 def test_i10_values_of_headers_that_are_no_texts_are_their_json_and_one_that_stands_twice_is_kept_twice() -> None:
-    assert read_headers({"n": 1, "o": {"a": [True]}, "twice": ["x", "y"]}) == (("n", b"1"), ("o", b'{"a":[true]}'), ("twice", b"x"), ("twice", b"y"))
+    assert read_headers({"n": 1, "o": {"a": [True]}, "twice": ["x", "y"]}) == (
+        ("n", b"1"),
+        ("o", b'{"a":[true]}'),
+        ("twice", b"x"),
+        ("twice", b"y"),
+    )
     assert read_headers(["a", "é", "a", 2]) == (("a", "é".encode()), ("a", b"2"))
 
 

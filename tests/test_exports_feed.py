@@ -67,7 +67,9 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_partitions_are_paused_when_all_together_hold_too_much_headers_included_and_go_on_when_half_is_gone() -> None:
+async def test_partitions_are_paused_when_all_together_hold_too_much_headers_included_and_go_on_when_half_is_gone() -> (
+    None
+):
     async with AsyncExitStack() as stack:
         feed, fetching, door = await fed(stack)
         for partition in range(4):

@@ -9,12 +9,19 @@ import pytest
 
 from processor.fault_points import VARIABLE
 
-_PASS_FIVE = "from processor.fault_points import fault_point\nfor number in range(5): fault_point('committed'); print(number, flush=True)"
+_PASS_FIVE = (
+    "from processor.fault_points import fault_point\nfor number in range(5): fault_point('committed'); print(number,"
+    " flush=True)"
+)
 
 
 def run(fault: str | None) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name != VARIABLE} | ({} if fault is None else {VARIABLE: fault})
-    return subprocess.run([sys.executable, "-c", _PASS_FIVE], env=environment, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE} | (
+        {} if fault is None else {VARIABLE: fault}
+    )
+    return subprocess.run(
+        [sys.executable, "-c", _PASS_FIVE], env=environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize("fault", [None, "", "fenced:1", "committed:6"])

@@ -44,7 +44,9 @@ def operators_reasons() -> list[type[BaseException]]:
     """Every class of errors that ends with exit code 3."""
     import_everything()
     kinds = {below for kind in FOR_OPERATOR for below in (kind, *subclasses(kind))} - {StoppedForOperator}
-    return sorted((kind for kind in kinds if kind.__module__.split(".")[0] != "tests"), key=lambda kind: kind.__qualname__)
+    return sorted(
+        (kind for kind in kinds if kind.__module__.split(".")[0] != "tests"), key=lambda kind: kind.__qualname__
+    )
 
 
 def an_error(kind: type[BaseException]) -> BaseException:
@@ -74,7 +76,9 @@ def made_up(hint: Any) -> Any:
         return {int: 7, float: 7.0, str: "some-text", bool: True, bytes: b"some"}[hint]
     if origin is not None:
         return a_collection(origin, [made_up(each) for each in inner if each is not Ellipsis])
-    return SimpleNamespace(topic="profile-events", partition=3, offset=17, key=b"p-1", value=b"{}", headers=(), timestamp=0)
+    return SimpleNamespace(
+        topic="profile-events", partition=3, offset=17, key=b"p-1", value=b"{}", headers=(), timestamp=0
+    )
 
 
 def a_collection(kind: type, made: list[Any]) -> Any:
@@ -116,7 +120,9 @@ def test_too_many_bad_events_name_the_two_ways_on_with_the_place() -> None:
 
     line = last_line(with_remedy(TooManyBadEvents(record, "not JSON", 5)), as_json=False)
 
-    assert line.startswith("profile-exporter: 5 unusable events in a row, the last at profile-events[3] offset 17: not JSON → ")
+    assert line.startswith(
+        "profile-exporter: 5 unusable events in a row, the last at profile-events[3] offset 17: not JSON → "
+    )
     assert "PROFILE_EXPORTER_SKIP_TO=3:18" in line
     assert "PROFILE_EXPORTER_MAX_BAD_EVENTS_IN_A_ROW=0" in line
 

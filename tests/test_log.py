@@ -63,7 +63,9 @@ def test_other_libraries_log_in_the_same_form(capsys: pytest.CaptureFixture[str]
     assert line == {"event": "lost it", "level": "warning", "partition": 3}
 
 
-def test_what_is_less_severe_than_the_level_is_left_out_and_noisy_libraries_begin_at_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_less_severe_than_the_level_is_left_out_and_noisy_libraries_begin_at_warnings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     configure(settings(log_level="debug"))
     structlog.get_logger().debug("kept")
     logging.getLogger("aiokafka.consumer").info("left out")
@@ -129,7 +131,9 @@ def test_auto_is_console_on_a_terminal_and_json_elsewhere(
     assert capsys.readouterr().err.startswith("{") is not on_terminal
 
 
-def test_what_a_library_says_again_and_again_is_written_once_in_a_while_with_a_count(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_library_says_again_and_again_is_written_once_in_a_while_with_a_count(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     configure(settings())
 
     for port in range(5):
@@ -143,7 +147,10 @@ def test_what_a_library_says_again_and_again_is_written_once_in_a_while_with_a_c
 def test_after_ten_seconds_it_is_written_again() -> None:
     now = 100.0
     repeats = Repeats(["aiokafka"], lambda: now)
-    said = [logging.LogRecord("aiokafka.conn", logging.ERROR, "file", 1, "no broker at %s", (number,), None) for number in range(4)]
+    said = [
+        logging.LogRecord("aiokafka.conn", logging.ERROR, "file", 1, "no broker at %s", (number,), None)
+        for number in range(4)
+    ]
 
     assert [repeats.filter(record) for record in said[:3]] == [True, False, False]
     now += EVERY_SECONDS
@@ -151,7 +158,9 @@ def test_after_ten_seconds_it_is_written_again() -> None:
     assert said[3].__dict__["held_back"] == 2
 
 
-def test_what_is_printed_is_one_json_object_a_text_and_what_is_json_already_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_printed_is_one_json_object_a_text_and_what_is_json_already_stays_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     stream = EventStream(sys.stderr, "stdout")
 
     print("two\nlines", file=stream)
@@ -196,14 +205,18 @@ raise ValueError("the end")
 def test_librdkafkas_own_lines_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
     configure(settings(log_level="debug"))
 
-    producer = Producer(confluent_config(settings(kafka_bootstrap_servers="127.0.0.1:1")) | {"log_level": 7, "debug": "broker"})
+    producer = Producer(
+        confluent_config(settings(kafka_bootstrap_servers="127.0.0.1:1")) | {"log_level": 7, "debug": "broker"}
+    )
     producer.poll(0.1)
 
     assert any(line.get("logger") == "librdkafka" or "rdkafka" in line["event"] for line in lines(capsys))
 
 
 def test_lines_of_several_threads_are_whole_where_stderr_is_not_buffered() -> None:
-    """PYTHONUNBUFFERED=1, as in most images: each write of Python is one of the operating system, and others come between two of them."""
+    """PYTHONUNBUFFERED=1, as in most images: each write of Python is one of the operating system, and others come
+    between two of them.
+    """
     program = """
 import logging, sys, threading
 import structlog

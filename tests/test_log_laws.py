@@ -1,6 +1,8 @@
-"""A log whose beginning moves at any moment: every record is processed once, in order, or the worker stops and names exactly the gap (design 2).
+"""A log whose beginning moves at any moment: every record is processed once, in order, or the worker stops and names
+exactly the gap (design 2).
 
-The consumer, aiokafka's fetcher, the positions and the pipeline are the real ones; Kafka, the changelog and delivery are in memory.
+The consumer, aiokafka's fetcher, the positions and the pipeline are the real ones; Kafka, the changelog and delivery
+are in memory.
 """
 
 import asyncio
@@ -13,7 +15,14 @@ from typing import Any, Final
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from processor.app import create_app
 from processor.core.step import Limits
@@ -103,7 +112,9 @@ class Worker:
         self._rows = MemoryRows(dict(world.log.changelog))
         self._gap_stop = GapStop(self._fail, self._finish)
         self._states = SimpleNamespace(partitions={0: self._rows})
-        self._positions = LogPositions(settings, self.consumer, self._states, lambda _: True, self._gap_stop, NoHistory())
+        self._positions = LogPositions(
+            settings, self.consumer, self._states, lambda _: True, self._gap_stop, NoHistory()
+        )
         self._pipeline = Pipeline(self.consumer, self._fail)
         self._delivered_up_to = 0
         self._draining: asyncio.Task[None] | None = None
@@ -123,7 +134,16 @@ class Worker:
         settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, FEW_BYTES)
         progress, rows, catalog = partial(self._done, SOURCE), self._rows, self._world.catalog
         ids = ("source", "changelog")
-        return PartitionPipeline(rows, self._world.log, catalog, settings, ids, on_progress=progress, on_failure=self._fail, is_positioned=False)
+        return PartitionPipeline(
+            rows,
+            self._world.log,
+            catalog,
+            settings,
+            ids,
+            on_progress=progress,
+            on_failure=self._fail,
+            is_positioned=False,
+        )
 
     async def leave(self, *, commits: bool) -> None:
         """End, in order or (without the last commit) as one that is killed."""
@@ -181,7 +201,6 @@ class Worker:
 async def _nothing(*_: object) -> None: ...
 
 
-
 class World:
     """What outlives a worker."""
 
@@ -221,7 +240,9 @@ class LogLaw(RuleBasedStateMachine):
         if not self.world.log.changelog:  # a new installation: what is gone before its first watermark is nobody's
             self.passed.append(Gap(*SOURCE, 0, self.world.broker.logs[SOURCE].begin))
         exports = self.world.broker.logs[EXPORTS]
-        if EXPORTS not in self.world.broker.committed and exports.begin == exports.end:  # neither offset nor record: nothing is there to decide about
+        if (
+            EXPORTS not in self.world.broker.committed and exports.begin == exports.end
+        ):  # neither offset nor record: nothing is there to decide about
             self.passed.append(Gap(*EXPORTS, 0, exports.begin))
             self.forgotten = False
         self.worker = Worker(self.world, accept_gaps)
@@ -299,7 +320,13 @@ class LogLaw(RuleBasedStateMachine):
 
     def _found(self) -> list[GapFound]:
         failure = self.worker.failure
-        return list(failure.found) if isinstance(failure, SeveralGaps) else [failure] if isinstance(failure, GapFound) else []
+        return (
+            list(failure.found)
+            if isinstance(failure, SeveralGaps)
+            else [failure]
+            if isinstance(failure, GapFound)
+            else []
+        )
 
     def _require_exact(self, found: GapFound) -> None:
         gap, logs = found.gap, self.world.broker.logs
@@ -335,13 +362,19 @@ class LogLaw(RuleBasedStateMachine):
         await self._start(",".join(each.gap.name for each in found) if accepts else "")
         names = {each.gap.name for each in self._found()}
         if not accepts:
-            there = {each.gap.name for each in found if not isinstance(each, OffsetIsGone) or self.world.broker.logs[EXPORTS].offsets()}
+            there = {
+                each.gap.name
+                for each in found
+                if not isinstance(each, OffsetIsGone) or self.world.broker.logs[EXPORTS].offsets()
+            }
             assert names >= there, "the same gap is told again"
             return
         assert not names & {each.gap.name for each in found}
         if self.worker.failure is None:
             first = {each: 0 if isinstance(each, OffsetIsGone) else each.gap.first for each in found}
-            self.passed += [each.gap._replace(first=first[each], next=begins[Partition(each.gap.topic, 0)]) for each in found]
+            self.passed += [
+                each.gap._replace(first=first[each], next=begins[Partition(each.gap.topic, 0)]) for each in found
+            ]
             self.forgotten = self.forgotten and not any(isinstance(each, OffsetIsGone) for each in found)
 
     async def _settle(self) -> None:
@@ -367,4 +400,6 @@ class LogLaw(RuleBasedStateMachine):
 
 
 def test_every_record_is_processed_once_or_the_worker_stops_and_names_exactly_the_gap() -> None:
-    run_state_machine_as_test(LogLaw, settings=settings(law(EXAMPLES), phases=[Phase.generate]))  # to shrink takes minutes
+    run_state_machine_as_test(
+        LogLaw, settings=settings(law(EXAMPLES), phases=[Phase.generate])
+    )  # to shrink takes minutes

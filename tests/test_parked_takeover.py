@@ -1,4 +1,6 @@
-"""Partitions taken over with what is parked there: only by whom the group names, and written anew before it is removed."""
+"""Partitions taken over with what is parked there: only by whom the group names, and written anew before it is
+removed.
+"""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -43,7 +45,9 @@ class Story:
 
 
 def a_row(first: int = 7, flow: str = "vip") -> ParkedFlowRow:
-    return ParkedFlowRow(flow=flow, partition=0, first=first, reason="access_denied", since="2026-01-11T23:37:33Z", waiting=3, counted=50)
+    return ParkedFlowRow(
+        flow=flow, partition=0, first=first, reason="access_denied", since="2026-01-11T23:37:33Z", waiting=3, counted=50
+    )
 
 
 async def test_what_is_found_is_written_as_our_own_before_it_is_removed() -> None:
@@ -110,7 +114,10 @@ async def test_what_parked_flows_have_lost_is_told_at_once_before_anything_is_op
         await story.takeover.open({PLACE: 40}, LOGS)
 
     assert str(stopped.value).splitlines()[-1].endswith("ACCEPT_GAPS=exports:0:3,exports:0:1")
-    assert "exports[0]: offsets 1 to 4 are gone (retention, or deleted records), and were not delivered to the parked flow vip" in str(stopped.value)
+    assert (
+        "exports[0]: offsets 1 to 4 are gone (retention, or deleted records), and were not delivered to the parked"
+        " flow vip" in str(stopped.value)
+    )
     assert not story.world.sink.has(0)
     assert story.world.parked.rows.written == []
 

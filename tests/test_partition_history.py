@@ -1,4 +1,6 @@
-"""What stands on `audit-events` of takeovers and of what was passed over, so that any offset can be decided again (contract I4, I5, F5)."""
+"""What stands on `audit-events` of takeovers and of what was passed over, so that any offset can be decided again
+(contract I4, I5, F5).
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,14 +37,23 @@ class Producer:
 
 
 def history(producer: Producer, folder: Path, **settings: Any) -> PartitionHistory:
-    values: Any = {"data_dir": folder, "max_document_bytes": 4096, "dedup_window": 3, "membership_expiry": False} | settings
-    return PartitionHistory(producer, Settings(_env_file=None, **values), "w-1", lambda: NOW)  # pydantic-settings' own argument
+    values: Any = {
+        "data_dir": folder,
+        "max_document_bytes": 4096,
+        "dedup_window": 3,
+        "membership_expiry": False,
+    } | settings
+    return PartitionHistory(
+        producer, Settings(_env_file=None, **values), "w-1", lambda: NOW
+    )  # pydantic-settings' own argument
 
 
 async def test_a_takeover_is_one_event_with_everything_that_decides_from_which_offset_on(tmp_path: Path) -> None:
     producer = Producer()
 
-    await history(producer, tmp_path).record_starts({(SOURCE, 3): Start(40), (SOURCE, 0): Start(0), (EXPORTS, 3): Start(7)})
+    await history(producer, tmp_path).record_starts(
+        {(SOURCE, 3): Start(40), (SOURCE, 0): Start(0), (EXPORTS, 3): Start(7)}
+    )
 
     ((topic, partition, record),) = producer.written
     assert (topic, partition, record.key) == ("audit-events", 0, b'["partitions","0,3"]')
@@ -68,13 +79,21 @@ async def test_a_takeover_is_one_event_with_everything_that_decides_from_which_o
 
 @pytest.mark.parametrize("why", ["SKIP_TO", "ACCEPT_GAPS"])
 @pytest.mark.parametrize("topic", [SOURCE, EXPORTS])
-async def test_what_is_passed_over_is_an_event_with_both_ends_and_the_setting(tmp_path: Path, topic: str, why: Any) -> None:
+async def test_what_is_passed_over_is_an_event_with_both_ends_and_the_setting(
+    tmp_path: Path, topic: str, why: Any
+) -> None:
     producer = Producer()
 
     await history(producer, tmp_path).record_starts({(topic, 3): Start(60, Skipped(50, 60, why))})
 
     skipped = producer.events[0]
-    assert (skipped["action"], skipped["kind"], skipped["id"], skipped["who"], skipped["via"]) == ("skipped", "partitions", "3", "w-1", "worker")
+    assert (skipped["action"], skipped["kind"], skipped["id"], skipped["who"], skipped["via"]) == (
+        "skipped",
+        "partitions",
+        "3",
+        "w-1",
+        "worker",
+    )
     assert skipped["after"] == {"topic": topic, "partition": 3, "from": 50, "to": 59, "why": why}
     assert [event["action"] for event in producer.events[1:]] == (["taken_over"] if topic == SOURCE else [])
 

@@ -26,7 +26,10 @@ def test_m5_a_path_that_is_read_twice_is_the_same_path(path: str) -> None:
     assert "xdm:" not in read_path(path)
     assert read_path(read_path(path)) == read_path(path)
     of_file = Flow.model_validate({"id": "f", "destination": DESTINATION, "attributes": [path]})
-    assert Flow.model_validate(of_file.model_dump(by_alias=True, mode="python"), context=STORED).attributes == of_file.attributes
+    assert (
+        Flow.model_validate(of_file.model_dump(by_alias=True, mode="python"), context=STORED).attributes
+        == of_file.attributes
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,7 +114,10 @@ def test_m5_what_lies_inside_an_array_is_said_to_be_out_of_reach(written: str) -
     assert "nothing inside an array can be addressed" in str(fault_of_path(written))
 
 
-@given(st.lists(st.sampled_from(["person", "name", "_acme", "a", "7"]), min_size=2, max_size=4), st.sampled_from(["/{}", "{}", "#/{}", "{}/"]))
+@given(
+    st.lists(st.sampled_from(["person", "name", "_acme", "a", "7"]), min_size=2, max_size=4),
+    st.sampled_from(["/{}", "{}", "#/{}", "{}/"]),
+)
 def test_m5_the_right_path_of_members_with_slashes_is_a_path(members: list[str], form: str) -> None:
     """What is shown can be written: it is no fault itself, and names the same members."""
     fault = fault_of_path(form.format("/".join(members)))
@@ -122,15 +128,23 @@ def test_m5_the_right_path_of_members_with_slashes_is_a_path(members: list[str],
     assert split_path(shown) == tuple(members)
 
 
-PREFIXED = [("xdm:person.xdm:name", "person.name"), ("xdm:_acme.loyalty", "_acme.loyalty"), ("_acme.xdm:loyalty", "_acme.loyalty")]
+PREFIXED = [
+    ("xdm:person.xdm:name", "person.name"),
+    ("xdm:_acme.loyalty", "_acme.loyalty"),
+    ("_acme.xdm:loyalty", "_acme.loyalty"),
+]
 
 
 @pytest.mark.parametrize(("written", "read"), PREFIXED)
-def test_m5_the_prefix_of_any_segment_is_dropped_with_a_remark_wherever_the_path_stands(written: str, read: str) -> None:
+def test_m5_the_prefix_of_any_segment_is_dropped_with_a_remark_wherever_the_path_stands(
+    written: str, read: str
+) -> None:
     remarks = Remarks()
     options = {"consentGate": written, "partitionKey": f"attribute:{written}"}
 
-    flow = Flow.model_validate({"id": "f", "destination": DESTINATION, "attributes": [written, "b"], "options": options}, context=remarks)
+    flow = Flow.model_validate(
+        {"id": "f", "destination": DESTINATION, "attributes": [written, "b"], "options": options}, context=remarks
+    )
 
     assert flow.attributes == (read, "b")
     assert flow.options.partition_key == f"attribute:{read}"
@@ -148,7 +162,9 @@ def test_m5_two_paths_that_only_the_prefix_tells_apart_are_mapped_twice() -> Non
 @pytest.mark.parametrize("place", ["attributes", "consentGate", "partitionKey"])
 def test_m5_a_flow_that_was_put_into_force_before_goes_on_and_is_told(written: str, place: str) -> None:
     """M2: a worker reads it as it stands; only new applications are refused."""
-    options = {"consentGate": {"consentGate": written}, "partitionKey": {"partitionKey": f"attribute:{written}"}}.get(place, {})
+    options = {"consentGate": {"consentGate": written}, "partitionKey": {"partitionKey": f"attribute:{written}"}}.get(
+        place, {}
+    )
     attributes = [written] if place == "attributes" else []
     fields = {"id": "f", "destination": DESTINATION, "attributes": attributes, "options": options}
 
@@ -161,16 +177,27 @@ def test_m5_a_flow_that_was_put_into_force_before_goes_on_and_is_told(written: s
 
 
 def test_m5_a_stored_flow_whose_paths_fall_together_maps_them_once() -> None:
-    flow = Flow.model_validate({"id": "f", "destination": DESTINATION, "attributes": ["a", "xdm:a", "b"]}, context=STORED)
+    flow = Flow.model_validate(
+        {"id": "f", "destination": DESTINATION, "attributes": ["a", "xdm:a", "b"]}, context=STORED
+    )
 
     assert flow.attributes == ("a", "b")
     assert flow.path_faults == []
 
 
 @pytest.mark.parametrize(
-    ("namespace", "known"), [("UPS", "ups"), ("Ups", "ups"), ("customeraudienceupload", "CustomerAudienceUpload"), ("ups", None), ("Crm", None)]
+    ("namespace", "known"),
+    [
+        ("UPS", "ups"),
+        ("Ups", "ups"),
+        ("customeraudienceupload", "CustomerAudienceUpload"),
+        ("ups", None),
+        ("Crm", None),
+    ],
 )
-def test_m5_a_namespace_that_differs_from_a_known_one_in_case_only_is_a_warning(namespace: str, known: str | None) -> None:
+def test_m5_a_namespace_that_differs_from_a_known_one_in_case_only_is_a_warning(
+    namespace: str, known: str | None
+) -> None:
     said = parse_configuration(FILE.format(namespace=namespace, attribute="a").encode(), "f.yaml").warnings
 
     text = f"namespace {namespace} is not {known}: they differ in case only, and are two; write {known} if it is meant"
@@ -180,4 +207,6 @@ def test_m5_a_namespace_that_differs_from_a_known_one_in_case_only_is_a_warning(
 def test_m5_a_number_as_a_segment_is_a_member_and_no_element_of_an_array() -> None:
     said = parse_configuration(FILE.format(namespace="ups", attribute="emails.0.address").encode(), "f.yaml").warnings
 
-    assert said == ("flows[0].attributes: emails.0.address: 0 is read as a member's name: nothing inside an array can be addressed",)
+    assert said == (
+        "flows[0].attributes: emails.0.address: 0 is read as a member's name: nothing inside an array can be addressed",
+    )

@@ -58,7 +58,9 @@ def test_a_gap_is_passed_by_its_name_or_by_true_and_the_start_says_what_was_pass
     assert exports_start(exports(begin=60, committed=50), accepted_gaps("exports:3:50"), "app") == passed
 
 
-@pytest.mark.parametrize("another", ["profile-events:3:40", "profile-events:2:50", "exports:3:50", "profile-events:3:5"])
+@pytest.mark.parametrize(
+    "another", ["profile-events:3:40", "profile-events:2:50", "exports:3:50", "profile-events:3:5"]
+)
 def test_the_name_of_one_gap_accepts_no_other_so_that_it_may_stay_in_the_environment(another: str) -> None:
     """ACCEPT_GAPS "for one start" stays in force where a supervisor starts the worker."""
     with pytest.raises(RecordsAreGone):
@@ -73,7 +75,9 @@ def test_export_records_that_were_removed_undelivered_stop_the_worker() -> None:
 
 
 def test_records_on_exports_under_a_group_without_an_offset_stop_the_worker_and_name_two_ways_on() -> None:
-    with pytest.raises(OffsetIsGone, match=r"exports\[3\]: the consumer group app has no offset, though records 10 to 99 are there") as stopped:
+    with pytest.raises(
+        OffsetIsGone, match=r"exports\[3\]: the consumer group app has no offset, though records 10 to 99 are there"
+    ) as stopped:
         exports_start(exports(begin=10), NO_GAPS, "app")
 
     assert "--to-latest" in str(stopped.value)

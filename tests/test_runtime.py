@@ -1,4 +1,6 @@
-"""Where a worker begins after a takeover, and what another rebalance in the middle of it must not lead to (design 2, 5.6)."""
+"""Where a worker begins after a takeover, and what another rebalance in the middle of it must not lead to (design 2,
+5.6).
+"""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -82,13 +84,18 @@ async def runtime(  # each by its name
     read_positions: Callable[[Collection[int]], Any] | None = None,
     **values: Any,
 ) -> tuple[Runtime, dict[int, Any]]:
-    """A runtime that owns partitions with these watermarks; and its stores. `started` is its catalog and producer; `values` are settings."""
+    """A runtime that owns partitions with these watermarks; and its stores.
+
+    `started` is its catalog and producer; `values` are settings.
+    """
     stores = {partition: SimpleNamespace(watermark=watermark) for partition, watermark in watermarks.items()}
     settings = Settings(_env_file=None, data_dir=folder, **values)  # type: ignore[call-arg]  # pydantic-settings' own argument
     place = Place(settings, StateDirectory.lock(folder, lambda: "0"), ClusterFacts(None, {}))
     store: Any = SimpleNamespace(partitions=stores, detach=detached)
     fetching: Any = consumer
-    adapters: Any = Adapters(started, started or Producer(), new_log or no_log, no_changelog, read_positions or nothing_parked)
+    adapters: Any = Adapters(
+        started, started or Producer(), new_log or no_log, no_changelog, read_positions or nothing_parked
+    )
     return Runtime(place, fetching, store, lambda _: None, adapters), stores
 
 
@@ -114,7 +121,9 @@ async def test_a_worker_begins_at_the_watermark_and_at_the_groups_offset_of_expo
     assert consumer.done == {(SOURCE, 0): 60}, "the group's offset is what a crash left behind"
 
 
-async def test_a_partition_taken_away_while_its_offsets_were_asked_for_is_left_to_its_next_takeover(tmp_path: Path) -> None:
+async def test_a_partition_taken_away_while_its_offsets_were_asked_for_is_left_to_its_next_takeover(
+    tmp_path: Path,
+) -> None:
     """It once stopped the worker for the operator: no state here was read as no state anywhere."""
     consumer = Consumer(committed=40)
     begun, stores = await runtime(tmp_path, consumer, {0: Watermark(60), 1: Watermark(70)})
@@ -132,7 +141,9 @@ async def test_a_partition_that_the_group_has_read_and_whose_state_is_gone_stops
         await begun.start_positions([Partition(SOURCE, 0)])
 
 
-async def test_who_decides_and_what_is_passed_over_is_on_the_topic_before_anything_is_done_there(tmp_path: Path) -> None:
+async def test_who_decides_and_what_is_passed_over_is_on_the_topic_before_anything_is_done_there(
+    tmp_path: Path,
+) -> None:
     consumer, producer = Consumer(committed=40), Producer(lambda: done.append(dict(consumer.done)))
     done: list[dict[tuple[str, int], int]] = []
     begun, _ = await runtime(tmp_path, consumer, {0: Watermark(60), 1: Watermark(70)}, producer, skip_to="1:90")
@@ -142,7 +153,10 @@ async def test_who_decides_and_what_is_passed_over_is_on_the_topic_before_anythi
     assert positions[SOURCE, 1] == 90
     assert [event["action"] for event in producer.written] == ["skipped", "taken_over"]
     assert producer.written[0]["after"] == {"topic": SOURCE, "partition": 1, "from": 70, "to": 89, "why": "SKIP_TO"}
-    assert producer.written[1]["after"]["partitions"] == [{"partition": 0, "firstOffset": 60}, {"partition": 1, "firstOffset": 90}]
+    assert producer.written[1]["after"]["partitions"] == [
+        {"partition": 0, "firstOffset": 60},
+        {"partition": 1, "firstOffset": 90},
+    ]
     assert done == [{}], "nothing was told to the group before"
 
 
@@ -171,7 +185,9 @@ async def test_a_partition_taken_away_while_its_start_was_written_is_left_alone(
 
 
 async def test_a_worker_whose_first_commit_the_group_refuses_begins_nowhere(tmp_path: Path) -> None:
-    """It once began at the group's offset, which a crash may have left anywhere: what was left out was fetched all the same."""
+    """It once began at the group's offset, which a crash may have left anywhere: what was left out was fetched all the
+    same.
+    """
     consumer = Consumer(committed=None)
     consumer.is_ours = False
     begun, _ = await runtime(tmp_path, consumer, {0: Watermark(60)}, accept_gaps="exports:0:100")
@@ -184,7 +200,9 @@ async def test_gaps_of_partitions_and_of_parked_flows_are_told_together(tmp_path
     """One wrong DeleteRecords is one stop."""
 
     async def parked(partitions: Collection[int]) -> dict[int, dict[str, ParkedFlowRow]]:
-        return {partition: {"a row": ParkedFlowRow(flow="vip", partition=partition, first=2)} for partition in partitions}
+        return {
+            partition: {"a row": ParkedFlowRow(flow="vip", partition=partition, first=2)} for partition in partitions
+        }
 
     consumer = Consumer(committed=40)
     consumer.begin = 50
@@ -214,7 +232,9 @@ class Part:
 
 
 async def test_a_worker_is_started_whole_though_its_first_takeover_is_cancelled(tmp_path: Path) -> None:
-    """A rebalance during the first takeover once left the catalog half started: the second one waited for it for ever."""
+    """A rebalance during the first takeover once left the catalog half started: the second one waited for it for
+    ever.
+    """
     part = Part()
     begun, _ = await runtime(tmp_path, Consumer(committed=None), {}, part)
     first = asyncio.create_task(begun.take_over([]))
@@ -241,7 +261,9 @@ async def test_a_takeover_begins_when_the_one_before_has_let_go(tmp_path: Path) 
         told.append("a log")
         return SimpleNamespace(take_over=asyncio.Event().wait, close=closing.wait)
 
-    begun, _ = await runtime(tmp_path, Consumer(committed=None), {}, part, new_log, lambda ours: told.append(f"detached {ours}"))
+    begun, _ = await runtime(
+        tmp_path, Consumer(committed=None), {}, part, new_log, lambda ours: told.append(f"detached {ours}")
+    )
     first = asyncio.create_task(begun.take_over([7]))
     await until(lambda: "a log" in told)
     first.cancel()

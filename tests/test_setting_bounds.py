@@ -1,4 +1,6 @@
-"""Every bound of every setting, given to whom it is for: what the settings allow, Faust, aiokafka, librdkafka, botocore and RocksDB take."""
+"""Every bound of every setting, given to whom it is for: what the settings allow, Faust, aiokafka, librdkafka, botocore
+and RocksDB take.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -32,7 +34,12 @@ FOR_PEOPLE = {("standby_replicas", 1_000_000_000)}  # only 0 is taken, and the e
 def numeric_fields() -> Iterator[tuple[str, list[Any]]]:
     """Each setting that is a number, and what bounds it."""
     for name, field in Settings.model_fields.items():
-        limits = [getattr(each, of) for each in field.metadata for of in ("ge", "gt", "le", "lt") if getattr(each, of, None) is not None]
+        limits = [
+            getattr(each, of)
+            for each in field.metadata
+            for of in ("ge", "gt", "le", "lt")
+            if getattr(each, of, None) is not None
+        ]
         if limits:
             yield name, limits
 
@@ -40,7 +47,9 @@ def numeric_fields() -> Iterator[tuple[str, list[Any]]]:
 def bounds() -> Iterator[tuple[str, Any]]:
     """The least and the most of each that is allowed."""
     for name, limits in numeric_fields():
-        yield from ((name, limit) for limit in limits if (name, limit) not in FOR_PEOPLE and not (limit == 0 and is_open(name)))
+        yield from (
+            (name, limit) for limit in limits if (name, limit) not in FOR_PEOPLE and not (limit == 0 and is_open(name))
+        )
 
 
 def is_open(name: str) -> bool:
@@ -54,11 +63,17 @@ def settings(**values: Any) -> Settings:
 async def make_clients(settings: Settings, *, is_kinesis: bool) -> None:
     """Build what these settings are for, as a worker does; nothing connects."""
     app = create_app(settings)
-    group_consumer = app.consumer._thread._create_worker_consumer(app.transport)  # Faust makes it in a thread of its own, when it starts
+    group_consumer = app.consumer._thread._create_worker_consumer(
+        app.transport
+    )  # Faust makes it in a thread of its own, when it starts
     log = producer(settings, "transactional-id")
     opened = stream_opener(settings, {"SECRET": "secret"})(destination())
     try:
-        for client in (Producer(producer_config(settings)), Consumer(consumer_config(settings, "group")), AdminClient(confluent_config(settings))):
+        for client in (
+            Producer(producer_config(settings)),
+            Consumer(consumer_config(settings, "group")),
+            AdminClient(confluent_config(settings)),
+        ):
             assert client is not None
         shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
         DeliveryLimits.of(settings)
@@ -79,7 +94,9 @@ def destination() -> Destination:
 
 @pytest.mark.parametrize(("name", "value"), [*bounds()])
 def test_a_setting_at_its_bound_is_taken_by_every_client(name: str, value: Any) -> None:
-    asyncio.run(make_clients(settings(**{name: value} | BESIDE.get((name, value), {})), is_kinesis=name.startswith("kinesis_")))
+    asyncio.run(
+        make_clients(settings(**{name: value} | BESIDE.get((name, value), {})), is_kinesis=name.startswith("kinesis_"))
+    )
 
 
 @pytest.mark.parametrize("name", [name for name, _ in numeric_fields()])

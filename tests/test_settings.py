@@ -48,20 +48,33 @@ def test_every_setting_has_a_default_and_a_help_text(field: str) -> None:
     assert information.description.endswith((".", "_ -"))
 
 
-def test_the_environment_wins_over_the_file_and_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("PROFILE_EXPORTER_PARTITIONS=3\nPROFILE_EXPORTER_APP_ID=from-file\nPROFILE_EXPORTER_DEDUP_WINDOW=\nOTHER=1\n")
+def test_the_environment_wins_over_the_file_and_an_empty_variable_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text(
+        "PROFILE_EXPORTER_PARTITIONS=3\nPROFILE_EXPORTER_APP_ID=from-file\nPROFILE_EXPORTER_DEDUP_WINDOW=\nOTHER=1\n"
+    )
     monkeypatch.setenv("PROFILE_EXPORTER_PARTITIONS", "5")
     monkeypatch.setenv("PROFILE_EXPORTER_TOPIC_PREFIX", "")
 
     settings = read_settings()
 
-    assert (settings.partitions, settings.app_id, settings.dedup_window, settings.topic_prefix) == (5, "from-file", 1, "")
+    assert (settings.partitions, settings.app_id, settings.dedup_window, settings.topic_prefix) == (
+        5,
+        "from-file",
+        1,
+        "",
+    )
 
 
 def test_topics_carry_the_prefix_and_the_changelog_the_applications_name() -> None:
     names = Settings(topic_prefix="eu.", app_id="app").topics
 
-    assert (names.profile_events, names.exports, names.changelog) == ("eu.profile-events", "eu.exports", "eu.app-profiles-changelog")
+    assert (names.profile_events, names.exports, names.changelog) == (
+        "eu.profile-events",
+        "eu.exports",
+        "eu.app-profiles-changelog",
+    )
     assert len(set(names)) == len(names)
 
 
@@ -71,13 +84,25 @@ def test_a_message_holds_a_document_twice_and_a_dead_letter_of_kafkas_own_limit(
 
 
 def test_every_wrong_variable_is_named_with_its_value_and_what_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = wrong(monkeypatch, PARTITIONS="0", KAFKA_BOOTSTRAP_SERVERS="nowhere", PROCESSING_GUARANTEE="at_most_once", DEDUP_WINDOW="many")
+    text = wrong(
+        monkeypatch,
+        PARTITIONS="0",
+        KAFKA_BOOTSTRAP_SERVERS="nowhere",
+        PROCESSING_GUARANTEE="at_most_once",
+        DEDUP_WINDOW="many",
+    )
 
     assert text.startswith("wrong settings:\n")
-    assert "  PROFILE_EXPORTER_PARTITIONS='0': Input should be greater than or equal to 1 (Partitions of profile-events, " in text
+    assert (
+        "  PROFILE_EXPORTER_PARTITIONS='0': Input should be greater than or equal to 1 (Partitions of profile-events, "
+        in text
+    )
     assert "  PROFILE_EXPORTER_KAFKA_BOOTSTRAP_SERVERS='nowhere': " in text
     assert "(Kafka brokers to ask first: host:port, more of them separated by commas.)" in text
-    assert "  PROFILE_EXPORTER_PROCESSING_GUARANTEE='at_most_once': Input should be 'exactly_once' or 'at_least_once' " in text
+    assert (
+        "  PROFILE_EXPORTER_PROCESSING_GUARANTEE='at_most_once': Input should be 'exactly_once' or 'at_least_once' "
+        in text
+    )
     assert "  PROFILE_EXPORTER_DEDUP_WINDOW='many': " in text
 
 
@@ -130,10 +155,15 @@ def test_a_password_is_never_shown_neither_in_an_error_nor_in_the_settings(monke
 
     assert shown(settings, "kafka_sasl_password") == MASKED
     assert "hunter2" not in repr(settings)
-    assert "hunter2" not in wrong(monkeypatch, KAFKA_SASL_PASSWORD="hunter2", KAFKA_SECURITY_PROTOCOL="SASL_SSL", PARTITIONS="0")
+    assert "hunter2" not in wrong(
+        monkeypatch, KAFKA_SASL_PASSWORD="hunter2", KAFKA_SECURITY_PROTOCOL="SASL_SSL", PARTITIONS="0"
+    )
 
 
-@pytest.mark.parametrize(("field", "text"), [("partitions", "8"), ("web_port", ""), ("data_dir", "data"), ("processing_guarantee", "exactly_once")])
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [("partitions", "8"), ("web_port", ""), ("data_dir", "data"), ("processing_guarantee", "exactly_once")],
+)
 def test_a_setting_is_shown_as_one_would_write_it(field: str, text: str) -> None:
     assert shown(Settings(), field) == text
 
@@ -145,7 +175,9 @@ def test_settings_never_change() -> None:
         settings.partitions = 3
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:99999", "127.0.0.1:9092,kafka:70000", "kafka", ":9092"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:99999", "127.0.0.1:9092,kafka:70000", "kafka", ":9092"]
+)
 def test_an_address_with_a_port_that_cannot_be_is_refused_by_name(address: str) -> None:
     with pytest.raises(ValidationError, match="kafka_bootstrap_servers"):
         Settings(_env_file=None, kafka_bootstrap_servers=address)  # type: ignore[call-arg]
@@ -199,28 +231,87 @@ FILES = {"KAFKA_SSL_CERTIFICATE_FILE": "c.pem", "KAFKA_SSL_KEY_FILE": "k.pem"}
 @pytest.mark.parametrize(
     ("values", "named", "remedy"),
     [
-        (LOGIN, "KAFKA_SASL_MECHANISM and PROFILE_EXPORTER_KAFKA_SASL_USERNAME and PROFILE_EXPORTER_KAFKA_SASL_PASSWORD are set", "SASL_SSL"),
-        (LOGIN | {"KAFKA_SECURITY_PROTOCOL": "SSL"}, f"KAFKA_SASL_PASSWORD are set: {PROTOCOL}=SSL does not log in", "unset"),
-        ({"KAFKA_SASL_MECHANISM": "PLAIN"}, f"KAFKA_SASL_MECHANISM is set: {PROTOCOL}=PLAINTEXT does not log in", "unset"),
+        (
+            LOGIN,
+            (
+                "KAFKA_SASL_MECHANISM and PROFILE_EXPORTER_KAFKA_SASL_USERNAME and PROFILE_EXPORTER_KAFKA_SASL_PASSWORD"
+                " are set"
+            ),
+            "SASL_SSL",
+        ),
+        (
+            LOGIN | {"KAFKA_SECURITY_PROTOCOL": "SSL"},
+            f"KAFKA_SASL_PASSWORD are set: {PROTOCOL}=SSL does not log in",
+            "unset",
+        ),
+        (
+            {"KAFKA_SASL_MECHANISM": "PLAIN"},
+            f"KAFKA_SASL_MECHANISM is set: {PROTOCOL}=PLAINTEXT does not log in",
+            "unset",
+        ),
         ({"KAFKA_SASL_PASSWORD": "hunter2"}, "KAFKA_SASL_PASSWORD is set", "SASL_SSL"),
-        ({"KAFKA_SSL_CA_FILE": "ca.pem"}, f"KAFKA_SSL_CA_FILE is set: {PROTOCOL}=PLAINTEXT has no TLS", "SSL or SASL_SSL"),
-        (LOGIN | FILES | {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"}, "KAFKA_SSL_KEY_FILE are set", "SSL or SASL_SSL"),
-        (OAUTH | {"KAFKA_OAUTH_TOKEN_FILE": "t"}, "KAFKA_OAUTH_TOKEN_URL and PROFILE_EXPORTER_KAFKA_OAUTH_TOKEN_FILE exclude each other", ""),
-        (BEARER | {"KAFKA_OAUTH_TOKEN_FILE": "t", "KAFKA_OAUTH_SCOPE": "a"}, "KAFKA_OAUTH_SCOPE is set: they are for a token endpoint", "unset"),
+        (
+            {"KAFKA_SSL_CA_FILE": "ca.pem"},
+            f"KAFKA_SSL_CA_FILE is set: {PROTOCOL}=PLAINTEXT has no TLS",
+            "SSL or SASL_SSL",
+        ),
+        (
+            LOGIN | FILES | {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"},
+            "KAFKA_SSL_KEY_FILE are set",
+            "SSL or SASL_SSL",
+        ),
+        (
+            OAUTH | {"KAFKA_OAUTH_TOKEN_FILE": "t"},
+            "KAFKA_OAUTH_TOKEN_URL and PROFILE_EXPORTER_KAFKA_OAUTH_TOKEN_FILE exclude each other",
+            "",
+        ),
+        (
+            BEARER | {"KAFKA_OAUTH_TOKEN_FILE": "t", "KAFKA_OAUTH_SCOPE": "a"},
+            "KAFKA_OAUTH_SCOPE is set: they are for a token endpoint",
+            "unset",
+        ),
         (BEARER, "KAFKA_OAUTH_TOKEN_URL or PROFILE_EXPORTER_KAFKA_OAUTH_TOKEN_FILE is missing", "needs a token"),
-        (BEARER | {"KAFKA_OAUTH_TOKEN_URL": "https://a/t"}, "KAFKA_OAUTH_CLIENT_SECRET is missing", "asks a token endpoint"),
-        (BEARER | {"KAFKA_OAUTH_CLIENT_SECRET": "hunter2"}, "KAFKA_OAUTH_TOKEN_URL is missing", "asks a token endpoint"),
-        (OAUTH | {"KAFKA_SASL_USERNAME": "ada"}, "KAFKA_SASL_USERNAME is set: PROFILE_EXPORTER_KAFKA_SASL_MECHANISM=OAUTHBEARER", "PLAIN or SCRAM"),
+        (
+            BEARER | {"KAFKA_OAUTH_TOKEN_URL": "https://a/t"},
+            "KAFKA_OAUTH_CLIENT_SECRET is missing",
+            "asks a token endpoint",
+        ),
+        (
+            BEARER | {"KAFKA_OAUTH_CLIENT_SECRET": "hunter2"},
+            "KAFKA_OAUTH_TOKEN_URL is missing",
+            "asks a token endpoint",
+        ),
+        (
+            OAUTH | {"KAFKA_SASL_USERNAME": "ada"},
+            "KAFKA_SASL_USERNAME is set: PROFILE_EXPORTER_KAFKA_SASL_MECHANISM=OAUTHBEARER",
+            "PLAIN or SCRAM",
+        ),
         (OAUTH | {"KAFKA_SASL_MECHANISM": "PLAIN"}, "KAFKA_OAUTH_CLIENT_SECRET are set", "or set OAUTHBEARER"),
         (OAUTH | {"KAFKA_AWS_REGION": "eu-west-1"}, "KAFKA_AWS_REGION is set", "or set AWS_MSK_IAM"),
-        (OAUTH | {"KAFKA_SECURITY_PROTOCOL": "SSL"}, "KAFKA_OAUTH_CLIENT_SECRET are set: PROFILE_EXPORTER_KAFKA_SECURITY_PROTOCOL=SSL", "SASL_SSL"),
+        (
+            OAUTH | {"KAFKA_SECURITY_PROTOCOL": "SSL"},
+            "KAFKA_OAUTH_CLIENT_SECRET are set: PROFILE_EXPORTER_KAFKA_SECURITY_PROTOCOL=SSL",
+            "SASL_SSL",
+        ),
         (OAUTH | {"KAFKA_SASL_MECHANISM": ""}, "KAFKA_SASL_MECHANISM is missing", "logs in"),
-        (OAUTH | {"KAFKA_OAUTH_EXTENSIONS": "auth=x"}, "KAFKA_OAUTH_EXTENSIONS: the name auth is the token's own", "leave it out"),
+        (
+            OAUTH | {"KAFKA_OAUTH_EXTENSIONS": "auth=x"},
+            "KAFKA_OAUTH_EXTENSIONS: the name auth is the token's own",
+            "leave it out",
+        ),
         (OAUTH | {"KAFKA_OAUTH_EXTENSIONS": "pool"}, "KAFKA_OAUTH_EXTENSIONS='pool'", "name=value"),
         (MSK | {"KAFKA_AWS_REGION": ""}, "KAFKA_AWS_REGION is missing", "signs for a region"),
-        (MSK | {"KAFKA_AWS_EXTERNAL_ID": "x"}, "KAFKA_AWS_EXTERNAL_ID is set: they are for a role", "KAFKA_AWS_ROLE_ARN"),
+        (
+            MSK | {"KAFKA_AWS_EXTERNAL_ID": "x"},
+            "KAFKA_AWS_EXTERNAL_ID is set: they are for a role",
+            "KAFKA_AWS_ROLE_ARN",
+        ),
         (MSK | {"KAFKA_AWS_ROLE_ARN": "exporter"}, "KAFKA_AWS_ROLE_ARN='exporter'", "role to assume"),
-        (MSK | {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"}, "KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT: ", "TLS alone; set SASL_SSL"),
+        (
+            MSK | {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"},
+            "KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT: ",
+            "TLS alone; set SASL_SSL",
+        ),
         ({"SKIP_TO": "1:5,1:9"}, "SKIP_TO=1:5,1:9: a partition is named twice", ""),
         ({"SKIP_TO": "8:5"}, "SKIP_TO=8:5: there is no partition 8, PROFILE_EXPORTER_PARTITIONS is 8", ""),
     ],
@@ -259,7 +350,15 @@ def test_an_address_of_tokens_that_would_show_the_secret_or_go_nowhere_is_refuse
     assert "hunter2" not in text
 
 
-@pytest.mark.parametrize("url", ["https://tokens.example/realms/a/token?tenant=7", "http://127.0.0.1:8080/t", "http://[::1]:80/t", "http://localhost/t"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://tokens.example/realms/a/token?tenant=7",
+        "http://127.0.0.1:8080/t",
+        "http://[::1]:80/t",
+        "http://localhost/t",
+    ],
+)
 def test_an_address_of_tokens_over_tls_or_on_this_machine_is_taken(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (OAUTH | {"KAFKA_OAUTH_TOKEN_URL": url}).items():
         monkeypatch.setenv(ENV_PREFIX + name, value)
@@ -268,13 +367,19 @@ def test_an_address_of_tokens_over_tls_or_on_this_machine_is_taken(url: str, mon
 
 
 def test_authorities_of_a_token_endpoint_without_tls_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = wrong(monkeypatch, **OAUTH | {"KAFKA_OAUTH_TOKEN_URL": "http://127.0.0.1/t", "KAFKA_OAUTH_CA_FILE": "ca.pem"})
+    said = wrong(
+        monkeypatch, **OAUTH | {"KAFKA_OAUTH_TOKEN_URL": "http://127.0.0.1/t", "KAFKA_OAUTH_CA_FILE": "ca.pem"}
+    )
 
     assert "KAFKA_OAUTH_CA_FILE is set: PROFILE_EXPORTER_KAFKA_OAUTH_TOKEN_URL has no TLS" in said
 
 
 def test_a_role_is_taken_with_what_belongs_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    role = {"KAFKA_AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/exporter", "KAFKA_AWS_EXTERNAL_ID": "x", "KAFKA_AWS_ROLE_SESSION_NAME": "eu"}
+    role = {
+        "KAFKA_AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/exporter",
+        "KAFKA_AWS_EXTERNAL_ID": "x",
+        "KAFKA_AWS_ROLE_SESSION_NAME": "eu",
+    }
     for name, value in (MSK | role | {"KAFKA_AWS_PROFILE": "p"}).items():
         monkeypatch.setenv(ENV_PREFIX + name, value)
 
@@ -287,7 +392,9 @@ def test_a_login_and_certificates_go_with_the_protocol_that_has_both() -> None:
     assert Settings(_env_file=None, kafka_security_protocol="SASL_SSL", **values).kafka_sasl_username == "ada"  # type: ignore[call-arg, arg-type]
 
 
-@pytest.mark.parametrize("address", ["PLAINTEXT://kafka:9092", "ada@kafka:9092", "kafka/x:9092", "::1:9092", "kafka:9092,SSL://b:9093"])
+@pytest.mark.parametrize(
+    "address", ["PLAINTEXT://kafka:9092", "ada@kafka:9092", "kafka/x:9092", "::1:9092", "kafka:9092,SSL://b:9093"]
+)
 def test_an_address_that_the_clients_would_read_differently_is_refused(address: str) -> None:
     with pytest.raises(ValidationError, match="kafka_bootstrap_servers"):
         Settings(_env_file=None, kafka_bootstrap_servers=address)  # type: ignore[call-arg]

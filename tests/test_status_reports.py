@@ -117,7 +117,9 @@ async def test_a_report_that_is_wanted_while_reports_end_does_not_keep_them_goin
 
 
 async def test_f5_a_worker_whose_reports_are_refused_says_that_no_membership_ends() -> None:
-    """In the warning at once, and as something that is waited for after 30 s; not any more once a report is acknowledged."""
+    """In the warning at once, and as something that is waited for after 30 s; not any more once a report is
+    acknowledged.
+    """
     now = [0.0]
     runtime: Any = Runtime(World().sink, waits=Waits(lambda: now[0]))
     producer: Any = RefusedProducer()

@@ -46,7 +46,14 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("how", ["waits", "held up"])
 def test_a_process_whose_stop_does_not_end_is_ended_and_its_log_names_the_task(how: str) -> None:
-    done = subprocess.run([sys.executable, "-c", _STOPPING, how], capture_output=True, text=True, timeout=SECONDS, check=False, cwd=Path.cwd())
+    done = subprocess.run(
+        [sys.executable, "-c", _STOPPING, how],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+        cwd=Path.cwd(),
+    )
 
     told = json.loads((done.stdout + done.stderr).splitlines()[-1])
     assert done.returncode == 3, done.stderr

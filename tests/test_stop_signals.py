@@ -1,4 +1,6 @@
-"""SIGTERM and SIGINT in the first second of what runs until it is stopped: exit code 0 from the first line on, and not a word."""
+"""SIGTERM and SIGINT in the first second of what runs until it is stopped: exit code 0 from the first line on, and not
+a word.
+"""
 
 import signal
 import socket
@@ -20,7 +22,9 @@ MOMENTS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 @pytest.fixture
 def env(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Of a broker that lets everybody connect and never says a word: a worker waits for it as long as the test wants."""
+    """Of a broker that lets everybody connect and never says a word: a worker waits for it as long as the test
+    wants.
+    """
     with socket.create_server(("127.0.0.1", 0)) as silent:
         installation = Installation(f"127.0.0.1:{silent.getsockname()[1]}", tmp_path / "data")
         installation.change(log_format="console")
@@ -35,7 +39,9 @@ def test_the_console_script_begins_with_the_module_that_hears_signals_first() ->
 
 
 @pytest.mark.parametrize("seconds", MOMENTS)
-def test_a_worker_that_is_stopped_in_its_first_second_ends_with_exit_code_0(env: dict[str, str], tmp_path: Path, seconds: float) -> None:
+def test_a_worker_that_is_stopped_in_its_first_second_ends_with_exit_code_0(
+    env: dict[str, str], tmp_path: Path, seconds: float
+) -> None:
     number = STOP_SIGNALS[MOMENTS.index(seconds) % 2]
 
     code, said = stopped(WORKER, env, tmp_path, number, seconds)
@@ -65,7 +71,9 @@ def test_a_worker_that_waits_for_its_broker_is_stopped_with_exit_code_0(tmp_path
         assert worker.wait() == 0, worker.said
 
 
-def stopped(command: tuple[str, ...], env: dict[str, str], folder: Path, number: signal.Signals, seconds: float) -> tuple[int, str]:
+def stopped(
+    command: tuple[str, ...], env: dict[str, str], folder: Path, number: signal.Signals, seconds: float
+) -> tuple[int, str]:
     """(exit code, all that was said) of a process that is stopped so long after it began to hear SIGTERM."""
     with Program(command, env, folder) as program:
         program.wait_until_heard(signal.SIGTERM)

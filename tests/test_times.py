@@ -81,11 +81,23 @@ def test_i3_what_is_no_time_is_refused_and_named(text: str) -> None:
 
 
 @strategies.law(300)
-@given(st.integers(MIN_SECONDS + 86_400, MAX_SECONDS - 86_400), st.sampled_from("Tt "), st.integers(-23, 23), st.sampled_from(["", ".0", ".999"]))
-def test_law_i3_every_spelling_of_a_moment_is_that_moment(seconds: int, between: str, hours: int, fraction: str) -> None:
+@given(
+    st.integers(MIN_SECONDS + 86_400, MAX_SECONDS - 86_400),
+    st.sampled_from("Tt "),
+    st.integers(-23, 23),
+    st.sampled_from(["", ".0", ".999"]),
+)
+def test_law_i3_every_spelling_of_a_moment_is_that_moment(
+    seconds: int, between: str, hours: int, fraction: str
+) -> None:
     local = format_time(seconds + hours * 3600)[:-1].replace("T", between) + fraction
 
-    spellings = [f"{local}{hours:+03}", f"{local}{hours:+03}:00", f"{local}{hours:+03}00", *([f"{local}Z", f"{local}z"] if hours == 0 else [])]
+    spellings = [
+        f"{local}{hours:+03}",
+        f"{local}{hours:+03}:00",
+        f"{local}{hours:+03}00",
+        *([f"{local}Z", f"{local}z"] if hours == 0 else []),
+    ]
 
     assert {parse_time(text) for text in spellings} == {seconds}
 
@@ -107,4 +119,7 @@ flows:
     assert second.created_at == second.updated_at == NOON
     (mapping,) = configuration.flows[0].audiences
     assert (mapping.created_at, mapping.updated_at) == (NOON, "2026-01-11T12:00:59Z")
-    assert Audience.model_validate({"namespace": "ups", "id": "a", "createdAt": "2026-01-11 14:00:00+02"}).created_at == NOON
+    assert (
+        Audience.model_validate({"namespace": "ups", "id": "a", "createdAt": "2026-01-11 14:00:00+02"}).created_at
+        == NOON
+    )

@@ -9,15 +9,22 @@ from processor.yaml_lines import MAX_VALUES_BY_ALIASES, load
 
 def laughs(levels: int) -> bytes:
     """Nine aliases of the line before in each line: 9 to the power of `levels` values."""
-    lines = ["a0: &a0 [lol]", *(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, levels + 1))]
+    lines = [
+        "a0: &a0 [lol]",
+        *(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, levels + 1)),
+    ]
     return "\n".join(lines).encode()
 
 
-@pytest.mark.parametrize("read", [lambda text: load(text, "flows.yaml"), lambda text: parse_configuration(text, "flows.yaml")])
+@pytest.mark.parametrize(
+    "read", [lambda text: load(text, "flows.yaml"), lambda text: parse_configuration(text, "flows.yaml")]
+)
 def test_aliases_of_aliases_are_refused_with_the_line_before_they_are_expanded(read: object) -> None:
     assert callable(read)
 
-    with pytest.raises(UsageError, match=rf"flows.yaml, line 6: .*aliases stand for more than {MAX_VALUES_BY_ALIASES:,} values"):
+    with pytest.raises(
+        UsageError, match=rf"flows.yaml, line 6: .*aliases stand for more than {MAX_VALUES_BY_ALIASES:,} values"
+    ):
         read(laughs(40))
 
 

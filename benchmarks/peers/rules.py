@@ -1,4 +1,5 @@
-"""The benchmark's flow in plain Python: JSON merge, three mapped audiences, two mapped attributes (`benchmarks.events.FLOWS`).
+"""The benchmark's flow in plain Python: JSON merge, three mapped audiences, two mapped attributes
+(`benchmarks.events.FLOWS`).
 
 Imports nothing of ours but `benchmarks.events`: it runs in the venv of each Python peer.
 """
@@ -71,10 +72,13 @@ def _render(profile: Json, before: Seen, after: Seen, time: str) -> Json:
         "ups": {
             audience: entry
             for audience, entry in profile["segmentMembership"]["ups"].items()
-            if entry["status"] == "realized" or (audience in MAPPED and (entry["lastQualificationTime"] >= since or audience in moved))
+            if entry["status"] == "realized"
+            or (audience in MAPPED and (entry["lastQualificationTime"] >= since or audience in moved))
         }
     }
-    record["identityMap"] = {namespace: [{"id": item["id"]} for item in items] for namespace, items in after.identities.items()}
+    record["identityMap"] = {
+        namespace: [{"id": item["id"]} for item in items] for namespace, items in after.identities.items()
+    }
     return record
 
 

@@ -9,6 +9,8 @@ FETCH_SECONDS = 600.0
 def run(*command: str | Path) -> None:
     """A command that must succeed."""
     arguments = [str(part) for part in command]
-    done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
+    done = subprocess.run(
+        arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False
+    )
     if done.returncode != 0:
         raise RuntimeError(f"{command[0]} failed: {(done.stdout + done.stderr).strip()[-2000:]}")

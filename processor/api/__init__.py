@@ -1,4 +1,5 @@
-"""The control API: Adobe's Flow Service objects, paths and habits, and our own native form beside them (docs/control-api.md).
+"""The control API: Adobe's Flow Service objects, paths and habits, and our own native form beside them
+(docs/control-api.md).
 
     HTTP ─► limits ─► access ─► flow_service/routes, native ─► ControlPlane (processor/control) ─► topics
 
@@ -10,5 +11,6 @@
     checks     of destinations, bounded           upload_room  how many uploads, and how large
     watch      whether this API still writes      page        /docs
 
-It keeps nothing: it can be restarted or moved at will. It is a root of its own, beside the worker, which knows nothing of it.
+It keeps nothing: it can be restarted or moved at will. It is a root of its own, beside the worker, which knows nothing
+of it.
 """

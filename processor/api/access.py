@@ -4,8 +4,9 @@
     API_TOKEN           one token, for reading and writing
     API_TOKENS_FILE     many: a YAML list of {name, sha256, role}; the file holds hashes, no tokens
 
-A token is looked at before anything is counted: behind a proxy all callers have one address, and wrong tokens of one must not keep out the others.
-So the pause is no protection of a token that can be guessed; its length is (`openssl rand -hex 32`).
+A token is looked at before anything is counted: behind a proxy all callers have one address, and wrong tokens of one
+must not keep out the others. So the pause is no protection of a token that can be guessed; its length is (`openssl rand
+-hex 32`).
 """
 
 import hmac
@@ -66,7 +67,9 @@ class Caller(NamedTuple):
 class Access:
     """By the tokens there are; `clock` gives seconds that only go forward."""
 
-    def __init__(self, tokens: Sequence[Token], failures_per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, tokens: Sequence[Token], failures_per_minute: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._tokens = tuple(tokens)
         self._most = failures_per_minute
         self._clock = clock
@@ -84,12 +87,19 @@ class Access:
             return Caller(NOBODY, Role.WRITE)
         scheme, _, shown = (authorization or "").partition(" ")
         digest = sha256(shown.strip().encode(errors="replace")).hexdigest()
-        found = [token for token in self._tokens if hmac.compare_digest(token.sha256, digest)]  # all of them, whichever fits
+        found = [
+            token for token in self._tokens if hmac.compare_digest(token.sha256, digest)
+        ]  # all of them, whichever fits
         if scheme.lower() == "bearer" and found:
             return Caller(found[0].name, found[0].role)
         if self._is_too_much(address):
-            raise ApiError(Code.TOO_MANY_FAILURES, f"{self._most} tokens were refused within a minute: wait for a minute, or show the right one")
-        raise ApiError(Code.UNAUTHORIZED, "the header Authorization: Bearer <token> is missing, or its token is none of ours")
+            raise ApiError(
+                Code.TOO_MANY_FAILURES,
+                f"{self._most} tokens were refused within a minute: wait for a minute, or show the right one",
+            )
+        raise ApiError(
+            Code.UNAUTHORIZED, "the header Authorization: Bearer <token> is missing, or its token is none of ours"
+        )
 
     def _is_too_much(self, address: str) -> bool:
         """Count a refusal; whether as many as may be within a minute came before it."""
@@ -107,7 +117,9 @@ class Access:
 
 
 class RequireToken:
-    """Answers nothing but health to whoever shows no token, and reads nothing of his request; puts the caller into the request's state."""
+    """Answers nothing but health to whoever shows no token, and reads nothing of his request; puts the caller into the
+    request's state.
+    """
 
     def __init__(self, app: ASGIApp, access: Callable[[], Access], open_paths: Collection[str]) -> None:
         self._app = app
@@ -120,7 +132,9 @@ class RequireToken:
             authorization = dict(scope["headers"]).get(b"authorization")
             address = scope["client"][0] if scope.get("client") else ""
             try:
-                caller = self._access().caller(None if authorization is None else authorization.decode("latin-1"), address)
+                caller = self._access().caller(
+                    None if authorization is None else authorization.decode("latin-1"), address
+                )
             except ApiError as error:
                 await error_response(error)(scope, receive, send)
                 return
@@ -135,15 +149,29 @@ def require_write(caller: Caller) -> None:
 
 
 def access_of(settings: Settings) -> Access:
-    """By the settings; raises UsageError. A token that could be guessed is warned of: the right one is never made to wait."""
+    """By the settings; raises UsageError.
+
+    A token that could be guessed is warned of: the right one is never made to wait.
+    """
     if settings.api_token is not None and len(settings.api_token.get_secret_value()) < _SAFE_CHARACTERS:
-        _log.warning("token_can_be_guessed", setting=env_name("api_token"), least_characters=_SAFE_CHARACTERS, remedy="openssl rand -hex 32")
+        _log.warning(
+            "token_can_be_guessed",
+            setting=env_name("api_token"),
+            least_characters=_SAFE_CHARACTERS,
+            remedy="openssl rand -hex 32",
+        )
     return Access(_tokens(settings), settings.api_max_failures_per_minute)
 
 
 def _tokens(settings: Settings) -> Sequence[Token]:
     if settings.api_token is not None:
-        return [Token(name="API_TOKEN", sha256=sha256(settings.api_token.get_secret_value().encode()).hexdigest(), role=Role.WRITE)]
+        return [
+            Token(
+                name="API_TOKEN",
+                sha256=sha256(settings.api_token.get_secret_value().encode()).hexdigest(),
+                role=Role.WRITE,
+            )
+        ]
     if settings.api_tokens_file is None:
         return []
     return read_tokens(settings.api_tokens_file)
@@ -157,7 +185,9 @@ def read_tokens(path: Path) -> Sequence[Token]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         raise UsageError(f"{where}: cannot be read as YAML") from None
     except ValidationError as error:
-        faults = [f"  [{'.'.join(map(str, fault['loc']))}]: {fault['msg']}" for fault in error.errors(include_input=False)]
+        faults = [
+            f"  [{'.'.join(map(str, fault['loc']))}]: {fault['msg']}" for fault in error.errors(include_input=False)
+        ]
         what = "a list of name, sha256 (64 hex digits of the token's SHA-256), role (read or write)"
         raise UsageError("\n".join([f"{where}: {what}", *faults])) from None
     if not tokens:

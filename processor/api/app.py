@@ -26,12 +26,27 @@ _log = structlog.get_logger(__name__)
 _PARTS_OF_A_REQUEST: Final = ("body", "query", "path", "header")
 _HEALTH: Final = ("/health/live", "/health/ready")
 _HEALTH_THREADS: Final = 2
-_STATUSES: Final = {404: Code.NO_SUCH_PATH, 405: Code.METHOD_NOT_ALLOWED, 413: Code.TOO_LARGE, 415: Code.WRONG_MEDIA_TYPE}
+_STATUSES: Final = {
+    404: Code.NO_SUCH_PATH,
+    405: Code.METHOD_NOT_ALLOWED,
+    413: Code.TOO_LARGE,
+    415: Code.WRONG_MEDIA_TYPE,
+}
 
 
-def build_app(services: Services, limits: Limits, ready: Callable[[], None], stop: Callable[[], None] = lambda: None) -> FastAPI:
-    """`ready` raises CommandError where Kafka does not answer, or another API took over; `stop` is called when this one must end."""
-    app = FastAPI(title="profile-exporter", summary="Flows, audiences, connections and jobs", openapi_url=None, docs_url=None, redoc_url=None)
+def build_app(
+    services: Services, limits: Limits, ready: Callable[[], None], stop: Callable[[], None] = lambda: None
+) -> FastAPI:
+    """`ready` raises CommandError where Kafka does not answer, or another API took over; `stop` is called when this one
+    must end.
+    """
+    app = FastAPI(
+        title="profile-exporter",
+        summary="Flows, audiences, connections and jobs",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.services = services
     app.include_router(routes.router)
     app.include_router(uploads.router)  # before the paths of audiences, which would take it for one
@@ -108,13 +123,19 @@ def _add_errors(app: FastAPI, stop: Callable[[], None]) -> None:
 def _of_validation(request: Request, error: RequestValidationError) -> ApiError:
     faults = error.errors()
     if any(fault["loc"] == ("body",) for fault in faults) and "json" not in request.headers.get("content-type", "json"):
-        return ApiError(Code.WRONG_MEDIA_TYPE, f"Content-Type: {request.headers['content-type']}: a body is application/json")
+        return ApiError(
+            Code.WRONG_MEDIA_TYPE, f"Content-Type: {request.headers['content-type']}: a body is application/json"
+        )
     if any(fault["type"] == "json_invalid" for fault in faults):
         return ApiError(Code.INVALID, "the body is no JSON")
-    if any(fault["loc"] == ("body",) and (fault["type"] == "missing" or fault.get("input") is None) for fault in faults):
+    if any(
+        fault["loc"] == ("body",) and (fault["type"] == "missing" or fault.get("input") is None) for fault in faults
+    ):
         return ApiError(Code.BODY_MISSING, "the body is missing, or null")
     if any(fault["loc"] == ("body", "state") and fault["type"] == "extra_forbidden" for fault in faults):
-        return ApiError(Code.STATE_IN_CREATE, "state: a flow is created enabled; POST /flows/{id}/action?op=disable disables it")
+        return ApiError(
+            Code.STATE_IN_CREATE, "state: a flow is created enabled; POST /flows/{id}/action?op=disable disables it"
+        )
     texts = (fault_text(fault, [step for step in fault["loc"] if step not in _PARTS_OF_A_REQUEST]) for fault in faults)
     told = first_faults(texts, len(faults))
     return ApiError(Code.INVALID, "; ".join(told), kind=request.url.path.rpartition("/")[2])

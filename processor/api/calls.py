@@ -24,11 +24,16 @@ from processor.secrets import Secrets
 from schemas.destination import Destination
 from schemas.flow import Flow
 
-_TENANT: Final = (("imsOrgId", "x-gw-ims-org-id", "profile-exporter@AdobeOrg"), ("sandboxName", "x-sandbox-name", "prod"))
+_TENANT: Final = (
+    ("imsOrgId", "x-gw-ims-org-id", "profile-exporter@AdobeOrg"),
+    ("sandboxName", "x-sandbox-name", "prod"),
+)
 _MOST_CHARACTERS: Final = 512
 Answer = TypeVar("Answer")
 Examine = Callable[[Sequence[Destination], bool], list[str]]
-"""What destinations say against us, in words; takes seconds. With True only whether they let us in at all, whatever the stream.
+"""What destinations say against us, in words; takes seconds.
+
+With True only whether they let us in at all, whatever the stream.
 
 Raises ApiError where they are not asked, since others are: that says nothing of them.
 """
@@ -54,7 +59,9 @@ class Services:
     new_id: Callable[[], str] = lambda: str(uuid4())
     importer: Importer = no_importer
     uploads: UploadRoom = field(default_factory=UploadRoom)
-    jobs: Callable[[], JobsProgress] = JobsProgress  # how far jobs are, as workers say; raises CommandError where Kafka does not answer
+    jobs: Callable[[], JobsProgress] = (
+        JobsProgress  # how far jobs are, as workers say; raises CommandError where Kafka does not answer
+    )
 
 
 class Call:
@@ -86,7 +93,9 @@ class Call:
         return [*told, *self.findings_to_tell(flow.destination)] if flow.enabled and not delivers_alike else told
 
     def findings_to_tell(self, destination: Destination) -> list[str]:
-        """What a destination says against us, or that it was not asked: for whoever is told beside a change that is made all the same."""
+        """What a destination says against us, or that it was not asked: for whoever is told beside a change that is
+        made all the same.
+        """
         try:
             return self.services.examine([destination], False)
         except ApiError as error:
@@ -104,7 +113,9 @@ def a_call(request: Request) -> Call:
 
 
 def tenant_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """The organisation and the sandbox of Adobe's clients, or those of this installation, which has but one; raises ApiError for long ones."""
+    """The organisation and the sandbox of Adobe's clients, or those of this installation, which has but one; raises
+    ApiError for long ones.
+    """
     tenant = {key: headers.get(name) or usual for key, name, usual in _TENANT}
     for key, name, _ in _TENANT:
         if len(tenant[key]) > _MOST_CHARACTERS:
@@ -116,9 +127,16 @@ TheCall = Annotated[Call, Depends(a_call)]
 
 
 def if_match_of(request: Request) -> str:
-    """The bare etag of If-Match, however it is quoted: one that names nothing fits no object. Raises ApiError where the header is not there."""
+    """The bare etag of If-Match, however it is quoted: one that names nothing fits no object.
+
+    Raises ApiError where the header is not there.
+    """
     if "if-match" not in request.headers:
-        by_query = "; it is a header, not a part of the URL" if "if-match" in {name.lower() for name in request.query_params} else ""
+        by_query = (
+            "; it is a header, not a part of the URL"
+            if "if-match" in {name.lower() for name in request.query_params}
+            else ""
+        )
         raise ApiError(Code.IF_MATCH_MISSING, f"the header If-Match with the object's etag is missing{by_query}")
     return request.headers["if-match"].replace("\\", "").strip().strip('"').strip()
 

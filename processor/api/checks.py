@@ -1,4 +1,6 @@
-"""Checks of destinations, bounded: an endpoint that answers slowly, or never, costs a few threads for a while, and not the whole API."""
+"""Checks of destinations, bounded: an endpoint that answers slowly, or never, costs a few threads for a while, and not
+the whole API.
+"""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -31,23 +33,35 @@ class BoundedChecks:
         self._seconds = seconds
 
     def __call__(self, destinations: Sequence[Destination], only_access: bool) -> list[str]:
-        """Wait for the answers as long as is allowed, and tell them with what is missing; raise ApiError where as many as may be are under way."""
+        """Wait for the answers as long as is allowed, and tell them with what is missing; raise ApiError where as many
+        as may be are under way.
+        """
         if not self._slots.acquire(blocking=False):
-            text = f"not asked: {self._at_once} other checks of destinations are under way; ask again in {self._seconds:g} s"
+            text = (
+                f"not asked: {self._at_once} other checks of destinations are under way; ask again in"
+                f" {self._seconds:g} s"
+            )
             raise ApiError(Code.BUSY, text)
         answers: list[list[str]] = []
         asked: Future[None] = Future()
-        threading.Thread(target=self._ask, args=(destinations, only_access, answers, asked), name="destination-check", daemon=True).start()
+        threading.Thread(
+            target=self._ask, args=(destinations, only_access, answers, asked), name="destination-check", daemon=True
+        ).start()
         try:
             asked.result(self._seconds)
         except TimeoutError:
             asked.cancel()
         told = list(answers)
-        left = [f"{len(destinations) - len(told)} of {len(destinations)} destinations gave no answer within {self._seconds:g} s"]
+        missing = len(destinations) - len(told)
+        left = [f"{missing} of {len(destinations)} destinations gave no answer within {self._seconds:g} s"]
         return [*(text for answer in told for text in answer), *(left if len(told) < len(destinations) else [])]
 
-    def _ask(self, destinations: Sequence[Destination], only_access: bool, answers: list[list[str]], asked: "Future[None]") -> None:
-        """Ask one after the other, in a thread of its own, which keeps its slot until the last one has answered, or nobody waits any more."""
+    def _ask(
+        self, destinations: Sequence[Destination], only_access: bool, answers: list[list[str]], asked: "Future[None]"
+    ) -> None:
+        """Ask one after the other, in a thread of its own, which keeps its slot until the last one has answered, or
+        nobody waits any more.
+        """
         try:
             for destination in destinations:
                 if asked.cancelled():
@@ -63,9 +77,12 @@ class BoundedChecks:
             self._slots.release()
 
     def _examined(self, destination: Destination, only_access: bool) -> list[str]:
-        """What the destination says; a check that fails is told as well: the change that it was made for may be in force by now."""
+        """What the destination says; a check that fails is told as well: the change that it was made for may be in
+        force by now.
+        """
         try:
             return self._examine(destination, only_access)
         except Exception as error:
             _log.exception("destination_check_failed", stream=destination.stream, region=destination.region)
-            return [f"{destination.stream}: not asked: the check itself failed ({type(error).__name__}); the log of the API says more"]
+            why = f"the check itself failed ({type(error).__name__}); the log of the API says more"
+            return [f"{destination.stream}: not asked: {why}"]

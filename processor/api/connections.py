@@ -3,8 +3,9 @@
     accepted ─► head of a request ─► the application has it (LimitBody bounds its body) ─► answered ─► next head
        └──────── bounded here ────────┘                                                      └─ bounded here ─┘
 
-uvicorn (0.54) waits for ever for the head of a request, and for the rest of a body whose call was answered before it had come. This leans on
-`H11Protocol`: its callbacks, `cycle` and `connections`; tests/api/test_slow_requests.py notices when they change.
+uvicorn (0.54) waits for ever for the head of a request, and for the rest of a body whose call was answered before it
+had come. This leans on `H11Protocol`: its callbacks, `cycle` and `connections`; tests/api/test_slow_requests.py notices
+when they change.
 """
 
 import asyncio
@@ -19,12 +20,17 @@ _log = structlog.get_logger(__name__)
 
 
 def bounded_protocol(seconds: float, most: int) -> type[asyncio.Protocol]:
-    """The protocol of connections of which there are `most`, and which wait for what a client owes them for `seconds`."""
+    """The protocol of connections of which there are `most`, and which wait for what a client owes them for
+    `seconds`.
+    """
     return cast("type[asyncio.Protocol]", partial(_BoundedProtocol, seconds, most))  # uvicorn only calls it
 
 
 class _BoundedProtocol(H11Protocol):
-    """One connection. It is closed where a client owes it something for too long; where there are too many, the one that waits longest gives way.
+    """One connection.
+
+    It is closed where a client owes it something for too long; where there are too many, the one that waits longest
+    gives way.
 
     So connections that say nothing keep nobody out: whoever sends his request is served.
     """
@@ -63,7 +69,9 @@ class _BoundedProtocol(H11Protocol):
         return None if self._timer is None or self.transport.is_closing() else self._timer.when()
 
     def _watch(self) -> None:
-        """Start the timer where the client is to send something, and stop it where not; what comes meanwhile does not start it anew."""
+        """Start the timer where the client is to send something, and stop it where not; what comes meanwhile does not
+        start it anew.
+        """
         if self.transport.is_closing() or (self.cycle is not None and not self.cycle.response_complete):
             self._stop_timer()
         elif self._timer is None:
@@ -79,8 +87,16 @@ class _BoundedProtocol(H11Protocol):
         self.transport.abort()
 
     def _let_one_go(self) -> None:
-        waiting = [(until, each) for each in self.connections if isinstance(each, _BoundedProtocol) and (until := each.waits_until) is not None]
+        waiting = [
+            (until, each)
+            for each in self.connections
+            if isinstance(each, _BoundedProtocol) and (until := each.waits_until) is not None
+        ]
         if waiting:
             _, longest = min(waiting, key=itemgetter(0))
-            _log.warning("too_many_connections", most=self._most, remedy="raise PROFILE_EXPORTER_API_MAX_CONNECTIONS, or see who opens so many")
+            _log.warning(
+                "too_many_connections",
+                most=self._most,
+                remedy="raise PROFILE_EXPORTER_API_MAX_CONNECTIONS, or see who opens so many",
+            )
             longest.transport.abort()

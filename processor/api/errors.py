@@ -107,7 +107,9 @@ class ApiError(Exception):
 
 def not_found(kind: str, object_id: str) -> ApiError:
     """There is none of this id."""
-    return ApiError(Code.NOT_FOUND, f"there is no {kind} object with the id {object_id}", kind=kind, object_id=object_id)
+    return ApiError(
+        Code.NOT_FOUND, f"there is no {kind} object with the id {object_id}", kind=kind, object_id=object_id
+    )
 
 
 def error_body(error: ApiError) -> dict[str, Any]:
@@ -124,7 +126,11 @@ def error_body(error: ApiError) -> dict[str, Any]:
 
 
 def error_response(error: ApiError) -> JSONResponse:
-    """The answer. After a request that did not come in time the connection is closed: whatever still comes on it belongs to that request."""
+    """The answer.
+
+    After a request that did not come in time the connection is closed: whatever still comes on it belongs to that
+    request.
+    """
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS[error.code])} if error.code in RETRY_AFTER_SECONDS else {}
     if error.code is Code.TOO_LATE:
         headers["Connection"] = "close"

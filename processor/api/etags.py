@@ -15,4 +15,6 @@ def quoted(etag: str) -> str:
 def require_match(kind: str, object_id: str, etag: str | None, if_match: str) -> None:
     """Raise ApiError unless the bare etag of If-Match is that of the object (None: there is none), or any will do."""
     if if_match not in (ANY, etag):
-        raise ApiError(Code.STALE, "it has another etag by now: read it again, and decide again", kind=kind, object_id=object_id)
+        raise ApiError(
+            Code.STALE, "it has another etag by now: read it again, and decide again", kind=kind, object_id=object_id
+        )

@@ -19,7 +19,9 @@ JsonObject = dict[str, Any]
 
 
 @router.get("")
-def list_jobs(call: TheCall, flow: str | None = None, kind: JobKind | None = None, state: JobState | None = None) -> JsonObject:
+def list_jobs(
+    call: TheCall, flow: str | None = None, kind: JobKind | None = None, state: JobState | None = None
+) -> JsonObject:
     """All of the last 30 days, the newest first; only those of a flow, a kind, a state, where one is named."""
     current, progress = call.state, call.services.jobs()
     found = [

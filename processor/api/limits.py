@@ -1,4 +1,6 @@
-"""Requests as they come in: a trailing slash is none, what is too large or too late is not read, and nobody from outside gets in without a token."""
+"""Requests as they come in: a trailing slash is none, what is too large or too late is not read, and nobody from
+outside gets in without a token.
+"""
 
 import asyncio
 import ipaddress
@@ -14,7 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from processor.api.errors import ApiError, Code, error_response
 
 ROOT: Final = "/"
-MAX_VALUES: Final = 40_000  # of one body; a flow of four thousand audiences, each with all that a selector may say, holds nine for each
+MAX_VALUES: Final = (
+    40_000  # of one body; a flow of four thousand audiences, each with all that a selector may say, holds nine for each
+)
 _DIGITS: Final = 18  # of a length that anybody means
 _log = structlog.get_logger(__name__)
 
@@ -33,10 +37,11 @@ class NoTrailingSlash:
 
 
 class OnlyThisMachine:
-    """For an API without tokens: nobody but a program on this machine is let in, also not a web page that its browser shows.
+    """For an API without tokens: nobody but a program on this machine is let in, also not a web page that its browser
+    shows.
 
-    A page can send some requests anywhere, and by DNS rebinding all of them to a name of its own: so Host must be a name of this machine, and Origin,
-    which only browsers send, too.
+    A page can send some requests anywhere, and by DNS rebinding all of them to a name of its own: so Host must be a
+    name of this machine, and Origin, which only browsers send, too.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -45,8 +50,13 @@ class OnlyThisMachine:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         headers = dict(scope.get("headers", []))
-        if scope["type"] == "http" and not (_is_local(b"//" + headers.get(b"host", b"")) and _is_local(headers.get(b"origin", b"//localhost"))):
-            text = "without a token only programs on this machine are let in, by its own name: http://127.0.0.1 or http://localhost"
+        if scope["type"] == "http" and not (
+            _is_local(b"//" + headers.get(b"host", b"")) and _is_local(headers.get(b"origin", b"//localhost"))
+        ):
+            text = (
+                "without a token only programs on this machine are let in, by its own name: http://127.0.0.1 or"
+                " http://localhost"
+            )
             await error_response(ApiError(Code.FORBIDDEN, text))(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -71,7 +81,13 @@ class NoTraceback:
             await self._app(scope, receive, noted)
         except Exception as error:  # whatever it is: the server's own log would show its text
             places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-5:]]
-            _log.error("call_failed", method=scope.get("method"), path=scope.get("path"), error=type(error).__name__, places=places)
+            _log.error(
+                "call_failed",
+                method=scope.get("method"),
+                path=scope.get("path"),
+                error=type(error).__name__,
+                places=places,
+            )
             if not begun and scope["type"] == "http":
                 text = "something unforeseen happened; the log of the API names the place"
                 await error_response(ApiError(Code.INTERNAL, text))(scope, receive, send)
@@ -104,9 +120,9 @@ class Limits:
 class LimitBody:
     """Read a body before anything else looks at it: in time, not too large, not of too many values.
 
-    More bytes than allowed end with 413, by what the header says or when so many have come; so do more values, each of which costs a hundred
-    times its bytes once it is an object. A body that has not come whole in time ends with 408. The pieces that it comes in are joined once.
-    `streamed`: paths whose calls bound by themselves what comes.
+    More bytes than allowed end with 413, by what the header says or when so many have come; so do more values, each of
+    which costs a hundred times its bytes once it is an object. A body that has not come whole in time ends with 408.
+    The pieces that it comes in are joined once. `streamed`: paths whose calls bound by themselves what comes.
     """
 
     def __init__(self, app: ASGIApp, limits: Limits, streamed: Collection[str] = ()) -> None:

@@ -48,7 +48,9 @@ def put_flow(call: TheCall, request: Request, flow_id: str, body: JsonObject) ->
         before = draft.state.flows.get(flow_id)
         _require_match(request, "flows", flow_id, None if before is None else before.etag)
         try:
-            return native.put_flow(draft, _flow(flow_id, body, before, remarks)), None if before is None else before.item
+            return native.put_flow(draft, _flow(flow_id, body, before, remarks)), (
+                None if before is None else before.item
+            )
         except native.TooManyFlows as error:
             raise ApiError(Code.TOO_MANY_FLOWS, str(error), kind="flows") from None
 
@@ -57,8 +59,13 @@ def put_flow(call: TheCall, request: Request, flow_id: str, body: JsonObject) ->
 
 
 @router.delete("/flows/{flow_id}", status_code=204)
-def delete_flow(call: TheCall, request: Request, flow_id: str, give_up: Annotated[bool, Query(alias="giveUp")] = False) -> None:
-    """Remove it; records of it that wait become dead letters (G9). `giveUp`: what one that was removed before has still to deliver (F2)."""
+def delete_flow(
+    call: TheCall, request: Request, flow_id: str, give_up: Annotated[bool, Query(alias="giveUp")] = False
+) -> None:
+    """Remove it; records of it that wait become dead letters (G9).
+
+    `giveUp`: what one that was removed before has still to deliver (F2).
+    """
 
     def decide(draft: Draft) -> None:
         before = draft.state.flows.get(flow_id) or (draft.state.leaving.get(flow_id) if give_up else None)
@@ -121,7 +128,12 @@ def _flow(flow_id: str, body: JsonObject, before: Kept[Flow] | None, remarks: Re
     _require_same(body, id=flow_id)
     destination = body.get("destination")
     credentials = destination.get("credentials") if isinstance(destination, dict) else None
-    if isinstance(destination, dict) and isinstance(credentials, dict) and credentials.get("secretKey") == MASKED and before is not None:
+    if (
+        isinstance(destination, dict)
+        and isinstance(credentials, dict)
+        and credentials.get("secretKey") == MASKED
+        and before is not None
+    ):
         kept = getattr(before.item.destination.credentials, "secret_key", MASKED)
         body = body | {"destination": destination | {"credentials": credentials | {"secretKey": kept}}}
     return checked(Flow, body | {"id": flow_id}, remarks=remarks)

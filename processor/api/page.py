@@ -1,6 +1,9 @@
-"""The page `/docs`: every call, made here out of the OpenAPI document. It holds no script, and nothing on it comes from another host.
+"""The page `/docs`: every call, made here out of the OpenAPI document.
 
-So nobody else's program runs in the origin of an API whose callers have tokens. What it says is what `/openapi.json` says.
+It holds no script, and nothing on it comes from another host.
+
+So nobody else's program runs in the origin of an API whose callers have tokens. What it says is what `/openapi.json`
+says.
 """
 
 import json
@@ -9,12 +12,15 @@ from html import escape
 from typing import Any, Final
 
 SECURITY_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
 _STYLE: Final = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}code,pre{font:14px/1.4 ui-monospace,monospace}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}code,pre{font:14px/1.4"
+    " ui-monospace,monospace}"
     "pre{overflow:auto;background:#f4f4f4;padding:.5rem}summary{cursor:pointer}b{display:inline-block;min-width:4.5rem}th,td{text-align:left;padding-right:1rem}"
 )
 
@@ -26,7 +32,13 @@ def docs_page(document: dict[str, Any]) -> str:
     for tag, calls in _by_tag(document["paths"]).items():
         parts += [f"<h2>{escape(tag)}</h2>", *calls]
     schemas = document.get("components", {}).get("schemas", {})
-    parts += ["<h2>Bodies</h2>", *(_details(f'<code id="{escape(name)}">{escape(name)}</code>', _json(schema)) for name, schema in schemas.items())]
+    parts += [
+        "<h2>Bodies</h2>",
+        *(
+            _details(f'<code id="{escape(name)}">{escape(name)}</code>', _json(schema))
+            for name, schema in schemas.items()
+        ),
+    ]
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>'
 

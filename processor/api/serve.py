@@ -48,18 +48,21 @@ def require_safe_address(settings: Settings, host: str) -> None:
         return
     if settings.api_token is None and settings.api_tokens_file is None:
         raise UsageError(
-            f"--host {host}: other machines could change everything: set {env_name('api_token')} or {env_name('api_tokens_file')}, "
-            "or listen on 127.0.0.1"
+            f"--host {host}: other machines could change everything: set {env_name('api_token')} or"
+            f" {env_name('api_tokens_file')}, or listen on 127.0.0.1"
         )
     if settings.api_tls_certificate_file is None and not settings.api_allow_plaintext:
         raise UsageError(
-            f"--host {host}: tokens and secrets would be sent in clear: set {env_name('api_tls_certificate_file')} and "
-            f"{env_name('api_tls_key_file')}, or {env_name('api_allow_plaintext')}=true where something in front of it does TLS"
+            f"--host {host}: tokens and secrets would be sent in clear: set {env_name('api_tls_certificate_file')} and"
+            f" {env_name('api_tls_key_file')}, or {env_name('api_allow_plaintext')}=true where something in front of it"
+            " does TLS"
         )
 
 
 def require_certificate(settings: Settings) -> None:
-    """Raise UsageError unless TLS takes the files that are named; uvicorn would end with a traceback, or ask the terminal for a passphrase."""
+    """Raise UsageError unless TLS takes the files that are named; uvicorn would end with a traceback, or ask the
+    terminal for a passphrase.
+    """
     certificate, key = settings.api_tls_certificate_file, settings.api_tls_key_file
     if certificate is None:
         return
@@ -71,7 +74,10 @@ def require_certificate(settings: Settings) -> None:
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
-    """Until SIGTERM or Ctrl-C. Raises UsageError, what KafkaControlLog raises, and Superseded when a newer API took over."""
+    """Until SIGTERM or Ctrl-C.
+
+    Raises UsageError, what KafkaControlLog raises, and Superseded when a newer API took over.
+    """
     require_safe_address(settings, host)
     access, secrets = access_of(settings), secrets_of(settings)
     superseded = threading.Event()
@@ -87,12 +93,19 @@ def serve(settings: Settings, host: str, port: int) -> None:
             uploads=UploadRoom(settings.api_max_upload_bytes, settings.api_request_seconds),
             jobs=jobs.progress,
         )
-        app = build_app(services, Limits(settings.api_max_body_bytes, settings.api_request_seconds), log.require_unsuperseded, superseded.set)
+        app = build_app(
+            services,
+            Limits(settings.api_max_body_bytes, settings.api_request_seconds),
+            log.require_unsuperseded,
+            superseded.set,
+        )
         server = server_of(app, settings, host, port)
         watch = WriterWatch(log.require_unsuperseded, superseded, partial(setattr, server, "should_exit", True))
         watch.start()
         _log.info("api_starts", host=host, port=port, tokens=not access.is_open)
-        call_on_stop(partial(setattr, server, "should_exit", True))  # before uvicorn hears signals; and after, when it raises them once more
+        call_on_stop(
+            partial(setattr, server, "should_exit", True)
+        )  # before uvicorn hears signals; and after, when it raises them once more
         server.run()
         watch.end()
     if superseded.is_set():
@@ -114,14 +127,17 @@ def server_of(app: ASGIApp, settings: Settings, host: str, port: int) -> uvicorn
             server_header=False,
             http=bounded_protocol(settings.api_request_seconds, most),
             ws="none",
-            limit_concurrency=most + 1,  # it counts the connection that asks; those that only wait have given way before (connections)
+            limit_concurrency=most
+            + 1,  # it counts the connection that asks; those that only wait have given way before (connections)
             **_tls(settings),
         )
     )
 
 
 def findings(secrets: Secrets, endpoints: EndpointRules, destination: Destination, only_access: bool) -> list[str]:
-    """Say what preflight finds wrong with a destination (`checks.ExamineOne`, contract G6); of an endpoint that only a flow names, codes alone."""
+    """Say what preflight finds wrong with a destination (`checks.ExamineOne`, contract G6); of an endpoint that only a
+    flow names, codes alone.
+    """
     quote = QUOTE_ALL if endpoints.trusts(destination) else QUOTE_CODES
     asked = (Question.ACCESS, Question.LIST_STREAMS) if only_access else tuple(Question)
     answers = examine(destination, ENVIRONMENT, secrets, endpoints, quote)
@@ -131,11 +147,15 @@ def findings(secrets: Secrets, endpoints: EndpointRules, destination: Destinatio
 
 
 def _log_denied(denied: ReadDenied) -> None:
-    """Say that flows which an earlier version put into force are not recorded: their etags in exports may lead nowhere."""
+    """Say that flows which an earlier version put into force are not recorded: their etags in exports may lead
+    nowhere.
+    """
     _log.warning("etags_not_recorded", reason=str(denied))
 
 
-def _import(settings: Settings, plane: ControlPlane, change: Change, path: Path, request: Request, rejected: Path) -> Imported:
+def _import(
+    settings: Settings, plane: ControlPlane, change: Change, path: Path, request: Request, rejected: Path
+) -> Imported:
     return import_audience(settings, change, plane.state, path, request, rejected, lambda *_: None)
 
 

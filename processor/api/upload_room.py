@@ -15,13 +15,18 @@ DEFAULT_BYTES: Final = 1024 * 1024
 class UploadRoom:
     """All uploads of an API; used on its event loop only.
 
-    `most_bytes`: of one file, and of all that are on the disk at a time. `seconds`: until the next piece of a file must have come.
+    `most_bytes`: of one file, and of all that are on the disk at a time. `seconds`: until the next piece of a file must
+    have come.
     """
 
-    def __init__(self, most_bytes: int = DEFAULT_BYTES, seconds: float = 30.0, most_uploads: int = MOST_UPLOADS) -> None:
+    def __init__(
+        self, most_bytes: int = DEFAULT_BYTES, seconds: float = 30.0, most_uploads: int = MOST_UPLOADS
+    ) -> None:
         self.most_bytes = most_bytes
         self.seconds = seconds
-        self.one_import = CapacityLimiter(1)  # two of one audience at once would make members of both files; whoever waits holds no thread
+        self.one_import = CapacityLimiter(
+            1
+        )  # two of one audience at once would make members of both files; whoever waits holds no thread
         self._most_uploads = most_uploads
         self._sizes: dict[Upload, int] = {}
 
@@ -34,7 +39,9 @@ class UploadRoom:
     def enter(self) -> "Iterator[Upload]":
         """One upload more, until its file is gone again; raises ApiError where there are as many as may be."""
         if len(self._sizes) >= self._most_uploads:
-            raise ApiError(Code.BUSY, f"{self._most_uploads} uploads are under way, or wait to be imported: send the file later")
+            raise ApiError(
+                Code.BUSY, f"{self._most_uploads} uploads are under way, or wait to be imported: send the file later"
+            )
         upload = Upload(self)
         self._sizes[upload] = 0
         try:
@@ -47,7 +54,11 @@ class UploadRoom:
         if self._sizes[upload] + size > self.most_bytes:
             raise ApiError(Code.TOO_LARGE, f"the file is larger than {self.most_bytes} bytes")
         if sum(self._sizes.values()) + size > self.most_bytes:
-            raise ApiError(Code.BUSY, f"all uploads together are larger than {self.most_bytes} bytes: send the file when the others are imported")
+            raise ApiError(
+                Code.BUSY,
+                f"all uploads together are larger than {self.most_bytes} bytes: send the file when the others are"
+                " imported",
+            )
         self._sizes[upload] += size
 
 

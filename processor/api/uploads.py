@@ -49,7 +49,13 @@ def _read_options(
 
 
 @router.post(
-    PATH, openapi_extra={"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string", "example": "profileId\np-1"}}}}}
+    PATH,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"text/csv": {"schema": {"type": "string", "example": "profileId\np-1"}}},
+        }
+    },
 )
 async def import_audience(
     call: TheCall,
@@ -61,10 +67,13 @@ async def import_audience(
     exits: bool | None = None,
     dry_run: Annotated[bool, Query(alias="dryRun")] = False,
 ) -> dict[str, Any]:
-    """The body is the file, as text/csv; it is answered when every event is acknowledged. As `profile-exporter audiences import`.
+    """The body is the file, as text/csv; it is answered when every event is acknowledged.
 
-    `encoding` names how the file is written where it is not UTF-8, as does a charset of the Content-Type. The first hundred rejected rows are
-    in the answer, `rejected` counts them all, and `rejectedFor` by reason. `known` counts who is a profile already.
+    As `profile-exporter audiences import`.
+
+    `encoding` names how the file is written where it is not UTF-8, as does a charset of the Content-Type. The first
+    hundred rejected rows are in the answer, `rejected` counts them all, and `rejectedFor` by reason. `known` counts who
+    is a profile already.
     """
     require_write(call.caller)
     reading = reading._replace(encoding=reading.encoding or _charset(request))
@@ -75,14 +84,19 @@ async def import_audience(
             file, rejected = Path(folder) / "uploaded.csv", Path(folder) / "rejected.csv"
             await _receive(request, file, upload, room.seconds)
             try:
-                done = await to_thread.run_sync(call.services.importer, call.change, file, asked, rejected, limiter=room.one_import)
+                done = await to_thread.run_sync(
+                    call.services.importer, call.change, file, asked, rejected, limiter=room.one_import
+                )
             except UsageError as error:
                 raise ApiError(Code.INVALID, _in_words_of_the_call(str(error).replace(str(file), "the file"))) from None
             return _answer(audience_id, done, await to_thread.run_sync(_first, rejected))
 
 
 def _charset(request: Request) -> str | None:
-    """Return the encoding that the Content-Type names; None for UTF-8, which clients add to every text. Raises ApiError for what is no CSV."""
+    """Return the encoding that the Content-Type names; None for UTF-8, which clients add to every text.
+
+    Raises ApiError for what is no CSV.
+    """
     header = Message()
     header["content-type"] = request.headers.get("content-type", "")
     if not header["content-type"] or header.get_content_type() != "text/csv":
@@ -98,7 +112,9 @@ def _in_words_of_the_call(text: str) -> str:
 
 
 async def _receive(request: Request, path: Path, upload: Upload, seconds: float) -> None:
-    """Write the body to the disk, off the event loop; raises ApiError where it is too large, or its next piece does not come in time."""
+    """Write the body to the disk, off the event loop; raises ApiError where it is too large, or its next piece does not
+    come in time.
+    """
     pieces = aiter(request.stream())
     async with await open_file(path, "wb") as file:
         waiting = bytearray()

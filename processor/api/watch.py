@@ -1,4 +1,6 @@
-"""Whether this API is still the one that writes: looked at once a second, in a thread, from the server's start to its end."""
+"""Whether this API is still the one that writes: looked at once a second, in a thread, from the server's start to its
+end.
+"""
 
 import threading
 from collections.abc import Callable
@@ -24,13 +26,20 @@ class WatchFailed(CommandError):
 
 
 class WriterWatch:
-    """From `start` to `end`. `look` raises Superseded where another API has taken over, CommandError where Kafka does not answer.
+    """From `start` to `end`.
 
-    Sets `superseded`, or finds it set, and calls `stop` then, once; and where `look` raises anything else: `end` raises WatchFailed then.
+    `look` raises Superseded where another API has taken over, CommandError where Kafka does not answer.
+
+    Sets `superseded`, or finds it set, and calls `stop` then, once; and where `look` raises anything else: `end` raises
+    WatchFailed then.
     """
 
     def __init__(
-        self, look: Callable[[], None], superseded: threading.Event, stop: Callable[[], None], every_seconds: float = LOOK_SECONDS
+        self,
+        look: Callable[[], None],
+        superseded: threading.Event,
+        stop: Callable[[], None],
+        every_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._look, self._superseded, self._stop, self._every_seconds = look, superseded, stop, every_seconds
         self._done = threading.Event()

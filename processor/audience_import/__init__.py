@@ -1,4 +1,5 @@
-"""An external audience out of a CSV file (contract M1, `CustomerAudienceUpload`): its members become membership events on `profile-events`.
+"""An external audience out of a CSV file (contract M1, `CustomerAudienceUpload`): its members become membership events
+on `profile-events`.
 
     file ─► rows (encoding, delimiter, header found) ─► members, on disk ─┬─► realized, until the audience's end    ─► profile-events
              └─► rejected, with line and reason                           │
@@ -11,6 +12,6 @@
     events    the membership events (pure)          run       one import, from the file to the last event
     identities    whose the identities of a file are, on disk as well
 
-Called by `profile-exporter audiences import` and by `POST /v1/audiences/import`. Nothing is sent before the whole file was read. An import
-that was killed is simply begun again: what it had sent changes nothing the second time.
+Called by `profile-exporter audiences import` and by `POST /v1/audiences/import`. Nothing is sent before the whole file
+was read. An import that was killed is simply begun again: what it had sent changes nothing the second time.
 """

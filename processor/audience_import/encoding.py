@@ -1,7 +1,9 @@
-"""In which encoding a file is: UTF-8, UTF-16 with a byte order mark, or the one that is named. Nothing is guessed (contract M6).
+"""In which encoding a file is: UTF-8, UTF-16 with a byte order mark, or the one that is named.
 
-Bytes that are something else end the import before anything is sent, with a row as the likeliest encodings read it: a wrong guess would
-make a member of another person (0xf1 is ñ in windows-1252, and ń in windows-1250).
+Nothing is guessed (contract M6).
+
+Bytes that are something else end the import before anything is sent, with a row as the likeliest encodings read it: a
+wrong guess would make a member of another person (0xf1 is ñ in windows-1252, and ń in windows-1250).
 """
 
 import codecs
@@ -18,7 +20,12 @@ from processor.errors import UsageError
 UTF8: Final = "utf-8"
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _WIDE_MARKS: Final = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
-_WIDE: Final = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")  # UTF-32 reads as UTF-16 too, with a zero in each character
+_WIDE: Final = (
+    "utf-32-le",
+    "utf-32-be",
+    "utf-16-le",
+    "utf-16-be",
+)  # UTF-32 reads as UTF-16 too, with a zero in each character
 _LIKELY: Final = {
     "cp1252": "windows-1252",
     "cp1250": "windows-1250",
@@ -55,18 +62,24 @@ def require_named(sample: bytes, encoding: str) -> None:
         codec = None
     if codec is None or not codec._is_text_encoding:  # as open() asks: base64 and rot13 are codecs too
         raise UsageError(
-            f"the encoding {shown(encoding)} is not known\n  name it with --encoding as utf-8, windows-1252, mac_roman, cp932 or utf-16-le"
+            f"the encoding {shown(encoding)} is not known\n  name it with --encoding as utf-8, windows-1252, mac_roman,"
+            " cp932 or utf-16-le"
         )
     for mark, of in ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), *_MARKS):
         if sample.startswith(mark):
             family = of.removesuffix("-sig")
             if not codec.name.startswith(family):
-                raise UsageError(f"it begins with the byte order mark of {family.upper()}, and is not {encoding}\n  leave out --encoding")
+                raise UsageError(
+                    f"it begins with the byte order mark of {family.upper()}, and is not {encoding}\n  leave out"
+                    " --encoding"
+                )
             return
 
 
 def may_be_utf8(sample: bytes) -> bool:
-    """Whether the beginning of a file holds more than ASCII, and all of it reads as UTF-8: hardly any text of another encoding does."""
+    """Whether the beginning of a file holds more than ASCII, and all of it reads as UTF-8: hardly any text of another
+    encoding does.
+    """
     try:
         codecs.getincrementaldecoder(UTF8)().decode(sample)
     except UnicodeDecodeError:
@@ -75,7 +88,10 @@ def may_be_utf8(sample: bytes) -> bool:
 
 
 def find_encoding(sample: bytes) -> str:
-    """Return utf-8, utf-8-sig or utf-16 (with its mark); raises UsageError for every other one. `sample` is the file's beginning."""
+    """Return utf-8, utf-8-sig or utf-16 (with its mark); raises UsageError for every other one.
+
+    `sample` is the file's beginning.
+    """
     if sample.startswith(_WIDE_MARKS):
         raise _wide(sample, "utf-32")
     for mark, encoding in _MARKS:
@@ -87,16 +103,20 @@ def find_encoding(sample: bytes) -> str:
 
 
 def explain_bytes(path: Path, encoding: str) -> UsageError:
-    """Say where a file is not in `encoding`, and how the likeliest encodings read the first such line that is not the header."""
+    """Say where a file is not in `encoding`, and how the likeliest encodings read the first such line that is not the
+    header.
+    """
     bad = list(islice(_bad_lines(path, encoding), _JUDGED_LINES))
     name = UTF8.upper() if encoding in (UTF8, "utf-8-sig") else encoding
     if not bad:
-        return UsageError(f"it is not {name} to its end: is it cut off? Nothing of it is used\n  name its encoding with --encoding")
+        return UsageError(
+            f"it is not {name} to its end: is it cut off? Nothing of it is used\n  name its encoding with --encoding"
+        )
     line = next((each for each in bad if each.number > 1), bad[0])
     readings = "".join(f"\n  {names}: {text}" for text, names in _readings(_judged(bad), line.raw).items())
     return UsageError(
-        f"it is not {name}, see line {line.number}; nothing of it is used. The likeliest encodings read that line so:{readings or ' none'}"
-        '\n  name the right one with --encoding, or save the file as "CSV UTF-8"'
+        f"it is not {name}, see line {line.number}; nothing of it is used. The likeliest encodings read that line"
+        f' so:{readings or " none"}\n  name the right one with --encoding, or save the file as "CSV UTF-8"'
     )
 
 
@@ -123,7 +143,9 @@ def _judged(lines: list[_BadLine]) -> bytes:
 
 
 def _readings(raw: bytes, line: bytes) -> dict[str, str]:
-    """Map what `line` may say to the names of the encodings that read it so; the likeliest first, judged by all of `raw`."""
+    """Map what `line` may say to the names of the encodings that read it so; the likeliest first, judged by all of
+    `raw`.
+    """
     order = list(_LIKELY)
     matches = from_bytes(raw, cp_isolation=order, threshold=1.0, enable_fallback=False, preemptive_behaviour=False)
     found = {name: match.chaos for match in matches for name in match.could_be_from_charset if name in _LIKELY}
@@ -135,11 +157,16 @@ def _readings(raw: bytes, line: bytes) -> dict[str, str]:
 
 
 def _without_mark(sample: bytes) -> str | None:
-    """Return the encoding of two or four bytes a character that a file begins in: its letters, delimiters and line ends hold zeros."""
+    """Return the encoding of two or four bytes a character that a file begins in: its letters, delimiters and line ends
+    hold zeros.
+    """
     head = sample[:400]
     if b"\0" not in head:
         return None
-    ordinary = {name: sum(each.isascii() and each.isprintable() for each in head.decode(name, errors="replace")) for name in _WIDE}
+    ordinary = {
+        name: sum(each.isascii() and each.isprintable() for each in head.decode(name, errors="replace"))
+        for name in _WIDE
+    }
     best = max(_WIDE, key=lambda name: ordinary[name])
     return best if ordinary[best] >= _ORDINARY_CHARACTERS else None
 
@@ -148,4 +175,7 @@ def _wide(sample: bytes, encoding: str) -> UsageError:
     lines = sample[:4000].decode(encoding, errors="replace").lstrip("\ufeff").splitlines()
     told = "".join(f"\n  {encoding}: {shown(line)}" for line in lines[:2])
     what = "UTF-32" if "32" in encoding else "UTF-16 without a byte order mark"
-    return UsageError(f"it is {what}; nothing of it is used. Its first lines are{told}\n  say --encoding {encoding}, or save it as UTF-8")
+    return UsageError(
+        f"it is {what}; nothing of it is used. Its first lines are{told}\n  say --encoding {encoding}, or save it as"
+        " UTF-8"
+    )

@@ -13,7 +13,9 @@ DAY_SECONDS = 24 * 60 * 60
 
 
 class Import(NamedTuple):
-    """One import: its own name, of which audience, when (seconds since 1970), and how many days its memberships last."""
+    """One import: its own name, of which audience, when (seconds since 1970), and how many days its memberships
+    last.
+    """
 
     name: str
     audience_id: str
@@ -22,7 +24,10 @@ class Import(NamedTuple):
 
 
 def realized(of: Import, profile_id: str) -> bytes:
-    """The profile is a member. Who was one already keeps when he became one: the time of qualification is not said (I3)."""
+    """The profile is a member.
+
+    Who was one already keeps when he became one: the time of qualification is not said (I3).
+    """
     return _event(of, profile_id, {"status": "realized", "validUntil": format_time(of.at + of.ttl_days * DAY_SECONDS)})
 
 
@@ -33,4 +38,6 @@ def exited(of: Import, profile_id: str) -> bytes:
 
 def _event(of: Import, profile_id: str, entry: dict[str, str | None]) -> bytes:
     data = {"segmentMembership": {NAMESPACE: {of.audience_id: entry}}}
-    return orjson.dumps(cloud_event(f"{of.name}-{profile_id}", SOURCE, EventType.PATCHED, profile_id, format_time(of.at), data=data))
+    return orjson.dumps(
+        cloud_event(f"{of.name}-{profile_id}", SOURCE, EventType.PATCHED, profile_id, format_time(of.at), data=data)
+    )

@@ -27,8 +27,12 @@ _TABLES: Final = """
     CREATE TABLE owned (id_hash BLOB, namespace_hash BLOB, namespace TEXT, profiles INTEGER, first TEXT, last TEXT, partitions TEXT,
     PRIMARY KEY (id_hash, namespace_hash)) WITHOUT ROWID;
 """
-_OWNS: Final = "INSERT OR REPLACE INTO owners SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM asked WHERE id_hash = ?1)"
-_OWNS_NO_MORE: Final = "DELETE FROM owners WHERE id_hash = ?1 AND namespace_hash = ?2 AND partition = ?3 AND profile = ?4"
+_OWNS: Final = (
+    "INSERT OR REPLACE INTO owners SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM asked WHERE id_hash = ?1)"
+)
+_OWNS_NO_MORE: Final = (
+    "DELETE FROM owners WHERE id_hash = ?1 AND namespace_hash = ?2 AND partition = ?3 AND profile = ?4"
+)
 _COUNT_OWNERS: Final = """
     INSERT INTO owned SELECT id_hash, namespace_hash, min(namespace), count(DISTINCT profile), min(profile), max(profile),
     group_concat(DISTINCT partition)
@@ -52,7 +56,9 @@ class Identity(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A row whose identity leads to one profile: its line in the file, the profile, where the index has it, and its text."""
+    """A row whose identity leads to one profile: its line in the file, the profile, where the index has it, and its
+    text.
+    """
 
     line: int
     profile_id: str
@@ -73,12 +79,17 @@ class Identities:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._db.close()
 
     def ask(self, identities: Iterable[Identity]) -> None:
         """These are in the file."""
-        rows = [(hash_id(each.id), each.line, hash_namespace(each.namespace), each.namespace, each.id, each.row) for each in identities]
+        rows = [
+            (hash_id(each.id), each.line, hash_namespace(each.namespace), each.namespace, each.id, each.row)
+            for each in identities
+        ]
         self._in_one_go(lambda: self._db.executemany("INSERT INTO asked VALUES (?, ?, ?, ?, ?, ?)", rows))
         self.asked += len(rows)
 
@@ -91,11 +102,17 @@ class Identities:
                 self._write_changes()
 
     def why_incomplete(self) -> str | None:
-        """Why the index does not tell whose an identity is, and the remedy; None: it does. Call it when the changelog is read."""
+        """Why the index does not tell whose an identity is, and the remedy; None: it does.
+
+        Call it when the changelog is read.
+        """
         return self._rows.why_incomplete()
 
     def found(self) -> Iterator[Found | Rejected]:
-        """The profile of each row, or why there is none, in the order of the file. Call it once, when the changelog is read."""
+        """The profile of each row, or why there is none, in the order of the file.
+
+        Call it once, when the changelog is read.
+        """
         self._write_changes()
         self._in_one_go(lambda: self._db.execute(_COUNT_OWNERS))
         for line, namespace, identity_id, id_hash, row, profiles, first, last, partitions in self._db.execute(_FOUND):
@@ -105,16 +122,24 @@ class Identities:
             what = f"{_short(identity_id)} of the namespace {_short(namespace)}"
             if profiles:
                 more = f" (and {profiles - 2} more)" if profiles > 2 else ""
-                fault = Fault(Reason.SEVERAL_PROFILES, f"{profiles} profiles have the identity {what}: {first} and {last}{more}")
+                fault = Fault(
+                    Reason.SEVERAL_PROFILES, f"{profiles} profiles have the identity {what}: {first} and {last}{more}"
+                )
             else:
                 elsewhere = self._in_another_case(id_hash, namespace)
-                fault = Fault(Reason.NAMESPACE_CASE if elsewhere else Reason.NO_PROFILE, f"no profile has the identity {what}{elsewhere}")
+                fault = Fault(
+                    Reason.NAMESPACE_CASE if elsewhere else Reason.NO_PROFILE,
+                    f"no profile has the identity {what}{elsewhere}",
+                )
             yield Rejected.because(fault, line, row)
 
     def _in_another_case(self, id_hash: bytes, namespace: str) -> str:
         for stored, profile in self._db.execute(_ELSEWHERE, (id_hash,)):
             if stored.casefold() == namespace.casefold():
-                return f"; {profile} has it in {_short(stored)}: write the namespace as it is stored, upper and lower case count"
+                return (
+                    f"; {profile} has it in {_short(stored)}: write the namespace as it is stored, upper and lower case"
+                    " count"
+                )
         return ""
 
     def _write_changes(self) -> None:

@@ -14,7 +14,8 @@ _SUSPICIOUS: Final = re.compile(r"""["#='\\({<\[]|[+-]?[0-9]+(?:[.,][0-9]*)?e|-?
 _SHORTENED: Final = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]*E[+-]?[0-9]+|E[+-][0-9]+)", re.IGNORECASE)
 """`1E5` and `12E34567` are none: a spreadsheet always writes a sign, and codes of digits and an E are real ids."""
 _ERROR: Final = re.compile(r"#\S*[!?]|#\w/\w|#NV|#GETTING_DATA|#+", re.IGNORECASE)
-"""Excel's are translated: `#REF!` is `#BEZUG!` in German and `#¡REF!` in Spanish; but the `!` or `?` at the end stays."""
+"""Excel's are translated: `#REF!` is `#BEZUG!` in German and `#¡REF!` in Spanish; but the `!` or `?` at the end stays.
+"""
 _FORMULA: Final = re.compile(r"=.+|'[-+=@0-9].*", re.DOTALL)
 _NOTHING: Final = frozenset({"null", "(null)", "<null>", "[null]", "\\n", "nan", "-nan", "n/a", "<na>"})  # in any case
 _NOTHING_EXACTLY: Final = frozenset({"None", "NA", "NaT", "undefined"})  # in another case they may be names
@@ -34,8 +35,8 @@ _HEADER_AGAIN: Final = Fault(Reason.HEADER_AGAIN, "it is the header again: were 
 def read_id(cell: str, header: str, *, any_id: bool = False) -> str | Fault:
     """Return the id in a cell without the blanks around it, or why it is none.
 
-    `header`: what the column is called, in lower case. `any_id` takes what only looks like an id that was spoilt, and never what no profile
-    may be called.
+    `header`: what the column is called, in lower case. `any_id` takes what only looks like an id that was spoilt, and
+    never what no profile may be called.
     """
     profile_id = cell.strip(_BLANKS)
     if profile_id.isascii() and profile_id.isprintable() and _SUSPICIOUS.match(profile_id) is None:
@@ -51,7 +52,8 @@ def read_id(cell: str, header: str, *, any_id: bool = False) -> str | Fault:
 def read_identity_part(cell: str, name: str, *, any_id: bool = False) -> str | Fault:
     """Return the namespace or the id of an identity in a cell, without the blanks around it, or why it is none.
 
-    `name`: what the column is called, in lower case. It is judged as a profile id is, but for what no key may be: no record has it as its key.
+    `name`: what the column is called, in lower case. It is judged as a profile id is, but for what no key may be: no
+    record has it as its key.
     """
     text = cell.strip(_BLANKS)
     if not text:
@@ -93,15 +95,22 @@ def _why_spoilt(profile_id: str) -> Fault | None:
     if unseen := _UNSEEN.search(profile_id):
         return Fault(Reason.UNSEEN_CHARACTER, f"it holds a character that nobody sees, {_code_point(unseen)}")
     if _SEP.fullmatch(profile_id):
-        return Fault(Reason.HEADER_AGAIN, "it is a line that names the delimiter: were files joined with their headers?")
+        return Fault(
+            Reason.HEADER_AGAIN, "it is a line that names the delimiter: were files joined with their headers?"
+        )
     if _LOST in profile_id:
-        return Fault(Reason.LOST_CHARACTER, "it holds U+FFFD: a program that read the file in a wrong encoding lost a character")
+        return Fault(
+            Reason.LOST_CHARACTER, "it holds U+FFFD: a program that read the file in a wrong encoding lost a character"
+        )
     if profile_id.lower() in _NOTHING or profile_id in _NOTHING_EXACTLY:
         return WORD_FOR_NOTHING
     if _ERROR.fullmatch(profile_id):
         return Fault(Reason.SPREADSHEET_ERROR, "it is an error of a spreadsheet's formula")
     if _SHORTENED.fullmatch(profile_id):
-        return Fault(Reason.SHORTENED_NUMBER, "a spreadsheet shortened the number, its other digits are lost: give the column the format Text")
+        return Fault(
+            Reason.SHORTENED_NUMBER,
+            "a spreadsheet shortened the number, its other digits are lost: give the column the format Text",
+        )
     if _FORMULA.fullmatch(profile_id):
         return Fault(Reason.FORMULA, 'it is a spreadsheet\'s formula or text mark (as ="00123"): write the id alone')
     return None

@@ -1,4 +1,6 @@
-"""Name a file that is no CSV, whatever it is called: a workbook, a compressed file, a page, another table (contract M6)."""
+"""Name a file that is no CSV, whatever it is called: a workbook, a compressed file, a page, another table (contract
+M6).
+"""
 
 import codecs
 import re

@@ -1,6 +1,8 @@
-"""How a CSV file is laid out: what stands above its rows, the delimiter, the columns, and which of them names the members. Pure.
+"""How a CSV file is laid out: what stands above its rows, the delimiter, the columns, and which of them names the
+members. Pure.
 
-Found in the beginning of the file. The delimiter is one that sets the wanted column apart: a header may hold others in names.
+Found in the beginning of the file. The delimiter is one that sets the wanted column apart: a header may hold others in
+names.
 """
 
 import csv
@@ -36,15 +38,17 @@ class Dialect(NamedTuple):
     def __str__(self) -> str:
         """For people, as `utf-8 with the delimiter ";"`."""
         delimiter = "a tab" if self.delimiter == "\t" else f'"{self.delimiter}"'
-        return f"{self.encoding} with the delimiter {delimiter}" + (f" and the escape {self.escape}" if self.escape else "")
+        return f"{self.encoding} with the delimiter {delimiter}" + (
+            f" and the escape {self.escape}" if self.escape else ""
+        )
 
 
 class Layout(NamedTuple):
     """What a file begins with.
 
-    `lines_above`: how many lines there are up to the first row. `column`: the place of the profile ids. `identity`: the places of namespaces
-    and ids. There is one of them at least. `usual_width`: how many cells most rows have; more than the header where each ends with a
-    delimiter, fewer where empty cells at the end are left out.
+    `lines_above`: how many lines there are up to the first row. `column`: the place of the profile ids. `identity`: the
+    places of namespaces and ids. There is one of them at least. `usual_width`: how many cells most rows have; more than
+    the header where each ends with a delimiter, fewer where empty cells at the end are left out.
     """
 
     delimiter: str
@@ -62,7 +66,9 @@ class Layout(NamedTuple):
     @property
     def ways(self) -> list[tuple[int, ...]]:
         """The places of the columns that name a member, each way for itself: by a profile id, by an identity."""
-        return [places for places in (None if self.column is None else (self.column,), self.identity) if places is not None]
+        return [
+            places for places in (None if self.column is None else (self.column,), self.identity) if places is not None
+        ]
 
     @property
     def naming(self) -> tuple[int, ...]:
@@ -82,38 +88,53 @@ class _Header(NamedTuple):
 
 
 def one_character(option: str, text: str | None) -> str | None:
-    """Return a delimiter or an escape as it was given, `tab` and `\\t` as what they mean; raises UsageError for what can be none."""
+    """Return a delimiter or an escape as it was given, `tab` and `\\t` as what they mean; raises UsageError for what
+    can be none.
+    """
     if text is None:
         return None
     character = _SPELLED.get(text, text)
     if len(character) != 1:
         raise UsageError(f"{option} {shown(text)!r} is not one character")
     if character in '"\r\n\0':
-        raise UsageError(f"{option} {shown(text)!r} cannot be: it stands for something else in a CSV file (two quotes for one are read as they are)")
+        raise UsageError(
+            f"{option} {shown(text)!r} cannot be: it stands for something else in a CSV file (two quotes for one are"
+            " read as they are)"
+        )
     return character
 
 
 def find_layout(text: str, delimiter: str | None, escape: str | None, id_column: str | None) -> Layout:
-    """Read the layout off the beginning of a file; raises UsageError where it has no header, or none that names the members."""
+    """Read the layout off the beginning of a file; raises UsageError where it has no header, or none that names the
+    members.
+    """
     lines = list(StringIO(text.removeprefix("\ufeff"), newline=""))
     above = _blank_lines(lines, 0)
     if above < len(lines) and (sep := _SEP.fullmatch(lines[above].rstrip("\r\n"))):
         delimiter = delimiter or _SPELLED.get(sep.group(1), sep.group(1))
         above = _blank_lines(lines, above + 1)
     if delimiter is not None and delimiter == escape:
-        raise UsageError(f"{escape!r} is named as the escape, and is the delimiter\n  name another one with --delimiter or --escape")
+        raise UsageError(
+            f"{escape!r} is named as the escape, and is the delimiter\n  name another one with --delimiter or --escape"
+        )
     below = lines[above:]
-    candidates = [each for each in (delimiter or DELIMITERS) if each != escape]
+    candidates = [each for each in delimiter or DELIMITERS if each != escape]
     headers = [header for each in candidates if (header := _read_header(below, each, escape))]
     if not headers:
         raise UsageError("its header cannot be read: is a quote in it not closed? Nothing of the file is used")
-    fitting = [header for header in headers if _places(header.columns, id_column or PROFILE_ID) or _find_identity(header.columns, id_column)]
+    fitting = [
+        header
+        for header in headers
+        if _places(header.columns, id_column or PROFILE_ID) or _find_identity(header.columns, id_column)
+    ]
     header = max(fitting or headers, key=lambda header: len(header.columns))
     column, identity = _find_columns(header.columns, id_column)
     rows = below[header.lines :]
     if delimiter is None and len(header.columns) == 1:
         header = header._replace(delimiter=_at_ends(rows) or header.delimiter)
-    return Layout(header.delimiter, header.columns, column, identity, above + header.lines, _usual_width(rows, header, escape))
+    return Layout(
+        header.delimiter, header.columns, column, identity, above + header.lines, _usual_width(rows, header, escape)
+    )
 
 
 def _blank_lines(lines: Sequence[str], begin: int) -> int:
@@ -147,7 +168,10 @@ def _find_columns(columns: list[str], id_column: str | None) -> tuple[int | None
         return (places[0] if places else None), identity
     for each in (name, *(() if id_column else IDENTITY)):
         if (times := len(_places(columns, each))) > 1:
-            raise UsageError(f"its header names {shown(each)} {times} times; nothing of it is used\n  give one of these columns another name")
+            raise UsageError(
+                f"its header names {shown(each)} {times} times; nothing of it is used\n  give one of these columns"
+                " another name"
+            )
     there = ", ".join(shown(each) for each in columns[:_SHOWN_COLUMNS]) or "nothing"
     others = "" if id_column else f"; columns {' and '.join(IDENTITY)} would do as well"
     raise UsageError(f"its header has no column {shown(name)}, but: {there}{others}\n  {_remedy(columns, id_column)}")
@@ -181,7 +205,9 @@ def _at_ends(rows: Sequence[str]) -> str | None:
 
 
 def _usual_width(rows: Sequence[str], header: _Header, escape: str | None) -> int:
-    """Return how many cells most rows have, of those with nothing beyond the header; as many as the header where there are no rows."""
+    """Return how many cells most rows have, of those with nothing beyond the header; as many as the header where there
+    are no rows.
+    """
     width = len(header.columns)
     widths = Counter(len(cells) for cells in _cells(rows, header.delimiter, escape) if not any(cells[width:]))
     return max(widths, key=lambda each: (widths[each], each == width), default=width)

@@ -1,4 +1,7 @@
-"""Two sets of profile ids, on disk: who is in the file, and who was a member before. SQLite, in a file that goes with the process."""
+"""Two sets of profile ids, on disk: who is in the file, and who was a member before.
+
+SQLite, in a file that goes with the process.
+"""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -21,7 +24,9 @@ class Members:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._db.close()
 
     def name(self, profile_ids: Iterable[str]) -> None:
@@ -37,11 +42,19 @@ class Members:
         self._db.execute("COMMIT")
 
     def note(self, changes: Iterable[tuple[str, bool | None]]) -> None:
-        """In this order: who was a member (True), or a profile that is none (False), or is no profile any more (None)."""
+        """In this order: who was a member (True), or a profile that is none (False), or is no profile any more
+        (None).
+        """
         last = dict(changes)
         self._db.execute("BEGIN")
-        self._many("UPDATE named SET is_known = 1 WHERE id = ? AND NOT is_known", (each for each, is_member in last.items() if is_member is not None))
-        self._many("UPDATE named SET is_known = 0 WHERE id = ? AND is_known", (each for each, is_member in last.items() if is_member is None))
+        self._many(
+            "UPDATE named SET is_known = 1 WHERE id = ? AND NOT is_known",
+            (each for each, is_member in last.items() if is_member is not None),
+        )
+        self._many(
+            "UPDATE named SET is_known = 0 WHERE id = ? AND is_known",
+            (each for each, is_member in last.items() if is_member is None),
+        )
         self._many("INSERT OR IGNORE INTO before VALUES (?)", (each for each, is_member in last.items() if is_member))
         self._many("DELETE FROM before WHERE id = ?", (each for each, is_member in last.items() if not is_member))
         self._db.execute("COMMIT")
@@ -52,7 +65,10 @@ class Members:
 
     def gone(self) -> Iterator[str]:
         """Who was a member, and is not in the file."""
-        return (profile_id for (profile_id,) in self._db.execute("SELECT id FROM before WHERE id NOT IN (SELECT id FROM named)"))
+        return (
+            profile_id
+            for (profile_id,) in self._db.execute("SELECT id FROM before WHERE id NOT IN (SELECT id FROM named)")
+        )
 
     def count_named(self) -> int:
         """How many are in the file."""
@@ -70,4 +86,6 @@ class Members:
         return int(self._db.execute(query).fetchone()[0])
 
     def _many(self, statement: str, profile_ids: Iterable[str]) -> None:
-        self._db.executemany(statement, ((profile_id,) for profile_id in sorted(profile_ids)))  # sorted: a page of the table is touched once
+        self._db.executemany(
+            statement, ((profile_id,) for profile_id in sorted(profile_ids))
+        )  # sorted: a page of the table is touched once

@@ -1,8 +1,11 @@
-"""The records of a CSV file, by Python's `csv`: where one breaks, it is rejected, and reading goes on at the next line that can be trusted.
+"""The records of a CSV file, by Python's `csv`: where one breaks, it is rejected, and reading goes on at the next line
+that can be trusted.
 
     "5" pipe"                  broken within its line: that line alone is rejected
-    "TV 32"" ⏎ p-2,B ⏎ …       a quote that is closed only for who wrote it: that line is rejected, and what follows is read as rows
-    "a ⏎ p-2,B ⏎ p-3,"C" ⏎     an open quote that meets another one: every line of it is rejected, since any may be a row, or a part of one
+    "TV 32"" ⏎ p-2,B ⏎ …       a quote that is closed only for who wrote it: that line is rejected, and what follows is
+                               read as rows
+    "a ⏎ p-2,B ⏎ p-3,"C" ⏎     an open quote that meets another one: every line of it is rejected, since any may be a
+                               row, or a part of one
     "a ⏎ p-2,B ⏎ … the end     a quote that is never closed: the file is refused
 
 So no row is ever swallowed by a quote of another one without a word. Memory holds one record.
@@ -23,7 +26,9 @@ MAX_RECORD_CHARACTERS: Final = 1024 * 1024
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _DIGITS: Final = re.compile(r"\d+")
 _BACKSLASH: Final = "\\"
-_BROKEN: Final = Fault(Reason.BROKEN_QUOTES, "a quote in a value is not written twice, so where the value ends is not known")
+_BROKEN: Final = Fault(
+    Reason.BROKEN_QUOTES, "a quote in a value is not written twice, so where the value ends is not known"
+)
 _MANY: Final = f"{csv.field_size_limit():,} characters, or the row more than {MAX_RECORD_CHARACTERS:,}"
 _LARGE: Final = Fault(Reason.TOO_LARGE, f"a value has more than {_MANY}")
 
@@ -58,7 +63,9 @@ class Records:
         return "".join(self._taken).rstrip("\r\n")
 
     def why_doubtful(self, *, is_whole: bool) -> Fault | None:
-        """Say whether the record that was yielded last may be a part of one that broke. `is_whole`: it has as many cells as rows have.
+        """Say whether the record that was yielded last may be a part of one that broke.
+
+        `is_whole`: it has as many cells as rows have.
 
         To be asked while `is_doubtful`, which ends with the first record below the broken one that is surely a row.
         """
@@ -72,9 +79,13 @@ class Records:
         taken, is_done = self._taken, False
         while not is_done:
             try:
-                for cells in csv.reader(self._lines(), delimiter=self._layout.delimiter, escapechar=self._escape, strict=True):
+                for cells in csv.reader(
+                    self._lines(), delimiter=self._layout.delimiter, escapechar=self._escape, strict=True
+                ):
                     if len(taken) > 1 and self._is_followed_by_rows(cells):
-                        yield self._reject_first(Fault(Reason.BROKEN_QUOTES, "a quote in it is closed only in a later row"))
+                        yield self._reject_first(
+                            Fault(Reason.BROKEN_QUOTES, "a quote in it is closed only in a later row")
+                        )
                         break
                     yield cells
                     self._line += len(taken)
@@ -113,7 +124,10 @@ class Records:
         elif is_large or self._at_end:
             within = f" within {csv.field_size_limit():,} characters" if is_large else ""
             what = f"line {self._line}: a quote is opened and not closed{within}: {shown(first)}"
-            raise UsageError(f"{what}. Nothing of the file is used\n  close the quote, or write it twice where it belongs to the value")
+            raise UsageError(
+                f"{what}. Nothing of the file is used\n  close the quote, or write it twice where it belongs to the"
+                " value"
+            )
         elif self._is_followed_by_rows(_cells_of(first.replace(QUOTE, ""), self._layout.delimiter)):
             yield self._reject_first(_BROKEN)
         else:
@@ -149,17 +163,25 @@ class Records:
         self._taken.clear()
 
     def _is_followed_by_rows(self, cells: list[str]) -> bool:
-        """Whether a line below the record's first looks like a row: it has as many cells as rows have, and an id of the same shape.
+        """Whether a line below the record's first looks like a row: it has as many cells as rows have, and an id of the
+        same shape.
 
-        Where members are named by identity, the same shape of one that is not empty is enough: of the profile id, the namespace or the id.
+        Where members are named by identity, the same shape of one that is not empty is enough: of the profile id, the
+        namespace or the id.
         """
         naming, widths = self._layout.naming, self._layout.whole_widths
         if len(self._layout.columns) == 1:
             return False
-        shapes = {place: _shape(cells[place]) for place in naming if place < len(cells) and (len(naming) == 1 or cells[place].strip())}
+        shapes = {
+            place: _shape(cells[place])
+            for place in naming
+            if place < len(cells) and (len(naming) == 1 or cells[place].strip())
+        }
         rows = (_cells_of(line, self._layout.delimiter) for line in self._taken[1:])
         return any(
-            len(row) in widths and any(place < len(row) and _shape(row[place]) == shape for place, shape in shapes.items()) for row in rows
+            len(row) in widths
+            and any(place < len(row) and _shape(row[place]) == shape for place, shape in shapes.items())
+            for row in rows
         )
 
 
@@ -171,13 +193,17 @@ def _cells_of(line: str, delimiter: str) -> list[str]:
 
 
 def _is_closed_for_its_writer(line: str, delimiter: str) -> bool:
-    """Whether the value that is open at the line's end stands in quotes all the same, for a program that does not double those in it."""
+    """Whether the value that is open at the line's end stands in quotes all the same, for a program that does not
+    double those in it.
+    """
     body = line.rstrip("\r\n")
     value = body[body.rfind(delimiter + QUOTE) + 1 :][1:]
     return value.endswith(QUOTE) or QUOTE + delimiter in value
 
 
 def _shape(text: str) -> str:
-    """Say what an id looks like: `crm-17` as `a-9`; one of digits alone as so many digits, since numbers stand in every text."""
+    """Say what an id looks like: `crm-17` as `a-9`; one of digits alone as so many digits, since numbers stand in every
+    text.
+    """
     text = text.strip()
     return "9" * len(text) if text.isdigit() else _DIGITS.sub("9", _LETTERS.sub("a", text))

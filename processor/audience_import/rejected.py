@@ -10,7 +10,10 @@ _SHOWN_IN_TEXT: Final = 120
 
 
 class Reason(StrEnum):
-    """Why a row is rejected. `--any-id` takes the first group (`SPOILT`), as long as a record may have the id as its key (contract I11)."""
+    """Why a row is rejected.
+
+    `--any-id` takes the first group (`SPOILT`), as long as a record may have the id as its key (contract I11).
+    """
 
     SHORTENED_NUMBER = "shortened_number"
     WORD_FOR_NOTHING = "word_for_nothing"
@@ -95,7 +98,9 @@ class Rejections:
 
 
 def shown(text: str, characters: int = _SHOWN_IN_TEXT) -> str:
-    """Write a text of a file so that a terminal shows every character of it: those that have no picture as escapes, and a long text cut."""
+    """Write a text of a file so that a terminal shows every character of it: those that have no picture as escapes, and
+    a long text cut.
+    """
     cut = text.rstrip("\r\n")[: characters + 1]
     whole = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in cut[:characters])
     return whole + ("…" if len(cut) > characters else "")

@@ -1,7 +1,8 @@
-"""What the rows of a CSV file name, as people make such files (contract M6): a member, or why a row names none, with its line.
+"""What the rows of a CSV file name, as people make such files (contract M6): a member, or why a row names none, with
+its line.
 
-Home of M6. The order: what kind of file it is (`kinds`), its encoding (`encoding`), its layout (`layout`), its records (`records`), and of each
-record the id (`ids`). A file that cannot be used raises UsageError, and nothing of it is used.
+Home of M6. The order: what kind of file it is (`kinds`), its encoding (`encoding`), its layout (`layout`), its records
+(`records`), and of each record the id (`ids`). A file that cannot be used raises UsageError, and nothing of it is used.
 """
 
 import codecs
@@ -26,7 +27,10 @@ Member = str
 
 
 class ReadOptions(NamedTuple):
-    """How a file is to be read; None: as it shows itself. `any_id` takes ids that look as if a spreadsheet or an export had spoilt them."""
+    """How a file is to be read; None: as it shows itself.
+
+    `any_id` takes ids that look as if a spreadsheet or an export had spoilt them.
+    """
 
     encoding: str | None = None
     delimiter: str | None = None
@@ -42,7 +46,9 @@ _NO_PROFILE_ID: Final = Fault(Reason.NO_ID, "the id is empty")
 class Rows:
     """The rows of one file."""
 
-    def __init__(self, path: Path, options: ReadOptions = _AS_IT_IS, why_not: Callable[[str], Fault | None] = lambda _: None) -> None:
+    def __init__(
+        self, path: Path, options: ReadOptions = _AS_IT_IS, why_not: Callable[[str], Fault | None] = lambda _: None
+    ) -> None:
         """Raise UsageError for a file that cannot be read, or is no CSV, or whose header does not fit.
 
         `why_not`: why nobody can write for a profile id that is one.
@@ -58,7 +64,10 @@ class Rows:
             if options.encoding is not None:
                 require_named(sample, options.encoding)
             encoding = options.encoding or find_encoding(sample)
-            escape, delimiter = one_character("--escape", options.escape), one_character("--delimiter", options.delimiter)
+            escape, delimiter = (
+                one_character("--escape", options.escape),
+                one_character("--delimiter", options.delimiter),
+            )
             self._layout = find_layout(_decode(path, sample, encoding), delimiter, escape, options.id_column)
         self.dialect = Dialect(encoding, self._layout.delimiter, escape)
         self.columns = self._layout.columns
@@ -77,9 +86,12 @@ class Rows:
         return self._bytes_read if self._file is None else self._file.buffer.tell()
 
     def __iter__(self) -> Iterator[Member | Identity | Rejected]:
-        """Yield what each row names, or why it names nobody; blank lines are passed over. Where a row has both, its profile id wins.
+        """Yield what each row names, or why it names nobody; blank lines are passed over.
 
-        Raises UsageError where the file is not in its encoding, or a quote that is never closed would swallow whoever follows.
+        Where a row has both, its profile id wins.
+
+        Raises UsageError where the file is not in its encoding, or a quote that is never closed would swallow whoever
+        follows.
         """
         with self.path.open(encoding=self.dialect.encoding, newline="") as file, _naming(self.path):
             self._file = file
@@ -112,7 +124,9 @@ class Rows:
                 yield Rejected.because(fault, records.line, records.text)
 
     def _named_in(self, cells: list[str], records: Records) -> Member | Identity | Fault:
-        """Return what the cells of a record name, or why they name nobody: a profile id, or an identity where that is empty."""
+        """Return what the cells of a record name, or why they name nobody: a profile id, or an identity where that is
+        empty.
+        """
         column = self._layout.column
         named: str | Fault = _NO_PROFILE_ID
         if column is not None and column < len(cells):
@@ -143,18 +157,29 @@ class Rows:
         return escape is not None and text == "N" and not self._any_id and f"{escape}N" in records.text
 
     def _why_not_of_width(self, cells: list[str], records: Records) -> Fault | None:
-        """Say why a record of more or fewer cells than the header cannot be used. Short ones may have the id, and long ones end in empty cells.
+        """Say why a record of more or fewer cells than the header cannot be used.
 
-        Where another column stands before the id, a longer row may have a delimiter in a value without quotes: then another cell stands where
-        the id should.
+        Short ones may have the id, and long ones end in empty cells.
+
+        Where another column stands before the id, a longer row may have a delimiter in a value without quotes: then
+        another cell stands where the id should.
         """
         width, naming = len(self.columns), self._layout.naming
         if len(cells) <= width:
             last = min(max(places) for places in self._layout.ways)
-            return None if last < len(cells) else Fault(Reason.NO_ID, f"it has {len(cells)} columns, and the id stands in column {last + 1}")
-        if any(cell.strip() for cell in cells[width:]) or (max(naming) >= len(naming) and len(cells) > max(self._layout.whole_widths)):
+            return (
+                None
+                if last < len(cells)
+                else Fault(Reason.NO_ID, f"it has {len(cells)} columns, and the id stands in column {last + 1}")
+            )
+        if any(cell.strip() for cell in cells[width:]) or (
+            max(naming) >= len(naming) and len(cells) > max(self._layout.whole_widths)
+        ):
             records.require_no_escapes()
-            return Fault(Reason.TOO_MANY_COLUMNS, f"it has {len(cells)} columns, the header has {width}: {self._why_many(records.text)}")
+            return Fault(
+                Reason.TOO_MANY_COLUMNS,
+                f"it has {len(cells)} columns, the header has {width}: {self._why_many(records.text)}",
+            )
         return None
 
     def _why_many(self, text: str) -> str:

@@ -55,8 +55,8 @@ class Request(NamedTuple):
 class Imported(NamedTuple):
     """What became of it. `entered`, `exited`: events that were sent, or would have been.
 
-    `known`: how many of those who entered were profiles before, by what the workers have applied. `rejected_rows`: how many for each reason,
-    and the first of each.
+    `known`: how many of those who entered were profiles before, by what the workers have applied. `rejected_rows`: how
+    many for each reason, and the first of each.
     """
 
     name: str
@@ -76,17 +76,23 @@ class Imported(NamedTuple):
 
 
 def import_audience(
-    settings: Settings, change: Change, state: Callable[[], ControlState], path: Path, request: Request, rejected: Path | None, report: Report
+    settings: Settings,
+    change: Change,
+    state: Callable[[], ControlState],
+    path: Path,
+    request: Request,
+    rejected: Path | None,
+    report: Report,
 ) -> Imported:
     """Read, describe the audience, send.
 
-    `state`: which audiences are described now; `rejected`: where rejected rows go, line, reason, explanation and row; made only where there are
-    some.
+    `state`: which audiences are described now; `rejected`: where rejected rows go, line, reason, explanation and row;
+    made only where there are some.
 
     With PARTITIONER=none a row whose profile is on two partitions, or on none yet, is rejected (I12).
 
-    Raises UsageError for a file that cannot be used, CommandError where workers are too far behind to know who was a member, where the index
-    of identities is not whole or where nobody knows where to write, WriteFailed.
+    Raises UsageError for a file that cannot be used, CommandError where workers are too far behind to know who was a
+    member, where the index of identities is not whole or where nobody knows where to write, WriteFailed.
     """
     with (
         profile_partitions(settings, report=lambda records: report("looking up", records, 0)) as partitions,
@@ -114,11 +120,15 @@ def import_audience(
         if not request.dry_run:
             change(lambda draft: _describe(draft, request, of))
             _send(settings, of, members, partitions, report)
-    return Imported(of.name, rows.dialect, entering, known, leaving, accepted - entering, refused.count, rows.ignored, rows.warnings)
+    return Imported(
+        of.name, rows.dialect, entering, known, leaving, accepted - entering, refused.count, rows.ignored, rows.warnings
+    )
 
 
 class _RejectedRows:
-    """Rows that name no member, until the end of a `with`: counted, and written to a file that is made when there is one."""
+    """Rows that name no member, until the end of a `with`: counted, and written to a file that is made when there is
+    one.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -137,30 +147,38 @@ class _RejectedRows:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.close()
 
 
 def _require_nobody_leaves_by_mistake(request: Request, exits: bool, rows: Rows, refused: _RejectedRows) -> None:
     if exits and refused.count.total() and request.exits is None:
         raise UsageError(
-            f"{rows.path}: {refused.count.total()} rows are rejected, and whoever is named in them would leave the audience; nothing was sent; "
-            f"{_as_read(rows, refused.count)}\n  mend them, or say --exits (they leave) or --no-exits (nobody does)"
+            f"{rows.path}: {refused.count.total()} rows are rejected, and whoever is named in them would leave the"
+            f" audience; nothing was sent; {_as_read(rows, refused.count)}\n  mend them, or say --exits (they leave) or"
+            " --no-exits (nobody does)"
         )
 
 
 def _require_index(settings: Settings, path: Path, identities: Identities) -> None:
     if identities.asked and not settings.identity_index:
         raise UsageError(
-            f"{path}: {identities.asked} rows name a member by an identity, and {SETTING}=false: nobody knows whose it is; nothing was sent\n"
-            "  set it to true, for this program and for every worker, which then build the index by themselves; or give a column profileId"
+            f"{path}: {identities.asked} rows name a member by an identity, and {SETTING}=false: nobody knows whose it"
+            " is; nothing was sent\n  set it to true, for this program and for every worker, which then build the"
+            " index by themselves; or give a column profileId"
         )
 
 
 def _nobody(rows: Rows, refused: Rejections) -> str:
     told = "".join(f"\n  {line}" for line in refused.lines())
-    taken = "\n  --any-id takes ids that only look spoilt" if any(reason in SPOILT for reason in refused.by_reason) else ""
-    what = f"no row of it can be used ({refused.total()} are rejected); nothing was sent, and nobody leaves the audience"
+    taken = (
+        "\n  --any-id takes ids that only look spoilt" if any(reason in SPOILT for reason in refused.by_reason) else ""
+    )
+    what = (
+        f"no row of it can be used ({refused.total()} are rejected); nothing was sent, and nobody leaves the audience"
+    )
     return f"{rows.path}: {what}; {_as_read(rows, refused)}{told}{taken}"
 
 
@@ -183,7 +201,10 @@ def _read(rows: Rows, members: Members, identities: Identities, refused: _Reject
 
 
 def _find(members: Members, identities: Identities, partitions: ProfilePartitions, refused: _RejectedRows) -> int:
-    """Name the profiles of the identities; how many rows led to one. Raises CommandError where the index is not whole."""
+    """Name the profiles of the identities; how many rows led to one.
+
+    Raises CommandError where the index is not whole.
+    """
     if (why := identities.why_incomplete()) is not None:
         raise CommandError(f"whose the identities are is not known, nothing was sent: {why}")
     found = 0
@@ -220,7 +241,9 @@ def _open_rejected(path: Path, stack: ExitStack) -> Callable[[Iterable[Rejected]
     try:
         file = stack.enter_context(path.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
     except OSError as error:
-        raise UsageError(f"{path}: rejected rows cannot be written there: {error.strerror}\n  name another file with --rejected") from None
+        raise UsageError(
+            f"{path}: rejected rows cannot be written there: {error.strerror}\n  name another file with --rejected"
+        ) from None
     writer = csv.writer(file)
     writer.writerow(Rejected._fields)
     return writer.writerows
@@ -237,7 +260,9 @@ def _read_changelog(
         _wait_for_workers(settings, identities)
     seen = 0
     for batch in _batches(membership_changes(settings, (NAMESPACE, audience_id), identities.note), _BATCH):
-        members.note(batch if exits else ((profile_id, None if is_member is None else False) for profile_id, is_member in batch))
+        members.note(
+            batch if exits else ((profile_id, None if is_member is None else False) for profile_id, is_member in batch)
+        )
         seen += len(batch)
         report("comparing", seen, 0)
 
@@ -250,7 +275,10 @@ def _wait_for_workers(settings: Settings, identities: Identities) -> None:
             raise CommandError(_why_not_known(behind, identities))
         time.sleep(_POLL_SECONDS)
     if not wait_until_shown(settings, settings.topics.changelog, range(settings.partitions), deadline + _SHOWN_SECONDS):
-        raise CommandError(f"a transaction stays open on {settings.topics.changelog}, so not all of it can be read; nothing was sent: try again")
+        raise CommandError(
+            f"a transaction stays open on {settings.topics.changelog}, so not all of it can be read; nothing was sent:"
+            " try again"
+        )
 
 
 def _why_not_known(behind: int, identities: Identities) -> str:
@@ -286,7 +314,16 @@ def _why_not(partitions: ProfilePartitions) -> Callable[[str], Fault | None]:
 def _require_places(partitions: ProfilePartitions, leaving: Iterable[str]) -> None:
     """Raise CommandError where nobody knows where to write that somebody leaves."""
     why_not = _why_not(partitions)
-    faults = list(islice((f"  {profile_id}: {why.explanation}" for profile_id in leaving if (why := why_not(profile_id)) is not None), _MOST_FAULTS))
+    faults = list(
+        islice(
+            (
+                f"  {profile_id}: {why.explanation}"
+                for profile_id in leaving
+                if (why := why_not(profile_id)) is not None
+            ),
+            _MOST_FAULTS,
+        )
+    )
     if faults:
         told = "nobody knows where to write that these leave the audience; nothing was sent"
         raise CommandError("\n".join([told, *faults, "  mend that, or leave the exits out (--no-exits)"]))
@@ -298,7 +335,14 @@ def _send(settings: Settings, of: Import, members: Members, partitions: ProfileP
         for profile_ids, event in ((members.named(), realized), (members.gone(), exited)):
             for profile_id in profile_ids:
                 key, value, name = profile_id.encode(), event(of, profile_id), f"profile {profile_id}"
-                writer.write(settings.topics.profile_events, key, value, name=name, timestamp=of.at * 1000, partition=partitions.name_for_writer(key))
+                writer.write(
+                    settings.topics.profile_events,
+                    key,
+                    value,
+                    name=name,
+                    timestamp=of.at * 1000,
+                    partition=partitions.name_for_writer(key),
+                )
                 sent += 1
                 report("sending", sent, 0)
 

@@ -1,12 +1,13 @@
 """The compacted topics `flows` and `audiences`, followed for as long as the worker runs.
 
-    loop:  now = t ─► where do the topics end? ─► read up to there ─► the catalog is as of t ─► wait for more, for a moment
+    loop:  now = t ─► where do the topics end? ─► read up to there ─► the catalog is as of t ─► wait for more, for a
+    moment
 
-A topic's end (the last stable offset) never lies inside a transaction, so a change of several flows is in the catalog whole or not at all:
-what comes from beyond the end is kept for the next look.
+A topic's end (the last stable offset) never lies inside a transaction, so a change of several flows is in the catalog
+whole or not at all: what comes from beyond the end is kept for the next look.
 
-A change acknowledged to its author holds for every event written a second or more later (M2): an event in a batch fetched at
-`f` was written before `f`, so the catalog must be as of `f` - 1 s or later. `as_of` waits until it is.
+A change acknowledged to its author holds for every event written a second or more later (M2): an event in a batch
+fetched at `f` was written before `f`, so the catalog must be as of `f` - 1 s or later. `as_of` waits until it is.
 """
 
 import asyncio
@@ -41,12 +42,16 @@ class _Reading(NamedTuple):
 
 
 class CatalogFollower:
-    """From `start` to `close`. `on_failure` is called with what ended it: a record that cannot be read (BadCatalogRecord).
+    """From `start` to `close`.
+
+    `on_failure` is called with what ended it: a record that cannot be read (BadCatalogRecord).
 
     A broker that is away is waited for: meanwhile `as_of` waits, and nothing is decided. `waits` is told of it.
     """
 
-    def __init__(self, settings: Settings, on_failure: Callable[[BaseException], None], waits: Waits | None = None) -> None:
+    def __init__(
+        self, settings: Settings, on_failure: Callable[[BaseException], None], waits: Waits | None = None
+    ) -> None:
         self._waits = waits or Waits()
         self._flows = TopicPartition(settings.topics.flows, 0)
         self._audiences = TopicPartition(settings.topics.audiences, 0)
@@ -65,7 +70,9 @@ class CatalogFollower:
         return self._catalog
 
     async def as_of(self, fetched_at: float) -> Catalog:
-        """The catalog as it stood at most a second before `fetched_at` (monotonic seconds), or later; raises what ended the follower."""
+        """The catalog as it stood at most a second before `fetched_at` (monotonic seconds), or later; raises what ended
+        the follower.
+        """
         if self._fresh_at < fetched_at - HOLDS_AFTER_SECONDS:
             await self._until(fetched_at - HOLDS_AFTER_SECONDS)
         return self._catalog
@@ -123,7 +130,9 @@ class CatalogFollower:
             consumer.assign([self._flows, self._audiences])
             await consumer.seek_to_beginning()
             await self._warn_of_removed(consumer)
-            reading = _Reading(consumer, Contents(), [])  # a new one: read again from the beginning, the old one would go back in time
+            reading = _Reading(
+                consumer, Contents(), []
+            )  # a new one: read again from the beginning, the old one would go back in time
             while True:
                 await self._look(reading)
         finally:
@@ -135,7 +144,10 @@ class CatalogFollower:
             begins = await consumer.beginning_offsets([self._flows, self._audiences])
         for place, begin in begins.items():
             if begin > 0:
-                remedy = "set cleanup.policy to compact; look at `profile-exporter flows list`, and put your file into force again"
+                remedy = (
+                    "set cleanup.policy to compact; look at `profile-exporter flows list`, and put your file into force"
+                    " again"
+                )
                 _log.warning("catalog_records_removed", topic=place.topic, first_offset=begin, remedy=remedy)
 
     async def _look(self, reading: "_Reading") -> None:
@@ -166,10 +178,17 @@ class CatalogFollower:
         reading.waiting[:] = [(place, record) for place, record in reading.waiting if record.offset >= ends[place]]
 
     def _warn_of_paths(self) -> None:
-        """Say once of each path that was put into force before its notation was refused (contract M5): it most likely matches nothing."""
+        """Say once of each path that was put into force before its notation was refused (contract M5): it most likely
+        matches nothing.
+        """
         found = {(flow.id, fault) for flow in self._catalog.flows for fault in flow.flow.path_faults}
         for flow_id, fault in sorted(found - self._told):
-            _log.warning("flow_path_matches_nothing", flow=flow_id, fault=fault, remedy="put the flow into force again with the right path")
+            _log.warning(
+                "flow_path_matches_nothing",
+                flow=flow_id,
+                fault=fault,
+                remedy="put the flow into force again with the right path",
+            )
         self._told = found
 
     async def _wake(self) -> None:

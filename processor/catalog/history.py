@@ -1,7 +1,9 @@
-"""The catalog as it changes in the course of a replay: by files that take effect at a time, or by records of `flows` and `audiences`.
+"""The catalog as it changes in the course of a replay: by files that take effect at a time, or by records of `flows`
+and `audiences`.
 
-What a change sets going is the same as in the control plane (core.lifecycle), so a replay has the jobs that a worker had. A job of a file
-has an id made from the file's time, the flow and the kind of job; a job among the records keeps its own, and so do its records.
+What a change sets going is the same as in the control plane (core.lifecycle), so a replay has the jobs that a worker
+had. A job of a file has an id made from the file's time, the flow and the kind of job; a job among the records keeps
+its own, and so do its records.
 """
 
 from collections.abc import Iterator, Sequence
@@ -68,7 +70,10 @@ class FileHistory:
 
 
 class RecordHistory:
-    """Records of the topics `flows` and `audiences`. Those that follow each other, with no event between them, are one change."""
+    """Records of the topics `flows` and `audiences`.
+
+    Those that follow each other, with no event between them, are one change.
+    """
 
     def __init__(self, flows: str, audiences: str) -> None:
         self._flows, self._audiences = flows, audiences
@@ -97,7 +102,11 @@ def time_of(record: SourceRecord) -> str:
         if record.timestamp is not None:
             return format_time(record.timestamp // 1000)
         head = read_head(record.headers)
-        event = head.attributes if head is not None and head.has_attributes and not head.is_structured else load_json(record.value or b"null")
+        event = (
+            head.attributes
+            if head is not None and head.has_attributes and not head.is_structured
+            else load_json(record.value or b"null")
+        )
         return normal_time(event["time"])
     except (BadTimeError, Unusable, KeyError, TypeError):
         return BEGINNING

@@ -17,11 +17,15 @@ COMMANDS: Final = {
     "worker": Lazy("processor.cli.worker:worker", "Run a worker, until SIGTERM or Ctrl-C."),
     "status": Lazy("processor.cli.status:status", "Show workers, partitions, lag, rows, flows and counts."),
     "check": Lazy("processor.cli.check:check", "Show the settings, and check broker, topics, flows and destinations."),
-    "dead-letters": Lazy("processor.cli.dead_letters:dead_letters", "List, inspect and send again what could not be used or delivered."),
+    "dead-letters": Lazy(
+        "processor.cli.dead_letters:dead_letters", "List, inspect and send again what could not be used or delivered."
+    ),
     "flows": Lazy("processor.cli.flows:flows", "List, show, change and check the flows in force."),
     "audiences": Lazy("processor.cli.audiences:audiences", "List, show and change what is known of audiences."),
     "profiles": Lazy("processor.cli.profiles:profiles", "Delete profiles, as privacy requests ask for it."),
-    "backfill": Lazy("processor.cli.jobs:backfill", "Send who is in an audience already: order, watch and cancel jobs of all kinds."),
+    "backfill": Lazy(
+        "processor.cli.jobs:backfill", "Send who is in an audience already: order, watch and cancel jobs of all kinds."
+    ),
     "resend": Lazy("processor.cli.jobs:resend", "Send once more what has arrived before: order, watch, cancel."),
     "api": Lazy("processor.cli.api:api", "Run the control API: flows, audiences and connections over HTTP."),
     "secrets": Lazy("processor.cli.secrets:secrets", "Encrypt stored secrets under another key."),

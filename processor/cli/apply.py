@@ -27,9 +27,13 @@ from processor.settings import Settings, read_settings
 from schemas.flow import Flow
 from schemas.job import Job
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, one a change. [default: lines for people]")
+_JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Write one JSON object a line, one a change. [default: lines for people]"
+)
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the plan and change nothing. [default: change]")
-_STRICT = click.option("--strict", is_flag=True, help="Put nothing into force while a flow would not be let in. [default: warn, and go on]")
+_STRICT = click.option(
+    "--strict", is_flag=True, help="Put nothing into force while a flow would not be let in. [default: warn, and go on]"
+)
 _NO_CHECK = click.option("--no-check", is_flag=True, help="Do not ask the destinations. [default: ask]")
 BOTH: Final = frozenset({"flow", "audience"})
 
@@ -37,20 +41,22 @@ BOTH: Final = frozenset({"flow", "audience"})
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @_DRY_RUN
-@click.option("--prune", is_flag=True, help="Remove the flows and audiences that FILE does not name. [default: keep them]")
+@click.option(
+    "--prune", is_flag=True, help="Remove the flows and audiences that FILE does not name. [default: keep them]"
+)
 @_STRICT
 @_NO_CHECK
 @_JSON
 def apply(file: Path, dry_run: bool, prune: bool, strict: bool, no_check: bool, as_json: bool) -> None:
     """Put the flows and audiences of FILE into force.
 
-    FILE (YAML or JSON) is checked whole first, and all its faults are told at once. Only what differs is written, all of it
-    in one transaction or nothing; every changed flow gets a new etag. Secrets stay ${ENV_NAME}. It returns when the broker
-    has acknowledged everything.
+    FILE (YAML or JSON) is checked whole first, and all its faults are told at once. Only what differs is written, all
+    of it in one transaction or nothing; every changed flow gets a new etag. Secrets stay ${ENV_NAME}. It returns when
+    the broker has acknowledged everything.
 
     Before that, destinations that become active (a flow that is new, enabled again or delivers elsewhere) are asked as
-    `flows check` does, with the credentials of this machine, which need not be the worker's: so what is wrong is told as
-    a warning, and stops nothing. A flow that is not let in pauses in the worker, loses nothing, and goes on when the
+    `flows check` does, with the credentials of this machine, which need not be the worker's: so what is wrong is told
+    as a warning, and stops nothing. A flow that is not let in pauses in the worker, loses nothing, and goes on when the
     cause is gone. With --strict the command ends with exit code 1 instead, and nothing is written.
     """
     put_into_force(file, BOTH, How(dry_run, prune, strict, no_check, as_json))
@@ -107,7 +113,9 @@ def put_into_force(file: Path, kinds: Collection[str], how: How) -> None:
 
 
 def tell_steps(steps: list[Step], end: str, jobs: Iterable[Job] = (), *, as_json: bool) -> None:
-    """A line for each that is not unchanged, and for each job that this sets going; with how it ended, how many there are of each action."""
+    """A line for each that is not unchanged, and for each job that this sets going; with how it ended, how many there
+    are of each action.
+    """
     if as_json:
         for step in steps:
             click.echo(orjson.dumps({"action": step.action, "kind": step.kind, "name": step.name}))
@@ -133,16 +141,24 @@ def _carried_out(draft: Draft, planned: Callable[[ControlState], list[Step]], un
 
 
 def _warn_of_denied(denied: ReadDenied) -> None:
-    told = f"flows that were put into force by an earlier version are not recorded, so their etags in exports may lead nowhere: {denied}"
+    told = (
+        "flows that were put into force by an earlier version are not recorded, so their etags in exports may lead"
+        f" nowhere: {denied}"
+    )
     click.echo(f"warning: {told}", err=True)
 
 
 def _preflight(flows: Iterable[Flow], settings: Settings, *, strict: bool) -> None:
     failed = warn_of(flows, ENVIRONMENT, secrets_of(settings), endpoint_rules(settings))
     if failed and strict:
-        raise CommandError(f"{failed} flow{'s' if failed > 1 else ''} would not be let in, see above; nothing was changed: --strict")
+        raise CommandError(
+            f"{failed} flow{'s' if failed > 1 else ''} would not be let in, see above; nothing was changed: --strict"
+        )
 
 
 def _summary(steps: list[Step], end: str) -> str:
     counts = Counter(step.action for step in steps)
-    return f"{', '.join(f'{action}: {counts[action]}' for action in Action if counts[action]) or 'nothing in the file'}; {end}"
+    return (
+        f"{', '.join(f'{action}: {counts[action]}' for action in Action if counts[action]) or 'nothing in the file'};"
+        f" {end}"
+    )

@@ -32,7 +32,9 @@ def audiences() -> None:
 
 
 @audiences.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, one an audience. [default: a table]")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Write one JSON object a line, one an audience. [default: a table]"
+)
 def list_audiences(as_json: bool) -> None:
     """Show the audiences, and how many flows map each."""
     state = _state()
@@ -44,14 +46,24 @@ def list_audiences(as_json: bool) -> None:
     for key, kept in sorted(state.audiences.items()):
         if as_json:
             click.echo(orjson.dumps(as_stored("audience", kept) | {"flows": mapped.get(key, 0)}))
-        rows.append(["/".join(key), kept.item.name or "", kept.item.merge_policy_id, kept.item.origin or "", str(mapped.get(key, 0))])
+        rows.append(
+            [
+                "/".join(key),
+                kept.item.name or "",
+                kept.item.merge_policy_id,
+                kept.item.origin or "",
+                str(mapped.get(key, 0)),
+            ]
+        )
     if not as_json:
         show(Table("audiences", ["audience", "name", "merge policy", "origin", "flows"], rows))
 
 
 @audiences.command("show")
 @click.argument("audience")
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object, with etag and times. [default: as FILE has it]")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Write one JSON object, with etag and times. [default: as FILE has it]"
+)
 def show_audience(audience: str, as_json: bool) -> None:
     """Show AUDIENCE as a file would have it."""
     kept = _chosen(_state(), audience)
@@ -62,14 +74,41 @@ def show_audience(audience: str, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("audience_id")
 @click.option("--name", default=None, help="What the audience is called. [default: as before]")
-@click.option("--ttl-days", type=click.IntRange(1, 90), default=30, show_default=True, help="Days that memberships last.")
-@click.option("--encoding", default=None, help="How FILE is written, as windows-1252. [default: UTF-8, or UTF-16 with a byte order mark]")
+@click.option(
+    "--ttl-days", type=click.IntRange(1, 90), default=30, show_default=True, help="Days that memberships last."
+)
+@click.option(
+    "--encoding",
+    default=None,
+    help="How FILE is written, as windows-1252. [default: UTF-8, or UTF-16 with a byte order mark]",
+)
 @click.option("--delimiter", default=None, help="One character between columns; tab is a name of it. [default: found]")
-@click.option("--escape", default=None, help="One character before a quote or a delimiter of a value, as a backslash. [default: quotes stand twice]")
-@click.option("--id-column", default=None, help="The column of the members' profile ids. [default: profileId, else namespace and id]")
-@click.option("--any-id", is_flag=True, help="Take ids that look as if a spreadsheet or an export had spoilt them. [default: reject them]")
-@click.option("--rejected", type=click.Path(path_type=Path), default=None, help="Where rejected rows go. [default: FILE.rejected.csv]")
-@click.option("--exits/--no-exits", default=None, help="Whether who is not in FILE leaves the audience. [default: where it was described before]")
+@click.option(
+    "--escape",
+    default=None,
+    help="One character before a quote or a delimiter of a value, as a backslash. [default: quotes stand twice]",
+)
+@click.option(
+    "--id-column",
+    default=None,
+    help="The column of the members' profile ids. [default: profileId, else namespace and id]",
+)
+@click.option(
+    "--any-id",
+    is_flag=True,
+    help="Take ids that look as if a spreadsheet or an export had spoilt them. [default: reject them]",
+)
+@click.option(
+    "--rejected",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where rejected rows go. [default: FILE.rejected.csv]",
+)
+@click.option(
+    "--exits/--no-exits",
+    default=None,
+    help="Whether who is not in FILE leaves the audience. [default: where it was described before]",
+)
 @click.option("--dry-run", is_flag=True, help="Read and compare, and send nothing. [default: send]")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object. [default: lines for people]")
 def import_file(  # an option each
@@ -86,14 +125,15 @@ def import_file(  # an option each
 ) -> None:
     """Make the profiles in FILE the members of the audience CustomerAudienceUpload/AUDIENCE_ID.
 
-    FILE is a CSV with a header, of up to 10 million rows and more; its column profileId names the members, or its columns
-    namespace and id do by an identity, which exactly one profile must have (where a row has both, profileId wins; see
-    IDENTITY_INDEX). An encoding that is not sure is never guessed: name it with --encoding. Rows that cannot be used are left out
-    and written to a file with line, reason and explanation, as are ids that a spreadsheet or an export spoilt. Everybody in FILE
-    enters the audience, for --ttl-days; when the audience was imported before, everybody who is a member and not in FILE leaves
-    it: workers must have processed every event for that (lag 0), since only then it is known who is a member; they need not run.
-    How many in FILE are profiles already is read from the changelog. The events go to the topic of profile events. An import that
-    was interrupted is begun again: what was sent changes nothing the second time.
+    FILE is a CSV with a header, of up to 10 million rows and more; its column profileId names the members, or its
+    columns namespace and id do by an identity, which exactly one profile must have (where a row has both, profileId
+    wins; see IDENTITY_INDEX). An encoding that is not sure is never guessed: name it with --encoding. Rows that cannot
+    be used are left out and written to a file with line, reason and explanation, as are ids that a spreadsheet or an
+    export spoilt. Everybody in FILE enters the audience, for --ttl-days; when the audience was imported before,
+    everybody who is a member and not in FILE leaves it: workers must have processed every event for that (lag 0), since
+    only then it is known who is a member; they need not run. How many in FILE are profiles already is read from the
+    changelog. The events go to the topic of profile events. An import that was interrupted is begun again: what was
+    sent changes nothing the second time.
     """
     settings = read_settings()
     require_import_topics(settings)
@@ -116,13 +156,17 @@ def import_file(  # an option each
     end = "nothing was sent: --dry-run" if request.dry_run else f"sent to {settings.topics.profile_events}"
     click.echo(f"{file} was read as {done.dialect}")
     click.echo(
-        f"{done.entered} members, {done.known} of them known before, {done.exited} leave, {done.duplicates} rows stood twice, "
-        f"{done.rejected} rows are rejected; {end}"
+        f"{done.entered} members, {done.known} of them known before, {done.exited} leave, {done.duplicates} rows stood"
+        f" twice, {done.rejected} rows are rejected; {end}"
     )
 
 
 def _as_json(done: Imported) -> dict[str, Any]:
-    told = done._asdict() | {"dialect": done.dialect._asdict(), "rejected": done.rejected, "rejected_for": done.rejected_rows.as_json()}
+    told = done._asdict() | {
+        "dialect": done.dialect._asdict(),
+        "rejected": done.rejected,
+        "rejected_for": done.rejected_rows.as_json(),
+    }
     del told["rejected_rows"]
     return told
 

@@ -16,8 +16,8 @@ from processor.settings import Settings, env_name, origin_of, read_settings, sho
 def check() -> None:
     """Show the settings, and check broker, topics, flows and the flows' destinations.
 
-    Of each destination it asks what `flows check` asks, and writes nothing. Each line is ok, warning or FAILED, with what to
-    do. Exit codes: 0 everything is in place, 1 something FAILED, 2 the settings are wrong.
+    Of each destination it asks what `flows check` asks, and writes nothing. Each line is ok, warning or FAILED, with
+    what to do. Exit codes: 0 everything is in place, 1 something FAILED, 2 the settings are wrong.
     """
     settings = read_settings()
     show(_settings(settings))

@@ -26,13 +26,22 @@ Answer = TypeVar("Answer")
 
 
 def read_state(settings: Settings) -> ControlState:
-    """Flows, audiences and connections as they are; writes nothing and is in nobody's way. Raises TopicsMissing, BrokerUnreachable, ReadFailed."""
+    """Flows, audiences and connections as they are; writes nothing and is in nobody's way.
+
+    Raises TopicsMissing, BrokerUnreachable, ReadFailed.
+    """
     names = settings.topics
     require_topics(settings, (names.flows, names.audiences, names.connections))
     state = ControlState()
-    for topic, name in ((Topic.FLOWS, names.flows), (Topic.AUDIENCES, names.audiences), (Topic.CONNECTIONS, names.connections)):
+    for topic, name in (
+        (Topic.FLOWS, names.flows),
+        (Topic.AUDIENCES, names.audiences),
+        (Topic.CONNECTIONS, names.connections),
+    ):
         records = read_topic(settings, name)
-        state = state.after(TopicRecord(topic, record.key or b"", record.value, record.timestamp or 0) for record in records)
+        state = state.after(
+            TopicRecord(topic, record.key or b"", record.value, record.timestamp or 0) for record in records
+        )
     return state
 
 
@@ -47,14 +56,21 @@ def read_and_warn(settings: Settings, topic: Topic) -> ControlState:
 
 def as_stored(name: str, kept: Kept[Flow] | Kept[Audience]) -> dict[str, Any]:
     """As --json shows it, secrets masked."""
-    return {name: masked(plain(kept.item)), "etag": kept.etag, "createdAt": kept.created_at, "updatedAt": kept.updated_at}
+    return {
+        name: masked(plain(kept.item)),
+        "etag": kept.etag,
+        "createdAt": kept.created_at,
+        "updatedAt": kept.updated_at,
+    }
 
 
 def change(settings: Settings, decide: Callable[[Draft], Answer]) -> Answer:
     """Change something, all or nothing. Raises as ControlPlane.change does, and TopicsMissing."""
     require_control_topics(settings)
     with KafkaControlLog(settings) as log:
-        return ControlPlane(log, progress=partial(read_job_progress, settings)).change(Author(_user(), "command"), decide)
+        return ControlPlane(log, progress=partial(read_job_progress, settings)).change(
+            Author(_user(), "command"), decide
+        )
 
 
 def require_control_topics(settings: Settings) -> None:

@@ -1,4 +1,6 @@
-"""`profile-exporter dead-letters`: what could not be used or delivered, listed, inspected and sent again (contract I4, G8)."""
+"""`profile-exporter dead-letters`: what could not be used or delivered, listed, inspected and sent again (contract I4,
+G8).
+"""
 
 from typing import Any, Final
 
@@ -31,7 +33,13 @@ def dead_letters() -> None:
 @dead_letters.command("list")
 @selecting
 @click.option("--waiting", is_flag=True, help="Only letters that were not sent again. [default: all]")
-@click.option("--limit", type=click.IntRange(min=0), default=None, show_default=f"{SHOWN_LETTERS}; with --json all", help="Letters shown, at most.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=None,
+    show_default=f"{SHOWN_LETTERS}; with --json all",
+    help="Letters shown, at most.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, one a letter. [default: tables]")
 def list_letters(waiting: bool, limit: int | None, as_json: bool, **chosen: Any) -> None:
     """Show dead letters in the order of each partition, and how many there are by flow and reason.
@@ -65,7 +73,9 @@ def list_letters(waiting: bool, limit: int | None, as_json: bool, **chosen: Any)
 
 @dead_letters.command("show")
 @click.argument("letter")
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object, the value in it. [default: a table, then the value]")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Write one JSON object, the value in it. [default: a table, then the value]"
+)
 @click.option("--raw", is_flag=True, help="Write the value alone, byte for byte. [default: a table, then the value]")
 def show_letter(letter: str, as_json: bool, raw: bool) -> None:
     """Show one dead letter whole: LETTER is PARTITION:OFFSET, as `list` names it."""
@@ -76,7 +86,9 @@ def show_letter(letter: str, as_json: bool, raw: bool) -> None:
     require_topics(settings, (settings.topics.dead_letters, settings.topics.redriven))
     record = read_at(settings, settings.topics.dead_letters, int(partition), int(offset))
     if record is None:
-        raise UsageError(f"there is no dead letter {letter}; `profile-exporter dead-letters list` names those that are there")
+        raise UsageError(
+            f"there is no dead letter {letter}; `profile-exporter dead-letters list` names those that are there"
+        )
     try:
         found = read_letter(record)
     except BadLetter as bad:

@@ -8,9 +8,27 @@ from processor.demo.tour import Wishes, run_tour
 
 
 @click.command()
-@click.option("--broker", envvar="BROKER", show_envvar=True, show_default="an embedded one", help="Kafka to use: host:port, or docker.")
-@click.option("--kinesis-endpoint", envvar="KINESIS_ENDPOINT", show_envvar=True, show_default="moto", help="Kinesis to use: an address on loopback.")
-@click.option("--events", type=click.IntRange(500, 10_000), default=EVENTS, show_default=True, help="How many events the shop has.")
+@click.option(
+    "--broker",
+    envvar="BROKER",
+    show_envvar=True,
+    show_default="an embedded one",
+    help="Kafka to use: host:port, or docker.",
+)
+@click.option(
+    "--kinesis-endpoint",
+    envvar="KINESIS_ENDPOINT",
+    show_envvar=True,
+    show_default="moto",
+    help="Kinesis to use: an address on loopback.",
+)
+@click.option(
+    "--events",
+    type=click.IntRange(500, 10_000),
+    default=EVENTS,
+    show_default=True,
+    help="How many events the shop has.",
+)
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Another seed, another shop.")
 @click.option("--keep", is_flag=True, help="Keep the files, topics and streams. [default: leave nothing behind]")
 def demo(broker: str | None, kinesis_endpoint: str | None, events: int, seed: int, keep: bool) -> None:

@@ -1,4 +1,7 @@
-"""The flows' destinations, examined and told: what `check`, `flows check` and `apply` say of them (contract G6). One code path for all three."""
+"""The flows' destinations, examined and told: what `check`, `flows check` and `apply` say of them (contract G6).
+
+One code path for all three.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,7 +51,10 @@ def examine_flows(
 
 
 def summary(examined: Examined) -> Iterator[Finding]:
-    """One line where all is well, else one for each thing that is not. What keeps a disabled flow from delivering is a warning."""
+    """One line where all is well, else one for each thing that is not.
+
+    What keeps a disabled flow from delivering is a warning.
+    """
     flow = examined.flow
     where = f"flow {flow.id}: {place(flow.destination)}"
     wrong = [answer for answer in examined.answers if _level(answer.verdict) is not Level.OK]
@@ -60,7 +66,9 @@ def summary(examined: Examined) -> Iterator[Finding]:
         yield Finding(level, f"{where}: {said}" + ("" if flow.enabled else " (the flow is disabled)"), remedy)
 
 
-def warn_of(flows: Iterable[Flow], environ: Mapping[str, str], secrets: "Secrets", endpoints: EndpointRules = ANY_ENDPOINT) -> int:
+def warn_of(
+    flows: Iterable[Flow], environ: Mapping[str, str], secrets: "Secrets", endpoints: EndpointRules = ANY_ENDPOINT
+) -> int:
     """Ask the destinations of these, warn on stderr of what is not well, and say how many flows would not be let in."""
     failed = 0
     for examined in examine_flows(flows, environ, secrets, endpoints):

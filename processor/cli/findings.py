@@ -1,4 +1,6 @@
-"""What `check` looks at, one thing after the other: the environment, the broker, the topics, the catalog, each destination."""
+"""What `check` looks at, one thing after the other: the environment, the broker, the topics, the catalog, each
+destination.
+"""
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from difflib import get_close_matches
@@ -24,7 +26,10 @@ _APPLY = "put it into force again with `profile-exporter apply FILE`"
 
 
 def check_names(environ: Environment) -> Iterator[Finding]:
-    """Variables with our prefix that are no settings: a typing error would go unnoticed. And values of `.env` that hold their quotes."""
+    """Variables with our prefix that are no settings: a typing error would go unnoticed.
+
+    And values of `.env` that hold their quotes.
+    """
     known = [env_name(field) for field in Settings.model_fields]
     for name in sorted(environ):
         if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
@@ -32,8 +37,13 @@ def check_names(environ: Environment) -> Iterator[Finding]:
             text = f"{name} is set{_origin(environ, name)}, but there is no such setting"
             yield Finding(Level.WARNING, text, f"did you mean {near[0]}?" if near else "remove it")
     for name in unclosed_names():
-        text = f"{ENV_FILE}: the value of {name} is more than stands between its quotes: quotes, and a comment behind them, are a part of it"
-        yield Finding(Level.WARNING, text, "give comments lines of their own; nothing of a value is cut off or expanded")
+        text = (
+            f"{ENV_FILE}: the value of {name} is more than stands between its quotes: quotes, and a comment behind"
+            " them, are a part of it"
+        )
+        yield Finding(
+            Level.WARNING, text, "give comments lines of their own; nothing of a value is cut off or expanded"
+        )
 
 
 def _origin(environ: Environment, name: str) -> str:
@@ -42,7 +52,9 @@ def _origin(environ: Environment, name: str) -> str:
 
 
 def check_references(flows: Iterable[Flow], environ: Environment) -> Iterator[Finding]:
-    """Where each `${NAME}` of a flow comes from, and never what it is; what is set nowhere is told by the check of its destination."""
+    """Where each `${NAME}` of a flow comes from, and never what it is; what is set nowhere is told by the check of its
+    destination.
+    """
     named: dict[str, list[str]] = {}
     for flow in flows:
         for name in flow.destination.references:
@@ -53,11 +65,18 @@ def check_references(flows: Iterable[Flow], environ: Environment) -> Iterator[Fi
         if found is not None:
             by = f"{'the file that ' + file + ' names there' if found[0] == file else 'its value'}"
             where = "the environment" if found[1] == OF_THE_ENVIRONMENT else found[1]
-            yield Finding(Level.OK, f"${{{name}}} of flow{'s' if len(flow_ids) > 1 else ''} {', '.join(sorted(flow_ids))}: {by}, from {where}")
+            yield Finding(
+                Level.OK,
+                f"${{{name}}} of flow{'s' if len(flow_ids) > 1 else ''} {', '.join(sorted(flow_ids))}: {by}, from"
+                f" {where}",
+            )
 
 
 def check_kafka(settings: Settings, environ: Environment) -> Iterator[Finding]:
-    """Broker, topics, catalog and destinations; each needs the one before. Raises UsageError for settings that are refused."""
+    """Broker, topics, catalog and destinations; each needs the one before.
+
+    Raises UsageError for settings that are refused.
+    """
     require_settings(settings)
     specs = topic_specs(settings)
     try:
@@ -96,7 +115,9 @@ def _check_counts(specs: Iterable[TopicSpec], counts: Mapping[str, int]) -> Iter
             found, wanted = wrong[spec.name]
             yield Finding(Level.FAILED, f"topic {spec.name} has {found} partitions, {wanted} are wanted", remedy)
         else:
-            yield Finding(Level.OK, f"topic {spec.name}: {spec.partitions} partition{'s' if spec.partitions > 1 else ''}")
+            yield Finding(
+                Level.OK, f"topic {spec.name}: {spec.partitions} partition{'s' if spec.partitions > 1 else ''}"
+            )
 
 
 def _check_ground(settings: Settings, ground: Ground, specs: tuple[TopicSpec, ...]) -> Iterator[Finding]:
@@ -112,21 +133,31 @@ def _check_ground(settings: Settings, ground: Ground, specs: tuple[TopicSpec, ..
     yield from _check_configuration(settings, differences_of(specs, ground.configs), unsafe)
 
 
-def _check_configuration(settings: Settings, differences: Differences | None, unsafe: Container[tuple[str, str]]) -> Iterator[Finding]:
+def _check_configuration(
+    settings: Settings, differences: Differences | None, unsafe: Container[tuple[str, str]]
+) -> Iterator[Finding]:
     for topic, name, found, wanted in differences.found if differences is not None else ():
         if (topic, name) not in unsafe:
             text = f"topic {topic}: {name} is {found}, should be {wanted}; records may be lost"
-            yield Finding(Level.WARNING, text, f"`kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {name}={wanted}`")
+            yield Finding(
+                Level.WARNING,
+                text,
+                f"`kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {name}={wanted}`",
+            )
     if differences is not None:
         if differences.denied:
-            yield Finding(Level.WARNING, f"{', '.join(differences.denied)}: DescribeConfigs is denied: {NOT_CHECKED}", GRANT)
+            yield Finding(
+                Level.WARNING, f"{', '.join(differences.denied)}: DescribeConfigs is denied: {NOT_CHECKED}", GRANT
+            )
         elif not differences.found and not unsafe:
             yield Finding(Level.OK, "the topics are configured as they should be")
         return
     yield Finding(Level.OK, "configuration of the topics: not supported by this broker, not compared")
     if settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE:
         text = "this broker has no controller, like the embedded one, which takes transactions without honouring them"
-        yield Finding(Level.WARNING, text, f"set {env_name('processing_guarantee')}=at_least_once, or use another broker")
+        yield Finding(
+            Level.WARNING, text, f"set {env_name('processing_guarantee')}=at_least_once, or use another broker"
+        )
 
 
 def _check_catalog(settings: Settings, environ: Environment) -> Iterator[Finding]:
@@ -139,7 +170,10 @@ def _check_catalog(settings: Settings, environ: Environment) -> Iterator[Finding
         except BadCatalogRecord as bad:
             yield Finding(Level.FAILED, str(bad), _APPLY)
     for flow in flows:
-        yield from (Finding(Level.WARNING, f"flow {flow.id}: {fault}; it goes on as it did", _APPLY) for fault in flow.path_faults)
+        yield from (
+            Finding(Level.WARNING, f"flow {flow.id}: {fault}; it goes on as it did", _APPLY)
+            for fault in flow.path_faults
+        )
     audiences = read_compacted(settings, settings.topics.audiences)
     for key, value in audiences.items():
         try:
@@ -147,9 +181,16 @@ def _check_catalog(settings: Settings, environ: Environment) -> Iterator[Finding
         except BadCatalogRecord as bad:
             yield Finding(Level.FAILED, str(bad), _APPLY)
     if flows:
-        yield Finding(Level.OK, f"{len(flows)} flow{'s' if len(flows) > 1 else ''} and {len(audiences)} described audiences can be read")
+        yield Finding(
+            Level.OK,
+            f"{len(flows)} flow{'s' if len(flows) > 1 else ''} and {len(audiences)} described audiences can be read",
+        )
     else:
-        yield Finding(Level.WARNING, "there are no flows: nothing will be sent", "put some into force with `profile-exporter apply FILE`")
+        yield Finding(
+            Level.WARNING,
+            "there are no flows: nothing will be sent",
+            "put some into force with `profile-exporter apply FILE`",
+        )
     yield from check_references(flows, environ)
     for examined in examine_flows(flows, environ, secrets_of(settings), endpoint_rules(settings)):
         yield from summary(examined)

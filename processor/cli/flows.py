@@ -1,4 +1,6 @@
-"""`profile-exporter flows`: the flows in force, looked at, changed, and asked whether they would be let in where they deliver."""
+"""`profile-exporter flows`: the flows in force, looked at, changed, and asked whether they would be let in where they
+deliver.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -58,7 +60,9 @@ def list_flows(as_json: bool) -> None:
 
 @flows.command("show")
 @click.argument("flow")
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object, with etag and times. [default: as FILE has it]")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Write one JSON object, with etag and times. [default: as FILE has it]"
+)
 def show_flow(flow: str, as_json: bool) -> None:
     """Show FLOW as a file would have it. A secret that is stored encrypted is masked."""
     kept = _chosen(_state(), flow)
@@ -67,7 +71,12 @@ def show_flow(flow: str, as_json: bool) -> None:
 
 @flows.command("diff")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, one a flow or audience. [default: lines for people]")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Write one JSON object a line, one a flow or audience. [default: lines for people]",
+)
 def diff_flows(file: Path, as_json: bool) -> None:
     """Show what `profile-exporter apply FILE` would change, and how.
 
@@ -92,7 +101,9 @@ def diff_flows(file: Path, as_json: bool) -> None:
 
 @flows.command("enable")
 @click.argument("flow")
-@click.option("--strict", is_flag=True, help="Leave it disabled while it would not be let in. [default: warn, and go on]")
+@click.option(
+    "--strict", is_flag=True, help="Leave it disabled while it would not be let in. [default: warn, and go on]"
+)
 @as_object
 def enable_flow(flow: str, strict: bool, as_json: bool) -> None:
     """Enable FLOW: it sends from the next event on that a worker decides."""
@@ -114,13 +125,18 @@ def disable_flow(flow: str, as_json: bool) -> None:
 def remove_flow(flow: str, yes: bool, as_json: bool) -> None:
     """Delete FLOW. Its records that still wait become dead letters `flow_deleted`.
 
-    With `emitExitOnUnmap` they and the last exits are still delivered, for 30 days at least; delete FLOW once more to give them up.
+    With `emitExitOnUnmap` they and the last exits are still delivered, for 30 days at least; delete FLOW once more to
+    give them up.
     """
     settings, state = read_settings(), _state()
     leaving = state.leaving.get(flow)
     item = _chosen(state, flow).item if leaving is None else leaving.flow
     if not yes:
-        question = f"delete flow {flow}?" if leaving is None else f"flow {flow} is deleted: give up what it still has to deliver?"
+        question = (
+            f"delete flow {flow}?"
+            if leaving is None
+            else f"flow {flow} is deleted: give up what it still has to deliver?"
+        )
         click.confirm(question, abort=True, err=True)
     jobs = change(settings, partial(_deleted, flow, leaving is not None))
     tell_steps([Step("flow", flow, Action.REMOVE, None, item)], "", jobs, as_json=as_json)
@@ -131,14 +147,17 @@ flows.add_command(apply_flows)
 
 @flows.command("check")
 @click.argument("flow", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, one a flow. [default: lines for people]")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Write one JSON object a line, one a flow. [default: lines for people]"
+)
 def check_flows(flow: str | None, as_json: bool) -> None:
     """Check whether FLOW (all, where none is named) would be let in at its destination.
 
     Is there a Kinesis that knows the credentials, is the stream there and active, and is each of kinesis:ListStreams,
-    kinesis:PutRecord and kinesis:PutRecords allowed? Nothing else is asked, and nothing is written that a consumer would
-    see. Credentials are looked up here as a worker would: run it where the worker runs. A disabled flow is checked alike.
-    Exit codes: 0 all is well or cannot be told, 1 something FAILED, 2 there is no such flow, or wrong settings.
+    kinesis:PutRecord and kinesis:PutRecords allowed? Nothing else is asked, and nothing is written that a consumer
+    would see. Credentials are looked up here as a worker would: run it where the worker runs. A disabled flow is
+    checked alike. Exit codes: 0 all is well or cannot be told, 1 something FAILED, 2 there is no such flow, or wrong
+    settings.
     """
     state, failed = _state(), 0
     chosen = [kept.item for kept in state.flows.values()] if flow is None else [_chosen(state, flow).item]
@@ -187,7 +206,12 @@ def _told(examined: Examined) -> int:
 def _as_object(examined: Examined) -> dict[str, Any]:
     flow = examined.flow
     destination = flow.destination.model_dump(by_alias=True, include={"stream", "region", "stream_arn", "endpoint_url"})
-    return {"flow": flow.id, "state": flow.state, "destination": destination, "answers": [answer._asdict() for answer in examined.answers]}
+    return {
+        "flow": flow.id,
+        "state": flow.state,
+        "destination": destination,
+        "answers": [answer._asdict() for answer in examined.answers],
+    }
 
 
 def _state() -> ControlState:

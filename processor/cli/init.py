@@ -17,8 +17,8 @@ from processor.settings import read_settings
 def init() -> None:
     """Create the topics that are missing.
 
-    Nothing that is there is changed. What a worker would not start with is an error (exit code 2), as a wrong partition count or a
-    configuration that loses records; another configuration is a warning.
+    Nothing that is there is changed. What a worker would not start with is an error (exit code 2), as a wrong partition
+    count or a configuration that loses records; another configuration is a warning.
     """
     settings = read_settings()
     specs = topic_specs(settings)
@@ -39,7 +39,11 @@ def _refuse_as_a_worker(ground: Ground, specs: Sequence[TopicSpec]) -> None:
     try:
         for refusal in ground.refusals():
             refusals.append(refusal)
-            unsafe |= {(fault.topic, fault.option) for fault in refusal.faults} if isinstance(refusal, UnsafeTopics) else set()
+            unsafe |= (
+                {(fault.topic, fault.option) for fault in refusal.faults}
+                if isinstance(refusal, UnsafeTopics)
+                else set()
+            )
     except BrokerUnreachable as error:  # a new cluster's coordinator of groups may not be there yet; the topics are
         click.echo(f"warning: not everything was checked that a worker looks at: {what_and_remedy(error)[0]}", err=True)
     _compare(differences_of(specs, ground.configs), unsafe)
@@ -59,8 +63,16 @@ def _compare(differences: Differences | None, unsafe: Container[tuple[str, str]]
         click.echo("configuration of topics: this broker does not tell, not compared")
         return
     if differences.denied:
-        click.echo(f"warning: {', '.join(differences.denied)}: DescribeConfigs is denied, the configuration is not compared; {GRANT}", err=True)
+        click.echo(
+            f"warning: {', '.join(differences.denied)}: DescribeConfigs is denied, the configuration is not compared;"
+            f" {GRANT}",
+            err=True,
+        )
     for topic, name, found, wanted in differences.found:
         if (topic, name) in unsafe:
             continue
-        click.echo(f"warning: {topic}: {name} is {found}, should be {wanted}; records may be lost. Change it with kafka-configs.sh", err=True)
+        click.echo(
+            f"warning: {topic}: {name} is {found}, should be {wanted}; records may be lost. Change it with"
+            " kafka-configs.sh",
+            err=True,
+        )

@@ -31,8 +31,25 @@ def job_line(job: Job) -> str:
 
 def jobs_table(statuses: Iterable[JobStatus]) -> Table:
     """In the order given."""
-    columns = ["job", "kind", "flow", "audiences", "state", "exported", "skipped", "to go", "partitions", "ordered", "waits"]
-    return Table("jobs", columns, [_row(status) for status in statuses], "none; mapping an audience, or `profile-exporter resend start`, begins one")
+    columns = [
+        "job",
+        "kind",
+        "flow",
+        "audiences",
+        "state",
+        "exported",
+        "skipped",
+        "to go",
+        "partitions",
+        "ordered",
+        "waits",
+    ]
+    return Table(
+        "jobs",
+        columns,
+        [_row(status) for status in statuses],
+        "none; mapping an audience, or `profile-exporter resend start`, begins one",
+    )
 
 
 def job_details(status: JobStatus) -> list[str]:
@@ -48,7 +65,9 @@ def job_details(status: JobStatus) -> list[str]:
         "profiles": f"{counts.seen:,} seen, {counts.exported:,} exported, {_count(counts.to_go)} to go",
         "skipped": ", ".join(f"{count:,} {reason}" for reason, count in counts.skipped.items()),
         "partitions": f"{partitions.done} of {partitions.total} done, {partitions.begun} begun",
-        "rate": "" if rate.records_per_second is None else f"{rate.records_per_second:,} records a second, {rate.profiles_per_second:,} profiles",
+        "rate": ""
+        if rate.records_per_second is None
+        else f"{rate.records_per_second:,} records a second, {rate.profiles_per_second:,} profiles",
         "bound": "" if status.records_per_second is None else f"{status.records_per_second:,} records a second",
         "ordered": f"{status.created_at}{by}",
         "started": status.started_at,
@@ -91,7 +110,10 @@ def _row(status: JobStatus) -> list[str]:
 
 
 def _named(audiences: Sequence[JobAudience]) -> str:
-    names = ["/".join(each.key) + (" (dropped)" if each.dropped_at is not None else "") for each in audiences[:_SHOWN_AUDIENCES]]
+    names = [
+        "/".join(each.key) + (" (dropped)" if each.dropped_at is not None else "")
+        for each in audiences[:_SHOWN_AUDIENCES]
+    ]
     return ", ".join(names) + (f", … ({len(audiences)})" if len(audiences) > _SHOWN_AUDIENCES else "")
 
 

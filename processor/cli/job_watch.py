@@ -23,10 +23,13 @@ Look = Callable[[], Sequence[JobStatus]]
 Show = Callable[[Sequence[JobStatus]], None]
 
 
-def watch(look: Look, job_ids: Collection[str], pause: Callable[[], None] = lambda: time.sleep(LOOK_SECONDS)) -> list[JobStatus]:
+def watch(
+    look: Look, job_ids: Collection[str], pause: Callable[[], None] = lambda: time.sleep(LOOK_SECONDS)
+) -> list[JobStatus]:
     """Show these jobs until all have ended; how they ended. One that is forgotten meanwhile has.
 
-    A broker that does not answer for a while is waited for, once it has answered: the jobs go on. Raises what the first look does.
+    A broker that does not answer for a while is waited for, once it has answered: the jobs go on. Raises what the first
+    look does.
     """
 
     def looked() -> list[JobStatus]:
@@ -42,7 +45,9 @@ def watch(look: Look, job_ids: Collection[str], pause: Callable[[], None] = lamb
                 show(found)
             except (BrokerUnreachable, ReadFailed) as error:
                 if not is_away:
-                    click.echo(f"warning: {str(error).partition(chr(10))[0]}; the jobs go on, and so does waiting", err=True)
+                    click.echo(
+                        f"warning: {str(error).partition(chr(10))[0]}; the jobs go on, and so does waiting", err=True
+                    )
                 is_away = True
     return found
 
@@ -64,7 +69,12 @@ def _bars() -> Iterator[Show]:
                 if status.id not in tasks:
                     tasks[status.id] = bars.add_task("", total=None)
                 seen, to_go = status.counts.seen, status.counts.to_go
-                bars.update(tasks[status.id], completed=seen, total=None if to_go is None else seen + to_go, description=progress_line(status))
+                bars.update(
+                    tasks[status.id],
+                    completed=seen,
+                    total=None if to_go is None else seen + to_go,
+                    description=progress_line(status),
+                )
 
         yield show
 

@@ -25,8 +25,12 @@ from schemas.job import JobKind, JobState
 from schemas.times import format_time
 
 NOT_SUCCEEDED: Final = 1
-_JSON = click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, one a job. [default: lines for people]")
-_WAIT = click.option("--wait", "--watch", "wait", is_flag=True, help="Show how far it is until it ends. [default: return at once]")
+_JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Write one JSON object a line, one a job. [default: lines for people]"
+)
+_WAIT = click.option(
+    "--wait", "--watch", "wait", is_flag=True, help="Show how far it is until it ends. [default: return at once]"
+)
 
 
 class JobsLook:
@@ -49,7 +53,9 @@ class JobsLook:
         if self._flows.is_new:
             self._state = ControlState()
         records = self._flows.read_on()
-        self._state = self._state.after(TopicRecord(Topic.FLOWS, record.key or b"", record.value, record.timestamp or 0) for record in records)
+        self._state = self._state.after(
+            TopicRecord(Topic.FLOWS, record.key or b"", record.value, record.timestamp or 0) for record in records
+        )
         progress = self._progress.progress()
         for text in (*self._state.unreadable.values(), *progress.unreadable):
             if text not in self._told:
@@ -74,17 +80,31 @@ def job_commands(kind: JobKind, help_text: str) -> click.Group:
 def _start(kind: JobKind) -> click.Command:
     @click.command("start")
     @click.argument("flow")
-    @click.option("--audience", "audiences", multiple=True, metavar="NAMESPACE/ID", help="A mapped audience; may be repeated. [default: all mapped]")
-    @click.option("--records-per-second", type=click.IntRange(1), default=None, help="At most so many, over all partitions. [default: the setting]")
-    @click.option("--force", is_flag=True, help="Also where there was one within 24 hours, or one is open. [default: refuse]")
+    @click.option(
+        "--audience",
+        "audiences",
+        multiple=True,
+        metavar="NAMESPACE/ID",
+        help="A mapped audience; may be repeated. [default: all mapped]",
+    )
+    @click.option(
+        "--records-per-second",
+        type=click.IntRange(1),
+        default=None,
+        help="At most so many, over all partitions. [default: the setting]",
+    )
+    @click.option(
+        "--force", is_flag=True, help="Also where there was one within 24 hours, or one is open. [default: refuse]"
+    )
     @_WAIT
     @_JSON
     def start(flow: str, audiences: tuple[str, ...], wait: bool, as_json: bool, **chosen: Any) -> None:
         """Send every profile that is realized in mapped audiences of FLOW, one record each, as it stands now.
 
-        Once a day for each flow and audience, whichever of backfill and resend, unless forced. Where FLOW is disabled the job
-        waits until it is enabled. Profiles that FLOW sends by itself meanwhile are skipped. Ctrl-C ends waiting, not the job.
-        Exit codes: 0 it is ordered (with --wait: it succeeded), 1 it is refused, or did not succeed, 2 no such flow or audience.
+        Once a day for each flow and audience, whichever of backfill and resend, unless forced. Where FLOW is disabled
+        the job waits until it is enabled. Profiles that FLOW sends by itself meanwhile are skipped. Ctrl-C ends
+        waiting, not the job. Exit codes: 0 it is ordered (with --wait: it succeeded), 1 it is refused, or did not
+        succeed, 2 no such flow or audience.
         """
         settings = read_settings()
         require_job_topics(settings)
@@ -139,7 +159,10 @@ def _cancel() -> click.Command:
     @click.argument("job")
     @click.option("--json", "as_json", is_flag=True, help="Write one JSON object. [default: a line for people]")
     def cancel(job: str, as_json: bool) -> None:
-        """Cancel JOB, of whichever kind: what is decided already still leaves. Of a cancelled catchup nothing is caught up."""
+        """Cancel JOB, of whichever kind: what is decided already still leaves.
+
+        Of a cancelled catchup nothing is caught up.
+        """
         settings = read_settings()
         require_job_topics(settings)
         progress = read_job_progress(settings)

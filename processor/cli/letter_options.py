@@ -33,7 +33,9 @@ class _Parsed(click.ParamType):
 _TIME: Final = _Parsed("time", normal_time)
 _RANGE: Final = _Parsed("first-last", OffsetRange.parse)
 _OPTIONS: Final = (
-    click.option("--flow", "flows", multiple=True, metavar="ID", help="Letters of this flow; may be given again. [default: all]"),
+    click.option(
+        "--flow", "flows", multiple=True, metavar="ID", help="Letters of this flow; may be given again. [default: all]"
+    ),
     click.option(
         "--reason",
         "reasons",
@@ -41,12 +43,26 @@ _OPTIONS: Final = (
         type=click.Choice([reason.value for reason in DeadLetterReason]),
         help="Letters with this reason; may be given again. [default: all]",
     ),
-    click.option("--profile", "profiles", multiple=True, metavar="ID", help="Letters of this profile; may be given again. [default: all]"),
     click.option(
-        "--partition", "partitions", multiple=True, type=click.IntRange(min=0), help="Letters in this partition; may be given again. [default: all]"
+        "--profile",
+        "profiles",
+        multiple=True,
+        metavar="ID",
+        help="Letters of this profile; may be given again. [default: all]",
+    ),
+    click.option(
+        "--partition",
+        "partitions",
+        multiple=True,
+        type=click.IntRange(min=0),
+        help="Letters in this partition; may be given again. [default: all]",
     ),
     click.option("--offsets", type=_RANGE, help="Letters at these offsets of dead-letters: 7, or 7-12. [default: all]"),
-    click.option("--since", type=_TIME, help="Records with a Kafka timestamp from this time on: 2026-01-31T08:00:00Z. [default: all]"),
+    click.option(
+        "--since",
+        type=_TIME,
+        help="Records with a Kafka timestamp from this time on: 2026-01-31T08:00:00Z. [default: all]",
+    ),
     click.option("--until", type=_TIME, help="Records with a Kafka timestamp before this time. [default: all]"),
 )
 
@@ -80,7 +96,9 @@ def selection(
 
 
 def read_letters(settings: Settings, selected: Selection, problem: Callable[[str], None]) -> Iterator[Letter]:
-    """The selected letters that are there now, in the order of each partition; `problem` is told of what is no letter of ours."""
+    """The selected letters that are there now, in the order of each partition; `problem` is told of what is no letter
+    of ours.
+    """
     for record in read_topic(settings, settings.topics.dead_letters, selected.partitions):
         try:
             letter = read_letter(record)

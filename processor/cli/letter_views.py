@@ -1,9 +1,12 @@
 """Dead letters as people and programs see them.
 
 A line of `list --json`:
-    {"partition", "offset", "reason", "flow" (null: it was a profile event), "recordId", "profile", "source": {"topic", "partition", "offset"},
-     "time", "explanation", "attempts" (null: it was a profile event), "bytes", "redriven": {"time", "topic"} (null: it was not sent again)}
-`show --json` has besides "headers": {name: text}, and "value": the text as it was (`valueBase64` where it is not UTF-8, null where it was null).
+    {"partition", "offset", "reason", "flow" (null: it was a profile event), "recordId", "profile", "source": {"topic",
+    "partition", "offset"},
+     "time", "explanation", "attempts" (null: it was a profile event), "bytes", "redriven": {"time", "topic"} (null: it
+     was not sent again)}
+`show --json` has besides "headers": {name: text}, and "value": the text as it was (`valueBase64` where it is not UTF-8,
+null where it was null).
 """
 
 from base64 import b64encode
@@ -15,7 +18,18 @@ from processor.letters.letter import Letter
 from processor.letters.selection import Mark
 from processor.letters.tally import Tallied
 
-COLUMNS: Final = ["letter", "time", "reason", "flow", "profile", "source", "attempts", "bytes", "redriven", "explanation"]
+COLUMNS: Final = [
+    "letter",
+    "time",
+    "reason",
+    "flow",
+    "profile",
+    "source",
+    "attempts",
+    "bytes",
+    "redriven",
+    "explanation",
+]
 _SHOWN_CHARACTERS: Final = 60
 _EVENTS: Final = "(profile events)"
 

@@ -6,8 +6,8 @@
     delivery-positions ► rows ────┤
     dead-letters ──► Tally ───────┘
 
-Counts are of all workers that the topic names; each counts since its own start. Dead letters are counted besides as the topic holds
-them. What is so *now* (owners, waiting, paused) is of the workers that live: neither stopped nor silent.
+Counts are of all workers that the topic names; each counts since its own start. Dead letters are counted besides as the
+topic holds them. What is so *now* (owners, waiting, paused) is of the workers that live: neither stopped nor silent.
 """
 
 from collections import Counter
@@ -147,7 +147,9 @@ class Overview:
     @property
     def lag_of_events(self) -> int:
         """Profile events that the group has not committed."""
-        return sum(partition.profile_events.lag for partition in self.partitions if partition.profile_events is not None)
+        return sum(
+            partition.profile_events.lag for partition in self.partitions if partition.profile_events is not None
+        )
 
     @property
     def lag_of_exports(self) -> int:
@@ -178,17 +180,37 @@ def overview(
     for flow in (*totals, deleted):
         dead_letters.update(flow.dead_lettered)
     events = sum(worker.status.events for worker in workers)
-    problems = [*problems, *map(_left_out, (worker for worker in workers if worker.status.left_out)), *_misplaced(workers)]
+    problems = [
+        *problems,
+        *map(_left_out, (worker for worker in workers if worker.status.left_out)),
+        *_misplaced(workers),
+    ]
     misplaced, fitting = sum(worker.status.misplaced for worker in workers), Counter[str]()
     for worker in workers:
         fitting.update(worker.status.misplaced_fitting)
-    return Overview(workers, _partitions(workers, lags), totals, events, skipped, dead_letters, problems, letters, deleted, misplaced, fitting)
+    return Overview(
+        workers,
+        _partitions(workers, lags),
+        totals,
+        events,
+        skipped,
+        dead_letters,
+        problems,
+        letters,
+        deleted,
+        misplaced,
+        fitting,
+    )
 
 
 def _misplaced(workers: Sequence[Worker]) -> Iterator[str]:
-    """What workers say of events that are elsewhere than their keys belong, and what would mend it; those with one PARTITIONER together."""
+    """What workers say of events that are elsewhere than their keys belong, and what would mend it; those with one
+    PARTITIONER together.
+    """
     for partitioner in NAMES:
-        told = [worker.status for worker in workers if worker.status.misplaced and worker.status.partitioner is partitioner]
+        told = [
+            worker.status for worker in workers if worker.status.misplaced and worker.status.partitioner is partitioner
+        ]
         fitting = sum((Counter(status.misplaced_fitting) for status in told), Counter[str]())
         if events := sum(status.misplaced for status in told):
             yield f"{tell_misplaced(partitioner, events)}; {remedy_of_misplaced(partitioner, events, fitting)}"
@@ -209,10 +231,18 @@ def _silence(status: WorkerStatus, now: datetime) -> int:
     return seconds if status.state != "stopped" and seconds > SILENT_SECONDS else 0
 
 
-def _flow_totals(workers: Sequence[Worker], flows: Mapping[str, Flow], parked: Iterable[ParkedFlowRow]) -> list[FlowTotals]:
+def _flow_totals(
+    workers: Sequence[Worker], flows: Mapping[str, Flow], parked: Iterable[ParkedFlowRow]
+) -> list[FlowTotals]:
     """A row of a partition whose owner lives, and knows the flow, is in the owner's own words already."""
     totals = {flow_id: FlowTotals(flow_id, flow) for flow_id, flow in flows.items()}
-    known = {(owned.partition, flow) for worker in workers if worker.lives for owned in worker.status.partitions for flow in worker.status.flows}
+    known = {
+        (owned.partition, flow)
+        for worker in workers
+        if worker.lives
+        for owned in worker.status.partitions
+        for flow in worker.status.flows
+    }
     for row in parked:
         if (row.partition, row.flow) not in known:
             totals.setdefault(row.flow, FlowTotals(row.flow, None)).add_parked(row)
@@ -225,11 +255,15 @@ def _flow_totals(workers: Sequence[Worker], flows: Mapping[str, Flow], parked: I
 def _partitions(workers: Iterable[Worker], lags: Mapping[str, Mapping[int, Lag]]) -> list[Partition]:
     owners: dict[int, tuple[str, PartitionStatus]] = {}
     for worker in sorted((worker for worker in workers if worker.lives), key=lambda worker: worker.status.time):
-        owners |= {owned.partition: (worker.status.name, owned) for owned in worker.status.partitions}  # the later word wins
+        owners |= {
+            owned.partition: (worker.status.name, owned) for owned in worker.status.partitions
+        }  # the later word wins
     events, exports = lags["profile-events"], lags["exports"]
     numbers = sorted({*events, *exports, *owners})
     return [_partition(number, owners.get(number), events.get(number), exports.get(number)) for number in numbers]
 
 
-def _partition(number: int, owner: tuple[str, PartitionStatus] | None, events: Lag | None, exports: Lag | None) -> Partition:
+def _partition(
+    number: int, owner: tuple[str, PartitionStatus] | None, events: Lag | None, exports: Lag | None
+) -> Partition:
     return Partition(number, owner[0] if owner else None, owner[1] if owner else None, events, exports)

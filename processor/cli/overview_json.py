@@ -1,4 +1,6 @@
-"""The JSON object of `status --json`. Counts are as in processor/cli/overview.py; null: not known, as nobody owns the partition.
+"""The JSON object of `status --json`.
+
+Counts are as in processor/cli/overview.py; null: not known, as nobody owns the partition.
 
     {"time", "appId", "bootstrapServers", "problems": [text],
      "workers":    [{"name", "state", "silentSeconds", "version", "startedAt", "time", "events", "partitions": [number],
@@ -7,7 +9,8 @@
                      "profileEvents": {"committed", "start", "end", "lag"}, "exports": {the same}}],
      "lag":        {"profileEvents", "exports"}, "rows": n,
      "events": n, "eventsSkipped": {reason: n}, "deadLetters": {reason: n}, (made by these workers since they started)
-     "misplaced": n, "misplacedFitting": {partitioner: n},  (events elsewhere than their keys belong, and how many of them it puts there)
+     "misplaced": n, "misplacedFitting": {partitioner: n},  (events elsewhere than their keys belong, and how many of
+                                                            them it puts there)
      "deadLetterTopic": {"complete": whether it was read to its end, "letters": n, "redriven": n,
                          "counts": [{"flow" (null: profile events), "reason", "letters", "redriven"}]},
      "flows":      [{"id", "name", "state", "destination": {"stream", "region", "endpointUrl"},  (null: no longer there)
@@ -28,7 +31,9 @@ from processor.cli.overview import FlowTotals, Overview, Partition, Worker
 from processor.settings import Settings
 from schemas.times import format_time
 
-_OF_ONE_FLOW: Final = frozenset({"id", "name", "state", "destination", "oldestWaiting", "paused", "pausedSince", "nextProbe"})
+_OF_ONE_FLOW: Final = frozenset(
+    {"id", "name", "state", "destination", "oldestWaiting", "paused", "pausedSince", "nextProbe"}
+)
 
 
 def as_object(found: Overview, settings: Settings, now: datetime) -> dict[str, Any]:
@@ -54,14 +59,21 @@ def as_object(found: Overview, settings: Settings, now: datetime) -> dict[str, A
             "counts": [each._asdict() for each in found.letters],
         },
         "flows": [_flow_json(flow) for flow in found.flows],
-        "deletedFlows": {name: value for name, value in _flow_json(found.deleted_flows).items() if name not in _OF_ONE_FLOW},
+        "deletedFlows": {
+            name: value for name, value in _flow_json(found.deleted_flows).items() if name not in _OF_ONE_FLOW
+        },
     }
 
 
 def _worker_json(worker: Worker) -> dict[str, Any]:
     said = worker.status.model_dump(by_alias=True, include={"name", "state", "version", "started_at", "time", "events"})
     waiting = [wait.model_dump(by_alias=True) for wait in worker.waiting]
-    return {**said, "silentSeconds": worker.silent_seconds, "partitions": [owned.partition for owned in worker.status.partitions], "waiting": waiting}
+    return {
+        **said,
+        "silentSeconds": worker.silent_seconds,
+        "partitions": [owned.partition for owned in worker.status.partitions],
+        "waiting": waiting,
+    }
 
 
 def _partition_json(partition: Partition) -> dict[str, Any]:
@@ -82,7 +94,9 @@ def _partition_json(partition: Partition) -> dict[str, Any]:
 
 def _flow_json(total: FlowTotals) -> dict[str, Any]:
     flow = total.flow
-    destination = flow and flow.destination.model_dump(by_alias=True, include={"stream", "region", "stream_arn", "endpoint_url"})
+    destination = flow and flow.destination.model_dump(
+        by_alias=True, include={"stream", "region", "stream_arn", "endpoint_url"}
+    )
     return {
         "id": total.id,
         "name": flow and flow.name,

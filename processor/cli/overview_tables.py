@@ -7,7 +7,15 @@ from processor.cli.tables import Table
 
 def tables(found: Overview) -> tuple[Table, ...]:
     """In the order they are shown."""
-    return _workers(found), *_waits(found), _partitions(found), _flows(found), *_pauses(found), _counts(found), _letters(found)
+    return (
+        _workers(found),
+        *_waits(found),
+        _partitions(found),
+        _flows(found),
+        *_pauses(found),
+        _counts(found),
+        _letters(found),
+    )
 
 
 def _workers(found: Overview) -> Table:
@@ -35,13 +43,28 @@ def _waits(found: Overview) -> list[Table]:
 def _partitions(found: Overview) -> Table:
     columns = ["partition", "owner", "rows", "bytes", "recovery", "lag of events", "lag of exports", "misplaced events"]
     size = sum(partition.owned.bytes for partition in found.partitions if partition.owned is not None)
-    total = ["all", "", f"{found.rows:,}", f"{size:,}", "", f"{found.lag_of_events:,}", f"{found.lag_of_exports:,}", f"{found.misplaced:,}"]
+    total = [
+        "all",
+        "",
+        f"{found.rows:,}",
+        f"{size:,}",
+        "",
+        f"{found.lag_of_events:,}",
+        f"{found.lag_of_exports:,}",
+        f"{found.misplaced:,}",
+    ]
     return Table("partitions", columns, [*map(_partition, found.partitions), total])
 
 
 def _partition(partition: Partition) -> list[str]:
     owned = partition.owned
-    recovery = "" if owned is None else "done" if not owned.to_restore else f"{owned.restored:,} read, {owned.to_restore:,} to go"
+    recovery = (
+        ""
+        if owned is None
+        else "done"
+        if not owned.to_restore
+        else f"{owned.restored:,} read, {owned.to_restore:,} to go"
+    )
     lags = ["" if lag is None else f"{lag.lag:,}" for lag in (partition.profile_events, partition.exports)]
     stored = ["", ""] if owned is None else [f"{owned.rows:,}", f"{owned.bytes:,}"]
     misplaced = "" if owned is None else f"{owned.misplaced:,}"
@@ -49,14 +72,36 @@ def _partition(partition: Partition) -> list[str]:
 
 
 def _flows(found: Overview) -> Table:
-    columns = ["flow", "name", "state", "stream", "exported", "delivered", "waiting", "retried", "throttled", "dead letters", "paused"]
+    columns = [
+        "flow",
+        "name",
+        "state",
+        "stream",
+        "exported",
+        "delivered",
+        "waiting",
+        "retried",
+        "throttled",
+        "dead letters",
+        "paused",
+    ]
     rows = [
         [
             flow.id,
             flow.flow.name if flow.flow is not None else "",
             flow.flow.state if flow.flow is not None else "no longer there",
             flow.flow.destination.stream if flow.flow is not None else "",
-            *(f"{count:,}" for count in (flow.exported, flow.delivered, flow.waiting, flow.retried, flow.throttled, flow.dead_lettered.total())),
+            *(
+                f"{count:,}"
+                for count in (
+                    flow.exported,
+                    flow.delivered,
+                    flow.waiting,
+                    flow.retried,
+                    flow.throttled,
+                    flow.dead_lettered.total(),
+                )
+            ),
             "; ".join(flow.paused) or "no",
         ]
         for flow in _told_flows(found)
@@ -73,7 +118,16 @@ def _told_flows(found: Overview) -> list[FlowTotals]:
 
 def _pauses(found: Overview) -> list[Table]:
     """Flows that are paused, or whose records are not all in memory; no table where there are none."""
-    columns = ["flow", "paused", "since", "next probe", "waiting", "of them not in memory", "oldest waiting", "offsets gone"]
+    columns = [
+        "flow",
+        "paused",
+        "since",
+        "next probe",
+        "waiting",
+        "of them not in memory",
+        "oldest waiting",
+        "offsets gone",
+    ]
     rows = [
         [
             flow.id,
@@ -97,7 +151,10 @@ def _counts(found: Overview) -> Table:
     for flow in _told_flows(found):
         rows += [[flow.id, f"records by cause: {kind}", f"{count:,}"] for kind, count in sorted(flow.decided.items())]
         rows += [[flow.id, f"skipped: {reason}", f"{count:,}"] for reason, count in sorted(flow.skipped.items())]
-        rows += [[flow.id, f"not in order in the stream: {fault}", f"{count:,}"] for fault, count in sorted(flow.out_of_order.items())]
+        rows += [
+            [flow.id, f"not in order in the stream: {fault}", f"{count:,}"]
+            for fault, count in sorted(flow.out_of_order.items())
+        ]
     return Table("counts since the workers started", ["flow", "what", "count"], rows)
 
 

@@ -1,4 +1,6 @@
-"""What `check` says of the newest events: whether they are in the partitions where PARTITIONER puts their keys (contract I12)."""
+"""What `check` says of the newest events: whether they are in the partitions where PARTITIONER puts their keys
+(contract I12).
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -20,17 +22,25 @@ _MOST_SHOWN: Final = 8
 
 
 def check_placement(settings: Settings) -> Iterator[Finding]:
-    """Compare the newest events of each partition with PARTITIONER; a topic that may not be read, or is empty, is no fault."""
+    """Compare the newest events of each partition with PARTITIONER; a topic that may not be read, or is empty, is no
+    fault.
+    """
     topic = settings.topics.profile_events
     try:
         offsets = max(_AT_LEAST, min(NEWEST, _ALL_NEWEST // settings.partitions))
-        events = [record._replace(value=None, headers=()) for record in read_newest(settings, topic, offsets) if record.key]
+        events = [
+            record._replace(value=None, headers=()) for record in read_newest(settings, topic, offsets) if record.key
+        ]
     except CommandError as error:
         text, _, remedy = str(error).partition("\n")
-        yield Finding(Level.WARNING, f"the newest events of {topic} are not compared with PARTITIONER: {text}", remedy.strip())
+        yield Finding(
+            Level.WARNING, f"the newest events of {topic} are not compared with PARTITIONER: {text}", remedy.strip()
+        )
         return
     if not events:
-        yield Finding(Level.OK, f"{topic} holds no events: there is nothing to compare with PARTITIONER={settings.partitioner}")
+        yield Finding(
+            Level.OK, f"{topic} holds no events: there is nothing to compare with PARTITIONER={settings.partitioner}"
+        )
     elif settings.partitioner is Partitioner.NONE:
         yield from _unknown(settings, events)
     else:
@@ -49,7 +59,10 @@ def _compared(settings: Settings, events: list[KafkaRecord]) -> Finding:
     last = misplaced[-1]
     belongs = partition_of(last.key or b"", settings.partitions, partitioner)
     told = f"of the newest {len(events):,} events {tell_misplaced(partitioner, len(misplaced))}"
-    place = f"by partition: {named}{more}; the key at {last.topic}[{last.partition}] offset {last.offset} belongs in {belongs}"
+    place = (
+        f"by partition: {named}{more}; the key at {last.topic}[{last.partition}] offset {last.offset} belongs in"
+        f" {belongs}"
+    )
     return Finding(Level.WARNING, f"{told} ({place})", remedy_of_misplaced(partitioner, len(misplaced), fitting))
 
 
@@ -59,20 +72,31 @@ def _unknown(settings: Settings, events: list[KafkaRecord]) -> Iterator[Finding]
     whole = [partitioner for partitioner in NAMES if fitting[partitioner] == len(events)]
     if whole and settings.partitions > 1:
         text = f"PARTITIONER=none, and {NAMES[whole[0]]} fits all of the newest {len(events):,} events"
-        yield Finding(Level.WARNING, text, f"set PARTITIONER={whole[0]}: then commands need not look up where profiles are")
+        yield Finding(
+            Level.WARNING, text, f"set PARTITIONER={whole[0]}: then commands need not look up where profiles are"
+        )
     else:
-        yield Finding(Level.OK, "PARTITIONER=none: no partitioner that is known fits the newest events; commands look up where profiles are")
+        yield Finding(
+            Level.OK,
+            "PARTITIONER=none: no partitioner that is known fits the newest events; commands look up where"
+            " profiles are",
+        )
     places: defaultdict[bytes, set[int]] = defaultdict(set)
     for record in events:
         places[record.key or b""].add(record.partition)
     if several := sum(len(partitions) > 1 for partitions in places.values()):
-        text = f"{several} of the newest keys {'are' if several > 1 else 'is'} on two partitions: each is two profiles, half each"
+        text = (
+            f"{several} of the newest keys {'are' if several > 1 else 'is'} on two partitions: each is two profiles,"
+            " half each"
+        )
         yield Finding(Level.WARNING, text, "let all producers of profile events use one partitioner")
 
 
 def _fitting(events: Iterable[KafkaRecord], settings: Settings) -> Counter[str]:
     """How many of the events each partitioner puts where they are, by its name."""
-    return Counter(partitioner.value for record in events for partitioner in NAMES if _fits(record, settings, partitioner))
+    return Counter(
+        partitioner.value for record in events for partitioner in NAMES if _fits(record, settings, partitioner)
+    )
 
 
 def _fits(record: KafkaRecord, settings: Settings, partitioner: Partitioner) -> bool:

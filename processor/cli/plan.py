@@ -29,7 +29,9 @@ class Action(StrEnum):
 
 
 class Step(NamedTuple):
-    """One line of the plan: a flow or an audience, as it would be (`item`; None: gone, or kept as it is) and as it is."""
+    """One line of the plan: a flow or an audience, as it would be (`item`; None: gone, or kept as it is) and as it
+    is.
+    """
 
     kind: str
     name: str
@@ -44,16 +46,27 @@ class Step(NamedTuple):
 
 
 def plan(wanted: Configuration, state: ControlState, *, prune: bool) -> list[Step]:
-    """Audiences first, so that no flow is in force before what it names. What cannot be read on a topic is written over.
+    """Audiences first, so that no flow is in force before what it names.
+
+    What cannot be read on a topic is written over.
 
     Raises TooManyFlows where more flows would be in force than are allowed (M3).
     """
-    steps = [_step("audience", "/".join(each.key), each, state.audiences.get(each.key), _is_unreadable(state, each)) for each in wanted.audiences]
-    steps += [_step("flow", each.id, each, state.flows.get(each.id), _is_unreadable(state, each)) for each in wanted.flows]
+    steps = [
+        _step("audience", "/".join(each.key), each, state.audiences.get(each.key), _is_unreadable(state, each))
+        for each in wanted.audiences
+    ]
+    steps += [
+        _step("flow", each.id, each, state.flows.get(each.id), _is_unreadable(state, each)) for each in wanted.flows
+    ]
     missing = Action.REMOVE if prune else Action.KEEP
     flows, audiences = {flow.id for flow in wanted.flows}, {audience.key for audience in wanted.audiences}
     steps += [Step("flow", name, missing, None, kept.item) for name, kept in state.flows.items() if name not in flows]
-    steps += [Step("audience", "/".join(key), missing, None, kept.item) for key, kept in state.audiences.items() if key not in audiences]
+    steps += [
+        Step("audience", "/".join(key), missing, None, kept.item)
+        for key, kept in state.audiences.items()
+        if key not in audiences
+    ]
     _refuse_too_many(steps)
     return steps
 
@@ -79,7 +92,10 @@ def activated(steps: Iterable[Step]) -> list[Flow]:
     return [
         step.item
         for step in steps
-        if step.writes and isinstance(step.item, Flow) and step.item.enabled and not _delivers_alike(step.item, step.before)
+        if step.writes
+        and isinstance(step.item, Flow)
+        and step.item.enabled
+        and not _delivers_alike(step.item, step.before)
     ]
 
 

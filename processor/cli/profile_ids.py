@@ -11,7 +11,10 @@ _MOST_FAULTS: Final = 20
 
 
 def read_ids(named: Iterable[str], lines: Iterable[bytes], file_name: str) -> list[str]:
-    """Each id once, in the order given; an empty line is none. Raises UsageError, naming what is no id of a profile, or that there is none."""
+    """Each id once, in the order given; an empty line is none.
+
+    Raises UsageError, naming what is no id of a profile, or that there is none.
+    """
     ids: dict[str, None] = {}
     faults: list[str] = []
     for place, given in _given(named, lines, file_name):
@@ -21,7 +24,9 @@ def read_ids(named: Iterable[str], lines: Iterable[bytes], file_name: str) -> li
             ids[given.decode()] = None
     if faults:
         rest = [f"  and {len(faults) - _MOST_FAULTS} more"] if len(faults) > _MOST_FAULTS else []
-        raise UsageError("\n".join(["not every id can be that of a profile; nothing was written:", *faults[:_MOST_FAULTS], *rest]))
+        raise UsageError(
+            "\n".join(["not every id can be that of a profile; nothing was written:", *faults[:_MOST_FAULTS], *rest])
+        )
     if not ids:
         raise UsageError("name at least one profile: its ID, or a --file of ids")
     return list(ids)

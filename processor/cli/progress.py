@@ -27,10 +27,18 @@ def progress(title: str, total_bytes: int | None) -> Iterator[Report]:
 
 @contextmanager
 def _bar(title: str, total_bytes: int | None) -> Iterator[Report]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total_bytes)
-        yield _now_and_then(_BAR_SECONDS, lambda done, read: bar.update(task, completed=read, description=f"{title} {done:,}"))
+        yield _now_and_then(
+            _BAR_SECONDS, lambda done, read: bar.update(task, completed=read, description=f"{title} {done:,}")
+        )
 
 
 @contextmanager

@@ -1,4 +1,6 @@
-"""`profile-exporter dead-letters redrive`: dead letters sent again, in the order of their lanes, and marked (contract G8)."""
+"""`profile-exporter dead-letters redrive`: dead letters sent again, in the order of their lanes, and marked (contract
+G8).
+"""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -36,9 +38,13 @@ _WORDS: Final = {
     Fate.REDRIVE: "redriven",
     Fate.REDRIVEN_BEFORE: "redriven before: left",
     Fate.FLOW_MISSING: "left: there is no such flow; create it again with `profile-exporter apply FILE`",
-    Fate.STILL_TOO_LARGE: f"left: larger than {env_name('kinesis_max_record_bytes')}; raise it, here and in the workers",
+    Fate.STILL_TOO_LARGE: (
+        f"left: larger than {env_name('kinesis_max_record_bytes')}; raise it, here and in the workers"
+    ),
     Fate.STILL_UNUSABLE: "left: the event cannot be used as it is; send a corrected one",
-    Fate.ON_TWO_PARTITIONS: "left: the profile is on two partitions, and PARTITIONER=none does not say which one is meant",
+    Fate.ON_TWO_PARTITIONS: (
+        "left: the profile is on two partitions, and PARTITIONER=none does not say which one is meant"
+    ),
     Fate.TIME_NOT_TAKEN: "left: older or newer than profile-events takes and keeps; raise its retention.ms first",
     Fate.TOPIC_TOO_NARROW: "left: larger than the topic takes that it goes back to; raise its max.message.bytes first",
 }
@@ -46,23 +52,29 @@ _WORDS: Final = {
 
 @click.command("redrive")
 @selecting
-@click.option("--all", "everything", is_flag=True, help="Send all of them, where no other option says which. [default: refuse]")
-@click.option("--dry-run", is_flag=True, help="Say what would be sent and what would be left, and send nothing. [default: send]")
+@click.option(
+    "--all", "everything", is_flag=True, help="Send all of them, where no other option says which. [default: refuse]"
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Say what would be sent and what would be left, and send nothing. [default: send]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object. [default: a table]")
 def redrive(everything: bool, dry_run: bool, as_json: bool, **chosen: Any) -> None:
     """Send dead letters again, and mark them as redriven.
 
-    Letters of delivery go back to exports with their headers and key, those of one lane in the lane's order; the workers
-    deliver them as any record. Records of the lane that were delivered meanwhile came earlier: a consumer tells by the
-    version in the envelope. Letters of bad events go back to the end of profile-events: they are applied as new events,
-    after everything that has happened since. What would only become a dead letter again is left, with the reason. A
-    redrive that was stopped in the middle is started again: what was sent is marked, the rest is sent then.
+    Letters of delivery go back to exports with their headers and key, those of one lane in the lane's order; the
+    workers deliver them as any record. Records of the lane that were delivered meanwhile came earlier: a consumer tells
+    by the version in the envelope. Letters of bad events go back to the end of profile-events: they are applied as new
+    events, after everything that has happened since. What would only become a dead letter again is left, with the
+    reason. A redrive that was stopped in the middle is started again: what was sent is marked, the rest is sent then.
 
     Exit codes: 0 all of them are sent (or would be), 1 some are left, or could not be sent, 2 wrong usage or settings.
     """
     settings, selected = read_settings(), selection(**chosen)
     if selected.is_everything and not everything:
-        raise UsageError("say which letters: --flow, --reason, --profile, --partition, --offsets, --since, --until, or --all of them")
+        raise UsageError(
+            "say which letters: --flow, --reason, --profile, --partition, --offsets, --since, --until, or --all of them"
+        )
     with profile_partitions(settings) as partitions:
         now = _circumstances(settings, partitions)
         found = _look(settings, selected, now, read_marks(settings)) if dry_run else _redrive(settings, selected, now)
@@ -143,7 +155,9 @@ def _in_order(letters: Iterable[Letter], found: Survey) -> Iterator[Letter]:
     yield from sorted(held, key=lambda letter: (letter.partition, letter.order))
 
 
-def _send(settings: Settings, redriver: Redriver, letters: Iterable[Letter], now: Circumstances, report: Report) -> None:
+def _send(
+    settings: Settings, redriver: Redriver, letters: Iterable[Letter], now: Circumstances, report: Report
+) -> None:
     names = settings.topics
     batch: list[Sent] = []
     done = size = total_size = 0
@@ -164,10 +178,15 @@ def _send(settings: Settings, redriver: Redriver, letters: Iterable[Letter], now
 def _tell(found: Survey, *, dry_run: bool, as_json: bool) -> None:
     counted = sorted(found.fates.items(), key=lambda item: (item[0][0] or "", *item[0][1:]))
     if as_json:
-        letters = [{"flow": flow, "reason": reason, "fate": fate, "letters": number} for (flow, reason, fate), number in counted]
+        letters = [
+            {"flow": flow, "reason": reason, "fate": fate, "letters": number}
+            for (flow, reason, fate), number in counted
+        ]
         click.echo(orjson.dumps({"dryRun": dry_run, "redriven": found.count(Fate.REDRIVE), "letters": letters}))
         return
     would = "would be " if dry_run else ""
     words = {fate: (would if fate is Fate.REDRIVE else "") + text for fate, text in _WORDS.items()}
-    rows = [[flow or "(profile events)", reason, f"{number:,}", words[fate]] for (flow, reason, fate), number in counted]
+    rows = [
+        [flow or "(profile events)", reason, f"{number:,}", words[fate]] for (flow, reason, fate), number in counted
+    ]
     show(Table("dead letters", ["flow", "reason", "letters", "what became of them"], rows, "none is selected"))

@@ -1,6 +1,6 @@
 """docs/reference.md: every command with its options, and every setting, as the program itself says them.
 
-    python -m processor.cli.reference > docs/reference.md
+python -m processor.cli.reference > docs/reference.md
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,18 @@ from processor.settings import Settings, env_name
 PROGRAM: Final = "profile-exporter"
 _WIDTH: Final = 110
 _ENV_FILE: Final = (
-    "`.env` is read literally: what stands behind the first `=` of a line is the value, with every `${…}`, ` #`, quote and backslash",
-    "in it, so a password is written as it is. No part of it are blanks at its ends, and one pair of quotes around the whole (for a",
-    "value with blanks at its ends). A line that begins with `#` is a comment, and `export ` before a name is passed over. A flow's",
+    (
+        "`.env` is read literally: what stands behind the first `=` of a line is the value, with every `${…}`, ` #`,"
+        " quote and backslash"
+    ),
+    (
+        "in it, so a password is written as it is. No part of it are blanks at its ends, and one pair of quotes around"
+        " the whole (for a"
+    ),
+    (
+        "value with blanks at its ends). A line that begins with `#` is a comment, and `export ` before a name is"
+        " passed over. A flow's"
+    ),
     "`${NAME}` is looked up in the environment, then in `.env`; `check` says where each value comes from.",
 )
 
@@ -66,14 +75,20 @@ def _help(context: click.Context) -> Iterator[str]:
 def _settings() -> Iterator[str]:
     yield "## Settings"
     yield ""
-    yield "Read once from the environment, or from a `.env` file in the working directory; the environment wins. An empty value counts as unset."
+    yield (
+        "Read once from the environment, or from a `.env` file in the working directory; the environment wins. An empty"
+        " value counts as unset."
+    )
     yield ""
     yield from _ENV_FILE
     yield ""
     yield "| variable | default | what it is |"
     yield "|---|---|---|"
     for name, field in Settings.model_fields.items():
-        yield f"| `{env_name(name)}` | {_default(field.default)} | {(field.description or '').replace('|', chr(92) + '|')} |"
+        yield (
+            f"| `{env_name(name)}` | {_default(field.default)} |"
+            f" {(field.description or '').replace('|', chr(92) + '|')} |"
+        )
 
 
 def _default(value: object) -> str:

@@ -25,28 +25,49 @@ from schemas.times import BadTimeError, normal_time
 
 @click.command()
 @click.argument("events", type=click.File("rb"))
-@click.option("--flows", "files", multiple=True, metavar="[TIME=]FILE", help="YAML or JSON file of flows and audiences, in force from TIME on.")
-@click.option("--output", type=click.File("wb", lazy=False), default="-", show_default="stdout", help="Where records go, one JSON line each.")
-@click.option("--dead-letters", type=click.File("wb", lazy=False), default=None, show_default="stderr", help="Where dead letters go.")
+@click.option(
+    "--flows",
+    "files",
+    multiple=True,
+    metavar="[TIME=]FILE",
+    help="YAML or JSON file of flows and audiences, in force from TIME on.",
+)
+@click.option(
+    "--output",
+    type=click.File("wb", lazy=False),
+    default="-",
+    show_default="stdout",
+    help="Where records go, one JSON line each.",
+)
+@click.option(
+    "--dead-letters",
+    type=click.File("wb", lazy=False),
+    default=None,
+    show_default="stderr",
+    help="Where dead letters go.",
+)
 def replay(events: BinaryIO, files: tuple[str, ...], output: BinaryIO, dead_letters: BinaryIO | None) -> None:
     """Fold EVENTS (JSON lines; - is stdin) and write the records a worker would send.
 
     State is kept for each topic, partition and key (I12); events that are bare are all of one partition.
 
-    Flows may change on the way: with several --flows, each in force from its TIME (2026-01-11T23:37:33Z) on, that of a record being when
-    it was written, else when its event happened; or by records of the topics `flows` and `audiences` among EVENTS. A change sends what it sends in
-    a worker (backfill, catch-up, exits), at once.
+    Flows may change on the way: with several --flows, each in force from its TIME (2026-01-11T23:37:33Z) on, that of a
+    record being when it was written, else when its event happened; or by records of the topics `flows` and `audiences`
+    among EVENTS. A change sends what it sends in a worker (backfill, catch-up, exits), at once.
 
-    A Kafka record may have headers, an object or a list of pairs, and a line of kcat has them as kcat prints them: CloudEvents' binary mode is
-    read from them. A file in UTF-16, or a compressed one, is refused (exit code 2).
+    A Kafka record may have headers, an object or a list of pairs, and a line of kcat has them as kcat prints them:
+    CloudEvents' binary mode is read from them. A file in UTF-16, or a compressed one, is refused (exit code 2).
 
-    Never stops at a bad event; ends with a summary on stderr. Of the settings it knows MAX_DOCUMENT_BYTES, DEDUP_WINDOW and TOPIC_PREFIX,
-    so that it decides as a worker with the same settings.
+    Never stops at a bad event; ends with a summary on stderr. Of the settings it knows MAX_DOCUMENT_BYTES, DEDUP_WINDOW
+    and TOPIC_PREFIX, so that it decides as a worker with the same settings.
     """
     settings = read_settings()
     limits = Limits(max_document_bytes=settings.max_document_bytes, dedup_window=settings.dedup_window)
     lines = lines_of(events)
-    history = FileHistory([_effective(text) for text in files]), RecordHistory(settings.topics.flows, settings.topics.audiences)
+    history = (
+        FileHistory([_effective(text) for text in files]),
+        RecordHistory(settings.topics.flows, settings.topics.audiences),
+    )
     letters = dead_letters or click.get_binary_stream("stderr")
     run = _Run(Replay(Catalog.of((), ()), limits), history, output, letters)
     with _written_whole(output, letters):
@@ -55,12 +76,18 @@ def replay(events: BinaryIO, files: tuple[str, ...], output: BinaryIO, dead_lett
         run.end()
     if not (files or run.has_flows):
         raise UsageError("no flows: give a file with --flows, or records of the topic `flows` among the events")
-    click.echo("\n".join([f"replayed {run.lines} events, {len(run.replay.profiles)} profiles remain", *_told(run.counts)]), err=True)
+    click.echo(
+        "\n".join([f"replayed {run.lines} events, {len(run.replay.profiles)} profiles remain", *_told(run.counts)]),
+        err=True,
+    )
 
 
 @contextmanager
 def _written_whole(*files: BinaryIO) -> Iterator[None]:
-    """Have the files written to their end; raises CommandError where one takes no more. Who reads a pipe may have enough (BrokenPipeError)."""
+    """Have the files written to their end; raises CommandError where one takes no more.
+
+    Who reads a pipe may have enough (BrokenPipeError).
+    """
     try:
         yield
         for file in files:
@@ -73,7 +100,9 @@ def _written_whole(*files: BinaryIO) -> Iterator[None]:
                 continue  # which tells of it
             with suppress(OSError):
                 file.close()  # or it is flushed once more where the process ends, and nobody hears of it
-        raise CommandError(f"not everything could be written: {error.strerror}\n  look at the disk of --output and --dead-letters") from None
+        raise CommandError(
+            f"not everything could be written: {error.strerror}\n  look at the disk of --output and --dead-letters"
+        ) from None
 
 
 def _effective(text: str) -> Effective:
@@ -97,7 +126,9 @@ def _time(text: str) -> str | None:
 class _Run:
     """One replay: lines in, records and dead letters out."""
 
-    def __init__(self, replay: Replay, history: tuple[FileHistory, RecordHistory], output: BinaryIO, letters: BinaryIO) -> None:
+    def __init__(
+        self, replay: Replay, history: tuple[FileHistory, RecordHistory], output: BinaryIO, letters: BinaryIO
+    ) -> None:
         self.replay, self._output, self._letters = replay, output, letters
         self._files, self._records = history
         self.counts, self.lines, self.has_flows = Counts(), 0, False

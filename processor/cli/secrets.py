@@ -18,8 +18,8 @@ def secrets() -> None:
 def rotate_secrets() -> None:
     """Encrypt all stored secrets anew, under the first key of SECRETS_KEY.
 
-    Put the new key in front of the old one, for the API and all workers; run this; then take the old one away. Etags stay as
-    they are, since nothing else changes. All secrets are written in one transaction, or none.
+    Put the new key in front of the old one, for the API and all workers; run this; then take the old one away. Etags
+    stay as they are, since nothing else changes. All secrets are written in one transaction, or none.
     """
     settings = read_settings()
     box = secrets_of(settings)

@@ -38,16 +38,17 @@ _MOST_WARNINGS: Final = 20
 def send(file: BinaryIO) -> None:
     """Send the events of FILE to the topic of profile events.
 
-    FILE (JSON lines; - is stdin) holds CloudEvents, Kafka records or what kcat -J prints. Key, value, headers and timestamp
-    are kept; topic, partition and offset of a line are not: an event goes where PARTITIONER puts its key; a null value is a
-    tombstone. With PARTITIONER=none it goes where its profile is, which takes a look at the whole changelog, and one of a
-    new profile to the partition that its line names. A line without one, or of a profile on two partitions, is left out.
+    FILE (JSON lines; - is stdin) holds CloudEvents, Kafka records or what kcat -J prints. Key, value, headers and
+    timestamp are kept; topic, partition and offset of a line are not: an event goes where PARTITIONER puts its key; a
+    null value is a tombstone. With PARTITIONER=none it goes where its profile is, which takes a look at the whole
+    changelog, and one of a new profile to the partition that its line names. A line without one, or of a profile on two
+    partitions, is left out.
 
-    The events themselves are not checked: a bad one becomes a dead letter in the worker, and one whose key is no profile id
-    is warned of. A line that is none of the three forms, too large, or of a time that the topic does not take is named and
-    left out, the rest is sent, and the command ends with exit code 1. A file in UTF-16, or a compressed one, is refused
-    (exit code 2). It warns of events that are older than the topic keeps. It returns when the broker has acknowledged
-    everything.
+    The events themselves are not checked: a bad one becomes a dead letter in the worker, and one whose key is no
+    profile id is warned of. A line that is none of the three forms, too large, or of a time that the topic does not
+    take is named and left out, the rest is sent, and the command ends with exit code 1. A file in UTF-16, or a
+    compressed one, is refused (exit code 2). It warns of events that are older than the topic keeps. It returns when
+    the broker has acknowledged everything.
     """
     settings, lines = read_settings(), _Lines(lines_of(file), _size(file))
     topic = settings.topics.profile_events
@@ -59,15 +60,19 @@ def send(file: BinaryIO) -> None:
     if tally.bad_keys > _MOST_WARNINGS:
         click.echo(f"warning: {tally.bad_keys - _MOST_WARNINGS} more have a key that is no profile id", err=True)
     if tally.old:
-        click.echo(f"warning: {tally.old} of them are older than {topic} keeps events: Kafka may remove them before a worker reads them", err=True)
+        click.echo(
+            f"warning: {tally.old} of them are older than {topic} keeps events: Kafka may remove them before a worker"
+            " reads them",
+            err=True,
+        )
     if tally.left_out:
         raise CommandError(f"{tally.left_out} line{'s were' if tally.left_out > 1 else ' was'} not sent, see above")
 
 
 @dataclass
 class _Tally:
-    """How many events were handed over, how many of them have a key that is no profile id, how many are older than the topic's retention,
-    and how many lines were left out.
+    """How many events were handed over, how many of them have a key that is no profile id, how many are older than the
+    topic's retention, and how many lines were left out.
     """
 
     handed_over: int = 0
@@ -103,7 +108,9 @@ def _send(settings: Settings, topic: str, bounds: TimestampBounds, lines: _Lines
         click.echo(f"sent {writer.acknowledged} events to {topic}", err=True)
 
 
-def _write_all(writer: Writer, topic: str, bounds: TimestampBounds, lines: _Lines, tally: _Tally, place_of: PlaceOf) -> None:
+def _write_all(
+    writer: Writer, topic: str, bounds: TimestampBounds, lines: _Lines, tally: _Tally, place_of: PlaceOf
+) -> None:
     with progress("sending", lines.size_bytes) as report:
         for record in read_events(lines):
             try:
@@ -119,7 +126,15 @@ def _write_all(writer: Writer, topic: str, bounds: TimestampBounds, lines: _Line
                 timestamp, name = record.timestamp, f"line {lines.number}"
                 tally.handed_over += 1
                 tally.old += timestamp is not None and timestamp < bounds.kept_from
-                writer.write(topic, record.key, record.value, name=name, timestamp=timestamp, headers=[*record.headers], partition=partition)
+                writer.write(
+                    topic,
+                    record.key,
+                    record.value,
+                    name=name,
+                    timestamp=timestamp,
+                    headers=[*record.headers],
+                    partition=partition,
+                )
             report(tally.handed_over, lines.bytes_read)
 
 
@@ -133,7 +148,10 @@ def _placed(settings: Settings) -> Iterator[PlaceOf]:
     if settings.partitioner is not Partitioner.NONE:
         yield lambda _record, _line: None
         return
-    with progress("reading the changelog:", None) as report, profile_partitions(settings, report=lambda records: report(records, 0)) as partitions:
+    with (
+        progress("reading the changelog:", None) as report,
+        profile_partitions(settings, report=lambda records: report(records, 0)) as partitions,
+    ):
 
         def place_of(record: SourceRecord | DeadLetter, line: bytes) -> int | None:
             named = record.partition if record.partition < settings.partitions and _names_partition(line) else None
@@ -152,7 +170,10 @@ def _fault(record: SourceRecord | DeadLetter, bounds: TimestampBounds) -> str | 
     if isinstance(record, DeadLetter):
         return f"{record.reason}: {record.explanation}"
     if record.timestamp is not None and record.timestamp not in bounds:
-        return f"timestamp {record.timestamp} cannot be kept: the topic takes {bounds.earliest} to {bounds.latest} (milliseconds)"
+        return (
+            f"timestamp {record.timestamp} cannot be kept: the topic takes {bounds.earliest} to {bounds.latest}"
+            " (milliseconds)"
+        )
     return None
 
 

@@ -26,8 +26,9 @@ from schemas.worker_status import WorkerStatus
 def status(as_json: bool) -> None:
     """Show workers, partitions, lag, rows, flows and counts.
 
-    Counts are of each worker since it started; dead letters are also counted as the topic holds them, by flow and reason
-    (at least so many, where reading them takes longer than 10 s). Reads topics only; nothing is written or committed.
+    Counts are of each worker since it started; dead letters are also counted as the topic holds them, by flow and
+    reason (at least so many, where reading them takes longer than 10 s). Reads topics only; nothing is written or
+    committed.
     """
     settings = read_settings()
     now = datetime.now(UTC)
@@ -44,7 +45,15 @@ def status(as_json: bool) -> None:
 def gather(settings: Settings, now: datetime) -> Overview:
     """Ask Kafka; raises BrokerUnreachable, TopicsMissing, WrongPartitionCounts, ReadFailed."""
     names = settings.topics
-    read = (names.profile_events, names.exports, names.flows, names.worker_status, names.dead_letters, names.redriven, names.delivery_positions)
+    read = (
+        names.profile_events,
+        names.exports,
+        names.flows,
+        names.worker_status,
+        names.dead_letters,
+        names.redriven,
+        names.delivery_positions,
+    )
     require_topics(settings, read)
     problems: list[str] = []
     flows = _read_flows(read_compacted(settings, names.flows), problems)
@@ -81,5 +90,7 @@ def read_statuses(settings: Settings, problems: list[str]) -> list[WorkerStatus]
             statuses.append(WorkerStatus.model_validate_json(value))
         except ValidationError as error:
             name = key.decode(errors="replace")
-            problems.append(f"what worker {name} says of itself cannot be read (another version?): {error.error_count()} faults")
+            problems.append(
+                f"what worker {name} says of itself cannot be read (another version?): {error.error_count()} faults"
+            )
     return statuses

@@ -27,11 +27,13 @@ _FAUST_LEVELS: Final = {"warning": "warn"}
 def worker(log_level: LogLevel | None) -> None:
     """Run a worker, until SIGTERM or Ctrl-C.
 
-    It reads profile events, keeps profiles, and delivers export records. Start as many as there are partitions, at most,
-    each with its own PROFILE_EXPORTER_DATA_DIR.
+    It reads profile events, keeps profiles, and delivers export records. Start as many as there are partitions, at
+    most, each with its own PROFILE_EXPORTER_DATA_DIR.
     """
     with ending_with_last_line():
         level = log_level or read_settings().log_level
     os.environ[env_name("log_level")] = level
     sys.argv[:] = ["faust", "-A", APP, "worker", "-l", _FAUST_LEVELS.get(level, level)]
-    run_module("faust", run_name="__main__", alter_sys=True)  # this process becomes the worker: its signals and exit codes are the worker's
+    run_module(
+        "faust", run_name="__main__", alter_sys=True
+    )  # this process becomes the worker: its signals and exit codes are the worker's

@@ -9,6 +9,6 @@
     native   flows and audiences as in a file    audit     who changed what, on a topic
     jobs     orders by hand, job_status how they stand     recording   flows whose etag no audit event names
 
-Nothing is kept but on the topics. Whoever writes has fenced everybody else before it read what it decides by, so no change is lost; the
-workers follow the same topics (processor/catalog).
+Nothing is kept but on the topics. Whoever writes has fenced everybody else before it read what it decides by, so no
+change is lost; the workers follow the same topics (processor/catalog).
 """

@@ -1,16 +1,21 @@
-"""Who changed what, when, and how it was before: records of the topic `audit-events`, in the transaction of the change itself.
+"""Who changed what, when, and how it was before: records of the topic `audit-events`, in the transaction of the change
+itself.
 
     key    the kind and id of what was changed, ["flows","vip"]
-    value  {"time", "who", "via", "action", "kind", "id", "before", "after"}; `before`, `after`: the object, secrets masked, null where there is none
+    value  {"time", "who", "via", "action", "kind", "id", "before", "after"}; `before`, `after`: the object, secrets
+           masked, null where there is none
 
-Of kind `flows` also "etagBefore" and "etag", what names the flow before and after on `flows` and on each export, null where nothing does; and
-"deletedAt" where it stays on the topic for its last exits: `etag` then names the flow of `before`. Records of before those fields lack them; the
-action `recorded` makes up for it: nothing was changed, `after` is the flow that `etag` names.
+Of kind `flows` also "etagBefore" and "etag", what names the flow before and after on `flows` and on each export, null
+where nothing does; and "deletedAt" where it stays on the topic for its last exits: `etag` then names the flow of
+`before`. Records of before those fields lack them; the action `recorded` makes up for it: nothing was changed, `after`
+is the flow that `etag` names.
 
 What workers do has kind `partitions` (processor/partition_history.py writes it, outside of transactions). `id`: the partitions, "0,3".
-    taken_over   `after`: {"version", "maxDocumentBytes", "dedupWindow", "membershipExpiry", "partitions": [{"partition", "firstOffset"}…]}:
-                 what decides there from that offset of `profile-events` on, until the next such event of the partition
-    skipped      `after`: {"topic", "partition", "from", "to", "why"}: these offsets, both included, were passed over; `why`: the setting
+    taken_over   `after`: {"version", "maxDocumentBytes", "dedupWindow", "membershipExpiry", "partitions":
+                 [{"partition", "firstOffset"}…]}: what decides there from that offset of `profile-events` on, until the
+                 next such event of the partition
+    skipped      `after`: {"topic", "partition", "from", "to", "why"}: these offsets, both included, were passed over;
+                 `why`: the setting
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -38,7 +43,9 @@ class Author(NamedTuple):
 
 
 class Etags(NamedTuple):
-    """What names a flow before and after a change, None where nothing does; `deleted_at`: since when it is there only for its last exits (F2)."""
+    """What names a flow before and after a change, None where nothing does; `deleted_at`: since when it is there only
+    for its last exits (F2).
+    """
 
     before: str | None
     after: str | None
@@ -47,7 +54,9 @@ class Etags(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DecidingSettings:
-    """What decides beside flows and audiences: another version may write other bytes, other bounds let other events by (I4, I5, F5)."""
+    """What decides beside flows and audiences: another version may write other bytes, other bounds let other events by
+    (I4, I5, F5).
+    """
 
     version: str
     max_document_bytes: int
@@ -56,9 +65,19 @@ class DecidingSettings:
 
 
 def audit_event(
-    author: Author, now_ms: int, kind: str, object_id: str, before: Any, after: Any, etags: Etags | None = None, action: str | None = None
+    author: Author,
+    now_ms: int,
+    kind: str,
+    object_id: str,
+    before: Any,
+    after: Any,
+    etags: Etags | None = None,
+    action: str | None = None,
 ) -> tuple[bytes, bytes]:
-    """Make key and value. `before` and `after` are JSON values; `etags` of a flow; `action` where it does not follow from the two."""
+    """Make key and value.
+
+    `before` and `after` are JSON values; `etags` of a flow; `action` where it does not follow from the two.
+    """
     event = {
         "time": format_time(now_ms // 1000),
         "who": author.who,
@@ -75,19 +94,25 @@ def audit_event(
     return orjson.dumps([kind, object_id]), orjson.dumps(event)
 
 
-def takeover_event(worker: Author, now_ms: int, first_offsets: Mapping[int, int], deciding: DecidingSettings) -> tuple[bytes, bytes]:
+def takeover_event(
+    worker: Author, now_ms: int, first_offsets: Mapping[int, int], deciding: DecidingSettings
+) -> tuple[bytes, bytes]:
     """Make key and value of `taken_over`. `first_offsets` of `profile-events`, by partition."""
     after = {
         "version": deciding.version,
         "maxDocumentBytes": deciding.max_document_bytes,
         "dedupWindow": deciding.dedup_window,
         "membershipExpiry": deciding.membership_expiry,
-        "partitions": [{"partition": partition, "firstOffset": offset} for partition, offset in sorted(first_offsets.items())],
+        "partitions": [
+            {"partition": partition, "firstOffset": offset} for partition, offset in sorted(first_offsets.items())
+        ],
     }
     return audit_event(worker, now_ms, _PARTITIONS, _names(first_offsets), None, after, action="taken_over")
 
 
-def skip_event(worker: Author, now_ms: int, place: tuple[str, int], first: int, last: int, why: str) -> tuple[bytes, bytes]:
+def skip_event(
+    worker: Author, now_ms: int, place: tuple[str, int], first: int, last: int, why: str
+) -> tuple[bytes, bytes]:
     """Make key and value of `skipped`: offsets `first` to `last`, both included, of `place` (topic, partition)."""
     topic, partition = place
     after = {"topic": topic, "partition": partition, "from": first, "to": last, "why": why}
@@ -95,7 +120,9 @@ def skip_event(worker: Author, now_ms: int, place: tuple[str, int], first: int, 
 
 
 def etags_named(key: bytes | None, value: bytes | None) -> Iterator[FlowEtag]:
-    """Yield each flow and etag that an audit event names; nothing for events of other kinds, of before etags, and for what is none of ours."""
+    """Yield each flow and etag that an audit event names; nothing for events of other kinds, of before etags, and for
+    what is none of ours.
+    """
     if value is None or key is None or not key.startswith(_FLOW_KEY):
         return
     try:

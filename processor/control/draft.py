@@ -1,4 +1,7 @@
-"""A change in the making: what would be written, and the state as it would be. Pure; nothing is written before it is committed."""
+"""A change in the making: what would be written, and the state as it would be.
+
+Pure; nothing is written before it is committed.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +12,16 @@ from processor.control.audit import Author, Etags, audit_event
 from processor.control.job_status import JobsProgress, status_in
 from processor.control.state import ControlState, Kept, Topic, TopicRecord, audience_etag, put_record
 from processor.core.lifecycle import Moment, jobs_after
-from processor.kafka.catalog_records import StoredFlow, audience_key, audience_value, flow_key, flow_value, job_key, job_value, plain
+from processor.kafka.catalog_records import (
+    StoredFlow,
+    audience_key,
+    audience_value,
+    flow_key,
+    flow_value,
+    job_key,
+    job_value,
+    plain,
+)
 from processor.kafka.connection_records import object_key, object_value, plain_object
 from schemas.audience import Audience, AudienceKey
 from schemas.connection import AnyObject, Kind, StoredObject
@@ -25,7 +37,12 @@ class Draft:
     """
 
     def __init__(
-        self, state: ControlState, author: Author, now_ms: int, new_etag: Callable[[], str], progress: Callable[[], JobsProgress] = JobsProgress
+        self,
+        state: ControlState,
+        author: Author,
+        now_ms: int,
+        new_etag: Callable[[], str],
+        progress: Callable[[], JobsProgress] = JobsProgress,
     ) -> None:
         self._state = state
         self._is_shared = True  # others may have `_state`: the next record goes into a copy of it
@@ -39,29 +56,48 @@ class Draft:
 
     @property
     def state(self) -> ControlState:
-        """The state after what was put so far; later puts do not change it. To put after each look costs a copy of it each time."""
+        """The state after what was put so far; later puts do not change it.
+
+        To put after each look costs a copy of it each time.
+        """
         self._is_shared = True
         return self._state
 
     def put_flow(self, flow: Flow, *, even_if_same: bool = False) -> Kept[Flow]:
-        """Create it, or change it to this. `even_if_same`: what else belongs to it has changed, so it gets a new etag."""
+        """Create it, or change it to this.
+
+        `even_if_same`: what else belongs to it has changed, so it gets a new etag.
+        """
         before = self._state.flows.get(flow.id)
         if before is not None and before.item == flow and not even_if_same:
             return before
         etag = self._new_etag()
         self._set_going(None if before is None else before.item, flow)
         created_by = self._author.who if before is None else before.created_by
-        self._write(Topic.FLOWS, flow_key(flow.id), flow_value(StoredFlow(flow, etag, None, created_by, self._author.who)))
-        content, etags = None if before is None else plain(before.item), Etags(None if before is None else before.etag, etag)
+        self._write(
+            Topic.FLOWS, flow_key(flow.id), flow_value(StoredFlow(flow, etag, None, created_by, self._author.who))
+        )
+        content, etags = (
+            None if before is None else plain(before.item),
+            Etags(None if before is None else before.etag, etag),
+        )
         self._audit(Kind.FLOW, flow.id, content, plain(flow), etags)
         return self._state.flows[flow.id]
 
     def delete_flow(self, flow_id: str) -> None:
-        """It is there. Where exits of it may still have to arrive, it stays on the topic for as long as their jobs do (F2)."""
+        """It is there.
+
+        Where exits of it may still have to arrive, it stays on the topic for as long as their jobs do (F2).
+        """
         before = self._state.flows[flow_id]
         self._set_going(before.item, None)
-        exits = any(job.kind is JobKind.UNMAP and job.cancelled_at is None and job.flow == flow_id for job in self._state.jobs.values())
-        stored = StoredFlow(before.item, self._new_etag(), self.now, before.created_by, self._author.who) if exits else None
+        exits = any(
+            job.kind is JobKind.UNMAP and job.cancelled_at is None and job.flow == flow_id
+            for job in self._state.jobs.values()
+        )
+        stored = (
+            StoredFlow(before.item, self._new_etag(), self.now, before.created_by, self._author.who) if exits else None
+        )
         self._write(Topic.FLOWS, flow_key(flow_id), None if stored is None else flow_value(stored))
         etags = Etags(before.etag, None) if stored is None else Etags(before.etag, stored.etag, stored.deleted_at)
         self._audit(Kind.FLOW, flow_id, plain(before.item), None, etags)
@@ -76,10 +112,15 @@ class Draft:
 
     def record_flow(self, stored: StoredFlow) -> None:
         """Write that the flow stands as it does, changing nothing: no audit event names its etag."""
-        self._audit(Kind.FLOW, stored.flow.id, None, plain(stored.flow), Etags(None, stored.etag, stored.deleted_at), "recorded")
+        self._audit(
+            Kind.FLOW, stored.flow.id, None, plain(stored.flow), Etags(None, stored.etag, stored.deleted_at), "recorded"
+        )
 
     def put_job(self, job: Job, *, by_hand: bool = False) -> None:
-        """Create it, or change it to this; what ended long ago is forgotten with it. `by_hand`: somebody asked for just this."""
+        """Create it, or change it to this; what ended long ago is forgotten with it.
+
+        `by_hand`: somebody asked for just this.
+        """
         self._jobs[job.id] = None
         self._forget_old_jobs()
         before = self._state.jobs.get(job.id)
@@ -91,7 +132,9 @@ class Draft:
     def jobs_set_going(self) -> list[Job]:
         """Jobs that this change makes or starts."""
         jobs = [(self._before.jobs.get(job_id), self._state.jobs[job_id]) for job_id in self._jobs]
-        return [job for was, job in jobs if job.cancelled_at is None and (was is None or was.started_at != job.started_at)]
+        return [
+            job for was, job in jobs if job.cancelled_at is None and (was is None or was.started_at != job.started_at)
+        ]
 
     @property
     def author(self) -> Author:
@@ -116,7 +159,9 @@ class Draft:
             self.put_job(job)
 
     def _forget_old_jobs(self) -> None:
-        """Jobs older than 30 days that have ended; and flows that were deleted as long ago, and whose exits have left."""
+        """Jobs older than 30 days that have ended; and flows that were deleted as long ago, and whose exits have
+        left.
+        """
         oldest = plus_days(self.now, -KEPT_DAYS)
         others = [job for job in self._state.jobs.values() if job.id not in self._jobs]
         old = [job for job in others if (job.cancelled_at or job.started_at or self.now) < oldest]
@@ -135,8 +180,12 @@ class Draft:
         if before is not None and before.item == audience:
             return before
         self._write(Topic.AUDIENCES, audience_key(audience.key), audience_value(audience))
-        self._audit("audiences", "/".join(audience.key), None if before is None else plain(before.item), plain(audience))
-        return Kept(audience, audience_etag(audience), self.now_ms if before is None else before.created_at, self.now_ms)
+        self._audit(
+            "audiences", "/".join(audience.key), None if before is None else plain(before.item), plain(audience)
+        )
+        return Kept(
+            audience, audience_etag(audience), self.now_ms if before is None else before.created_at, self.now_ms
+        )
 
     def delete_audience(self, key: AudienceKey) -> None:
         """It is there."""
@@ -172,7 +221,10 @@ class Draft:
             self._audit(kind, object_id, plain_object(before.item), None)
 
     def rewrite_flow(self, flow: Flow) -> None:
-        """The same flow in other words, as under another key: its etag stays. It is there, or was deleted and still has exits to send (F2)."""
+        """The same flow in other words, as under another key: its etag stays.
+
+        It is there, or was deleted and still has exits to send (F2).
+        """
         stored = self._state.leaving.get(flow.id)
         if stored is None:
             kept = self._state.flows[flow.id]
@@ -190,6 +242,8 @@ class Draft:
             self._state, self._is_shared = self._state.copied(), False
         self._state = put_record(self._state, record)
 
-    def _audit(self, kind: str, object_id: str, before: Any, after: Any, etags: Etags | None = None, action: str | None = None) -> None:
+    def _audit(
+        self, kind: str, object_id: str, before: Any, after: Any, etags: Etags | None = None, action: str | None = None
+    ) -> None:
         key, value = audit_event(self._author, self.now_ms, kind, object_id, before, after, etags, action)
         self.records.append(TopicRecord(Topic.AUDIT_EVENTS, key, value, self.now_ms))

@@ -5,7 +5,8 @@
     succeeded   every partition is done
     cancelled   before anything of it was sent
     partial     cancelled when some of it was sent, or some partitions were done
-    failed      reserved: none ends so today. What a destination does not take waits, or becomes a dead letter of its flow
+    failed      reserved: none ends so today. What a destination does not take waits, or becomes a dead letter of its
+                flow
 
 A job whose flow is gone is cancelled. One that was done before somebody cancelled it stays done.
 """
@@ -45,7 +46,10 @@ class JobsProgress:
 
 
 class JobCounts(NamedModel):
-    """Of profiles. `to_go`: those still to be looked at, of as many as there were at the beginning; None: not known, as of a catchup."""
+    """Of profiles.
+
+    `to_go`: those still to be looked at, of as many as there were at the beginning; None: not known, as of a catchup.
+    """
 
     seen: int
     exported: int
@@ -116,18 +120,29 @@ def all_statuses(state: ControlState, progress: JobsProgress, now: str) -> list[
 def status_in(state: ControlState, progress: JobsProgress, job: Job, now: str) -> JobStatus:
     """One of them."""
     flow, parts = flow_stands(state, job.flow), progress.parts.get(job.id, {})
-    waits = not any(part.seen for part in parts.values()) and _state(job, parts.values(), flow, progress.partitions) is JobState.RUNNING
+    waits = (
+        not any(part.seen for part in parts.values())
+        and _state(job, parts.values(), flow, progress.partitions) is JobState.RUNNING
+    )
     return job_status(job, parts, flow, progress.partitions, now, _older(state, progress, job, flow) if waits else None)
 
 
 def _older(state: ControlState, progress: JobsProgress, job: Job, flow: FlowStands) -> Job | None:
-    """The first job of its flow that is not done, where that is another: a flow's jobs are done one after the other, the oldest first."""
+    """The first job of its flow that is not done, where that is another: a flow's jobs are done one after the other,
+    the oldest first.
+    """
     before = [each for each in state.jobs.values() if each.flow == job.flow and each.order < job.order]
-    running = [each for each in before if _state(each, progress.parts.get(each.id, {}).values(), flow, progress.partitions) is JobState.RUNNING]
+    running = [
+        each
+        for each in before
+        if _state(each, progress.parts.get(each.id, {}).values(), flow, progress.partitions) is JobState.RUNNING
+    ]
     return min(running, key=lambda each: each.order, default=None)
 
 
-def job_status(job: Job, parts: Parts, flow: FlowStands, partitions: int, now: str, older: Job | None = None) -> JobStatus:
+def job_status(
+    job: Job, parts: Parts, flow: FlowStands, partitions: int, now: str, older: Job | None = None
+) -> JobStatus:
     """Of `partitions` there are; `now` in the form of C8. `older`: the job that it waits for."""
     told = list(parts.values())
     state = _state(job, told, flow, partitions)
@@ -174,14 +189,18 @@ def _ended_at(job: Job, parts: Iterable[JobProgress], state: JobState) -> str | 
     return None if state in OPEN else job.cancelled_at
 
 
-def _reason(job: Job, parts: Collection[JobProgress], flow: FlowStands, partitions: int, older: Job | None) -> str | None:
+def _reason(
+    job: Job, parts: Collection[JobProgress], flow: FlowStands, partitions: int, older: Job | None
+) -> str | None:
     if job.started_at is None and job.kind is JobKind.CATCHUP:
         return f"flow {job.flow} is disabled: what it misses is noted, and sent when it is enabled"
     if job.started_at is None or flow is FlowStands.DISABLED:
         return f"flow {job.flow} is disabled: it {'starts' if not parts else 'goes on'} when the flow is enabled"
     if not parts:
         return "no worker has begun it"
-    reasons = sorted({part.waiting for part in parts if part.waiting is not None and part.state is PartitionState.RUNNING})
+    reasons = sorted(
+        {part.waiting for part in parts if part.waiting is not None and part.state is PartitionState.RUNNING}
+    )
     if older is not None:
         reasons.append(f"{older.kind} {older.id} of flow {job.flow} goes first")
     missing = partitions - len(parts)
@@ -199,14 +218,18 @@ def _counts(job: Job, parts: Collection[JobProgress], state: JobState) -> JobCou
     if state in OPEN and (not parts or job.kind is JobKind.CATCHUP):
         to_go = None
     seen, exported = sum(part.seen for part in parts), sum(part.exported for part in parts)
-    return JobCounts(seen=seen, exported=exported, skipped=dict(sorted(skipped.items())), to_go=0 if state not in OPEN else to_go)
+    return JobCounts(
+        seen=seen, exported=exported, skipped=dict(sorted(skipped.items())), to_go=0 if state not in OPEN else to_go
+    )
 
 
 def _rate(counts: JobCounts, seconds: float) -> JobRate:
     """`seconds`: of the partition that has worked longest; they work beside each other."""
     if seconds < 1.0:
         return JobRate(records_per_second=None, profiles_per_second=None)
-    return JobRate(records_per_second=round(counts.exported / seconds, 1), profiles_per_second=round(counts.seen / seconds, 1))
+    return JobRate(
+        records_per_second=round(counts.exported / seconds, 1), profiles_per_second=round(counts.seen / seconds, 1)
+    )
 
 
 def _estimated_end(counts: JobCounts, rate: JobRate, now: str) -> str | None:

@@ -1,7 +1,7 @@
 """Jobs that somebody orders, and cancels (contract E1, E4). What a change of a flow sets going is in core/lifecycle.py.
 
-    order    backfill or resend: every profile realized in the audiences, one record each; once a day, unless forced
-    cancel   any job that has not ended
+order    backfill or resend: every profile realized in the audiences, one record each; once a day, unless forced
+cancel   any job that has not ended
 """
 
 from collections.abc import Collection, Iterable
@@ -34,7 +34,10 @@ class OrderedAudience(Model):
 
 
 class JobOrder(NamedModel):
-    """What is asked for. `audiences`: none named is all that the flow maps; `force`: also where there was one today, or one is open."""
+    """What is asked for.
+
+    `audiences`: none named is all that the flow maps; `force`: also where there was one today, or one is open.
+    """
 
     kind: JobKind = Field(strict=False)
     flow: Name
@@ -74,8 +77,8 @@ class OneADay(CommandError):
     def __init__(self, order: JobOrder, key: AudienceKey, last: Job, force: str) -> None:
         self.allowed_at = plus_days(_when(last), 1)
         super().__init__(
-            f"flow {order.flow} had a {last.kind} of audience {'/'.join(key)} at {_when(last)} ({last.id}): once a day is allowed\n"
-            f"  the next is at {self.allowed_at}; {force} orders it all the same"
+            f"flow {order.flow} had a {last.kind} of audience {'/'.join(key)} at {_when(last)} ({last.id}): once a day"
+            f" is allowed\n  the next is at {self.allowed_at}; {force} orders it all the same"
         )
 
 
@@ -95,14 +98,20 @@ class NoSuchJob(UsageError):
 
     def __init__(self, job_id: str, known: Iterable[str]) -> None:
         near = get_close_matches(job_id, known, n=1)
-        super().__init__(f"there is no job {job_id}" + (f"; did you mean {near[0]}?" if near else ": ended ones are forgotten after 30 days"))
+        super().__init__(
+            f"there is no job {job_id}"
+            + (f"; did you mean {near[0]}?" if near else ": ended ones are forgotten after 30 days")
+        )
 
 
 class JobHasEnded(CommandError):
     """There is nothing to cancel."""
 
     def __init__(self, job: Job, state: str, at: str | None) -> None:
-        super().__init__(f"{job.kind} {job.id} of flow {job.flow} has ended{'' if at is None else f' at {at}'}: {state}; there is nothing to cancel")
+        super().__init__(
+            f"{job.kind} {job.id} of flow {job.flow} has ended{'' if at is None else f' at {at}'}: {state}; there is"
+            " nothing to cancel"
+        )
 
 
 def order_job(draft: Draft, order: JobOrder, progress: JobsProgress, *, force: str = "force: true") -> Job:
@@ -129,7 +138,10 @@ def order_job(draft: Draft, order: JobOrder, progress: JobsProgress, *, force: s
 
 
 def cancel_job(draft: Draft, job_id: str, progress: JobsProgress) -> Job:
-    """Cancel it: what is decided already still leaves. Of a catchup, nothing is caught up. Raises NoSuchJob, JobHasEnded."""
+    """Cancel it: what is decided already still leaves.
+
+    Of a catchup, nothing is caught up. Raises NoSuchJob, JobHasEnded.
+    """
     job = draft.state.jobs.get(job_id)
     if job is None:
         raise NoSuchJob(job_id, draft.state.jobs)
@@ -167,8 +179,14 @@ def _refuse(draft: Draft, order: JobOrder, keys: Collection[AudienceKey], progre
             if job.kind is order.kind and key in job.wanted and stands[job.id].is_open:
                 raise OneIsOpen(key, job, force)
         for job in jobs:
-            has_sent = job.kind in BY_HAND and job.requested_by is not None and stands[job.id].state not in _DO_NOT_COUNT
-            if has_sent and draft.now < plus_days(_when(job), 1) and key in {audience.key for audience in job.audiences}:
+            has_sent = (
+                job.kind in BY_HAND and job.requested_by is not None and stands[job.id].state not in _DO_NOT_COUNT
+            )
+            if (
+                has_sent
+                and draft.now < plus_days(_when(job), 1)
+                and key in {audience.key for audience in job.audiences}
+            ):
                 raise OneADay(order, key, job, force)
 
 

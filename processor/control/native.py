@@ -32,7 +32,10 @@ class NotDeletedYet(UsageError):
     """Only what a deleted flow still has to deliver can be given up."""
 
     def __init__(self, flow_id: str) -> None:
-        super().__init__(f"flow {flow_id} is in force, perhaps created anew: delete it first; then what it still has to deliver can be given up")
+        super().__init__(
+            f"flow {flow_id} is in force, perhaps created anew: delete it first; then what it still has to deliver can"
+            " be given up"
+        )
 
 
 class NoSuchAudience(UsageError):
@@ -58,7 +61,10 @@ def set_flow_state(draft: Draft, flow_id: str, state: FlowState) -> Kept[Flow]:
 
 
 def give_up_flow(draft: Draft, flow_id: str) -> None:
-    """It was deleted with `emitExitOnUnmap`: what it still has to deliver becomes dead letters. Raises NotDeletedYet, NoSuchFlow."""
+    """It was deleted with `emitExitOnUnmap`: what it still has to deliver becomes dead letters.
+
+    Raises NotDeletedYet, NoSuchFlow.
+    """
     if flow_id in draft.state.flows:
         raise NotDeletedYet(flow_id)
     if flow_id not in draft.state.leaving:
@@ -67,7 +73,8 @@ def give_up_flow(draft: Draft, flow_id: str) -> None:
 
 
 def delete_flow(draft: Draft, flow_id: str) -> None:
-    """Its records that still wait become dead letters `flow_deleted` (G9); with `emitExitOnUnmap` they and its last exits are delivered.
+    """Its records that still wait become dead letters `flow_deleted` (G9); with `emitExitOnUnmap` they and its last
+    exits are delivered.
 
     Raises NoSuchFlow.
     """

@@ -1,4 +1,6 @@
-"""Changes, one after the other: decided by the state as it is, written whole, decided again where somebody else wrote in between."""
+"""Changes, one after the other: decided by the state as it is, written whole, decided again where somebody else wrote
+in between.
+"""
 
 import threading
 import time
@@ -21,7 +23,11 @@ _TRIES: Final = 10
 
 
 class ControlPlane:
-    """Thread-safe. `now_ms`: milliseconds since 1970; `new_etag` gives a text that nobody had before; `progress`: what workers say of jobs."""
+    """Thread-safe.
+
+    `now_ms`: milliseconds since 1970; `new_etag` gives a text that nobody had before; `progress`: what workers say of
+    jobs.
+    """
 
     def __init__(
         self,
@@ -51,7 +57,9 @@ class ControlPlane:
         `decide` may be called several times. Raises as ControlLog.commit and `progress` do.
         """
         if not self._changing.acquire(timeout=TURN_SECONDS):
-            raise CommandError(f"other changes took longer than {TURN_SECONDS:.0f} s: does Kafka answer? Nothing was written")
+            raise CommandError(
+                f"other changes took longer than {TURN_SECONDS:.0f} s: does Kafka answer? Nothing was written"
+            )
         try:
             return self._change(author, decide)
         finally:
@@ -68,4 +76,7 @@ class ControlPlane:
             except Overtaken:
                 continue
             return answer
-        raise CommandError(f"others changed flows and connections {_TRIES} times while this change was tried; nothing of it was written")
+        raise CommandError(
+            f"others changed flows and connections {_TRIES} times while this change was tried; nothing of it was"
+            " written"
+        )

@@ -16,8 +16,8 @@ class Superseded(StoppedForOperator):
 
     def __init__(self) -> None:
         super().__init__(
-            "another control API was started and has taken over: this one stops, so that only one writes; nothing is lost\n"
-            "  call the other one; or stop it, and start this one again"
+            "another control API was started and has taken over: this one stops, so that only one writes; nothing is"
+            " lost\n  call the other one; or stop it, and start this one again"
         )
 
 
@@ -31,5 +31,6 @@ class ControlLog(Protocol):
     def commit(self, records: Sequence[TopicRecord]) -> None:
         """Write all of these, or none; when it returns they are durable and in `state`.
 
-        Raises Overtaken, Superseded; CommandError where the broker does not take them: then it is not known whether they are there.
+        Raises Overtaken, Superseded; CommandError where the broker does not take them: then it is not known whether
+        they are there.
         """

@@ -1,6 +1,7 @@
 """Flows whose etag no audit event names, as those of before audit events had etags: they are recorded once.
 
-An export names the etag of its flow, and `flows` is compacted: what the etag stood for is known from audit events alone.
+An export names the etag of its flow, and `flows` is compacted: what the etag stood for is known from audit events
+alone.
 """
 
 from collections.abc import Callable, Collection, Container, Mapping
@@ -15,16 +16,26 @@ Unnamed = Callable[[Collection[FlowEtag]], Container[FlowEtag]]
 
 
 def flows_of_before(state: ControlState) -> Mapping[FlowEtag, StoredFlow]:
-    """Give the flows that audit events may not name: those in force, or deleted with exits still to send (F2), whose record names no author.
+    """Give the flows that audit events may not name: those in force, or deleted with exits still to send (F2), whose
+    record names no author.
 
-    A record that names its author was written in one transaction with an audit event that names its etag: for it nothing is looked up.
+    A record that names its author was written in one transaction with an audit event that names its etag: for it
+    nothing is looked up.
     """
-    in_force = {(flow_id, kept.etag): StoredFlow(kept.item, kept.etag) for flow_id, kept in state.flows.items() if kept.updated_by is None}
-    return in_force | {(flow_id, stored.etag): stored for flow_id, stored in state.leaving.items() if stored.updated_by is None}
+    in_force = {
+        (flow_id, kept.etag): StoredFlow(kept.item, kept.etag)
+        for flow_id, kept in state.flows.items()
+        if kept.updated_by is None
+    }
+    return in_force | {
+        (flow_id, stored.etag): stored for flow_id, stored in state.leaving.items() if stored.updated_by is None
+    }
 
 
 def record_etags(draft: Draft, unnamed: Unnamed) -> None:
-    """Put an audit event `recorded` into the draft for each flow that lacks one; `unnamed` reads what was committed before."""
+    """Put an audit event `recorded` into the draft for each flow that lacks one; `unnamed` reads what was committed
+    before.
+    """
     before = flows_of_before(draft.state)
     missing = unnamed(before.keys()) if before else ()
     for flow_etag, stored in before.items():

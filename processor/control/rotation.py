@@ -7,7 +7,10 @@ from schemas.destination import ENCRYPTED, Credentials, KeyCredentials
 
 
 def rotate(draft: Draft, secrets: Secrets) -> int:
-    """How many secrets were encrypted anew; a flow and its connection share one. Raises SecretUnreadable, NoSecretsKey."""
+    """How many secrets were encrypted anew; a flow and its connection share one.
+
+    Raises SecretUnreadable, NoSecretsKey.
+    """
     rotated: dict[str, str] = {}
 
     def anew(credentials: Credentials | None) -> Credentials | None:
@@ -21,7 +24,10 @@ def rotate(draft: Draft, secrets: Secrets) -> int:
     for (kind, object_id), kept in list(draft.state.objects.items()):
         if isinstance(kept.item, Connection) and (credentials := anew(kept.item.credentials)) is not None:
             draft.rewrite_object(kind, object_id, kept.item.model_copy(update={"credentials": credentials}))
-    for flow in [*(kept.item for kept in draft.state.flows.values()), *(stored.flow for stored in draft.state.leaving.values())]:
+    for flow in [
+        *(kept.item for kept in draft.state.flows.values()),
+        *(stored.flow for stored in draft.state.leaving.values()),
+    ]:
         if (credentials := anew(flow.destination.credentials)) is not None:
             destination = flow.destination.model_copy(update={"credentials": credentials})
             draft.rewrite_flow(flow.model_copy(update={"destination": destination}))

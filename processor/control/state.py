@@ -38,7 +38,9 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kept(Generic[Item]):
-    """Something as it is kept. Times in milliseconds since 1970; of flows and audiences that came without the API, when its record was written.
+    """Something as it is kept.
+
+    Times in milliseconds since 1970; of flows and audiences that came without the API, when its record was written.
 
     `created_by`, `updated_by`: the author's name, as audit events have it; None where its record does not say.
     """
@@ -64,9 +66,10 @@ class TopicRecord(NamedTuple):
 class ControlState:
     """A snapshot; `after` makes the next one.
 
-    `jobs`: by id, kept for 30 days. `leaving`: flows that were deleted, by id, which stay on the topic for their last exits (F2).
-    `writer`: the API that claimed the topics last. `accepted`: by topic, below which offset an operator knows records to be gone.
-    `unreadable`: what is wrong with a key's last record, where it cannot be read; what is written over it mends that.
+    `jobs`: by id, kept for 30 days. `leaving`: flows that were deleted, by id, which stay on the topic for their last
+    exits (F2). `writer`: the API that claimed the topics last. `accepted`: by topic, below which offset an operator
+    knows records to be gone. `unreadable`: what is wrong with a key's last record, where it cannot be read; what is
+    written over it mends that.
     """
 
     flows: Mapping[str, Kept[Flow]] = field(default_factory=dict)
@@ -100,7 +103,9 @@ class ControlState:
 
 
 def put_record(state: ControlState, record: TopicRecord) -> ControlState:
-    """Return the state after one more record; changes the maps of `state`, which must be nobody else's yet (`ControlState.copied`)."""
+    """Return the state after one more record; changes the maps of `state`, which must be nobody else's yet
+    (`ControlState.copied`).
+    """
     topic, key, value, _ = record
     unreadable: dict[tuple[Topic, bytes], str] = state.unreadable  # type: ignore[assignment]
     unreadable.pop((topic, key), None)
@@ -134,7 +139,9 @@ def _put_flow(state: ControlState, record: TopicRecord) -> None:
         stored = read_flow(record.key, record.value)
         if stored.deleted_at is None:
             created_at = record.timestamp if before is None else before.created_at
-            flows[stored.flow.id] = Kept(stored.flow, stored.etag, created_at, record.timestamp, stored.created_by, stored.updated_by)
+            flows[stored.flow.id] = Kept(
+                stored.flow, stored.etag, created_at, record.timestamp, stored.created_by, stored.updated_by
+            )
         else:
             leaving[stored.flow.id] = stored
 
@@ -160,7 +167,9 @@ def _put_object(objects: dict[tuple[str, str], Kept[AnyObject]], record: TopicRe
     objects.pop(_pair(record.key), None)
     if record.value is not None:
         stored, item = read_object(record.key, record.value)
-        objects[stored.kind, stored.id] = Kept(item, stored.etag, stored.created_at, stored.updated_at, stored.created_by, stored.updated_by)
+        objects[stored.kind, stored.id] = Kept(
+            item, stored.etag, stored.created_at, stored.updated_at, stored.created_by, stored.updated_by
+        )
 
 
 _PUT: Final[dict[Topic, tuple[Callable[[Any, TopicRecord], None], str]]] = {

@@ -25,7 +25,9 @@ States = tuple[tuple[str, bool], ...]
 """(flow id, whether it is enabled) of each flow: what is kept of a catalog to tell why flows sent nothing."""
 
 FEW_FLOWS: Final = 2
-"""Enabled flows that are all decided at every event: to look up which costs 0.5 µs, to decide one that does not match 0.4 (measured)."""
+"""Enabled flows that are all decided at every event: to look up which costs 0.5 µs, to decide one that does not match
+0.4 (measured).
+"""
 
 _UNKNOWN: Final[Mapping[str, str]] = {}
 
@@ -89,13 +91,25 @@ class CompiledJob:
 
 
 class Catalog:
-    """All flows, those that are enabled and their index (None where they are few), and the merge policies of all audiences.
+    """All flows, those that are enabled and their index (None where they are few), and the merge policies of all
+    audiences.
 
-    `missing`: disabled flows for which a catchup job gathers what they miss (F1), `records` their index (None: there are none).
-    `cancelled`: ids of jobs that are, and of those whose flow is gone.
+    `missing`: disabled flows for which a catchup job gathers what they miss (F1), `records` their index (None: there
+    are none). `cancelled`: ids of jobs that are, and of those whose flow is gone.
     """
 
-    __slots__ = ("_merge_policies", "cancelled", "enabled", "flows", "flows_by_id", "index", "jobs", "missing", "records", "states")
+    __slots__ = (
+        "_merge_policies",
+        "cancelled",
+        "enabled",
+        "flows",
+        "flows_by_id",
+        "index",
+        "jobs",
+        "missing",
+        "records",
+        "states",
+    )
 
     def __init__(
         self,
@@ -134,7 +148,10 @@ class Catalog:
         for (namespace, audience_id), audience in described.items():
             policies.setdefault(namespace, {})[audience_id] = audience.merge_policy_id
         compiled = [_compiled(flow, described, etags.get(flow.id, "")) for flow in flows]
-        gone = [_compiled(flow.model_copy(update={"state": FlowState.DISABLED}), described, etags.get(flow.id, "")) for flow in leaving]
+        gone = [
+            _compiled(flow.model_copy(update={"state": FlowState.DISABLED}), described, etags.get(flow.id, ""))
+            for flow in leaving
+        ]
         by_id = {flow.id: (flow, True) for flow in gone} | {flow.id: (flow, flow.enabled) for flow in compiled}
         alive, cancelled = [], []
         for job in jobs:
@@ -160,7 +177,11 @@ class Catalog:
     def _record_index(self) -> RecordIndex:
         index = RecordIndex(_index(self.missing), self._merge_policies)
         for place, flow in enumerate(self.missing):
-            policies = {self.merge_policy(namespace, audience) for namespace, audiences in flow.mapped.items() for audience in audiences}
+            policies = {
+                self.merge_policy(namespace, audience)
+                for namespace, audiences in flow.mapped.items()
+                for audience in audiences
+            }
             index.add(1 << place, flow.options.membership_gate, flow.options.membership_scope, policies)
         return index
 
@@ -170,7 +191,10 @@ def _compiled(flow: Flow, described: Mapping[AudienceKey, Audience], etag: str) 
     effective = [path for path in paths if path[0] not in ALWAYS_LEAVE]
     by_root: dict[str, tuple[Attribute, ...]] = {}
     for path in effective:
-        by_root[path[0]] = (*by_root.get(path[0], ()), Attribute(path, path[:-1], path[-1], f"attribute:{'.'.join(path)}"))
+        by_root[path[0]] = (
+            *by_root.get(path[0], ()),
+            Attribute(path, path[:-1], path[-1], f"attribute:{'.'.join(path)}"),
+        )
     mapped: dict[str, dict[str, Extras]] = {}
     for mapping in flow.audiences:
         mapped.setdefault(mapping.namespace, {})[mapping.id] = _extras(flow, mapping, described.get(mapping.key))
@@ -197,7 +221,15 @@ def _compiled_job(job: Job, flow: CompiledFlow, may_send: bool) -> CompiledJob:
     for namespace, audience in job.wanted:
         audiences[namespace] = (*audiences.get(namespace, ()), audience)
     started = job.started_at is not None
-    return CompiledJob(job, job.id, job.kind, flow, audiences, started and may_send, not started and not may_send and job.kind is JobKind.CATCHUP)
+    return CompiledJob(
+        job,
+        job.id,
+        job.kind,
+        flow,
+        audiences,
+        started and may_send,
+        not started and not may_send and job.kind is JobKind.CATCHUP,
+    )
 
 
 def _index(flows: Iterable[CompiledFlow]) -> FlowIndex:

@@ -35,7 +35,10 @@ class Causes(NamedTuple):
         return (
             (bool(self.attributes) and triggers.attributes)
             or (bool(self.identities) and triggers.identities)
-            or any(triggers.segments if is_own(namespace) else triggers.external_segments for namespace, _, _ in self.segments)
+            or any(
+                triggers.segments if is_own(namespace) else triggers.external_segments
+                for namespace, _, _ in self.segments
+            )
         )
 
 
@@ -48,14 +51,21 @@ def segment_causes(flow: CompiledFlow, change: Change) -> Sequence[Transition]:
 
 
 def attribute_causes(flow: CompiledFlow, change: Change, after: Document) -> Sequence[Attribute]:
-    """The mapped attributes that the event wrote (A6 to A8); with `suppressUnchanged`, those it changed. `after` are all now."""
+    """The mapped attributes that the event wrote (A6 to A8); with `suppressUnchanged`, those it changed.
+
+    `after` are all now.
+    """
     before = change.before.attributes
     if flow.suppress_unchanged and before is after:
         return ()  # what an event writes again is shared, so nearly every event that changes nothing ends here
     found = written(change, flow.attributes_by_root)
     if not flow.suppress_unchanged:
         return found
-    return [attribute for attribute in found if not same_json(value_at(before, attribute.path), value_at(after, attribute.path))]
+    return [
+        attribute
+        for attribute in found
+        if not same_json(value_at(before, attribute.path), value_at(after, attribute.path))
+    ]
 
 
 def realized_in(mapped: Mapping[str, Mapping[str, Any]], memberships: Memberships) -> list[AudienceKey]:

@@ -24,16 +24,29 @@ def value_at(document: Any, path: Path) -> Any:
 
 
 def written(change: Change, mapped: Mapping[str, Sequence[Attribute]]) -> Sequence[Attribute]:
-    """The attributes that the event wrote, whatever their value; `mapped` are all, by the first segment of their path."""
+    """The attributes that the event wrote, whatever their value; `mapped` are all, by the first segment of their
+    path.
+    """
     event, before = change.event, change.before.attributes
     if event.type is _PATCHED:
         data = event.data
         if mapped.keys().isdisjoint(data):  # most flows, of most events
             return ()
-        return [attribute for root in data if root in mapped for attribute in mapped[root] if _patch_writes(data, attribute, before)]
+        return [
+            attribute
+            for root in data
+            if root in mapped
+            for attribute in mapped[root]
+            if _patch_writes(data, attribute, before)
+        ]
     if event.type is _REPLACED:
         after = change.after_attributes
-        return [attribute for attributes in mapped.values() for attribute in attributes if _is_in(before, attribute) or _is_in(after, attribute)]
+        return [
+            attribute
+            for attributes in mapped.values()
+            for attribute in attributes
+            if _is_in(before, attribute) or _is_in(after, attribute)
+        ]
     return ()
 
 

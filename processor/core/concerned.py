@@ -1,10 +1,10 @@
 """Which flows an event can concern; all others send nothing for the one reason that `decide.rest_reason` gives.
 
-    transition                flows that map the audience
-    write                     flows that map the path, one above it or one below
-    change of identities      flows whose gate the profile passes; where it is shut, a write is no cause either
-    deletion                  flows that map an audience in which the profile is realized
-    merge                     none
+transition                flows that map the audience
+write                     flows that map the path, one above it or one below
+change of identities      flows whose gate the profile passes; where it is shut, a write is no cause either
+deletion                  flows that map an audience in which the profile is realized
+merge                     none
 """
 
 from collections.abc import Sequence

@@ -1,10 +1,13 @@
-"""The consent gate of a flow: an opt-out counts as leaving every mapped audience (contract F6). Consent itself is not evaluated.
+"""The consent gate of a flow: an opt-out counts as leaving every mapped audience (contract F6).
 
-The option names attributes. A consent is one of XDM's values for it, by itself or as `val` of a map; absence is no opt-out. Everything else
-that stands at one of the paths is an opt-out: what nobody knows must not count as a yes.
+Consent itself is not evaluated.
+
+The option names attributes. A consent is one of XDM's values for it, by itself or as `val` of a map; absence is no
+opt-out. Everything else that stands at one of the paths is an opt-out: what nobody knows must not count as a yes.
 
     opts out          the mapped audiences it was realized in are `exited` at the event's time, and cause a record
-    is opted out      they stay `exited` for the flow, with the `lastQualificationTime` that is stored; nothing about them is a cause
+    is opted out      they stay `exited` for the flow, with the `lastQualificationTime` that is stored; nothing about
+                      them is a cause
     opts in again     those it is realized in are `realized`, and cause a record
 """
 
@@ -21,7 +24,9 @@ from schemas.paths import Path
 from schemas.profile import EXITED, REALIZED, Memberships, Profile
 
 _NO_ENTRIES: Final[dict[str, str]] = {}
-_CONSENTS: Final = frozenset({"y", "dy", "li", "ct", "cp", "vi", "pi", "in", "true"})  # of XDM's consents and optInOut, in lower case
+_CONSENTS: Final = frozenset(
+    {"y", "dy", "li", "ct", "cp", "vi", "pi", "in", "true"}
+)  # of XDM's consents and optInOut, in lower case
 
 
 def opted_out(profile: Profile, gates: Sequence[Path]) -> bool:

@@ -3,8 +3,8 @@
     structured   the value is the whole event; content-type application/cloudevents…, or nothing that says otherwise
     binary       the attributes stand in headers (ce_id, ce_source, …); the value is the data, in JSON
 
-Names of headers and media types are read in any case. A header that stands twice must say the same twice; of content types the last one counts.
-Values are UTF-8 texts as they are: unlike HTTP's, Kafka's binding knows no percent-encoding.
+Names of headers and media types are read in any case. A header that stands twice must say the same twice; of content
+types the last one counts. Values are UTF-8 texts as they are: unlike HTTP's, Kafka's binding knows no percent-encoding.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,9 @@ _CONTENT_TYPE: Final = "content-type"
 _REQUIRED: Final = ("specversion", "id", "source", "type")
 _READ: Final = frozenset({*_REQUIRED, "subject", "time", "datacontenttype", "traceparent", "tracestate"})
 _STRUCTURED: Final = "application/cloudevents"
-_PLAINLY_STRUCTURED: Final = frozenset({b"application/cloudevents+json", b"application/cloudevents+json; charset=UTF-8"})
+_PLAINLY_STRUCTURED: Final = frozenset(
+    {b"application/cloudevents+json", b"application/cloudevents+json; charset=UTF-8"}
+)
 """As most producers write it: there is nothing to find out."""
 _OWN_TYPES: Final = frozenset({"", "application/cloudevents", "application/cloudevents+json"})
 _JSON_TYPES: Final = frozenset({"application/json", "text/json"})
@@ -28,7 +30,10 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Head:
-    """What the headers say. `attributes` are those of `ce_` headers, by their names; `media_type` is in lower case, without parameters, "" for none.
+    """What the headers say.
+
+    `attributes` are those of `ce_` headers, by their names; `media_type` is in lower case, without parameters, "" for
+    none.
 
     `is_misspelled`: headers have CloudEvents' names as HTTP spells them.
     """
@@ -59,21 +64,33 @@ class Head:
             if not self.attributes.get(name):
                 raise _no_event(f"binary mode: the header {_PREFIX}{name} is missing or empty")
         if self.attributes["specversion"] != "1.0":
-            raise _no_event(f"binary mode: the header ce_specversion is {self.attributes['specversion'][:16]!r} and not '1.0'")
+            raise _no_event(
+                f"binary mode: the header ce_specversion is {self.attributes['specversion'][:16]!r} and not '1.0'"
+            )
 
     def explained(self, unusable: Unusable) -> Unusable:
         """What is wrong with a value that is no whole event, where the headers say what else it is; else `unusable`."""
-        if unusable.reason not in (DeadLetterReason.NOT_UTF8, DeadLetterReason.NOT_JSON, DeadLetterReason.NOT_CLOUDEVENTS):
+        if unusable.reason not in (
+            DeadLetterReason.NOT_UTF8,
+            DeadLetterReason.NOT_JSON,
+            DeadLetterReason.NOT_CLOUDEVENTS,
+        ):
             return unusable
         if not self.names_json and self.media_type not in _OWN_TYPES:
             return other_content_type(self.media_type, unusable.explanation)
         if unusable.reason is DeadLetterReason.NOT_CLOUDEVENTS and self.is_misspelled:
-            return _no_event(f"{unusable.explanation}; headers begin with {_PREFIX_OF_HTTP}, as HTTP has them: on Kafka they begin with {_PREFIX}")
+            return _no_event(
+                f"{unusable.explanation}; headers begin with {_PREFIX_OF_HTTP}, as HTTP has them: on Kafka they begin"
+                f" with {_PREFIX}"
+            )
         return unusable
 
 
 def read_head(headers: Headers) -> Head | None:
-    """What the headers say of the value; None: nothing, as nearly always. Raises Unusable where they contradict each other or are not UTF-8."""
+    """What the headers say of the value; None: nothing, as nearly always.
+
+    Raises Unusable where they contradict each other or are not UTF-8.
+    """
     for name, value in headers:
         first = name[:1]
         if (first == "c" or first == "C") and not (name == _CONTENT_TYPE and value in _PLAINLY_STRUCTURED):  # noqa: PLR1714  # fast compiled
@@ -94,7 +111,11 @@ def _head(headers: Headers) -> Head | None:
                 _put(attributes, name[len(_PREFIX) :], value)
         elif name.startswith(_PREFIX_OF_HTTP):
             is_misspelled = says_something = True
-    return Head(attributes, media_type or media_type_of(attributes.pop("datacontenttype", "")), is_misspelled) if says_something else None
+    return (
+        Head(attributes, media_type or media_type_of(attributes.pop("datacontenttype", "")), is_misspelled)
+        if says_something
+        else None
+    )
 
 
 def _put(attributes: dict[str, Any], name: str, value: bytes) -> None:
@@ -103,7 +124,9 @@ def _put(attributes: dict[str, Any], name: str, value: bytes) -> None:
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
-        raise Unusable(DeadLetterReason.NOT_UTF8, f"the header {_PREFIX}{name}: {error.reason} at byte {error.start}") from None
+        raise Unusable(
+            DeadLetterReason.NOT_UTF8, f"the header {_PREFIX}{name}: {error.reason} at byte {error.start}"
+        ) from None
     if attributes.setdefault(name, text) != text:
         raise _no_event(f"the header {_PREFIX}{name} stands twice and says {attributes[name][:64]!r} and {text[:64]!r}")
 
@@ -120,7 +143,9 @@ def is_json_type(media_type: str) -> bool:
 
 def other_content_type(media_type: str, explanation: str) -> Unusable:
     """The data are said to be something else than JSON."""
-    return _no_event(f"the content type is {media_type[:64]!r}: only JSON is read (application/json, …+json); {explanation}")
+    return _no_event(
+        f"the content type is {media_type[:64]!r}: only JSON is read (application/json, …+json); {explanation}"
+    )
 
 
 def _no_event(explanation: str) -> Unusable:

@@ -37,7 +37,9 @@ _MERGED: Final = EventType.MERGED
 
 
 def rest_reason(change: Change) -> SkipReason:
-    """Why an enabled flow that the event does not concern (`concerned`) sends nothing: for the same reason as every other."""
+    """Why an enabled flow that the event does not concern (`concerned`) sends nothing: for the same reason as every
+    other.
+    """
     if change.after is None:
         return SkipReason.MERGED_SILENTLY if change.event.type is _MERGED else _NOT_A_MEMBER
     return _NOT_A_MEMBER if change.identities else _NOTHING_MAPPED_CHANGED
@@ -63,8 +65,12 @@ def decide(flow: CompiledFlow, source: Source, change: Change, catalog: Catalog)
     return decision if seen is change else _held_back(flow, source, change, decision)
 
 
-def _held_back(flow: CompiledFlow, source: Source, change: Change, decision: ExportRecord | SkipReason) -> ExportRecord | SkipReason:
-    """The decision about a profile that is or was opted out; of one to send nothing, the reason is the gate, or what else there is without it."""
+def _held_back(
+    flow: CompiledFlow, source: Source, change: Change, decision: ExportRecord | SkipReason
+) -> ExportRecord | SkipReason:
+    """The decision about a profile that is or was opted out; of one to send nothing, the reason is the gate, or what
+    else there is without it.
+    """
     if isinstance(decision, ExportRecord):
         return decision
     after = change.after
@@ -73,7 +79,9 @@ def _held_back(flow: CompiledFlow, source: Source, change: Change, decision: Exp
 
 
 def would_send(flow: CompiledFlow, change: Change) -> bool:
-    """Whether `flow`, were it enabled, sends a record after one event that ends no profile: `decide` without making the record."""
+    """Whether `flow`, were it enabled, sends a record after one event that ends no profile: `decide` without making the
+    record.
+    """
     if flow.consent_gates:
         change = as_consented(flow, change)
     return change.after is not None and not isinstance(_causes_to_send(flow, change, change.after), SkipReason)

@@ -23,7 +23,9 @@ from schemas.times import MAX_SECONDS, format_time, plus_days, plus_second
 SOURCE: Final = "/profile-exporter"
 NEVER: Final = ""
 _ENOUGH_CHARACTERS: Final = 100_000
-"""Of namespaces and audience ids in the events of a profile at a time; a character has 6 bytes at most as JSON, and Kafka takes 1 MiB."""
+"""Of namespaces and audience ids in the events of a profile at a time; a character has 6 bytes at most as JSON, and
+Kafka takes 1 MiB.
+"""
 _LAST: Final = format_time(MAX_SECONDS)
 _NONE_EXITED: Final = EXITED + _LAST  # none was so later
 _NO_ENTRIES: Final[dict[str, str]] = {}
@@ -43,7 +45,9 @@ def next_deadline(profile: Profile) -> str:
 
 
 def new_deadline(before: Profile | None, after: Profile) -> str:
-    """The earliest deadline that an event made: of entries that are new or different, or of all where it changed what they hold."""
+    """The earliest deadline that an event made: of entries that are new or different, or of all where it changed what
+    they hold.
+    """
     if before is None or after.entry_fields is not before.entry_fields:
         return next_deadline(after)
     if after.memberships is before.memberships:
@@ -94,10 +98,12 @@ def _after_days(time: str) -> str:
 
 
 def expiries(profile_id: str, profile: Profile, now: str) -> tuple[list[bytes], str]:
-    """The events of every deadline of a profile up to `now`, in their order, and the last of these deadlines; ([], NEVER) where there is none.
+    """The events of every deadline of a profile up to `now`, in their order, and the last of these deadlines; ([],
+    NEVER) where there is none.
 
-    What one of them makes counts for the next: after a long time a membership that ended is purged as well. Each is a CloudEvent.
-    Not more than Kafka takes: what is left is due when the last of them is applied, also of its own deadline.
+    What one of them makes counts for the next: after a long time a membership that ended is purged as well. Each is a
+    CloudEvent. Not more than Kafka takes: what is left is due when the last of them is applied, also of its own
+    deadline.
     """
     events, last, size = [], NEVER, 0
     for deadline, data, is_whole in _due(profile_id, profile, now):
@@ -120,7 +126,9 @@ def _due(profile_id: str, profile: Profile, now: str) -> Iterator[tuple[str, dic
 
 
 def _data(profile: Profile, deadline: str) -> tuple[dict[str, Any], bool]:
-    """What ends at a deadline, and whether that is all of it: each item names its namespace again, which an event gave in any length."""
+    """What ends at a deadline, and whether that is all of it: each item names its namespace again, which an event gave
+    in any length.
+    """
     data: dict[str, Any] = {"exit": [], "purge": []}
     size = 0
     for namespace, entries in profile.memberships.items():
@@ -140,4 +148,6 @@ def _named(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _event(profile_id: str, deadline: str, data: dict[str, Any]) -> bytes:
-    return orjson.dumps(cloud_event(f"expiry-{profile_id}-{deadline}", SOURCE, EventType.EXPIRED, profile_id, deadline, data=data))
+    return orjson.dumps(
+        cloud_event(f"expiry-{profile_id}-{deadline}", SOURCE, EventType.EXPIRED, profile_id, deadline, data=data)
+    )

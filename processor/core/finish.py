@@ -1,4 +1,6 @@
-"""A record's content made ready to leave: bytes, its envelope and its line feed where the flow wants them (contract D2, G10)."""
+"""A record's content made ready to leave: bytes, its envelope and its line feed where the flow wants them (contract D2,
+G10).
+"""
 
 import orjson
 
@@ -8,7 +10,14 @@ from schemas.record import ExportRecord
 
 
 def finished(
-    flow: CompiledFlow, record_id: str, key: str, time: str, version: int, causes: tuple[str, ...], content: Document, partition_key: str
+    flow: CompiledFlow,
+    record_id: str,
+    key: str,
+    time: str,
+    version: int,
+    causes: tuple[str, ...],
+    content: Document,
+    partition_key: str,
 ) -> ExportRecord:
     """The record of a profile whose id is `key`; `time` in the form of C8, `causes` sorted (A13)."""
     data = orjson.dumps(content)

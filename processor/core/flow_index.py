@@ -1,4 +1,5 @@
-"""The flows by what they map: which of them an audience, a set of memberships or a patch can concern (contract M3: 100 flows of 250 audiences).
+"""The flows by what they map: which of them an audience, a set of memberships or a patch can concern (contract M3: 100
+flows of 250 audiences).
 
 Compiled once with the catalog. What an event costs here grows with what it touches, not with the flows there are.
 """
@@ -30,7 +31,10 @@ class PathNode:
 
 
 class FlowIndex:
-    """Sets of flows that are complete, not exact: one may hold a flow that turns out not to be concerned. Not changed after it is built."""
+    """Sets of flows that are complete, not exact: one may hold a flow that turns out not to be concerned.
+
+    Not changed after it is built.
+    """
 
     __slots__ = ("_by_audience", "_by_audience_ever", "_paths", "_without_gate")
 
@@ -68,7 +72,9 @@ class FlowIndex:
         return _written(self._paths, patch)
 
     def changed(self, before: Document, after: Document, patch: Document | None) -> Flows:
-        """Flows that map what has another value after an event; `patch`: what was merged into `before`, None where that is not known."""
+        """Flows that map what has another value after an event; `patch`: what was merged into `before`, None where that
+        is not known.
+        """
         return _changed(self._paths, before, after, patch)
 
 
@@ -113,7 +119,9 @@ def _written(nodes: dict[str, PathNode], patch: dict[str, Any]) -> Flows:
     return found
 
 
-def _changed(nodes: dict[str, PathNode], before: dict[str, Any], after: dict[str, Any], patch: dict[str, Any] | None) -> Flows:
+def _changed(
+    nodes: dict[str, PathNode], before: dict[str, Any], after: dict[str, Any], patch: dict[str, Any] | None
+) -> Flows:
     found = 0
     for name in nodes if patch is None else patch:
         if name not in nodes:

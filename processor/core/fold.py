@@ -1,6 +1,8 @@
-"""State is a fold: one function applies one event to one profile (contract I1 to I8, F3, F4, F5). Nothing else changes a profile.
+"""State is a fold: one function applies one event to one profile (contract I1 to I8, F3, F4, F5).
 
-    fold(None | Profile, Event) ─► Change(before, after, transitions, identities)
+Nothing else changes a profile.
+
+fold(None | Profile, Event) ─► Change(before, after, transitions, identities)
 """
 
 from collections.abc import Sequence
@@ -15,8 +17,8 @@ from schemas.profile import Document, Profile
 
 NO_PROFILE: Final = Profile({}, {}, {}, {}, 0, (), 2)
 
-# A document grows by an event by at most this many bytes for each byte of the event: `"a":{}` (6 bytes) becomes an entry
-# with both defaults (74), `1e15` (4 bytes) becomes 1000000000000000.0 (18).
+# A document grows by an event by at most this many bytes for each byte of the event: `"a":{}` (6 bytes) becomes an
+# entry with both defaults (74), `1e15` (4 bytes) becomes 1000000000000000.0 (18).
 _GROWTH_BOUND: Final = 16
 _ANY_SOURCE: Final = ""  # of an event that was applied by a version that kept ids alone
 _PATCHED: Final = EventType.PATCHED  # a look-up on the class takes 0.1 µs
@@ -63,7 +65,10 @@ class Change:
 
 
 def fold(profile: Profile | None, event: Event, dedup_window: int) -> Change:
-    """Apply a valid event that was not applied before. Shares what it does not touch with `profile`, changes nothing in place."""
+    """Apply a valid event that was not applied before.
+
+    Shares what it does not touch with `profile`, changes nothing in place.
+    """
     before = NO_PROFILE if profile is None else profile
     transitions: Transitions = []
     old = (before.memberships, before.entry_fields)
@@ -104,4 +109,6 @@ def _remembered(event_ids: tuple[str, ...], event: Event, dedup_window: int) -> 
     """The sources and ids of the last events, this one included (I5); an expiry is none of them (F5)."""
     if event.id is None or not dedup_window or event.type is _EXPIRED:
         return event_ids
-    return (*event_ids[2 - 2 * dedup_window :], event.source, event.id) if dedup_window > 1 else (event.source, event.id)
+    return (
+        (*event_ids[2 - 2 * dedup_window :], event.source, event.id) if dedup_window > 1 else (event.source, event.id)
+    )

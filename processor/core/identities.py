@@ -16,7 +16,9 @@ def patched(old: Identities, patch: IdentityPatch) -> Identities:
     """`old` after a merge patch; `old` itself where the patch says what is there, or nothing."""
     if patch is None:
         return {}
-    if not patch or orjson.dumps(patch) == orjson.dumps(old):  # most events name the known identities: 0.4 µs, list by list 1.2
+    if not patch or orjson.dumps(patch) == orjson.dumps(
+        old
+    ):  # most events name the known identities: 0.4 µs, list by list 1.2
         return old
     result = dict(old)
     for namespace, identities in patch.items():
@@ -29,4 +31,8 @@ def patched(old: Identities, patch: IdentityPatch) -> Identities:
 
 def changed(before: Identities, after: Identities) -> Sequence[str]:
     """The namespaces in which an identity was added, removed or changed."""
-    return [namespace for namespace in {**before, **after} if not same_items(before.get(namespace, ()), after.get(namespace, ()))]
+    return [
+        namespace
+        for namespace in {**before, **after}
+        if not same_items(before.get(namespace, ()), after.get(namespace, ()))
+    ]

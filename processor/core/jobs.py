@@ -1,8 +1,8 @@
 """What a job sends for one profile, as it stands (contract E1, E4, F1, F2). Pure; the same for worker and replay.
 
-    backfill, resend    the audiences of the job in which the profile is realized are the cause
-    unmap               those audiences, exited at the job's start; of a deleted flow nothing else (as F3)
-    catchup             where the record differs from what it was when the flow was disabled
+backfill, resend    the audiences of the job in which the profile is realized are the cause
+unmap               those audiences, exited at the job's start; of a deleted flow nothing else (as F3)
+catchup             where the record differs from what it was when the flow was disabled
 """
 
 from enum import StrEnum
@@ -40,10 +40,11 @@ class JobSkip(StrEnum):
 
 
 class Missed(NamedTuple):
-    """A profile as a flow knew it when it was disabled, noted at the first event that changed its record or would have sent it.
+    """A profile as a flow knew it when it was disabled, noted at the first event that changed its record or would have
+    sent it.
 
-    `digest` of its record, "" where there was no profile; `realized`: the mapped audiences it was realized in. `is_due`: an event would
-    have sent a record since; until one does, the catchup has nothing to send of the profile.
+    `digest` of its record, "" where there was no profile; `realized`: the mapped audiences it was realized in.
+    `is_due`: an event would have sent a record since; until one does, the catchup has nothing to send of the profile.
     """
 
     digest: str
@@ -58,7 +59,11 @@ class Missed(NamedTuple):
     def decode(cls, value: bytes) -> "Missed":
         """What `encode` made."""
         digest, *realized = orjson.loads(value)
-        return cls(digest.removeprefix(_NOT_DUE), frozenset((namespace, audience) for namespace, audience in realized), digest[:1] != _NOT_DUE)
+        return cls(
+            digest.removeprefix(_NOT_DUE),
+            frozenset((namespace, audience) for namespace, audience in realized),
+            digest[:1] != _NOT_DUE,
+        )
 
 
 class Passed(NamedTuple):
@@ -69,10 +74,13 @@ class Passed(NamedTuple):
 
 
 def noted(job: CompiledJob, passed: Passed, known: Missed | None, catalog: Catalog) -> Missed | None:
-    """What is to be noted of a profile for a catchup that gathers (F1); None: nothing new. `known`: what is noted of it.
+    """What is to be noted of a profile for a catchup that gathers (F1); None: nothing new.
 
-    So the note tells of the profile as it was when the flow was disabled: before its first event that made another record of it. Where an
-    event made none after all (`RecordIndex` is complete, not exact), a note of it tells the same.
+    `known`: what is noted of it.
+
+    So the note tells of the profile as it was when the flow was disabled: before its first event that made another
+    record of it. Where an event made none after all (`RecordIndex` is complete, not exact), a note of it tells the
+    same.
     """
     if known is not None:
         return known._replace(is_due=True) if passed.sends and not known.is_due else None
@@ -105,8 +113,12 @@ def job_record(job: CompiledJob, key: str, profile: Profile, catalog: Catalog) -
     return _record(job, key, profile, found, content)
 
 
-def catchup_record(job: CompiledJob, key: str, profile: Profile | None, noted: Missed, catalog: Catalog) -> ExportRecord | JobSkip:
-    """What a catchup sends for a profile that was `noted` (F1): nothing where its record is the same, be it by another way."""
+def catchup_record(
+    job: CompiledJob, key: str, profile: Profile | None, noted: Missed, catalog: Catalog
+) -> ExportRecord | JobSkip:
+    """What a catchup sends for a profile that was `noted` (F1): nothing where its record is the same, be it by another
+    way.
+    """
     if profile is None:
         return JobSkip.DELETED
     flow = job.flow
@@ -152,5 +164,12 @@ def _record(job: CompiledJob, key: str, profile: Profile, causing: list[Transiti
     record_id = f"{kind}-{job.id}-{flow.id}-{key}"
     causes = sorted([f"{kind}:{namespace}/{audience}" for namespace, audience, _ in causing])
     return finished(
-        flow, record_id, key, _started(job), profile.version, tuple(causes or [kind]), content, partition_key(flow.partition_key, key, profile)
+        flow,
+        record_id,
+        key,
+        _started(job),
+        profile.version,
+        tuple(causes or [kind]),
+        content,
+        partition_key(flow.partition_key, key, profile),
     )

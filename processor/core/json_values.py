@@ -1,4 +1,6 @@
-"""JSON values: equality, where 1 equals 1.0 and true does not equal 1 (contract A6), a list as a multiset (A5), and the merge patch."""
+"""JSON values: equality, where 1 equals 1.0 and true does not equal 1 (contract A6), a list as a multiset (A5), and the
+merge patch.
+"""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -39,7 +41,8 @@ def canonical(value: Any) -> Hashable:
 
 
 def merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """`target` after a JSON Merge Patch (RFC 7396), sharing what the patch does not change; `target` itself where it changes nothing.
+    """`target` after a JSON Merge Patch (RFC 7396), sharing what the patch does not change; `target` itself where it
+    changes nothing.
 
     So an event that writes what is there already copies nothing, and `is` tells that nothing changed. Strings alone are
     compared: equal numbers may be written differently, and lists are rarely written again.

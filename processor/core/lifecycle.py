@@ -6,8 +6,8 @@
     enabled                            what waited starts; the catchup is done, or cancelled with `onResume: skip`
     deleted                            every job is cancelled; with `emitExitOnUnmap` an unmap job
 
-Attributes and options start nothing (E3). What workers have done of a job is not known here, and need not be: one that is done
-stays done, whatever is said of it later.
+Attributes and options start nothing (E3). What workers have done of a job is not known here, and need not be: one that
+is done stays done, whatever is said of it later.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -59,7 +59,9 @@ def _state(before: Flow | None, after: Flow | None, jobs: Mapping[str, Job], mom
         return []
     if after is None:
         exits = before.options.emit_exit_on_unmap
-        return [_with(job, cancelled_at=moment.now) for job in jobs.values() if not (exits and job.kind is JobKind.UNMAP)]
+        return [
+            _with(job, cancelled_at=moment.now) for job in jobs.values() if not (exits and job.kind is JobKind.UNMAP)
+        ]
     if before.enabled == after.enabled:
         return []
     if after.enabled:
@@ -81,7 +83,10 @@ def _without(job: Job, gone: Iterable[AudienceKey], moment: Moment) -> Job:
     dropped = set(gone)
     if job.kind is JobKind.CATCHUP or dropped.isdisjoint(job.wanted):
         return job
-    audiences = tuple(_with(each, dropped_at=moment.now) if each.dropped_at is None and each.key in dropped else each for each in job.audiences)
+    audiences = tuple(
+        _with(each, dropped_at=moment.now) if each.dropped_at is None and each.key in dropped else each
+        for each in job.audiences
+    )
     left = any(each.dropped_at is None for each in audiences)
     return _with(job, audiences=audiences, cancelled_at=None if left else moment.now)
 

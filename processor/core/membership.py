@@ -1,6 +1,8 @@
-"""How an event changes `segmentMembership` (contract I2, I3, I7, F5): the entries after it, and the transitions it made.
+"""How an event changes `segmentMembership` (contract I2, I3, I7, F5): the entries after it, and the transitions it
+made.
 
-Nothing is changed in place. An absent entry is as one that was exited: neither becomes `exited` by a transition (A2, A3).
+Nothing is changed in place. An absent entry is as one that was exited: neither becomes `exited` by a transition (A2,
+A3).
 """
 
 from collections.abc import Iterator
@@ -16,7 +18,9 @@ from schemas.times import LONGEST_CACHED, BadTimeError, normal_time, parse_time,
 EXPIRY_DAYS: Final = 30  # contract F5
 
 Transition = tuple[str, str, str]
-"""(namespace, audience id, letter of the status): an audience that the profile entered or left; any other change is none."""
+"""(namespace, audience id, letter of the status): an audience that the profile entered or left; any other change is
+none.
+"""
 
 Transitions = list[Transition]
 Membership = tuple[Memberships, EntryFields]
@@ -32,7 +36,9 @@ _NO_FIELDS: Final[dict[str, Document]] = {}
 
 
 def entry_of(last_qualification_time: str, status: str) -> str:
-    """The entry of these two values as an event writes them; KeyError for a status outside the list, BadTimeError also for a missing time."""
+    """The entry of these two values as an event writes them; KeyError for a status outside the list, BadTimeError also
+    for a missing time.
+    """
     if len(last_qualification_time) > LONGEST_CACHED:
         return _entry(last_qualification_time, status)
     return _cached_entry(last_qualification_time, status)
@@ -51,7 +57,9 @@ def _entry(last_qualification_time: str, status: str) -> str:
 
 
 def is_missing(last_qualification_time: str) -> bool:
-    """Whether a `lastQualificationTime` in the form of C8 is as missing (I9): one before 1970 is the zero time of Go or .NET, nobody's."""
+    """Whether a `lastQualificationTime` in the form of C8 is as missing (I9): one before 1970 is the zero time of Go or
+    .NET, nobody's.
+    """
     return last_qualification_time < _FIRST_TIME
 
 
@@ -110,15 +118,22 @@ def _patched_entry(before: str, patch: dict[str, Any] | None, now: str) -> str |
 def _patched_fields(
     fields: EntryFields, namespace: str, audience: str, patch: dict[str, Any] | None, before: str, entry: str | None
 ) -> EntryFields:
-    """`fields` after a patch of one entry from `before` to `entry`. An entry that is removed keeps none, one that is exited no end (I7)."""
+    """`fields` after a patch of one entry from `before` to `entry`.
+
+    An entry that is removed keeps none, one that is exited no end (I7).
+    """
     if patch is None or entry is None:
         return _without_fields(fields, namespace, audience)
     if fields and entry[0] != before[0]:
         fields = _without_end(fields, namespace, audience)
-    others = {name: value for name, value in patch.items() if name not in _NAMED and not (name == _END and entry[0] == EXITED)}
+    others = {
+        name: value for name, value in patch.items() if name not in _NAMED and not (name == _END and entry[0] == EXITED)
+    }
     if not others:
         return fields
-    return _with_fields(fields, namespace, audience, merged(fields.get(namespace, _NO_FIELDS).get(audience, {}), others))
+    return _with_fields(
+        fields, namespace, audience, merged(fields.get(namespace, _NO_FIELDS).get(audience, {}), others)
+    )
 
 
 def _without_end(fields: EntryFields, namespace: str, audience: str) -> EntryFields:
@@ -158,7 +173,11 @@ def replaced(old: Membership, document: MembershipPatch, now: str, transitions: 
 
 
 def _entries(memberships: Memberships) -> Iterator[tuple[str, str, str]]:
-    return ((namespace, audience, entry) for namespace, entries in memberships.items() for audience, entry in entries.items())
+    return (
+        (namespace, audience, entry)
+        for namespace, entries in memberships.items()
+        for audience, entry in entries.items()
+    )
 
 
 def expired(old: Membership, data: dict[str, Any], deadline: str, transitions: Transitions) -> Membership:
@@ -167,7 +186,9 @@ def expired(old: Membership, data: dict[str, Any], deadline: str, transitions: T
     result = {namespace: dict(entries) for namespace, entries in memberships.items()}
     for namespace, audience in _named(data, "exit"):
         entry = result.get(namespace, _NO_ENTRIES).get(audience, _ABSENT)
-        if entry[0] == REALIZED and _ends(namespace, entry, fields.get(namespace, _NO_FIELDS).get(audience, {}), deadline):
+        if entry[0] == REALIZED and _ends(
+            namespace, entry, fields.get(namespace, _NO_FIELDS).get(audience, {}), deadline
+        ):
             result[namespace][audience] = EXITED + deadline
             fields = _without_fields(fields, namespace, audience)
             transitions.append((namespace, audience, EXITED))
@@ -191,7 +212,9 @@ def _ends(namespace: str, entry: str, fields: Document, deadline: str) -> bool:
 
 
 def end_of(entry: str, fields: Document | None) -> str | None:
-    """The `validUntil` of an entry in the form of C8; None where it has none, or one before its `lastQualificationTime` (F5)."""
+    """The `validUntil` of an entry in the form of C8; None where it has none, or one before its `lastQualificationTime`
+    (F5).
+    """
     written = None if fields is None else fields.get(_END)
     if written is None:
         return None

@@ -16,18 +16,22 @@ _IN_THE_PRODUCER: Final = {
     Partitioner.MURMUR2: "partitioner=murmur2_random",
     Partitioner.CRC32: "partitioner=consistent_random",
 }
-_OTHERS: Final = {Partitioner.MURMUR2: (Partitioner.CRC32,), Partitioner.CRC32: (Partitioner.MURMUR2,), Partitioner.NONE: tuple(NAMES)}
+_OTHERS: Final = {
+    Partitioner.MURMUR2: (Partitioner.CRC32,),
+    Partitioner.CRC32: (Partitioner.MURMUR2,),
+    Partitioner.NONE: tuple(NAMES),
+}
 _UNKNOWN: Final = (
-    "look for a producer that names partitions itself, or hashes otherwise, or wrote when the topic had fewer partitions; "
-    "where that is meant, set PARTITIONER=none"
+    "look for a producer that names partitions itself, or hashes otherwise, or wrote when the topic had fewer"
+    " partitions; where that is meant, set PARTITIONER=none"
 )
 
 
 class Misplaced(NamedTuple):
     """Some events of one partition that belong in others.
 
-    `fitting`: how many of them another partitioner puts where they are, by its name. `offset` is the last one's, and `belongs_in` the partition
-    of its key.
+    `fitting`: how many of them another partitioner puts where they are, by its name. `offset` is the last one's, and
+    `belongs_in` the partition of its key.
     """
 
     events: int
@@ -39,7 +43,9 @@ class Misplaced(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What a partition of profile events is compared with: its number, how many there are, and the partitioner, which is not NONE."""
+    """What a partition of profile events is compared with: its number, how many there are, and the partitioner, which
+    is not NONE.
+    """
 
     partition: int
     partitions: int
@@ -56,17 +62,29 @@ class Placement:
             return None
         last = misplaced[-1]
         belongs_in = partition_of(last.key or b"", self.partitions, self.partitioner)
-        return Misplaced(len(misplaced), self._fitting([record.key or b"" for record in misplaced]), last.topic, last.offset, belongs_in)
+        return Misplaced(
+            len(misplaced),
+            self._fitting([record.key or b"" for record in misplaced]),
+            last.topic,
+            last.offset,
+            belongs_in,
+        )
 
     def _fitting(self, keys: list[bytes]) -> dict[str, int]:
-        fits = {other: len(keys) - len(keys_elsewhere(keys, self.partition, self.partitions, other)) for other in _OTHERS[self.partitioner]}
+        fits = {
+            other: len(keys) - len(keys_elsewhere(keys, self.partition, self.partitions, other))
+            for other in _OTHERS[self.partitioner]
+        }
         return {other.value: count for other, count in fits.items() if count}
 
 
 def tell_misplaced(partitioner: Partitioner, events: int) -> str:
     """Say how many events are not where their keys belong by `partitioner`."""
     are = "event is" if events == 1 else "events are"
-    return f"{events:,} {are} not in the partition where {NAMES[partitioner]} puts the key: such a profile may be on two partitions, half each"
+    return (
+        f"{events:,} {are} not in the partition where {NAMES[partitioner]} puts the key: such a profile may be on two"
+        " partitions, half each"
+    )
 
 
 def remedy_of_misplaced(partitioner: Partitioner, events: int, fitting: Mapping[str, int]) -> str:
@@ -74,7 +92,10 @@ def remedy_of_misplaced(partitioner: Partitioner, events: int, fitting: Mapping[
     for other in _OTHERS[partitioner]:
         fits = fitting.get(other.value, 0)
         if fits == events:
-            return f"{NAMES[other]} fits all of them: set PARTITIONER={other}, or {_IN_THE_PRODUCER[partitioner]} in the producer"
+            return (
+                f"{NAMES[other]} fits all of them: set PARTITIONER={other}, or {_IN_THE_PRODUCER[partitioner]} in the"
+                " producer"
+            )
         if fits:
             mended = f"set {_IN_THE_PRODUCER[partitioner]} in that producer"
             return f"{NAMES[other]} fits {fits:,} of {events:,} of them: {mended}; for the others, {_UNKNOWN}"

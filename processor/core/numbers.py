@@ -1,8 +1,8 @@
 """Whole numbers that neither 64 bits nor a double can hold as they were written (contract I13).
 
-orjson reads a whole number beyond 64 bits as a double, which is another number, and says nothing. So an event that holds a double
-of such a size is read once more, with its whole numbers as they were written. Only what is kept counts: `xdm:a` beside `a`, or an
-identity whose id is empty, is as not written.
+orjson reads a whole number beyond 64 bits as a double, which is another number, and says nothing. So an event that
+holds a double of such a size is read once more, with its whole numbers as they were written. Only what is kept counts:
+`xdm:a` beside `a`, or an identity whose id is empty, is as not written.
 """
 
 import json
@@ -34,19 +34,25 @@ class _OutOfRange(NamedTuple):
 def check_whole_numbers(text: bytes, member: str) -> None:
     """Raise Unusable where a number that is kept is a whole number outside -2^63 to 2^64-1.
 
-    `text` is the event, and `member` its member that holds the data; "": `text` is the data itself. Both are known to be well-formed.
+    `text` is the event, and `member` its member that holds the data; "": `text` is the data itself. Both are known to
+    be well-formed.
     """
     parsed = json.loads(text.decode().lstrip(_BYTE_ORDER_MARK), parse_int=_whole_number)
     data = parsed[member] if member else parsed
     found = _first(_kept(data), "data")
     if found:
-        raise Unusable(DeadLetterReason.BAD_NUMBER, f"{found} is a whole number outside -2^63 to 2^64-1, which no 64 bits hold: write it as a string")
+        raise Unusable(
+            DeadLetterReason.BAD_NUMBER,
+            f"{found} is a whole number outside -2^63 to 2^64-1, which no 64 bits hold: write it as a string",
+        )
 
 
 def is_json(text: bytes) -> bool:
     """Whether a text is JSON, whatever the size of its numbers."""
     try:
-        json.loads(text, parse_constant=_refuse, parse_int=len)  # Python makes no whole number of more than 4,300 digits
+        json.loads(
+            text, parse_constant=_refuse, parse_int=len
+        )  # Python makes no whole number of more than 4,300 digits
     except (ValueError, RecursionError):
         return False
     return True
@@ -77,7 +83,9 @@ def _kept(data: dict[str, Any]) -> dict[str, Any]:
             if namespace
         },
         "identityMap": {
-            namespace: [item for item in plain_names(listed or []) if item["id"]] for namespace, listed in identities.items() if namespace
+            namespace: [item for item in plain_names(listed or []) if item["id"]]
+            for namespace, listed in identities.items()
+            if namespace
         },
     }
 

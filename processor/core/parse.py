@@ -1,7 +1,7 @@
 """From the bytes of a Kafka record to a valid event, or the reason why not (contract I1 to I4). Home of I10.
 
-    structured mode   the value is the event, as nearly always: no header is looked at twice
-    binary mode       headers are its attributes, the value its data: put together to the event that structured mode has
+structured mode   the value is the event, as nearly always: no header is looked at twice
+binary mode       headers are its attributes, the value its data: put together to the event that structured mode has
 """
 
 from base64 import b64decode
@@ -21,7 +21,9 @@ from schemas.times import BadTimeError, format_time, normal_time
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _MARK_BYTES: Final = 3
-_TOO_DEEP: Final = frozenset({"depth limit exceeded", "Recursion limit reached"})  # orjson's, of 3.13 and before, at more than 1,024 levels
+_TOO_DEEP: Final = frozenset(
+    {"depth limit exceeded", "Recursion limit reached"}
+)  # orjson's, of 3.13 and before, at more than 1,024 levels
 _TOO_LARGE_A_NUMBER: Final = "number is infinity when parsed as double"  # orjson's, of `1e400`
 MAX_ATTRIBUTE_BYTES: Final = 1024
 """Of `id` and `source`, in UTF-8."""
@@ -54,7 +56,10 @@ def _tombstone(record: Source) -> Event:
 
 
 def _event(record: Source, envelope: dict[str, Any], text: bytes, member: str = "data") -> Event:
-    """The event of an envelope. Its data were read from the member `member` of the JSON object `text`, or from `text` itself where that is ""."""
+    """The event of an envelope.
+
+    Its data were read from the member `member` of the JSON object `text`, or from `text` itself where that is "".
+    """
     event_id, source, type_name, subject = _attributes(envelope)
     event_type = _TYPES.get(type_name)
     if event_type is None:
@@ -85,7 +90,10 @@ def _event(record: Source, envelope: dict[str, Any], text: bytes, member: str = 
 
 
 def _read_by_head(record: Source, head: Head) -> Event:
-    """The event of a record whose headers say what its value is. A value that is a whole event is one, whatever the content type (I10)."""
+    """The event of a record whose headers say what its value is.
+
+    A value that is a whole event is one, whatever the content type (I10).
+    """
     value = record.value
     if value is None:
         if not head.has_attributes:
@@ -102,7 +110,10 @@ def _read_by_head(record: Source, head: Head) -> Event:
 
 
 def _binary(head: Head, value: bytes) -> dict[str, Any]:
-    """The event of binary mode as structured mode has it. A value that is itself a whole event stays one: headers may repeat its attributes."""
+    """The event of binary mode as structured mode has it.
+
+    A value that is itself a whole event stays one: headers may repeat its attributes.
+    """
     try:
         data = load_json(value)
     except Unusable as unusable:
@@ -117,7 +128,11 @@ def _binary(head: Head, value: bytes) -> dict[str, Any]:
     if not head.names_json:
         raise other_content_type(head.media_type, "if the value is JSON, say so in the header content-type")
     head.require_attributes()
-    if (type(data) is not dict or "payload" in data) and (wrapper := wrapper_of_value(data)) and head.attributes["type"] != _DELETED:
+    if (
+        (type(data) is not dict or "payload" in data)
+        and (wrapper := wrapper_of_value(data))
+        and head.attributes["type"] != _DELETED
+    ):
         raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, f"the value: {wrapper}")
     _check_depth_of_data(value, data)
     head.attributes["data"] = data
@@ -132,10 +147,14 @@ def _unwrapped(envelope: dict[str, Any]) -> tuple[object, bytes]:
     data, encoded, text = envelope.get("data"), envelope.get("data_base64"), b""
     if encoded is not None:
         if data is not None:
-            raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, "data and data_base64 stand side by side: an event has one of them")
+            raise Unusable(
+                DeadLetterReason.NOT_CLOUDEVENTS, "data and data_base64 stand side by side: an event has one of them"
+            )
         content_type = envelope.get("datacontenttype")
         if type(content_type) is str and not is_json_type(media_type_of(content_type)):
-            raise other_content_type(media_type_of(content_type), "if data_base64 holds JSON, say so in datacontenttype")
+            raise other_content_type(
+                media_type_of(content_type), "if data_base64 holds JSON, say so in datacontenttype"
+            )
         data, text = _from_base64(encoded)
     wrapper = wrapper_of_data(data)
     if wrapper:
@@ -149,7 +168,9 @@ def _from_base64(encoded: object) -> tuple[object, bytes]:
     try:
         text = b64decode(encoded, validate=True)
     except ValueError as error:
-        raise Unusable(DeadLetterReason.BAD_SHAPE, f"data_base64 is not base64 (RFC 4648, section 4): {error}") from None
+        raise Unusable(
+            DeadLetterReason.BAD_SHAPE, f"data_base64 is not base64 (RFC 4648, section 4): {error}"
+        ) from None
     try:
         data = load_json(text)
     except Unusable as unusable:
@@ -186,7 +207,10 @@ def why_not_json(value: bytes, error: orjson.JSONDecodeError) -> Unusable:
         reason, fault = DeadLetterReason.BAD_SHAPE, f"nested too deeply: {error.msg}"
     elif error.msg == _TOO_LARGE_A_NUMBER and is_json(value):
         where = f"line {error.lineno}, column {error.colno}"
-        reason, fault = DeadLetterReason.BAD_NUMBER, f"a number is too large for a double ({where}): write it as a string"
+        reason, fault = (
+            DeadLetterReason.BAD_NUMBER,
+            f"a number is too large for a double ({where}): write it as a string",
+        )
     else:
         reason, fault = DeadLetterReason.NOT_JSON, f"{error.msg} (line {error.lineno}, column {error.colno})"
     try:
@@ -210,7 +234,9 @@ def _load(value: bytes) -> dict[str, Any]:
     """The object in `value`, of which the whole event is to be made."""
     envelope = load_json(value)
     if type(envelope) is not dict:
-        raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, _told("the value is JSON but not an object", wrapper_of_json(envelope)))
+        raise Unusable(
+            DeadLetterReason.NOT_CLOUDEVENTS, _told("the value is JSON but not an object", wrapper_of_json(envelope))
+        )
     check_nesting(value, envelope)
     return envelope
 
@@ -231,14 +257,18 @@ def _attributes(envelope: dict[str, Any]) -> tuple[str, str, str, str | None]:
         and (type(type_name) is str and type_name)
         and (subject is None or type(subject) is str)
     ):
-        raise Unusable(DeadLetterReason.NOT_CLOUDEVENTS, _told(_why_no_cloud_event(envelope), wrapper_of_json(envelope)))
+        raise Unusable(
+            DeadLetterReason.NOT_CLOUDEVENTS, _told(_why_no_cloud_event(envelope), wrapper_of_json(envelope))
+        )
     return event_id, source, type_name, subject
 
 
 def _check_length(name: str, value: str) -> None:
     size = len(value.encode())
     if size > MAX_ATTRIBUTE_BYTES:
-        raise Unusable(DeadLetterReason.BAD_SHAPE, f"{name} has {size} bytes, {MAX_ATTRIBUTE_BYTES} at most are allowed")
+        raise Unusable(
+            DeadLetterReason.BAD_SHAPE, f"{name} has {size} bytes, {MAX_ATTRIBUTE_BYTES} at most are allowed"
+        )
 
 
 def _why_no_cloud_event(envelope: dict[str, Any]) -> str:

@@ -14,7 +14,10 @@ MAX_CHARACTERS: Final = 256  # AWS, PutRecordsRequestEntry.PartitionKey
 
 
 def partition_key(wanted: PartitionKey, profile_id: str, profile: Profile) -> str:
-    """The value the flow asks for; the profile id where it is absent, empty or not a scalar. Too long: its SHA-256, in hex."""
+    """The value the flow asks for; the profile id where it is absent, empty or not a scalar.
+
+    Too long: its SHA-256, in hex.
+    """
     text = _identity(wanted.namespace, profile) if wanted.namespace is not None else _attribute(wanted.path, profile)
     key = text or profile_id
     return key if len(key) <= MAX_CHARACTERS else sha256(key.encode()).hexdigest()

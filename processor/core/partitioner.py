@@ -13,7 +13,9 @@ from zlib import crc32
 from schemas.partitioner import Partitioner
 
 if TYPE_CHECKING:
-    from mypy_extensions import i64  # machine integers where this is compiled; interpreted, nobody reads the annotations
+    from mypy_extensions import (
+        i64,
+    )  # machine integers where this is compiled; interpreted, nobody reads the annotations
 
 _MASK: Final = 0xFFFFFFFF
 _POSITIVE: Final = 0x7FFFFFFF
@@ -25,7 +27,10 @@ _CRC32: Final = Partitioner.CRC32
 
 
 def partition_of(key: bytes, partitions: int, partitioner: Partitioner) -> int:
-    """Tell where producers with this partitioner put a record with this key. Raises ValueError for NONE, which nobody can tell."""
+    """Tell where producers with this partitioner put a record with this key.
+
+    Raises ValueError for NONE, which nobody can tell.
+    """
     if partitioner is _MURMUR2:
         return (murmur2(key) & _POSITIVE) % partitions
     if partitioner is _CRC32:
@@ -60,7 +65,9 @@ def murmur2(key: bytes) -> int:
 
 
 def keys_elsewhere(keys: Iterable[bytes], partition: int, partitions: int, partitioner: Partitioner) -> list[bytes]:
-    """Those of `keys`, read from `partition`, that belong in another one; a loop for each hash, since every event passes here."""
+    """Those of `keys`, read from `partition`, that belong in another one; a loop for each hash, since every event
+    passes here.
+    """
     if partitioner is _MURMUR2:
         return [key for key in keys if key and (murmur2(key) & _POSITIVE) % partitions != partition]
     if partitioner is _CRC32:

@@ -1,13 +1,15 @@
-"""Which disabled flows have another record after an event than before it (contract F1). Its cost grows with what the event changed.
+"""Which disabled flows have another record after an event than before it (contract F1).
+
+Its cost grows with what the event changed.
 
     attributes     flows that map a path whose value is another one
     memberships    flows that map an audience whose entry is another one, and flows that list it unmapped (C2)
     identities     every flow
     new profile    every flow
 
-Of these only flows that need to know. With the gate `realized` a flow owes nothing to a profile that is realized in none of its audiences
-when it is enabled again, and has another record for one that is, whatever the record without them was at the pause: so nothing need be
-noted of a profile before it is realized in one. With other gates that is not so.
+Of these only flows that need to know. With the gate `realized` a flow owes nothing to a profile that is realized in
+none of its audiences when it is enabled again, and has another record for one that is, whatever the record without them
+was at the pause: so nothing need be noted of a profile before it is realized in one. With other gates that is not so.
 """
 
 from collections.abc import Iterable, Mapping

@@ -18,7 +18,9 @@ _ABSENT: Final = ""
 _NOTHING: Final[dict[str, Any]] = {}
 
 Shown = dict[str, dict[str, Any]]
-"""`segmentMembership` of a record: an entry is its JSON, rendered once for all that are equal, or an object with extras."""
+"""`segmentMembership` of a record: an entry is its JSON, rendered once for all that are equal, or an object with
+extras.
+"""
 
 
 class _RenderedEntries(dict[str, orjson.Fragment]):
@@ -44,7 +46,10 @@ def render(flow: CompiledFlow, profile: Profile, time: str, causes: Causes, cata
 
 def render_deletion(flow: CompiledFlow, profile: Profile, time: str, left: Causes) -> Document:
     """The last record of a profile that was `profile`: the audiences it leaves, exited now, and its identities (F3)."""
-    return {"segmentMembership": render_exits(flow, left.segments, time), "identityMap": render_identities(flow, profile)}
+    return {
+        "segmentMembership": render_exits(flow, left.segments, time),
+        "identityMap": render_identities(flow, profile),
+    }
 
 
 def render_exits(flow: CompiledFlow, left: Iterable[Transition], time: str) -> Shown:
@@ -52,7 +57,9 @@ def render_exits(flow: CompiledFlow, left: Iterable[Transition], time: str) -> S
     entry = EXITED + time
     membership: Shown = {}
     for namespace, audience, _ in left:
-        membership.setdefault(namespace, {})[audience] = _shown(entry, flow.mapped.get(namespace, _NOTHING).get(audience, _NOTHING))
+        membership.setdefault(namespace, {})[audience] = _shown(
+            entry, flow.mapped.get(namespace, _NOTHING).get(audience, _NOTHING)
+        )
     return membership
 
 

@@ -15,11 +15,12 @@ Place = tuple[str, int, bytes]
 
 
 class Replay:
-    """The state of one replay: profiles by topic, partition and key (contract I12), and the highest offset seen in each partition.
+    """The state of one replay: profiles by topic, partition and key (contract I12), and the highest offset seen in each
+    partition.
 
     It is the reference for what the worker sends. `catalog` may be exchanged between two records, as a worker's changes
-    between two batches; `change` also does the jobs that the new one brings, at once and whole, as a worker would that has
-    nothing else to do.
+    between two batches; `change` also does the jobs that the new one brings, at once and whole, as a worker would that
+    has nothing else to do.
     """
 
     def __init__(self, catalog: Catalog, limits: Limits | None = None) -> None:
@@ -31,7 +32,10 @@ class Replay:
         self._missed: dict[tuple[str, Place], Missed] = {}  # by the notes of a catchup, and the profile
 
     def change(self, catalog: Catalog) -> Iterator[ExportRecord]:
-        """Decide by another catalog from here on; the records of the jobs that are due by it (contract section 5). Exhaust it."""
+        """Decide by another catalog from here on; the records of the jobs that are due by it (contract section 5).
+
+        Exhaust it.
+        """
         self.catalog = catalog
         gathering = {job.notes for job in catalog.jobs if job.kind is JobKind.CATCHUP and job.id not in self._done}
         self._missed = {noted: known for noted, known in self._missed.items() if noted[0] in gathering}

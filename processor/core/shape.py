@@ -1,4 +1,6 @@
-"""Whether an event's `data` has the shape its type asks for, and what of it is as not written (contract I1, I2, I4, I9, I13)."""
+"""Whether an event's `data` has the shape its type asks for, and what of it is as not written (contract I1, I2, I4, I9,
+I13).
+"""
 
 from typing import Any, Final
 
@@ -59,11 +61,13 @@ def check_data(event_type: EventType, data: object) -> dict[str, Any]:
     return data
 
 
-def take_apart(event_type: EventType, data: object, text: bytes, member: str = "data") -> tuple[dict[str, Any], MembershipPatch, IdentityPatch]:
+def take_apart(
+    event_type: EventType, data: object, text: bytes, member: str = "data"
+) -> tuple[dict[str, Any], MembershipPatch, IdentityPatch]:
     """(attributes, memberships, identities) of a patch or a document, known to be well-formed; raises Unusable.
 
-    Uses up `data`: the attributes are what remains of it. It was read from the member `member` of the JSON object `text`, or from
-    `text` itself where `member` is "".
+    Uses up `data`: the attributes are what remains of it. It was read from the member `member` of the JSON object
+    `text`, or from `text` itself where `member` is "".
     """
     if not isinstance(data, dict):
         raise _no_object(event_type)
@@ -119,8 +123,12 @@ def _is_audience(item: object) -> bool:
 
 
 def _read_memberships(membership: object) -> int:
-    """Check every entry, and put the text in which it is kept in the place of one that names both fields and no other; what was found in them."""
-    if not isinstance(membership, dict):  # which compiled code turns into a dict's own operations, as it does not `type(…) is`
+    """Check every entry, and put the text in which it is kept in the place of one that names both fields and no other;
+    what was found in them.
+    """
+    if not isinstance(
+        membership, dict
+    ):  # which compiled code turns into a dict's own operations, as it does not `type(…) is`
         raise _bad_shape("segmentMembership is not an object")
     found = 0
     if "" in membership:
@@ -145,7 +153,9 @@ def _read_memberships(membership: object) -> int:
 
 
 def _read_entry(namespace: str, audience: str, entries: dict[str, Any]) -> int:
-    """Check one entry, and put it as it is meant in its place: in plain spelling, without a time that is as missing (I9); what was found in it."""
+    """Check one entry, and put it as it is meant in its place: in plain spelling, without a time that is as missing
+    (I9); what was found in it.
+    """
     entry: Any = entries[audience]
     if not isinstance(entry, dict):
         raise _bad_shape(f"segmentMembership.{namespace[:64]}.{audience[:64]} is not an object")
@@ -154,7 +164,9 @@ def _read_entry(namespace: str, audience: str, entries: dict[str, Any]) -> int:
         entry = entries[audience] = plain_members(entry)
     _check_status(namespace, audience, entry)
     time = entry.get("lastQualificationTime")
-    if time is not None and is_missing(_read_time(f"segmentMembership.{namespace[:64]}.{audience[:64]}.lastQualificationTime", time)):
+    if time is not None and is_missing(
+        _read_time(f"segmentMembership.{namespace[:64]}.{audience[:64]}.lastQualificationTime", time)
+    ):
         del entry["lastQualificationTime"]
     end = entry.get("validUntil")
     if end is not None:
@@ -212,7 +224,9 @@ def _read_identities(identity_map: object) -> int:
 
 
 def _has_known_fields(identity: dict[str, Any]) -> bool:
-    """Whether an identity has nothing beside its id but the two fields that XDM names, as they should be: as nearly all have."""
+    """Whether an identity has nothing beside its id but the two fields that XDM names, as they should be: as nearly all
+    have.
+    """
     size = len(identity)
     if isinstance(identity.get("authenticatedState"), str):
         size -= 1
@@ -242,11 +256,16 @@ def _bad_identities(namespace: str) -> Unusable:
 
 
 def _has_good_fields(identity: dict[str, Any]) -> bool:
-    return type(identity.get("authenticatedState")) in (str, type(None)) and type(identity.get("primary")) in (bool, type(None))
+    return type(identity.get("authenticatedState")) in (str, type(None)) and type(identity.get("primary")) in (
+        bool,
+        type(None),
+    )
 
 
 def look_through(members: dict[str, Any]) -> int:
-    """Look for names with the prefix `xdm:` (PREFIXED) and for large doubles (LARGE_NUMBER) in an object and below it; which of them there are."""
+    """Look for names with the prefix `xdm:` (PREFIXED) and for large doubles (LARGE_NUMBER) in an object and below it;
+    which of them there are.
+    """
     found = 0
     for name, value in members.items():
         if name.startswith(PREFIX):

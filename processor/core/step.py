@@ -1,4 +1,7 @@
-"""One event, whole: parse, fold, decide for every flow that it concerns. The one function that worker and replay share."""
+"""One event, whole: parse, fold, decide for every flow that it concerns.
+
+The one function that worker and replay share.
+"""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -45,12 +48,14 @@ Skips = tuple[tuple[str, SkipReason], ...]
 
 @dataclass(slots=True, init=False)  # as Event
 class Step:
-    """What one record led to. `profile` is the state afterwards (None: absent); exactly the old one where nothing was applied.
+    """What one record led to.
 
-    Where an event was applied, a flow of `states` that sends nothing does so for its reason in `apart`. The others, maybe a
-    hundred, are not listed: theirs is `rest`, or that they are disabled (`reason_of`). `skipped` lists all. `missed`: the disabled flows
-    that catch up later (F1), where the event would have sent a record, or changed what it would be (`RecordIndex`). `expired`: the deadline of
-    an applied `membership.expired`. `trace`: of an applied event.
+    `profile` is the state afterwards (None: absent); exactly the old one where nothing was applied.
+
+    Where an event was applied, a flow of `states` that sends nothing does so for its reason in `apart`. The others,
+    maybe a hundred, are not listed: theirs is `rest`, or that they are disabled (`reason_of`). `skipped` lists all.
+    `missed`: the disabled flows that catch up later (F1), where the event would have sent a record, or changed what it
+    would be (`RecordIndex`). `expired`: the deadline of an applied `membership.expired`. `trace`: of an applied event.
     """
 
     profile: Profile | None
@@ -90,12 +95,21 @@ class Step:
 
     @property
     def skipped(self) -> Skips:
-        """Every flow that sends nothing, and why; () where no event was applied. Costs what there are flows: not for each event."""
+        """Every flow that sends nothing, and why; () where no event was applied.
+
+        Costs what there are flows: not for each event.
+        """
         rest = self.rest
         if rest is None:
             return ()
         sent, apart = {record.flow_id for record in self.records}, dict(self.apart)
-        return tuple([(flow_id, apart.get(flow_id) or reason_of(enabled, rest)) for flow_id, enabled in self.states if flow_id not in sent])
+        return tuple(
+            [
+                (flow_id, apart.get(flow_id) or reason_of(enabled, rest))
+                for flow_id, enabled in self.states
+                if flow_id not in sent
+            ]
+        )
 
 
 _EXPIRED: Final = EventType.EXPIRED
@@ -133,7 +147,9 @@ def _decided(record: Source, change: Change, after: Profile | None, catalog: Cat
     index = catalog.records
     missed = () if index is None or after is None else _missed(change, after, index, catalog)
     expired = change.event.time if change.event.type is _EXPIRED else ""
-    return Step(after, tuple(records), None, None, catalog.states, rest, tuple(apart), missed, expired, change.event.trace)
+    return Step(
+        after, tuple(records), None, None, catalog.states, rest, tuple(apart), missed, expired, change.event.trace
+    )
 
 
 def _missed(change: Change, after: Profile, index: RecordIndex, catalog: Catalog) -> tuple[Missing, ...]:
@@ -147,7 +163,12 @@ def _missed(change: Change, after: Profile, index: RecordIndex, catalog: Catalog
 def _skip_event(profile: Profile | None, event: Event) -> EventSkip | None:
     if profile is None:
         return EventSkip.PROFILE_ABSENT if event.type in _ENDS else None
-    if event.id is not None and event.id in profile.event_ids and event.type is not _EXPIRED and is_remembered(profile, event):
+    if (
+        event.id is not None
+        and event.id in profile.event_ids
+        and event.type is not _EXPIRED
+        and is_remembered(profile, event)
+    ):
         return EventSkip.DUPLICATE_EVENT
     return None
 

@@ -10,7 +10,8 @@ MAX_EXPLANATION_CHARACTERS: Final = 480
 class Unusable(Exception):
     """The event becomes a dead letter; the profile's state does not change (contract I4).
 
-    The explanation stands in a Kafka header, on terminals and in logs: it is short, and holds nothing that does not show.
+    The explanation stands in a Kafka header, on terminals and in logs: it is short, and holds nothing that does not
+    show.
     """
 
     def __init__(self, reason: DeadLetterReason, explanation: str) -> None:
@@ -22,7 +23,11 @@ class Unusable(Exception):
 
 def _printable(text: str) -> str:
     told = _cut(text)
-    return told if told.isprintable() else _cut("".join([each if each.isprintable() else ascii(each)[1:-1] for each in told]))
+    return (
+        told
+        if told.isprintable()
+        else _cut("".join([each if each.isprintable() else ascii(each)[1:-1] for each in told]))
+    )
 
 
 def _cut(text: str) -> str:

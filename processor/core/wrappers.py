@@ -1,6 +1,8 @@
-"""What other tools wrap around an event, named with the remedy (contract I10): nothing of it is taken off, and nothing is guessed.
+"""What other tools wrap around an event, named with the remedy (contract I10): nothing of it is taken off, and nothing
+is guessed.
 
-Asked only of what cannot be used, so it may look twice. Each function gives a sentence without a full stop, "" where it knows nothing.
+Asked only of what cannot be used, so it may look twice. Each function gives a sentence without a full stop, "" where it
+knows nothing.
 """
 
 from typing import Any, Final
@@ -9,12 +11,20 @@ import orjson
 
 _UTF16: Final = "it is UTF-16 text: write it as UTF-8 (a file: iconv -f UTF-16 -t UTF-8)"
 _UTF32: Final = "it is UTF-32 text: write it as UTF-8 (a file: iconv -f UTF-32 -t UTF-8)"
-_PLAIN_JSON: Final = "write plain JSON (StringSerializer, ByteArraySerializer), or put a converter in front of this topic"
-_CONNECT: Final = (
-    "it is a Kafka Connect envelope (schema, payload): set value.converter.schemas.enable=false in the connector, so that the payload stands alone"
+_PLAIN_JSON: Final = (
+    "write plain JSON (StringSerializer, ByteArraySerializer), or put a converter in front of this topic"
 )
-_BATCH: Final = "it is a JSON array, as CloudEvents' batched mode has it: write each event as a record of its own (in a file: a line of its own)"
-_ENCODED_TWICE: Final = "it is a JSON string that holds JSON: it was encoded twice; write the object itself, not quoted as a text"
+_CONNECT: Final = (
+    "it is a Kafka Connect envelope (schema, payload): set value.converter.schemas.enable=false in the connector, so"
+    " that the payload stands alone"
+)
+_BATCH: Final = (
+    "it is a JSON array, as CloudEvents' batched mode has it: write each event as a record of its own (in a file: a"
+    " line of its own)"
+)
+_ENCODED_TWICE: Final = (
+    "it is a JSON string that holds JSON: it was encoded twice; write the object itself, not quoted as a text"
+)
 _MARKS: Final = (
     (b"\xff\xfe\x00\x00", _UTF32),
     (b"\x00\x00\xfe\xff", _UTF32),
@@ -45,7 +55,10 @@ def wrapper_of_bytes(value: bytes) -> str:
         return _UTF16
     if value[:1] == b"\x00" and len(value) > _FRAME_BYTES and value[1] < 0x80:
         schema_id = int.from_bytes(value[1:_FRAME_BYTES], "big")
-        return f"it has schema registry framing (a zero byte and the schema id {schema_id}) of JSON Schema, Avro or Protobuf: {_PLAIN_JSON}"
+        return (
+            f"it has schema registry framing (a zero byte and the schema id {schema_id}) of JSON Schema, Avro or"
+            f" Protobuf: {_PLAIN_JSON}"
+        )
     if value[:2] in _GLUE and len(value) > _GLUE_BYTES:
         return f"it has the framing of the AWS Glue schema registry: {_PLAIN_JSON}"
     return ""
@@ -60,9 +73,13 @@ def wrapper_of_file(beginning: bytes) -> str:
 
 
 def is_plain_utf16(text: bytes) -> bool:
-    """Whether two ASCII characters in UTF-16 begin it, of either order of bytes, without a byte order mark: no UTF-8 text of JSON does."""
+    """Whether two ASCII characters in UTF-16 begin it, of either order of bytes, without a byte order mark: no UTF-8
+    text of JSON does.
+    """
     first, second, third, fourth = text[:_WIDE] if len(text) >= _WIDE else b"\0\0\0\0"
-    ascii_first, ascii_second = (first, third) if second == fourth == 0 else (second, fourth) if first == third == 0 else (0, 0)
+    ascii_first, ascii_second = (
+        (first, third) if second == fourth == 0 else (second, fourth) if first == third == 0 else (0, 0)
+    )
     return all(0x20 <= each < 0x7F or each in b"\t\r\n" for each in (ascii_first, ascii_second))
 
 
@@ -77,7 +94,9 @@ def wrapper_of_json(parsed: Any) -> str:
     if "schema" in parsed and "payload" in parsed:
         return _CONNECT
     for name, inner in parsed.items():
-        if (isinstance(inner, dict) and "specversion" in inner) or (isinstance(inner, str) and '"specversion"' in inner):
+        if (isinstance(inner, dict) and "specversion" in inner) or (
+            isinstance(inner, str) and '"specversion"' in inner
+        ):
             return f"an event stands in its member {name[:64]!r}: write that alone, as the whole value"
     return ""
 
@@ -92,7 +111,9 @@ def wrapper_of_data(data: Any) -> str:
 
 
 def wrapper_of_value(data: Any) -> str:
-    """As `wrapper_of_data`, of data that are the whole value: nothing but a schema of Kafka Connect's and its payload is its envelope."""
+    """As `wrapper_of_data`, of data that are the whole value: nothing but a schema of Kafka Connect's and its payload
+    is its envelope.
+    """
     if not isinstance(data, dict) or data.keys() != {"schema", "payload"}:
         return wrapper_of_data(data)
     schema = data["schema"]

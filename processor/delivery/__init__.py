@@ -1,4 +1,5 @@
-"""Delivery to Kinesis: records of `exports` in, PutRecords out, in order per profile and flow, none lost (contract section 6).
+"""Delivery to Kinesis: records of `exports` in, PutRecords out, in order per profile and flow, none lost (contract
+section 6).
 
                  deliver                              the destination in force          one call, judged
     agent ─────► Sink ─► Backlog ─► a lane per ──────► Sender ─► Outbox ─► a Call ─────► Stream ─► Kinesis
@@ -25,7 +26,7 @@
     order_check      does the stream keep the order
     shard_rates      what each shard may be fed, learned from answers
 
-Called by the worker's agent, which hands over batches and commits the progress. Everything happens on one event loop, without
-locks; only boto3's calls run in threads. A destination that is unavailable, or takes less than comes, holds up no other: its flows are
-parked (`parking.py`).
+Called by the worker's agent, which hands over batches and commits the progress. Everything happens on one event loop,
+without locks; only boto3's calls run in threads. A destination that is unavailable, or takes less than comes, holds up
+no other: its flows are parked (`parking.py`).
 """

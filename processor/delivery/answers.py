@@ -40,7 +40,9 @@ class PauseReason(StrEnum):
     """Why a flow delivers nothing until somebody mends the cause (contract G4)."""
 
     ACCESS_DENIED = "access_denied"
-    CREDENTIALS_MISSING = "credentials_missing"  # none found, an unknown profile, a secret that is not in the environment
+    CREDENTIALS_MISSING = (  # none found, an unknown profile, a secret that is not in the environment
+        "credentials_missing"
+    )
     CREDENTIALS_REFUSED = "credentials_refused"  # unknown, expired, or signed wrongly (a wrong secret)
     CLOCK = "clock"  # signed at a time that is not the endpoint's: a clock is wrong, here or there
     ENCRYPTION_KEY_UNUSABLE = "encryption_key_unusable"  # the stream's KMS key
@@ -75,7 +77,9 @@ class BrokenAnswer(Exception):
 
 
 KEY_PERMISSION: Final = "kms:GenerateDataKey"
-"""What whoever writes to a stream must be allowed on a customer's key (contract G11; AWS Kinesis guide, "Permissions to use KMS keys")."""
+"""What whoever writes to a stream must be allowed on a customer's key (contract G11; AWS Kinesis guide, "Permissions to
+use KMS keys").
+"""
 _OF_THE_KEY: Final = f"the stream is encrypted with a customer's key, of which each writer needs {KEY_PERMISSION}, and "
 _REDIRECT: Final = "a redirect, which is not followed"
 _NOT_SIGNED_UP: Final = "the account is not signed up for the service, or its sign-up is not complete"
@@ -120,7 +124,10 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`whole`: the fault of every entry, where the call as such failed. Else `faults` by index; the others are delivered."""
+    """`whole`: the fault of every entry, where the call as such failed.
+
+    Else `faults` by index; the others are delivered.
+    """
 
     whole: Fault | None = None
     faults: Mapping[int, Fault] = field(default_factory=lambda: MappingProxyType({}))
@@ -164,8 +171,12 @@ _REFUSED: Final = {
     PauseReason.DESTINATION_UNUSABLE: {"UnknownOperationException", "404", "407"},
 }  # fmt: skip
 _PAUSE: Final = {code: reason for reason, codes in _REFUSED.items() for code in codes}
-_TUNNEL_REFUSED: Final = re.compile(r"Tunnel connection failed: (?!408|429)(4[0-9]{2})")  # http.client: the proxy does not let us through
-_OF_THE_CLOCK: Final = re.compile(r"Signature\s+(expired|not\s+yet\s+current)")  # as AWS says it (aws-sdk-go, issue 2194; aws-sdk-js, issue 254)
+_TUNNEL_REFUSED: Final = re.compile(
+    r"Tunnel connection failed: (?!408|429)(4[0-9]{2})"
+)  # http.client: the proxy does not let us through
+_OF_THE_CLOCK: Final = re.compile(
+    r"Signature\s+(expired|not\s+yet\s+current)"
+)  # as AWS says it (aws-sdk-go, issue 2194; aws-sdk-js, issue 254)
 
 _NO_CREDENTIALS: Final = (
     boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError, boto.MetadataRetrievalError, boto.ProfileNotFound,
@@ -188,7 +199,9 @@ def judge(outcome: object, count: int) -> Verdict:
         return Verdict(whole=_fault_of_error(outcome))
     records = outcome.get("Records") if isinstance(outcome, dict) else None
     if not isinstance(records, list) or len(records) != count:
-        return Verdict(whole=Fault(FaultKind.AMBIGUOUS, "BrokenAnswer", f"a success that does not answer for its {count} records"))
+        return Verdict(
+            whole=Fault(FaultKind.AMBIGUOUS, "BrokenAnswer", f"a success that does not answer for its {count} records")
+        )
     faults = {index: _fault_of_entry(entry) for index, entry in enumerate(records) if not _is_delivered(entry)}
     return Verdict(faults=faults) if faults else DELIVERED
 
@@ -213,11 +226,16 @@ def _fault_of_error(error: Exception) -> Fault:
         return Fault(FaultKind.REFUSED, name, message, PauseReason.CREDENTIALS_MISSING)
     if isinstance(error, _UNUSABLE):
         return Fault(FaultKind.REFUSED, name, message, PauseReason.DESTINATION_UNUSABLE)
-    if isinstance(error, boto.ProxyConnectionError) and (refused := _TUNNEL_REFUSED.search(str(error.kwargs.get("error")))) is not None:
+    if (
+        isinstance(error, boto.ProxyConnectionError)
+        and (refused := _TUNNEL_REFUSED.search(str(error.kwargs.get("error")))) is not None
+    ):
         return Fault(FaultKind.REFUSED, refused[1], message, PauseReason.DESTINATION_UNUSABLE)
     if isinstance(error, _NOT_SENT):
         return Fault(FaultKind.NOT_SENT, name, message)
-    return Fault(FaultKind.AMBIGUOUS if isinstance(error, _UNKNOWN_WHETHER_STORED) else FaultKind.UNKNOWN, name, message)
+    return Fault(
+        FaultKind.AMBIGUOUS if isinstance(error, _UNKNOWN_WHETHER_STORED) else FaultKind.UNKNOWN, name, message
+    )
 
 
 def _fault_of_answer(answer: Mapping[str, Any]) -> Fault:
@@ -235,7 +253,11 @@ def _fault_of_code(code: str, message: str, status: int | None) -> Fault:
     for name in (code.rpartition("#")[2], str(status)):
         if name in _PAUSE:
             return Fault(FaultKind.REFUSED, code, message, _pause_of(name, message))
-        for kind, codes in ((FaultKind.THROTTLED, _THROTTLED), (FaultKind.AMBIGUOUS, _AMBIGUOUS), (FaultKind.REJECTED, _REJECTED)):
+        for kind, codes in (
+            (FaultKind.THROTTLED, _THROTTLED),
+            (FaultKind.AMBIGUOUS, _AMBIGUOUS),
+            (FaultKind.REJECTED, _REJECTED),
+        ):
             if name in codes:
                 return Fault(kind, code, message)
     is_server_fault = status is not None and status >= 500
@@ -247,7 +269,11 @@ def _pause_of(name: str, message: str) -> PauseReason:
     if _OF_THE_CLOCK.match(message):
         return PauseReason.CLOCK
     pause = _PAUSE[name]
-    return PauseReason.ENCRYPTION_KEY_UNUSABLE if pause is PauseReason.ACCESS_DENIED and KEY_PERMISSION in message else pause
+    return (
+        PauseReason.ENCRYPTION_KEY_UNUSABLE
+        if pause is PauseReason.ACCESS_DENIED and KEY_PERMISSION in message
+        else pause
+    )
 
 
 def _cut(text: object) -> str:

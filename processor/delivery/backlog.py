@@ -1,4 +1,6 @@
-"""Everything read and not finished: the lanes of all flows, the dead letters under way, and how much memory that holds."""
+"""Everything read and not finished: the lanes of all flows, the dead letters under way, and how much memory that
+holds.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
@@ -13,9 +15,18 @@ from schemas.event import size_bytes
 
 
 class Backlog:
-    """Takes records in, and is told what became of them. `changed` is called when something was finished or taken away."""
+    """Takes records in, and is told what became of them.
 
-    def __init__(self, dead_letters: DeadLetters, limits: DeliveryLimits, new_flow: Callable[[str], FlowLanes], changed: Callable[[], None]) -> None:
+    `changed` is called when something was finished or taken away.
+    """
+
+    def __init__(
+        self,
+        dead_letters: DeadLetters,
+        limits: DeliveryLimits,
+        new_flow: Callable[[str], FlowLanes],
+        changed: Callable[[], None],
+    ) -> None:
         self.letters = DeadLetterQueue(dead_letters, self._written)
         self.flows: dict[str, FlowLanes] = {}
         self.forgotten = FlowCounts()  # of flows that were known before, and are gone
@@ -32,7 +43,10 @@ class Backlog:
 
     def has_room(self) -> bool:
         """Whether one more record may come."""
-        return self.live.records < self._limits.max_buffered_records and self.live.size_bytes < self._limits.max_buffered_bytes
+        return (
+            self.live.records < self._limits.max_buffered_records
+            and self.live.size_bytes < self._limits.max_buffered_bytes
+        )
 
     def accept(self, record: ConsumerRecord, progress: PartitionProgress) -> None:
         """The record waits in its lane, or is left to its parked flow.
@@ -139,9 +153,14 @@ class Backlog:
         self._condemn(Waiting(export, progress), None, DeadLetterReason.REJECTED, explanation)
 
     def _too_large(self, export: Export) -> str:
-        return f"the record has {export.size_bytes} bytes with its partition key, Kinesis takes {self._limits.max_record_bytes}"
+        return (
+            f"the record has {export.size_bytes} bytes with its partition key, Kinesis takes"
+            f" {self._limits.max_record_bytes}"
+        )
 
-    def _condemn(self, waiting: Waiting, flow: FlowLanes | None, reason: DeadLetterReason, explanation: str, attempts: int = 0) -> None:
+    def _condemn(
+        self, waiting: Waiting, flow: FlowLanes | None, reason: DeadLetterReason, explanation: str, attempts: int = 0
+    ) -> None:
         self.letters.add(Condemned(waiting, flow, reason, explanation, attempts))
 
     def _written(self, condemned: list[Condemned]) -> None:

@@ -1,4 +1,6 @@
-"""How long to wait before the next try: exponential with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter")."""
+"""How long to wait before the next try: exponential with full jitter (AWS Architecture Blog, "Exponential Backoff And
+Jitter").
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

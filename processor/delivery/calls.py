@@ -10,7 +10,10 @@ from processor.delivery.progress import PartitionProgress
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """The lanes whose heads are in flight together. `round` is the window's when it began; `is_probe`: of a paused destination."""
+    """The lanes whose heads are in flight together.
+
+    `round` is the window's when it began; `is_probe`: of a paused destination.
+    """
 
     lanes: list[Lane]
     round: int
@@ -27,7 +30,8 @@ class Call:
 
 
 class CallWindow:
-    """Additive increase, multiplicative decrease (RFC 5681's idea): `widest` calls, half of it when throttled, at least 1.
+    """Additive increase, multiplicative decrease (RFC 5681's idea): `widest` calls, half of it when throttled, at least
+    1.
 
     Calls that flew together are one round: it narrows the window once, however many of them were throttled.
     """

@@ -1,12 +1,13 @@
-"""Brings a parked flow's records from `exports` back into its lanes, a window of them at a time, until it is where its partition is.
+"""Brings a parked flow's records from `exports` back into its lanes, a window of them at a time, until it is where its
+partition is.
 
-A destination that is unavailable, or not proved to be available, is brought as many as a probe takes; nothing more is read before
-something of them is finished. One that rejects whatever it is sent is brought more as soon as each lane's head was sent: it may be these
-records that are at fault, and the next one would be taken.
+A destination that is unavailable, or not proved to be available, is brought as many as a probe takes; nothing more is
+read before something of them is finished. One that rejects whatever it is sent is brought more as soon as each lane's
+head was sent: it may be these records that are at fault, and the next one would be taken.
 
-What is brought is bounded for all parked flows together, apart from what the group's consumer brings, so neither waits for the other's
-room; and of that each has a share, less than there is, so that one that is slow leaves room to those that are not. A flow that has
-nothing in memory may always have one record.
+What is brought is bounded for all parked flows together, apart from what the group's consumer brings, so neither waits
+for the other's room; and of that each has a share, less than there is, so that one that is slow leaves room to those
+that are not. A flow that has nothing in memory may always have one record.
 """
 
 import asyncio
@@ -31,7 +32,9 @@ _log = structlog.get_logger(__name__)
 class CatchUp:
     """Reads for all parked flows; `all_parked` tells of which there are."""
 
-    def __init__(self, backlog: Backlog, log: ExportsLog, limits: DeliveryLimits, all_parked: Callable[[], Iterable[ParkedFlow]]) -> None:
+    def __init__(
+        self, backlog: Backlog, log: ExportsLog, limits: DeliveryLimits, all_parked: Callable[[], Iterable[ParkedFlow]]
+    ) -> None:
         self._backlog, self._log, self._limits, self._all_parked = backlog, log, limits, all_parked
 
     async def run(self, parked: ParkedFlow, partition: PartitionProgress) -> None:
@@ -51,7 +54,9 @@ class CatchUp:
         """Count what went by between the last row of an earlier owner and where we began."""
         offset, up_to = parked.uncounted or (0, 0)
         while offset < up_to and not parked.is_leaving and parked.until is None:
-            page = await self._log.read(parked.partition, offset, parked.flow_id, self._limits.max_records_per_call, self._limits.max_call_bytes)
+            page = await self._log.read(
+                parked.partition, offset, parked.flow_id, self._limits.max_records_per_call, self._limits.max_call_bytes
+            )
             parked.count(record.offset for record in page.records if record.offset < up_to)
             if page.next_offset <= offset:
                 await _within(END_SECONDS, parked.changed)
@@ -59,7 +64,9 @@ class CatchUp:
             parked.uncounted = (offset, up_to)
 
     def _may_join(self, parked: ParkedFlow, partition: PartitionProgress) -> bool:
-        """Whether the reader has been everywhere where the partition was; and, with a pause, nothing waits for its end."""
+        """Whether the reader has been everywhere where the partition was; and, with a pause, nothing waits for its
+        end.
+        """
         if parked.position < partition.position or not parked.is_past_what_is_known or self._is_stuck(parked):
             return False
         return not parked.is_probing or not parked.outstanding
@@ -74,11 +81,15 @@ class CatchUp:
         if not parked.outstanding:
             return True
         if self._state(parked).takes_nothing:
-            return parked.outstanding < most_to_probe(self._state(parked), self._limits) and self._needs_other_lanes(parked)
+            return parked.outstanding < most_to_probe(self._state(parked), self._limits) and self._needs_other_lanes(
+                parked
+            )
         return not self._is_probing(parked) and self._has_room(parked)
 
     def _needs_other_lanes(self, parked: ParkedFlow) -> bool:
-        """Whether the head of every lane in memory was sent, and others that are parked would still have half of their room."""
+        """Whether the head of every lane in memory was sent, and others that are parked would still have half of their
+        room.
+        """
         limits, held, mine = self._limits, self._backlog.parked, self._backlog.flow(parked.flow_id)
         if 4 * held.records >= limits.max_buffered_records or 4 * held.size_bytes >= limits.max_buffered_bytes:
             return False
@@ -87,7 +98,11 @@ class CatchUp:
     def _has_room(self, parked: ParkedFlow) -> bool:
         limits, held, mine = self._limits, self._backlog.parked, self._backlog.flow(parked.flow_id).parked
         is_below_its_share = parked.outstanding < self._window() // 2 and 2 * mine.size_bytes < self._share_bytes()
-        return is_below_its_share and 2 * held.records < limits.max_buffered_records and 2 * held.size_bytes < limits.max_buffered_bytes
+        return (
+            is_below_its_share
+            and 2 * held.records < limits.max_buffered_records
+            and 2 * held.size_bytes < limits.max_buffered_bytes
+        )
 
     async def _bring(self, parked: ParkedFlow) -> bool:
         """Read on; whether that moved the reader."""
@@ -115,7 +130,14 @@ class CatchUp:
     def _note_gone(self, parked: ParkedFlow, page: Page) -> None:
         if page.gone:
             first = parked.position
-            _log.error("parked_records_gone", flow=parked.flow_id, partition=parked.partition, offsets=page.gone, first=first, next=first + page.gone)
+            _log.error(
+                "parked_records_gone",
+                flow=parked.flow_id,
+                partition=parked.partition,
+                offsets=page.gone,
+                first=first,
+                next=first + page.gone,
+            )
             parked.lose(page.gone)
 
     def _room(self, parked: ParkedFlow) -> tuple[int, int]:

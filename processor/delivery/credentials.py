@@ -1,4 +1,6 @@
-"""A boto3 session that is let in as the destination says (contract G7). Secrets pass through; they are never logged or put into errors.
+"""A boto3 session that is let in as the destination says (contract G7).
+
+Secrets pass through; they are never logged or put into errors.
 
     keys       ${NAME} from the environment, then from `.env`, or from the file that NAME_FILE names there      read again every minute
                encrypted:… as the control API stored it (processor/secrets.py)
@@ -6,9 +8,9 @@
     profile    a profile of boto3's files        likewise
     role       assumed, from the default chain   again before it expires
 
-So a key that is rotated in a file is used within a minute, without a restart. What expires or is refused before pauses the flow, and every
-probe begins with a new session. Endpoint, FIPS, dual-stack and proxies are boto3's own settings (AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT,
-AWS_ENDPOINT_URL_KINESIS, HTTPS_PROXY, or its configuration file).
+So a key that is rotated in a file is used within a minute, without a restart. What expires or is refused before pauses
+the flow, and every probe begins with a new session. Endpoint, FIPS, dual-stack and proxies are boto3's own settings
+(AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT, AWS_ENDPOINT_URL_KINESIS, HTTPS_PROXY, or its configuration file).
 """
 
 import re
@@ -36,15 +38,22 @@ from schemas.destination import ENCRYPTED, REFERENCE, Destination, KeyCredential
 
 REREAD_SECONDS: Final = 60.0
 NO_SECRETS: Final = Secrets()
-_UNSENDABLE: Final = re.compile(r"[^\x21-\x7e]")  # no header may have it; the HTTP client's own error would show the whole value
+_UNSENDABLE: Final = re.compile(
+    r"[^\x21-\x7e]"
+)  # no header may have it; the HTTP client's own error would show the whole value
 _ROLE_SESSION: Final = "profile-exporter"  # shows in CloudTrail
 _METHOD: Final = "profile-exporter"
 
 
 def open_session(
-    destination: Destination, environ: Mapping[str, str], secrets: Secrets = NO_SECRETS, reread_seconds: float = REREAD_SECONDS
+    destination: Destination,
+    environ: Mapping[str, str],
+    secrets: Secrets = NO_SECRETS,
+    reread_seconds: float = REREAD_SECONDS,
 ) -> boto3.Session:
-    """A session of its own for the destination. References `${NAME}` are looked up in `environ`, what is encrypted is opened by `secrets`.
+    """A session of its own for the destination.
+
+    References `${NAME}` are looked up in `environ`, what is encrypted is opened by `secrets`.
 
     Raises DestinationUnusable, and what botocore raises where there are no credentials.
     """
@@ -53,7 +62,11 @@ def open_session(
     core = botocore.session.get_session()
     match credentials:
         case KeyCredentials():
-            found = fresh(lambda: Credentials(resolve(credentials.access_key_id, environ), _secret(credentials.secret_key, environ, secrets)))
+            found = fresh(
+                lambda: Credentials(
+                    resolve(credentials.access_key_id, environ), _secret(credentials.secret_key, environ, secrets)
+                )
+            )
         case ProfileCredentials():
             core = _session_of(credentials.name)
             found = fresh(lambda: _found(_session_of(credentials.name)))
@@ -68,7 +81,8 @@ def open_session(
 def resolve(text: str, environ: Mapping[str, str]) -> str:
     """The value that a reference `${NAME}` stands for, any other text as it is; raises DestinationUnusable.
 
-    NAME in `environ` (the environment, then `.env`), else the content of the file that NAME_FILE names, as container platforms mount secrets.
+    NAME in `environ` (the environment, then `.env`), else the content of the file that NAME_FILE names, as container
+    platforms mount secrets.
     """
     reference = REFERENCE.fullmatch(text)
     if reference is None:
@@ -76,7 +90,9 @@ def resolve(text: str, environ: Mapping[str, str]) -> str:
     name = reference[1]
     value = environ.get(name) or _content(f"{name}_FILE", environ)
     if not value:
-        raise DestinationUnusable(PauseReason.CREDENTIALS_MISSING, f"{name} is not set in the worker's environment or .env, nor {name}_FILE")
+        raise DestinationUnusable(
+            PauseReason.CREDENTIALS_MISSING, f"{name} is not set in the worker's environment or .env, nor {name}_FILE"
+        )
     return value
 
 
@@ -97,7 +113,9 @@ def _content(variable: str, environ: Mapping[str, str]) -> str:
         content = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise DestinationUnusable(PauseReason.CREDENTIALS_MISSING, f"{variable}: {path} cannot be read: {why}") from None
+        raise DestinationUnusable(
+            PauseReason.CREDENTIALS_MISSING, f"{variable}: {path} cannot be read: {why}"
+        ) from None
     if not content:
         raise DestinationUnusable(PauseReason.CREDENTIALS_MISSING, f"{variable}: {path} is empty")
     return content
@@ -108,7 +126,9 @@ def _session_of(profile: str) -> botocore.session.Session:
     try:
         session.get_scoped_config()
     except ProfileNotFound:
-        raise DestinationUnusable(PauseReason.CREDENTIALS_MISSING, f"the AWS configuration files have no profile {profile}") from None
+        raise DestinationUnusable(
+            PauseReason.CREDENTIALS_MISSING, f"the AWS configuration files have no profile {profile}"
+        ) from None
     return session
 
 
@@ -124,7 +144,9 @@ def _found(session: botocore.session.Session) -> Any:
 
 
 def _kept_fresh(read: Callable[[], Any], seconds: float) -> Any:
-    """What `read` gives, read again every so many seconds; as it is where it refreshes itself (a role, SSO, an instance's own)."""
+    """What `read` gives, read again every so many seconds; as it is where it refreshes itself (a role, SSO, an
+    instance's own).
+    """
 
     def again() -> dict[str, str | None]:
         return _metadata(read(), seconds)
@@ -149,7 +171,9 @@ def _metadata(found: Any, seconds: float) -> dict[str, str | None]:
 
 
 def _assumed(role: RoleCredentials, region: str, source: Any) -> Any:
-    """Assumed when first needed, and again 15 minutes before the credentials expire, as botocore does for roles of a profile."""
+    """Assumed when first needed, and again 15 minutes before the credentials expire, as botocore does for roles of a
+    profile.
+    """
     extra = {"RoleSessionName": _ROLE_SESSION} | ({} if role.external_id is None else {"ExternalId": role.external_id})
     create_client = partial(botocore.session.get_session().create_client, region_name=region)
     fetcher = AssumeRoleCredentialFetcher(create_client, source, role.arn, extra_args=extra)

@@ -1,4 +1,6 @@
-"""Records that cannot be delivered, on their way to durable dead letters: in order, in batches, one batch at a time (contract I4, G4, G9)."""
+"""Records that cannot be delivered, on their way to durable dead letters: in order, in batches, one batch at a time
+(contract I4, G4, G9).
+"""
 
 import asyncio
 from collections import Counter, deque
@@ -19,7 +21,10 @@ log = structlog.get_logger(__name__)
 
 
 class Condemned(NamedTuple):
-    """A waiting record, and why it is not delivered. `flow` is None where the record does not name one; `attempts`: how often it was sent."""
+    """A waiting record, and why it is not delivered.
+
+    `flow` is None where the record does not name one; `attempts`: how often it was sent.
+    """
 
     waiting: Waiting
     flow: FlowLanes | None
@@ -79,7 +84,14 @@ def undelivered(condemned: Condemned) -> Undelivered:
     """The dead letter: key, value and headers as they were, and why (contract I4)."""
     record = condemned.waiting.export.record
     letter = DeadLetter(
-        record.topic, record.partition, record.offset, record.key, record.value, condemned.reason, condemned.explanation, _time(record)
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        record.value,
+        condemned.reason,
+        condemned.explanation,
+        _time(record),
     )
     return Undelivered(letter, (*record.headers, *_headers(letter, condemned.attempts)))
 

@@ -1,13 +1,15 @@
-"""Which endpoints a flow may name, and what is sent there: who may change a flow chooses the address that workers and the API call.
+"""Which endpoints a flow may name, and what is sent there: who may change a flow chooses the address that workers and
+the API call.
 
     no endpointUrl, or Kinesis of AWS      always
     a host of ENDPOINT_HOSTS               always
-    any other host                         only where ENDPOINT_HOSTS is empty, and never a machine's metadata service; without session tokens,
-                                           this machine excepted
+    any other host                         only where ENDPOINT_HOSTS is empty, and never a machine's metadata service;
+                                           without session tokens, this machine excepted
 
-A metadata service gives the credentials of the machine to whoever can call it. A session token, which goes with the credentials of a role, is a
-header in clear, and with what else is sent and can be repeated; a secret key alone only signs. A name is looked up once, when a client is made:
-one that leads elsewhere later is not noticed, so where flows are written by people who are not trusted, name the hosts.
+A metadata service gives the credentials of the machine to whoever can call it. A session token, which goes with the
+credentials of a role, is a header in clear, and with what else is sent and can be repeated; a secret key alone only
+signs. A name is looked up once, when a client is made: one that leads elsewhere later is not noticed, so where flows
+are written by people who are not trusted, name the hosts.
 """
 
 import ipaddress
@@ -30,13 +32,17 @@ _OF_AWS: Final = re.compile(
     r"|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov"
     r"|api\.aws\.ic\.gov|api\.aws\.scloud|api\.cloud-aws\.adc-e\.uk|api\.aws\.hci\.ic\.gov)$"
 )
-"""Kinesis itself (AWS General Reference, "Kinesis Data Streams endpoints"; VPC endpoints), in each partition that botocore knows.
+"""Kinesis itself (AWS General Reference, "Kinesis Data Streams endpoints"; VPC endpoints), in each partition that
+botocore knows.
 
 Anybody can have other names below amazonaws.com.
 """
 _METADATA_NAMES: Final = frozenset({"metadata.google.internal", "metadata.goog", "metadata", "instance-data"})
 _METADATA_ADDRESSES: Final = frozenset(
-    map(ipaddress.ip_address, ("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
+    map(
+        ipaddress.ip_address,
+        ("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
+    )
 )
 """Those of AWS, EKS, Google, Alibaba, Azure and Oracle that are not link-local, as 169.254.169.254 is."""
 _SESSION_TOKEN: Final = "X-Amz-Security-Token"  # noqa: S105  # a header's name
@@ -52,7 +58,9 @@ class EndpointRules:
     hosts: tuple[str, ...] = ()
 
     def trusts(self, destination: Destination) -> bool:
-        """Whether an operator named the endpoint, or AWS did: then session tokens go there, and its words are told to whoever asks."""
+        """Whether an operator named the endpoint, or AWS did: then session tokens go there, and its words are told to
+        whoever asks.
+        """
         if destination.endpoint_url is None:
             return True
         try:
@@ -70,9 +78,15 @@ class EndpointRules:
         except ValueError as error:
             raise _unusable(f"endpointUrl: {error}; correct the flow") from None
         if self.hosts:
-            raise _unusable(f"endpointUrl: {host} is none of {_SETTING} ({', '.join(self.hosts)}): name it there, or correct the flow")
+            raise _unusable(
+                f"endpointUrl: {host} is none of {_SETTING} ({', '.join(self.hosts)}): name it there, or correct the"
+                " flow"
+            )
         if host in _METADATA_NAMES or any(map(_is_metadata, _addresses_of(host))):
-            raise _unusable(f"endpointUrl: {host} is the metadata service of a machine, or link-local: name it in {_SETTING}, or correct the flow")
+            raise _unusable(
+                f"endpointUrl: {host} is the metadata service of a machine, or link-local: name it in {_SETTING}, or"
+                " correct the flow"
+            )
 
     def open_client(self, session: Any, destination: Destination, config: Any) -> Any:
         """The Kinesis client of a session, which sends only what its endpoint may have; raises DestinationUnusable."""
@@ -97,7 +111,9 @@ def endpoint_rules(settings: Settings) -> EndpointRules:
 
 
 def _write_headers_as_text(request: Any, **_: Any) -> None:
-    """Make texts of headers that botocore leaves as bytes: urllib3 (2.8) fails on those when the answer is a redirect with status 303."""
+    """Make texts of headers that botocore leaves as bytes: urllib3 (2.8) fails on those when the answer is a redirect
+    with status 303.
+    """
     for name, value in request.headers.items():
         if isinstance(value, bytes):
             request.headers[name] = value.decode("latin-1")
@@ -106,12 +122,16 @@ def _write_headers_as_text(request: Any, **_: Any) -> None:
 def _keep_session_token(host: str, request: Any, **_: Any) -> None:
     """Stop a request with a session token before it is sent."""
     if _SESSION_TOKEN in request.headers:
-        text = f"endpointUrl: {host} is not AWS's, and the credentials are a role's, with a session token: name the host in {_SETTING}, or give keys"
+        text = (
+            f"endpointUrl: {host} is not AWS's, and the credentials are a role's, with a session token: name the host"
+            f" in {_SETTING}, or give keys"
+        )
         raise _unusable(text)
 
 
 def _unusable(text: str) -> "DestinationUnusable":
-    from processor.delivery.answers import DestinationUnusable, PauseReason  # noqa: PLC0415  # botocore comes with it: not before Kafka was asked
+    # Botocore comes with it: not before Kafka was asked.
+    from processor.delivery.answers import DestinationUnusable, PauseReason  # noqa: PLC0415
 
     return DestinationUnusable(PauseReason.DESTINATION_UNUSABLE, text)
 
@@ -119,7 +139,8 @@ def _unusable(text: str) -> "DestinationUnusable":
 def _host_of(url: str) -> str:
     """Give the host that the client connects to, in lower case, without brackets and the last dot.
 
-    Raises ValueError where it is no address, and where another parser reads another host: what is judged must be what is called.
+    Raises ValueError where it is no address, and where another parser reads another host: what is judged must be what
+    is called.
     """
     from urllib3.util import parse_url  # noqa: PLC0415  # the client's own parser: not before Kafka was asked
 

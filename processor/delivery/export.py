@@ -1,4 +1,6 @@
-"""Read a record of `exports`: the value is the final record and never parsed; everything else is in key and headers (design 2)."""
+"""Read a record of `exports`: the value is the final record and never parsed; everything else is in key and headers
+(design 2).
+"""
 
 from processor.delivery.ports import ConsumerRecord, Export
 from schemas.event import size_bytes
@@ -14,7 +16,9 @@ def parse_export(record: ConsumerRecord) -> Export:
     headers = dict(record.headers)
     value = record.value
     if value is None or record.key is None:
-        raise UnreadableExport(f"a record of exports needs a key and a value, and this one has no {'value' if value is None else 'key'}")
+        raise UnreadableExport(
+            f"a record of exports needs a key and a value, and this one has no {'value' if value is None else 'key'}"
+        )
     try:
         flow_id, partition_key = headers[ExportHeader.FLOW_ID], headers[ExportHeader.PARTITION_KEY]
         hash_key = headers.get(ExportHeader.EXPLICIT_HASH_KEY)

@@ -1,14 +1,17 @@
 """Nothing leaves for Kinesis while this worker may have lost what it owns: Kinesis fences nobody (contract G3).
 
-A call that was on its way when the worker was stopped cannot be taken back; any other is not begun, or ends before its request
-is written. It is open again when the group has answered; what was lost meanwhile is revoked by the group, and dropped.
+A call that was on its way when the worker was stopped cannot be taken back; any other is not begun, or ends before its
+request is written. It is open again when the group has answered; what was lost meanwhile is revoked by the group, and
+dropped.
 """
 
 from collections.abc import Callable
 
 import structlog
 
-FENCED = "not sent: the group has not answered for a session's time, and may have given this worker's partitions to others"
+FENCED = (
+    "not sent: the group has not answered for a session's time, and may have given this worker's partitions to others"
+)
 
 _log = structlog.get_logger(__name__)
 

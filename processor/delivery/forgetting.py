@@ -1,4 +1,6 @@
-"""Flows that are gone, and of which nothing came for a while, are forgotten: what looks at all flows would grow with each that ever was."""
+"""Flows that are gone, and of which nothing came for a while, are forgotten: what looks at all flows would grow with
+each that ever was.
+"""
 
 from typing import Final, NamedTuple
 
@@ -9,7 +11,9 @@ from processor.delivery.outbox import Clock
 from processor.delivery.parking import Parking
 
 FORGET_SECONDS: Final = 600.0
-"""A record of a forgotten flow is unknown at first, and waits for the catalog again: those of a backlog come closer together than this."""
+"""A record of a forgotten flow is unknown at first, and waits for the catalog again: those of a backlog come closer
+together than this.
+"""
 
 
 class _Idle(NamedTuple):
@@ -27,7 +31,9 @@ class Forgetting:
         self._idle: dict[str, _Idle] = {}
 
     def forget_gone_flows(self) -> None:
-        """Forget each flow that was deleted and has had nothing to do for FORGET_SECONDS; its counts stay in `Backlog.forgotten`."""
+        """Forget each flow that was deleted and has had nothing to do for FORGET_SECONDS; its counts stay in
+        `Backlog.forgotten`.
+        """
         now = self._clock()
         condemned = {each.flow.id for each in self._backlog.letters.waiting() if each.flow is not None}
         gone = [flow for flow in self._backlog.flows.values() if self._is_gone(flow) and flow.id not in condemned]

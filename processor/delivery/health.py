@@ -1,13 +1,14 @@
 """How one destination is: well, backing off after failed calls, or paused until a probe gets through (contract G4).
 
     well ──── call failed ───► backing off ──── call answered ───► well
-     │                             └─ nothing answered for `park_after_seconds` ─► paused: unreachable, one call at a time ─ answered ───► well
+     │                             └─ nothing answered for `park_after_seconds` ─► paused: unreachable, one call at a
+                                   time ─ answered ───► well
      ├─────── refused ───────► paused ─ probe every `probe_seconds`, one call ─ answered ───► well
      └─ `max_rejections_in_a_row` lanes rejected, none delivered ─► paused: unusable, a single record at a time ─ one is delivered ───► well
 
-An entry's own fault is not the destination's: the call was answered. So was one that was throttled. But where lane after lane is
-rejected within an hour and nothing is taken meanwhile, the records are not at fault. They may be after all, as ever: whatever else waits
-is tried as well, and the first one that is taken ends the pause.
+An entry's own fault is not the destination's: the call was answered. So was one that was throttled. But where lane
+after lane is rejected within an hour and nothing is taken meanwhile, the records are not at fault. They may be after
+all, as ever: whatever else waits is tried as well, and the first one that is taken ends the pause.
 """
 
 from collections import Counter
@@ -43,7 +44,9 @@ class Health:
         self._failures = 0
         self.deliveries = 0  # calls that delivered something
         self.takes_nothing = False  # it rejects whatever it is sent: then only a delivery ends the pause
-        self._rejected_at: dict[tuple[str, bytes], float] = {}  # lanes, by flow and key, since the last delivery, the newest last
+        self._rejected_at: dict[
+            tuple[str, bytes], float
+        ] = {}  # lanes, by flow and key, since the last delivery, the newest last
         self._stuck_since: float | None = None  # the first of the calls that all failed
         self._last: Fault | None = None
         self._log = structlog.get_logger(__name__).bind(stream=destination.stream, region=destination.region)
@@ -51,7 +54,13 @@ class Health:
     def state(self) -> RouteState:
         """For people."""
         next_try = self.opens_at if self._stuck_since is not None else None
-        return RouteState(self.paused, None if self._last is None else str(self._last), self._stuck_since, next_try, takes_nothing=self.takes_nothing)
+        return RouteState(
+            self.paused,
+            None if self._last is None else str(self._last),
+            self._stuck_since,
+            next_try,
+            takes_nothing=self.takes_nothing,
+        )
 
     def rejected(self, lanes: Iterable[Lane], fault: Fault) -> None:
         """Note that the heads of these were rejected, and that nothing was delivered since they were rejected first."""
@@ -61,11 +70,16 @@ class Health:
         self._note_rejected(lanes)
         self.takes_nothing = self.takes_nothing or len(self._rejected_at) >= most
         if self.takes_nothing:
-            text = f"{len(self._rejected_at)} profiles' records were rejected, and none was taken; the last one: {fault.message}"
+            text = (
+                f"{len(self._rejected_at)} profiles' records were rejected, and none was taken; the last one:"
+                f" {fault.message}"
+            )
             self.refused(Fault(FaultKind.REFUSED, fault.code, text, PauseReason.DESTINATION_UNUSABLE))
 
     def _note_rejected(self, lanes: Iterable[Lane]) -> None:
-        """Remember each lane once, and for `REJECTIONS_SECONDS`: one that is rejected again and again says nothing about others."""
+        """Remember each lane once, and for `REJECTIONS_SECONDS`: one that is rejected again and again says nothing
+        about others.
+        """
         now, rejected_at = self._clock(), self._rejected_at
         for lane in lanes:
             rejected_at.pop((lane.flow.id, lane.key), None)
@@ -94,7 +108,9 @@ class Health:
     def failed(self, fault: Fault) -> None:
         """A call failed as a whole, for a reason that passes by itself."""
         now = self._clock()
-        if self.takes_nothing or (fault.kind in _LEARNED_NOTHING and self.paused not in (None, PauseReason.UNREACHABLE)):
+        if self.takes_nothing or (
+            fault.kind in _LEARNED_NOTHING and self.paused not in (None, PauseReason.UNREACHABLE)
+        ):
             self.opens_at = now + self._limits.probe_seconds
             return
         if fault.kind not in _LEARNED_NOTHING:
@@ -107,7 +123,13 @@ class Health:
         self.opens_at = max(self.opens_at, now + self._limits.backoff.seconds(self._failures, self._draw))
         if _is_power_of_two(self._failures):
             say = self._log.error if fault.kind is FaultKind.UNKNOWN else self._log.warning
-            say("kinesis_call_failed", kind=fault.kind.value, code=fault.code, message=fault.message, failures=self._failures)
+            say(
+                "kinesis_call_failed",
+                kind=fault.kind.value,
+                code=fault.code,
+                message=fault.message,
+                failures=self._failures,
+            )
 
     def refused(self, fault: Fault) -> None:
         """We are not let in: paused until a probe tells otherwise."""
@@ -130,7 +152,9 @@ class Health:
             return  # it is we who are silent
         self._stuck_since = now if self._stuck_since is None else self._stuck_since
         if self.paused is None and now - self._stuck_since >= self._limits.park_after_seconds:
-            self._log.error("destination_paused", reason=PauseReason.UNREACHABLE.value, code=fault.code, message=fault.message)
+            self._log.error(
+                "destination_paused", reason=PauseReason.UNREACHABLE.value, code=fault.code, message=fault.message
+            )
             self.paused = PauseReason.UNREACHABLE
 
     def _resume(self) -> None:

@@ -1,8 +1,11 @@
-"""PutRecords through boto3, without what boto3 adds to it: no retries of its own, and a body made and an answer read at a fraction of the cost.
+"""PutRecords through boto3, without what boto3 adds to it: no retries of its own, and a body made and an answer read at
+a fraction of the cost.
 
-Four things differ from a plain `put_records` call, all by public events of the client (measured: 3 to 4 times less CPU; design 6.3):
+Four things differ from a plain `put_records` call, all by public events of the client (measured: 3 to 4 times less CPU;
+design 6.3):
 
-    provide-client-params   takes our body out of the parameters, so that botocore serialises only the stream's name or ARN
+    provide-client-params   takes our body out of the parameters, so that botocore serialises only the stream's name or
+                            ARN
     before-call             puts our body in, before the request is signed: the signature covers it
     before-send             is the last moment in which a worker that lost its partitions can hold its tongue
     before-parse            takes a successful answer away from botocore's parser
@@ -44,7 +47,9 @@ class KinesisOptions:
     reread_seconds: float = REREAD_SECONDS  # how long credentials out of files are used before they are read again
 
 
-def stream_opener(settings: Settings, environ: Mapping[str, str] = ENVIRONMENT, may_send: Callable[[], bool] = lambda: True) -> OpenStream:
+def stream_opener(
+    settings: Settings, environ: Mapping[str, str] = ENVIRONMENT, may_send: Callable[[], bool] = lambda: True
+) -> OpenStream:
     """Opens destinations as the settings say; secrets are looked up in `environ` whenever one is opened.
 
     `may_send` is asked once more when a request is about to be written (`fence.py`).
@@ -63,7 +68,11 @@ class KinesisStream:
     """One stream: a client shared by as many threads as calls may be in flight."""
 
     def __init__(
-        self, destination: Destination, options: KinesisOptions, environ: Mapping[str, str], may_send: Callable[[], bool] = lambda: True
+        self,
+        destination: Destination,
+        options: KinesisOptions,
+        environ: Mapping[str, str],
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
         self._destination = destination
         self._may_send = may_send
@@ -74,7 +83,10 @@ class KinesisStream:
         self._client: Any = None
 
     async def put(self, exports: Sequence[Export]) -> object:
-        """One PutRecords call; the answer as parsed JSON. Raises what botocore raises, DestinationUnusable, BrokenAnswer, Fenced."""
+        """One PutRecords call; the answer as parsed JSON.
+
+        Raises what botocore raises, DestinationUnusable, BrokenAnswer, Fenced.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._put, exports)
 
     def close(self) -> None:
@@ -98,7 +110,10 @@ class KinesisStream:
         options = self._options
         session = open_session(self._destination, self._environ, options.secrets, options.reread_seconds)
         config = Config(
-            retries={"total_max_attempts": 1, "mode": "standard"},  # a retry inside the SDK would store a batch twice, unseen (design 6.2)
+            retries={
+                "total_max_attempts": 1,
+                "mode": "standard",
+            },  # a retry inside the SDK would store a batch twice, unseen (design 6.2)
             parameter_validation=False,  # our body is no list of records
             connect_timeout=options.connect_timeout_seconds,
             read_timeout=options.read_timeout_seconds,
@@ -130,7 +145,9 @@ def _entry(export: Export) -> dict[str, str]:
 
 
 def answer_of(body: bytes) -> object:
-    """A successful answer as JSON; raises BrokenAnswer. boto3 alone would take a broken one for a success (design 6.1)."""
+    """A successful answer as JSON; raises BrokenAnswer. boto3 alone would take a broken one for a success (design
+    6.1).
+    """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -105,11 +105,24 @@ class FlowCounts:
 class Lane:
     """The waiting records of one profile and one flow; never without a head, except `emptied`.
 
-    Of the head: `tries` counts how often it was sent, `failures` its own faults (not those of whole calls), `rejections` which of
-    them were rejections; `rejected_after`: how many calls had delivered something before the first of those.
+    Of the head: `tries` counts how often it was sent, `failures` its own faults (not those of whole calls),
+    `rejections` which of them were rejections; `rejected_after`: how many calls had delivered something before the
+    first of those.
     """
 
-    __slots__ = ("_behind", "emptied", "failures", "flow", "head", "in_flight", "key", "paid", "rejected_after", "rejections", "tries")
+    __slots__ = (
+        "_behind",
+        "emptied",
+        "failures",
+        "flow",
+        "head",
+        "in_flight",
+        "key",
+        "paid",
+        "rejected_after",
+        "rejections",
+        "tries",
+    )
 
     def __init__(self, flow: "FlowLanes", key: bytes, head: Waiting) -> None:
         self.flow = flow
@@ -157,7 +170,9 @@ class Lane:
 
 
 class FlowLanes:
-    """All lanes of one flow, the route they take now, and what they hold: of partitions (`live`), and read a second time (`parked`)."""
+    """All lanes of one flow, the route they take now, and what they hold: of partitions (`live`), and read a second
+    time (`parked`).
+    """
 
     def __init__(self, flow_id: str, route: Route) -> None:
         self.id = flow_id

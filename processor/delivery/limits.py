@@ -40,10 +40,14 @@ class DeliveryLimits:
     probe_records: int = 10
     park_after_seconds: float = 5.0  # how long a destination answers nothing before its flows' records leave memory
     max_rejections: int = 3  # the first and two more tries (contract G4)
-    max_rejections_in_a_row: int = 30  # of different lanes, in an hour without a delivery, before the destination counts as unusable; 0: never
+    max_rejections_in_a_row: int = (
+        30  # of different lanes, in an hour without a delivery, before the destination counts as unusable; 0: never
+    )
     close_gaps_seconds: float = 3.0  # how long `release` sends what lies below finished records
     release_seconds: float = 5.0  # how long `release` and `stop` wait for calls in flight
-    unknown_flow_seconds: float = 5.0  # how long a flow that the catalog never named may be late, before it counts as deleted
+    unknown_flow_seconds: float = (
+        5.0  # how long a flow that the catalog never named may be late, before it counts as deleted
+    )
     backoff: Backoff = DEFAULT_BACKOFF
 
     def __post_init__(self) -> None:

@@ -10,7 +10,9 @@ Condemn = Callable[[Lane, DeadLetterReason, str], None]
 
 
 class Unknown:
-    """Holds the lanes of one flow that was never in the catalog: another worker may have learned of it a moment earlier."""
+    """Holds the lanes of one flow that was never in the catalog: another worker may have learned of it a moment
+    earlier.
+    """
 
     def __init__(self, since: float) -> None:
         self.since = since
@@ -32,7 +34,9 @@ class Unknown:
 
     def state(self) -> RouteState:
         """It waits, as a paused flow does."""
-        return RouteState(PauseReason.FLOW_UNKNOWN, "the catalog does not name this flow") if self._lanes else RouteState()
+        return (
+            RouteState(PauseReason.FLOW_UNKNOWN, "the catalog does not name this flow") if self._lanes else RouteState()
+        )
 
 
 class Deleted:

@@ -1,12 +1,15 @@
-"""Whether a stream keeps the order that lanes give it, by what PutRecords answers: a shard and a sequence number for each record.
+"""Whether a stream keeps the order that lanes give it, by what PutRecords answers: a shard and a sequence number for
+each record.
 
 A lane has one record in flight (contract G3), so its answers come in its own order, and two things must hold for it:
 
     same shard       the sequence number is above the last one (AWS API reference, PutRecords)
-    another shard    only for another key, or after a reshard: its shards are younger, so their ids are above the old one's
+    another shard    only for another key, or after a reshard: its shards are younger, so their ids are above the old
+                     one's
 
-A stream that ignores partition keys (on-demand streams with automatic record distribution) breaks the second one at every other
-record: consumers then see a profile's records on several shards, in no order. Nothing here delays or refuses a record.
+A stream that ignores partition keys (on-demand streams with automatic record distribution) breaks the second one at
+every other record: consumers then see a profile's records on several shards, in no order. Nothing here delays or
+refuses a record.
 """
 
 from collections.abc import Sequence
@@ -20,7 +23,9 @@ from processor.delivery.lanes import Lane
 from schemas.destination import Destination
 
 MOST_LANES: Final = 5_000
-"""The lanes remembered are at least the last so many that were answered, at most twice as many: under 5 MB a destination."""
+"""The lanes remembered are at least the last so many that were answered, at most twice as many: under 5 MB a
+destination.
+"""
 
 _LaneId = tuple[bytes, str]
 _Place = tuple[str, str, str]  # the shard and the sequence number of a lane's last record, and by what it was routed
@@ -43,10 +48,16 @@ class OrderCheck:
         self._old: dict[_LaneId, _Place] = {}  # the generation before; what is not renewed is forgotten with it
 
     def note(self, lanes: Sequence[Lane], answer: Any, verdict: Verdict) -> None:
-        """A call was answered: the heads of `lanes`, still in flight. Entries without a shard or a sequence number say nothing."""
+        """A call was answered: the heads of `lanes`, still in flight.
+
+        Entries without a shard or a sequence number say nothing.
+        """
         faults = verdict.faults.values() if verdict.whole is None else [verdict.whole]
         if any(fault.kind is FaultKind.REFUSED for fault in faults):
-            self._young, self._old = {}, {}  # until it lets us in again it may have become another stream of the same name
+            self._young, self._old = (
+                {},
+                {},
+            )  # until it lets us in again it may have become another stream of the same name
         if verdict.whole is None:
             self._compare(lanes, answer["Records"], frozenset(verdict.faults))
         if len(self._young) > MOST_LANES:
@@ -93,5 +104,7 @@ def _fault(last: _Place, place: _Place) -> OrderFault | None:
 
 
 def _is_above(text: str, other: str) -> bool:
-    """By the decimal numbers in them, which have no leading zeros, or all of them: 56 digits are not made a number of."""
+    """By the decimal numbers in them, which have no leading zeros, or all of them: 56 digits are not made a number
+    of.
+    """
     return text > other if len(text) == len(other) else len(text) > len(other)

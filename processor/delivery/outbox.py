@@ -1,8 +1,8 @@
 """The lanes that wait at one destination, and what of them leaves in the next call (contract G2).
 
-    ready ──────► full, or lingered long enough ─► a call, without those whose shard has had its share
-    later, held ─ due ─► ready
-    groups ──────► a call each, as they are (parts of a rejected call, on the way to the culprit)
+ready ──────► full, or lingered long enough ─► a call, without those whose shard has had its share
+later, held ─ due ─► ready
+groups ──────► a call each, as they are (parts of a rejected call, on the way to the culprit)
 """
 
 import heapq
@@ -101,7 +101,9 @@ class Outbox:
         self._keep(lambda lane: not lane.emptied)
 
     def is_held_up(self) -> bool:
-        """Whether lanes wait for more than company: for their shard, for another try, or for a call that is not full."""
+        """Whether lanes wait for more than company: for their shard, for another try, or for a call that is not
+        full.
+        """
         return bool(self._later or self._groups) or self._rates.due_at() is not None or self._is_full()
 
     def _is_full(self) -> bool:
@@ -118,11 +120,19 @@ class Outbox:
             self.add(lane)
 
     def _compose(self, most: int, now: float) -> list[Lane]:
-        """At most `most` lanes. Those of shards that have had their share are held back; of very many not all at once: the loop goes on."""
+        """At most `most` lanes.
+
+        Those of shards that have had their share are held back; of very many not all at once: the loop goes on.
+        """
         ready, left = self._ready, self._limits.max_call_bytes
         lanes: list[Lane] = []
         held_back = 0
-        while ready and len(lanes) < most and held_back < _MOST_HELD_BACK and (size := ready[0].head.export.size_bytes) <= left:
+        while (
+            ready
+            and len(lanes) < most
+            and held_back < _MOST_HELD_BACK
+            and (size := ready[0].head.export.size_bytes) <= left
+        ):
             lane = ready.popleft()
             self._ready_bytes -= size
             if self._rates.may_leave(lane, now):
@@ -135,7 +145,12 @@ class Outbox:
     def _keep(self, wanted: Callable[[Lane], bool]) -> list[Lane]:
         """Keep the wanted lanes; returns the others, in their order."""
         held = self._rates.keep(wanted)
-        before = [*self._ready, *held, *(lane for group in self._groups for lane in group), *(entry[2] for entry in sorted(self._later))]
+        before = [
+            *self._ready,
+            *held,
+            *(lane for group in self._groups for lane in group),
+            *(entry[2] for entry in sorted(self._later)),
+        ]
         self._ready = deque(lane for lane in self._ready if wanted(lane))
         self._ready_bytes = _bytes_of(self._ready)
         groups = ([lane for lane in group if wanted(lane)] for group in self._groups)

@@ -1,11 +1,13 @@
-"""One parked flow in one partition: it has a position of its own on `exports`, and leaves the partition's progress in peace.
+"""One parked flow in one partition: it has a position of its own on `exports`, and leaves the partition's progress in
+peace.
 
         park                              seam: read as far as the partition was         everything below is finished
     ────────────► behind: let by ────────────────────────────────────────► with it ─────────────────────────────────────► over
                   the reader brings what the partition let by               the partition takes what comes from `until` on
 
-It is a progress like the partition's: the records that the reader brings hang on it, in the flow's ordinary lanes. What was in flight
-when the flow was parked stays the head of its lane: the reader passes it, and brings what stands behind it.
+It is a progress like the partition's: the records that the reader brings hang on it, in the flow's ordinary lanes. What
+was in flight when the flow was parked stays the head of its lane: the reader passes it, and brings what stands behind
+it.
 """
 
 import asyncio
@@ -39,9 +41,9 @@ class Change(IntEnum):
 class ParkedFlow(PartitionProgress):
     """From being parked to being over. `stay` is its own name, never used again.
 
-    `reason`, `since` (seconds since 1970): the pause, as last known; both None when it is over. `is_probing`: nothing was delivered
-    since it was parked or taken over, so it reads no more than a probe needs. `is_durable`: a row of it is. `uncounted`: from, up to and
-    without, what an earlier owner let by since its last row.
+    `reason`, `since` (seconds since 1970): the pause, as last known; both None when it is over. `is_probing`: nothing
+    was delivered since it was parked or taken over, so it reads no more than a probe needs. `is_durable`: a row of it
+    is. `uncounted`: from, up to and without, what an earlier owner let by since its last row.
     """
 
     __slots__ = (
@@ -50,7 +52,17 @@ class ParkedFlow(PartitionProgress):
     )  # fmt: skip
     is_parked = True
 
-    def __init__(self, partition: int, flow_id: str, stay: str, known: Finished, *, waiting: int, counted: int, oldest: int | None) -> None:
+    def __init__(
+        self,
+        partition: int,
+        flow_id: str,
+        stay: str,
+        known: Finished,
+        *,
+        waiting: int,
+        counted: int,
+        oldest: int | None,
+    ) -> None:
         super().__init__(partition, known.first)
         self.flow_id = flow_id
         self.stay = stay
@@ -66,7 +78,9 @@ class ParkedFlow(PartitionProgress):
         self.uncounted: tuple[int, int] | None = None
         self._known = known
         self._counted = counted
-        self._flying: dict[int, int | None] = {}  # in flight since before it was parked, or back from there; Kafka's times
+        self._flying: dict[
+            int, int | None
+        ] = {}  # in flight since before it was parked, or back from there; Kafka's times
         self._landed: set[int] = set()  # of those, the finished ones
         self._owed: list[int] = []  # let by before it was durable
         self._oldest = oldest  # of what is not read yet, or a little older
@@ -137,7 +151,12 @@ class ParkedFlow(PartitionProgress):
 
     def wants(self, offset: int) -> bool:
         """Whether a record that was read is new, neither finished nor in flight."""
-        return offset >= self._position and offset not in self._flying and offset not in self._landed and not self._known.holds(offset)
+        return (
+            offset >= self._position
+            and offset not in self._flying
+            and offset not in self._landed
+            and not self._known.holds(offset)
+        )
 
     def note_timestamp(self, offset: int, timestamp: int | None) -> None:
         """Kafka's time of a record that is about to be accepted."""
@@ -182,7 +201,9 @@ class ParkedFlow(PartitionProgress):
         self.is_probing = False
 
     def join(self) -> None:
-        """The reader has been everywhere where the partition has been: from here on the partition takes the flow's records again."""
+        """The reader has been everywhere where the partition has been: from here on the partition takes the flow's
+        records again.
+        """
         self.until = self._position
         self.waiting = self.outstanding
         self.is_probing, self.reason, self.since = False, None, None
@@ -202,8 +223,12 @@ class ParkedFlow(PartitionProgress):
     def known(self) -> Finished:
         """What is finished."""
         unfinished = sorted((*self._flying, *self.unfinished()))
-        landed = ((offset, offset + 1) for offset in self._landed)  # beyond the reader, perhaps: nothing is known of what lies between
-        return Finished(self.next_offset).and_also([*self._known.ranges, *self._passed(), *landed, *ranges_of(self._finished, unfinished)])
+        landed = (
+            (offset, offset + 1) for offset in self._landed
+        )  # beyond the reader, perhaps: nothing is known of what lies between
+        return Finished(self.next_offset).and_also(
+            [*self._known.ranges, *self._passed(), *landed, *ranges_of(self._finished, unfinished)]
+        )
 
     def _passed(self) -> Iterable[tuple[int, int]]:
         """Where the reader has been and left nothing behind but what is in flight."""

@@ -13,7 +13,10 @@ ROW_SECONDS: Final = {Change.FACT: 1.0, Change.COUNT: 10.0}
 
 
 class RowWriter:
-    """Rows of one stay are written one after the other, each with what was so when its turn came. Raises what the port raises."""
+    """Rows of one stay are written one after the other, each with what was so when its turn came.
+
+    Raises what the port raises.
+    """
 
     def __init__(self, rows: ParkedRows, clock: Clock) -> None:
         self._rows, self._clock = rows, clock
@@ -22,7 +25,11 @@ class RowWriter:
     async def write_stale(self, all_parked: Iterable[ParkedFlow]) -> None:
         """Write those that are due."""
         now = self._clock()
-        stale = [each for each in all_parked if each.unwritten is not Change.NONE and now - each.written_at >= ROW_SECONDS[each.unwritten]]
+        stale = [
+            each
+            for each in all_parked
+            if each.unwritten is not Change.NONE and now - each.written_at >= ROW_SECONDS[each.unwritten]
+        ]
         if stale:
             await self.write(stale)
 

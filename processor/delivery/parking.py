@@ -1,14 +1,17 @@
-"""Flows that wait for their destination without making others wait: parked on `exports` itself, which keeps everything anyway.
+"""Flows that wait for their destination without making others wait: parked on `exports` itself, which keeps everything
+anyway.
 
-    a flow's destination is stuck (paused, or nothing was answered), for `park_after_seconds` or with too much in memory,
-    or takes less than comes, so that others would wait for it (`slow.py`)
-      ─► its waiting records leave memory; its row is written ─► only then the partition's progress passes them
-      ─► a catch-up reads them again: a few to probe with, all of them when a probe got through or where it is only slow
-      ─► where the catch-up has been everywhere, the partition takes the flow's records again ─► at the end the row is removed
+    a flow's destination is stuck (paused, or nothing was answered), for `park_after_seconds` or with too much in
+    memory, or takes less than comes, so that others would wait for it (`slow.py`)
+      ─► its waiting records leave memory; its row is written ─► only then the partition's progress passes them ─► a
+      catch-up reads them again: a few to probe with, all of them when a probe got through or where it is only slow ─►
+      where the catch-up has been everywhere, the partition takes the flow's records again ─► at the end the row is
+      removed
 
-What a row says must be true whoever reads it whenever (schemas/parked_flow.py). So: a row that parks is durable before anything
-passes; a row that ends it is written after the partition took over; a row is removed when the partition's progress has passed
-`until`; a new owner writes its own before it removes those it found, and found them while the group held it for the owner.
+What a row says must be true whoever reads it whenever (schemas/parked_flow.py). So: a row that parks is durable before
+anything passes; a row that ends it is written after the partition took over; a row is removed when the partition's
+progress has passed `until`; a new owner writes its own before it removes those it found, and found them while the group
+held it for the owner.
 """
 
 import asyncio
@@ -48,7 +51,10 @@ class Times(NamedTuple):
 
 
 class Parking:
-    """Who is parked in `partitions`, the partitions of `exports` that are open. `changed` is called when progress may have moved."""
+    """Who is parked in `partitions`, the partitions of `exports` that are open.
+
+    `changed` is called when progress may have moved.
+    """
 
     def __init__(
         self,
@@ -59,7 +65,14 @@ class Parking:
         times: Times,
         changed: Callable[[], None],
     ) -> None:
-        self._backlog, self._partitions, self._places, self._limits, self._times, self._changed = backlog, partitions, places, limits, times, changed
+        self._backlog, self._partitions, self._places, self._limits, self._times, self._changed = (
+            backlog,
+            partitions,
+            places,
+            limits,
+            times,
+            changed,
+        )
         self._parked: dict[tuple[int, str], ParkedFlow] = {}
         self._catch_up = CatchUp(backlog, places.log, limits, self._parked.values)
         self._rows = RowWriter(places.rows, times.clock)
@@ -82,7 +95,8 @@ class Parking:
             await self._places.log.close()
 
     async def take_over(self, live: PartitionProgress, rows: Mapping[str, ParkedFlowRow]) -> None:
-        """Go on with what earlier owners of a partition say in `rows`, by their keys; returns when that is written as our own.
+        """Go on with what earlier owners of a partition say in `rows`, by their keys; returns when that is written as
+        our own.
 
         They were read while the group held the partition for us, and nothing of it was delivered yet.
         """
@@ -124,7 +138,9 @@ class Parking:
         return any(parked.until is None for parked in self._parked.values())
 
     async def leave(self, leaving: Collection[ParkedFlow]) -> None:
-        """Say the last word of these, which were revoked and have nothing in flight: their next owner goes on from there."""
+        """Say the last word of these, which were revoked and have nothing in flight: their next owner goes on from
+        there.
+        """
         self._hurried.clear()
         for place in [place for place, parked in self._parked.items() if parked in leaving]:
             del self._parked[place]
@@ -158,22 +174,35 @@ class Parking:
 
     def _note_pause(self, stuck: Stuck, live: PartitionProgress) -> None:
         parked = self._parked.get((live.partition, stuck.flow.id))
-        if parked is not None and parked.until is None and (stuck.is_certain or stuck.seconds >= self._limits.park_after_seconds):
+        if (
+            parked is not None
+            and parked.until is None
+            and (stuck.is_certain or stuck.seconds >= self._limits.park_after_seconds)
+        ):
             parked.pause(*self._pause(stuck))
 
     def _pause(self, stuck: Stuck) -> tuple[PauseReason, float]:
         return stuck.reason or PauseReason.UNREACHABLE, self._times.wall_clock() - stuck.seconds
 
     def _must_leave_again(self, stuck: Stuck, live: PartitionProgress) -> bool:
-        """Whether a flow that is parked already has come to hold memory that others need to catch up: what was read, or came back from calls."""
+        """Whether a flow that is parked already has come to hold memory that others need to catch up: what was read, or
+        came back from calls.
+        """
         parked = self._parked.get((live.partition, stuck.flow.id))
         if parked is None or parked.until is not None:
             return True
         most = most_to_probe(stuck.flow.route.state(), self._limits)
-        return stuck.seconds >= self._limits.park_after_seconds and parked.outstanding > most and at_rest(stuck.flow, parked) > most
+        return (
+            stuck.seconds >= self._limits.park_after_seconds
+            and parked.outstanding > most
+            and at_rest(stuck.flow, parked) > most
+        )
 
     def _park(self, flow: FlowLanes, live: PartitionProgress, pause: tuple[PauseReason, float] | None) -> None:
-        """Take what waits out of memory; if something of it is on its way to the dead letters, at the next look. `pause` None: it is only slow."""
+        """Take what waits out of memory; if something of it is on its way to the dead letters, at the next look.
+
+        `pause` None: it is only slow.
+        """
         if live.is_revoked:
             return
         before = self._parked.get((live.partition, flow.id))
@@ -196,9 +225,18 @@ class Parking:
         offsets = [each.export.record.offset for each in waiting if each.progress is live]
         self._tasks.create_task(self._enter(parked, live, offsets, before))
         reason = SLOW if parked.reason is None else parked.reason.value
-        log.info("flow_parked", flow=flow.id, partition=live.partition, reason=reason, records=parked.waiting, first=parked.next_offset)
+        log.info(
+            "flow_parked",
+            flow=flow.id,
+            partition=live.partition,
+            reason=reason,
+            records=parked.waiting,
+            first=parked.next_offset,
+        )
 
-    async def _enter(self, parked: ParkedFlow, live: PartitionProgress, offsets: Sequence[int], before: ParkedFlow | None) -> None:
+    async def _enter(
+        self, parked: ParkedFlow, live: PartitionProgress, offsets: Sequence[int], before: ParkedFlow | None
+    ) -> None:
         await self._rows.write([parked])
         for offset in (*offsets, *parked.become_durable()):
             live.finish(offset)  # nobody's: finished it is not

@@ -30,10 +30,12 @@ class ConsumerRecord(Protocol):
 
 
 class Export(NamedTuple):
-    """One record of `exports`, ready to leave. Its lane is (`record.key`, `flow_id`), whatever the partition key (contract G3).
+    """One record of `exports`, ready to leave.
 
-    `partition_key` and `explicit_hash_key` are Kinesis'; `size_bytes` is what AWS counts: data and partition key, as UTF-8;
-    `held_bytes` what the record holds in memory: key, value and headers.
+    Its lane is (`record.key`, `flow_id`), whatever the partition key (contract G3).
+
+    `partition_key` and `explicit_hash_key` are Kinesis'; `size_bytes` is what AWS counts: data and partition key, as
+    UTF-8; `held_bytes` what the record holds in memory: key, value and headers.
     """
 
     record: ConsumerRecord
@@ -63,14 +65,20 @@ class DeadLetters(Protocol):
     """Keeps what cannot be delivered."""
 
     async def put(self, letters: Sequence[Undelivered]) -> None:
-        """Write them in this order; returns when all are durable. What it raises ends delivery: nothing more is acknowledged."""
+        """Write them in this order; returns when all are durable.
+
+        What it raises ends delivery: nothing more is acknowledged.
+        """
 
 
 class Stream(Protocol):
     """One destination, opened. Called from the event loop, several calls at a time; must not block it."""
 
     async def put(self, exports: Sequence[Export]) -> object:
-        """One PutRecords call, never repeated inside. Returns what was answered, however odd, or raises what went wrong."""
+        """One PutRecords call, never repeated inside.
+
+        Returns what was answered, however odd, or raises what went wrong.
+        """
 
     def close(self) -> None:
         """Let connections go. No call is in flight."""
@@ -80,11 +88,16 @@ class ParkedRows(Protocol):
     """Keeps how far parked flows are, a row a key."""
 
     async def write(self, partition: int, rows: Mapping[str, ParkedFlowRow | None]) -> None:
-        """Write rows of one partition of `exports`, None to remove one; returns when all are durable. What it raises ends delivery."""
+        """Write rows of one partition of `exports`, None to remove one; returns when all are durable.
+
+        What it raises ends delivery.
+        """
 
 
 class Page(NamedTuple):
-    """Records of one flow as they stand on `exports`. Everything from where was asked up to `next_offset` was looked at.
+    """Records of one flow as they stand on `exports`.
+
+    Everything from where was asked up to `next_offset` was looked at.
 
     `gone`: how many offsets, from where was asked on, the log does not hold any more.
     """
@@ -98,7 +111,10 @@ class ExportsLog(Protocol):
     """Reads `exports` a second time, beside the group's consumer; only what is committed."""
 
     async def read(self, partition: int, offset: int, flow_id: str, records: int, size_bytes: int) -> Page:
-        """The flow's next records: about so many of them at most, perhaps none. Returns within some seconds, also at the log's end."""
+        """The flow's next records: about so many of them at most, perhaps none.
+
+        Returns within some seconds, also at the log's end.
+        """
         ...
 
     async def close(self) -> None:

@@ -1,4 +1,5 @@
-"""Whether a flow would be let in (contract G6): asked without writing anything that a consumer would see, told in words. It blocks, for seconds.
+"""Whether a flow would be let in (contract G6): asked without writing anything that a consumer would see, told in
+words. It blocks, for seconds.
 
     access                is there a Kinesis, and does it know these credentials       ListStreams
     kinesis:ListStreams   allowed?                                                     ListStreams, paged by the last name
@@ -6,12 +7,14 @@
     kinesis:PutRecord     allowed?                                                     a probe that cannot be stored
     kinesis:PutRecords    allowed?                                                     a probe that cannot be stored
 
-A probe is an empty record whose explicit hash key is 2^128, one above the highest there is (AWS API reference, PutRecord), sent with
-DryRun: whoever may write is told InvalidArgument, or that it was a dry run; whoever may not, AccessDenied. AWS does not say in which order it
-checks, so "allowed" is what the answer means most likely. DescribeStream is not among the permissions and never asked.
+A probe is an empty record whose explicit hash key is 2^128, one above the highest there is (AWS API reference,
+PutRecord), sent with DryRun: whoever may write is told InvalidArgument, or that it was a dry run; whoever may not,
+AccessDenied. AWS does not say in which order it checks, so "allowed" is what the answer means most likely.
+DescribeStream is not among the permissions and never asked.
 
-Of another account's stream (contract G10) ListStreams tells nothing, so the probes alone say whether it is there. Whether a customer's key lets us
-write (kms:GenerateDataKey, contract G11) shows when a record is written, and not before.
+Of another account's stream (contract G10) ListStreams tells nothing, so the probes alone say whether it is there.
+Whether a customer's key lets us write (kms:GenerateDataKey, contract G11) shows when a record is written, and not
+before.
 """
 
 import re
@@ -23,7 +26,16 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from botocore.config import Config
 
-from processor.delivery.answers import KEY_PERMISSION, BrokenAnswer, DestinationUnusable, Fault, FaultKind, PauseReason, is_of_sign_up, judge
+from processor.delivery.answers import (
+    KEY_PERMISSION,
+    BrokenAnswer,
+    DestinationUnusable,
+    Fault,
+    FaultKind,
+    PauseReason,
+    is_of_sign_up,
+    judge,
+)
 from processor.delivery.credentials import NO_SECRETS, open_session
 from processor.delivery.endpoints import ANY_ENDPOINT, EndpointRules
 from processor.delivery.preflight_words import SIGN_UP, in_words, remedy_of, speaks_html, told
@@ -33,10 +45,14 @@ from schemas.destination import Destination
 ANSWER_SECONDS: Final = 5.0
 NO_HASH_KEY: Final = str(2**128)
 _DRY_RUN: Final = "DryRunOperationException"
-_OF_A_KEY: Final = f"; a stream with a customer's key asks its writers for {KEY_PERMISSION} as well, which no probe shows"
+_OF_A_KEY: Final = (
+    f"; a stream with a customer's key asks its writers for {KEY_PERMISSION} as well, which no probe shows"
+)
 _OF_THE_STREAM: Final = {
-    PauseReason.ENCRYPTION_KEY_UNUSABLE: f"allow the flow's credentials {KEY_PERMISSION} on the stream's key, in the key's own policy where it is "
-    "another account's; or enable the key, or give the stream another one; records wait as long",
+    PauseReason.ENCRYPTION_KEY_UNUSABLE: (
+        f"allow the flow's credentials {KEY_PERMISSION} on the stream's key, in the key's own policy where it is "
+        "another account's; or enable the key, or give the stream another one; records wait as long"
+    ),
     PauseReason.STREAM_NOT_READY: "wait until the stream is ACTIVE; records wait as long",
 }
 _PROBE: Final = {"Data": b"", "PartitionKey": "profile-exporter check", "ExplicitHashKey": NO_HASH_KEY}
@@ -101,7 +117,9 @@ class Quote(NamedTuple):
 QUOTE_ALL: Final = Quote(lambda fault: fault, lambda names: names)
 """For whoever could ask the endpoint himself."""
 
-QUOTE_CODES: Final = Quote(lambda fault: fault._replace(code=_NO_CODE.sub("", fault.code)[:_CODE_CHARACTERS], message=""), lambda _: [])
+QUOTE_CODES: Final = Quote(
+    lambda fault: fault._replace(code=_NO_CODE.sub("", fault.code)[:_CODE_CHARACTERS], message=""), lambda _: []
+)
 """For callers who chose the address that is called from here, and would read what stands there."""
 
 
@@ -114,7 +132,8 @@ def examine(
 ) -> list[Answer]:
     """Every question in the order above; where access failed the rest is not asked.
 
-    Secrets are looked up in `environ`, or opened by `secrets`; `endpoints` says which may be asked at all, `quote` what is told of their answers.
+    Secrets are looked up in `environ`, or opened by `secrets`; `endpoints` says which may be asked at all, `quote` what
+    is told of their answers.
     """
     try:
         client = _open(destination, environ, secrets, endpoints)
@@ -123,14 +142,26 @@ def examine(
         found = judge(error, 1).whole
         assert found is not None
         fault = found if isinstance(error, DestinationUnusable) else quote.fault(found)
-        return [Answer(Question.ACCESS, Verdict.FAILED, in_words(fault, error, destination, _WALL_CLOCK()), remedy_of(fault, error, destination))]
+        return [
+            Answer(
+                Question.ACCESS,
+                Verdict.FAILED,
+                in_words(fault, error, destination, _WALL_CLOCK()),
+                remedy_of(fault, error, destination),
+            )
+        ]
     probes = {
         Question.PUT_RECORD: _probe(lambda: client.put_record(**destination.named, DryRun=True, **_PROBE)),
         Question.PUT_RECORDS: _probe(lambda: client.put_records(**destination.named, DryRun=True, Records=[_PROBE])),
     }
-    list_fault, probes = _quoted(list_fault, quote), {question: _quoted(fault, quote) for question, fault in probes.items()}
+    list_fault, probes = (
+        _quoted(list_fault, quote),
+        {question: _quoted(fault, quote) for question, fault in probes.items()},
+    )
     return [
-        Answer(Question.ACCESS, Verdict.OK, f"{destination.endpoint_url or 'Kinesis'} answers, and knows the credentials"),
+        Answer(
+            Question.ACCESS, Verdict.OK, f"{destination.endpoint_url or 'Kinesis'} answers, and knows the credentials"
+        ),
         _permission(Question.LIST_STREAMS, list_fault, destination),
         _stream(destination, streams, list(probes.values()), quote),
         *(_permission(question, fault, destination) for question, fault in probes.items()),
@@ -140,17 +171,23 @@ def examine(
 def list_streams(client: Client) -> Iterator[tuple[str, str]]:
     """(name, status) of every stream, page by page; ACTIVE where the endpoint does not tell.
 
-    Raises BrokenAnswer. By the last name and not by a token, which some endpoints ignore: boto3's own paginator stops there (design 6.6).
+    Raises BrokenAnswer. By the last name and not by a token, which some endpoints ignore: boto3's own paginator stops
+    there (design 6.6).
     """
     after: dict[str, str] = {}
     for _ in range(_MOST_PAGES):
         page = client.list_streams(**after)
         names = page.get("StreamNames")
         if names is None:  # boto3 takes a success that is no JSON for an empty one (design 6.1)
-            raise BrokenAnswer("a success that names no streams" + (": it is a web page (HTML)" if speaks_html(page) else ": is this Kinesis?"))
+            raise BrokenAnswer(
+                "a success that names no streams"
+                + (": it is a web page (HTML)" if speaks_html(page) else ": is this Kinesis?")
+            )
         told = {summary["StreamName"]: summary["StreamStatus"] for summary in page.get("StreamSummaries") or []}
         yield from ((name, told.get(name, "ACTIVE")) for name in names)
-        if not (names and page.get("HasMoreStreams")) or names[-1] in after.values():  # the same page again: it does not know the argument
+        if (
+            not (names and page.get("HasMoreStreams")) or names[-1] in after.values()
+        ):  # the same page again: it does not know the argument
             return
         after = {"ExclusiveStartStreamName": names[-1]}
     raise BrokenAnswer(f"more than {_MOST_PAGES} pages of streams: is this Kinesis?")
@@ -161,7 +198,11 @@ def _quoted(fault: Fault | None, quote: Quote) -> Fault | None:
 
 
 def _open(destination: Destination, environ: Mapping[str, str], secrets: Secrets, endpoints: EndpointRules) -> Any:
-    config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, connect_timeout=ANSWER_SECONDS, read_timeout=ANSWER_SECONDS)
+    config = Config(
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=ANSWER_SECONDS,
+        read_timeout=ANSWER_SECONDS,
+    )
     return endpoints.open_client(open_session(destination, environ, secrets), destination, config)
 
 
@@ -172,7 +213,9 @@ def _streams(client: Client) -> tuple[dict[str, str] | None, Fault | None]:
     except Exception as error:
         fault = judge(error, 1).whole
         assert fault is not None
-        is_answer = (fault.pause is PauseReason.ACCESS_DENIED and not is_of_sign_up(fault.code)) or fault.kind is FaultKind.THROTTLED
+        is_answer = (
+            fault.pause is PauseReason.ACCESS_DENIED and not is_of_sign_up(fault.code)
+        ) or fault.kind is FaultKind.THROTTLED
         of_role = getattr(error, "operation_name", "ListStreams") != "ListStreams"
         if not is_answer or of_role or speaks_html(error):
             raise
@@ -192,11 +235,17 @@ def _permission(question: Question, fault: Fault | None, destination: Destinatio
     if fault is None:
         if question is Question.LIST_STREAMS:
             return Answer(question, Verdict.OK, "allowed")
-        return Answer(question, Verdict.UNKNOWN, "the endpoint took a record with a hash key that there is not: it is no Kinesis, or stored it")
+        return Answer(
+            question,
+            Verdict.UNKNOWN,
+            "the endpoint took a record with a hash key that there is not: it is no Kinesis, or stored it",
+        )
     if fault.pause is PauseReason.ACCESS_DENIED:
         return Answer(question, Verdict.FAILED, f"not allowed: {told(fault)}", _grant(question, fault, destination))
     if fault.kind is FaultKind.REJECTED or fault.code == _DRY_RUN or fault.pause is PauseReason.STREAM_NOT_FOUND:
-        return Answer(question, Verdict.OK, "allowed, most likely" + (_OF_A_KEY if question is Question.PUT_RECORDS else ""))
+        return Answer(
+            question, Verdict.OK, "allowed, most likely" + (_OF_A_KEY if question is Question.PUT_RECORDS else "")
+        )
     return Answer(question, Verdict.UNKNOWN, f"no answer that says so: {fault}", "ask again later")
 
 
@@ -209,7 +258,9 @@ def _grant(question: Question, fault: Fault, destination: Destination) -> str:
     return f"allow the flow's credentials {question} on {destination.stream_arn}, and {by_owner}"
 
 
-def _stream(destination: Destination, streams: Mapping[str, str] | None, probes: list[Fault | None], quote: Quote) -> Answer:
+def _stream(
+    destination: Destination, streams: Mapping[str, str] | None, probes: list[Fault | None], quote: Quote
+) -> Answer:
     faults = [fault for fault in probes if fault is not None]
     listed = streams if destination.account is None else None  # ListStreams tells of the credentials' own account alone
     if listed is not None and destination.stream not in listed:
@@ -220,26 +271,48 @@ def _stream(destination: Destination, streams: Mapping[str, str] | None, probes:
         if fault.pause in _OF_THE_STREAM:
             return Answer(Question.STREAM, Verdict.FAILED, f"{fault.pause}: {fault}", _OF_THE_STREAM[fault.pause])
     if listed is None:
-        return _stream_unlisted(destination, any(fault.kind is FaultKind.REJECTED or fault.code == _DRY_RUN for fault in faults))
+        return _stream_unlisted(
+            destination, any(fault.kind is FaultKind.REJECTED or fault.code == _DRY_RUN for fault in faults)
+        )
     status = listed[destination.stream]
     if status not in _USABLE:
-        return Answer(Question.STREAM, Verdict.FAILED, f"the stream is {status}", "wait until it is ACTIVE; records wait as long")
+        return Answer(
+            Question.STREAM, Verdict.FAILED, f"the stream is {status}", "wait until it is ACTIVE; records wait as long"
+        )
     return Answer(Question.STREAM, Verdict.OK, f"there, {status}")
 
 
 def _stream_unlisted(destination: Destination, known: bool) -> Answer:
     """By the probes: of another account's stream, and where kinesis:ListStreams is not allowed."""
     if destination.account is None:
-        return Answer(Question.STREAM, Verdict.OK if known else Verdict.UNKNOWN, "there" if known else "nobody tells without kinesis:ListStreams")
+        return Answer(
+            Question.STREAM,
+            Verdict.OK if known else Verdict.UNKNOWN,
+            "there" if known else "nobody tells without kinesis:ListStreams",
+        )
     verdict, found = (Verdict.OK, "there, most likely") if known else (Verdict.UNKNOWN, "nobody tells")
-    return Answer(Question.STREAM, verdict, f"{found}; kinesis:ListStreams tells nothing of account {destination.account}'s streams")
+    return Answer(
+        Question.STREAM,
+        verdict,
+        f"{found}; kinesis:ListStreams tells nothing of account {destination.account}'s streams",
+    )
 
 
 def _no_stream_unlisted(destination: Destination) -> Answer:
     if destination.account is None:
-        return Answer(Question.STREAM, Verdict.FAILED, "no such stream", f"create it (`{_create(destination)}`), or name another one in the flow")
+        return Answer(
+            Question.STREAM,
+            Verdict.FAILED,
+            "no such stream",
+            f"create it (`{_create(destination)}`), or name another one in the flow",
+        )
     text = f"account {destination.account} has no such stream in {destination.region}"
-    return Answer(Question.STREAM, Verdict.FAILED, text, f"ask that account for the stream's ARN, or to create it (`{_create(destination)}`)")
+    return Answer(
+        Question.STREAM,
+        Verdict.FAILED,
+        text,
+        f"ask that account for the stream's ARN, or to create it (`{_create(destination)}`)",
+    )
 
 
 def _no_stream(destination: Destination, count: int, names: list[str]) -> Answer:

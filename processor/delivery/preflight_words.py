@@ -51,13 +51,17 @@ def remedy_of(fault: Fault, error: Exception, destination: Destination) -> str:
         return "start the endpoint, or correct endpointUrl in the flow and `profile-exporter apply` it"
     if (known := _known_regions()) and destination.region not in known:
         near = get_close_matches(destination.region, known, n=1)
-        return f"boto3 knows no region {destination.region}" + (f"; did you mean {near[0]}?" if near else ": correct it in the flow")
+        return f"boto3 knows no region {destination.region}" + (
+            f"; did you mean {near[0]}?" if near else ": correct it in the flow"
+        )
     return "check the region of the flow, and the way from here to AWS (network, proxy, DNS)"
 
 
 def speaks_html(answer: object) -> bool:
     """Whether an answer, or an error of botocore, is a web page."""
-    response: Mapping[str, Any] = answer.response if isinstance(answer, ClientError) else answer if isinstance(answer, dict) else {}
+    response: Mapping[str, Any] = (
+        answer.response if isinstance(answer, ClientError) else answer if isinstance(answer, dict) else {}
+    )
     headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     message = str(response.get("Error", {}).get("Message", ""))
     if "Error" not in response:
@@ -67,7 +71,9 @@ def speaks_html(answer: object) -> bool:
 
 def _clock(error: Exception, now: float) -> str | None:
     """How far this machine's clock is from the endpoint's `Date`, where that explains a refusal."""
-    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}) if isinstance(error, ClientError) else {}
+    headers = (
+        error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}) if isinstance(error, ClientError) else {}
+    )
     try:
         off = now - parsedate_to_datetime(headers["date"]).timestamp()
     except (KeyError, ValueError, TypeError):
@@ -83,21 +89,36 @@ def plain(message: str) -> str:
 
 def _known_regions() -> list[str]:
     session = boto3.Session()
-    return [region for partition in session.get_available_partitions() for region in session.get_available_regions("kinesis", partition)]
+    return [
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("kinesis", partition)
+    ]
 
 
 SIGN_UP: Final = "finish the account's sign-up at AWS (payment, phone, activation), or name another account's credentials in the flow"
-_ANOTHER_ADDRESS: Final = "correct endpointUrl or region in the flow, or what stands between here and there, and `profile-exporter apply` it"
-_PROXY: Final = (
-    "give the proxy's login where the worker runs, HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT (HTTP_PROXY for an http:// endpoint), "
-    "or name Kinesis's host in NO_PROXY"
+_ANOTHER_ADDRESS: Final = (
+    "correct endpointUrl or region in the flow, or what stands between here and there, and `profile-exporter apply` it"
 )
-_ON_THE_WAY: Final = {"407": _PROXY, **dict.fromkeys(("300", "301", "302", "303", "304", "305", "307", "308"), _ANOTHER_ADDRESS)}
+_PROXY: Final = (
+    "give the proxy's login where the worker runs, HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT (HTTP_PROXY for an"
+    " http:// endpoint), or name Kinesis's host in NO_PROXY"
+)
+_ON_THE_WAY: Final = {
+    "407": _PROXY,
+    **dict.fromkeys(("300", "301", "302", "303", "304", "305", "307", "308"), _ANOTHER_ADDRESS),
+}
 """Statuses that something between here and Kinesis answers with, and what to do about them."""
 _REMEDIES: Final = {
-    PauseReason.ACCESS_DENIED: "allow the flow's credentials what they are used for: kinesis:ListStreams, kinesis:PutRecord and kinesis:PutRecords; "
-    "those that assume a role sts:AssumeRole",
-    PauseReason.CREDENTIALS_MISSING: "give the worker (and this command) the credentials that the flow's destination names",
-    PauseReason.CREDENTIALS_REFUSED: "correct the credentials that the flow's destination names, or this machine's clock",
+    PauseReason.ACCESS_DENIED: (
+        "allow the flow's credentials what they are used for: kinesis:ListStreams, kinesis:PutRecord and"
+        " kinesis:PutRecords; those that assume a role sts:AssumeRole"
+    ),
+    PauseReason.CREDENTIALS_MISSING: (
+        "give the worker (and this command) the credentials that the flow's destination names"
+    ),
+    PauseReason.CREDENTIALS_REFUSED: (
+        "correct the credentials that the flow's destination names, or this machine's clock"
+    ),
     PauseReason.CLOCK: "set the clock of this machine, or of the endpoint's (NTP); signatures may be 5 minutes off",
 }

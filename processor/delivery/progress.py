@@ -29,12 +29,12 @@ class Parked(Protocol):
 class PartitionProgress:
     """One partition, for one assignment of it to this worker; the next assignment starts with a new one.
 
-    `parked`: flows that go by other progress than this; their records are not taken, as soon as they stand in `parked`, and are
-    passed when the row that parks the flow is durable.
+    `parked`: flows that go by other progress than this; their records are not taken, as soon as they stand in `parked`,
+    and are passed when the row that parks the flow is durable.
 
-    `sends_below`: records from this offset on are given up, if they are not in flight: all of them when the partition is no
-    longer ours (`revoked`); those above the highest finished one while it is being released (`close_gaps`), since the next
-    owner reads from the lowest unfinished one on, and everything finished above it would leave again.
+    `sends_below`: records from this offset on are given up, if they are not in flight: all of them when the partition
+    is no longer ours (`revoked`); those above the highest finished one while it is being released (`close_gaps`), since
+    the next owner reads from the lowest unfinished one on, and everything finished above it would leave again.
     """
 
     __slots__ = ("_finished", "_outstanding", "_position", "_reported", "parked", "partition", "sends_below")
@@ -83,7 +83,8 @@ class PartitionProgress:
     def passes(self, flow_id: str, offset: int) -> bool:
         """Whether the record at `offset`, above all earlier ones, is left to the parked flow that it belongs to.
 
-        It stays unfinished here until the row that parks the flow is durable: whoever takes over before knows only the group's offset.
+        It stays unfinished here until the row that parks the flow is durable: whoever takes over before knows only the
+        group's offset.
         """
         parked = self.parked.get(flow_id)
         if parked is None or not parked.let_by(offset):
@@ -100,7 +101,9 @@ class PartitionProgress:
         self._position = max(self._position, position)
 
     def finish(self, offset: int, flow_id: str = "") -> None:
-        """The record at `offset` is delivered, or a durable dead letter; or it is nothing that this progress waits for any more."""
+        """The record at `offset` is delivered, or a durable dead letter; or it is nothing that this progress waits for
+        any more.
+        """
         outstanding, finished = self._outstanding, self._finished
         if outstanding[0] != offset:
             finished[offset] = flow_id

@@ -1,4 +1,6 @@
-"""Which route each flow takes now: the sender of its destination, or one for flows that the catalog does not name (contract G9)."""
+"""Which route each flow takes now: the sender of its destination, or one for flows that the catalog does not name
+(contract G9).
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -15,7 +17,11 @@ class Routing:
     """Flows with equal destinations share one sender; a sender that no flow uses any more is retired."""
 
     def __init__(
-        self, destinations: Destinations, unknown_flow_seconds: float, clock: Clock, open_sender: Callable[[Destination], Sender]
+        self,
+        destinations: Destinations,
+        unknown_flow_seconds: float,
+        clock: Clock,
+        open_sender: Callable[[Destination], Sender],
     ) -> None:
         self.senders: dict[Destination, Sender] = {}
         self._retired: list[Sender] = []
@@ -29,7 +35,9 @@ class Routing:
         return FlowLanes(flow_id, Unknown(self._clock()))
 
     def follow_catalog(self, backlog: Backlog) -> None:
-        """Route every flow by what the catalog says now; waiting lanes change over at once, lanes in flight when they return."""
+        """Route every flow by what the catalog says now; waiting lanes change over at once, lanes in flight when they
+        return.
+        """
         changed = [self._follow(flow, backlog) for flow in backlog.flows.values()]
         if any(changed):
             self._retire_unused(backlog.flows.values())
@@ -67,7 +75,9 @@ class Routing:
 
     def _follow_absence(self, flow: FlowLanes, backlog: Backlog) -> bool:
         route = flow.route
-        if isinstance(route, Deleted) or (isinstance(route, Unknown) and self._clock() < route.since + self._unknown_flow_seconds):
+        if isinstance(route, Deleted) or (
+            isinstance(route, Unknown) and self._clock() < route.since + self._unknown_flow_seconds
+        ):
             return False
         flow.change_route(Deleted(backlog.condemn_all), None)
         return True

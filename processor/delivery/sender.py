@@ -1,8 +1,8 @@
 """One destination: takes lanes from its outbox, makes calls, and does with each record what the answer says.
 
-    outbox ─► call ─► Stream.put ─► judge ─┬─ delivered ───────────────► the lane's next head
-       ▲                                   ├─ rejected for good ───────► dead letter, the lane's next head
-       └──────── the same head again ──────┴─ anything else
+outbox ─► call ─► Stream.put ─► judge ─┬─ delivered ───────────────► the lane's next head
+   ▲                                   ├─ rejected for good ───────► dead letter, the lane's next head
+   └──────── the same head again ──────┴─ anything else
 """
 
 import asyncio
@@ -32,7 +32,10 @@ FENCED_SECONDS: Final = 0.1  # between two looks at a fence that is closed
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What senders need beside their lanes. `follow_catalog` routes every flow by the destination now in force (contract G9)."""
+    """What senders need beside their lanes.
+
+    `follow_catalog` routes every flow by the destination now in force (contract G9).
+    """
 
     fence: Fence
     open_stream: OpenStream
@@ -85,7 +88,9 @@ class Sender:
         return None if began_at is None else max(began_at, self._answered_at)
 
     def _is_idle(self) -> bool:
-        return self._health.opens_at <= self._outside.clock() and self._free_slots() > 0 and not self._outbox.is_held_up()
+        return (
+            self._health.opens_at <= self._outside.clock() and self._free_slots() > 0 and not self._outbox.is_held_up()
+        )
 
     def carries(self, partitions: Collection[PartitionProgress]) -> bool:
         """Whether a record of one of these partitions is in flight."""
@@ -109,7 +114,9 @@ class Sender:
 
     def _begin_calls(self, tasks: asyncio.TaskGroup) -> None:
         self._outside.follow_catalog()
-        while self._free_slots() > 0 and self._outside.clock() >= self._health.opens_at and self._outside.fence.is_open():
+        while (
+            self._free_slots() > 0 and self._outside.clock() >= self._health.opens_at and self._outside.fence.is_open()
+        ):
             lanes = self._take()
             if not lanes:
                 return
@@ -117,7 +124,9 @@ class Sender:
                 lane.in_flight = True
                 lane.flow.counts.retried += lane.tries > 0
                 lane.tries += 1
-            call = Call(lanes, self._window.round, is_probe=self._health.paused is not None, began_at=self._outside.clock())
+            call = Call(
+                lanes, self._window.round, is_probe=self._health.paused is not None, began_at=self._outside.clock()
+            )
             self._calls.add(call)
             tasks.create_task(self._call(self._opened(), call))
 
@@ -169,12 +178,18 @@ class Sender:
             return
         lanes, faults = call.lanes, verdict.faults
         kinds = Counter(fault.kind for fault in faults.values())
-        rejected = [lanes[index] for index, fault in faults.items() if fault.kind is FaultKind.REJECTED] if kinds[FaultKind.REJECTED] else []
+        rejected = (
+            [lanes[index] for index, fault in faults.items() if fault.kind is FaultKind.REJECTED]
+            if kinds[FaultKind.REJECTED]
+            else []
+        )
         self._note_first_rejections(rejected)
         if len(faults) < len(lanes):
             self._health.delivered()
         if rejected:
-            self._note_rejections(rejected, next(fault for fault in faults.values() if fault.kind is FaultKind.REJECTED))
+            self._note_rejections(
+                rejected, next(fault for fault in faults.values() if fault.kind is FaultKind.REJECTED)
+            )
         if not kinds[FaultKind.REFUSED]:
             self._note_answer(call)
         self._health.entries_failed(faults.values())
@@ -201,7 +216,9 @@ class Sender:
             self._health.rejected(unexplained, fault)
 
     def _adapt(self, call: Call, throttled: int) -> None:
-        """Fewer calls when half of a call is too much; less than that is a few shards' matter, and their lanes back off."""
+        """Fewer calls when half of a call is too much; less than that is a few shards' matter, and their lanes back
+        off.
+        """
         if throttled * 2 >= len(call.lanes):
             self._window.narrow(call.round)
         else:
@@ -255,14 +272,18 @@ class Sender:
 
     def _reject(self, lane: Lane, fault: Fault) -> None:
         if self._health.takes_nothing:
-            lane.rejections = min(lane.rejections + 1, max(self._limits.max_rejections - 1, 1))  # the last one is for when others are taken
+            lane.rejections = min(
+                lane.rejections + 1, max(self._limits.max_rejections - 1, 1)
+            )  # the last one is for when others are taken
             self._return_behind([lane])
             return
         lane.rejections += 1
         if lane.rejections < self._limits.max_rejections:
             self._return_later(lane)
         else:
-            self._backlog.condemn_head(lane, DeadLetterReason.REJECTED, f"Kinesis rejected it {lane.rejections} times: {fault}")
+            self._backlog.condemn_head(
+                lane, DeadLetterReason.REJECTED, f"Kinesis rejected it {lane.rejections} times: {fault}"
+            )
 
     def _return(self, lanes: Sequence[Lane]) -> None:
         if self._health.takes_nothing:

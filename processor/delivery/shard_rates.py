@@ -1,14 +1,15 @@
 """How fast each shard of a stream is fed, by what answers alone tell: no DescribeStream, no ListShards.
 
-A shard takes 1,000 records and 1 MiB a second (Amazon Kinesis Data Streams, "Quotas and limits"); what is more is refused. Which
-shard a record goes to is learned: shards divide the 128-bit hash keys among them in ranges, so what lies between two hash keys of
-one shard is that shard's too.
+A shard takes 1,000 records and 1 MiB a second (Amazon Kinesis Data Streams, "Quotas and limits"); what is more is
+refused. Which shard a record goes to is learned: shards divide the 128-bit hash keys among them in ranges, so what lies
+between two hash keys of one shard is that shard's too.
 
-    answers: hash key 5 → A, 900 → A, 2000 → B        5 … 900 is A's; of 901 … 1999 nobody knows, such a record leaves at once
+    answers: hash key 5 → A, 900 → A, 2000 → B        5 … 900 is A's; of 901 … 1999 nobody knows, such a record leaves
+                                                      at once
 
-A shard's allowance is kept as the time up to which it is spent (GCRA, the leaky bucket as a meter: ITU-T I.371), for records and
-for bytes. What finds it spent waits for its shard alone. Others may write to the same stream: a shard that refuses what was within
-its allowance is fed less, and every second a little more again.
+A shard's allowance is kept as the time up to which it is spent (GCRA, the leaky bucket as a meter: ITU-T I.371), for
+records and for bytes. What finds it spent waits for its shard alone. Others may write to the same stream: a shard that
+refuses what was within its allowance is fed less, and every second a little more again.
 """
 
 from bisect import bisect_left, bisect_right
@@ -40,7 +41,9 @@ class ShardMap:
     """Which hash keys are known to be whose. What an answer contradicts is forgotten: the stream was resharded."""
 
     def __init__(self) -> None:
-        self._lows: list[int] = []  # of each range the lowest and the highest hash key seen, and its shard; disjoint, in order
+        self._lows: list[
+            int
+        ] = []  # of each range the lowest and the highest hash key seen, and its shard; disjoint, in order
         self._highs: list[int] = []
         self._names: list[str] = []
         self._low_of: dict[str, int] = {}
@@ -51,7 +54,9 @@ class ShardMap:
         return self._names[place] if place >= 0 and hash_key <= self._highs[place] else None
 
     def learn(self, hash_key: int, shard: str) -> list[str]:
-        """A record with this hash key went to this shard; the shards that are known no more, since of two answers the newer one is true."""
+        """A record with this hash key went to this shard; the shards that are known no more, since of two answers the
+        newer one is true.
+        """
         forgotten: list[str] = []
         low = self._low_of.get(shard)
         if low is not None:
@@ -89,7 +94,10 @@ class ShardMap:
 
 
 class _Shard:
-    """One shard: its allowance, and the lanes whose heads wait for it, in the order they came. Times by the sink's clock."""
+    """One shard: its allowance, and the lanes whose heads wait for it, in the order they came.
+
+    Times by the sink's clock.
+    """
 
     __slots__ = ("_bytes_spent", "_grown_at", "_records_spent", "_refused_at", "held", "share")
 
@@ -112,7 +120,9 @@ class _Shard:
         return ceil(self.opens_at / grid) * grid
 
     def hold(self, lane: Lane) -> None:
-        """Have the lane wait; one whose head was refused before waits in front, or its partition would stand still for the whole queue."""
+        """Have the lane wait; one whose head was refused before waits in front, or its partition would stand still for
+        the whole queue.
+        """
         if lane.tries:
             self.held.appendleft(lane)
         else:
@@ -138,7 +148,10 @@ class _Shard:
 
 
 class ShardRates:
-    """Of one destination. A lane's `paid` says that its head left, or may leave, at the expense of a shard's allowance."""
+    """Of one destination.
+
+    A lane's `paid` says that its head left, or may leave, at the expense of a shard's allowance.
+    """
 
     def __init__(self, limits: ShardLimits) -> None:
         self._limits = limits
@@ -235,7 +248,9 @@ class ShardRates:
 
 
 def hash_key_of(export: Export) -> int:
-    """The explicit hash key, else the MD5 of the partition key as a number of 128 bits (AWS API reference, PutRecords)."""
+    """The explicit hash key, else the MD5 of the partition key as a number of 128 bits (AWS API reference,
+    PutRecords).
+    """
     explicit = export.explicit_hash_key
     if explicit is not None:
         return int(explicit) if explicit.isascii() and explicit.isdigit() else NOWHERE

@@ -1,8 +1,8 @@
 """The Kinesis sink: batches of `exports` in, delivered records and progress out (contract section 6).
 
-    deliver ─► backlog ─► routing ─► sender of the destination ─► Kinesis
-                  │                                        │
-                  └─► dead letters                         └─► on_progress(partition, next offset)
+deliver ─► backlog ─► routing ─► sender of the destination ─► Kinesis
+              │                                        │
+              └─► dead letters                         └─► on_progress(partition, next offset)
 """
 
 import asyncio
@@ -43,13 +43,13 @@ class DeliveryStopped(Exception):
 class Sink:
     """Delivers while `run` runs. All methods belong to one event loop.
 
-    `on_progress(partition, next_offset)`: every record of `exports` fetched below is delivered or a durable dead letter,
-    so the offset may be committed. It only grows, from one assignment of the partition to its release.
+    `on_progress(partition, next_offset)`: every record of `exports` fetched below is delivered or a durable dead
+    letter, so the offset may be committed. It only grows, from one assignment of the partition to its release.
 
     `may_send`: whether this worker still owns for certain what it was given (`fence.py`).
 
-    At least once: after a crash, or a release that ended before a call did, records may be sent again; never lost, never
-    out of their lane's order.
+    At least once: after a crash, or a release that ended before a call did, records may be sent again; never lost,
+    never out of their lane's order.
     """
 
     def __init__(  # noqa: PLR0913  # everything that delivery has from outside, each by its name
@@ -85,7 +85,10 @@ class Sink:
         self._failure: BaseException | None = None
 
     async def run(self) -> None:
-        """Deliver until `stop`. Raises what made delivery impossible (as what `DeadLetters.put` raised): the worker must stop."""
+        """Deliver until `stop`.
+
+        Raises what made delivery impossible (as what `DeadLetters.put` raised): the worker must stop.
+        """
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 for_ever = (self._backlog.letters.run(), self._follow_catalog_for_ever(), self._parking.run())
@@ -105,9 +108,11 @@ class Sink:
             self._changed.set()
 
     async def take_over(self, partition: int, position: int, rows: Mapping[str, ParkedFlowRow]) -> None:
-        """The partition is ours, and comes from `position` on; of its parked flows, by key, `rows` tell all that was written before.
+        """The partition is ours, and comes from `position` on; of its parked flows, by key, `rows` tell all that was
+        written before.
 
-        Does nothing where it is open already. Raises what `ParkedRows.write` raises; then, and where it is cancelled, it is not open.
+        Does nothing where it is open already. Raises what `ParkedRows.write` raises; then, and where it is cancelled,
+        it is not open.
         """
         if partition in self._partitions:
             return
@@ -127,11 +132,13 @@ class Sink:
         return partition in self._partitions
 
     async def deliver(self, partition: int, records: Sequence[ConsumerRecord], position: int) -> None:
-        """Take records of one partition, in the order of their offsets; batches of a partition come one after the other.
+        """Take records of one partition, in the order of their offsets; batches of a partition come one after the
+        other.
 
-        Waits while the buffer is full. `position`: the consumer's position after the batch; with nothing outstanding it is
-        the progress. A record taken before is not taken twice. The first batch after a release opens the partition anew;
-        a batch that waits while its partition is released is dropped. Raises DeliveryStopped, or what ended `run`.
+        Waits while the buffer is full. `position`: the consumer's position after the batch; with nothing outstanding it
+        is the progress. A record taken before is not taken twice. The first batch after a release opens the partition
+        anew; a batch that waits while its partition is released is dropped. Raises DeliveryStopped, or what ended
+        `run`.
         """
         progress = self._opened(partition)
         fresh = progress.unseen(records)
@@ -147,15 +154,17 @@ class Sink:
         self._report()
 
     async def release(self, partitions: Iterable[int]) -> None:
-        """The partitions are revoked, or the worker stops: close the gaps, then forget the rest, and wait for what is in flight.
+        """The partitions are revoked, or the worker stops: close the gaps, then forget the rest, and wait for what is
+        in flight.
 
-        What waits for a destination that is unavailable is parked before, and what is known of parked flows is written last.
+        What waits for a destination that is unavailable is parked before, and what is known of parked flows is written
+        last.
 
         Lanes are not equally long, so records are finished above others that still wait; the next owner reads from the
-        lowest that waits. First those below a finished one are sent, `close_gaps_seconds` at most; what lies above is left
-        to the next owner. Then calls and dead letters in flight may end, `release_seconds` at most. Until then progress is
-        reported, afterwards no more. What was finished above a gap that did not close, and a call that is still unanswered,
-        is sent again by the next owner.
+        lowest that waits. First those below a finished one are sent, `close_gaps_seconds` at most; what lies above is
+        left to the next owner. Then calls and dead letters in flight may end, `release_seconds` at most. Until then
+        progress is reported, afterwards no more. What was finished above a gap that did not close, and a call that is
+        still unanswered, is sent again by the next owner.
         """
         leaving = {progress for number in partitions if (progress := self._partitions.pop(number, None)) is not None}
         self._parking.hurry(leaving)
@@ -164,7 +173,9 @@ class Sink:
         for progress in (*leaving, *parked):
             progress.revoke()
         self._give_up()
-        if not await self._within(self._limits.release_seconds, lambda: self._ended or not self._carries({*leaving, *parked})):
+        if not await self._within(
+            self._limits.release_seconds, lambda: self._ended or not self._carries({*leaving, *parked})
+        ):
             log.warning("release_timed_out", partitions=sorted(progress.partition for progress in leaving))
         await self._leave(parked)
         self._reporting = [progress for progress in self._reporting if progress not in leaving]
@@ -173,7 +184,9 @@ class Sink:
         try:
             async with asyncio.timeout(self._limits.release_seconds):
                 await self._parking.leave(parked)
-        except Exception as error:  # whatever it is: the rows of before hold, and only send again what these would have told
+        except (
+            Exception
+        ) as error:  # whatever it is: the rows of before hold, and only send again what these would have told
             log.warning("parked_rows_not_written", error=repr(error))
 
     async def _close_gaps(self, leaving: set[PartitionProgress]) -> None:
@@ -182,8 +195,12 @@ class Sink:
             progress.close_gaps(waiting.export.record.offset for waiting in flying if waiting.progress is progress)
         self._give_up()
         seconds = self._limits.close_gaps_seconds
-        if not await self._within(seconds, lambda: self._stopping.is_set() or not any(progress.has_gaps for progress in leaving)):
-            log.warning("gaps_not_closed", partitions=sorted(progress.partition for progress in leaving if progress.has_gaps))
+        if not await self._within(
+            seconds, lambda: self._stopping.is_set() or not any(progress.has_gaps for progress in leaving)
+        ):
+            log.warning(
+                "gaps_not_closed", partitions=sorted(progress.partition for progress in leaving if progress.has_gaps)
+            )
 
     def _give_up(self) -> None:
         self._backlog.take_given_up()
@@ -201,7 +218,9 @@ class Sink:
 
     async def drain(self, seconds: float) -> bool:
         """Wait until nothing waits; False when that takes longer. Raises as `deliver` does."""
-        if not await self._within(seconds, lambda: self._stopping.is_set() or not (self._backlog.records or self._parking.is_behind())):
+        if not await self._within(
+            seconds, lambda: self._stopping.is_set() or not (self._backlog.records or self._parking.is_behind())
+        ):
             return False
         self._refuse_when_stopped()
         return True
@@ -226,7 +245,8 @@ class Sink:
     def pause_of(self, flow_id: str) -> PauseReason | None:
         """Why nothing of a flow is delivered now, as far as this sink knows; None: it is, or nobody tries.
 
-        Where nothing of the flow waits here, as after its partition moved away, no probe would ever find that the pause is over.
+        Where nothing of the flow waits here, as after its partition moved away, no probe would ever find that the pause
+        is over.
         """
         flow = self._backlog.flows.get(flow_id)
         tries = flow is not None and (flow.lanes or self._parking.of_flow(flow_id))
@@ -259,7 +279,9 @@ class Sink:
         return taken
 
     def _carries(self, partitions: set[PartitionProgress]) -> bool:
-        return self._backlog.letters.is_writing(partitions) or any(sender.carries(partitions) for sender in self._routing.all_senders())
+        return self._backlog.letters.is_writing(partitions) or any(
+            sender.carries(partitions) for sender in self._routing.all_senders()
+        )
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         while not holds():

@@ -1,13 +1,15 @@
-"""Whose destination takes less than comes, so that its records fill the buffer and other flows wait. Looks, and changes nothing.
+"""Whose destination takes less than comes, so that its records fill the buffer and other flows wait.
+
+Looks, and changes nothing.
 
     share       the buffer, divided among the flows that the catalog names; one flow alone may have all of it
     greedy      a flow that holds more than its share while at least half of the buffer is taken
     idle        a flow that is not parked, whose destination could take more than it is given
-    slow        a flow that was greedy for `SLOW_SECONDS`, would need `WAIT_SECONDS` for what it holds at the pace that it had, while
-                another was idle all the time and delivered what it got
+    slow        a flow that was greedy for `SLOW_SECONDS`, would need `WAIT_SECONDS` for what it holds at the pace that
+                it had, while another was idle all the time and delivered what it got
 
-A full buffer alone makes nobody slow: after a backlog all destinations go as fast as they can, and chance puts some above their share.
-A flow that caught up is not slow again for `REST_SECONDS`.
+A full buffer alone makes nobody slow: after a backlog all destinations go as fast as they can, and chance puts some
+above their share. A flow that caught up is not slow again for `REST_SECONDS`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -52,7 +54,9 @@ class SlowFlows:
         before = self._samples.get(flow.id)
         if before is None:
             return _Sample(now, flow.counts.delivered, idle)
-        return before._replace(idle={flow_id: delivered for flow_id, delivered in before.idle.items() if flow_id in idle})
+        return before._replace(
+            idle={flow_id: delivered for flow_id, delivered in before.idle.items() if flow_id in idle}
+        )
 
     def _is_slow(self, flow: FlowLanes, now: float) -> bool:
         at, delivered, idle = self._samples[flow.id]
@@ -63,7 +67,11 @@ class SlowFlows:
         return waits and flow.id not in self._rests_until and self._has_delivered(idle)
 
     def _has_delivered(self, idle: Mapping[str, int]) -> bool:
-        return any(self._backlog.flows[flow_id].counts.delivered > delivered for flow_id, delivered in idle.items() if flow_id in self._backlog.flows)
+        return any(
+            self._backlog.flows[flow_id].counts.delivered > delivered
+            for flow_id, delivered in idle.items()
+            if flow_id in self._backlog.flows
+        )
 
     def _greedy(self) -> list[FlowLanes]:
         """The flows that hold more than their share of a buffer that is half full."""

@@ -29,13 +29,14 @@ class Now(NamedTuple):
 class FlowDelivery:
     """What became of one flow's records since the sink began. Counts are of records, not of calls.
 
-    `delivered_bytes` counts data and partition keys, as AWS does. `retried`: sent again, for whatever reason. `throttled`:
-    refusals for throughput. `waiting`: neither delivered nor durable dead letters; of parked records as last counted. `parked`:
-    those of them that are not in memory. `paused`: why nothing is delivered, `paused_since` and `next_probe` in
-    seconds since 1970; `trouble` says it in words, and also what went wrong last while calls fail for reasons that pass
-    by themselves. `out_of_order`: records whose answer shows that the stream does not keep the order of their lane, by
-    `order_check.OrderFault`. `oldest_waiting_seconds`: age of the oldest waiting record by Kafka's time; None where nothing waits.
-    `gone`: offsets of `exports` that the log lost before the flow's records there were read.
+    `delivered_bytes` counts data and partition keys, as AWS does. `retried`: sent again, for whatever reason.
+    `throttled`: refusals for throughput. `waiting`: neither delivered nor durable dead letters; of parked records as
+    last counted. `parked`: those of them that are not in memory. `paused`: why nothing is delivered, `paused_since` and
+    `next_probe` in seconds since 1970; `trouble` says it in words, and also what went wrong last while calls fail for
+    reasons that pass by themselves. `out_of_order`: records whose answer shows that the stream does not keep the order
+    of their lane, by `order_check.OrderFault`. `oldest_waiting_seconds`: age of the oldest waiting record by Kafka's
+    time; None where nothing waits. `gone`: offsets of `exports` that the log lost before the flow's records there were
+    read.
     """
 
     delivered: int
@@ -60,7 +61,10 @@ def status_of(backlog: Backlog, parking: Parking, now: Now) -> dict[str, FlowDel
     for each in backlog.letters.waiting():
         if each.flow is not None:
             condemned.setdefault(each.flow.id, []).append(each.waiting)
-    return {flow_id: _delivery(flow, condemned.get(flow_id, []), parking.of_flow(flow_id), now) for flow_id, flow in backlog.flows.items()}
+    return {
+        flow_id: _delivery(flow, condemned.get(flow_id, []), parking.of_flow(flow_id), now)
+        for flow_id, flow in backlog.flows.items()
+    }
 
 
 def forgotten_of(backlog: Backlog) -> FlowDelivery:

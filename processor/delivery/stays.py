@@ -1,4 +1,6 @@
-"""How a stay of a flow beside its partition begins: with what the partition knows, what an earlier stay knows, or what an earlier owner wrote."""
+"""How a stay of a flow beside its partition begins: with what the partition knows, what an earlier stay knows, or what
+an earlier owner wrote.
+"""
 
 from collections.abc import Collection, Sequence
 
@@ -27,18 +29,31 @@ def at_rest(flow: FlowLanes, progress: PartitionProgress) -> int:
     return len(waiting_of(flow, {progress})) - len(flying_of(flow, {progress}))
 
 
-def new_stay(before: ParkedFlow | None, flow: FlowLanes, live: PartitionProgress, waiting: Sequence[Waiting], stay: str) -> ParkedFlow:
-    """A flow is parked, or parked anew after the stay `before`; `waiting`, never empty, is all that it has in memory here.
+def new_stay(
+    before: ParkedFlow | None, flow: FlowLanes, live: PartitionProgress, waiting: Sequence[Waiting], stay: str
+) -> ParkedFlow:
+    """A flow is parked, or parked anew after the stay `before`; `waiting`, never empty, is all that it has in memory
+    here.
 
     Of it nothing is on its way to the dead letters.
     """
     if before is not None and before.until is None:
-        parked = ParkedFlow(live.partition, flow.id, stay, before.known(), waiting=before.waiting, counted=before.counted, oldest=before.oldest)
+        parked = ParkedFlow(
+            live.partition,
+            flow.id,
+            stay,
+            before.known(),
+            waiting=before.waiting,
+            counted=before.counted,
+            oldest=before.oldest,
+        )
         parked.uncounted = before.uncounted
     else:
         oldest = waiting[0].export.record.timestamp
         known = _known(before, flow.id, live, [each.export.record.offset for each in waiting if each.progress is live])
-        parked = ParkedFlow(live.partition, flow.id, stay, known, waiting=len(waiting), counted=live.position, oldest=oldest)
+        parked = ParkedFlow(
+            live.partition, flow.id, stay, known, waiting=len(waiting), counted=live.position, oldest=oldest
+        )
     if before is not None:
         parked.gone, parked.reason, parked.since = before.gone, before.reason, before.since
     return parked
@@ -55,7 +70,15 @@ def _known(before: ParkedFlow | None, flow_id: str, live: PartitionProgress, off
 
 def inherited_stay(found: TakenOver, live: PartitionProgress, stay: str) -> ParkedFlow:
     """A flow goes on being parked where an earlier owner of the partition has left it."""
-    parked = ParkedFlow(live.partition, found.flow_id, stay, found.known, waiting=found.waiting, counted=found.counted, oldest=found.oldest)
+    parked = ParkedFlow(
+        live.partition,
+        found.flow_id,
+        stay,
+        found.known,
+        waiting=found.waiting,
+        counted=found.counted,
+        oldest=found.oldest,
+    )
     parked.reason = None if found.reason is None else PauseReason(found.reason)
     parked.since, parked.gone = found.since, found.gone
     parked.begin_at(live.position)

@@ -14,7 +14,10 @@ SILENT_SECONDS: Final = 2.0
 
 
 class Stuck(NamedTuple):
-    """A flow, and for how many seconds nothing was answered. `is_certain`: a call failed, so it is not only a slow one."""
+    """A flow, and for how many seconds nothing was answered.
+
+    `is_certain`: a call failed, so it is not only a slow one.
+    """
 
     flow: FlowLanes
     reason: PauseReason | None
@@ -34,7 +37,8 @@ def stuck_flows(backlog: Backlog, now: float) -> Iterator[Stuck]:
 def most_to_probe(state: RouteState, limits: DeliveryLimits) -> int:
     """How many records of a flow and partition may be in memory while its destination is stuck.
 
-    One that rejects whatever it is sent is tried with one after the other, and nobody knows behind how many that are bad a good one waits.
+    One that rejects whatever it is sent is tried with one after the other, and nobody knows behind how many that are
+    bad a good one waits.
     """
     return max(limits.probe_records, limits.max_buffered_records // 20) if state.takes_nothing else limits.probe_records
 

@@ -23,11 +23,12 @@ class TakenOver(NamedTuple):
 
 
 def taken_over(rows: Iterable[ParkedFlowRow], position: int) -> list[TakenOver]:
-    """One a flow, joined from all of its rows; none of a flow that the group's offset `position` has passed, with everything finished below it.
+    """One a flow, joined from all of its rows; none of a flow that the group's offset `position` has passed, with
+    everything finished below it.
 
-    What is finished is finished, whoever says so. Where one row says that the flow is parked, it is: the word of another that
-    it is not (any more) may be that of an owner who was none by then. Where none does, the group's offset counts from the highest
-    `until` on, so what lies between that and `position` is finished.
+    What is finished is finished, whoever says so. Where one row says that the flow is parked, it is: the word of
+    another that it is not (any more) may be that of an owner who was none by then. Where none does, the group's offset
+    counts from the highest `until` on, so what lies between that and `position` is finished.
     """
     by_flow = groupby(sorted(rows, key=lambda row: row.flow), key=lambda row: row.flow)
     found = (_joined(flow_id, list(group), position) for flow_id, group in by_flow)
@@ -46,4 +47,6 @@ def _joined(flow_id: str, rows: Sequence[ParkedFlowRow], position: int) -> Taken
     last = max(rows, key=lambda row: row.counted)
     paused = next((row for row in rows if row.reason is not None), last)
     since = None if paused.since is None else float(parse_time(paused.since))
-    return TakenOver(flow_id, known, paused.reason, since, last.waiting, last.counted, last.oldest, max(row.gone for row in rows))
+    return TakenOver(
+        flow_id, known, paused.reason, since, last.waiting, last.counted, last.oldest, max(row.gone for row in rows)
+    )

@@ -4,7 +4,8 @@
     shop        a made-up shop's profile events, of customers to whom happenings happen, and poison
     scenery     its audiences and flows (demo.yaml)
 
-    tour ─ stage ─ story ─ worker        broker and endpoint, then events, a crash, a restart (progress, steps, waiting, interruption)
+    tour ─ stage ─ story ─ worker        broker and endpoint, then events, a crash, a restart (progress, steps, waiting,
+                                         interruption)
       ├─ verdict                         what came out (evidence) against replay (expectation): comparison, walk
       └─ findings ─ report ─ screen      what is shown, causes in words
 

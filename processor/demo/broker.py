@@ -36,8 +36,13 @@ class RecordsDroppedError(AssertionError):
     """A partition lost its oldest records: the log starts above 0. `starts` is by (topic, partition)."""
 
     def __init__(self, starts: Mapping[tuple[str, int], int]) -> None:
-        places = ", ".join(f"{topic}[{partition}] starts at {start}" for (topic, partition), start in sorted(starts.items()))
-        super().__init__(f"the embedded broker dropped records (it keeps 5 MB a partition): {places}; use a real Kafka for this volume")
+        places = ", ".join(
+            f"{topic}[{partition}] starts at {start}" for (topic, partition), start in sorted(starts.items())
+        )
+        super().__init__(
+            f"the embedded broker dropped records (it keeps 5 MB a partition): {places}; use a real Kafka for this"
+            " volume"
+        )
         self.starts = dict(starts)
 
 
@@ -65,7 +70,9 @@ class EmbeddedBroker:
         self._bootstrap = self._server.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._server.stop()
 
 

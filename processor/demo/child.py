@@ -1,8 +1,8 @@
 """Servers as child processes: each announces its address on stdout and ends with the process that started it.
 
-    parent ── starts ──► python -m MODULE …
-           ◄── one line on stdout: the address, once it listens
-           ── closing stdin (or dying) ends it
+parent ── starts ──► python -m MODULE …
+       ◄── one line on stdout: the address, once it listens
+       ── closing stdin (or dying) ends it
 """
 
 import ctypes
@@ -29,8 +29,8 @@ class ChildError(Exception):
 def die_with_parent() -> None:
     """Have the kernel kill this process when its parent dies (Linux; nothing elsewhere).
 
-    Call it in the child, as `preexec_fn` too. The trap: to the kernel the parent is the *thread* that started the child;
-    start children from a thread that lives as long as they should.
+    Call it in the child, as `preexec_fn` too. The trap: to the kernel the parent is the *thread* that started the
+    child; start children from a thread that lives as long as they should.
     """
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -51,7 +51,10 @@ def end_process(process: subprocess.Popen[bytes], stop_seconds: float = STOP_SEC
 
 
 class ChildServer:
-    """`python -m module arguments…`, from `start` to `stop`. It leaves no process behind, also when this process is killed."""
+    """`python -m module arguments…`, from `start` to `stop`.
+
+    It leaves no process behind, also when this process is killed.
+    """
 
     def __init__(self, module: str, *arguments: str) -> None:
         self._command = [sys.executable, "-m", module, *arguments]

@@ -1,11 +1,13 @@
 """Whether a worker sent what replay sends: nothing missing, nothing else, in order per profile and flow. Pure.
 
-    replay ─► expected ─┬─ exports topic   by lane: each record once, or (at least once) again with the same id and bytes
-                        ├─ streams         by lane: the same bytes in the same order; what came again, came after the restart
+    replay ─► expected ─┬─ exports topic   by lane: each record once, or (at least once) again with the same id and
+                                           bytes
+                        ├─ streams         by lane: the same bytes in the same order; what came again, came after the
+                                           restart
                         └─ dead letters    by place in the source: the same bytes, the same reason
 
-A stream's record carries its id and its profile only inside an envelope. Without one its lane is its partition key, which
-then must be the profile id; whether two records of a lane with equal bytes were exchanged, nobody can see.
+A stream's record carries its id and its profile only inside an envelope. Without one its lane is its partition key,
+which then must be the profile id; whether two records of a lane with equal bytes were exchanged, nobody can see.
 """
 
 from collections import Counter, defaultdict
@@ -53,13 +55,18 @@ class Sent(NamedTuple):
     data: bytes
 
 
-def compare_exports(expected: Sequence[ExportRecord], found: Sequence[Exported], *, may_repeat: bool, forgotten: frozenset[str]) -> Comparison:
+def compare_exports(
+    expected: Sequence[ExportRecord], found: Sequence[Exported], *, may_repeat: bool, forgotten: frozenset[str]
+) -> Comparison:
     """`found` is in the order of each partition. `may_repeat`: the worker was killed, on a broker without transactions.
 
-    `forgotten` are the profiles that ended: what repeats of theirs is decided without their state, so the id is the same and
-    the bytes may not be (design 2, `at_least_once`).
+    `forgotten` are the profiles that ended: what repeats of theirs is decided without their state, so the id is the
+    same and the bytes may not be (design 2, `at_least_once`).
     """
-    wanted = _by_lane((Exported(record.id, record.flow_id, record.key, record.partition_key, record.value) for record in expected), _lane_of)
+    wanted = _by_lane(
+        (Exported(record.id, record.flow_id, record.key, record.partition_key, record.value) for record in expected),
+        _lane_of,
+    )
     faults: list[str] = []
     repeated = 0
     for lane, items, came in _side_by_side(wanted, _by_lane(found, _lane_of)):
@@ -68,21 +75,33 @@ def compare_exports(expected: Sequence[ExportRecord], found: Sequence[Exported],
         way = walk(items, came, {item for item in came if item.record_id in ids}.difference(items))
         where = f"exports: {key} for {flow_id}"
         faults += _lane_faults(where, way, [item.record_id for item in items], [item.record_id for item in came])
-        faults += [f"{where}: {came[index].record_id} came again, in spite of transactions" for index in way.repeats if not may_repeat]
+        faults += [
+            f"{where}: {came[index].record_id} came again, in spite of transactions"
+            for index in way.repeats
+            if not may_repeat
+        ]
         repeated += len(way.repeats)
     return Comparison(len(expected), repeated, tuple(faults))
 
 
 def compare_stream(
-    flow: Flow, expected: Sequence[ExportRecord], exports: Sequence[Exported], found: Sequence[StreamRecord], restarted_at: datetime | None
+    flow: Flow,
+    expected: Sequence[ExportRecord],
+    exports: Sequence[Exported],
+    found: Sequence[StreamRecord],
+    restarted_at: datetime | None,
 ) -> Comparison:
-    """One flow's stream, which no other flow writes to. `exports` as the topic has them, `found` in the order of each shard.
+    """One flow's stream, which no other flow writes to.
 
-    A record may come again only after `restarted_at` (None: never), to the second. Raises ValueError for a flow whose records
-    do not say whose they are.
+    `exports` as the topic has them, `found` in the order of each shard.
+
+    A record may come again only after `restarted_at` (None: never), to the second. Raises ValueError for a flow whose
+    records do not say whose they are.
     """
     lane_of = lane_by(flow)
-    wanted = _by_lane((record for record in expected if record.flow_id == flow.id), lambda record: lane_of(_sent(record)))
+    wanted = _by_lane(
+        (record for record in expected if record.flow_id == flow.id), lambda record: lane_of(_sent(record))
+    )
     exported = _by_lane((Sent(item.partition_key, item.value) for item in exports if item.flow_id == flow.id), lane_of)
     records = _by_lane(found, lambda record: lane_of(Sent(record.partition_key, record.data)))
     faults: list[str] = []
@@ -99,11 +118,17 @@ def compare_stream(
     return Comparison(sum(map(len, wanted.values())), repeated, tuple(faults))
 
 
-def compare_dead_letters(expected: Sequence[DeadLetter], found: Sequence[DeadLetter], *, may_repeat: bool) -> Comparison:
+def compare_dead_letters(
+    expected: Sequence[DeadLetter], found: Sequence[DeadLetter], *, may_repeat: bool
+) -> Comparison:
     """Whether the same records were put aside, whole, for the same reasons; explanation and time are not compared."""
     wanted, came = {letter[:6] for letter in expected}, Counter(letter[:6] for letter in found)
     faults = [f"dead letters: missing: {_named(letter)}" for letter in expected if letter[:6] not in came]
-    faults += [f"dead letters: replay does not put this aside so: {_named(letter)}" for letter in found if letter[:6] not in wanted]
+    faults += [
+        f"dead letters: replay does not put this aside so: {_named(letter)}"
+        for letter in found
+        if letter[:6] not in wanted
+    ]
     repeated = sum(count - 1 for count in came.values())
     if repeated and not may_repeat:
         faults.append(f"dead letters: {repeated} came again, in spite of transactions")
@@ -124,7 +149,10 @@ def lane_by(flow: Flow) -> Callable[[Sent], str]:
         return lambda sent: _subject(sent.data)
     if flow.options.partition_key == "profileId":
         return lambda sent: sent.partition_key
-    raise ValueError(f"the records of {flow.id} do not say whose they are: no envelope, and another partition key than the profile id")
+    raise ValueError(
+        f"the records of {flow.id} do not say whose they are: no envelope, and another partition key than the"
+        " profile id"
+    )
 
 
 def _subject(data: bytes) -> str:

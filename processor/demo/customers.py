@@ -24,8 +24,32 @@ LAST_NAMES: Final = (
     "Abel", "Baker", "Castillo", "Dubois", "Eriksen", "Fontana", "Garcia", "Hansen", "Ivanova", "Jansen", "Keller", "Lopez",
     "Moreau", "Nakamura", "Okafor", "Petrov", "Quinn", "Rossi", "Schäfer", "Tanaka", "Usman", "Virtanen", "Weber", "Young",
 )  # fmt: skip
-_CITIES: Final = ("Bergen", "Bologna", "Brno", "Delft", "Ghent", "Graz", "Leeds", "Lyon", "Porto", "Seville", "Uppsala", "Zürich")
-_GOODS: Final = ("bicycle-bell", "espresso-cup", "fountain-pen", "globe", "kite", "lantern", "rain-coat", "record-player", "telescope", "umbrella")
+_CITIES: Final = (
+    "Bergen",
+    "Bologna",
+    "Brno",
+    "Delft",
+    "Ghent",
+    "Graz",
+    "Leeds",
+    "Lyon",
+    "Porto",
+    "Seville",
+    "Uppsala",
+    "Zürich",
+)
+_GOODS: Final = (
+    "bicycle-bell",
+    "espresso-cup",
+    "fountain-pen",
+    "globe",
+    "kite",
+    "lantern",
+    "rain-coat",
+    "record-player",
+    "telescope",
+    "umbrella",
+)
 _ASCII: Final = str.maketrans({"ë": "e", "Ø": "O", "ä": "a", "ü": "u"})
 
 

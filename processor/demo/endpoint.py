@@ -4,8 +4,8 @@
         create_stream(endpoint.url, "us-east-1", "vip-profiles", shards=2)
         records = read_stream(endpoint.url, "us-east-1", "vip-profiles")
 
-It keeps everything in memory, takes any credentials, and neither throttles nor fails in part. moto's `put_record` is not
-safe for concurrency (two calls at once may overwrite a record), so one request is served after the other.
+It keeps everything in memory, takes any credentials, and neither throttles nor fails in part. moto's `put_record` is
+not safe for concurrency (two calls at once may overwrite a record), so one request is served after the other.
 """
 
 import io
@@ -49,7 +49,8 @@ class StreamRecord(NamedTuple):
 class KinesisEndpoint:
     """The endpoint while the context lasts.
 
-    Raises ChildError when it does not listen within 20 s. It leaves no process behind, also when this process is killed.
+    Raises ChildError when it does not listen within 20 s. It leaves no process behind, also when this process is
+    killed.
     """
 
     def __init__(self) -> None:
@@ -67,12 +68,17 @@ class KinesisEndpoint:
         self._url = self._server.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._server.stop()
 
 
 def create_stream(url: str, region: str, name: str, shards: int = 1) -> str:
-    """Have a stream, ready to take records, and return its ARN; one that is there stays as it is. Raises botocore's errors."""
+    """Have a stream, ready to take records, and return its ARN; one that is there stays as it is.
+
+    Raises botocore's errors.
+    """
     client = _client(url, region)
     with suppress(client.exceptions.ResourceInUseException):  # it is there
         client.create_stream(StreamName=name, ShardCount=shards)
@@ -101,7 +107,9 @@ class StreamReader:
         pages = client.get_paginator("list_shards").paginate(StreamName=name)
         shards = [shard["ShardId"] for page in pages for shard in page["Shards"]]
         start = {"StreamName": name, "ShardIteratorType": "TRIM_HORIZON"}
-        self._iterators = {shard: client.get_shard_iterator(ShardId=shard, **start)["ShardIterator"] for shard in shards}
+        self._iterators = {
+            shard: client.get_shard_iterator(ShardId=shard, **start)["ShardIterator"] for shard in shards
+        }
 
     def read_on(self) -> list[StreamRecord]:
         """What has come since the last call, shard by shard. Raises botocore's errors."""
@@ -120,7 +128,9 @@ class StreamReader:
 
 @lru_cache(maxsize=64)
 def _client(url: str, region: str) -> Any:
-    """A client that can only reach this machine, and repeats nothing by itself; raises ValueError for another address."""
+    """A client that can only reach this machine, and repeats nothing by itself; raises ValueError for another
+    address.
+    """
     if urlsplit(url).hostname not in LOOPBACK:
         raise ValueError(f"{url} is not an address on this machine (http://127.0.0.1:PORT)")
     config = Config(
@@ -157,7 +167,11 @@ def _one_at_a_time(application: Application) -> Application:
 def _serve() -> None:
     die_with_parent()
     try:  # whoever imports this module need not have it
-        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app  # noqa: PLC0415
+        from moto.moto_server.werkzeug_app import (  # noqa: PLC0415
+            DomainDispatcherApplication,
+            MotoRequestHandler,
+            create_backend_app,
+        )
         from werkzeug.serving import make_server  # noqa: PLC0415
     except ImportError as error:
         sys.exit(f"{error}; it comes with the extra `demo`: pip install 'profile-exporter[demo]'")

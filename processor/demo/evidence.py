@@ -25,7 +25,9 @@ class Evidence:
 def read_events(settings: Settings) -> Iterator[SourceRecord]:
     """The profile events as they stand on their topic."""
     for record in read_topic(settings, settings.topics.profile_events):
-        yield SourceRecord(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, record.headers)
+        yield SourceRecord(
+            record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, record.headers
+        )
 
 
 def read_evidence(settings: Settings, flows: Sequence[Flow], endpoint_url: str) -> Evidence:
@@ -33,14 +35,18 @@ def read_evidence(settings: Settings, flows: Sequence[Flow], endpoint_url: str) 
     return Evidence(
         exports=[exported(record) for record in read_topic(settings, settings.topics.exports)],
         dead_letters=[dead_letter(record) for record in read_topic(settings, settings.topics.dead_letters)],
-        streams={flow.id: read_stream(endpoint_url, flow.destination.region, flow.destination.stream) for flow in flows},
+        streams={
+            flow.id: read_stream(endpoint_url, flow.destination.region, flow.destination.stream) for flow in flows
+        },
     )
 
 
 def exported(record: KafkaRecord) -> Exported:
     """A record of the `exports` topic; raises KeyError naming a header that is missing."""
     headers = _texts(record)
-    record_id, flow_id, partition_key = (headers[name] for name in (ExportHeader.RECORD_ID, ExportHeader.FLOW_ID, ExportHeader.PARTITION_KEY))
+    record_id, flow_id, partition_key = (
+        headers[name] for name in (ExportHeader.RECORD_ID, ExportHeader.FLOW_ID, ExportHeader.PARTITION_KEY)
+    )
     return Exported(record_id, flow_id, (record.key or b"").decode(), partition_key, record.value or b"")
 
 

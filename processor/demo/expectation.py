@@ -1,4 +1,6 @@
-"""What replay makes of the events as they stand on the topic: the records a worker must send, and why it sends no others. Pure."""
+"""What replay makes of the events as they stand on the topic: the records a worker must send, and why it sends no
+others. Pure.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -41,7 +43,9 @@ def expect(events: Iterable[SourceRecord], catalog: Catalog, limits: Limits) -> 
         counts.note(step)
         if was_there and step.profile is None:
             outcome.forgotten.add((event.key or b"").decode())
-    outcome.skipped.update({(flow_id, reason): count for flow_id, flow in counts.flows.items() for reason, count in flow.skipped.items()})
+    outcome.skipped.update(
+        {(flow_id, reason): count for flow_id, flow in counts.flows.items() for reason, count in flow.skipped.items()}
+    )
     return outcome
 
 

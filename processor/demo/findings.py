@@ -23,8 +23,8 @@ class Findings(NamedTuple):
         """The verdict in a sentence, where there are no faults."""
         expectation, flows = self.played.expectation, {record.flow_id for record in self.played.expectation.records}
         return (
-            f"the streams equal replay: {len(expectation.records):,} records of {len(flows)} flows, none missing, none foreign, "
-            f"in order per profile and flow, keeping the first of each id."
+            f"the streams equal replay: {len(expectation.records):,} records of {len(flows)} flows, none missing, none"
+            " foreign, in order per profile and flow, keeping the first of each id."
         )
 
 
@@ -46,7 +46,10 @@ def _show_counts(findings: Findings, screen: Screen) -> None:
     flows, expectation, evidence = findings.played.said.flows, findings.played.expectation, findings.played.evidence
     screen.title(f"{expectation.events:,} events, {expectation.applied:,} applied")
     screen.line(counted(Counter(str(event.kind) for event in findings.events)))
-    screen.line(f"skipped whole: {counted(Counter({str(reason): count for reason, count in expectation.skipped_events.items()}))}")
+    screen.line(
+        "skipped whole:"
+        f" {counted(Counter({str(reason): count for reason, count in expectation.skipped_events.items()}))}"
+    )
     screen.line(f"dead letters, unchanged on their topic: {counted(dead_letter_counts(evidence))}")
     screen.title("Records by cause (one may have several)")
     screen.table(FLOW_HEADER, list(flow_rows(flows, expectation, evidence, findings.verdict.streams)))
@@ -63,4 +66,8 @@ def _show_crash(findings: Findings, screen: Screen) -> None:
 
 
 def _again(repeated: int) -> str:
-    return "nothing came again" if not repeated else f"{repeated:,} came again after the restart, each with the id of its first"
+    return (
+        "nothing came again"
+        if not repeated
+        else f"{repeated:,} came again after the restart, each with the id of its first"
+    )

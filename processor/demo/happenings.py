@@ -1,6 +1,7 @@
 """What happens to a customer, as the `data` of a profile event. Each function changes what the shop knows and says it.
 
-A function takes the customer, the dice and the time (form of C8); what it needs to be possible is the caller's to see to.
+A function takes the customer, the dice and the time (form of C8); what it needs to be possible is the caller's to see
+to.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
 """SIGTERM and Ctrl-C: both end the tour with everything tidied up.
 
-The first one is noted, and raised at the next `check`: an exception that a signal handler raises while an object is being
-destroyed is lost or garbled, and librdkafka's clients take their time for that. The second one is raised where it comes.
+The first one is noted, and raised at the next `check`: an exception that a signal handler raises while an object is
+being destroyed is lost or garbled, and librdkafka's clients take their time for that. The second one is raised where it
+comes.
 """
 
 import signal
@@ -32,7 +33,10 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], None]]:
-    """Yields `check`, to be called in loops and between steps. For the main thread; a signal that is ignored stays so."""
+    """Yields `check`, to be called in loops and between steps.
+
+    For the main thread; a signal that is ignored stays so.
+    """
     interruption = Interruption()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number, handler in before.items():

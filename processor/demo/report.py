@@ -41,7 +41,9 @@ def counted(counts: Mapping[Any, int]) -> str:
     return " · ".join(f"{name} {count:,}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
 
 
-def flow_rows(flows: Iterable[Flow], expectation: Expectation, evidence: Evidence, comparisons: Mapping[str, Comparison]) -> Iterator[Row]:
+def flow_rows(
+    flows: Iterable[Flow], expectation: Expectation, evidence: Evidence, comparisons: Mapping[str, Comparison]
+) -> Iterator[Row]:
     """One row a flow under FLOW_HEADER; a record with causes of several kinds counts under each of them."""
     for flow in flows:
         records = expectation.of_flow(flow.id)
@@ -64,7 +66,11 @@ def examples(flows: Iterable[Flow], expectation: Expectation, evidence: Evidence
     for flow in flows:
         arrived = {(record.partition_key, record.data): record for record in evidence.streams[flow.id]}
         wanted = next(kinds, None) or _CAUSES["entered"]
-        found = min(_delivered(expectation.of_flow(flow.id), arrived, wanted), key=lambda pair: len(pair[0].causes), default=None)
+        found = min(
+            _delivered(expectation.of_flow(flow.id), arrived, wanted),
+            key=lambda pair: len(pair[0].causes),
+            default=None,
+        )
         if found is not None:
             yield _example(flow, *found, words)
 
@@ -95,4 +101,7 @@ def laid_out(value: Any, indent: int = 0) -> str:
 
 def dead_letter_counts(evidence: Evidence) -> Counter[str]:
     """Dead letters by reason, as read back; one that came again counts once."""
-    return Counter(str(reason) for _, _, _, reason in {(one.topic, one.partition, one.offset, one.reason) for one in evidence.dead_letters})
+    return Counter(
+        str(reason)
+        for _, _, _, reason in {(one.topic, one.partition, one.offset, one.reason) for one in evidence.dead_letters}
+    )

@@ -14,7 +14,9 @@ _SECRET_VARIABLE: Final = "DEMO_KINESIS_SECRET_KEY"  # noqa: S105  # a variable'
 
 
 def configuration_text(endpoint_url: str, stream_suffix: str = "") -> str:
-    """The file for `profile-exporter apply`; `stream_suffix` keeps the streams of one run apart from those of another."""
+    """The file for `profile-exporter apply`; `stream_suffix` keeps the streams of one run apart from those of
+    another.
+    """
     blanks = {"@ENDPOINT_URL@": endpoint_url, "@SUFFIX@": stream_suffix, "@REGION@": REGION}
     text = _TEMPLATE.read_text(encoding="utf-8")
     for blank, value in blanks.items():

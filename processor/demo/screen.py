@@ -74,7 +74,14 @@ class Plain:
         """Columns of text."""
         widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
         for first, *numbers in (header, *rows):
-            self.line("  ".join([first.ljust(widths[0]), *(text.rjust(width) for text, width in zip(numbers, widths[1:], strict=True))]))
+            self.line(
+                "  ".join(
+                    [
+                        first.ljust(widths[0]),
+                        *(text.rjust(width) for text, width in zip(numbers, widths[1:], strict=True)),
+                    ]
+                )
+            )
 
     def verdict(self, text: str, *, good: bool) -> None:
         """A line that begins with OK or FAILED."""
@@ -119,4 +126,6 @@ class Terminal:
     def verdict(self, text: str, *, good: bool) -> None:
         """A panel, green or red."""
         word, color = ("OK", "green") if good else ("FAILED", "red")
-        self._console.print(Panel(f"[bold {color}]{word}[/bold {color}]: {escape(text)}", border_style=color, width=self._width))
+        self._console.print(
+            Panel(f"[bold {color}]{word}[/bold {color}]: {escape(text)}", border_style=color, width=self._width)
+        )

@@ -50,7 +50,9 @@ class Kind(StrEnum):
 
 
 class ShopEvent(NamedTuple):
-    """One record for the topic of profile events; `timestamp` in milliseconds, `reason` says why it cannot be used, where it cannot."""
+    """One record for the topic of profile events; `timestamp` in milliseconds, `reason` says why it cannot be used,
+    where it cannot.
+    """
 
     key: bytes | None
     value: bytes | None
@@ -88,7 +90,9 @@ _SAID: Final[Mapping[Kind, tuple[EventType, happenings.Happening]]] = {
 _ENDS: Final = (Kind.MERGED, Kind.DELETED, Kind.TOMBSTONE)
 
 
-def shop_events(count: int = EVENTS, *, customers: int = CUSTOMERS, seed: int = SEED, opens_at: int = OPENS_AT) -> Iterator[ShopEvent]:
+def shop_events(
+    count: int = EVENTS, *, customers: int = CUSTOMERS, seed: int = SEED, opens_at: int = OPENS_AT
+) -> Iterator[ShopEvent]:
     """`count` events, in the order of their time; the shop opens at `opens_at`, seconds since 1970 in UTC."""
     shop = _Shop(customers, Random(seed), opens_at)
     for _ in range(count):
@@ -117,7 +121,9 @@ class _Shop:
         if kind in _ENDS:
             return self._end(customer, kind)
         event_type, happen = _SAID[kind]
-        customer.last_event = orjson.dumps(self._event(customer, event_type, happen(customer, self._dice, format_time(self._seconds))))
+        customer.last_event = orjson.dumps(
+            self._event(customer, event_type, happen(customer, self._dice, format_time(self._seconds)))
+        )
         return self._record(customer, kind, customer.last_event)
 
     def _roll(self) -> tuple[Kind, Customer]:
@@ -150,7 +156,9 @@ class _Shop:
             return self._record(customer, kind, orjson.dumps(self._event(customer, EventType.DELETED, {})))
         self._heir = self._dice.choice(self._customers)
         self._heir.devices.extend(customer.devices)
-        return self._record(customer, kind, orjson.dumps(self._event(customer, EventType.MERGED, {"into": self._heir.key})))
+        return self._record(
+            customer, kind, orjson.dumps(self._event(customer, EventType.MERGED, {"into": self._heir.key}))
+        )
 
     def _poison(self, customer: Customer) -> ShopEvent:
         good = self._event(customer, EventType.PATCHED, {"homeAddress": {"city": customer.city}})

@@ -1,9 +1,10 @@
-"""What the tour plays on: a broker and a Kinesis endpoint, its own or those that were named, and everything it leaves there removed.
+"""What the tour plays on: a broker and a Kinesis endpoint, its own or those that were named, and everything it leaves
+there removed.
 
-    broker      none named   embedded, at least once: it accepts transactions without honouring them
-                host:port    that one, exactly once; topics with names that nobody else has
-                docker       the `kafka` service of docker/compose.yaml, started if it must be and left running
-    endpoint    none named   moto's, a child process; else an http://127.0.0.1:PORT with streams that nobody else has
+broker      none named   embedded, at least once: it accepts transactions without honouring them
+            host:port    that one, exactly once; topics with names that nobody else has
+            docker       the `kafka` service of docker/compose.yaml, started if it must be and left running
+endpoint    none named   moto's, a child process; else an http://127.0.0.1:PORT with streams that nobody else has
 """
 
 import os
@@ -53,7 +54,10 @@ class Stage:
 
 @contextmanager
 def set_stage(directory: Path, broker: str | None, kinesis_endpoint: str | None, *, keep: bool) -> Iterator[Stage]:
-    """The stage for one tour; `directory` is for the worker's state. `keep` leaves what was made on a broker that was named."""
+    """The stage for one tour; `directory` is for the worker's state.
+
+    `keep` leaves what was made on a broker that was named.
+    """
     run = uuid4().hex[:8]
     values: dict[str, Any] = {
         "partitions": PARTITIONS,
@@ -65,7 +69,11 @@ def set_stage(directory: Path, broker: str | None, kinesis_endpoint: str | None,
     }
     with ExitStack() as stack:
         if broker:
-            values |= {"kafka_bootstrap_servers": _address(broker), "app_id": f"demo-{run}", "topic_prefix": f"demo-{run}-"}
+            values |= {
+                "kafka_bootstrap_servers": _address(broker),
+                "app_id": f"demo-{run}",
+                "topic_prefix": f"demo-{run}-",
+            }
             inherited = dict(os.environ)
         else:
             values = _defaults() | values | {"processing_guarantee": "at_least_once"}
@@ -110,7 +118,9 @@ def _address(broker: str) -> str:
 def _compose(*arguments: str) -> str:
     command = [*_COMPOSE, *arguments]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMPOSE_SECONDS, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMPOSE_SECONDS, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DemoFailed(f"BROKER=docker: {error}") from None
     if done.returncode != 0:

@@ -38,7 +38,6 @@ CATCH_UP_SECONDS: Final = 120.0
 _FILE: Final = "demo.yaml"
 
 
-
 @dataclass(frozen=True, slots=True)
 class Played:
     """What the story came to; `restarted_at` is when the second worker was started."""
@@ -52,7 +51,9 @@ class Played:
 class Story:
     """One telling on a stage; `directory` is for its files, `check` raises once nobody wants the rest."""
 
-    def __init__(self, stage: Stage, worker: Worker, directory: Path, screen: Screen, check: Callable[[], None]) -> None:
+    def __init__(
+        self, stage: Stage, worker: Worker, directory: Path, screen: Screen, check: Callable[[], None]
+    ) -> None:
         self._stage, self._worker, self._directory, self._screen = stage, worker, directory, screen
         self._check = check
         self._settings, self._topics = stage.settings, stage.settings.topics
@@ -84,17 +85,24 @@ class Story:
             if not self._stage.has_own_broker:
                 run_command(self._stage.environment, self._directory, "init")
             run_command(self._stage.environment, self._directory, "apply", _FILE)
-            now.done(f"profile-exporter apply {_FILE}: {len(said.flows)} flows, each with a stream, and {len(said.audiences)} audiences in force")
+            now.done(
+                f"profile-exporter apply {_FILE}: {len(said.flows)} flows, each with a stream, and"
+                f" {len(said.audiences)} audiences in force"
+            )
         return said
 
     def _open_shop(self, events: Sequence[ShopEvent]) -> None:
         with self._step("sending events") as now, Writer(self._settings) as writer:
             self._send(writer, events)
-            now.done(f"the first {len(events):,} events of a made-up shop sent to the topic {self._topics.profile_events}")
+            now.done(
+                f"the first {len(events):,} events of a made-up shop sent to the topic {self._topics.profile_events}"
+            )
 
     def _send(self, writer: Writer, events: Sequence[ShopEvent]) -> None:
         for event in events:
-            writer.write(self._topics.profile_events, event.key, event.value, name=f"{event.kind}", timestamp=event.timestamp)
+            writer.write(
+                self._topics.profile_events, event.key, event.value, name=f"{event.kind}", timestamp=event.timestamp
+            )
         writer.flush()
 
     def _wait_for_first_records(self, progress: Progress) -> None:
@@ -110,7 +118,8 @@ class Story:
     def _kill_in_full_flow(self, progress: Progress, events: Sequence[ShopEvent]) -> None:
         """The shop goes on, a slice of `events` at a time, also after the kill.
 
-        The worker is killed between a half and three quarters of them, as soon as it has delivered what it has not committed.
+        The worker is killed between a half and three quarters of them, as soon as it has delivered what it has not
+        committed.
         """
         size = len(events) // SLICES
         with self._step("the shop goes on") as now, Writer(self._settings) as writer:
@@ -125,15 +134,19 @@ class Story:
             self._worker.kill()
             state = progress.look()
             now.done(
-                f"killed with SIGKILL while the shop goes on: of {state.events_end:,} events sent {state.events_committed:,} are committed, "
-                f"of {state.delivered:,} records in the streams about {max(0, state.delivered - state.exports_committed):,} are not"
+                f"killed with SIGKILL while the shop goes on: of {state.events_end:,} events sent"
+                f" {state.events_committed:,} are committed, of {state.delivered:,} records in the streams about"
+                f" {max(0, state.delivered - state.exports_committed):,} are not"
             )
             self._send(writer, events[sent:])
 
     def _replay(self, said: Configuration) -> Expectation:
         with self._step("replaying") as now:
             expectation = expect(read_events(self._settings), Catalog.of(said.flows, said.audiences), self._limits)
-            now.done(f"replay of all {expectation.events:,} events as they stand on the topic: {len(expectation.records):,} records are to come out")
+            now.done(
+                f"replay of all {expectation.events:,} events as they stand on the topic: {len(expectation.records):,}"
+                " records are to come out"
+            )
         return expectation
 
     def _catch_up(self, progress: Progress) -> None:

@@ -1,4 +1,6 @@
-"""The tour from its beginning to its end: a place for its files, a stage, the story, what it came to, and the verdict."""
+"""The tour from its beginning to its end: a place for its files, a stage, the story, what it came to, and the
+verdict.
+"""
 
 import tempfile
 import time
@@ -47,7 +49,12 @@ def run_tour(wishes: Wishes, screen: Screen) -> None:
     """
     began = time.monotonic()
     screen.title("A made-up shop, a real worker, a crash")
-    with interruptible() as check, _in_words(), _directory(screen, keep=wishes.keep) as directory, _stage(wishes, directory, screen) as stage:
+    with (
+        interruptible() as check,
+        _in_words(),
+        _directory(screen, keep=wishes.keep) as directory,
+        _stage(wishes, directory, screen) as stage,
+    ):
         findings = _find_out(wishes, stage, directory, screen, check)
     show(findings, screen)
     seconds = time.monotonic() - began
@@ -58,14 +65,18 @@ def run_tour(wishes: Wishes, screen: Screen) -> None:
 
 
 def _find_out(wishes: Wishes, stage: Stage, directory: Path, screen: Screen, check: Callable[[], None]) -> Findings:
-    opens_at = int(time.time()) - wishes.events * MOST_SECONDS_BETWEEN  # it closes about now: a broker may remove what is old
+    opens_at = (
+        int(time.time()) - wishes.events * MOST_SECONDS_BETWEEN
+    )  # it closes about now: a broker may remove what is old
     customers = max(1, CUSTOMERS * wishes.events // EVENTS)
     events = list(shop_events(wishes.events, customers=customers, seed=wishes.seed, opens_at=opens_at))
     with Worker(stage.environment, directory) as worker, _with_its_log(worker):
         played = Story(stage, worker, directory, screen, check).play(events)
     flows = played.said.flows
     has_transactions = not stage.has_own_broker
-    verdict = judge(flows, played.expectation, played.evidence, has_transactions=has_transactions, restarted_at=played.restarted_at)
+    verdict = judge(
+        flows, played.expectation, played.evidence, has_transactions=has_transactions, restarted_at=played.restarted_at
+    )
     return Findings(events, played, verdict)
 
 
@@ -87,7 +98,10 @@ def _stage(wishes: Wishes, directory: Path, screen: Screen) -> Iterator[Stage]:
     with ExitStack() as stack:
         with step(screen, "starting a broker and a Kinesis endpoint") as now:
             stage = stack.enter_context(set_stage(directory, wishes.broker, wishes.kinesis_endpoint, keep=wishes.keep))
-            now.done(f"Kafka at {stage.settings.kafka_bootstrap_servers} ({stage.settings.processing_guarantee}), Kinesis at {stage.endpoint_url}")
+            now.done(
+                f"Kafka at {stage.settings.kafka_bootstrap_servers} ({stage.settings.processing_guarantee}), Kinesis at"
+                f" {stage.endpoint_url}"
+            )
         yield stage
 
 

@@ -22,7 +22,11 @@ class Verdict(NamedTuple):
     @property
     def faults(self) -> tuple[str, ...]:
         """Everything that is wrong; nothing: what left equals replay."""
-        return tuple(fault for comparison in (self.exports, self.dead_letters, *self.streams.values()) for fault in comparison.faults)
+        return tuple(
+            fault
+            for comparison in (self.exports, self.dead_letters, *self.streams.values())
+            for fault in comparison.faults
+        )
 
     @property
     def repeated_in_streams(self) -> int:
@@ -31,7 +35,12 @@ class Verdict(NamedTuple):
 
 
 def judge(
-    flows: Sequence[Flow], expectation: Expectation, evidence: Evidence, *, has_transactions: bool, restarted_at: datetime | None
+    flows: Sequence[Flow],
+    expectation: Expectation,
+    evidence: Evidence,
+    *,
+    has_transactions: bool,
+    restarted_at: datetime | None,
 ) -> Verdict:
     """Compare all of it. `restarted_at` is when a killed worker was started again (None: none was killed)."""
     may_repeat = not has_transactions and restarted_at is not None
@@ -39,7 +48,10 @@ def judge(
     return Verdict(
         compare_exports(records, evidence.exports, may_repeat=may_repeat, forgotten=frozenset(expectation.forgotten)),
         compare_dead_letters(expectation.dead_letters, evidence.dead_letters, may_repeat=may_repeat),
-        {flow.id: compare_stream(flow, records, evidence.exports, evidence.streams[flow.id], restarted_at) for flow in flows},
+        {
+            flow.id: compare_stream(flow, records, evidence.exports, evidence.streams[flow.id], restarted_at)
+            for flow in flows
+        },
     )
 
 

@@ -10,7 +10,9 @@ POLL_SECONDS: Final = 0.05
 
 
 def wait_until(done: Callable[[], bool], what: str, seconds: float, poll_seconds: float = POLL_SECONDS) -> None:
-    """Return once `done` holds; raises DemoFailed naming `what` when it does not within `seconds`, and whatever `done` raises."""
+    """Return once `done` holds; raises DemoFailed naming `what` when it does not within `seconds`, and whatever `done`
+    raises.
+    """
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:

@@ -4,9 +4,9 @@
     found      a b c · b c d        the second b and c are repeats: keeping the first of each gives what was expected
     found      a c b d              c is a stranger where it stands, and then it is missing
 
-At least once in order (contract G1) means: the firsts are the expected ones in their order, and all else repeats one of them.
-An item is taken as the next expected one whenever it can be, and as a repeat otherwise. That finds such a reading if there
-is one: no other reading is ever further on, so none knows more items that may come again.
+At least once in order (contract G1) means: the firsts are the expected ones in their order, and all else repeats one of
+them. An item is taken as the next expected one whenever it can be, and as a repeat otherwise. That finds such a reading
+if there is one: no other reading is ever further on, so none knows more items that may come again.
 """
 
 from collections.abc import Collection, Sequence

@@ -21,7 +21,9 @@ class Words:
     """Causes in words, with the names of these audiences."""
 
     def __init__(self, audiences: Iterable[Audience]) -> None:
-        self._names: dict[AudienceKey, str] = {audience.key: audience.name for audience in audiences if audience.name is not None}
+        self._names: dict[AudienceKey, str] = {
+            audience.key: audience.name for audience in audiences if audience.name is not None
+        }
 
     def all_of(self, causes: Iterable[str]) -> str:
         """Every cause, one sentence."""

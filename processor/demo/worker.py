@@ -35,7 +35,10 @@ def run_command(environment: Mapping[str, str], directory: Path, *arguments: str
     except subprocess.TimeoutExpired:
         raise DemoFailed(f"`profile-exporter {' '.join(arguments)}` did not end in {COMMAND_SECONDS:.0f} s") from None
     if done.returncode != 0:
-        raise DemoFailed(f"`profile-exporter {' '.join(arguments)}` ended with exit code {done.returncode}:\n{(done.stderr or done.stdout).strip()}")
+        raise DemoFailed(
+            f"`profile-exporter {' '.join(arguments)}` ended with exit code"
+            f" {done.returncode}:\n{(done.stderr or done.stdout).strip()}"
+        )
     return done.stdout
 
 
@@ -102,7 +105,9 @@ class Worker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._process is not None:
             end_process(self._process)
 

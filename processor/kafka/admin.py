@@ -1,7 +1,7 @@
 """Topics on the broker: create what is missing, compare with what should be, require it.
 
-The embedded broker knows neither CreateTopics nor DescribeConfigs (it names a controller that is none of its brokers): the answers then say
-`unsupported` and the caller goes on.
+The embedded broker knows neither CreateTopics nor DescribeConfigs (it names a controller that is none of its brokers):
+the answers then say `unsupported` and the caller goes on.
 """
 
 import time
@@ -26,7 +26,9 @@ from processor.settings import Settings
 ANSWER_SECONDS: Final = 10.0
 _TRY_SECONDS: Final = 1.0
 _VISIBLE_POLL_SECONDS: Final = 0.02
-_LOGIN: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError.UNSUPPORTED_SASL_MECHANISM})
+_LOGIN: Final = frozenset(
+    {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError.UNSUPPORTED_SASL_MECHANISM}
+)
 _TRIES_WHEN_REFUSED: Final = 2  # a refused connection is no slow network
 
 
@@ -57,7 +59,9 @@ class ConfigDifference(NamedTuple):
 
 
 class TopicConfigs(NamedTuple):
-    """Topics' configurations in force, defaults included, by topic; of the topics `denied` we may not ask (DescribeConfigs)."""
+    """Topics' configurations in force, defaults included, by topic; of the topics `denied` we may not ask
+    (DescribeConfigs).
+    """
 
     found: Mapping[str, Mapping[str, str]]
     denied: tuple[str, ...] = ()
@@ -71,7 +75,8 @@ class Differences(NamedTuple):
 
 
 class Admin:
-    """A connection for questions about topics; every call raises BrokerUnreachable when nobody answers in `answer_seconds`, or lets us in.
+    """A connection for questions about topics; every call raises BrokerUnreachable when nobody answers in
+    `answer_seconds`, or lets us in.
 
     Raises SettingsRefused, NoTokenForKafka.
     """
@@ -91,10 +96,15 @@ class Admin:
         return {name: len(topic.partitions) for name, topic in self._metadata().topics.items()}
 
     def create_missing(self, specs: Sequence[TopicSpec]) -> list[TopicResult]:
-        """Create the topics that are not there; never changes one that is. What it created can be used when it returns."""
+        """Create the topics that are not there; never changes one that is.
+
+        What it created can be used when it returns.
+        """
         metadata = self._metadata()
         missing = [spec for spec in specs if spec.name not in metadata.topics]
-        outcomes = self._create(missing) if has_controller(metadata) else {spec.name: _unsupported(spec) for spec in missing}
+        outcomes = (
+            self._create(missing) if has_controller(metadata) else {spec.name: _unsupported(spec) for spec in missing}
+        )
         self._wait_until_led([name for name, result in outcomes.items() if result.outcome is TopicOutcome.CREATED])
         return [outcomes.get(spec.name, TopicResult(spec.name, TopicOutcome.PRESENT)) for spec in specs]
 
@@ -107,12 +117,16 @@ class Admin:
             raise WrongPartitionCounts(wrong)
 
     def differences(self, specs: Sequence[TopicSpec]) -> Differences | None:
-        """Compare the topics that are there with how they should be; None where the broker cannot tell, as the embedded one."""
+        """Compare the topics that are there with how they should be; None where the broker cannot tell, as the embedded
+        one.
+        """
         topics = self._metadata().topics
         return differences_of(specs, self.configs([spec.name for spec in specs if spec.config and spec.name in topics]))
 
     def config(self, topic: str) -> Mapping[str, str] | None:
-        """A topic's configuration in force, defaults included; None where the broker cannot tell, or may not tell us."""
+        """A topic's configuration in force, defaults included; None where the broker cannot tell, or may not tell
+        us.
+        """
         configs = self.configs([topic])
         return None if configs is None else configs.found.get(topic)
 
@@ -122,13 +136,17 @@ class Admin:
             return None
         if not topics:
             return TopicConfigs({})
-        asked = self._client.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in topics], request_timeout=self._seconds)
+        asked = self._client.describe_configs(
+            [ConfigResource(ResourceType.TOPIC, name) for name in topics], request_timeout=self._seconds
+        )
         answers = {resource.name: self._answer(future) for resource, future in asked.items()}
         found = {name: answer for name, answer in answers.items() if answer is not None}
         return TopicConfigs(found, tuple(name for name, answer in answers.items() if answer is None))
 
     def _wait_until_led(self, topics: Sequence[str]) -> None:
-        """The controller answers before the brokers know: wait until one names a leader of every partition, as long as for an answer."""
+        """The controller answers before the brokers know: wait until one names a leader of every partition, as long as
+        for an answer.
+        """
         deadline = time.monotonic() + self._seconds
         while topics and not _all_led(self._metadata(), topics) and time.monotonic() < deadline:
             time.sleep(_VISIBLE_POLL_SECONDS)
@@ -136,8 +154,16 @@ class Admin:
     def _create(self, specs: Sequence[TopicSpec]) -> dict[str, TopicResult]:
         if not specs:
             return {}
-        new = [NewTopic(spec.name, spec.partitions, self._settings.replication_factor, config={**spec.config, **spec.initial}) for spec in specs]
-        return {name: self._creation(name, future) for name, future in self._client.create_topics(new, request_timeout=self._seconds).items()}
+        new = [
+            NewTopic(
+                spec.name, spec.partitions, self._settings.replication_factor, config={**spec.config, **spec.initial}
+            )
+            for spec in specs
+        ]
+        return {
+            name: self._creation(name, future)
+            for name, future in self._client.create_topics(new, request_timeout=self._seconds).items()
+        }
 
     def _creation(self, name: str, future: Any) -> TopicResult:
         try:
@@ -195,17 +221,24 @@ def differences_of(specs: Sequence[TopicSpec], told: TopicConfigs | None) -> Dif
 
 def wrong_counts(specs: Sequence[TopicSpec], counts: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     """Topic → (partitions found, wanted), of those that are there with another number."""
-    return {spec.name: (counts[spec.name], spec.partitions) for spec in specs if counts.get(spec.name, spec.partitions) != spec.partitions}
+    return {
+        spec.name: (counts[spec.name], spec.partitions)
+        for spec in specs
+        if counts.get(spec.name, spec.partitions) != spec.partitions
+    }
 
 
 def has_controller(metadata: ClusterMetadata) -> bool:
-    """Whether the broker answers questions of an operator; the embedded one names a controller that is none of its brokers, and does not."""
+    """Whether the broker answers questions of an operator; the embedded one names a controller that is none of its
+    brokers, and does not.
+    """
     return metadata.controller_id in metadata.brokers
 
 
 def _all_led(metadata: ClusterMetadata, topics: Sequence[str]) -> bool:
     return all(
-        name in metadata.topics and all(partition.leader in metadata.brokers for partition in metadata.topics[name].partitions.values())
+        name in metadata.topics
+        and all(partition.leader in metadata.brokers for partition in metadata.topics[name].partitions.values())
         for name in topics
     )
 
@@ -216,4 +249,8 @@ def _unsupported(spec: TopicSpec) -> TopicResult:
 
 def _compare(spec: TopicSpec, found: Mapping[str, str]) -> list[ConfigDifference]:
     values = {name: found.get(name, "unknown") for name in spec.config}
-    return [ConfigDifference(spec.name, name, values[name], wanted) for name, wanted in spec.config.items() if values[name] != wanted]
+    return [
+        ConfigDifference(spec.name, name, values[name], wanted)
+        for name, wanted in spec.config.items()
+        if values[name] != wanted
+    ]

@@ -9,9 +9,11 @@ from processor.settings import Settings
 
 
 class UnnamedEtags:
-    """Which of some flows and etags no audit event names, as `control.recording.Unnamed`; each is looked up once, and no further than it must.
+    """Which of some flows and etags no audit event names, as `control.recording.Unnamed`; each is looked up once, and
+    no further than it must.
 
-    Where the topic may not be read, `on_denied` is told why, once, and none is said to be unnamed: nothing is recorded then.
+    Where the topic may not be read, `on_denied` is told why, once, and none is said to be unnamed: nothing is recorded
+    then.
     """
 
     def __init__(self, settings: Settings, on_denied: Callable[[ReadDenied], None]) -> None:
@@ -21,7 +23,10 @@ class UnnamedEtags:
         self._is_denied = False
 
     def __call__(self, wanted: Collection[FlowEtag]) -> set[FlowEtag]:
-        """Give those of `wanted` that no audit event named when it was first asked for them. Raises as `read_topic` does, but for ReadDenied."""
+        """Give those of `wanted` that no audit event named when it was first asked for them.
+
+        Raises as `read_topic` does, but for ReadDenied.
+        """
         new = set(wanted) - self._looked_up
         if new and not self._is_denied:
             try:

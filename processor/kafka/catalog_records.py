@@ -4,9 +4,9 @@
                 key: job/<job id>                   value: {"job": {…}}
     audiences   key: ["<namespace>","<id>"]         value: {"audience": {…}}
 
-The etag is new with every change of the flow, also back to an earlier content. A secret stays the reference that the file has.
-Jobs stand beside the flows, on one partition: whoever sees a change of a flow sees the jobs that it set going, never one without the
-other. A flow with `deletedAt` is deleted for everybody but its last exits (F2).
+The etag is new with every change of the flow, also back to an earlier content. A secret stays the reference that the
+file has. Jobs stand beside the flows, on one partition: whoever sees a change of a flow sees the jobs that it set
+going, never one without the other. A flow with `deletedAt` is deleted for everybody but its last exits (F2).
 """
 
 from typing import Final, NamedTuple
@@ -28,7 +28,9 @@ class BadCatalogRecord(ValueError):
 
 
 class StoredFlow(NamedTuple):
-    """A flow, and the etag of this content. `deleted_at`: since when only its last exits are still to leave; None: it is in force.
+    """A flow, and the etag of this content.
+
+    `deleted_at`: since when only its last exits are still to leave; None: it is in force.
 
     `created_by`, `updated_by`: the authors' names; None: nobody said.
     """
@@ -97,12 +99,22 @@ def read_flow(key: bytes, value: bytes) -> StoredFlow:
     """The flow of a record; raises BadCatalogRecord."""
     try:
         fields = orjson.loads(value)
-        authors = (author if isinstance(author := fields.get(name), str) else None for name in ("createdBy", "updatedBy"))
-        stored = StoredFlow(Flow.model_validate(fields["flow"], context=STORED), fields["etag"], fields.get("deletedAt"), *authors)
+        authors = (
+            author if isinstance(author := fields.get(name), str) else None for name in ("createdBy", "updatedBy")
+        )
+        stored = StoredFlow(
+            Flow.model_validate(fields["flow"], context=STORED), fields["etag"], fields.get("deletedAt"), *authors
+        )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
         raise BadCatalogRecord(f"flow {key.decode(errors='replace')}: {without_input(error)}") from None
-    if flow_key(stored.flow.id) != key or not isinstance(stored.etag, str) or not isinstance(stored.deleted_at, str | None):
-        raise BadCatalogRecord(f"flow {key.decode(errors='replace')}: the key is not the flow's id, or the etag is no text")
+    if (
+        flow_key(stored.flow.id) != key
+        or not isinstance(stored.etag, str)
+        or not isinstance(stored.deleted_at, str | None)
+    ):
+        raise BadCatalogRecord(
+            f"flow {key.decode(errors='replace')}: the key is not the flow's id, or the etag is no text"
+        )
     return stored
 
 

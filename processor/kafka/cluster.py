@@ -1,4 +1,6 @@
-"""Which cluster and which topics these are: ids that change when a topic is deleted and created again under its name."""
+"""Which cluster and which topics these are: ids that change when a topic is deleted and created again under its
+name.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -32,6 +34,8 @@ def cluster_facts(settings: Settings, topics: Sequence[str]) -> ClusterFacts:
         if not has_controller(metadata):  # nobody knows topic ids
             return ClusterFacts(None, dict.fromkeys(topics))
         asked = client.describe_topics(TopicCollection(list(topics)), request_timeout=ANSWER_SECONDS)
-        return ClusterFacts(metadata.cluster_id, {name: str(future.result().topic_id) for name, future in asked.items()})
+        return ClusterFacts(
+            metadata.cluster_id, {name: str(future.result().topic_id) for name, future in asked.items()}
+        )
     except KafkaException as error:
         raise BrokerUnreachable(settings, error.args[0].str()) from None

@@ -1,6 +1,7 @@
 """Settings as the two Kafka clients take them: librdkafka's properties, aiokafka's arguments.
 
-`partitioner` and isolation level belong to every producer and reader of ours: they are here, so that nobody forgets them.
+`partitioner` and isolation level belong to every producer and reader of ours: they are here, so that nobody forgets
+them.
 """
 
 import logging
@@ -21,7 +22,9 @@ from schemas.partitioner import Partitioner
 PARTITIONERS: Final = {
     Partitioner.MURMUR2: "murmur2_random",  # the Java client's: murmur2 of the key, records without a key anywhere
     Partitioner.CRC32: "consistent_random",  # librdkafka's own
-    Partitioner.NONE: "murmur2_random",  # of what has no place: whoever writes events names the partition (profile_partitions.py)
+    Partitioner.NONE: (
+        "murmur2_random"
+    ),  # of what has no place: whoever writes events names the partition (profile_partitions.py)
 }
 _log = logging.getLogger("librdkafka")
 _CRITICAL: Final = 2  # syslog: librdkafka's own lines would stand beside our errors, which say the same
@@ -38,8 +41,9 @@ _LATE_SECONDS: Final = 1.0  # librdkafka looks once a second
 def confluent_config(settings: Settings) -> Properties:
     """librdkafka's properties to reach the broker; the same for admin, producer and consumer.
 
-    With a token login the first token is there when this returns; making a client takes a second more, in which its thread asks for it
-    (confluent_kafka looks once a second). Raises NoTokenForKafka, and UsageError for a file of authorities that cannot be read.
+    With a token login the first token is there when this returns; making a client takes a second more, in which its
+    thread asks for it (confluent_kafka looks once a second). Raises NoTokenForKafka, and UsageError for a file of
+    authorities that cannot be read.
     """
     properties: Properties = {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
@@ -69,9 +73,15 @@ def _token_login(settings: Settings) -> Properties:
         raise NoTokenForKafka(unavailable) from None
 
     def give(_: str) -> tuple[str, float, str, dict[str, str]]:
-        """Called by a thread of the client, at the beginning and before the token ends; after an error again in ten seconds."""
+        """Called by a thread of the client, at the beginning and before the token ends; after an error again in ten
+        seconds.
+        """
         held = tokens.get()
-        told = min(tokens.seconds_to_next_question(held) / _ASKS_AGAIN_AT + _LATE_SECONDS, tokens.seconds_left(held), _MOST_TOLD_SECONDS)
+        told = min(
+            tokens.seconds_to_next_question(held) / _ASKS_AGAIN_AT + _LATE_SECONDS,
+            tokens.seconds_left(held),
+            _MOST_TOLD_SECONDS,
+        )
         return held.text, time.time() + told, "", extensions
 
     return {"sasl.mechanism": OAUTHBEARER, "oauth_cb": give}  # type: ignore[dict-item]  # the client's types leave it out
@@ -90,7 +100,9 @@ def producer_config(settings: Settings) -> Properties:
 
 
 def transactional_config(settings: Settings, purpose: str, seconds: float) -> Properties:
-    """What makes it transactional: the id of this installation for a purpose, and how long its transactions may stay open."""
+    """What makes it transactional: the id of this installation for a purpose, and how long its transactions may stay
+    open.
+    """
     return {"transactional.id": f"{settings.app_id}-{purpose}", "transaction.timeout.ms": int(seconds * 1000)}
 
 
@@ -116,7 +128,8 @@ def aiokafka_options(settings: Settings) -> dict[str, Any]:
         "ssl_context": ssl_context(settings),
     }
     if has_token_login(settings):
-        from processor.kafka.token_provider import token_provider  # noqa: PLC0415  # commands need no aiokafka to reach the broker
+        # Commands need no aiokafka to reach the broker.
+        from processor.kafka.token_provider import token_provider  # noqa: PLC0415
 
         return options | {"sasl_mechanism": OAUTHBEARER, "sasl_oauth_token_provider": token_provider(settings)}
     if settings.kafka_sasl_mechanism is not None:
@@ -128,7 +141,9 @@ def aiokafka_options(settings: Settings) -> dict[str, Any]:
 
 
 def ssl_context(settings: Settings) -> ssl.SSLContext | None:
-    """The TLS side of the settings, None where the protocol has none; raises SettingsRefused for certificate files that cannot be read."""
+    """The TLS side of the settings, None where the protocol has none; raises SettingsRefused for certificate files that
+    cannot be read.
+    """
     if settings.kafka_security_protocol not in ("SSL", "SASL_SSL"):
         return None
     ca, certificate, key = settings.kafka_ssl_ca_file, settings.kafka_ssl_certificate_file, settings.kafka_ssl_key_file
@@ -137,7 +152,9 @@ def ssl_context(settings: Settings) -> ssl.SSLContext | None:
         if certificate is not None and key is not None:
             context.load_cert_chain(certificate, key, password="")  # without a text OpenSSL asks the terminal
     except (OSError, ssl.SSLError) as error:
-        raise SettingsRefused(f"{error} ({', '.join(str(path) for path in (ca, certificate, key) if path is not None)})") from None
+        raise SettingsRefused(
+            f"{error} ({', '.join(str(path) for path in (ca, certificate, key) if path is not None)})"
+        ) from None
     return context
 
 

@@ -1,8 +1,8 @@
 """Objects of the control API as records of the compacted topic `connections`; a tombstone removes one.
 
-    key    ["<kind>","<id>"]                       value  schemas/connection.py, StoredObject
-    key    ["writer"]                              value  {"writer": "<id>", "since": milliseconds}: the API that writes, the newest one
-    key    ["accepted"]                            value  {"<topic>": offset}: what an operator knows to be gone below these (ACCEPT_GAPS)
+key    ["<kind>","<id>"]                       value  schemas/connection.py, StoredObject
+key    ["writer"]                              value  {"writer": "<id>", "since": milliseconds}: the API that writes, the newest one
+key    ["accepted"]                            value  {"<topic>": offset}: what an operator knows to be gone below these (ACCEPT_GAPS)
 """
 
 from collections.abc import Mapping

@@ -1,16 +1,18 @@
-"""The log of the control plane on Kafka: `flows`, `audiences`, `connections` and `audit-events`, one transaction a change.
+"""The log of the control plane on Kafka: `flows`, `audiences`, `connections` and `audit-events`, one transaction a
+change.
 
               newest API ─ claims the topics by a record ─► older APIs are superseded: they stop
     fence ─► read to the end ─► decide ─► one transaction ─► the state, with it
       ▲                                        │ fenced: somebody else wrote, or is about to
       └────────────────────────────────────────┘ Overtaken: decide again by what is there now
 
-What was committed is in the state at once, without being read: nobody can have written in between without fencing us. When it is read
-later, it is passed over, so that the state never goes back. Without transactions somebody may have: then the state is what the topics say,
-in their order, and a commit reads them to their end.
+What was committed is in the state at once, without being read: nobody can have written in between without fencing us.
+When it is read later, it is passed over, so that the state never goes back. Without transactions somebody may have:
+then the state is what the topics say, in their order, and a commit reads them to their end.
 
-Every writer has the same transactional id, so whoever begins fences all others, and has read what they had committed before it decides:
-no change is lost, whoever makes it. A command comes and goes; an API that was fenced by one goes on. An API that was fenced by an API stops.
+Every writer has the same transactional id, so whoever begins fences all others, and has read what they had committed
+before it decides: no change is lost, whoever makes it. A command comes and goes; an API that was fenced by one goes on.
+An API that was fenced by an API stops.
 
 Brokers without transactions (at_least_once): nothing fences, one API at a time is the operator's duty.
 """
@@ -39,7 +41,9 @@ from processor.settings import ProcessingGuarantee, Settings, env_name
 
 Answer = TypeVar("Answer")
 
-ANSWER_SECONDS: Final = 20.0  # also the transaction's: so long, at most, one that was killed holds back the readers of its topics
+ANSWER_SECONDS: Final = (
+    20.0  # also the transaction's: so long, at most, one that was killed holds back the readers of its topics
+)
 LOOK_SECONDS: Final = 0.2  # how late an API sees what a command wrote
 STALE_SECONDS: Final = 5.0  # of a state that is still shown; longer than a commit takes
 _ABORT_SECONDS: Final = 5.0
@@ -55,9 +59,10 @@ class TopicTruncated(ReadFailed):
 
     def __init__(self, gap: Gap) -> None:
         super().__init__(
-            f"{gap.topic}: its first {gap.next} offsets were removed (retention, or deleted records): flows, audiences or connections may be lost\n"
-            f"  set its cleanup.policy to compact; {env_name('accept_gaps')}={gap.name} goes on once with what is left: then look at\n"
-            f"  `profile-exporter flows list`, and put your file into force again"
+            f"{gap.topic}: its first {gap.next} offsets were removed (retention, or deleted records): flows, audiences"
+            f" or connections may be lost\n  set its cleanup.policy to compact; {env_name('accept_gaps')}={gap.name}"
+            " goes on once with what is left: then look at\n  `profile-exporter flows list`, and put your file into"
+            " force again"
         )
 
 
@@ -70,7 +75,11 @@ class KafkaControlLog:
     def __init__(self, settings: Settings, *, is_api: bool = False, client: Properties | None = None) -> None:
         names = settings.topics
         self._settings = settings
-        self._topics = {Topic.FLOWS: names.flows, Topic.AUDIENCES: names.audiences, Topic.CONNECTIONS: names.connections}
+        self._topics = {
+            Topic.FLOWS: names.flows,
+            Topic.AUDIENCES: names.audiences,
+            Topic.CONNECTIONS: names.connections,
+        }
         self._audit_topic = names.audit_events
         self._kinds = {name: topic for topic, name in self._topics.items()}
         self._is_api = is_api
@@ -86,7 +95,9 @@ class KafkaControlLog:
         self._producer: Producer | None = None
         self._faults: list[str] = []
         self._consumer = Consumer(consumer_config(settings, f"{settings.app_id}-control") | self._client)
-        self._asker = Consumer(consumer_config(settings, f"{settings.app_id}-control"))  # the other one's connection answers after its fetch: 50 ms
+        self._asker = Consumer(
+            consumer_config(settings, f"{settings.app_id}-control")
+        )  # the other one's connection answers after its fetch: 50 ms
 
     def __enter__(self) -> Self:
         """Fence, read to the end, and claim the topics where it is an API's."""
@@ -102,7 +113,9 @@ class KafkaControlLog:
                 return self
         raise WriteFailed([f"  others wrote {_CLAIM_TRIES} times while this was starting"])
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None and not self._is_api:
             self._wait_until_shown()
         self._consumer.close()
@@ -111,7 +124,8 @@ class KafkaControlLog:
             self._producer.purge()
 
     def state(self) -> ControlState:
-        """As it was at most STALE_SECONDS ago, and everything that this log committed; whoever only reads waits for no commit.
+        """As it was at most STALE_SECONDS ago, and everything that this log committed; whoever only reads waits for no
+        commit.
 
         Raises ReadFailed where Kafka has not answered for so long.
         """
@@ -134,7 +148,9 @@ class KafkaControlLog:
         """As ControlLog says."""
         with self._lock:
             self.require_unsuperseded()
-            if self._producer is None:  # after a failure, whose outcome nobody knows: what it left is settled, and read, before the next change
+            if (
+                self._producer is None
+            ):  # after a failure, whose outcome nobody knows: what it left is settled, and read, before the next change
                 self._begin_again()
                 raise Overtaken
             try:
@@ -173,7 +189,9 @@ class KafkaControlLog:
     def _begin_again(self) -> None:
         """Fence all others, settle what we left open, then read what was committed."""
         self._producer = None
-        properties: dict[str, Any] = producer_config(self._settings) | {"message.timeout.ms": int(ANSWER_SECONDS * 1000)} | self._client
+        properties: dict[str, Any] = (
+            producer_config(self._settings) | {"message.timeout.ms": int(ANSWER_SECONDS * 1000)} | self._client
+        )
         if self._transactional:
             properties |= transactional_config(self._settings, "control", ANSWER_SECONDS) | {"linger.ms": 0}
         producer = Producer(properties)
@@ -198,16 +216,24 @@ class KafkaControlLog:
             self._flush()
             self._asked(lambda: self._used.commit_transaction(ANSWER_SECONDS))
         except BaseException:
-            with suppress(KafkaException):  # where it is fenced there is nothing to abort; otherwise the next writer's beginning settles it
+            with suppress(
+                KafkaException
+            ):  # where it is fenced there is nothing to abort; otherwise the next writer's beginning settles it
                 self._used.abort_transaction(_ABORT_SECONDS)
             raise
 
     def _produce(self, records: Sequence[TopicRecord]) -> None:
-        told: dict[str, Any] = {} if self._transactional else {"on_delivery": self._note_fault}  # a transaction that lacks a record fails itself
+        told: dict[str, Any] = (
+            {} if self._transactional else {"on_delivery": self._note_fault}
+        )  # a transaction that lacks a record fails itself
         self._faults.clear()
         for topic, key, value, timestamp in records:
             name = self._topics.get(topic, self._audit_topic)
-            self._asked(partial(enqueue, self._used, name, value, key, self._raise_faults, partition=0, timestamp=timestamp, **told))
+            self._asked(
+                partial(
+                    enqueue, self._used, name, value, key, self._raise_faults, partition=0, timestamp=timestamp, **told
+                )
+            )
 
     def _flush(self) -> None:
         left = self._asked(lambda: self._used.flush(ANSWER_SECONDS))
@@ -239,7 +265,9 @@ class KafkaControlLog:
         return bounds_of(self._settings, self._asker, name, 0)
 
     def _wait_until_shown(self) -> None:
-        """Whoever looks after a command finds what it wrote: a broker shows it a moment after it acknowledged the commit."""
+        """Whoever looks after a command finds what it wrote: a broker shows it a moment after it acknowledged the
+        commit.
+        """
         deadline = time.monotonic() + STALE_SECONDS
         while self._ours and time.monotonic() < deadline:
             self._read([])
@@ -252,7 +280,9 @@ class KafkaControlLog:
         try:
             while any(self._positions[name] < end for name, end in ends.items()):
                 if time.monotonic() - looked_at > ANSWER_SECONDS:
-                    raise ReadFailed(f"flows, audiences or connections could not be read to their end in {ANSWER_SECONDS:.0f} s")
+                    raise ReadFailed(
+                        f"flows, audiences or connections could not be read to their end in {ANSWER_SECONDS:.0f} s"
+                    )
                 self._read(read)
         finally:  # where it fails, the positions have passed these
             if read:
@@ -261,7 +291,9 @@ class KafkaControlLog:
 
     def _read(self, found: list[TopicRecord]) -> None:
         """Add to `found` what others wrote, also where it raises ReadFailed."""
-        first = self._consumer.poll(_POLL_SECONDS)  # `consume` alone would wait until it has as many as it was asked for
+        first = self._consumer.poll(
+            _POLL_SECONDS
+        )  # `consume` alone would wait until it has as many as it was asked for
         for message in [] if first is None else [first, *self._consumer.consume(1000, 0)]:
             name, offset, error = message.topic(), message.offset(), message.error()
             if name is None or offset is None or name not in self._kinds:
@@ -273,7 +305,9 @@ class KafkaControlLog:
                 if not self._ours.read(record):
                     found.append(record)
             elif error.code() == KafkaError._PARTITION_EOF:
-                self._positions[name] = max(self._positions[name], offset)  # markers and what is compacted away lie behind the last record
+                self._positions[name] = max(
+                    self._positions[name], offset
+                )  # markers and what is compacted away lie behind the last record
             else:
                 raise ReadFailed(f"{name}: {error.str()}")
 

@@ -5,7 +5,8 @@
     wait           until the watermark in the changelog is past each of them: that, and its rows, are one commit
     look after     changelog and exports from there on: is a row left, and what left because of the event
 
-The changelog is read once, from its beginning to the watermark waited for, and of it only the partitions that the profiles are in.
+The changelog is read once, from its beginning to the watermark waited for, and of it only the partitions that the
+profiles are in.
 """
 
 import time
@@ -46,7 +47,9 @@ class Row(StrEnum):
     NONE = "none"  # nor was there any, as far back as the changelog goes
     NEW = "new"  # events that came after the deletion have begun another profile
     KEPT = "kept"  # that of before: the deletion was passed over
-    INDEXED = "indexed"  # a tombstone, or none; and rows of the index of identities, which a worker of an older version leaves
+    INDEXED = (  # a tombstone, or none; and rows of the index of identities, which a worker of an older version leaves
+        "indexed"
+    )
 
 
 class Deletion(NamedTuple):
@@ -112,8 +115,9 @@ Report = Callable[[int], None]
 def delete_profiles(settings: Settings, request: Request, new_id: Callable[[], str], report: Report) -> list[Receipt]:
     """In the order asked. `new_id` gives each event another id.
 
-    Raises BrokerUnreachable, ReadFailed and OnTwoPartitions before anything is written, WriteFailed where not everything is. From then on
-    there is a receipt, whatever happens: a broker that is away is waited for as the workers are.
+    Raises BrokerUnreachable, ReadFailed and OnTwoPartitions before anything is written, WriteFailed where not
+    everything is. From then on there is a receipt, whatever happens: a broker that is away is waited for as the workers
+    are.
     """
     places = _places(settings, request, report)
     if request.wait_seconds is None:
@@ -126,11 +130,17 @@ def delete_profiles(settings: Settings, request: Request, new_id: Callable[[], s
     deadline = time.monotonic() + request.wait_seconds
     applied = _wait(rows, deletions, deadline)
     left = _left(settings, exports, applied, deadline) if applied else {}
-    return [Receipt(each, rows.applied(each, None if left is None else left.get(each)) if each in applied else None) for each in deletions]
+    return [
+        Receipt(each, rows.applied(each, None if left is None else left.get(each)) if each in applied else None)
+        for each in deletions
+    ]
 
 
 def _places(settings: Settings, request: Request, report: Report) -> dict[str, int]:
-    """The partition of each profile. One that is on none is deleted where murmur2 puts it: it is absent there, so nothing is applied (I8)."""
+    """The partition of each profile.
+
+    One that is on none is deleted where murmur2 puts it: it is absent there, so nothing is applied (I8).
+    """
     if request.partition is not None:
         return dict.fromkeys(request.profiles, request.partition)
     found: dict[str, int] = {}
@@ -147,7 +157,9 @@ def _places(settings: Settings, request: Request, report: Report) -> dict[str, i
     return found
 
 
-def _write(settings: Settings, request: Request, partitions: Mapping[str, int], new_id: Callable[[], str]) -> list[Deletion]:
+def _write(
+    settings: Settings, request: Request, partitions: Mapping[str, int], new_id: Callable[[], str]
+) -> list[Deletion]:
     topic = settings.topics.profile_events
     event_ids = {profile: new_id() for profile in request.profiles}
     places: dict[str, tuple[int, int]] = {}
@@ -180,7 +192,9 @@ class _Rows:
         self._records = 0
         self._last: dict[bytes, int | None] = {}  # the event that its row is of; None: a tombstone
         self._known: set[bytes] = set()
-        self._indexed: dict[bytes, set[bytes]] = {key: set() for key in partition_of_key}  # rows of the index that name it
+        self._indexed: dict[bytes, set[bytes]] = {
+            key: set() for key in partition_of_key
+        }  # rows of the index that name it
         self.watermarks = dict.fromkeys(self._places, 0)
 
     def read_on(self, deletions: Mapping[bytes, int]) -> None:
@@ -238,7 +252,9 @@ def _wait(rows: _Rows, deletions: Sequence[Deletion], deadline: float) -> set[De
         time.sleep(_POLL_SECONDS)
 
 
-def _left(settings: Settings, begins: Mapping[int, int], applied: set[Deletion], deadline: float) -> dict[Deletion, tuple[LastRecord, ...]] | None:
+def _left(
+    settings: Settings, begins: Mapping[int, int], applied: set[Deletion], deadline: float
+) -> dict[Deletion, tuple[LastRecord, ...]] | None:
     """What left because of each; None: it is not shown in time."""
     with suppress(*_AWAY):
         return _read_left(settings, begins, applied, deadline)

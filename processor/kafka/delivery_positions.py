@@ -1,7 +1,9 @@
-"""The topic `delivery-positions`: how far parked flows are on `exports`. Compacted, in the partition of `exports` that a row is of.
+"""The topic `delivery-positions`: how far parked flows are on `exports`.
 
-    key    ["<flow id>","<stay id>"]
-    value  schemas/parked_flow.py
+Compacted, in the partition of `exports` that a row is of.
+
+key    ["<flow id>","<stay id>"]
+value  schemas/parked_flow.py
 """
 
 import asyncio
@@ -48,7 +50,9 @@ class DeliveryPositions:
 
     async def write(self, partition: int, rows: Mapping[str, ParkedFlowRow | None]) -> None:
         """Raises NotWritten where one was not acknowledged; some may be there then."""
-        await self._producer.write(self._topic, [(partition, KafkaRecord(key.encode(), _value(row))) for key, row in rows.items()])
+        await self._producer.write(
+            self._topic, [(partition, KafkaRecord(key.encode(), _value(row))) for key, row in rows.items()]
+        )
 
 
 def _value(row: ParkedFlowRow | None) -> bytes | None:
@@ -62,7 +66,10 @@ async def read_positions(settings: Settings, partitions: Collection[int]) -> dic
     topic = settings.topics.delivery_positions
     places = [TopicPartition(topic, partition) for partition in partitions]
     consumer = AIOKafkaConsumer(
-        **aiokafka_options(settings), isolation_level="read_committed", auto_offset_reset="none", fetch_max_wait_ms=_WAIT_MS
+        **aiokafka_options(settings),
+        isolation_level="read_committed",
+        auto_offset_reset="none",
+        fetch_max_wait_ms=_WAIT_MS,
     )
     try:
         async with asyncio.timeout(READ_SECONDS):

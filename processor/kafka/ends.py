@@ -1,6 +1,7 @@
 """Where partitions end: up to what is committed, and up to what is written.
 
-A broker acknowledges a commit before it has written the markers that show its records, of one topic a moment earlier than of another.
+A broker acknowledges a commit before it has written the markers that show its records, of one topic a moment earlier
+than of another.
 """
 
 import time
@@ -22,7 +23,10 @@ def stable_ends(settings: Settings, topic: str, partitions: Collection[int]) -> 
 
 
 def wait_until_shown(settings: Settings, topic: str, partitions: Collection[int], deadline: float) -> bool:
-    """Whether all that is written now can be read, before `deadline` of the monotonic clock. Raises BrokerUnreachable."""
+    """Whether all that is written now can be read, before `deadline` of the monotonic clock.
+
+    Raises BrokerUnreachable.
+    """
     written = _ends(settings, topic, partitions, {"isolation.level": "read_uncommitted"})
     while True:
         shown = stable_ends(settings, topic, partitions)

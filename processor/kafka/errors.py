@@ -17,8 +17,8 @@ class BrokerUnreachable(CommandError):
     def __init__(self, settings: Settings, reason: str) -> None:
         address, protocol = settings.kafka_bootstrap_servers, settings.kafka_security_protocol
         super().__init__(
-            f"no answer from a Kafka broker at {address} ({protocol}): {reason}\n"
-            f"  start one, or name another with {env_name('kafka_bootstrap_servers')}; `profile-exporter check` shows the settings in force"
+            f"no answer from a Kafka broker at {address} ({protocol}): {reason}\n  start one, or name another with"
+            f" {env_name('kafka_bootstrap_servers')}; `profile-exporter check` shows the settings in force"
         )
 
 
@@ -34,19 +34,22 @@ class LoginRefused(BrokerUnreachable):
 
     def __init__(self, settings: Settings, reason: str) -> None:
         address, mechanism = settings.kafka_bootstrap_servers, settings.kafka_sasl_mechanism
-        CommandError.__init__(self, f"Kafka at {address} refuses the login ({mechanism}): {reason}\n  {_login_remedy(settings)}")
+        CommandError.__init__(
+            self, f"Kafka at {address} refuses the login ({mechanism}): {reason}\n  {_login_remedy(settings)}"
+        )
 
 
 def _login_remedy(settings: Settings) -> str:
     if settings.kafka_sasl_mechanism == OAUTHBEARER:
         return (
-            "the token was made, and Kafka does not take it: compare its issuer, audience and scope with what the listener expects "
-            "(sasl.oauthbearer.expected.*), its end with the clocks, and look at the broker's log"
+            "the token was made, and Kafka does not take it: compare its issuer, audience and scope with what the"
+            " listener expects (sasl.oauthbearer.expected.*), its end with the clocks, and look at the broker's log"
         )
     if settings.kafka_sasl_mechanism == AWS_MSK_IAM:
         return (
-            "allow kafka-cluster:Connect on this cluster to the credentials in force (docs/operations.md has the whole policy); the region of "
-            f"{env_name('kafka_aws_region')} and IAM's port, 9098, must be the cluster's, and this machine's clock right"
+            "allow kafka-cluster:Connect on this cluster to the credentials in force (docs/operations.md has the whole"
+            f" policy); the region of {env_name('kafka_aws_region')} and IAM's port, 9098, must be the cluster's, and"
+            " this machine's clock right"
         )
     return f"set {env_name('kafka_sasl_mechanism')}, …USERNAME and …PASSWORD as Kafka knows them"
 
@@ -55,7 +58,9 @@ class SettingsRefused(UsageError):
     """The Kafka client does not take the settings, as for a certificate file that it cannot read."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"wrong settings: the Kafka client refuses them: {reason}\n  they are the variables {env_name('kafka')}_…")
+        super().__init__(
+            f"wrong settings: the Kafka client refuses them: {reason}\n  they are the variables {env_name('kafka')}_…"
+        )
 
 
 class TopicsMissing(UsageError):
@@ -72,8 +77,9 @@ class WrongPartitionCounts(UsageError):
     def __init__(self, counts: Mapping[str, tuple[int, int]]) -> None:
         lines = [f"{topic} has {found} partitions, {wanted} are wanted" for topic, (found, wanted) in counts.items()]
         remedy = (
-            f"  set {env_name('partitions')} to what profile-events, exports, dead-letters, delivery-positions and changelog have; where they differ "
-            f"among themselves, or a topic of one partition has more, delete the wrong topic (its records are lost) and {_REMEDY}"
+            f"  set {env_name('partitions')} to what profile-events, exports, dead-letters, delivery-positions and"
+            " changelog have; where they differ among themselves, or a topic of one partition has more, delete the"
+            f" wrong topic (its records are lost) and {_REMEDY}"
         )
         super().__init__("\n".join([*lines, remedy]))
         self.counts = dict(counts)
@@ -94,7 +100,9 @@ class UnsafeTopics(UsageError):
     """Topics are configured so that records, state or flows would be lost."""
 
     def __init__(self, faults: Sequence[TopicFault]) -> None:
-        super().__init__("\n".join([*map(str, faults), "  change it with kafka-configs.sh --alter, then start the worker again"]))
+        super().__init__(
+            "\n".join([*map(str, faults), "  change it with kafka-configs.sh --alter, then start the worker again"])
+        )
         self.faults = tuple(faults)
 
 
@@ -107,18 +115,26 @@ class WriteFailed(CommandError):
 
 
 class RecordTooLarge(StoppedForOperator):
-    """A topic is too narrow for what was written to it. `what` says from where to where it comes, `skip_to` where an operator could go on."""
+    """A topic is too narrow for what was written to it.
+
+    `what` says from where to where it comes, `skip_to` where an operator could go on.
+    """
 
     def __init__(self, topic: str, what: str, skip_to: tuple[int, int] | None) -> None:
         raising = f"raise max.message.bytes of {topic} with kafka-configs.sh --alter, and start the worker again"
-        super().__init__(f"{topic} does not take {what}: it is larger than max.message.bytes of the topic\n  {raising}{_leaving_out(skip_to)}")
+        super().__init__(
+            f"{topic} does not take {what}: it is larger than max.message.bytes of the topic\n "
+            f" {raising}{_leaving_out(skip_to)}"
+        )
 
 
 def _leaving_out(skip_to: tuple[int, int] | None) -> str:
     if skip_to is None:
         return ""
     where = f"{env_name('skip_to')}={skip_to[0]}:{skip_to[1]}"
-    return f"; or leave it out with {where} for one start (and every earlier event of the partition that is not done yet)"
+    return (
+        f"; or leave it out with {where} for one start (and every earlier event of the partition that is not done yet)"
+    )
 
 
 class TimestampRefused(StoppedForOperator):
@@ -127,7 +143,7 @@ class TimestampRefused(StoppedForOperator):
     def __init__(self, topic: str, what: str) -> None:
         super().__init__(
             f"{topic} refuses the timestamp of {what}\n"
-            f"  compare the clocks of this machine and of the brokers, and look at message.timestamp.before.max.ms and "
+            "  compare the clocks of this machine and of the brokers, and look at message.timestamp.before.max.ms and "
             f"message.timestamp.after.max.ms of {topic}; then start the worker again"
         )
 

@@ -1,7 +1,7 @@
 """`exports` read a second time, for flows that wait beside the group: plain consumers, assigned, never committing.
 
-A consumer that was reading a flow of a partition goes on where it was; one that is free otherwise is moved there. There are few of them,
-so a hundred flows that catch up at once take turns.
+A consumer that was reading a flow of a partition goes on where it was; one that is free otherwise is moved there. There
+are few of them, so a hundred flows that catch up at once take turns.
 """
 
 import asyncio
@@ -52,8 +52,8 @@ class History(Protocol):
 class ParkedExports:
     """`delivery.ports.ExportsLog`. A broker that is away is waited for: the page is empty then.
 
-    `read` raises RecordsAreGone where the log has lost what the flow waits for, unless the operator accepts that gap: then it is written to
-    `history` before the page is given, and `read` raises what that raises.
+    `read` raises RecordsAreGone where the log has lost what the flow waits for, unless the operator accepts that gap:
+    then it is written to `history` before the page is given, and `read` raises what that raises.
     """
 
     def __init__(self, settings: Settings, history: History) -> None:
@@ -94,7 +94,9 @@ class ParkedExports:
         await asyncio.gather(*(reader.close() for reader in free))
 
     def _take(self, wanted: Wanted) -> "Reader":
-        """The one that is there already; else a new one, while there may be more; else the one that was used least lately."""
+        """The one that is there already; else a new one, while there may be more; else the one that was used least
+        lately.
+        """
         for reader in self._free:
             if reader.is_at(wanted):
                 self._free.remove(reader)
@@ -122,7 +124,12 @@ class Reader:
         gone = 0 if self.is_at(wanted) else await self._move(wanted.place, wanted.offset)
         found: list[ConsumerRecord] = []
         left, scanned = wanted.size_bytes, 0
-        while len(found) < wanted.records and left > 0 and scanned < SCANNED_RECORDS and (self._fetched or await self._fetch()):
+        while (
+            len(found) < wanted.records
+            and left > 0
+            and scanned < SCANNED_RECORDS
+            and (self._fetched or await self._fetch())
+        ):
             record = self._fetched.popleft()
             scanned += 1
             self._offset = record.offset + 1
@@ -151,7 +158,9 @@ class Reader:
         return max(0, begin - offset)
 
     async def _fetch(self) -> bool:
-        """Whether something came; raises OffsetOutOfRangeError where the log was cut meanwhile: the next read begins anew."""
+        """Whether something came; raises OffsetOutOfRangeError where the log was cut meanwhile: the next read begins
+        anew.
+        """
         consumer = await self._started()
         for records in (await consumer.getmany(self._place, timeout_ms=_WAIT_MS, max_records=_CHUNK_RECORDS)).values():
             self._fetched.extend(records)

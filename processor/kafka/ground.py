@@ -5,7 +5,8 @@
     names       no worker of another installation has one of ours      NameTaken
     configs     nothing that loses records, state or flows             UnsafeTopics
 
-A worker does not start with the first of them; `check` and `init` tell all, in the same words. The settings come first: without them nobody is asked.
+A worker does not start with the first of them; `check` and `init` tell all, in the same words. The settings come first:
+without them nobody is asked.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,10 @@ def require_settings(settings: Settings) -> None:
 
 
 class Ground:
-    """As the broker describes it when it is first asked; each thing is asked for once. Every look raises BrokerUnreachable."""
+    """As the broker describes it when it is first asked; each thing is asked for once.
+
+    Every look raises BrokerUnreachable.
+    """
 
     def __init__(self, admin: Admin, settings: Settings) -> None:
         self._admin = admin
@@ -46,11 +50,13 @@ class Ground:
         return self._admin.configs([spec.name for spec in self.specs if spec.name in self.counts])
 
     def refusals(self) -> Iterator[UsageError]:
-        """Everything that a worker does not start with, in the order in which it looks; each is looked for when the one before was taken.
+        """Everything that a worker does not start with, in the order in which it looks; each is looked for when the one
+        before was taken.
 
         The settings are looked at before there is an admin (`require_settings`).
         """
-        from processor.kafka.neighbours import NameTaken, require_alone  # noqa: PLC0415  # structlog comes with it: not before the broker answers
+        # Structlog comes with it: not before the broker answers.
+        from processor.kafka.neighbours import NameTaken, require_alone  # noqa: PLC0415
         from processor.kafka.safety import faults_of_topics  # noqa: PLC0415  # as above
 
         if missing := [spec.name for spec in self.specs if spec.name not in self.counts]:

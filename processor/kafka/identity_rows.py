@@ -1,11 +1,21 @@
-"""The index of identities as the changelog has it, read record by record; what it says of itself tells whether it is whole."""
+"""The index of identities as the changelog has it, read record by record; what it says of itself tells whether it is
+whole.
+"""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from processor.kafka.reading import KafkaRecord
 from processor.settings import env_name
-from state.identity_rows import IDENTITY, INDEX_KEY, IndexProgress, IndexState, decode_identity_key, decode_namespace, decode_progress
+from state.identity_rows import (
+    IDENTITY,
+    INDEX_KEY,
+    IndexProgress,
+    IndexState,
+    decode_identity_key,
+    decode_namespace,
+    decode_progress,
+)
 from state.rows import WATERMARK_KEY, Watermark, decode_watermark
 
 SETTING: Final = env_name("identity_index")
@@ -13,7 +23,10 @@ _SHOWN_PARTITIONS: Final = 5
 
 
 class IdentityChange(NamedTuple):
-    """A profile has an identity, or has it no more (`namespace` None). The identity is told by its bytes (state/identity_rows.py)."""
+    """A profile has an identity, or has it no more (`namespace` None).
+
+    The identity is told by its bytes (state/identity_rows.py).
+    """
 
     partition: int
     id_hash: bytes
@@ -65,21 +78,29 @@ class IdentityRows:
         return None
 
     def why_incomplete(self) -> str | None:
-        """What is wrong with the index, and the remedy; None: it is whole. A partition that no worker ever had has no profiles."""
-        begun = {number: each for number, each in sorted(self._partitions.items()) if each.watermark is not None or each.progress is not None}
+        """What is wrong with the index, and the remedy; None: it is whole.
+
+        A partition that no worker ever had has no profiles.
+        """
+        begun = {
+            number: each
+            for number, each in sorted(self._partitions.items())
+            if each.watermark is not None or each.progress is not None
+        }
         without = [number for number, each in begun.items() if not each.is_kept]
         if without:
             return (
-                f"{_named(without)}: no index of identities; the workers run with {SETTING}=false there, or are of an older version\n"
-                f"  set {SETTING}=true for every worker: they build the index by themselves; or name the members by profileId"
+                f"{_named(without)}: no index of identities; the workers run with {SETTING}=false there, or are of an"
+                f" older version\n  set {SETTING}=true for every worker: they build the index by themselves; or name"
+                " the members by profileId"
             )
         building = {number: each for number, each in begun.items() if not each.is_whole}
         if building:
             seen = sum(each.progress.seen for each in building.values() if each.progress is not None)
             total = sum(each.watermark.profiles for each in building.values() if each.watermark is not None)
             return (
-                f"{_named(list(building))}: the index of identities is being built, {seen} of {total} profiles were looked at\n"
-                "  try again in a minute; workers must run for it"
+                f"{_named(list(building))}: the index of identities is being built, {seen} of {total} profiles were"
+                " looked at\n  try again in a minute; workers must run for it"
             )
         return None
 

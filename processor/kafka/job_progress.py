@@ -1,7 +1,9 @@
-"""The topic `job-progress`: how far jobs are, as the owners of the partitions say. Compacted, each in the partition that it is about.
+"""The topic `job-progress`: how far jobs are, as the owners of the partitions say.
 
-    key    ["<job>",<partition>]
-    value  schemas.job.JobProgress
+Compacted, each in the partition that it is about.
+
+key    ["<job>",<partition>]
+value  schemas.job.JobProgress
 """
 
 import threading
@@ -36,7 +38,9 @@ class JobProgressRecords:
 
     def progress(self, partitions: int) -> JobsProgress:
         """As it is now."""
-        return JobsProgress({job: dict(parts) for job, parts in self._parts.items()}, partitions, tuple(self._unreadable.values()))
+        return JobsProgress(
+            {job: dict(parts) for job, parts in self._parts.items()}, partitions, tuple(self._unreadable.values())
+        )
 
     def _add(self, key: bytes, value: bytes | None) -> None:
         self._unreadable.pop(key, None)

@@ -1,9 +1,12 @@
-"""Record batches for `dead-letters`: what cannot be used stands there whole, however well its producer had compressed it (contract I4).
+"""Record batches for `dead-letters`: what cannot be used stands there whole, however well its producer had compressed
+it (contract I4).
 
-Kafka bounds a batch as it is compressed (`max.message.bytes`), so an event of megabytes may stand on profile-events. Letters are compressed
-with zstd, which comes close to what any producer reached; snappy, as rows have it, would make many times as much of the same event.
+Kafka bounds a batch as it is compressed (`max.message.bytes`), so an event of megabytes may stand on profile-events.
+Letters are compressed with zstd, which comes close to what any producer reached; snappy, as rows have it, would make
+many times as much of the same event.
 
-Leans on aiokafka's BatchBuilder, which its producer makes with a compression of its own (canary: tests/kafka/test_letter_batches.py).
+Leans on aiokafka's BatchBuilder, which its producer makes with a compression of its own (canary:
+tests/kafka/test_letter_batches.py).
 """
 
 from typing import Final

@@ -4,8 +4,8 @@
     take over    fences earlier owners, settles what they left       nothing to do
     commit       one transaction: exports, dead letters, rows        exports and dead letters acknowledged, then rows
 
-Everything goes to the partition of its source, in order. Rows are written last, the watermark last of all. A producer that
-was fenced, or whose commit failed, raises: the caller stops; it never carries on (design 2).
+Everything goes to the partition of its source, in order. Rows are written last, the watermark last of all. A producer
+that was fenced, or whose commit failed, raises: the caller stops; it never carries on (design 2).
 """
 
 import asyncio
@@ -28,7 +28,10 @@ from processor.pipeline.ports import NO_HEADERS, Headers, Output
 from processor.settings import Settings
 
 MAX_REQUEST_BYTES: Final = 100 * 1024 * 1024
-"""What a broker takes of a request by default (socket.request.max.bytes). What a topic takes of a batch, the broker says: only it knows."""
+"""What a broker takes of a request by default (socket.request.max.bytes).
+
+What a topic takes of a batch, the broker says: only it knows.
+"""
 CLOSE_SECONDS: Final = 5.0
 _ON_THE_WAY_MS: Final = 60_000
 COMPRESSION: Final = "snappy"
@@ -63,10 +66,16 @@ class Producing(Protocol):
 
 
 def producer(settings: Settings, transactional_id: str | None = None) -> AIOKafkaProducer:
-    """A producer that is idempotent, acknowledged by every replica, and transactional where it has an id. Not started."""
+    """A producer that is idempotent, acknowledged by every replica, and transactional where it has an id.
+
+    Not started.
+    """
     transaction: dict[str, Any] = {}
     if transactional_id is not None:
-        transaction = {"transactional_id": transactional_id, "transaction_timeout_ms": int(settings.transaction_timeout_seconds * 1000)}
+        transaction = {
+            "transactional_id": transactional_id,
+            "transaction_timeout_ms": int(settings.transaction_timeout_seconds * 1000),
+        }
     return AIOKafkaProducer(
         **aiokafka_options(settings),
         enable_idempotence=True,
@@ -107,12 +116,17 @@ class TransactionalLog:
         return _next_offset(offsets)
 
     async def close(self) -> None:
-        """Stop the producer. What it left open is settled by the next owner, or by the broker after the transaction's timeout."""
+        """Stop the producer.
+
+        What it left open is settled by the next owner, or by the broker after the transaction's timeout.
+        """
         await _stop(self._producer)
 
 
 class PlainLog:
-    """A partition's part of one idempotent producer that the worker's partitions share; the caller starts and stops it."""
+    """A partition's part of one idempotent producer that the worker's partitions share; the caller starts and stops
+    it.
+    """
 
     def __init__(self, shared: Producing, topics: Destinations, partition: int) -> None:
         self._producer, self._topics, self._partition = shared, topics, partition
@@ -136,7 +150,10 @@ class PlainLog:
 
 
 class Sent(NamedTuple):
-    """A record batch on its way; awaiting it gives the offset after its last record. `first` and `last` are records of it."""
+    """A record batch on its way; awaiting it gives the offset after its last record.
+
+    `first` and `last` are records of it.
+    """
 
     future: "asyncio.Future[Any]"
     records: int
@@ -149,7 +166,9 @@ class Sent(NamedTuple):
             metadata = yield from self.future.__await__()
         except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
             last = self._origin(self.last)
-            skip_to = (last.partition, last.offset + 1) if last is not None and last.topic == self.place.events else None
+            skip_to = (
+                (last.partition, last.offset + 1) if last is not None and last.topic == self.place.events else None
+            )
             raise RecordTooLarge(self.place.topic, self._what(), skip_to) from error
         except InvalidTimestampError as error:
             raise TimestampRefused(self.place.topic, self._what()) from error
@@ -176,11 +195,13 @@ class Place(NamedTuple):
     limits: TopicLimits = UNKNOWN
 
 
-async def send(producer: Producing, place: Place, records: Iterable[Record], new_batch: Callable[[], Any]) -> list[Sent]:
+async def send(
+    producer: Producing, place: Place, records: Iterable[Record], new_batch: Callable[[], Any]
+) -> list[Sent]:
     """Queue records, in order, in as few batches as their size allows.
 
-    A timestamp that the broker would refuse the batch for becomes the nearest one that it takes: one of the future is now
-    (`message.timestamp.after.max.ms`), one that is too old as old as may be (`message.timestamp.before.max.ms`).
+    A timestamp that the broker would refuse the batch for becomes the nearest one that it takes: one of the future is
+    now (`message.timestamp.after.max.ms`), one that is too old as old as may be (`message.timestamp.before.max.ms`).
     """
     now = int(time.time() * 1000)
     oldest = _oldest(place.limits, now)
@@ -203,7 +224,13 @@ async def send(producer: Producing, place: Place, records: Iterable[Record], new
     if batch is not None:
         lasts.append(before)
     return [
-        Sent(await producer.send_batch(full, place.topic, partition=place.partition), full.record_count(), place, first, last)
+        Sent(
+            await producer.send_batch(full, place.topic, partition=place.partition),
+            full.record_count(),
+            place,
+            first,
+            last,
+        )
         for full, first, last in zip(batches, firsts, lasts, strict=True)
     ]
 
@@ -216,10 +243,19 @@ def _oldest(limits: TopicLimits, now: int) -> int:
 class _Sender:
     """What one commit sends, everything to one partition."""
 
-    def __init__(self, producer: Producing, topics: Destinations, partition: int, new_letter_batch: Callable[[], Any]) -> None:
-        self._producer, self._topics, self._partition, self._new_letter_batch = producer, topics, partition, new_letter_batch
+    def __init__(
+        self, producer: Producing, topics: Destinations, partition: int, new_letter_batch: Callable[[], Any]
+    ) -> None:
+        self._producer, self._topics, self._partition, self._new_letter_batch = (
+            producer,
+            topics,
+            partition,
+            new_letter_batch,
+        )
 
-    async def send(self, topic: str, records: Iterable[Record], new_batch: Callable[[], Any] | None = None) -> list[Sent]:
+    async def send(
+        self, topic: str, records: Iterable[Record], new_batch: Callable[[], Any] | None = None
+    ) -> list[Sent]:
         """Queue records for a topic."""
         place = Place(topic, self._partition, self._topics.profile_events, self._topics.limits.get(topic, UNKNOWN))
         return await send(self._producer, place, records, new_batch or self._producer.create_batch)

@@ -14,11 +14,12 @@ from state.rows import PROFILE, decode_row
 def membership_changes(
     settings: Settings, audience: AudienceKey, beside: Callable[[KafkaRecord], None] = lambda _: None
 ) -> Iterator[tuple[str, bool | None]]:
-    """(profile id, whether it is realized in the audience), a row of the changelog after the other: the last one of a profile counts.
+    """(profile id, whether it is realized in the audience), a row of the changelog after the other: the last one of a
+    profile counts.
 
-    None instead of whether: there is no such profile any more. A row that stands elsewhere than its key belongs is passed over: what a
-    command writes does not reach it (I12). `beside` gets every record that is no profile's row. Raises as `read_topic` does, and
-    UnreadableRow.
+    None instead of whether: there is no such profile any more. A row that stands elsewhere than its key belongs is
+    passed over: what a command writes does not reach it (I12). `beside` gets every record that is no profile's row.
+    Raises as `read_topic` does, and UnreadableRow.
     """
     namespace, audience_id = audience
     mentioned = audience_id.encode()
@@ -27,7 +28,10 @@ def membership_changes(
             beside(record)
             continue
         key = record.key[len(PROFILE) :]
-        if settings.partitioner is not Partitioner.NONE and partition_of(key, settings.partitions, settings.partitioner) != record.partition:
+        if (
+            settings.partitioner is not Partitioner.NONE
+            and partition_of(key, settings.partitions, settings.partitioner) != record.partition
+        ):
             continue
         profile_id = key.decode()
         if record.value is None:
@@ -46,7 +50,9 @@ def ends_of_events(settings: Settings) -> dict[int, int]:
 
 
 def events_not_applied(settings: Settings, ends: Mapping[int, int]) -> int:
-    """How many offsets below these the workers have not processed; what comes after them does not count, events never cease."""
+    """How many offsets below these the workers have not processed; what comes after them does not count, events never
+    cease.
+    """
     return sum(max(0, ends[place.partition] - max(place.start, place.committed or 0)) for place in _places(settings))
 
 

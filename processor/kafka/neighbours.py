@@ -1,10 +1,11 @@
 """Other installations whose names fall together with ours: found at a worker's start, before either harms the other.
 
-    the same APP_ID, another TOPIC_PREFIX       one consumer group: workers get partitions of topics that they do not know
+    the same APP_ID, another TOPIC_PREFIX       one consumer group: workers get partitions of topics that they do not
+                                                know
     APP_ID a, TOPIC_PREFIX b-, and APP_ID a-b   the same transactional ids: each takeover fences the other's workers
 
-What counts is who is there now: members of a group and the topics that they work on. Names are never changed to tell installations apart,
-since a worker under another name would not fence one of before.
+What counts is who is there now: members of a group and the topics that they work on. Names are never changed to tell
+installations apart, since a worker under another name would not fence one of before.
 """
 
 from collections.abc import Iterator
@@ -45,13 +46,16 @@ class NameTaken(UsageError):
 
     def __init__(self, shared: str, group: str, topics: set[str]) -> None:
         super().__init__(
-            f"another installation has the same {shared}: workers of the consumer group {group} work on {', '.join(sorted(topics))}\n"
-            f"  give each installation on this cluster an {env_name('app_id')} of its own, or stop the other's workers"
+            f"another installation has the same {shared}: workers of the consumer group {group} work on"
+            f" {', '.join(sorted(topics))}\n  give each installation on this cluster an {env_name('app_id')} of its"
+            " own, or stop the other's workers"
         )
 
 
 def require_alone(settings: Settings) -> None:
-    """Raise NameTaken where a worker of another installation has names of ours; blocks, for 20 s at most. Raises BrokerUnreachable.
+    """Raise NameTaken where a worker of another installation has names of ours; blocks, for 20 s at most.
+
+    Raises BrokerUnreachable.
 
     A broker that does not describe groups is no reason not to start.
     """
@@ -68,7 +72,9 @@ def require_alone(settings: Settings) -> None:
         raise NameTaken(f"{env_name('app_id')}, {settings.app_id}, with other topics", settings.app_id, others)
     for group, source in groups.items():
         if source in topics[group]:
-            raise NameTaken(f"transactional ids, {settings.app_id}-{settings.topics.profile_events}-PARTITION", group, {source})
+            raise NameTaken(
+                f"transactional ids, {settings.app_id}-{settings.topics.profile_events}-PARTITION", group, {source}
+            )
 
 
 def _groups_with_our_ids(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -80,7 +86,9 @@ def _groups_with_our_ids(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _topics_of_members(settings: Settings, group: str, described: object) -> set[str]:
-    """The topics of which a group's members have partitions; empty where there is no such group, or where the broker does not say."""
+    """The topics of which a group's members have partitions; empty where there is no such group, or where the broker
+    does not say.
+    """
     try:
         members = described.result().members  # type: ignore[attr-defined]  # a Future, which has no public type of its own
     except KafkaException as error:
@@ -88,10 +96,25 @@ def _topics_of_members(settings: Settings, group: str, described: object) -> set
         if reason.code() == KafkaError.GROUP_ID_NOT_FOUND:
             return set()
         if reason.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            _log.info("group_not_checked", group=group, reason="we may not describe it", not_checked="whether another installation uses our names")
+            _log.info(
+                "group_not_checked",
+                group=group,
+                reason="we may not describe it",
+                not_checked="whether another installation uses our names",
+            )
             return set()
         if reason.code() in _AWAY:
             raise BrokerUnreachable(settings, f"{reason.str().strip(' :')} ({reason.name()})") from None
-        _log.warning("group_not_checked", group=group, reason=reason.str(), not_checked="whether another installation uses our names")
+        _log.warning(
+            "group_not_checked",
+            group=group,
+            reason=reason.str(),
+            not_checked="whether another installation uses our names",
+        )
         return set()
-    return {place.topic for member in members if member.assignment is not None for place in member.assignment.topic_partitions}
+    return {
+        place.topic
+        for member in members
+        if member.assignment is not None
+        for place in member.assignment.topic_partitions
+    }

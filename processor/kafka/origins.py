@@ -1,4 +1,6 @@
-"""Where a record that is written comes from, for the text of an error: nobody finds an event by the bytes that it led to."""
+"""Where a record that is written comes from, for the text of an error: nobody finds an event by the bytes that it led
+to.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,7 +27,9 @@ class Origin(NamedTuple):
 
 
 def origin_of(key: bytes | None, value: bytes | None, headers: Headers, events: str, partition: int) -> Origin | None:
-    """The origin of an export, a dead letter or a row of `partition` whose events stand on the topic `events`; None: it has none."""
+    """The origin of an export, a dead letter or a row of `partition` whose events stand on the topic `events`; None: it
+    has none.
+    """
     named = {name: (text or b"").decode(errors="replace") for name, text in headers}
     for names in (_LETTER, _EXPORT):
         if names[-1] in named:

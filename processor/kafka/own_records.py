@@ -1,4 +1,6 @@
-"""Records that a log committed, and that are in its state before they are read: they are passed over then, so that the state never goes back."""
+"""Records that a log committed, and that are in its state before they are read: they are passed over then, so that the
+state never goes back.
+"""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
@@ -9,7 +11,8 @@ from processor.control.state import Topic, TopicRecord
 class OwnRecords:
     """What was committed and not read yet, in its order.
 
-    Compaction may remove some of it before it is read, and never changes the order: what is older than what was read will not come any more.
+    Compaction may remove some of it before it is read, and never changes the order: what is older than what was read
+    will not come any more.
     """
 
     def __init__(self, topics: Iterable[Topic]) -> None:

@@ -1,7 +1,8 @@
 """Which partition a command writes a profile's events to (contract I12).
 
     PARTITIONER=murmur2, crc32   where producers put the key; nothing is read
-    PARTITIONER=none             where the profile is: by the last row of each partition's changelog, and the events that come after them
+    PARTITIONER=none             where the profile is: by the last row of each partition's changelog, and the events
+                                 that come after them
 
 A profile on two partitions is two profiles, half each: nobody can say which one a command means, so it is refused.
 """
@@ -18,7 +19,10 @@ from schemas.partitioner import Partitioner
 from state.rows import PROFILE, WATERMARK_KEY, decode_watermark
 
 _BATCH: Final = 10_000
-_UNKNOWN: Final = "its profile is on no partition yet, and PARTITIONER=none does not say where it belongs: set PARTITIONER to what its producer has"
+_UNKNOWN: Final = (
+    "its profile is on no partition yet, and PARTITIONER=none does not say where it belongs: set PARTITIONER to what"
+    " its producer has"
+)
 Report = Callable[[int], None]
 """(records that were read since the beginning)."""
 
@@ -38,18 +42,26 @@ class ProfilePartitions(Protocol):
         ...
 
     def name_for_writer(self, key: bytes) -> int | None:
-        """Return the partition to name to a `Writer`; None: its own partitioner finds the same one, in C. Raises NotOnePartition as `choose`."""
+        """Return the partition to name to a `Writer`; None: its own partitioner finds the same one, in C.
+
+        Raises NotOnePartition as `choose`.
+        """
         ...
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
-def profile_partitions(settings: Settings, only: Collection[bytes] | None = None, report: Report = lambda _: None) -> ProfilePartitions:
+def profile_partitions(
+    settings: Settings, only: Collection[bytes] | None = None, report: Report = lambda _: None
+) -> ProfilePartitions:
     """Open the way to say where profiles are, of `only` these keys or of all.
 
-    With PARTITIONER=none it reads the whole changelog; raises BrokerUnreachable, ReadFailed and UnreadableRow as `read_topic` does.
+    With PARTITIONER=none it reads the whole changelog; raises BrokerUnreachable, ReadFailed and UnreadableRow as
+    `read_topic` does.
     """
     if settings.partitioner is Partitioner.NONE:
         return _FoundPartitions(settings, only, report)
@@ -71,12 +83,17 @@ class _KnownPartitioner:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Nothing is open."""
 
 
 class _FoundPartitions:
-    """Where the profiles are: keys and partitions in SQLite, in a temporary file. What was chosen counts from then on."""
+    """Where the profiles are: keys and partitions in SQLite, in a temporary file.
+
+    What was chosen counts from then on.
+    """
 
     def __init__(self, settings: Settings, only: Collection[bytes] | None, report: Report) -> None:
         self._db = sqlite3.connect("", isolation_level=None)
@@ -88,7 +105,10 @@ class _FoundPartitions:
             raise
 
     def choose(self, key: bytes, otherwise: int | None = None) -> int:
-        found = [partition for (partition,) in self._db.execute("SELECT partition FROM place WHERE key = ? ORDER BY partition", (key,))]
+        found = [
+            partition
+            for (partition,) in self._db.execute("SELECT partition FROM place WHERE key = ? ORDER BY partition", (key,))
+        ]
         if len(found) == 1:
             return int(found[0])
         if found:
@@ -104,14 +124,20 @@ class _FoundPartitions:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._db.close()
 
     def _read(self, settings: Settings, only: Collection[bytes] | None, report: Report) -> None:
         self._db.execute("BEGIN")
         for count, (key, partition, is_there) in enumerate(_changes(settings), 1):
             if only is None or key in only:
-                statement = "INSERT OR IGNORE INTO place VALUES (?, ?)" if is_there else "DELETE FROM place WHERE key = ? AND partition = ?"
+                statement = (
+                    "INSERT OR IGNORE INTO place VALUES (?, ?)"
+                    if is_there
+                    else "DELETE FROM place WHERE key = ? AND partition = ?"
+                )
                 self._db.execute(statement, (key, partition))
             if count % _BATCH == 0:
                 report(count)
@@ -137,4 +163,7 @@ def _changes(settings: Settings) -> Iterator[tuple[bytes, int, bool]]:
 
 def _on_several(partitions: list[int]) -> str:
     named = f"{', '.join(map(str, partitions[:-1]))} and {partitions[-1]}"
-    return f"its profile is on partitions {named}, half each; delete what is wrong with `profile-exporter profiles delete --partition`"
+    return (
+        f"its profile is on partitions {named}, half each; delete what is wrong with `profile-exporter profiles delete"
+        " --partition`"
+    )

@@ -1,4 +1,6 @@
-"""Records into librdkafka's queue, which holds 100,000 messages or 1 GiB (`queue.buffering.max.*`): whoever writes more waits for room."""
+"""Records into librdkafka's queue, which holds 100,000 messages or 1 GiB (`queue.buffering.max.*`): whoever writes more
+waits for room.
+"""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -9,12 +11,19 @@ _POLL_SECONDS: Final = 0.1
 
 
 def enqueue(
-    producer: Producer, topic: str, value: bytes | None, key: bytes | None, while_full: Callable[[], object] = lambda: None, **more: Any
+    producer: Producer,
+    topic: str,
+    value: bytes | None,
+    key: bytes | None,
+    while_full: Callable[[], object] = lambda: None,
+    **more: Any,
 ) -> None:
-    """Hand one record over, and wait while the queue is full; `more`: further arguments of `Producer.produce`. Raises as that does.
+    """Hand one record over, and wait while the queue is full; `more`: further arguments of `Producer.produce`.
 
-    `while_full` is called at each look for room: what it raises ends the wait. Without it the wait ends as well: where nobody answers,
-    `message.timeout.ms` makes room, and ends a transaction.
+    Raises as that does.
+
+    `while_full` is called at each look for room: what it raises ends the wait. Without it the wait ends as well: where
+    nobody answers, `message.timeout.ms` makes room, and ends a transaction.
     """
     while True:
         try:

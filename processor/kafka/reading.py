@@ -1,4 +1,6 @@
-"""Topics read from their beginning to the end they have when asked, and how far a consumer group is behind. Never commits.
+"""Topics read from their beginning to the end they have when asked, and how far a consumer group is behind.
+
+Never commits.
 
 The end is the last stable offset: what an open transaction holds back is not there yet.
 """
@@ -7,7 +9,15 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from processor.kafka.connection import consumer_config
@@ -21,7 +31,9 @@ STALL_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.05
 _BATCH: Final = 1000
 _NO_PARTITION: Final = -1
-_ABOUT_THE_CONNECTION: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT})
+_ABOUT_THE_CONNECTION: Final = frozenset(
+    {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT}
+)
 _PASSES: Final = frozenset(
     {
         KafkaError.LEADER_NOT_AVAILABLE,
@@ -49,7 +61,9 @@ class KafkaRecord(NamedTuple):
 
 
 class PartitionLag(NamedTuple):
-    """How far the group is: `committed` is the next offset it reads, None before its first commit; `start` and `end` are the log's."""
+    """How far the group is: `committed` is the next offset it reads, None before its first commit; `start` and `end`
+    are the log's.
+    """
 
     partition: int
     committed: int | None
@@ -75,9 +89,11 @@ def read_compacted(settings: Settings, topic: str) -> dict[bytes, bytes]:
 
 
 def read_topic(settings: Settings, topic: str, only: Collection[int] = ()) -> Iterator[KafkaRecord]:
-    """Every record, in order within each partition, up to the ends at the time of the call; `only` of these partitions, where some are named.
+    """Every record, in order within each partition, up to the ends at the time of the call; `only` of these partitions,
+    where some are named.
 
-    Raises BrokerUnreachable; ReadFailed when the topic is missing, nothing moves for 20 s, or records are removed before they were read.
+    Raises BrokerUnreachable; ReadFailed when the topic is missing, nothing moves for 20 s, or records are removed
+    before they were read.
     """
     consumer = Consumer(consumer_config(settings, f"{settings.app_id}-reader"))
     try:
@@ -92,7 +108,8 @@ def read_topic(settings: Settings, topic: str, only: Collection[int] = ()) -> It
 def read_from(settings: Settings, topic: str, begins: Mapping[int, int]) -> Iterator[KafkaRecord]:
     """Every record of these partitions from an offset on, in order within each, up to the ends at the time of the call.
 
-    Offset 0 is wherever the log begins. Raises as `read_topic` does; ReadFailed too where the log begins above another offset.
+    Offset 0 is wherever the log begins. Raises as `read_topic` does; ReadFailed too where the log begins above another
+    offset.
     """
     consumer = Consumer(consumer_config(settings, f"{settings.app_id}-reader"))
     try:
@@ -106,17 +123,30 @@ def read_from(settings: Settings, topic: str, begins: Mapping[int, int]) -> Iter
 
 
 def read_newest(settings: Settings, topic: str, offsets: int) -> Iterator[KafkaRecord]:
-    """Read the records at the last `offsets` offsets of each partition, in order within each. Raises as `read_topic` does."""
+    """Read the records at the last `offsets` offsets of each partition, in order within each.
+
+    Raises as `read_topic` does.
+    """
     consumer = Consumer(consumer_config(settings, f"{settings.app_id}-reader"))
     try:
-        bounds = {partition: bounds_of(settings, consumer, topic, partition) for partition in _partitions(settings, consumer, topic)}
+        bounds = {
+            partition: bounds_of(settings, consumer, topic, partition)
+            for partition in _partitions(settings, consumer, topic)
+        }
     finally:
         consumer.close()
-    yield from read_from(settings, topic, {partition: max(start, end - offsets) for partition, (start, end) in bounds.items() if end > start})
+    yield from read_from(
+        settings,
+        topic,
+        {partition: max(start, end - offsets) for partition, (start, end) in bounds.items() if end > start},
+    )
 
 
 class TopicFollower:
-    """A topic, read on: each time what is new up to its ends of that moment. For one thread at a time; begins when it is first asked."""
+    """A topic, read on: each time what is new up to its ends of that moment.
+
+    For one thread at a time; begins when it is first asked.
+    """
 
     def __init__(self, settings: Settings, topic: str) -> None:
         self._settings, self._topic = settings, topic
@@ -124,7 +154,10 @@ class TopicFollower:
         self._positions: dict[int, int] = {}
 
     def read_on(self) -> list[KafkaRecord]:
-        """In order within each partition. Raises as `read_topic` does; whoever asks again begins anew, at the beginning."""
+        """In order within each partition.
+
+        Raises as `read_topic` does; whoever asks again begins anew, at the beginning.
+        """
         try:
             return self._read_on()
         except BaseException:
@@ -157,7 +190,9 @@ class TopicFollower:
                 if message.error() is None:
                     records.append(_record(message))
             if time.monotonic() - last_move > STALL_SECONDS:
-                raise ReadFailed(f"{self._topic}: nothing came for {STALL_SECONDS:.0f} s, before the end of partitions {behind}")
+                raise ReadFailed(
+                    f"{self._topic}: nothing came for {STALL_SECONDS:.0f} s, before the end of partitions {behind}"
+                )
         return records
 
     def _begin(self) -> tuple[Consumer, Consumer]:
@@ -196,7 +231,9 @@ def group_lag(settings: Settings, topics: Sequence[str]) -> dict[str, list[Parti
 
 
 def _up_to(consumer: Consumer, topic: str, ends: dict[int, int]) -> Iterator[KafkaRecord]:
-    """A partition is done at its end, or where the broker says so: the last offsets may be markers, or compacted away."""
+    """A partition is done at its end, or where the broker says so: the last offsets may be markers, or compacted
+    away.
+    """
     waiting = {partition for partition, end in ends.items() if end > 0}
     last_move = time.monotonic()
     while waiting:
@@ -211,20 +248,31 @@ def _up_to(consumer: Consumer, topic: str, ends: dict[int, int]) -> Iterator[Kaf
             if at_end or next_offset >= ends[partition]:
                 waiting.discard(partition)
         if time.monotonic() - last_move > STALL_SECONDS:
-            raise ReadFailed(f"{topic}: nothing came for {STALL_SECONDS:.0f} s, before the end of partitions {sorted(waiting)}")
+            raise ReadFailed(
+                f"{topic}: nothing came for {STALL_SECONDS:.0f} s, before the end of partitions {sorted(waiting)}"
+            )
 
 
 def _step(message: Message) -> tuple[int, int]:
-    """(partition, the offset after it); (_NO_PARTITION, 0) for what is only about the connection, which librdkafka mends itself."""
+    """(partition, the offset after it); (_NO_PARTITION, 0) for what is only about the connection, which librdkafka
+    mends itself.
+    """
     error, partition, offset = message.error(), message.partition(), message.offset()
     if error is not None and error.code() in _ABOUT_THE_CONNECTION:
         return _NO_PARTITION, 0
     if error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
-        raise ReadFailed(f"{message.topic()}[{partition}]: records were removed before they were read (retention, or deleted records); try again")
+        raise ReadFailed(
+            f"{message.topic()}[{partition}]: records were removed before they were read (retention, or deleted"
+            " records); try again"
+        )
     if error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-        raise ReadDenied(f"{message.topic()}[{partition}]: {error.str()}: allow this principal the operation Read on it")
+        raise ReadDenied(
+            f"{message.topic()}[{partition}]: {error.str()}: allow this principal the operation Read on it"
+        )
     if partition is None or offset is None or (error is not None and error.code() != KafkaError._PARTITION_EOF):
-        raise ReadFailed(f"{message.topic()}[{partition}]: {error.str() if error is not None else 'a record without a place'}")
+        raise ReadFailed(
+            f"{message.topic()}[{partition}]: {error.str() if error is not None else 'a record without a place'}"
+        )
     return partition, offset + (error is None)
 
 
@@ -252,7 +300,10 @@ def _topic_lag(settings: Settings, consumer: Consumer, topic: str) -> list[Parti
     committed = _asked(settings, lambda: consumer.committed(places, timeout=ANSWER_SECONDS))
     bounds = {place.partition: bounds_of(settings, consumer, topic, place.partition) for place in committed}
     return [
-        PartitionLag(place.partition, None if place.offset == OFFSET_INVALID else place.offset, *bounds[place.partition]) for place in committed
+        PartitionLag(
+            place.partition, None if place.offset == OFFSET_INVALID else place.offset, *bounds[place.partition]
+        )
+        for place in committed
     ]
 
 
@@ -266,7 +317,10 @@ def _partitions(settings: Settings, consumer: Consumer, topic: str) -> list[int]
 def _asked(settings: Settings, ask: Callable[[], Answer]) -> Answer:
     """The answer; asked again, for 10 s, while the broker is setting things up."""
     asking = Retrying(
-        retry=retry_if_exception(_passes), stop=stop_after_delay(ANSWER_SECONDS), wait=wait_fixed(_BETWEEN_TRIES_SECONDS), reraise=True
+        retry=retry_if_exception(_passes),
+        stop=stop_after_delay(ANSWER_SECONDS),
+        wait=wait_fixed(_BETWEEN_TRIES_SECONDS),
+        reraise=True,
     )
     try:
         return asking(ask)
@@ -280,7 +334,9 @@ def _passes(error: BaseException) -> bool:
 
 def bounds_of(settings: Settings, consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
     """Where a partition begins and ends (the last stable offset); raises BrokerUnreachable."""
-    bounds = _asked(settings, lambda: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_SECONDS))
+    bounds = _asked(
+        settings, lambda: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_SECONDS)
+    )
     if bounds is None:
         raise BrokerUnreachable(settings, f"it does not say where {topic}[{partition}] ends")
     start, end = bounds

@@ -1,7 +1,9 @@
-"""The topic `dead-letters-redriven`: which letters were sent again. Compacted, a record a letter, written with what was sent.
+"""The topic `dead-letters-redriven`: which letters were sent again.
 
-    key    the letter's fingerprint
-    value  {"time": "<C8>", "topic": "<where it went>", "letter": [<partition>, <offset>]}
+Compacted, a record a letter, written with what was sent.
+
+key    the letter's fingerprint
+value  {"time": "<C8>", "topic": "<where it went>", "letter": [<partition>, <offset>]}
 """
 
 from typing import Any
@@ -25,4 +27,6 @@ def read_marks(settings: Settings) -> dict[str, Mark]:
 
 def mark_record(letter: Letter, mark: Mark) -> tuple[bytes, bytes]:
     """Key and value."""
-    return letter.fingerprint.encode(), orjson.dumps({"time": mark.time, "topic": mark.topic, "letter": [letter.partition, letter.offset]})
+    return letter.fingerprint.encode(), orjson.dumps(
+        {"time": mark.time, "topic": mark.topic, "letter": [letter.partition, letter.offset]}
+    )

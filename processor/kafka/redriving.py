@@ -4,8 +4,8 @@
     begin         fences a redrive that runs, or was killed     nothing
     write         one transaction: records and marks            records acknowledged, then marks
 
-So a letter whose record is there without its mark exists only without transactions, after a kill between the two: it is sent again, with
-the same bytes and the same record id (D3). None is marked that was not sent.
+So a letter whose record is there without its mark exists only without transactions, after a kill between the two: it is
+sent again, with the same bytes and the same record id (D3). None is marked that was not sent.
 """
 
 from collections.abc import Callable
@@ -29,10 +29,18 @@ from processor.settings import ProcessingGuarantee, Settings
 
 Answer = TypeVar("Answer")
 
-ACKNOWLEDGE_SECONDS: Final = 20.0  # also the transaction's: so long, at most, one that was killed holds back the readers of its topics
+ACKNOWLEDGE_SECONDS: Final = (
+    20.0  # also the transaction's: so long, at most, one that was killed holds back the readers of its topics
+)
 ABORT_SECONDS: Final = 5.0
-_AS_LARGE_AS_LETTERS: Final[Properties] = {"message.max.bytes": MAX_REQUEST_BYTES, "compression.type": "zstd", "compression.level": ZSTD_LEVEL}
-"""As dead letters are written: what a topic takes, it says itself, and letters that it does not take are left (`Fate.TOPIC_TOO_NARROW`)."""
+_AS_LARGE_AS_LETTERS: Final[Properties] = {
+    "message.max.bytes": MAX_REQUEST_BYTES,
+    "compression.type": "zstd",
+    "compression.level": ZSTD_LEVEL,
+}
+"""As dead letters are written: what a topic takes, it says itself, and letters that it does not take are left
+(`Fate.TOPIC_TOO_NARROW`).
+"""
 _MOST_FAULTS: Final = 5
 _AGAIN: Final = "  start it again: what was sent is marked, the rest is sent then"
 
@@ -41,7 +49,10 @@ class RedriveFenced(CommandError):
     """Another redrive has taken over."""
 
     def __init__(self) -> None:
-        super().__init__("another `dead-letters redrive` was started: it goes on, this one has stopped\n  nothing is lost; only one runs at a time")
+        super().__init__(
+            "another `dead-letters redrive` was started: it goes on, this one has stopped\n  nothing is lost; only one"
+            " runs at a time"
+        )
 
 
 class Sent(NamedTuple):
@@ -59,7 +70,9 @@ class Redriver:
         self._marks = settings.topics.redriven
         self._transactional = settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE
         self._faults: list[str] = []
-        properties = producer_config(settings) | _AS_LARGE_AS_LETTERS | {"message.timeout.ms": int(ACKNOWLEDGE_SECONDS * 1000)}
+        properties = (
+            producer_config(settings) | _AS_LARGE_AS_LETTERS | {"message.timeout.ms": int(ACKNOWLEDGE_SECONDS * 1000)}
+        )
         if self._transactional:
             properties |= transactional_config(settings, "redrive", ACKNOWLEDGE_SECONDS)
         self._producer = Producer(properties)
@@ -69,14 +82,19 @@ class Redriver:
             self._asked(lambda: self._producer.init_transactions(ACKNOWLEDGE_SECONDS))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._producer.purge()
         if kind is not None and self._transactional:
             with suppress(KafkaException):  # none was open, or it is settled by the next redrive
                 self._producer.abort_transaction(ABORT_SECONDS)
 
     def write(self, sent: list[Sent]) -> None:
-        """Send these, in this order, and mark them; when it returns both are durable. When it raises, what was sent may be unmarked."""
+        """Send these, in this order, and mark them; when it returns both are durable.
+
+        When it raises, what was sent may be unmarked.
+        """
         if not self._transactional:
             self._records(sent)
             self._flush()
@@ -93,7 +111,11 @@ class Redriver:
 
     def _records(self, sent: list[Sent]) -> None:
         for letter, mark, partition in sent:
-            again = {"partition": partition, "timestamp": letter.source_timestamp or 0, "headers": letter.headers}  # librdkafka's 0 is now
+            again = {
+                "partition": partition,
+                "timestamp": letter.source_timestamp or 0,
+                "headers": letter.headers,
+            }  # librdkafka's 0 is now
             self._produce(letter.place, mark.topic, letter.was.key, letter.was.value, **again)
 
     def _mark(self, sent: list[Sent]) -> None:
@@ -106,7 +128,9 @@ class Redriver:
             if error is not None:
                 self._faults.append(f"  {name}: {error.str()}")
 
-        told: dict[str, Any] = {} if self._transactional else {"on_delivery": note}  # a transaction with a record that failed does not commit
+        told: dict[str, Any] = (
+            {} if self._transactional else {"on_delivery": note}
+        )  # a transaction with a record that failed does not commit
         headers = list(more.pop("headers", ()))
         self._asked(lambda: enqueue(self._producer, topic, value, key, headers=headers, **told, **more))
 

@@ -1,4 +1,7 @@
-"""What of the topics' configuration a worker must not start with. Other differences are warnings of `init` and `check`."""
+"""What of the topics' configuration a worker must not start with.
+
+Other differences are warnings of `init` and `check`.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -28,7 +31,10 @@ _log = structlog.get_logger(__name__)
 
 
 def faults_of_topics(settings: Settings, told: TopicConfigs | None) -> list[TopicFault]:
-    """What of the topics' configuration would lose something. A topic of which the broker does not tell, or may not tell us, has no fault."""
+    """What of the topics' configuration would lose something.
+
+    A topic of which the broker does not tell, or may not tell us, has no fault.
+    """
     if told is None:
         return []
     configs = _fitting(settings, told)
@@ -38,10 +44,18 @@ def faults_of_topics(settings: Settings, told: TopicConfigs | None) -> list[Topi
 def warn_of_topics(settings: Settings, told: TopicConfigs | None) -> None:
     """Log what was not checked, and what is no reason not to start."""
     if told is None:
-        _log.warning("topics_not_checked", reason="this broker does not tell how topics are configured", not_checked=NOT_CHECKED)
+        _log.warning(
+            "topics_not_checked", reason="this broker does not tell how topics are configured", not_checked=NOT_CHECKED
+        )
         return
     if told.denied:
-        _log.warning("topics_not_checked", topics=told.denied, reason="DescribeConfigs is denied", not_checked=NOT_CHECKED, remedy=GRANT)
+        _log.warning(
+            "topics_not_checked",
+            topics=told.denied,
+            reason="DescribeConfigs is denied",
+            not_checked=NOT_CHECKED,
+            remedy=GRANT,
+        )
     configs = _fitting(settings, told)
     _warn_of_letters(settings.topics.dead_letters, configs[settings.topics.dead_letters])
     _warn_of_retention(settings.topics.exports, configs[settings.topics.exports])
@@ -62,12 +76,19 @@ def _warn_of_retention(exports: str, config: Mapping[str, str]) -> None:
     """No reason not to start: who limits `exports` may want that; but it takes what waits for a destination, too."""
     for option in ("retention.ms", "retention.bytes"):
         if config[option] != "-1":
-            said = {"topic": exports, option.replace(".", "_"): config[option], "remedy": f"set {option} of {exports} to -1"}
+            said = {
+                "topic": exports,
+                option.replace(".", "_"): config[option],
+                "remedy": f"set {option} of {exports} to -1",
+            }
             _log.warning("waiting_records_may_be_removed", **said, lost="records of a flow that is paused for longer")
 
 
 def _warn_of_letters(letters: str, config: Mapping[str, str]) -> None:
-    """No reason not to start: the broker may take no more. An event that holds many times what its producer made of it will stop the worker."""
+    """No reason not to start: the broker may take no more.
+
+    An event that holds many times what its producer made of it will stop the worker.
+    """
     found = int(config[_SIZE])
     if found < LETTER_BYTES:
         remedy = f"set max.message.bytes of {letters} to {LETTER_BYTES}"
@@ -75,10 +96,15 @@ def _warn_of_letters(letters: str, config: Mapping[str, str]) -> None:
 
 
 def _warn_of_the_clock(status: str, config: Mapping[str, str]) -> None:
-    """No reason not to start: memberships end by this machine's clock then, as they did before there was a guard (pipeline/broker_clock.py)."""
+    """No reason not to start: memberships end by this machine's clock then, as they did before there was a guard
+    (pipeline/broker_clock.py).
+    """
     found = config.get("message.timestamp.type", _BY_THE_BROKER)
     if found != _BY_THE_BROKER:
-        remedy = f"kafka-configs.sh --alter --entity-type topics --entity-name {status} --add-config message.timestamp.type={_BY_THE_BROKER}"
+        remedy = (
+            f"kafka-configs.sh --alter --entity-type topics --entity-name {status} --add-config"
+            f" message.timestamp.type={_BY_THE_BROKER}"
+        )
         effect = "a clock of this machine that is ahead ends memberships too early, for good"
         _log.warning("clock_is_not_guarded", topic=status, message_timestamp_type=found, effect=effect, remedy=remedy)
 
@@ -101,11 +127,15 @@ def _policy_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]])
 
 
 def _size_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -> Iterator[TopicFault]:
-    """What the worker writes must fit, and an event that cannot be used on `dead-letters`, whole: it would never get past it."""
+    """What the worker writes must fit, and an event that cannot be used on `dead-letters`, whole: it would never get
+    past it.
+    """
     names, least = settings.topics, BATCH_BYTES + HEADERS_BYTES
     for topic in (names.exports, names.changelog):
         if int(found := configs[topic][_SIZE]) < settings.max_message_bytes:
-            yield TopicFault(topic, _SIZE, f"{_SIZE} is {found}, must be {settings.max_message_bytes}: a record might not fit")
+            yield TopicFault(
+                topic, _SIZE, f"{_SIZE} is {found}, must be {settings.max_message_bytes}: a record might not fit"
+            )
     source, letters = (configs[topic][_SIZE] for topic in (names.profile_events, names.dead_letters))
     if int(letters) < least:
         yield TopicFault(names.dead_letters, _SIZE, f"{_SIZE} is {letters}, must be {least}: letters might not fit")

@@ -1,5 +1,6 @@
-"""One plain producer for everything a worker writes beside its transactions: dead letters of delivery, status, and, on brokers
-without transactions, the output of its partitions."""
+"""One plain producer for everything a worker writes beside its transactions: dead letters of delivery, status, and, on
+brokers without transactions, the output of its partitions.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
@@ -55,10 +56,12 @@ class SharedProducer:
             _log.warning("producer_did_not_stop", seconds=STOP_SECONDS)
 
     async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
-        """Write (partition, record) pairs in order; a partition of None is the key's. Returns when all are acknowledged.
+        """Write (partition, record) pairs in order; a partition of None is the key's.
 
-        Raises NotWritten where one was not; others may be there then. Raises RecordTooLarge where the topic does not take one: written again
-        it would be refused again.
+        Returns when all are acknowledged.
+
+        Raises NotWritten where one was not; others may be there then. Raises RecordTooLarge where the topic does not
+        take one: written again it would be refused again.
         """
         try:
             await _acknowledged(topic, self._write(topic, records))
@@ -68,7 +71,9 @@ class SharedProducer:
             raise
 
     async def write_stamped(self, topic: str, record: KafkaRecord) -> float | None:
-        """Write one record; when the broker took it by its own clock, in seconds since 1970. None: the topic is not stamped by the broker.
+        """Write one record; when the broker took it by its own clock, in seconds since 1970.
+
+        None: the topic is not stamped by the broker.
 
         Raises NotWritten.
         """
@@ -85,7 +90,12 @@ class SharedProducer:
     async def _write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> list[Any]:
         sent = [
             await self._producer.send(
-                topic, record.value, record.key, partition=partition, timestamp_ms=record.timestamp, headers=list(record.headers)
+                topic,
+                record.value,
+                record.key,
+                partition=partition,
+                timestamp_ms=record.timestamp,
+                headers=list(record.headers),
             )
             for partition, record in records
         ]
@@ -93,7 +103,11 @@ class SharedProducer:
 
     async def _write_letters(self, topic: str, events: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
         new_batch = partial(letter_batch, is_transactional=False)
-        sent = [each for partition, records in letters.items() for each in await send(self, Place(topic, partition, events), records, new_batch)]
+        sent = [
+            each
+            for partition, records in letters.items()
+            for each in await send(self, Place(topic, partition, events), records, new_batch)
+        ]
         for each in sent:
             await each
 

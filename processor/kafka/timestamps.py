@@ -1,5 +1,7 @@
-"""Which timestamps a topic takes, and how old a record may be to stay. For one timestamp that is outside, the broker refuses a
-whole batch, and what is too old is removed within minutes: look before you write.
+"""Which timestamps a topic takes, and how old a record may be to stay.
+
+For one timestamp that is outside, the broker refuses a whole batch, and what is too old is removed within minutes: look
+before you write.
 """
 
 from collections.abc import Mapping
@@ -13,7 +15,9 @@ _APPEND_TIME: Final = "LogAppendTime"
 
 
 class TimestampBounds(NamedTuple):
-    """First and last timestamp taken, and the first that retention leaves; in milliseconds. librdkafka cannot send 0, it means now."""
+    """First and last timestamp taken, and the first that retention leaves; in milliseconds. librdkafka cannot send 0,
+    it means now.
+    """
 
     earliest: int = 1
     latest: int = MAX_TIMESTAMP
@@ -24,7 +28,9 @@ class TimestampBounds(NamedTuple):
 
 
 def timestamp_bounds(config: Mapping[str, str] | None, now_ms: int) -> TimestampBounds:
-    """The bounds of a topic of this configuration, for records written at `now_ms`; None where the broker does not tell: any."""
+    """The bounds of a topic of this configuration, for records written at `now_ms`; None where the broker does not
+    tell: any.
+    """
     if config is None or config.get("message.timestamp.type") == _APPEND_TIME:
         return TimestampBounds()
     before, after = (int(config.get(name, MAX_TIMESTAMP)) for name in (_BEFORE, _AFTER))
@@ -39,4 +45,8 @@ def oldest_age_ms(config: Mapping[str, str]) -> int | None:
 
 def _kept_from(config: Mapping[str, str], now_ms: int) -> int:
     retention_ms = int(config.get(_RETENTION, -1))
-    return 1 if retention_ms < 0 or "delete" not in config.get("cleanup.policy", "delete") else max(1, now_ms - retention_ms)
+    return (
+        1
+        if retention_ms < 0 or "delete" not in config.get("cleanup.policy", "delete")
+        else max(1, now_ms - retention_ms)
+    )

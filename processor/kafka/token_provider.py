@@ -1,8 +1,9 @@
 """Our tokens as aiokafka takes them: asked for at each connection that it makes.
 
-aiokafka does not log in again on a connection that stands. A broker that wants it (`connections.max.reauth.ms`) closes the connection at the end
-of the session, when the next request comes, without doing that one; aiokafka connects anew, with the token of then, and sends it again: what is
-produced carries sequence numbers (an idempotent producer), what is read is asked for again.
+aiokafka does not log in again on a connection that stands. A broker that wants it (`connections.max.reauth.ms`) closes
+the connection at the end of the session, when the next request comes, without doing that one; aiokafka connects anew,
+with the token of then, and sends it again: what is produced carries sequence numbers (an idempotent producer), what is
+read is asked for again.
 """
 
 import asyncio
@@ -49,5 +50,8 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ha
 
 
 def token_provider(settings: Settings) -> TokenProvider:
-    """Of settings with a token login; asks nobody yet. Raises UsageError for a file of authorities that cannot be read."""
+    """Of settings with a token login; asks nobody yet.
+
+    Raises UsageError for a file of authorities that cannot be read.
+    """
     return TokenProvider(tokens_of(settings), dict(extensions_of(settings.kafka_oauth_extensions)))

@@ -3,7 +3,8 @@
     partitions = setting   profile-events ─ exports ─ dead-letters ─ delivery-positions ─ job-progress ─ changelog   (same number: design 2)
     one partition          flows ─ audiences ─ connections ─ audit-events ─ dead-letters-redriven ─ worker-status
 
-`exports`, `dead-letters` and `audit-events` are never removed by time; all but those and `profile-events` keep the last record of each key.
+`exports`, `dead-letters` and `audit-events` are never removed by time; all but those and `profile-events` keep the last
+record of each key.
 """
 
 from collections.abc import Mapping
@@ -15,12 +16,17 @@ from processor.settings import Settings
 
 _KEPT_FOR_EVER: Final = {"retention.ms": "-1", "retention.bytes": "-1"}
 LETTER_BYTES: Final = 8 * 1024 * 1024
-"""Of a dead letter as it is compressed, at least: an event may hold many times what its producer made of it (kafka/letter_batches.py). Managed
-brokers take no more."""
-EVENT_BYTES: Final = 1024 * 1024 + 12  # Kafka's own default, whatever the broker's: an event must fit on `dead-letters`, whole
+"""Of a dead letter as it is compressed, at least: an event may hold many times what its producer made of it
+(kafka/letter_batches.py). Managed brokers take no more.
+"""
+EVENT_BYTES: Final = (
+    1024 * 1024 + 12
+)  # Kafka's own default, whatever the broker's: an event must fit on `dead-letters`, whole
 _COMPACTED: Final = {"cleanup.policy": "compact"}
 _STAMPED_BY_THE_BROKER: Final = {"message.timestamp.type": "LogAppendTime"}  # pipeline/broker_clock.py
-_COMPACTED_SOON: Final = {"segment.ms": "600000"}  # they are read whole, again and again: what is overwritten every second must not stay for a week
+_COMPACTED_SOON: Final = {
+    "segment.ms": "600000"
+}  # they are read whole, again and again: what is overwritten every second must not stay for a week
 
 
 def _nothing() -> Mapping[str, str]:
@@ -29,7 +35,9 @@ def _nothing() -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """One topic: `config` holds what differs from the broker's defaults and must hold, `initial` what `init` sets and others may change."""
+    """One topic: `config` holds what differs from the broker's defaults and must hold, `initial` what `init` sets and
+    others may change.
+    """
 
     name: str
     partitions: int
@@ -44,7 +52,12 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
     return (
         TopicSpec(names.profile_events, count, initial={"max.message.bytes": str(EVENT_BYTES)}),
         TopicSpec(names.exports, count, _KEPT_FOR_EVER | large),
-        TopicSpec(names.dead_letters, count, _KEPT_FOR_EVER, {"max.message.bytes": str(max(LETTER_BYTES, settings.max_message_bytes))}),
+        TopicSpec(
+            names.dead_letters,
+            count,
+            _KEPT_FOR_EVER,
+            {"max.message.bytes": str(max(LETTER_BYTES, settings.max_message_bytes))},
+        ),
         TopicSpec(names.changelog, count, _COMPACTED | large),
         TopicSpec(names.delivery_positions, count, _COMPACTED | large, _COMPACTED_SOON),
         TopicSpec(names.job_progress, count, _COMPACTED, _COMPACTED_SOON),

@@ -4,8 +4,9 @@
         writer.write(topic, key, value, name="line 3")
     # here everything is acknowledged; otherwise WriteFailed was raised
 
-A record that is too large does not stop the others; anything else stops the next `write`. Both are in the error's `faults`,
-under the record's name. The trap: for one wrong timestamp the broker refuses the record's whole batch, its neighbours too.
+A record that is too large does not stop the others; anything else stops the next `write`. Both are in the error's
+`faults`, under the record's name. The trap: for one wrong timestamp the broker refuses the record's whole batch, its
+neighbours too.
 """
 
 from collections.abc import Callable
@@ -21,8 +22,12 @@ from processor.kafka.queueing import enqueue
 from processor.settings import Settings
 
 ACKNOWLEDGE_SECONDS: Final = 30.0
-_ITS_OWN_FAULT: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE})  # a batch of several records is 1 MB at most (batch.size)
-_WAKE_SECONDS: Final = 0.5  # a connection that is there when librdkafka asks for its producer id saves it a pause of half a second
+_ITS_OWN_FAULT: Final = frozenset(
+    {KafkaError.MSG_SIZE_TOO_LARGE}
+)  # a batch of several records is 1 MB at most (batch.size)
+_WAKE_SECONDS: Final = (
+    0.5  # a connection that is there when librdkafka asks for its producer id saves it a pause of half a second
+)
 _LATE_SECONDS: Final = 5.0  # librdkafka looks once a second for what was not acknowledged in time
 _MOST_FAULTS: Final = 20
 _ANY: Final = -1  # RD_KAFKA_PARTITION_UA: the partitioner says
@@ -55,9 +60,9 @@ class Writer:
     ) -> None:
         """Hand one record over; waits while the queue is full. `value` None is a tombstone.
 
-        `timestamp` in milliseconds; None is now, and so is 0 to librdkafka. `partition` None: that of the key (PARTITIONER). `on_place` is
-        called at the latest by `flush`.
-        Raises WriteFailed once a record failed for another reason than its size.
+        `timestamp` in milliseconds; None is now, and so is 0 to librdkafka. `partition` None: that of the key
+        (PARTITIONER). `on_place` is called at the latest by `flush`. Raises WriteFailed once a record failed for
+        another reason than its size.
         """
         self._stop_when_hopeless()
         try:
@@ -78,7 +83,9 @@ class Writer:
         self._producer.poll(0)
 
     def flush(self) -> None:
-        """Wait until all that was written is acknowledged or refused; raises WriteFailed with everything that was not acknowledged."""
+        """Wait until all that was written is acknowledged or refused; raises WriteFailed with everything that was not
+        acknowledged.
+        """
         left = self._producer.flush(self._seconds + _LATE_SECONDS)
         if left:
             self._faults.append(f"  {left} records were not acknowledged")
@@ -90,13 +97,17 @@ class Writer:
             self._producer.list_topics(timeout=_WAKE_SECONDS)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self.flush()
         else:
             self._producer.purge()
 
-    def _note(self, name: str, error: KafkaError | None, message: Message | None = None, on_place: OnPlace | None = None) -> None:
+    def _note(
+        self, name: str, error: KafkaError | None, message: Message | None = None, on_place: OnPlace | None = None
+    ) -> None:
         if error is None:
             self.acknowledged += 1
             if on_place is not None and message is not None:

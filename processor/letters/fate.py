@@ -1,4 +1,6 @@
-"""What becomes of a dead letter that is to be sent again: the topic it goes back to, or why it is left where it is (contract G8)."""
+"""What becomes of a dead letter that is to be sent again: the topic it goes back to, or why it is left where it is
+(contract G8).
+"""
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass
@@ -33,9 +35,11 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a letter meets when it is sent again: the flows in force, the largest record (bytes), timestamps that profile events may have (ms).
+    """What a letter meets when it is sent again: the flows in force, the largest record (bytes), timestamps that
+    profile events may have (ms).
 
-    `fits`: whether the topic that it goes back to takes a record so large. `partition_of`: where it goes; None: its profile is on two.
+    `fits`: whether the topic that it goes back to takes a record so large. `partition_of`: where it goes; None: its
+    profile is on two.
     """
 
     flows: Container[str | None]
@@ -64,12 +68,20 @@ def _fate_of_export(letter: Letter, now: Circumstances) -> Fate:
 def _fate_of_event(letter: Letter, now: Circumstances) -> Fate:
     was = letter.was
     try:
-        parse_event(SourceRecord(was.topic, was.partition, was.offset, letter.source_timestamp, was.key, was.value, letter.headers))
+        parse_event(
+            SourceRecord(
+                was.topic, was.partition, was.offset, letter.source_timestamp, was.key, was.value, letter.headers
+            )
+        )
     except Unusable:
         return Fate.STILL_UNUSABLE
     if now.partition_of(letter) is None:
         return Fate.ON_TWO_PARTITIONS
-    return Fate.REDRIVE if letter.source_timestamp is None or letter.source_timestamp in now.event_times else Fate.TIME_NOT_TAKEN
+    return (
+        Fate.REDRIVE
+        if letter.source_timestamp is None or letter.source_timestamp in now.event_times
+        else Fate.TIME_NOT_TAKEN
+    )
 
 
 def _record_bytes(letter: Letter) -> int:

@@ -40,8 +40,9 @@ class TopicRecord(Protocol):
 class Letter:
     """`partition` and `offset` are its place on `dead-letters`; those of the record it was are in `was`.
 
-    `headers` are those that the record had before (contract G8), `attempts` how often it was sent; None: it is no letter of delivery.
-    `timestamp` is the letter's own. `order`: letters of one lane leave by it, the offset of the profile event that they come from.
+    `headers` are those that the record had before (contract G8), `attempts` how often it was sent; None: it is no
+    letter of delivery. `timestamp` is the letter's own. `order`: letters of one lane leave by it, the offset of the
+    profile event that they come from.
     """
 
     partition: int
@@ -66,7 +67,9 @@ class Letter:
 
     @property
     def source_timestamp(self) -> int | None:
-        """Kafka's timestamp of the record that it was, in milliseconds; of a record of `exports` as exactly as `was.time` is."""
+        """Kafka's timestamp of the record that it was, in milliseconds; of a record of `exports` as exactly as
+        `was.time` is.
+        """
         return parse_time(self.was.time) * 1000 if self.is_of_delivery and self.was.time is not None else self.timestamp
 
     @property
@@ -78,7 +81,14 @@ class Letter:
     def fingerprint(self) -> str:
         """The same for every copy of a letter (a crash may repeat one), and for nothing else: hexadecimal digits."""
         was = self.was
-        parts = (was.topic.encode(), b"%d" % was.partition, b"%d" % was.offset, (was.time or "").encode(), was.key, was.value)
+        parts = (
+            was.topic.encode(),
+            b"%d" % was.partition,
+            b"%d" % was.offset,
+            (was.time or "").encode(),
+            was.key,
+            was.value,
+        )
         digest = blake2b(digest_size=_FINGERPRINT_BYTES)
         for part in parts:
             digest.update(b"-" if part is None else b"%d:" % len(part) + part)
@@ -107,7 +117,9 @@ def read_letter(record: TopicRecord) -> Letter:
         raise _bad(record, f"it has no header {missing.args[0]}") from None
     except ValueError as error:
         raise _bad(record, str(error)) from None
-    of_export = kept if was.reason in OF_DELIVERY else {}  # headers of an event are its producer's, whatever they are called
+    of_export = (
+        kept if was.reason in OF_DELIVERY else {}
+    )  # headers of an event are its producer's, whatever they are called
     flow_id, record_id = of_export.get(ExportHeader.FLOW_ID), of_export.get(ExportHeader.RECORD_ID)
     return Letter(record.partition, record.offset, record.timestamp, was, before, flow_id, record_id, attempts, order)
 

@@ -36,7 +36,10 @@ class OffsetRange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Empty fields ask for everything. Times in the form of C8 are of the record that became a letter; `until` is not included."""
+    """Empty fields ask for everything.
+
+    Times in the form of C8 are of the record that became a letter; `until` is not included.
+    """
 
     flows: frozenset[str] = frozenset()
     reasons: frozenset[DeadLetterReason] = frozenset()

@@ -1,7 +1,8 @@
 """All selected letters looked at once, before any is sent again.
 
-A record that is too large becomes a letter at once, while earlier ones of its lane still wait and may become letters after it. So the
-order on the topic is not always that of the lane: such lanes are noted here, and are held back until all of them is there.
+A record that is too large becomes a letter at once, while earlier ones of its lane still wait and may become letters
+after it. So the order on the topic is not always that of the lane: such lanes are noted here, and are held back until
+all of them is there.
 """
 
 from collections import Counter

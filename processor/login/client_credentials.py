@@ -1,7 +1,8 @@
 """Tokens of an OAuth 2.0 endpoint, by client id and secret (RFC 6749, section 4.4).
 
-The client is named in the header (HTTP Basic) first, as every server must take it, and in the form where that is refused, since some take it
-only there (section 2.3.1); what was taken is tried first the next time. Redirects are not followed: the secret is for this address.
+The client is named in the header (HTTP Basic) first, as every server must take it, and in the form where that is
+refused, since some take it only there (section 2.3.1); what was taken is tried first the next time. Redirects are not
+followed: the secret is for this address.
 """
 
 import json
@@ -35,10 +36,20 @@ _SETTINGS: Final = "PROFILE_EXPORTER_KAFKA_OAUTH_"
 
 
 class ClientCredentials:
-    """One client of one endpoint. `tls`: how the endpoint's certificate is judged, None where it is asked without TLS."""
+    """One client of one endpoint.
+
+    `tls`: how the endpoint's certificate is judged, None where it is asked without TLS.
+    """
 
     def __init__(
-        self, url: str, client_id: str, secret: str, *, scope: str | None = None, tls: ssl.SSLContext | None = None, seconds: float = ANSWER_SECONDS
+        self,
+        url: str,
+        client_id: str,
+        secret: str,
+        *,
+        scope: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._url, self._client_id, self._secret, self._scope, self._seconds = url, client_id, secret, scope, seconds
         self._name = f"the token endpoint {url.partition('?')[0]}"
@@ -90,14 +101,21 @@ class ClientCredentials:
         answer = _json(body)
         if answer is None or not isinstance(text := answer.get("access_token"), str):
             what = "no JSON object" if answer is None else "a JSON object without access_token"
-            raise TokenUnavailable(f"{self._name} answers with {what}", f"is {_SETTINGS}TOKEN_URL the endpoint itself, and no page of the server?")
+            raise TokenUnavailable(
+                f"{self._name} answers with {what}",
+                f"is {_SETTINGS}TOKEN_URL the endpoint itself, and no page of the server?",
+            )
         if isinstance(kind := answer.get("token_type"), str) and kind.lower() != "bearer":
-            raise TokenUnavailable(f"{self._name} gives a token of the type {self._shown(kind)}, not Bearer", "have the server make bearer tokens")
+            raise TokenUnavailable(
+                f"{self._name} gives a token of the type {self._shown(kind)}, not Bearer",
+                "have the server make bearer tokens",
+            )
         try:
             return a_token(text, _life(answer, text) - took_seconds)
         except ValueError as error:
             raise TokenUnavailable(
-                f"{self._name} gives a token that cannot be used: {error}", "look at the lifetime that the server gives tokens"
+                f"{self._name} gives a token that cannot be used: {error}",
+                "look at the lifetime that the server gives tokens",
             ) from None
 
     def _refusal(self, error: HTTPError) -> TokenUnavailable:
@@ -105,12 +123,18 @@ class ClientCredentials:
             answer = _json(error.read(_MOST_BYTES)) or {}
         except (OSError, HTTPException):
             answer = {}
-        said = ": ".join(self._shown(answer[name]) for name in ("error", "error_description") if isinstance(answer.get(name), str))
+        said = ": ".join(
+            self._shown(answer[name]) for name in ("error", "error_description") if isinstance(answer.get(name), str)
+        )
         what = f"{self._name} answers {error.code}{f' ({said})' if said else ''}"
         if error.code in _REFUSED or error.code == 403:
-            return TokenUnavailable(what, f"set {_SETTINGS}CLIENT_ID, …CLIENT_SECRET and …SCOPE as the server knows this client")
+            return TokenUnavailable(
+                what, f"set {_SETTINGS}CLIENT_ID, …CLIENT_SECRET and …SCOPE as the server knows this client"
+            )
         if 300 <= error.code < 400:
-            return TokenUnavailable(what, f"set {_SETTINGS}TOKEN_URL to where it sends us: a secret follows no redirect")
+            return TokenUnavailable(
+                what, f"set {_SETTINGS}TOKEN_URL to where it sends us: a secret follows no redirect"
+            )
         return TokenUnavailable(what, f"look at that server, and at {_SETTINGS}TOKEN_URL; it is asked again")
 
     def _unreachable(self, error: Exception) -> TokenUnavailable:
@@ -129,7 +153,9 @@ class ClientCredentials:
 
 
 def tls_of(url: str, authorities: Path | None) -> ssl.SSLContext | None:
-    """How the certificate of the endpoint is judged, None without TLS; raises OSError, ssl.SSLError for a file that cannot be read."""
+    """How the certificate of the endpoint is judged, None without TLS; raises OSError, ssl.SSLError for a file that
+    cannot be read.
+    """
     if is_plain_http(url):
         return None
     return ssl.create_default_context(cafile=None if authorities is None else str(authorities))

@@ -17,11 +17,20 @@ TOKEN_MECHANISMS: Final = frozenset({OAUTHBEARER, AWS_MSK_IAM})
 
 _PASSWORD: Final = ("kafka_sasl_username", "kafka_sasl_password")
 _ENDPOINT: Final = ("kafka_oauth_token_url", "kafka_oauth_client_id", "kafka_oauth_client_secret")
-_FOR_ENDPOINT: Final = ("kafka_oauth_client_id", "kafka_oauth_client_secret", "kafka_oauth_scope", "kafka_oauth_ca_file")
+_FOR_ENDPOINT: Final = (
+    "kafka_oauth_client_id",
+    "kafka_oauth_client_secret",
+    "kafka_oauth_scope",
+    "kafka_oauth_ca_file",
+)
 _OAUTH: Final = ("kafka_oauth_token_url", *_FOR_ENDPOINT, "kafka_oauth_token_file", "kafka_oauth_extensions")
 _FOR_ROLE: Final = ("kafka_aws_external_id", "kafka_aws_role_session_name")
 _AWS: Final = ("kafka_aws_region", "kafka_aws_profile", "kafka_aws_role_arn", *_FOR_ROLE)
-_MECHANISMS_OF: Final = {_PASSWORD: ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"), _OAUTH: (OAUTHBEARER,), _AWS: (AWS_MSK_IAM,)}
+_MECHANISMS_OF: Final = {
+    _PASSWORD: ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+    _OAUTH: (OAUTHBEARER,),
+    _AWS: (AWS_MSK_IAM,),
+}
 _RESERVED: Final = "auth"  # RFC 7628, section 3.1: where the token stands
 
 
@@ -45,7 +54,10 @@ class _Faults:
 
     def without_login(self) -> Iterator[str]:
         if set_ones := self._set_among(("kafka_sasl_mechanism", *_PASSWORD, *_OAUTH, *_AWS)):
-            yield f"{self._are_set(set_ones)}: {self._protocol} does not log in; set it to SASL_SSL or SASL_PLAINTEXT, or unset them"
+            yield (
+                f"{self._are_set(set_ones)}: {self._protocol} does not log in; set it to SASL_SSL or SASL_PLAINTEXT, or"
+                " unset them"
+            )
 
     def without_mechanism(self) -> Iterator[str]:
         yield f"{self._name('kafka_sasl_mechanism')} is missing: {self._protocol} logs in"
@@ -56,7 +68,10 @@ class _Faults:
         for fields, mechanisms in _MECHANISMS_OF.items():
             set_ones = self._set_among(fields)
             if set_ones and self._settings.kafka_sasl_mechanism not in mechanisms:
-                yield f"{self._are_set(set_ones)}: {self._mechanism} does not use that; unset it, or set {' or '.join(mechanisms)}"
+                yield (
+                    f"{self._are_set(set_ones)}: {self._mechanism} does not use that; unset it, or set"
+                    f" {' or '.join(mechanisms)}"
+                )
 
     def of_mechanism(self, mechanism: str) -> Iterator[str]:
         if mechanism == OAUTHBEARER:
@@ -72,9 +87,15 @@ class _Faults:
             yield f"{self._name('kafka_oauth_token_url')} and {self._name('kafka_oauth_token_file')} exclude each other"
         elif file is not None:
             if too_much := self._set_among(_FOR_ENDPOINT):
-                yield f"{self._are_set(too_much)}: they are for a token endpoint, and {self._name('kafka_oauth_token_file')} is set; unset them"
+                yield (
+                    f"{self._are_set(too_much)}: they are for a token endpoint, and"
+                    f" {self._name('kafka_oauth_token_file')} is set; unset them"
+                )
         elif url is None and not self._set_among(_FOR_ENDPOINT):
-            yield f"{self._name('kafka_oauth_token_url')} or {self._name('kafka_oauth_token_file')} is missing: {self._mechanism} needs a token"
+            yield (
+                f"{self._name('kafka_oauth_token_url')} or {self._name('kafka_oauth_token_file')} is missing:"
+                f" {self._mechanism} needs a token"
+            )
         else:
             yield from self._missing(_ENDPOINT, f"{self._mechanism} asks a token endpoint")
         if url is not None:
@@ -88,14 +109,19 @@ class _Faults:
         if (fault := url_fault(url)) is not None:
             yield f"{name} {fault}"
         elif is_plain_http(url) and self._settings.kafka_oauth_ca_file is not None:
-            yield f"{self._name('kafka_oauth_ca_file')} is set: {name} has no TLS; set an https address, or unset the file"
+            yield (
+                f"{self._name('kafka_oauth_ca_file')} is set: {name} has no TLS; set an https address, or unset the"
+                " file"
+            )
 
     def _of_aws(self) -> Iterator[str]:
         yield from self._missing(("kafka_aws_region",), f"{self._mechanism} signs for a region")
         if self._settings.kafka_security_protocol != "SASL_SSL":
             yield f"{self._protocol}: {self._mechanism} is let in over TLS alone; set SASL_SSL"
         if self._settings.kafka_aws_role_arn is None and (for_role := self._set_among(_FOR_ROLE)):
-            yield f"{self._are_set(for_role)}: they are for a role; set {self._name('kafka_aws_role_arn')}, or unset them"
+            yield (
+                f"{self._are_set(for_role)}: they are for a role; set {self._name('kafka_aws_role_arn')}, or unset them"
+            )
 
     def _missing(self, fields: Sequence[str], why: str) -> Iterator[str]:
         set_ones = self._set_among(fields)
@@ -109,8 +135,12 @@ class _Faults:
 
 
 def url_fault(url: str) -> str | None:
-    """What is wrong with the address of a token endpoint, as the end of a sentence; None: nothing. A secret goes there."""
-    from schemas.destination import require_one_host  # noqa: PLC0415  # schemas come with it, and few settings need them
+    """What is wrong with the address of a token endpoint, as the end of a sentence; None: nothing.
+
+    A secret goes there.
+    """
+    # Schemas come with it, and few settings need them.
+    from schemas.destination import require_one_host  # noqa: PLC0415
 
     try:
         parts = urlsplit(url)
@@ -123,7 +153,9 @@ def url_fault(url: str) -> str | None:
         return "ends in a fragment (#…), which no endpoint gets: leave that out"
     if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)):
         return None
-    return "is no https:// address: a secret goes there, so http:// is for this machine alone (127.0.0.1, ::1, localhost)"
+    return (
+        "is no https:// address: a secret goes there, so http:// is for this machine alone (127.0.0.1, ::1, localhost)"
+    )
 
 
 def is_plain_http(url: str) -> bool:

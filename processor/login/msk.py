@@ -1,8 +1,11 @@
-"""Tokens for Amazon MSK's IAM access control: a call of `kafka-cluster:Connect`, signed here by the credentials of boto3 (AWS's own signer).
+"""Tokens for Amazon MSK's IAM access control: a call of `kafka-cluster:Connect`, signed here by the credentials of
+boto3 (AWS's own signer).
 
-    the default chain, or a profile ─► a role, where one is named (STS, in the cluster's region) ─► signed for 15 minutes
+    the default chain, or a profile ─► a role, where one is named (STS, in the cluster's region) ─► signed for 15
+    minutes
 
-Credentials are looked for anew for each token, so a key that is rotated is used from the next one on. Signing itself asks nobody.
+Credentials are looked for anew for each token, so a key that is rotated is used from the next one on. Signing itself
+asks nobody.
 """
 
 import time
@@ -19,7 +22,10 @@ from processor.login.token import Token, TokenUnavailable, a_token
 SESSION_NAME: Final = "profile-exporter"
 _SECONDS: Final = 4.0  # for STS to be connected, and to answer
 _SETTINGS: Final = "PROFILE_EXPORTER_KAFKA_AWS_"
-_LOOK: Final = f"look at the credentials of this process: environment, files, {_SETTINGS}PROFILE, the role of the machine or the pod"
+_LOOK: Final = (
+    f"look at the credentials of this process: environment, files, {_SETTINGS}PROFILE, the role of the machine or"
+    " the pod"
+)
 
 
 class Role(NamedTuple):
@@ -39,13 +45,16 @@ class MskSigner:
     def fetch(self) -> Token:
         """Sign. Raises TokenUnavailable."""
         try:
-            text, ends_ms = MSKAuthTokenProvider.generate_auth_token_from_credentials_provider(self._region, _Found(self._credentials()))
+            text, ends_ms = MSKAuthTokenProvider.generate_auth_token_from_credentials_provider(
+                self._region, _Found(self._credentials())
+            )
             return a_token(text, ends_ms / 1000 - time.time())
         except ClientError as error:
             raise self._refused(error) from None
         except ProfileNotFound:
             raise TokenUnavailable(
-                f"the AWS configuration files have no profile {self._profile}", f"set {_SETTINGS}PROFILE to one of ~/.aws/config, or unset it"
+                f"the AWS configuration files have no profile {self._profile}",
+                f"set {_SETTINGS}PROFILE to one of ~/.aws/config, or unset it",
             ) from None
         except NoCredentialsError:
             raise TokenUnavailable("there are no AWS credentials to sign with", _LOOK) from None
@@ -63,23 +72,31 @@ class MskSigner:
 
     def _assumed(self, session: botocore.session.Session, role: Role) -> Credentials:
         client = session.create_client(
-            "sts", region_name=self._region, config=Config(connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 2})
+            "sts",
+            region_name=self._region,
+            config=Config(connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 2}),
         )
         extra = {} if role.external_id is None else {"ExternalId": role.external_id}
         try:
-            answer = client.assume_role(RoleArn=role.arn, RoleSessionName=role.session_name or SESSION_NAME, **extra)["Credentials"]
+            answer = client.assume_role(RoleArn=role.arn, RoleSessionName=role.session_name or SESSION_NAME, **extra)[
+                "Credentials"
+            ]
         finally:
             client.close()
         return Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
 
     def _refused(self, error: ClientError) -> TokenUnavailable:
         told = error.response.get("Error", {})
-        what = f"{told.get('Code', 'an error')} ({str(told.get('Message', '')).splitlines()[0] if told.get('Message') else 'without words'})"
+        what = (
+            f"{told.get('Code', 'an error')}"
+            f" ({str(told.get('Message', '')).splitlines()[0] if told.get('Message') else 'without words'})"
+        )
         if self._role is None:
             return TokenUnavailable(f"AWS credentials cannot be had: {what}", _LOOK)
         return TokenUnavailable(
             f"the role {self._role.arn} cannot be assumed: {what}",
-            f"allow these credentials sts:AssumeRole on it, in its trust policy too (with {_SETTINGS}EXTERNAL_ID where it asks for one)",
+            f"allow these credentials sts:AssumeRole on it, in its trust policy too (with {_SETTINGS}EXTERNAL_ID where"
+            " it asks for one)",
         )
 
 

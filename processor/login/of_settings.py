@@ -23,14 +23,18 @@ def has_token_login(settings: Settings) -> bool:
 
 
 def tokens_of(settings: Settings) -> "Tokens":
-    """Of settings with a token login; asks nobody yet. Raises UsageError for a file of authorities that cannot be read."""
+    """Of settings with a token login; asks nobody yet.
+
+    Raises UsageError for a file of authorities that cannot be read.
+    """
     with _making:
         return _tokens_of(settings)
 
 
 @lru_cache(_MOST_INSTALLATIONS)
 def _tokens_of(settings: Settings) -> "Tokens":
-    from processor.login.renewal import Tokens  # noqa: PLC0415  # structlog comes with it, and most logins have no token
+    # Structlog comes with it, and most logins have no token.
+    from processor.login.renewal import Tokens  # noqa: PLC0415
 
     return Tokens(_source(settings))
 
@@ -39,7 +43,8 @@ def _source(settings: Settings) -> TokenSource:
     if settings.kafka_sasl_mechanism == AWS_MSK_IAM:
         return _msk(settings)
     if settings.kafka_oauth_token_file is not None:
-        from processor.login.token_file import TokenFile  # noqa: PLC0415  # each source when it is used: commands start fast
+        # Each source when it is used: commands start fast.
+        from processor.login.token_file import TokenFile  # noqa: PLC0415
 
         return TokenFile(settings.kafka_oauth_token_file)
     return _endpoint(settings)
@@ -48,7 +53,11 @@ def _source(settings: Settings) -> TokenSource:
 def _endpoint(settings: Settings) -> TokenSource:
     from processor.login.client_credentials import ClientCredentials, tls_of  # noqa: PLC0415  # as above
 
-    url, client_id, secret = settings.kafka_oauth_token_url, settings.kafka_oauth_client_id, settings.kafka_oauth_client_secret
+    url, client_id, secret = (
+        settings.kafka_oauth_token_url,
+        settings.kafka_oauth_client_id,
+        settings.kafka_oauth_client_secret,
+    )
     assert url is not None  # the settings agree
     assert client_id is not None
     assert secret is not None
@@ -56,7 +65,8 @@ def _endpoint(settings: Settings) -> TokenSource:
         tls = tls_of(url, settings.kafka_oauth_ca_file)
     except (OSError, ssl.SSLError) as error:
         raise UsageError(
-            f"wrong settings: {env_name('kafka_oauth_ca_file')}={settings.kafka_oauth_ca_file}: {error}\n  name a PEM file of authorities"
+            f"wrong settings: {env_name('kafka_oauth_ca_file')}={settings.kafka_oauth_ca_file}: {error}\n  name a PEM"
+            " file of authorities"
         ) from None
     return ClientCredentials(url, client_id, secret.get_secret_value(), scope=settings.kafka_oauth_scope, tls=tls)
 

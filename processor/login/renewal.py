@@ -1,10 +1,11 @@
 """One token for all clients of a process, made again before it ends. Thread-safe.
 
-    whoever asks ─► a token that holds: at once ─────────────── after 3/4 of its life: it too, and the next one is made meanwhile
+    whoever asks ─► a token that holds: at once ─────────────── after 3/4 of its life: it too, and the next one is made
+    meanwhile
                     none holds: when the next one is there; where it cannot be made: TokenUnavailable
 
-After a failure nobody asks the source again before a pause, which doubles up to half a minute, however many clients ask. What fails after the
-first token is logged, and so is the token after it.
+After a failure nobody asks the source again before a pause, which doubles up to half a minute, however many clients
+ask. What fails after the first token is logged, and so is the token after it.
 """
 
 import threading
@@ -34,9 +35,14 @@ class HeldToken:
 
 
 class Tokens:
-    """The tokens of one source. `clock`: monotonic seconds. The source is asked in a thread of its own, by one at a time."""
+    """The tokens of one source.
 
-    def __init__(self, source: TokenSource, clock: Callable[[], float] = time.monotonic, thread: Executor | None = None) -> None:
+    `clock`: monotonic seconds. The source is asked in a thread of its own, by one at a time.
+    """
+
+    def __init__(
+        self, source: TokenSource, clock: Callable[[], float] = time.monotonic, thread: Executor | None = None
+    ) -> None:
         self._source, self._clock = source, clock
         self._lock = threading.Lock()
         self._thread = thread or ThreadPoolExecutor(1, "kafka-token")
@@ -50,7 +56,9 @@ class Tokens:
         try:
             return self.ask().result(WAIT_SECONDS)
         except NotInTime:
-            raise TokenUnavailable(f"the next token did not come within {WAIT_SECONDS:.0f} s", "look at who makes it; it is asked again") from None
+            raise TokenUnavailable(
+                f"the next token did not come within {WAIT_SECONDS:.0f} s", "look at who makes it; it is asked again"
+            ) from None
 
     def ask(self) -> "Future[HeldToken]":
         """Give what `get` gives, without waiting. The answer is shared: nobody may cancel it."""
@@ -82,7 +90,11 @@ class Tokens:
             self._note_failure(unavailable)
             raise
         except BaseException as error:
-            self._note_failure(TokenUnavailable(f"the next token cannot be made: {type(error).__name__}", "report this: it is a fault of ours"))
+            self._note_failure(
+                TokenUnavailable(
+                    f"the next token cannot be made: {type(error).__name__}", "report this: it is a fault of ours"
+                )
+            )
             raise
         return self._note_token(token, began)
 

@@ -6,7 +6,9 @@ from typing import Final, Protocol
 
 LEAST_SECONDS: Final = 1.0
 RENEWED_AT: Final = 0.75
-"""The share of its life after which a token is made anew: before librdkafka asks for the next one, at 0.8 of what it was told."""
+"""The share of its life after which a token is made anew: before librdkafka asks for the next one, at 0.8 of what it
+was told.
+"""
 _SENDABLE: Final = re.compile(r"[\x21-\x7e]+")
 
 

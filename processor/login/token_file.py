@@ -1,4 +1,6 @@
-"""A file with a token that somebody else renews, as a sidecar or Kubernetes (a projected service account token) does."""
+"""A file with a token that somebody else renews, as a sidecar or Kubernetes (a projected service account token)
+does.
+"""
 
 import time
 from collections.abc import Callable
@@ -14,7 +16,9 @@ _MOST_BYTES: Final = 1024 * 1024
 
 
 class TokenFile:
-    """The file is read again every half a minute, and sooner where its token ends sooner; one that is no JWT is taken to hold for ever."""
+    """The file is read again every half a minute, and sooner where its token ends sooner; one that is no JWT is taken
+    to hold for ever.
+    """
 
     def __init__(self, path: Path, wall_clock: Callable[[], float] = time.time) -> None:
         self._path, self._wall_clock = path, wall_clock
@@ -30,7 +34,8 @@ class TokenFile:
             return a_token(text, life, min(REREAD_SECONDS, RENEWED_AT * life))
         except ValueError as error:
             raise TokenUnavailable(
-                f"the token in {self._path} cannot be sent: {error}", "put only the token into it: no JSON, no word Bearer before it"
+                f"the token in {self._path} cannot be sent: {error}",
+                "put only the token into it: no JSON, no word Bearer before it",
             ) from None
 
     def _content(self) -> str:
@@ -43,4 +48,7 @@ class TokenFile:
             raise self._unavailable("it is not ASCII") from None
 
     def _unavailable(self, why: str) -> TokenUnavailable:
-        return TokenUnavailable(f"the token file {self._path}: {why}", "look at whoever writes it: a sidecar, or the mount of a projected token")
+        return TokenUnavailable(
+            f"the token file {self._path}: {why}",
+            "look at whoever writes it: a sidecar, or the mount of a projected token",
+        )

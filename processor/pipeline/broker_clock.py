@@ -1,9 +1,10 @@
 """The time by which memberships end: this machine's, but never later than the broker's (contract F5).
 
-A clock that is a year ahead would end every membership with a deadline in that year, for good, with exits to all destinations. So the
-broker's time is asked for with every status report, whose topic is stamped by the broker (`message.timestamp.type=LogAppendTime`).
-A clock that is set while the worker runs, or a machine that was asleep, is ahead before the next report says so: between two reports the
-broker's time goes on by this machine's monotonic clock, which nobody sets.
+A clock that is a year ahead would end every membership with a deadline in that year, for good, with exits to all
+destinations. So the broker's time is asked for with every status report, whose topic is stamped by the broker
+(`message.timestamp.type=LogAppendTime`). A clock that is set while the worker runs, or a machine that was asleep, is
+ahead before the next report says so: between two reports the broker's time goes on by this machine's monotonic clock,
+which nobody sets.
 """
 
 import time
@@ -14,12 +15,16 @@ import structlog
 
 WORTH_SAYING_SECONDS: Final = 60.0
 _SLACK_SECONDS: Final = 1.0
-"""What a report may take back from the broker, and two clocks may drift apart until the next: without it, clocks that agree would be held back."""
+"""What a report may take back from the broker, and two clocks may drift apart until the next: without it, clocks that
+agree would be held back.
+"""
 _log = structlog.get_logger(__name__)
 
 
 class _Report(NamedTuple):
-    """What the last report said: seconds that this machine is ahead, and the broker's time (None: it tells none) at a monotonic moment."""
+    """What the last report said: seconds that this machine is ahead, and the broker's time (None: it tells none) at a
+    monotonic moment.
+    """
 
     ahead: float
     stamped_at: float | None
@@ -40,7 +45,9 @@ class BrokerClock:
         return self._report is not None
 
     def now(self) -> float:
-        """Seconds since 1970: this machine's time, less what it is ahead of the broker, and not past the broker's time as it goes on since."""
+        """Seconds since 1970: this machine's time, less what it is ahead of the broker, and not past the broker's time
+        as it goes on since.
+        """
         report = self._report
         if report is None:
             return 0.0
@@ -50,14 +57,19 @@ class BrokerClock:
         return min(now, report.stamped_at + self._monotonic() - report.noted_at + _SLACK_SECONDS)
 
     def note_report(self, sent_at: float, stamped_at: float | None) -> None:
-        """Take notice of a report that was sent at `sent_at` by this machine, and stamped by the broker later; None: that stamps none.
+        """Take notice of a report that was sent at `sent_at` by this machine, and stamped by the broker later; None:
+        that stamps none.
 
-        What the report took on its way makes the difference smaller, so clocks that agree are never held back. Where the broker
-        stamps none, as of a topic of before, this machine's time counts.
+        What the report took on its way makes the difference smaller, so clocks that agree are never held back. Where
+        the broker stamps none, as of a topic of before, this machine's time counts.
         """
         ahead = 0.0 if stamped_at is None else max(0.0, sent_at - stamped_at)
         self._report = _Report(ahead, stamped_at, self._monotonic())
         is_wrong = ahead > WORTH_SAYING_SECONDS
         if is_wrong and not self._said:
-            _log.warning("clock_is_ahead_of_the_broker", seconds=round(ahead), remedy="set the clock of this machine, or of the broker")
+            _log.warning(
+                "clock_is_ahead_of_the_broker",
+                seconds=round(ahead),
+                remedy="set the clock of this machine, or of the broker",
+            )
         self._said = is_wrong

@@ -19,7 +19,9 @@ class FlowCounts:
     """One flow: records on `exports`, by kind of cause (a record counts once a kind), and decisions to send nothing."""
 
     exported: int = 0
-    causes: dict[str, int] = field(default_factory=dict)  # a Counter takes 0.1 µs more a count, 0.7 for a first one: Python code
+    causes: dict[str, int] = field(
+        default_factory=dict
+    )  # a Counter takes 0.1 µs more a count, 0.7 for a first one: Python code
     skipped: dict[SkipReason, int] = field(default_factory=dict)
 
     def add(self, other: "FlowCounts") -> None:
@@ -31,17 +33,20 @@ class FlowCounts:
 
 @dataclass(slots=True)
 class Counts:
-    """Of decided events; `applied` are those that changed or ended a profile, `misplaced` those that belong in another partition (I12).
+    """Of decided events; `applied` are those that changed or ended a profile, `misplaced` those that belong in another
+    partition (I12).
 
-    What steps say of the rest of the flows is counted once for all of them, in `_rest`. It becomes theirs in `_settle`: when
-    a step tells of other flows, or when `flows` is read. Until then a flow that a step names has one less for it.
+    What steps say of the rest of the flows is counted once for all of them, in `_rest`. It becomes theirs in `_settle`:
+    when a step tells of other flows, or when `flows` is read. Until then a flow that a step names has one less for it.
     """
 
     applied: int = 0
     skipped_events: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
     misplaced: int = 0
-    misplaced_fitting: Counter[str] = field(default_factory=Counter)  # of them, those that another partitioner puts there, by its name
+    misplaced_fitting: Counter[str] = field(
+        default_factory=Counter
+    )  # of them, those that another partitioner puts there, by its name
     forgotten: FlowCounts = field(default_factory=FlowCounts)  # all together, the flows that `forget_flows` took out
     _flows: dict[str, FlowCounts] = field(default_factory=dict)
     _states: States = ()

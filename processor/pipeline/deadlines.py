@@ -1,10 +1,12 @@
 """The index of deadlines of one partition: where each profile stands in it, and what is due (contract F5).
 
-A profile stands in the index at its earliest deadline, or before it: a deadline that moves away, as most do, moves nothing; one that
-comes nearer is written. When its moment comes the profile is looked at, and its events are written to the log, or it is moved on. So what an
-event costs is a look at the entries that it changed, and nobody ever looks for deadlines among all profiles.
+A profile stands in the index at its earliest deadline, or before it: a deadline that moves away, as most do, moves
+nothing; one that comes nearer is written. When its moment comes the profile is looked at, and its events are written to
+the log, or it is moved on. So what an event costs is a look at the entries that it changed, and nobody ever looks for
+deadlines among all profiles.
 
-    event on the profile ─► index ─ due ─► membership.expired on profile-events, the profile far back in the index ─ applied ─► index
+    event on the profile ─► index ─ due ─► membership.expired on profile-events, the profile far back in the index ─
+    applied ─► index
                                             one transaction: once a deadline, whatever crashes
 """
 
@@ -25,10 +27,12 @@ from state.rows import DEADLINE, DEADLINE_CHARACTERS, Row, deadline_key
 LOOK_SECONDS: Final = 5.0
 """How often an owner looks for what is due: an event is on the log within seconds of its deadline."""
 PAGE_PROFILES: Final = 100
-"""Profiles that are looked at in one piece: after days of downtime there may be millions, and live events go between."""
+"""Profiles that are looked at in one piece: after days of downtime there may be millions, and live events go between.
+"""
 AGAIN_DAYS: Final = 7
-"""After so long a written event that is not applied yet is written again: it is gone from the log (Kafka's `retention.ms`), and somebody
-accepted that it is. Of two of them, the second finds nothing to end."""
+"""After so long a written event that is not applied yet is written again: it is gone from the log (Kafka's
+`retention.ms`), and somebody accepted that it is. Of two of them, the second finds nothing to end.
+"""
 _STANDS: Final = b"1"
 _PROFILE_ID: Final = len(DEADLINE) + DEADLINE_CHARACTERS
 
@@ -86,8 +90,9 @@ class Due:
 class Deadlines:
     """Belongs to the loop that decides the partition.
 
-    `_low`: nothing stands in the index at or below it, neither on disk nor decided. A look begins there: RocksDB steps over every entry
-    that was removed and is not compacted yet (measured: 100 profiles a look, 300,000 due, from 1.6 to 90 ms a look otherwise).
+    `_low`: nothing stands in the index at or below it, neither on disk nor decided. A look begins there: RocksDB steps
+    over every entry that was removed and is not compacted yet (measured: 100 profiles a look, 300,000 due, from 1.6 to
+    90 ms a look otherwise).
     """
 
     def __init__(self, rows: ProfileRows, profiles: Profiles, settings: DeadlineSettings) -> None:

@@ -39,8 +39,9 @@ def _any_letter_fits(_: KafkaRecord) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The settings that decide: bounds of a document and of the dedup window, how many bad events in a row stop (0: never), and which dead
-    letters can be written. `placement`: where the partition's events belong (I12); None: that is not known.
+    """The settings that decide: bounds of a document and of the dedup window, how many bad events in a row stop (0:
+    never), and which dead letters can be written. `placement`: where the partition's events belong (I12); None: that is
+    not known.
     """
 
     limits: Limits
@@ -58,7 +59,8 @@ class IndexMove(NamedTuple):
 class Decided(NamedTuple):
     """`rows` are of this run only, without the watermark. `next_offset` and `bad_in_a_row` are the watermark's.
 
-    `stop` is why the partition goes no further; everything before is to be committed all the same. `index_move`: None where the index is as before.
+    `stop` is why the partition goes no further; everything before is to be committed all the same. `index_move`: None
+    where the index is as before.
     """
 
     sequence: int
@@ -77,10 +79,11 @@ class Decided(NamedTuple):
 
 
 class Before(NamedTuple):
-    """What a run of records begins with: its number, the unusable ones just before it, and the rows to write beside those of its profiles.
+    """What a run of records begins with: its number, the unusable ones just before it, and the rows to write beside
+    those of its profiles.
 
-    `decided_at`: the moment, as `export_record` takes it. `job_progress` is told with it. `jobs`: those that must be told of what is
-    applied; None: nobody wants to know. `identities`: the index that is kept, None: there is none.
+    `decided_at`: the moment, as `export_record` takes it. `job_progress` is told with it. `jobs`: those that must be
+    told of what is applied; None: nobody wants to know. `identities`: the index that is kept, None: there is none.
     """
 
     sequence: int
@@ -108,7 +111,19 @@ def decide_run(records: Sequence[Any], profiles: Profiles, catalog: Catalog, pol
     misplaced = None if policy.placement is None else _misplaced(records, keys, policy.placement, next_offset)
     job_progress, new_profiles = before.job_progress, run.new_profiles
     return Decided(
-        sequence, run.exports, letters, rows, next_offset, bad_in_a_row, run.counts, run.stop, (), job_progress, new_profiles, None, misplaced
+        sequence,
+        run.exports,
+        letters,
+        rows,
+        next_offset,
+        bad_in_a_row,
+        run.counts,
+        run.stop,
+        (),
+        job_progress,
+        new_profiles,
+        None,
+        misplaced,
     )
 
 
@@ -117,7 +132,9 @@ def _misplaced(records: Sequence[Any], keys: set[bytes], placement: Placement, n
     elsewhere = placement.keys_elsewhere(keys)
     if not elsewhere:
         return None
-    return placement.count_misplaced([record for record in records if record.offset < next_offset], frozenset(elsewhere))
+    return placement.count_misplaced(
+        [record for record in records if record.offset < next_offset], frozenset(elsewhere)
+    )
 
 
 class _Run:

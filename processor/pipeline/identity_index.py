@@ -1,4 +1,5 @@
-"""The index of identities of one partition: kept by events, built by pages where it is not whole (contract M6; rows: state/identity_rows.py).
+"""The index of identities of one partition: kept by events, built by pages where it is not whole (contract M6; rows:
+state/identity_rows.py).
 
     event on a profile ─► identities that came and went ─► rows beside the profile's, in its transaction
 
@@ -9,8 +10,9 @@
     below the watermark: somebody applied events without it              CLEARING: its rows go; then BUILDING
     it is switched off, and there are rows                               REMOVING: its rows go; then nothing
 
-While rows go, events take away what they end and write nothing, so nothing is left behind the sweep, and no row outlives its profile (F3).
-While it is built, events write what changes: a row is never false, and whole is what lies below the cursor.
+While rows go, events take away what they end and write nothing, so nothing is left behind the sweep, and no row
+outlives its profile (F3). While it is built, events write what changes: a row is never false, and whole is what lies
+below the cursor.
 """
 
 from contextlib import closing
@@ -22,7 +24,15 @@ import structlog
 from processor.pipeline.ports import ProfileRows
 from processor.pipeline.profiles import Profiles
 from schemas.profile import Identities
-from state.identity_rows import IDENTITY, INDEX_KEY, IndexProgress, IndexState, decode_progress, identity_key, identity_value
+from state.identity_rows import (
+    IDENTITY,
+    INDEX_KEY,
+    IndexProgress,
+    IndexState,
+    decode_progress,
+    identity_key,
+    identity_value,
+)
 from state.rows import PROFILE, decode_row, profile_key
 
 NOBODY: Final[Identities] = {}
@@ -44,12 +54,19 @@ def index_changes(key: bytes, before: Identities, after: Identities, beside: Bes
 
 def _pairs(of: Identities, other: Identities) -> set[tuple[str, str]]:
     """The identities in namespaces that are not the same object in the other."""
-    return {(namespace, identity["id"]) for namespace, identities in of.items() if other.get(namespace) is not identities for identity in identities}
+    return {
+        (namespace, identity["id"])
+        for namespace, identities in of.items()
+        if other.get(namespace) is not identities
+        for identity in identities
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSettings:
-    """`enabled`: keep the index; off, what there is of it goes. The others bound a piece of work, about a millisecond, and a page.
+    """`enabled`: keep the index; off, what there is of it goes.
+
+    The others bound a piece of work, about a millisecond, and a page.
 
     `live_page_rows`: while events come, they wait for a page that is being committed.
     """
@@ -63,7 +80,10 @@ class IndexSettings:
 
 
 class IdentityIndex:
-    """Belongs to the loop that decides the partition. `progress`: as decided; None: there is no index, and no row of one."""
+    """Belongs to the loop that decides the partition.
+
+    `progress`: as decided; None: there is no index, and no row of one.
+    """
 
     def __init__(self, rows: ProfileRows, profiles: Profiles, settings: IndexSettings) -> None:
         self._rows, self._profiles, self._settings = rows, profiles, settings
@@ -77,8 +97,15 @@ class IdentityIndex:
         if not self._settings.enabled:
             return IndexProgress(IndexState.REMOVING) if has_rows else None
         if not has_rows:
-            return IndexProgress(IndexState.BUILDING if watermark is not None or self._has_any(PROFILE) else IndexState.COMPLETE)
-        if known is None or known.state is IndexState.REMOVING or watermark is None or known.next_offset < watermark.next_offset:
+            return IndexProgress(
+                IndexState.BUILDING if watermark is not None or self._has_any(PROFILE) else IndexState.COMPLETE
+            )
+        if (
+            known is None
+            or known.state is IndexState.REMOVING
+            or watermark is None
+            or known.next_offset < watermark.next_offset
+        ):
             return IndexProgress(IndexState.CLEARING)
         return known
 
@@ -97,7 +124,10 @@ class IdentityIndex:
         return self.progress is not None and self.progress.state is not IndexState.COMPLETE
 
     def note(self, key: bytes, before: Identities, after: Identities, beside: Beside) -> None:
-        """An event was applied to a profile and changed its identities: put into `beside` what that changes. An absent profile has none."""
+        """An event was applied to a profile and changed its identities: put into `beside` what that changes.
+
+        An absent profile has none.
+        """
         index_changes(key, before, after, beside, self._adds)
 
     @property
@@ -137,7 +167,9 @@ class IdentityIndex:
             self.progress = progress._replace(cursor=last[len(PROFILE) :].decode(), seen=seen)
 
     def _sweep(self, page: "IndexPage", progress: IndexProgress) -> None:
-        """Each piece begins where the last one ended: RocksDB would step over all that is removed and not compacted yet."""
+        """Each piece begins where the last one ended: RocksDB would step over all that is removed and not compacted
+        yet.
+        """
         swept = 0
         with closing(self._rows.scan_from(IDENTITY, self._swept)) as stored:
             for key, _ in stored:
@@ -151,11 +183,17 @@ class IdentityIndex:
         page.ended, self.progress = True, progress
         if progress is None:
             page.rows[INDEX_KEY] = None
-        _log.info("identity_index", state="off" if progress is None else progress.state.value, profiles=None if progress is None else progress.seen)
+        _log.info(
+            "identity_index",
+            state="off" if progress is None else progress.state.value,
+            profiles=None if progress is None else progress.seen,
+        )
 
 
 class IndexPage:
-    """One piece of work on the index: bounded, so that what comes meanwhile waits for milliseconds, and a crash repeats little."""
+    """One piece of work on the index: bounded, so that what comes meanwhile waits for milliseconds, and a crash repeats
+    little.
+    """
 
     def __init__(self, most_profiles: int, most_rows: int) -> None:
         self.most_profiles, self.most_rows = most_profiles, most_rows

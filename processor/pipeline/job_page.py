@@ -1,4 +1,6 @@
-"""One piece of work of one job: bounded, so that what comes meanwhile waits for milliseconds, and a crash repeats little."""
+"""One piece of work of one job: bounded, so that what comes meanwhile waits for milliseconds, and a crash repeats
+little.
+"""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -36,7 +38,9 @@ class Page:
     @property
     def is_full(self) -> bool:
         """Whether it is to be committed before more is done."""
-        return self.ended or self.scanned >= PAGE_ROWS or len(self.exports) >= self.most or len(self.rows) >= PAGE_EXPORTS
+        return (
+            self.ended or self.scanned >= PAGE_ROWS or len(self.exports) >= self.most or len(self.rows) >= PAGE_EXPORTS
+        )
 
     @property
     def most(self) -> float:

@@ -1,4 +1,7 @@
-"""One job in one partition: how far it is, and what of it is to be written. Its progress is a row, so whoever owns the partition goes on."""
+"""One job in one partition: how far it is, and what of it is to be written.
+
+Its progress is a row, so whoever owns the partition goes on.
+"""
 
 from typing import Final
 

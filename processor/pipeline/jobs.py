@@ -1,14 +1,18 @@
-"""The jobs of one partition, page by page between its events, in the one order that events have too (contract E1, E2, F1).
+"""The jobs of one partition, page by page between its events, in the one order that events have too (contract E1, E2,
+F1).
 
     follow     what the catalog says: jobs begin, wait, are cancelled
-    note       what events do to them: what the flow sent since a job began is marked (E2), what a disabled flow misses is noted (F1)
+    note       what events do to them: what the flow sent since a job began is marked (E2), what a disabled flow misses
+               is noted (F1)
     page       the next piece of work: scan on from the cursor, or send what was missed; then take the marks away
 
-A page is decided on the newest state of each profile, and committed in the order of the decisions, so no record of it follows a newer
-one. Its progress, records and marks are one transaction: a job goes on where it was, whoever owns the partition.
+A page is decided on the newest state of each profile, and committed in the order of the decisions, so no record of it
+follows a newer one. Its progress, records and marks are one transaction: a job goes on where it was, whoever owns the
+partition.
 
-Chosen by measuring: a scan with a search for the audience's text in each row, not an index of members. A million rows of 230 bytes take
-0.9 s to scan so, 2.3 s when each is decoded; an index would cost every event that changes a membership, for ever.
+Chosen by measuring: a scan with a search for the audience's text in each row, not an index of members. A million rows
+of 230 bytes take 0.9 s to scan so, 2.3 s when each is decoded; an index would cost every event that changes a
+membership, for ever.
 """
 
 import time
@@ -56,7 +60,8 @@ class Told(NamedTuple):
 class JobSettings:
     """`records_per_second` bounds a job in this partition (0: nothing does); `topic` is that of the events.
 
-    `why_waiting`: why records of a flow should not be made now, in words; None: they may. `is_behind`: delivery cannot follow.
+    `why_waiting`: why records of a flow should not be made now, in words; None: they may. `is_behind`: delivery cannot
+    follow.
     """
 
     partition: int = 0
@@ -96,8 +101,8 @@ class PartitionJobs:
     def follow(self, catalog: Catalog, next_offset: int, sequence: int) -> Told:
         """Take notice of a catalog before anything is decided by it; what says so. `sequence`: the last decided one.
 
-        A job that the catalog knows no more (after its 30 days) is forgotten, here and on `job-progress`; one that still runs is
-        ended first, as if it were cancelled.
+        A job that the catalog knows no more (after its 30 days) is forgotten, here and on `job-progress`; one that
+        still runs is ended first, as if it were cancelled.
         """
         told = Told({}, [])
         if catalog is self._catalog:
@@ -111,7 +116,10 @@ class PartitionJobs:
             if part.state is PartitionState.RUNNING:
                 runs = part.id in self._jobs and self._jobs[part.id].runs
                 if runs != part.runs or part.id not in self._jobs:
-                    part.runs, part.barrier = runs, sequence  # the marks that are decided by now are on disk before any is looked at
+                    part.runs, part.barrier = (
+                        runs,
+                        sequence,
+                    )  # the marks that are decided by now are on disk before any is looked at
             elif part.id not in self._jobs and part.id not in catalog.cancelled:
                 del self._parts[part.id]
                 told.rows[job_key(part.id)] = None
@@ -121,10 +129,19 @@ class PartitionJobs:
 
     def _begin(self, job: CompiledJob, next_offset: int) -> Told:
         now = self._settings.wall_clock()
-        part = self._parts[job.id] = JobPart.begin(job, self._settings.partition, next_offset, self._rows.row_count(), now)
+        part = self._parts[job.id] = JobPart.begin(
+            job, self._settings.partition, next_offset, self._rows.row_count(), now
+        )
         if not part.is_catchup and self._profiles.is_empty():
             part.state = PartitionState.DONE
-        _log.info("job_begun", job=job.id, kind=job.kind.value, flow=job.flow.id, partition=self._settings.partition, offset=next_offset)
+        _log.info(
+            "job_begun",
+            job=job.id,
+            kind=job.kind.value,
+            flow=job.flow.id,
+            partition=self._settings.partition,
+            offset=next_offset,
+        )
         return self._told(part, {})
 
     def _look_at_states(self) -> None:
@@ -135,7 +152,10 @@ class PartitionJobs:
     # what events do ------------------------------------------------------------------------------------------------
 
     def note(self, key: bytes, before: Row | None, step: Step, beside: dict[bytes, bytes | None]) -> list[ExportRecord]:
-        """An event was applied: put the marks that it makes and takes into `beside`. Returns records that leave before its own."""
+        """An event was applied: put the marks that it makes and takes into `beside`.
+
+        Returns records that leave before its own.
+        """
         parts = self._alive
         first = self._note_exits(key, before, parts, beside)
         if step.profile is None:  # nothing names it any more, also where the marks of a cancelled job are still to go
@@ -152,11 +172,14 @@ class PartitionJobs:
                     self._note_missed(part, key, passed, beside)
         return first
 
-    def _note_exits(self, key: bytes, before: Row | None, parts: Sequence[JobPart], beside: dict[bytes, bytes | None]) -> list[ExportRecord]:
-        """An event on a profile whose exits are still to leave (F2) may take away what they are made from: they leave first.
+    def _note_exits(
+        self, key: bytes, before: Row | None, parts: Sequence[JobPart], beside: dict[bytes, bytes | None]
+    ) -> list[ExportRecord]:
+        """An event on a profile whose exits are still to leave (F2) may take away what they are made from: they leave
+        first.
 
-        Who was no member before it gets none, whatever he becomes. Of a flow that was disabled meanwhile nothing is noted: its exits wait
-        for it, and leave as the profiles are by then.
+        Who was no member before it gets none, whatever he becomes. Of a flow that was disabled meanwhile nothing is
+        noted: its exits wait for it, and leave as the profiles are by then.
         """
         records = []
         for part in parts:
@@ -165,7 +188,9 @@ class PartitionJobs:
             job = self._jobs[part.id]
             if not job.runs:
                 continue
-            record = JobSkip.NOT_A_MEMBER if before is None else job_record(job, key.decode(), before.profile, self._known)
+            record = (
+                JobSkip.NOT_A_MEMBER if before is None else job_record(job, key.decode(), before.profile, self._known)
+            )
             if isinstance(record, ExportRecord):
                 part.saw(1)
                 part.sent()
@@ -204,7 +229,10 @@ class PartitionJobs:
     # pages ---------------------------------------------------------------------------------------------------------
 
     def next_page(self, applied: int) -> Page | None:
-        """What is to be done next; None: nothing now. Flows take turns. `applied`: the last sequence that is on disk. `follow` was called."""
+        """What is to be done next; None: nothing now.
+
+        Flows take turns. `applied`: the last sequence that is on disk. `follow` was called.
+        """
         if self._settings.is_behind():
             return None
         ready = [part for part in self._heads() if part.barrier <= applied and self._may_go_on(part)]
@@ -213,7 +241,13 @@ class PartitionJobs:
         part = min(ready, key=lambda part: (part.flow_id <= self._turn, part.flow_id))
         job = self._jobs.get(part.id)
         part.at_work(self._settings.clock())
-        return Page(part, job, self._known, self._rate(job), LIVE_PAGE_EXPORTS if self._settings.turns.events_come else PAGE_EXPORTS)
+        return Page(
+            part,
+            job,
+            self._known,
+            self._rate(job),
+            LIVE_PAGE_EXPORTS if self._settings.turns.events_come else PAGE_EXPORTS,
+        )
 
     def _heads(self) -> list[JobPart]:
         """What is to be taken away of cancelled jobs, and the oldest job of each flow that is not done."""
@@ -288,11 +322,17 @@ class PartitionJobs:
         part.state = PartitionState.CANCELLED if page.job is None else PartitionState.DONE
         part.waiting = None
         self._look_at_states()
-        _log.info("job_ended", job=part.id, flow=part.flow_id, partition=self._settings.partition, state=part.state.value)
+        _log.info(
+            "job_ended", job=part.id, flow=part.flow_id, partition=self._settings.partition, state=part.state.value
+        )
 
     def _scan(self, page: Page, job: CompiledJob) -> None:
         part = page.part
-        texts = [orjson.dumps(audience) + b':"' + REALIZED.encode() for audiences in job.audiences.values() for audience in audiences]
+        texts = [
+            orjson.dumps(audience) + b':"' + REALIZED.encode()
+            for audiences in job.audiences.values()
+            for audience in audiences
+        ]
         looked, seen, others, most = 0, 0, 0, min(page.most, len(page.exports) + SLICE_EXPORTS)
         last = profile_key(part.cursor)
         with closing(self._rows.scan_from(PROFILE, last)) as rows:
@@ -367,7 +407,9 @@ class PartitionJobs:
         page.counts.note_job_record(record)
         page.exports.append(self.export(record, profile_id, offset))
         if page.part.kind is not _UNMAP:
-            self._note_sent(record.flow_id, profile_id, page.rows, [part for part in self._alive if part is not page.part])
+            self._note_sent(
+                record.flow_id, profile_id, page.rows, [part for part in self._alive if part is not page.part]
+            )
 
     def export(self, record: ExportRecord, profile_id: bytes, offset: int) -> KafkaRecord:
         """The record as `exports` takes it; `offset` of the last event applied to the profile."""
@@ -375,10 +417,11 @@ class PartitionJobs:
         return job_export_record(record, profile_id, source, in_milliseconds(self._settings.wall_clock()))
 
     def _sweep(self, page: Page) -> None:
-        """Take away the marks that are left: of profiles that were not scanned any more, or of a job that was cancelled.
+        """Take away the marks that are left: of profiles that were not scanned any more, or of a job that was
+        cancelled.
 
-        Each page begins where the last one ended: RocksDB would step over all that is removed and not compacted yet (measured: 600,000
-        marks in 5 s instead of minutes).
+        Each page begins where the last one ended: RocksDB would step over all that is removed and not compacted yet
+        (measured: 600,000 marks in 5 s instead of minutes).
         """
         part = page.part
         if part.is_catchup and self._is_inherited(part):
@@ -393,5 +436,7 @@ class PartitionJobs:
         page.ended = True
 
     def _is_inherited(self, part: JobPart) -> bool:
-        """Whether a later pause of the flow goes on with its marks: what was sent last is what was sent last before the first."""
+        """Whether a later pause of the flow goes on with its marks: what was sent last is what was sent last before the
+        first.
+        """
         return any(job.kind is part.kind and job.notes == part.notes for job in self._jobs.values())

@@ -24,7 +24,9 @@ class MisplacedAlarm:
         self._next_at = clock()
 
     def note(self, misplaced: Misplaced) -> None:
-        """Log the first at once, and later ones together, once a minute: the place of the last event, and where its key belongs."""
+        """Log the first at once, and later ones together, once a minute: the place of the last event, and where its key
+        belongs.
+        """
         self._events += misplaced.events
         self._fitting.update(misplaced.fitting)
         now, placement = self._clock(), self._placement

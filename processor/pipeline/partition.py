@@ -1,11 +1,14 @@
-"""One partition of profile events: decided while the last transaction commits, committed in the durability order of design 2.
+"""One partition of profile events: decided while the last transaction commits, committed in the durability order of
+design 2.
 
-For each group of decided runs: 1 `Log.commit` writes exports, dead letters, rows and watermark and makes them durable; 2
-`Profiles` and their rows on disk take the same; 3 `on_progress` says up to where the group's offset may be committed. Never in
-another order: whatever is killed in between, the next owner starts at the watermark of what step 1 made durable.
+For each group of decided runs: 1 `Log.commit` writes exports, dead letters, rows and watermark and makes them durable;
+2 `Profiles` and their rows on disk take the same; 3 `on_progress` says up to where the group's offset may be committed.
+Never in another order: whatever is killed in between, the next owner starts at the watermark of what step 1 made
+durable.
 
-Between batches, and at least every second, the partition's jobs have a page (jobs.py), what is due expires (deadlines.py), and the index of
-identities is built where it is not whole (identity_index.py): decided and committed as a run of records is.
+Between batches, and at least every second, the partition's jobs have a page (jobs.py), what is due expires
+(deadlines.py), and the index of identities is built where it is not whole (identity_index.py): decided and committed as
+a run of records is.
 """
 
 import asyncio
@@ -35,7 +38,9 @@ from state.identity_rows import INDEX_KEY, encode_progress
 from state.rows import WATERMARK_KEY, Row, Watermark, encode_watermark
 
 RUN_RECORDS: Final = 100
-"""Records decided together: their decoded profiles fit in the processor's second cache (measured: 500 cost a fifth more)."""
+"""Records decided together: their decoded profiles fit in the processor's second cache (measured: 500 cost a fifth
+more).
+"""
 ENOUGH_RECORDS: Final = 500
 """Decided records that do not wait for more."""
 GROUP_RECORDS: Final = 4000
@@ -118,9 +123,12 @@ class PartitionPipeline:
         self._tasks = [watched_task(loop, self._fail) for loop in (self._decide_all(), self._commit_all())]
 
     def positioned(self, position: int) -> None:
-        """Where to read on is known, and not refused: now there may be work beside events. Before, it would hide that rows are missing.
+        """Where to read on is known, and not refused: now there may be work beside events.
 
-        Where nothing is known yet, the first watermark is written at once: what retention removes from then on was not read.
+        Before, it would hide that rows are missing.
+
+        Where nothing is known yet, the first watermark is written at once: what retention removes from then on was not
+        read.
         """
         self._is_positioned = True
         self._next_offset = max(self._next_offset, position)
@@ -128,7 +136,9 @@ class PartitionPipeline:
         self._arrived.set()
 
     def pass_at_once(self) -> None:
-        """Let the watermark pass what is no event without delay: the worker is about to stop, and a gap begins there."""
+        """Let the watermark pass what is no event without delay: the worker is about to stop, and a gap begins
+        there.
+        """
         self._passes_at_once = True
         self._arrived.set()
 
@@ -140,7 +150,8 @@ class PartitionPipeline:
     def submit(self, batch: Batch) -> None:
         """Take a batch; never waits. Look at `is_full` before fetching more.
 
-        Before it is said where to read on, nothing is taken: it was fetched from the group's offset, which a crash may have left anywhere.
+        Before it is said where to read on, nothing is taken: it was fetched from the group's offset, which a crash may
+        have left anywhere.
         """
         if not self._is_positioned:
             return
@@ -149,7 +160,10 @@ class PartitionPipeline:
         self._arrived.set()
 
     async def close(self) -> None:
-        """Stop. A transaction that is on its way may end, for 10 s; what is decided and not yet on its way is dropped."""
+        """Stop.
+
+        A transaction that is on its way may end, for 10 s; what is decided and not yet on its way is dropped.
+        """
         self._closing = True
         self._settings.jobs.turns.leave(self._settings.jobs.partition)
         self._has_decided.set()
@@ -198,7 +212,10 @@ class PartitionPipeline:
             rows, told = self._jobs.follow(catalog, self._next_offset, self._sequence)
             self._sequence += 1
             decided_at = in_milliseconds(self._settings.wall_clock())
-            jobs, identities = self._jobs if self._jobs.is_noting else None, self._identities if self._identities.is_kept else None
+            jobs, identities = (
+                self._jobs if self._jobs.is_noting else None,
+                self._identities if self._identities.is_kept else None,
+            )
             before = Before(self._sequence, self._bad_in_a_row, rows, decided_at, told, jobs, identities)
             decided = decide_run(run, self._profiles, catalog, self._settings.policy, before)
             self._deadlines.note(rows)
@@ -297,7 +314,10 @@ class PartitionPipeline:
         return True
 
     def _expire(self) -> bool:
-        """Write the events of what is due; whether anything was. After days of downtime there may be millions: jobs have a page between."""
+        """Write the events of what is due; whether anything was.
+
+        After days of downtime there may be millions: jobs have a page between.
+        """
         if not self._deadlines.is_time:
             return False
         due = self._deadlines.take_due()
@@ -310,7 +330,8 @@ class PartitionPipeline:
     def _pass(self) -> bool:
         """Let the watermark pass what is no event, as a marker after the last one; whether there was any.
 
-        It would stay below the log's beginning when retention has removed all that: for the next start, records that nobody read.
+        It would stay below the log's beginning when retention has removed all that: for the next start, records that
+        nobody read.
         """
         if self._decided or self._next_offset <= self.committed_offset:
             return False
@@ -334,7 +355,20 @@ class PartitionPipeline:
         self._page = self._sequence
         rows = self._profiles.put(self._sequence, changed, beside, profiles_first=True)
         exports, counts = ([], Counts()) if page is None else (page.exports, page.counts)
-        decided = Decided(self._sequence, exports, [], rows, self._next_offset, self._bad_in_a_row, counts, None, events, job_progress, 0, index_move)
+        decided = Decided(
+            self._sequence,
+            exports,
+            [],
+            rows,
+            self._next_offset,
+            self._bad_in_a_row,
+            counts,
+            None,
+            events,
+            job_progress,
+            0,
+            index_move,
+        )
         self._note_decided(decided)
 
     @property
@@ -388,7 +422,9 @@ class PartitionPipeline:
         if self._index_progress is not None:
             rows[INDEX_KEY] = encode_progress(self._index_progress._replace(next_offset=last.next_offset))
         self._profile_count += sum(decided.new_profiles for decided in group)
-        rows[WATERMARK_KEY] = encode_watermark(Watermark(last.next_offset, last.bad_in_a_row, *self._topic_ids, self._profile_count))
+        rows[WATERMARK_KEY] = encode_watermark(
+            Watermark(last.next_offset, last.bad_in_a_row, *self._topic_ids, self._profile_count)
+        )
         exports = [record for decided in group for record in decided.exports]
         letters = [record for decided in group for record in decided.dead_letters]
         events = [record for decided in group for record in decided.events]
@@ -419,7 +455,8 @@ class PartitionPipeline:
     def _report_progress(self) -> None:
         """With nothing outstanding, what is no event counts too, so that lag reads 0 past the markers.
 
-        Before the first watermark, nothing does: a group that has read a partition of which no state is known stops its next owner.
+        Before the first watermark, nothing does: a group that has read a partition of which no state is known stops its
+        next owner.
         """
         if self._has_watermark:
             self._on_progress(self.committed_offset if self._decided else self._next_offset)

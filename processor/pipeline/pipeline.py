@@ -21,7 +21,9 @@ class Fetching(Protocol):
 
 
 class Pipeline:
-    """Partitions come by `add`, after they were taken over, and go by `release`. `submit` never waits: what is full is paused.
+    """Partitions come by `add`, after they were taken over, and go by `release`.
+
+    `submit` never waits: what is full is paused.
 
     `on_failure` stops the worker: it is called with what kept a released partition from ending.
     """
@@ -69,7 +71,8 @@ class Pipeline:
     async def release(self, partitions: Iterable[int]) -> None:
         """Stop these, all at once; transactions on their way may end (`PartitionPipeline.close`).
 
-        Returns when nothing of any released partition is under way any more, also of those whose release was cancelled before.
+        Returns when nothing of any released partition is under way any more, also of those whose release was cancelled
+        before.
         """
         going = [self._partitions.pop(partition) for partition in list(partitions) if partition in self._partitions]
         self._paused.difference_update(partitions)

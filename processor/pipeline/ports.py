@@ -20,7 +20,9 @@ class KafkaRecord(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What one commit writes, each to the partition of its source events. `rows` end with the watermark; None is a tombstone.
+    """What one commit writes, each to the partition of its source events.
+
+    `rows` end with the watermark; None is a tombstone.
 
     `events` go to profile-events itself (F5), `job_progress` to its topic.
     """
@@ -65,7 +67,10 @@ class ProfileRows(Protocol):
         """One atomic batch."""
 
     def scan_from(self, prefix: bytes, after: bytes = b"") -> Generator[tuple[bytes, bytes], None, None]:
-        """(key, value) whose keys begin with `prefix` and lie above `after`, in the order of their bytes. To be closed by the caller."""
+        """(key, value) whose keys begin with `prefix` and lie above `after`, in the order of their bytes.
+
+        To be closed by the caller.
+        """
         ...
 
     def row_count(self) -> int:

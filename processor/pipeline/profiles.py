@@ -6,9 +6,10 @@
                │ no
             ProfileRows.get_many
 
-Rows are kept as bytes, also those that are decided and not committed: the memory is what the setting says, the collector has
-nothing to walk, and a decoded profile (4 to 5 KB in some forty objects) dies while it is still in the processor's cache.
-Decoding one again costs no more than a miss of that cache (measured: spike core/rows.py, 15.3 against 14.3 µs an event).
+Rows are kept as bytes, also those that are decided and not committed: the memory is what the setting says, the
+collector has nothing to walk, and a decoded profile (4 to 5 KB in some forty objects) dies while it is still in the
+processor's cache. Decoding one again costs no more than a miss of that cache (measured: spike core/rows.py, 15.3
+against 14.3 µs an event).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -71,16 +72,25 @@ class Profiles:
         return (key for key, (_, value) in self._decided.items() if value is not None and key.startswith(prefix))
 
     def put(
-        self, sequence: int, changed: Mapping[bytes, Row | None], beside: Mapping[bytes, bytes | None], *, profiles_first: bool = False
+        self,
+        sequence: int,
+        changed: Mapping[bytes, Row | None],
+        beside: Mapping[bytes, bytes | None],
+        *,
+        profiles_first: bool = False,
     ) -> dict[bytes, bytes | None]:
-        """Note decided profiles (None: ended), and the rows beside them; returns all rows as the changelog and the store take them.
+        """Note decided profiles (None: ended), and the rows beside them; returns all rows as the changelog and the
+        store take them.
 
-        In the order in which a log without transactions may tear (docs/architecture.md): an event that is decided again is passed over
-        where the profile's row has it already, so what it made beside that row comes before. `profiles_first`: what no event made.
+        In the order in which a log without transactions may tear (docs/architecture.md): an event that is decided again
+        is passed over where the profile's row has it already, so what it made beside that row comes before.
+        `profiles_first`: what no event made.
         """
         rows: dict[bytes, bytes | None] = {} if profiles_first else dict(beside)
         for key, row in changed.items():
-            rows[profile_key(key)] = None if row is None else encode_row(row.profile, row.offset, row.deadline, row.announced)
+            rows[profile_key(key)] = (
+                None if row is None else encode_row(row.profile, row.offset, row.deadline, row.announced)
+            )
         if profiles_first:
             rows.update(beside)
         decided = self._decided
@@ -104,11 +114,12 @@ class Profiles:
 class _RowCache:
     """Rows by stored key, at most `limit_bytes` of keys and values.
 
-    Two generations in plain dicts: what is written goes into the young one; when that holds half of the limit it becomes the
-    old one, and what the old one held is dropped. What is read is nearly always written soon after, so reading moves nothing.
+    Two generations in plain dicts: what is written goes into the young one; when that holds half of the limit it
+    becomes the old one, and what the old one held is dropped. What is read is nearly always written soon after, so
+    reading moves nothing.
 
-    It keeps copies: orjson makes a row in a buffer of kilobytes, and the rest of that stays unused beside a row that is kept (measured:
-    400,000 rows of 190 bytes took 1,440 MB of memory; as copies 120, and 10 % less time).
+    It keeps copies: orjson makes a row in a buffer of kilobytes, and the rest of that stays unused beside a row that is
+    kept (measured: 400,000 rows of 190 bytes took 1,440 MB of memory; as copies 120, and 10 % less time).
     """
 
     def __init__(self, limit_bytes: int) -> None:

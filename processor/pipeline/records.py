@@ -11,8 +11,9 @@ from schemas.record import ExportHeader, ExportRecord
 def export_record(record: ExportRecord, source: Source, decided_at: bytes, trace: Headers = NO_HEADERS) -> KafkaRecord:
     """The record for `exports`: the value is what leaves, byte for byte; the sink never parses it.
 
-    Its timestamp is the source record's, so that the age of what waits is the age of the event; `decided_at` is the moment when
-    it was decided, milliseconds since 1970 in decimal digits. `trace`: the headers that the event hands on (`trace_headers`).
+    Its timestamp is the source record's, so that the age of what waits is the age of the event; `decided_at` is the
+    moment when it was decided, milliseconds since 1970 in decimal digits. `trace`: the headers that the event hands on
+    (`trace_headers`).
     """
     headers = [
         (ExportHeader.RECORD_ID, record.id.encode()),
@@ -32,7 +33,9 @@ def export_record(record: ExportRecord, source: Source, decided_at: bytes, trace
 
 
 def job_export_record(record: ExportRecord, key: bytes, source: tuple[str, int, int], decided_at: bytes) -> KafkaRecord:
-    """The record of a job, which hands on no trace. `source`: topic, partition and offset of the last event applied to the profile.
+    """The record of a job, which hands on no trace.
+
+    `source`: topic, partition and offset of the last event applied to the profile.
 
     Its timestamp is the moment when it is written: one of a job that takes hours has not waited as long as that.
     """
@@ -41,7 +44,9 @@ def job_export_record(record: ExportRecord, key: bytes, source: tuple[str, int, 
 
 
 def dead_letter_record(letter: DeadLetter, source: Source) -> KafkaRecord:
-    """The record for `dead-letters`: key, value and headers as they were (an event of binary mode is nothing without its own), then those of I4."""
+    """The record for `dead-letters`: key, value and headers as they were (an event of binary mode is nothing without
+    its own), then those of I4.
+    """
     headers: Headers = [
         *source.headers,
         ("topic", letter.topic.encode()),

@@ -1,7 +1,8 @@
-"""The trace that an event hands on to its records: W3C Trace Context, from its Kafka headers, else from its CloudEvents attributes.
+"""The trace that an event hands on to its records: W3C Trace Context, from its Kafka headers, else from its CloudEvents
+attributes.
 
-What does not have the form of the specification, or is longer than it asks anybody to keep, is left out: headers of others must neither
-break a reader nor fill `exports`.
+What does not have the form of the specification, or is longer than it asks anybody to keep, is left out: headers of
+others must neither break a reader nor fill `exports`.
 """
 
 import re
@@ -15,11 +16,15 @@ from schemas.record import ExportHeader
 MAX_TRACESTATE_BYTES: Final = 512
 MAX_TRACESTATE_MEMBERS: Final = 32
 _TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_MEMBER: Final = re.compile(rb"[ \t]*(?:[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e])?[ \t]*")
+_MEMBER: Final = re.compile(
+    rb"[ \t]*(?:[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e])?[ \t]*"
+)
 
 
 def trace_headers(headers: Sequence[tuple[str, bytes | None]], attributes: TraceAttributes) -> Headers:
-    """Make the headers of a record on `exports` from an event's Kafka headers, else from its attributes; none without a valid `traceparent`."""
+    """Make the headers of a record on `exports` from an event's Kafka headers, else from its attributes; none without a
+    valid `traceparent`.
+    """
     of_kafka = dict(headers)
     first = of_kafka.get(ExportHeader.TRACEPARENT), of_kafka.get(ExportHeader.TRACESTATE)
     return _checked(*first) or (NO_HEADERS if attributes is None else _checked(*map(_bytes, attributes)))

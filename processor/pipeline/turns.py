@@ -10,7 +10,8 @@ LIVE_SECONDS: Final = 1.0
 
 
 class Turns:
-    """Who of a worker's partitions may have a page: all at once, or, while events come, one after the other, with smaller pages.
+    """Who of a worker's partitions may have a page: all at once, or, while events come, one after the other, with
+    smaller pages.
 
     They share one event loop and one broker: a page of each at a time would make every event wait for all of them.
     """

@@ -4,8 +4,8 @@
     fetch ─► records, positions ───────────────► Batch(epoch) ─► Faust's channel ─► agent
     commit ◄──────────────────────────────────── mark_done(partition, next offset), twice a second
 
-Stock Faust makes four tasks a record; here that is per batch (design 5.5). What it leans on in Faust is in `consumer`, named
-there, with a canary test. Plugged in by the scheme `batches://` (entry point group `faust.transports`).
+Stock Faust makes four tasks a record; here that is per batch (design 5.5). What it leans on in Faust is in `consumer`,
+named there, with a canary test. Plugged in by the scheme `batches://` (entry point group `faust.transports`).
 
     batch       what an agent gets        consumer    the consumer and its thread
     transport   the scheme

@@ -20,9 +20,9 @@ class Batch(NamedTuple):
     """Records of one partition, in order, offsets rising but not contiguous.
 
     `position` is where the next fetch begins: past the last record and whatever markers follow it. `records` may be
-    empty: then only the position moved. `epoch` is the rebalance epoch of the process in which the fetch was made: a batch
-    of an earlier epoch is dropped, its records are read again by whoever owns the partition. `fetched_at` is the monotonic
-    clock, seconds, when the fetch returned.
+    empty: then only the position moved. `epoch` is the rebalance epoch of the process in which the fetch was made: a
+    batch of an earlier epoch is dropped, its records are read again by whoever owns the partition. `fetched_at` is the
+    monotonic clock, seconds, when the fetch returned.
     """
 
     topic: str

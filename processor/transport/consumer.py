@@ -2,20 +2,24 @@
 
 It leans on these insides of Faust 0.15.3, each held by `tests/transport/test_canary.py`:
 
-- `Consumer._drain_messages(fetcher)` is the loop that feeds `callback`; `_read_offset`, `flow_active`, `can_resume_flow`,
-  `suspend_flow` steer it; `_wait_next_records` calls the thread's `getmany` for what is not paused;
+- `Consumer._drain_messages(fetcher)` is the loop that feeds `callback`; `_read_offset`, `flow_active`,
+  `can_resume_flow`, `suspend_flow` steer it; `_wait_next_records` calls the thread's `getmany` for what is not paused;
 - `_filter_tps_with_pending_acks`, `_new_offset`, `_commit_offsets` say what is committed;
 - `perform_seek` runs at the end of every rebalance, after `Recovery`;
-- `AIOKafkaConsumerThread._create_worker_consumer`, `_fetch_records`, `on_start`, `Worker`, and aiokafka's `_isolation_level`,
-  `_fetch_max_wait_ms`, `_fetcher._subscriptions`, `_coordinator._send_req`, `_coordinator.fetch_committed_offsets`;
-- with the reset policy "none", a fetch below the log's beginning raises OffsetOutOfRangeError and leaves the position where it is.
+- `AIOKafkaConsumerThread._create_worker_consumer`, `_fetch_records`, `on_start`, `Worker`, and aiokafka's
+  `_isolation_level`, `_fetch_max_wait_ms`, `_fetcher._subscriptions`, `_coordinator._send_req`,
+  `_coordinator.fetch_committed_offsets`;
+- with the reset policy "none", a fetch below the log's beginning raises OffsetOutOfRangeError and leaves the position
+  where it is.
 
-A log's beginning may pass our position at any moment (retention, DeleteRecords). Nobody moves a position then but the owner, who knows
-whether that loses records; as a second belt, a position that jumped without records is compared with the log's beginning, every few
-seconds at most: markers of transactions are jumped over all the time. What a leader does not answer in time is fetched again later.
+A log's beginning may pass our position at any moment (retention, DeleteRecords). Nobody moves a position then but the
+owner, who knows whether that loses records; as a second belt, a position that jumped without records is compared with
+the log's beginning, every few seconds at most: markers of transactions are jumped over all the time. What a leader does
+not answer in time is fetched again later.
 
-Rebalances (design 5.6): records fetched across one are dropped and read again. The epoch is stamped before the fetch and after
-the flow resumed; the owner drains and the offsets are committed before the partitions' bookkeeping is thrown away.
+Rebalances (design 5.6): records fetched across one are dropped and read again. The epoch is stamped before the fetch
+and after the flow resumed; the owner drains and the offsets are committed before the partitions' bookkeeping is thrown
+away.
 """
 
 import asyncio
@@ -54,10 +58,13 @@ FETCH_WAIT_MS: Final = 100
 """How long a broker holds a fetch that finds nothing: a partition that was paused waits for it at most this long."""
 _FEW_RECORDS: Final = 200
 _AFTER_FEW_SECONDS: Final = 0.005
-"""The pause after a fetch of few records: at 5,000 events/s a fetch would bring five, and cost more than deciding them."""
+"""The pause after a fetch of few records: at 5,000 events/s a fetch would bring five, and cost more than deciding them.
+"""
 _FETCH_SECONDS: Final = 0.5
 _UNSETTLED_SECONDS: Final = 0.1
-"""The pause after a fetch that found no place in the log: nobody has said yet where to read, or the broker contradicts itself."""
+"""The pause after a fetch that found no place in the log: nobody has said yet where to read, or the broker contradicts
+itself.
+"""
 BOUNDS_SECONDS: Final = 3.0
 """How long a partition's leader has to say what its log holds: no other partition is fetched meanwhile."""
 ASKED_AGAIN_SECONDS: Final = 10.0
@@ -65,10 +72,14 @@ ASKED_AGAIN_SECONDS: Final = 10.0
 CHECK_SECONDS: Final = 10.0
 """The time between two looks at the beginning of one log for the sake of what was jumped over."""
 SEEK_SECONDS: Final = 180.0
-"""How long it may take to find where partitions begin: offsets, and a minute each for reading and writing rows of parked flows."""
+"""How long it may take to find where partitions begin: offsets, and a minute each for reading and writing rows of
+parked flows.
+"""
 RELEASE_SECONDS: Final = 12.0
 _COMMIT_SECONDS: Final = 4.0
-"""With RELEASE_SECONDS and the time to hear of it, below the time that the group waits for its members (20 s and more, app.py)."""
+"""With RELEASE_SECONDS and the time to hear of it, below the time that the group waits for its members (20 s and more,
+app.py).
+"""
 _CLOSE_SECONDS: Final = 10.0
 _THREAD_ENDED: Final = "the consumer's thread ended, and the worker needs it"
 _log = structlog.get_logger(__name__)
@@ -87,13 +98,17 @@ class Owner(Protocol):
         """
 
     async def start_positions(self, partitions: Iterable[TP]) -> Mapping[TP, int]:
-        """Where to begin; raises where the log no longer holds it, and PartitionsRevoked. Partitions left out are not fetched."""
+        """Where to begin; raises where the log no longer holds it, and PartitionsRevoked.
+
+        Partitions left out are not fetched.
+        """
         ...
 
     async def positions_in_log(self, reached: Mapping[TP, int]) -> Mapping[TP, int | None]:
         """Where to read on; `reached` may lie below the log's beginning.
 
-        None: the partition is not fetched any more, as its records are lost, or nobody here reads it. Left out: its leader did not answer.
+        None: the partition is not fetched any more, as its records are lost, or nobody here reads it. Left out: its
+        leader did not answer.
         """
         ...
 
@@ -102,7 +117,9 @@ class Owner(Protocol):
 
 
 class Fetched(NamedTuple):
-    """One fetch: records by partition, every active partition's position after it, and the positions that the log does not hold."""
+    """One fetch: records by partition, every active partition's position after it, and the positions that the log does
+    not hold.
+    """
 
     records: Mapping[TP, list[ConsumerRecord]]
     positions: Mapping[TP, int]
@@ -110,13 +127,15 @@ class Fetched(NamedTuple):
 
 
 class SeekTooSlow(Exception):
-    """Nobody said in time where partitions begin: their leaders, the group's coordinator, or who keeps the rows of parked flows."""
+    """Nobody said in time where partitions begin: their leaders, the group's coordinator, or who keeps the rows of
+    parked flows.
+    """
 
     def __init__(self, partitions: Iterable[TP]) -> None:
         names = ", ".join(f"{place.topic}[{place.partition}]" for place in sorted(partitions))
         super().__init__(
-            f"where to begin was not known within {SEEK_SECONDS:.0f} s: {names}\n"
-            "  look whether the broker has leaders for them, and a coordinator for the group; started again, the worker tries again"
+            f"where to begin was not known within {SEEK_SECONDS:.0f} s: {names}\n  look whether the broker has leaders"
+            " for them, and a coordinator for the group; started again, the worker tries again"
         )
 
 
@@ -177,7 +196,10 @@ class BatchConsumerThread(LastingTasks, driver.AIOKafkaConsumerThread):
                 call.set_exception(TaskEnded(_THREAD_ENDED))
 
     async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Have the thread call `fun`; returns or raises what it does, and TaskEnded where the thread ends before. Faust would wait for ever."""
+        """Have the thread call `fun`; returns or raises what it does, and TaskEnded where the thread ends before.
+
+        Faust would wait for ever.
+        """
         if self._has_ended:
             raise TaskEnded(_THREAD_ENDED)
         call = self.parent_loop.create_future()
@@ -191,19 +213,26 @@ class BatchConsumerThread(LastingTasks, driver.AIOKafkaConsumerThread):
         return await call
 
     async def _unless_stopped(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call `fun`, in the thread. A thread that ends would first do what is queued, one call after the other, and take no cancellation."""
+        """Call `fun`, in the thread.
+
+        A thread that ends would first do what is queued, one call after the other, and take no cancellation.
+        """
         if self.should_stop:
             raise TaskEnded(_THREAD_ENDED)
         return await maybe_async(fun(*args, **kwargs))
 
     def _crash(self, reason: BaseException) -> None:
-        """Go on when the worker crashes, which ends its services' children: the thread is stopped in order, after the last commit."""
+        """Go on when the worker crashes, which ends its services' children: the thread is stopped in order, after the
+        last commit.
+        """
 
     async def on_thread_stop(self) -> None:
-        """Close the consumer, also in the middle of a rebalance. What goes wrong is said: the thread ends, and nobody waits for it in vain.
+        """Close the consumer, also in the middle of a rebalance.
 
-        Faust waits a minute for a thread that left by CancelledError, which aiokafka raises here when a commit of the rebalance
-        was cut off. Who has not left the group in time is put out of it after the session timeout.
+        What goes wrong is said: the thread ends, and nobody waits for it in vain.
+
+        Faust waits a minute for a thread that left by CancelledError, which aiokafka raises here when a commit of the
+        rebalance was cut off. Who has not left the group in time is put out of it after the session timeout.
         """
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
@@ -219,7 +248,13 @@ class BatchConsumerThread(LastingTasks, driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
-    async def _fetch_records(self, consumer: Any, active_partitions: set[TP], timeout: float | None = None, max_records: int | None = None) -> Any:  # noqa: ASYNC109  # Faust's signature
+    async def _fetch_records(  # Faust's signature
+        self,
+        consumer: Any,
+        active_partitions: set[TP],
+        timeout: float | None = None,  # noqa: ASYNC109
+        max_records: int | None = None,
+    ) -> Any:
         # a copy: the main thread changes its own, and aiokafka reads an empty set as "all"
         leaves_alone = cast("BatchConsumer", self.consumer).leaves_alone
         active = {place for place in list(active_partitions) if not leaves_alone(place)}
@@ -229,7 +264,9 @@ class BatchConsumerThread(LastingTasks, driver.AIOKafkaConsumerThread):
             records = await super()._fetch_records(consumer, active, timeout=timeout, max_records=max_records)
         except OffsetOutOfRangeError as error:
             positions = dict(_positions(consumer, active))
-            return Fetched({}, {}, {place: offset for place, offset in error.args[0].items() if positions.get(place) == offset})
+            return Fetched(
+                {}, {}, {place: offset for place, offset in error.args[0].items() if positions.get(place) == offset}
+            )
         except NoOffsetForPartitionError:  # of a partition that nobody has sought yet
             return Fetched({}, {})
         return Fetched(records, dict(_positions(consumer, active)))
@@ -255,10 +292,22 @@ class BatchConsumerThread(LastingTasks, driver.AIOKafkaConsumerThread):
         try:
             async with asyncio.timeout(BOUNDS_SECONDS):
                 begins, ends = await asyncio.gather(consumer.beginning_offsets([place]), consumer.end_offsets([place]))
-        except (KafkaError, TimeoutError, asyncio.CancelledError) as error:  # aiokafka cancels its own where a connection closes
-            if is_being_cancelled() or (isinstance(error, KafkaError) and not (error.retriable or isinstance(error, KafkaTimeoutError))):
+        except (
+            KafkaError,
+            TimeoutError,
+            asyncio.CancelledError,
+        ) as error:  # aiokafka cancels its own where a connection closes
+            if is_being_cancelled() or (
+                isinstance(error, KafkaError) and not (error.retriable or isinstance(error, KafkaTimeoutError))
+            ):
                 raise
-            _log.warning("log_not_reachable", topic=place.topic, partition=place.partition, error=repr(error), again_in_seconds=ASKED_AGAIN_SECONDS)
+            _log.warning(
+                "log_not_reachable",
+                topic=place.topic,
+                partition=place.partition,
+                error=repr(error),
+                again_in_seconds=ASKED_AGAIN_SECONDS,
+            )
             return None
         return begins[place], ends[place]
 
@@ -339,14 +388,20 @@ class BatchConsumer(LastingTasks, driver.Consumer):
         await asyncio.sleep(pause)
 
     async def _deliver(self, fetched: Fetched, epoch: int) -> None:
-        """Everything that was fetched, also of a partition that was paused meanwhile: its position is past it already."""
+        """Everything that was fetched, also of a partition that was paused meanwhile: its position is past it
+        already.
+        """
         fetched_at = time.monotonic()
         for place, position in fetched.positions.items():
             records = fetched.records.get(place, NO_RECORDS)
             before = self._read_offset[place]
             if not records and position == before:
                 continue
-            if before is not None and before < (records[0].offset if records else position) and not await self._lost_nothing(place, before, epoch):
+            if (
+                before is not None
+                and before < (records[0].offset if records else position)
+                and not await self._lost_nothing(place, before, epoch)
+            ):
                 continue
             if epoch != self.epoch:
                 return  # everything is read again: perform_seek ends every rebalance
@@ -359,7 +414,9 @@ class BatchConsumer(LastingTasks, driver.Consumer):
             self._read_offset[place] = batch.position
 
     async def _lost_nothing(self, place: TP, reached: int, epoch: int) -> bool:
-        """Whether what a fetch jumped over was no record: markers, an aborted transaction. Where it is not known, it is fetched again.
+        """Whether what a fetch jumped over was no record: markers, an aborted transaction.
+
+        Where it is not known, it is fetched again.
 
         It is looked at from time to time: aiokafka itself raises where the broker has lost what comes next.
         """
@@ -416,7 +473,19 @@ class BatchConsumer(LastingTasks, driver.Consumer):
     def _message(self, place: TP, batch: Batch) -> ConsumerMessage:
         generation = self.app.consumer_generation_id
         return ConsumerMessage(
-            place.topic, place.partition, batch.position, time.time(), 0, [], b"", cast("bytes", batch), None, 0, 0, place, generation_id=generation
+            place.topic,
+            place.partition,
+            batch.position,
+            time.time(),
+            0,
+            [],
+            b"",
+            cast("bytes", batch),
+            None,
+            0,
+            0,
+            place,
+            generation_id=generation,
         )
 
     def pause(self, topic: str, partition: int) -> None:
@@ -464,12 +533,16 @@ class BatchConsumer(LastingTasks, driver.Consumer):
         return await thread.committed(partitions)
 
     async def log_bounds(self, partitions: Iterable[TP]) -> dict[TP, tuple[int, int]]:
-        """The first offset that each log holds, and the one after its last stable record; left out is whose leader does not answer in time."""
+        """The first offset that each log holds, and the one after its last stable record; left out is whose leader does
+        not answer in time.
+        """
         thread = cast("BatchConsumerThread", self._thread)
         return await thread.log_bounds(partitions)
 
     async def still_ours(self, offsets: Mapping[TP, int]) -> bool:
-        """Whether the group counts these partitions as ours at this moment: it is asked to commit what is committed already."""
+        """Whether the group counts these partitions as ours at this moment: it is asked to commit what is committed
+        already.
+        """
         thread = cast("BatchConsumerThread", self._thread)
         return await thread.still_ours(offsets)
 
@@ -525,7 +598,10 @@ class BatchConsumer(LastingTasks, driver.Consumer):
             self._done.pop(place, None)
 
     async def _commit_last(self, commit: Callable[[], Awaitable[Any]], event: str) -> None:
-        """Commit what is done, before partitions go. What goes wrong is logged as `event`: their next owner begins from what is durable."""
+        """Commit what is done, before partitions go.
+
+        What goes wrong is logged as `event`: their next owner begins from what is durable.
+        """
         try:
             async with asyncio.timeout(_COMMIT_SECONDS):
                 await commit()
@@ -564,7 +640,8 @@ class BatchConsumer(LastingTasks, driver.Consumer):
         await self.crash(exc)
 
     async def verify_all_partitions_active(self) -> None:
-        """Watch nothing: Faust's own watch for stalls knows neither batches nor paused changelogs; `profile-exporter status` shows ours.
+        """Watch nothing: Faust's own watch for stalls knows neither batches nor paused changelogs; `profile-exporter
+        status` shows ours.
 
         It would wake for each partition, every few seconds, for nothing.
         """

@@ -1,8 +1,8 @@
 """What a worker needs for as long as it runs: where a task of it ends before, the worker ends too, and says why.
 
-Faust's services let a task end in silence that returns, or that is cancelled by nobody, as aiokafka does when a connection closes.
-aiokafka's consumer keeps the errors of its own tasks for whoever calls `getmany`; Faust never calls it. Either way the worker would
-stay in its group and do nothing, for ever.
+Faust's services let a task end in silence that returns, or that is cancelled by nobody, as aiokafka does when a
+connection closes. aiokafka's consumer keeps the errors of its own tasks for whoever calls `getmany`; Faust never calls
+it. Either way the worker would stay in its group and do nothing, for ever.
 
 It leans on these insides, held by `tests/transport/test_canary.py`: mode's `Service._execute_task`; aiokafka's
 `_coordinator._coordination_task`, `_coordinator._push_error_to_user`, `_fetcher._fetch_task`, `_client._sync_task`.
@@ -23,13 +23,17 @@ class TaskEnded(Exception):
 
 
 class LastingTasks(Service):
-    """A service whose tasks last as long as it does; the end of one before that crashes the service, and the worker with it."""
+    """A service whose tasks last as long as it does; the end of one before that crashes the service, and the worker
+    with it.
+    """
 
     app: Any
 
     @property
     def is_ending(self) -> bool:
-        """Whether it stops, or the whole worker does: Faust closes the consumer of a worker that stops in a rebalance, before its services."""
+        """Whether it stops, or the whole worker does: Faust closes the consumer of a worker that stops in a rebalance,
+        before its services.
+        """
         return bool(self.should_stop or self.app.should_stop)
 
     async def _execute_task(self, task: Awaitable[Any]) -> None:
@@ -39,9 +43,15 @@ class LastingTasks(Service):
 
 
 def watch_client(consumer: Any, on_end: OnEnd) -> None:
-    """Have `on_end` called when a task of aiokafka's consumer ends, and with each error that it keeps for its user; in the consumer's event loop."""
+    """Have `on_end` called when a task of aiokafka's consumer ends, and with each error that it keeps for its user; in
+    the consumer's event loop.
+    """
     coordinator = consumer._coordinator
-    tasks = {"coordination": coordinator._coordination_task, "fetching": consumer._fetcher._fetch_task, "metadata": consumer._client._sync_task}
+    tasks = {
+        "coordination": coordinator._coordination_task,
+        "fetching": consumer._fetcher._fetch_task,
+        "metadata": consumer._client._sync_task,
+    }
     for name, task in tasks.items():
         task.add_done_callback(partial(_ended, name, on_end))
     push = coordinator._push_error_to_user

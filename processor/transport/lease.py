@@ -1,8 +1,9 @@
 """Whether the group still counts on this worker, as far as the worker can know.
 
-Kafka's coordinator gives a member's partitions to others when it has heard nothing of it for the session timeout. It heard us when
-it answered, at the earliest when we asked; so what we own is ours until that moment plus the timeout, by a clock that goes on while
-the process is stopped or the machine asleep. After that, others may own it, and nothing here can tell.
+Kafka's coordinator gives a member's partitions to others when it has heard nothing of it for the session timeout. It
+heard us when it answered, at the earliest when we asked; so what we own is ours until that moment plus the timeout, by
+a clock that goes on while the process is stopped or the machine asleep. After that, others may own it, and nothing here
+can tell.
 
 Kafka fences what goes to Kafka (transactions, generations). Kinesis fences nobody: whoever sends there asks first.
 """
@@ -16,13 +17,17 @@ from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 Clock = Callable[[], float]
 """Seconds, never set back, that go on while the machine sleeps."""
 
-_STILL_A_MEMBER: Final = frozenset({0, 27})  # no error; REBALANCE_IN_PROGRESS: the member is kept, and asked to join again
+_STILL_A_MEMBER: Final = frozenset(
+    {0, 27}
+)  # no error; REBALANCE_IN_PROGRESS: the member is kept, and asked to join again
 _LIFE_SIGNS: Final = (HeartbeatRequest, SyncGroupRequest)
 """Requests that a coordinator answers well only to a member, whose session begins anew with them."""
 
 
 def boot_clock() -> float:
-    """CLOCK_BOOTTIME where there is one (Linux); else the monotonic clock, which stands still while the machine sleeps."""
+    """CLOCK_BOOTTIME where there is one (Linux); else the monotonic clock, which stands still while the machine
+    sleeps.
+    """
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()

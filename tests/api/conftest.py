@@ -23,7 +23,10 @@ NOW_MS = 1_768_174_653_000
 
 
 class Api(TestClient):
-    """A client, and what lies behind the API. `warned`: what destinations say against us; `jobs`: what workers say of jobs."""
+    """A client, and what lies behind the API.
+
+    `warned`: what destinations say against us; `jobs`: what workers say of jobs.
+    """
 
     def __init__(self, secrets: Secrets, access: Access, limits: Limits = LIMITS) -> None:
         self.shared = SharedRecords()
@@ -36,7 +39,9 @@ class Api(TestClient):
         plane = ControlPlane(log, lambda: self.now_ms, lambda: f"etag{next(etags)}")
         services = Services(plane, secrets, access, self._examine, lambda: f"id-{next(self.ids)}", jobs=self._jobs)
         self.log, self.plane, self.services = log, plane, services
-        super().__init__(build_app(services, limits, ready=lambda: None), base_url="http://127.0.0.1", raise_server_exceptions=False)
+        super().__init__(
+            build_app(services, limits, ready=lambda: None), base_url="http://127.0.0.1", raise_server_exceptions=False
+        )
 
     def _examine(self, _: Sequence[Destination], only_access: bool) -> list[str]:
         return self.warned if not only_access else self.access_warned

@@ -1,4 +1,6 @@
-"""The API behind its real server: uvicorn on loopback, as `serve` sets it up, and clients that speak to it by raw sockets."""
+"""The API behind its real server: uvicorn on loopback, as `serve` sets it up, and clients that speak to it by raw
+sockets.
+"""
 
 import socket
 import threading
@@ -49,7 +51,11 @@ def served(app: ASGIApp, **settings: Any) -> Iterator[Served]:
 
 
 def head(method: str, path: str, **headers: str | int) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "Host: 127.0.0.1",
+        *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items()),
+    ]
     return "\r\n".join([*lines, "", ""]).encode()
 
 

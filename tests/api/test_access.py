@@ -56,7 +56,9 @@ def test_an_upload_needs_a_writer_and_must_not_be_too_large(guarded: Api) -> Non
 
     assert code_of(guarded.post(path, content=b"profileId", headers=bearer(READER) | CSV)) == "FLOW-9102-403"
     assert code_of(guarded.post(path, content=too_large, headers=bearer(WRITER) | CSV)) == "FLOW-9203-413"
-    assert code_of(guarded.post(path, content=b"profileId", headers=bearer(WRITER) | CSV)) == "FLOW-9302-503"  # here is no Kafka
+    assert (
+        code_of(guarded.post(path, content=b"profileId", headers=bearer(WRITER) | CSV)) == "FLOW-9302-503"
+    )  # here is no Kafka
 
 
 def test_after_too_many_refused_tokens_a_wrong_one_has_to_wait_and_the_right_one_never(guarded: Api) -> None:
@@ -82,7 +84,12 @@ def test_no_other_origin_is_let_in(guarded: Api) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "rebound.example"}, {"Host": "127.0.0.1.evil.example:8080"}],
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Host": "rebound.example"},
+        {"Host": "127.0.0.1.evil.example:8080"},
+    ],
 )
 def test_without_a_token_no_web_page_gets_in_by_the_operators_browser(api: Api, headers: dict[str, str]) -> None:
     refused = api.post(f"{BASE}/flows/vip/action?op=disable", headers=headers | {"content-type": "text/plain"})
@@ -116,7 +123,9 @@ def test_without_a_token_only_this_machine_may_reach_it_and_without_tls_too() ->
     with pytest.raises(UsageError, match="PROFILE_EXPORTER_API_TLS_CERTIFICATE_FILE"):
         require_safe_address(settings(api_token="t"), "0.0.0.0")
     require_safe_address(settings(api_token="t", api_allow_plaintext=True), "0.0.0.0")
-    require_safe_address(settings(api_token="t", api_tls_certificate_file=Path("c"), api_tls_key_file=Path("k")), "10.0.0.1")
+    require_safe_address(
+        settings(api_token="t", api_tls_certificate_file=Path("c"), api_tls_key_file=Path("k")), "10.0.0.1"
+    )
 
 
 @pytest.mark.parametrize(

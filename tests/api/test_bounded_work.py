@@ -1,4 +1,6 @@
-"""Slow destinations and large uploads: what they hold is bounded, and everybody else is answered meanwhile (docs/control-api.md)."""
+"""Slow destinations and large uploads: what they hold is bounded, and everybody else is answered meanwhile
+(docs/control-api.md).
+"""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -65,7 +67,11 @@ def in_threads(count: int, server: Served, ask: Callable[[httpx2.Client], httpx2
 
 def connect(api: Api) -> str:
     auth = {"specName": "Default credential chain", "params": {"region": "us-east-2"}}
-    return str(api.post(f"{BASE}/connections", json={"name": "k", "connectionSpec": {"id": KINESIS}, "auth": auth}).json()["id"])
+    return str(
+        api.post(f"{BASE}/connections", json={"name": "k", "connectionSpec": {"id": KINESIS}, "auth": auth}).json()[
+            "id"
+        ]
+    )
 
 
 def test_destinations_that_do_not_answer_hold_up_nobody_but_those_who_asked(api: Api, gate: Gate) -> None:
@@ -79,7 +85,9 @@ def test_destinations_that_do_not_answer_hold_up_nobody_but_those_who_asked(api:
         threads, tests = in_threads(60, server, lambda client: client.get(f"{BASE}/connections/{base_id}/test"))
         with threads, server.client() as client:
             wait_until(lambda: sum(test.done() for test in tests) == 56, "the checks that were not made", SECONDS)
-            answers = [client.get(path).status_code for path in ("/health/live", "/health/ready", f"{BASE}/flows", "/v1/flows")]
+            answers = [
+                client.get(path).status_code for path in ("/health/live", "/health/ready", f"{BASE}/flows", "/v1/flows")
+            ]
             entered = gate.entered
             gate.opened.set()
             found = [test.result(SECONDS) for test in tests]
@@ -171,7 +179,9 @@ def test_a_fifth_check_at_once_is_answered_as_busy_and_a_change_beside_it_is_mad
     assert (enabled.status_code, enabled.json()["warnings"]) == (200, ["not asked: 4 other checks"])
 
 
-@pytest.mark.parametrize("path", [f"{BASE}/flows/vip/action?op=enable", f"{BASE}/flows/vip/action?op=enable&strict=true"])
+@pytest.mark.parametrize(
+    "path", [f"{BASE}/flows/vip/action?op=enable", f"{BASE}/flows/vip/action?op=enable&strict=true"]
+)
 def test_a_token_for_reading_makes_no_call_to_a_destination(path: str) -> None:
     asked: list[object] = []
     digest = sha256(b"reader's token").hexdigest()
@@ -196,9 +206,13 @@ def test_uploads_that_wait_for_another_one_hold_no_thread(api: Api, gate: Gate) 
         gate.pass_through()
         return imported(*arguments)  # type: ignore[arg-type]
 
-    api.app.state.services = replace(api.services, importer=importer, uploads=UploadRoom(1000, SECONDS, most_uploads=60))
+    api.app.state.services = replace(
+        api.services, importer=importer, uploads=UploadRoom(1000, SECONDS, most_uploads=60)
+    )
     with served(api.app) as server:
-        threads, uploads = in_threads(45, server, lambda client: client.post(UPLOAD, content=b"profileId\np-1\n", headers=CSV))
+        threads, uploads = in_threads(
+            45, server, lambda client: client.post(UPLOAD, content=b"profileId\np-1\n", headers=CSV)
+        )
         with threads, server.client() as client:
             wait_until(lambda: gate.entered > 0, "the first import", SECONDS)
             meanwhile = [client.get("/v1/flows").status_code for _ in range(20)]
@@ -219,7 +233,9 @@ def test_more_uploads_or_bytes_than_there_is_room_for_are_sent_later(api: Api, g
     room = UploadRoom(100, SECONDS, most_uploads=2)
     api.app.state.services = replace(api.services, importer=importer, uploads=room)
     with served(api.app) as server:
-        threads, first = in_threads(1, server, lambda client: client.post(UPLOAD, content=b"profileId\n" + b"p" * 80, headers=CSV))
+        threads, first = in_threads(
+            1, server, lambda client: client.post(UPLOAD, content=b"profileId\n" + b"p" * 80, headers=CSV)
+        )
         with threads, server.client(**CSV) as client:
             wait_until(lambda: gate.entered > 0, "the first import", SECONDS)
             too_much = client.post(UPLOAD, content=b"p" * 50)

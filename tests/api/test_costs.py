@@ -1,4 +1,6 @@
-"""What one small request may cost: patches that double, filters without end, lists of the same, deep and wide bodies (docs/control-api.md)."""
+"""What one small request may cost: patches that double, filters without end, lists of the same, deep and wide bodies
+(docs/control-api.md).
+"""
 
 import json
 import time
@@ -32,7 +34,9 @@ def patch(api: Api, source: dict[str, Any], operations: Any) -> Any:
 
 
 @pytest.mark.parametrize("count", [18, 200])
-def test_a_patch_that_doubles_the_object_with_each_operation_is_refused(api: Api, source: dict[str, Any], count: int) -> None:
+def test_a_patch_that_doubles_the_object_with_each_operation_is_refused(
+    api: Api, source: dict[str, Any], count: int
+) -> None:
     doubling = [{"op": "copy", "from": "/data", "path": f"/data/x{number}"} for number in range(count)]
 
     refused(api, patch(api, source, doubling), Code.PATCH_FAILED, str(MAX_OBJECT_BYTES))
@@ -41,7 +45,10 @@ def test_a_patch_that_doubles_the_object_with_each_operation_is_refused(api: Api
 
 def test_what_is_copied_and_removed_again_counts(api: Api, source: dict[str, Any]) -> None:
     large = [{"op": "add", "path": "/data/large", "value": "x" * 10_000}]
-    copying = [{"op": "copy", "from": "/data/large", "path": "/data/other"}, {"op": "remove", "path": "/data/other"}] * 100
+    copying = [
+        {"op": "copy", "from": "/data/large", "path": "/data/other"},
+        {"op": "remove", "path": "/data/other"},
+    ] * 100
 
     refused(api, patch(api, source, [*large, *copying]), Code.PATCH_FAILED, str(MAX_OBJECT_BYTES))
 
@@ -59,8 +66,13 @@ def test_a_patch_of_as_many_operations_as_are_allowed_is_applied(api: Api, sourc
     assert len(Tutorial(api).one(f"/sourceConnections/{source['id']}")["data"]) == MAX_OPERATIONS + 1
 
 
-@pytest.mark.parametrize("operation", [{"op": "copy", "from": "", "path": "/data/whole"}, {"op": "copy", "from": "/data", "path": "/data/itself"}])
-def test_a_small_copy_into_itself_is_a_copy_of_what_was_there(api: Api, source: dict[str, Any], operation: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "operation",
+    [{"op": "copy", "from": "", "path": "/data/whole"}, {"op": "copy", "from": "/data", "path": "/data/itself"}],
+)
+def test_a_small_copy_into_itself_is_a_copy_of_what_was_there(
+    api: Api, source: dict[str, Any], operation: dict[str, str]
+) -> None:
     answer = patch(api, source, [operation])
 
     assert answer.status_code == 200, answer.text
@@ -72,11 +84,17 @@ def test_nothing_is_moved_into_itself(api: Api, source: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("op", ["add", "replace", "test"])
 @pytest.mark.parametrize("depth", [100, 300, DEEP])
-def test_a_value_that_is_nested_deeply_is_refused_or_stored(api: Api, source: dict[str, Any], op: str, depth: int) -> None:
+def test_a_value_that_is_nested_deeply_is_refused_or_stored(
+    api: Api, source: dict[str, Any], op: str, depth: int
+) -> None:
     value = '{"a":' * depth + "1" + "}" * depth
     body = f'[{{"op": "{op}", "path": "/data", "value": {value}}}]'
 
-    answer = api.patch(f"{BASE}/sourceConnections/{source['id']}", content=body, headers={"content-type": "application/json", "if-match": "*"})
+    answer = api.patch(
+        f"{BASE}/sourceConnections/{source['id']}",
+        content=body,
+        headers={"content-type": "application/json", "if-match": "*"},
+    )
 
     assert answer.status_code in (200, 400), answer.text
 
@@ -84,7 +102,12 @@ def test_a_value_that_is_nested_deeply_is_refused_or_stored(api: Api, source: di
 def test_a_body_of_too_many_values_is_refused_before_it_is_read(api: Api) -> None:
     body = "[" + "," * (MAX_VALUES + 1) + "]"
 
-    refused(api, api.put("/v1/flows/vip", content=body, headers={"content-type": "application/json"}), Code.TOO_LARGE, str(MAX_VALUES))
+    refused(
+        api,
+        api.put("/v1/flows/vip", content=body, headers={"content-type": "application/json"}),
+        Code.TOO_LARGE,
+        str(MAX_VALUES),
+    )
 
 
 def test_the_faults_of_a_body_are_told_up_to_a_hundred(api: Api) -> None:
@@ -136,13 +159,25 @@ def test_a_property_that_is_a_map_is_no_text(api: Api) -> None:
     body = {"name": "x", "connectionSpec": {"id": PROFILE_SERVICE}}
     assert api.post(f"{BASE}/connections", json=body).status_code == 201
 
-    assert api.get(f"{BASE}/connections?property=connectionSpec=={{'id': '{PROFILE_SERVICE}', 'version': '1.0'}}").json()["items"] == []
+    assert (
+        api.get(f"{BASE}/connections?property=connectionSpec=={{'id': '{PROFILE_SERVICE}', 'version': '1.0'}}").json()[
+            "items"
+        ]
+        == []
+    )
     assert len(api.get(f"{BASE}/connections?orderby=connectionSpec").json()["items"]) == 1
 
 
 def a_selector(number: int) -> dict[str, Any]:
     """All that Adobe's clients say of an audience."""
-    said = {"id": f"aud-{number}", "namespace": "ups", "name": f"audience {number}", "description": "d", "createTime": 1, "updateTime": 2}
+    said = {
+        "id": f"aud-{number}",
+        "namespace": "ups",
+        "name": f"audience {number}",
+        "description": "d",
+        "createTime": 1,
+        "updateTime": 2,
+    }
     return {"type": "PLATFORM_SEGMENT", "value": said}
 
 
@@ -152,13 +187,17 @@ def test_a_flow_of_four_thousand_selectors_is_created_and_can_be_patched_as_long
         source_id, target_id = tutorial.connect_source(), tutorial.connect_target(tutorial.connect_base("${SECRET}"))
         selectors = {"selectors": [a_selector(number) for number in range(4_000)]}
         params = {"profileSelectors": {"selectors": []}, "segmentSelectors": selectors}
-        flow_id = tutorial.create_flow(source_id, target_id, transformations=[{"name": "GeneralTransform", "params": params}])["id"]
+        flow_id = tutorial.create_flow(
+            source_id, target_id, transformations=[{"name": "GeneralTransform", "params": params}]
+        )["id"]
         path, place = f"/flows/{flow_id}", "/transformations/0/params/segmentSelectors/selectors"
         whole = tutorial.one(path)
 
         renamed = tutorial.patch(path, [{"op": "replace", "path": "/name", "value": "VIPs"}], whole["etag"])
         removed = tutorial.patch(path, [{"op": "remove", "path": f"{place}/0"}], tutorial.one(path)["etag"])
-        grown = tutorial.patch(path, [{"op": "add", "path": f"{place}/-", "value": a_selector(5_000)}] * 2, tutorial.one(path)["etag"])
+        grown = tutorial.patch(
+            path, [{"op": "add", "path": f"{place}/-", "value": a_selector(5_000)}] * 2, tutorial.one(path)["etag"]
+        )
 
         assert len(json.dumps(whole)) > MAX_OBJECT_BYTES
         assert (renamed.status_code, removed.status_code) == (200, 200), renamed.text + removed.text

@@ -42,15 +42,25 @@ def made(api: Api) -> dict[str, Any]:
 @pytest.mark.parametrize("body", [b"", b"null"])
 @pytest.mark.parametrize("path", ["connections", "sourceConnections", "targetConnections", "flows"])
 def test_an_empty_or_null_body(api: Api, path: str, body: bytes) -> None:
-    refused(api, api.post(f"{BASE}/{path}", content=body, headers={"content-type": "application/json"}), Code.BODY_MISSING)
+    refused(
+        api, api.post(f"{BASE}/{path}", content=body, headers={"content-type": "application/json"}), Code.BODY_MISSING
+    )
 
 
 def test_a_body_that_is_no_json(api: Api) -> None:
-    refused(api, api.post(f"{BASE}/flows", content=b"{", headers={"content-type": "application/json"}), Code.INVALID, "no JSON")
+    refused(
+        api,
+        api.post(f"{BASE}/flows", content=b"{", headers={"content-type": "application/json"}),
+        Code.INVALID,
+        "no JSON",
+    )
 
 
 def test_faults_of_a_body_are_told_all_at_once_with_their_places_and_without_their_values(api: Api) -> None:
-    auth = {"specName": "Aws Kinesis authentication credentials", "params": {"accessKeyId": "AK", "secretKey": {"is": SECRET}, "token": SECRET}}
+    auth = {
+        "specName": "Aws Kinesis authentication credentials",
+        "params": {"accessKeyId": "AK", "secretKey": {"is": SECRET}, "token": SECRET},
+    }
 
     answer = api.post(f"{BASE}/connections", json={"name": "k", "connectionSpec": {"id": KINESIS}, "auth": auth})
 
@@ -62,13 +72,31 @@ def test_faults_of_a_body_are_told_all_at_once_with_their_places_and_without_the
     ("keys", "place", "why"),
     [
         ({"accessKeyId": "${SHOP_SECRET}", "secretKey": "${SHOP_SECRET}"}, "accessKeyId", "sent in clear"),
-        ({"accessKeyId": "${PROFILE_EXPORTER_ACCESS_KEY_ID}", "secretKey": "${SHOP_SECRET}"}, "accessKeyId", "a setting of profile-exporter"),
-        ({"accessKeyId": "AK", "secretKey": "${PROFILE_EXPORTER_SECRETS_KEY}"}, "secretKey", "a setting of profile-exporter"),
+        (
+            {"accessKeyId": "${PROFILE_EXPORTER_ACCESS_KEY_ID}", "secretKey": "${SHOP_SECRET}"},
+            "accessKeyId",
+            "a setting of profile-exporter",
+        ),
+        (
+            {"accessKeyId": "AK", "secretKey": "${PROFILE_EXPORTER_SECRETS_KEY}"},
+            "secretKey",
+            "a setting of profile-exporter",
+        ),
     ],
 )
-def test_g7_nobody_has_other_variables_sent_to_an_endpoint_of_his(api: Api, keys: dict[str, str], place: str, why: str) -> None:
+def test_g7_nobody_has_other_variables_sent_to_an_endpoint_of_his(
+    api: Api, keys: dict[str, str], place: str, why: str
+) -> None:
     auth = {"specName": "Aws Kinesis authentication credentials", "params": keys}
-    flow = {"name": "Mine", "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2", "credentials": {"type": "keys", **keys}}}
+    flow = {
+        "name": "Mine",
+        "destination": {
+            "type": "kinesis",
+            "stream": "s",
+            "region": "us-east-2",
+            "credentials": {"type": "keys", **keys},
+        },
+    }
 
     connection = api.post(f"{BASE}/connections", json={"name": "k", "connectionSpec": {"id": KINESIS}, "auth": auth})
     native = api.put("/v1/flows/mine", json=flow)
@@ -81,19 +109,36 @@ def test_an_unknown_spec_and_one_that_does_not_fit(api: Api) -> None:
     base_id = Tutorial(api).connect_base()
     body = {"name": "x", "baseConnectionId": base_id, "params": {"stream": "s"}}
 
-    refused(api, api.post(f"{BASE}/connections", json={"name": "x", "connectionSpec": {"id": "nothing"}}), Code.UNKNOWN_SPEC)
-    refused(api, api.post(f"{BASE}/targetConnections", json=body | {"connectionSpec": {"id": PROFILE_SERVICE}}), Code.UNKNOWN_SPEC)
+    refused(
+        api, api.post(f"{BASE}/connections", json={"name": "x", "connectionSpec": {"id": "nothing"}}), Code.UNKNOWN_SPEC
+    )
+    refused(
+        api,
+        api.post(f"{BASE}/targetConnections", json=body | {"connectionSpec": {"id": PROFILE_SERVICE}}),
+        Code.UNKNOWN_SPEC,
+    )
 
 
 def test_an_unknown_authentication(api: Api) -> None:
     body = {"name": "x", "connectionSpec": {"id": KINESIS}}
 
-    refused(api, api.post(f"{BASE}/connections", json=body | {"auth": {"specName": "OAuth", "params": {}}}), Code.UNKNOWN_AUTH, "Default credential")
+    refused(
+        api,
+        api.post(f"{BASE}/connections", json=body | {"auth": {"specName": "OAuth", "params": {}}}),
+        Code.UNKNOWN_AUTH,
+        "Default credential",
+    )
     refused(api, api.post(f"{BASE}/connections", json=body), Code.UNKNOWN_AUTH, "auth is missing")
 
 
 def test_a_state_in_a_flow_that_is_created(api: Api) -> None:
-    body = {"name": "x", "flowSpec": {"id": FLOW_SPEC}, "sourceConnectionIds": ["a"], "targetConnectionIds": ["b"], "state": "disabled"}
+    body = {
+        "name": "x",
+        "flowSpec": {"id": FLOW_SPEC},
+        "sourceConnectionIds": ["a"],
+        "targetConnectionIds": ["b"],
+        "state": "disabled",
+    }
 
     refused(api, api.post(f"{BASE}/flows", json=body), Code.STATE_IN_CREATE)
 
@@ -123,7 +168,13 @@ def test_a_target_without_any_region(api: Api) -> None:
 def test_an_option_of_the_target_connection_at_the_flow(api: Api, made: dict[str, Any]) -> None:
     operations = [{"op": "add", "path": "/options/envelope", "value": "cloudevents"}]
 
-    refused(api, Tutorial(api).patch(f"/flows/{made['id']}", operations, made["etag"]), Code.INVALID, "options.envelope", "target connection")
+    refused(
+        api,
+        Tutorial(api).patch(f"/flows/{made['id']}", operations, made["etag"]),
+        Code.INVALID,
+        "options.envelope",
+        "target connection",
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,7 +211,9 @@ def test_a_connection_spec_that_is_changed(api: Api, made: dict[str, Any]) -> No
     target = Tutorial(api).one(f"/targetConnections/{made['targetConnectionIds'][0]}")
     operations = [{"op": "replace", "path": "/connectionSpec/id", "value": PROFILE_SERVICE}]
 
-    refused(api, Tutorial(api).patch(f"/targetConnections/{target['id']}", operations, target["etag"]), Code.SPEC_CHANGED)
+    refused(
+        api, Tutorial(api).patch(f"/targetConnections/{target['id']}", operations, target["etag"]), Code.SPEC_CHANGED
+    )
 
 
 @pytest.mark.parametrize(
@@ -176,7 +229,11 @@ def test_a_secret_can_neither_be_guessed_nor_copied_by_a_patch(api: Api, operati
     tutorial = Tutorial(api)
     connection = tutorial.one(f"/connections/{tutorial.connect_base()}")
 
-    refused(api, tutorial.patch(f"/connections/{connection['id']}", [operation], connection["etag"]), Code.UNSUPPORTED_OPERATION)
+    refused(
+        api,
+        tutorial.patch(f"/connections/{connection['id']}", [operation], connection["etag"]),
+        Code.UNSUPPORTED_OPERATION,
+    )
 
 
 def test_a_secret_is_replaced_and_otherwise_stays(api: Api) -> None:
@@ -187,7 +244,9 @@ def test_a_secret_is_replaced_and_otherwise_stays(api: Api) -> None:
     renamed = tutorial.patch(path, [{"op": "replace", "path": "/name", "value": "other"}], connection["etag"])
     ((_, kept),) = api.log.state().objects.items()
     same = api.services.secrets.decrypt(kept.item.credentials.secret_key)  # type: ignore[union-attr]
-    replaced = tutorial.patch(path, [{"op": "replace", "path": "/auth/params/secretKey", "value": "new secret"}], renamed.json()["etag"])
+    replaced = tutorial.patch(
+        path, [{"op": "replace", "path": "/auth/params/secretKey", "value": "new secret"}], renamed.json()["etag"]
+    )
     ((_, kept),) = api.log.state().objects.items()
 
     assert (renamed.status_code, replaced.status_code) == (200, 200)
@@ -197,7 +256,10 @@ def test_a_secret_is_replaced_and_otherwise_stays(api: Api) -> None:
 
 def test_without_a_key_a_secret_is_refused_with_the_remedy() -> None:
     with Api(Secrets(), Access([], 5)) as api:
-        auth = {"specName": "Aws Kinesis authentication credentials", "params": {"accessKeyId": "AK", "secretKey": SECRET}}
+        auth = {
+            "specName": "Aws Kinesis authentication credentials",
+            "params": {"accessKeyId": "AK", "secretKey": SECRET},
+        }
 
         answer = api.post(f"{BASE}/connections", json={"name": "k", "connectionSpec": {"id": KINESIS}, "auth": auth})
 
@@ -212,7 +274,12 @@ def test_m3_a_hundred_flows_are_allowed_and_no_more(api: Api) -> None:
     refused(api, api.put("/v1/flows/one-more", json=NATIVE), Code.TOO_MANY_FLOWS)
     tutorial = Tutorial(api)
     source_id, target_id = tutorial.connect_source(), tutorial.connect_target(tutorial.connect_base())
-    body = {"name": "x", "flowSpec": {"id": FLOW_SPEC}, "sourceConnectionIds": [source_id], "targetConnectionIds": [target_id]}
+    body = {
+        "name": "x",
+        "flowSpec": {"id": FLOW_SPEC},
+        "sourceConnectionIds": [source_id],
+        "targetConnectionIds": [target_id],
+    }
     refused(api, api.post(f"{BASE}/flows", json=body), Code.TOO_MANY_FLOWS)
     assert len(api.log.state().flows) == MAX_FLOWS
 
@@ -226,7 +293,10 @@ def test_m3_fifty_one_attributes_and_251_audiences_are_warned_of(api: Api) -> No
     answer = api.put("/v1/flows/many", json=body)
 
     assert answer.status_code == 200
-    assert answer.json()["warnings"] == ["attributes: 51 are mapped, more than 50", "audiences: 251 are mapped, more than 250"]
+    assert answer.json()["warnings"] == [
+        "attributes: 51 are mapped, more than 50",
+        "audiences: 251 are mapped, more than 250",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +318,9 @@ def test_a_list_that_is_asked_for_wrongly(api: Api, query: str, code: Code) -> N
     refused(api, api.get(f"{BASE}/flows?{query}"), code)
 
 
-@pytest.mark.parametrize("kind", ["connections", "sourceConnections", "targetConnections", "flows", "connectionSpecs", "flowSpecs", "runs"])
+@pytest.mark.parametrize(
+    "kind", ["connections", "sourceConnections", "targetConnections", "flows", "connectionSpecs", "flowSpecs", "runs"]
+)
 def test_what_is_not_there(api: Api, kind: str) -> None:
     refused(api, api.get(f"{BASE}/{kind}/nobody"), Code.NOT_FOUND, "nobody")
 
@@ -264,9 +336,15 @@ def test_what_is_not_there_cannot_be_changed_or_removed(api: Api, kind: str) -> 
 def test_paths_methods_media_types_and_sizes(api: Api) -> None:
     refused(api, api.get(f"{BASE}/nothing"), Code.NO_SUCH_PATH)
     refused(api, api.delete(f"{BASE}/flows"), Code.METHOD_NOT_ALLOWED)
-    refused(api, api.post(f"{BASE}/flows", content=b" " * 70_000, headers={"content-type": "application/json"}), Code.TOO_LARGE)
+    refused(
+        api,
+        api.post(f"{BASE}/flows", content=b" " * 70_000, headers={"content-type": "application/json"}),
+        Code.TOO_LARGE,
+    )
     chunks = (b" " * 10_000 for _ in range(10))
-    refused(api, api.post(f"{BASE}/flows", content=chunks, headers={"content-type": "application/json"}), Code.TOO_LARGE)
+    refused(
+        api, api.post(f"{BASE}/flows", content=chunks, headers={"content-type": "application/json"}), Code.TOO_LARGE
+    )
 
 
 def test_an_action_that_there_is_none_of(api: Api, made: dict[str, Any]) -> None:

@@ -1,4 +1,6 @@
-"""Flows that a file made, seen and changed by a client of the Flow Service: what is derived, what is stored, and what is in force."""
+"""Flows that a file made, seen and changed by a client of the Flow Service: what is derived, what is stored, and what
+is in force.
+"""
 
 from typing import Any
 
@@ -55,7 +57,12 @@ def test_a_flow_hangs_on_its_own_target_also_when_its_source_was_derived(api: Ap
 
     assert tutorial.one(f"/flows/{flow['id']}")["targetConnectionIds"] == [target_id]
     target = tutorial.one(f"/targetConnections/{target_id}")
-    assert tutorial.patch(f"/targetConnections/{target_id}", replace("/params/stream", "other"), target["etag"]).status_code == 200
+    assert (
+        tutorial.patch(
+            f"/targetConnections/{target_id}", replace("/params/stream", "other"), target["etag"]
+        ).status_code
+        == 200
+    )
     assert api.log.state().flows[flow["id"]].item.destination.stream == "other"
     assert code_of(api.delete(f"{BASE}/targetConnections/{target_id}")) == "FLOW-1447-400"
 
@@ -66,7 +73,11 @@ def test_a_target_moves_to_a_base_connection_that_was_derived(api: Api, tutorial
     own = tutorial.connect_target(tutorial.connect_base())
     flow = tutorial.create_flow(tutorial.connect_source(), own)
 
-    answer = tutorial.patch(f"/targetConnections/{own}", replace("/baseConnectionId", base_id), tutorial.one(f"/targetConnections/{own}")["etag"])
+    answer = tutorial.patch(
+        f"/targetConnections/{own}",
+        replace("/baseConnectionId", base_id),
+        tutorial.one(f"/targetConnections/{own}")["etag"],
+    )
 
     assert answer.status_code == 200, answer.text
     assert api.log.state().flows[flow["id"]].item.destination.credentials.type == "default"
@@ -81,18 +92,25 @@ def test_what_becomes_real_keeps_the_etag_and_the_times_that_were_shown(api: Api
 
     assert (Kind.TARGET_CONNECTION, target_id) in api.log.state().objects
     assert tutorial.one(f"/targetConnections/{target_id}") == shown
-    assert tutorial.patch(f"/targetConnections/{target_id}", replace("/params/stream", "b"), shown["etag"]).status_code == 200
+    assert (
+        tutorial.patch(f"/targetConnections/{target_id}", replace("/params/stream", "b"), shown["etag"]).status_code
+        == 200
+    )
     assert stream_in_force(api) == "b"
 
 
 def test_an_option_that_is_taken_from_the_target_is_off_at_once(api: Api, tutorial: Tutorial) -> None:
     (target_id,) = tutorial.one("/flows/vip")["targetConnectionIds"]
     on = tutorial.patch(
-        f"/targetConnections/{target_id}", replace("/params/includeSegmentNames", True), tutorial.one(f"/targetConnections/{target_id}")["etag"]
+        f"/targetConnections/{target_id}",
+        replace("/params/includeSegmentNames", True),
+        tutorial.one(f"/targetConnections/{target_id}")["etag"],
     )
     assert api.log.state().flows["vip"].item.options.include_segment_names
 
-    off = tutorial.patch(f"/targetConnections/{target_id}", [{"op": "remove", "path": "/params/includeSegmentNames"}], on.json()["etag"])
+    off = tutorial.patch(
+        f"/targetConnections/{target_id}", [{"op": "remove", "path": "/params/includeSegmentNames"}], on.json()["etag"]
+    )
 
     assert off.status_code == 200
     assert not api.log.state().flows["vip"].item.options.include_segment_names
@@ -108,15 +126,22 @@ def test_c6_the_times_of_a_selector_are_those_of_its_mapping(api: Api, tutorial:
     before = values()
     patch_flow(tutorial, replace("/description", "another"))
 
-    assert [(value.get("createTime"), value.get("updateTime")) for value in before] == [("1649856570", "1649894400"), (None, None)]
+    assert [(value.get("createTime"), value.get("updateTime")) for value in before] == [
+        ("1649856570", "1649894400"),
+        (None, None),
+    ]
     assert values() == before
     assert [each.created_at for each in api.log.state().flows["vip"].item.audiences] == ["2022-04-13T13:29:30Z", None]
 
 
-@pytest.mark.parametrize("data", ['{"a": "\\ud800"}', '{"a": 123456789012345678901234567890}', '{"a":' * 300 + "1" + "}" * 300])
+@pytest.mark.parametrize(
+    "data", ['{"a": "\\ud800"}', '{"a": 123456789012345678901234567890}', '{"a":' * 300 + "1" + "}" * 300]
+)
 def test_what_cannot_be_stored_is_refused(api: Api, data: str) -> None:
     tutorial = Tutorial(api)
-    base_id = tutorial.post("/connections", {"name": "p", "connectionSpec": {"id": "8a9c3494-9708-43d7-ae3f-cda01e5030e1"}})["id"]
+    base_id = tutorial.post(
+        "/connections", {"name": "p", "connectionSpec": {"id": "8a9c3494-9708-43d7-ae3f-cda01e5030e1"}}
+    )["id"]
     spec = '{"id": "8a9c3494-9708-43d7-ae3f-cda01e5030e1"}'
     body = f'{{"name": "x", "baseConnectionId": "{base_id}", "connectionSpec": {spec}, "data": {data}}}'
 
@@ -138,7 +163,9 @@ def test_a_new_secret_is_not_quoted_by_the_error_of_a_later_operation(api: Api) 
 
 
 def test_a_wrong_media_type_is_called_one(api: Api) -> None:
-    assert code_of(api.post(f"{BASE}/flows", content=b"name=x", headers={"content-type": "text/plain"})) == "FLOW-9204-415"
+    assert (
+        code_of(api.post(f"{BASE}/flows", content=b"name=x", headers={"content-type": "text/plain"})) == "FLOW-9204-415"
+    )
 
 
 @pytest.mark.parametrize(

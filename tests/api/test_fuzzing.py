@@ -66,7 +66,22 @@ def test_the_fuzzer_was_let_in_and_found_what_is_there_and_what_is_not() -> None
 
 
 DEEP = '{"name":' + "[" * 5000
-HOSTILE = ["{}", "[]", "null", "0", '""', "[[]]", "[null]", '[{"op":"add"}]', "[1]", DEEP, '"\\ud800"', "1e999", "\x00", "é" * 3000]
+HOSTILE = [
+    "{}",
+    "[]",
+    "null",
+    "0",
+    '""',
+    "[[]]",
+    "[null]",
+    '[{"op":"add"}]',
+    "[1]",
+    DEEP,
+    '"\\ud800"',
+    "1e999",
+    "\x00",
+    "é" * 3000,
+]
 
 
 @pytest.mark.parametrize("body", HOSTILE)

@@ -38,7 +38,16 @@ def work(api: Api, *jobs: dict[str, Any]) -> None:
 
     def done(job: dict[str, Any]) -> JobProgress:
         times = {"begun_at": now, "updated_at": now}
-        return JobProgress(job=job["id"], flow=job["flow"], kind=job["kind"], partition=0, start=0, state=PartitionState.DONE, exported=7, **times)
+        return JobProgress(
+            job=job["id"],
+            flow=job["flow"],
+            kind=job["kind"],
+            partition=0,
+            start=0,
+            state=PartitionState.DONE,
+            exported=7,
+            **times,
+        )
 
     assert isinstance(api.jobs, JobsProgress)
     api.jobs = replace(api.jobs, parts={**api.jobs.parts, **{job["id"]: {0: done(job)} for job in jobs}})
@@ -63,8 +72,17 @@ def test_e1_mapping_begins_a_backfill_that_is_listed_with_how_far_it_is(api: Api
 
     after = api.get(f"/v1/jobs/{before['id']}").json()
 
-    assert (before["kind"], before["state"], before["reason"], before["requestedBy"]) == ("backfill", "queued", "no worker has begun it", None)
-    assert (after["state"], after["counts"]["exported"], after["partitions"]) == ("succeeded", 7, {"done": 1, "begun": 1, "total": 1})
+    assert (before["kind"], before["state"], before["reason"], before["requestedBy"]) == (
+        "backfill",
+        "queued",
+        "no worker has begun it",
+        None,
+    )
+    assert (after["state"], after["counts"]["exported"], after["partitions"]) == (
+        "succeeded",
+        7,
+        {"done": 1, "begun": 1, "total": 1},
+    )
 
 
 def test_e4_an_order_is_created_with_its_place_and_its_author(vip: Api) -> None:
@@ -81,7 +99,14 @@ def test_e4_an_order_is_created_with_its_place_and_its_author(vip: Api) -> None:
 def test_e4_one_a_day_unless_forced(vip: Api) -> None:
     work(vip, order(vip).json())
 
-    refused(vip, order(vip, kind="backfill"), Code.ONE_JOB_A_DAY, "once a day", "the next is at 2026-01-12T23:37:33Z", "force: true")
+    refused(
+        vip,
+        order(vip, kind="backfill"),
+        Code.ONE_JOB_A_DAY,
+        "once a day",
+        "the next is at 2026-01-12T23:37:33Z",
+        "force: true",
+    )
     forced = order(vip, force=True)
     work(vip, forced.json())
     vip.now_ms += DAY_MS
@@ -97,7 +122,11 @@ def test_jobs_are_filtered_by_flow_kind_and_state_the_newest_first(vip: Api) -> 
     vip.now_ms += 1000
     order(vip)
 
-    assert [(each["flow"], each["kind"]) for each in items(vip)] == [("vip", "resend"), ("other", "backfill"), ("vip", "backfill")]
+    assert [(each["flow"], each["kind"]) for each in items(vip)] == [
+        ("vip", "resend"),
+        ("other", "backfill"),
+        ("vip", "backfill"),
+    ]
     assert [each["kind"] for each in items(vip, flow="vip")] == ["resend", "backfill"]
     assert [each["flow"] for each in items(vip, kind="backfill", state="queued")] == ["other"]
     assert items(vip, flow="nothing") == []
@@ -114,7 +143,11 @@ def test_jobs_are_filtered_by_flow_kind_and_state_the_newest_first(vip: Api) -> 
         ({"kind": None}, Code.INVALID, "kind"),
         ({"audiences": [{"namespace": "ups", "id": "gld"}]}, Code.INVALID, "did you mean ups/gold?"),
         ({"audiences": ["ups/gold"]}, Code.INVALID, "audiences.0"),
-        ({"audiences": [{"namespace": "ups", "id": "gold", "droppedAt": "2026-01-12T23:37:33Z"}]}, Code.INVALID, "droppedAt"),
+        (
+            {"audiences": [{"namespace": "ups", "id": "gold", "droppedAt": "2026-01-12T23:37:33Z"}]},
+            Code.INVALID,
+            "droppedAt",
+        ),
         ({"recordsPerSecond": 0}, Code.INVALID, "recordsPerSecond"),
         ({"recordsPerSecond": 2**70}, Code.INVALID, "recordsPerSecond"),
         ({"force": "yes"}, Code.INVALID, "force"),
@@ -163,7 +196,12 @@ def test_without_kafka_jobs_are_unavailable_and_nothing_is_ordered(vip: Api) -> 
     (backfill,) = items(vip)
     vip.jobs = ReadFailed("there is no topic job-progress; run `profile-exporter init`")
 
-    for answer in (vip.get("/v1/jobs"), vip.get(f"/v1/jobs/{backfill['id']}"), order(vip), vip.post(f"/v1/jobs/{backfill['id']}/cancel")):
+    for answer in (
+        vip.get("/v1/jobs"),
+        vip.get(f"/v1/jobs/{backfill['id']}"),
+        order(vip),
+        vip.post(f"/v1/jobs/{backfill['id']}/cancel"),
+    ):
         refused(vip, answer, Code.UNAVAILABLE, "init")
     vip.jobs = JobsProgress()
     assert [each["cancelledAt"] for each in items(vip)] == [None]

@@ -1,4 +1,6 @@
-"""docs/control-api.md is true: its tutorial runs, and it names every error; and the API's own page names every call, without scripts."""
+"""docs/control-api.md is true: its tutorial runs, and it names every error; and the API's own page names every call,
+without scripts.
+"""
 
 import re
 from hashlib import sha256
@@ -30,7 +32,9 @@ def test_every_request_of_the_page_is_answered_as_it_says(api: Api) -> None:
         method, path = first.split(" ", 1)
         sent = {name: value.strip() for name, _, value in (header.partition(":") for header in headers)}
 
-        answer = api.request(method, path, content=body.encode(), headers=sent | ({"content-type": "application/json"} if body else {}))
+        answer = api.request(
+            method, path, content=body.encode(), headers=sent | ({"content-type": "application/json"} if body else {})
+        )
 
         assert answer.status_code == int(block["status"]), f"{first}: {answer.text}"
         known |= {name: answer.json()[field] for field, name in NAMED.findall(block["names"])}

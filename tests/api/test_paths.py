@@ -1,4 +1,6 @@
-"""Paths in other notations and namespaces in another case (M5): the API refuses and warns as a file's author is told."""
+"""Paths in other notations and namespaces in another case (M5): the API refuses and warns as a file's author is
+told.
+"""
 
 from typing import Any
 
@@ -26,7 +28,11 @@ def selectors(path: str, namespace: str = "ups") -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     "rest",
-    [{"attributes": ["/person/name"]}, {"options": {"consentGate": "person/name"}}, {"options": {"partitionKey": "attribute:$.person.name"}}],
+    [
+        {"attributes": ["/person/name"]},
+        {"options": {"consentGate": "person/name"}},
+        {"options": {"partitionKey": "attribute:$.person.name"}},
+    ],
 )
 def test_m5_a_flow_as_in_a_file_is_refused_with_the_right_path(api: Api, rest: dict[str, Any]) -> None:
     answer = api.put("/v1/flows/vip", json={"destination": DESTINATION, **rest})
@@ -52,11 +58,15 @@ def test_m5_an_audience_is_warned_of_its_namespace(api: Api) -> None:
     assert "namespace customerAudienceUpload is not CustomerAudienceUpload" in answer.json()["warnings"][0]
 
 
-def test_m5_a_flow_of_the_flow_service_is_refused_or_warned_of_when_it_is_created_and_when_it_is_changed(api: Api) -> None:
+def test_m5_a_flow_of_the_flow_service_is_refused_or_warned_of_when_it_is_created_and_when_it_is_changed(
+    api: Api,
+) -> None:
     tutorial = Tutorial(api)
     source_id, target_id = tutorial.connect_source(), tutorial.connect_target(tutorial.connect_base())
 
-    made = tutorial.create_flow(source_id, target_id, transformations=selectors(PREFIXED, "UPS"), options={"consentGate": "xdm:consents"})
+    made = tutorial.create_flow(
+        source_id, target_id, transformations=selectors(PREFIXED, "UPS"), options={"consentGate": "xdm:consents"}
+    )
     path = "/transformations/0/params/profileSelectors/selectors/-"
     more = [{"op": "add", "path": path, "value": {"type": "JSON_PATH", "value": {"path": "xdm:email"}}}]
     changed = tutorial.patch(f"/flows/{made['id']}", more, made["etag"])
@@ -70,7 +80,10 @@ def test_m5_a_flow_of_the_flow_service_is_refused_or_warned_of_when_it_is_create
     assert "write emails, the whole of it" in refused.text
     assert api.log.state().flows[made["id"]].item.attributes == ("person.name", "email")
     shown = tutorial.one(f"/flows/{made['id']}")["transformations"][0]["params"]["profileSelectors"]["selectors"]
-    assert [(each["value"]["path"], each["value"].get("name")) for each in shown] == [("person.name", "noted"), ("email", None)]
+    assert [(each["value"]["path"], each["value"].get("name")) for each in shown] == [
+        ("person.name", "noted"),
+        ("email", None),
+    ]
 
 
 def test_m5_the_path_of_a_target_connection_is_read_in_the_same_way(api: Api) -> None:
@@ -79,7 +92,9 @@ def test_m5_the_path_of_a_target_connection_is_read_in_the_same_way(api: Api) ->
     body = {"name": "stream", "baseConnectionId": base_id, "connectionSpec": {"id": KINESIS}}
     place = {"stream": "s", "region": "us-east-2"}
 
-    refused = api.post(f"{BASE}/targetConnections", json=body | {"params": place | {"partitionKey": "attribute:person/name"}})
+    refused = api.post(
+        f"{BASE}/targetConnections", json=body | {"params": place | {"partitionKey": "attribute:person/name"}}
+    )
     made = tutorial.post("/targetConnections", body | {"params": place | {"partitionKey": f"attribute:{PREFIXED}"}})
 
     assert refused.status_code == 400

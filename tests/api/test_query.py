@@ -14,7 +14,10 @@ STREAMS = [f"s-{number}" for number in range(7)]
 def many(api: Api) -> Api:
     for number, stream in enumerate(STREAMS):
         api.now_ms += 1000
-        body = {"name": f"flow {number % 3}", "destination": {"type": "kinesis", "stream": stream, "region": "us-east-2"}}
+        body = {
+            "name": f"flow {number % 3}",
+            "destination": {"type": "kinesis", "stream": stream, "region": "us-east-2"},
+        }
         assert api.put(f"/v1/flows/f{number}", json=body).status_code == 200
     api.post(f"{BASE}/flows/f3/action?op=disable")
     return api

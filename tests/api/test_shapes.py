@@ -1,4 +1,6 @@
-"""Every item has the shape that Adobe's clients expect: a schema, written from the published examples of the Flow Service API."""
+"""Every item has the shape that Adobe's clients expect: a schema, written from the published examples of the Flow
+Service API.
+"""
 
 from collections.abc import Iterator
 from hashlib import sha256
@@ -48,7 +50,11 @@ ON_A_BASE = {
         an_object(inheritedAttributes=an_object(baseConnection=BASE_CONNECTION)),
     ]
 }
-INHERITED = {"type": "array", "minItems": 1, "items": an_object(id=TEXT, connectionSpec=SPEC, baseConnection=BASE_CONNECTION)}
+INHERITED = {
+    "type": "array",
+    "minItems": 1,
+    "items": an_object(id=TEXT, connectionSpec=SPEC, baseConnection=BASE_CONNECTION),
+}
 FLOW = {
     "allOf": [
         ITEM,
@@ -58,7 +64,9 @@ FLOW = {
             targetConnectionIds={"type": "array", "items": TEXT, "minItems": 1},
             transformations={"type": "array", "items": an_object(name=TEXT, params={"type": "object"})},
             inheritedAttributes=an_object(
-                properties=an_object(isDestinationFlow={"const": True}), sourceConnections=INHERITED, targetConnections=INHERITED
+                properties=an_object(isDestinationFlow={"const": True}),
+                sourceConnections=INHERITED,
+                targetConnections=INHERITED,
             ),
         ),
     ]
@@ -69,7 +77,9 @@ SCHEMAS = {"connections": CONNECTION, "sourceConnections": ON_A_BASE, "targetCon
 @pytest.fixture
 def api() -> Iterator[Api]:
     """With two tokens."""
-    tokens = [Token(name=name, sha256=sha256(token.encode()).hexdigest(), role=Role.WRITE) for name, token in TOKENS.items()]
+    tokens = [
+        Token(name=name, sha256=sha256(token.encode()).hexdigest(), role=Role.WRITE) for name, token in TOKENS.items()
+    ]
     with Api(Secrets([Fernet.generate_key().decode()]), Access(tokens, 5)) as client:
         yield client
 
@@ -106,11 +116,20 @@ def test_a_flow_names_the_base_connections_that_there_are(ada: Tutorial) -> None
         base = ada.one(f"/connections/{inherited['baseConnection']['id']}")
         assert connection["baseConnectionId"] == base["id"]
         assert connection["inheritedAttributes"]["baseConnection"] == inherited["baseConnection"]
-        assert inherited["connectionSpec"] == inherited["baseConnection"]["connectionSpec"] == {"id": spec, "version": "1.0"}
+        assert (
+            inherited["connectionSpec"]
+            == inherited["baseConnection"]["connectionSpec"]
+            == {
+                "id": spec,
+                "version": "1.0",
+            }
+        )
         assert base["connectionSpec"]["id"] == spec
 
 
-@pytest.mark.parametrize("place", ["targetConnections[].connectionSpec", "targetConnections[].baseConnection.connectionSpec"])
+@pytest.mark.parametrize(
+    "place", ["targetConnections[].connectionSpec", "targetConnections[].baseConnection.connectionSpec"]
+)
 def test_flows_are_found_by_the_spec_of_their_target(ada: Tutorial, place: str) -> None:
     created = ada.whole()
 
@@ -127,7 +146,10 @@ def test_the_organisation_and_the_sandbox_are_those_of_the_caller_or_stable_ones
     of_the_caller = ada.get("/flows")["items"][0]
     without = api.get(f"{BASE}/flows").json()["items"][0]
 
-    assert (of_the_caller["imsOrgId"], of_the_caller["sandboxName"]) == (HEADERS["x-gw-ims-org-id"], HEADERS["x-sandbox-name"])
+    assert (of_the_caller["imsOrgId"], of_the_caller["sandboxName"]) == (
+        HEADERS["x-gw-ims-org-id"],
+        HEADERS["x-sandbox-name"],
+    )
     assert (without["imsOrgId"], without["sandboxName"]) == ("profile-exporter@AdobeOrg", "prod")
     assert api.get(f"{BASE}/flows", headers={"x-sandbox-name": "x" * 600}).status_code == 400
 
@@ -138,7 +160,11 @@ def test_who_created_and_who_changed_an_object_is_kept_on_the_topics(api: Api, a
     target = ada.one(f"/targetConnections/{target_id}")
     as_bob = {"Authorization": f"Bearer {TOKENS['bob']}", "If-Match": target["etag"]}
 
-    renamed = api.patch(f"{BASE}/targetConnections/{target_id}", json=[{"op": "replace", "path": "/params/stream", "value": "other"}], headers=as_bob)
+    renamed = api.patch(
+        f"{BASE}/targetConnections/{target_id}",
+        json=[{"op": "replace", "path": "/params/stream", "value": "other"}],
+        headers=as_bob,
+    )
 
     assert renamed.status_code == 200, renamed.text
     assert (flow["createdBy"], flow["updatedBy"], target["createdBy"], target["updatedBy"]) == ("ada",) * 4
@@ -152,7 +178,9 @@ def test_who_created_and_who_changed_an_object_is_kept_on_the_topics(api: Api, a
 def test_no_client_changes_who_made_an_object_nor_whose_it_is(ada: Tutorial, name: str) -> None:
     connection = ada.one(f"/connections/{ada.connect_base()}")
 
-    answer = ada.patch(f"/connections/{connection['id']}", [{"op": "add", "path": f"/{name}", "value": "mallory"}], connection["etag"])
+    answer = ada.patch(
+        f"/connections/{connection['id']}", [{"op": "add", "path": f"/{name}", "value": "mallory"}], connection["etag"]
+    )
 
     assert answer.status_code == 400
     assert name in answer.json()["errorDetails"]
@@ -179,7 +207,9 @@ def test_credentials_that_are_none_are_named(api: Api, ada: Tutorial, name: str,
         del params[name]
     auth = {"specName": "Aws Kinesis authentication credentials", "params": params}
 
-    answer = api.post(f"{BASE}/connections", json={"name": "k", "connectionSpec": {"id": KINESIS, "version": "1.0"}, "auth": auth})
+    answer = api.post(
+        f"{BASE}/connections", json={"name": "k", "connectionSpec": {"id": KINESIS, "version": "1.0"}, "auth": auth}
+    )
 
     refused(api, answer, Code.INVALID, f"auth.params.{name}")
     assert SECRET not in answer.text
@@ -190,7 +220,12 @@ def test_credentials_that_are_none_are_named(api: Api, ada: Tutorial, name: str,
 def test_credentials_without_params_are_named(api: Api, ada: Tutorial, params: object) -> None:
     auth = {"specName": "Aws Kinesis authentication credentials"} | ({} if params == "missing" else {"params": params})
 
-    refused(api, api.post(f"{BASE}/connections", json={"name": "k", "connectionSpec": {"id": KINESIS}, "auth": auth}), Code.INVALID, "auth.params")
+    refused(
+        api,
+        api.post(f"{BASE}/connections", json={"name": "k", "connectionSpec": {"id": KINESIS}, "auth": auth}),
+        Code.INVALID,
+        "auth.params",
+    )
 
 
 @pytest.mark.parametrize(
@@ -208,7 +243,9 @@ def test_credentials_without_params_are_named(api: Api, ada: Tutorial, params: o
         ({"stream": "s", "region": "no region"}, "region"),
     ],
 )
-def test_a_target_without_stream_region_or_params_is_refused_by_their_names(api: Api, ada: Tutorial, params: object, name: str) -> None:
+def test_a_target_without_stream_region_or_params_is_refused_by_their_names(
+    api: Api, ada: Tutorial, params: object, name: str
+) -> None:
     body = {"name": "t", "baseConnectionId": ada.connect_base(), "connectionSpec": {"id": KINESIS, "version": "1.0"}}
 
     answer = api.post(f"{BASE}/targetConnections", json=body if params == "missing" else body | {"params": params})

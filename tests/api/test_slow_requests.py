@@ -1,4 +1,6 @@
-"""Requests that come slowly, in pieces, or not at all: they end, and nobody else waits for them (docs/control-api.md, "What to know")."""
+"""Requests that come slowly, in pieces, or not at all: they end, and nobody else waits for them (docs/control-api.md,
+"What to know").
+"""
 
 import asyncio
 import socket
@@ -24,7 +26,11 @@ MIB = 1024 * 1024
 @contextmanager
 def bounded(seconds: int, connections: int = 20) -> Iterator[Served]:
     """A server with a token, and so long for each request."""
-    api = Api(Secrets(), Access([Token(name="ada", sha256=sha256(TOKEN.encode()).hexdigest(), role=Role.WRITE)], 20), Limits(MIB, seconds))
+    api = Api(
+        Secrets(),
+        Access([Token(name="ada", sha256=sha256(TOKEN.encode()).hexdigest(), role=Role.WRITE)], 20),
+        Limits(MIB, seconds),
+    )
     with served(api.app, api_request_seconds=seconds, api_max_connections=connections) as running:
         yield running
 
@@ -70,7 +76,16 @@ def test_a_body_in_pieces_of_eight_bytes_costs_no_more_than_its_size() -> None:
 def test_while_a_body_comes_in_tiny_pieces_others_are_answered(patient: Served) -> None:
     pieces, answers = 2_000, list[int]()
     with patient.client() as client, patient.connect() as connection:
-        connection.sendall(head("PUT", "/v1/flows/vip", content_type="application/json", content_length=pieces, connection="close", **BEARER))
+        connection.sendall(
+            head(
+                "PUT",
+                "/v1/flows/vip",
+                content_type="application/json",
+                content_length=pieces,
+                connection="close",
+                **BEARER,
+            )
+        )
         for number in range(pieces):
             connection.sendall(b" ")
             if number % 200 == 0:
@@ -83,7 +98,9 @@ def test_while_a_body_comes_in_tiny_pieces_others_are_answered(patient: Served) 
 
 def test_a_body_that_never_comes_ends_with_408_and_the_connection_with_it(hasty: Served) -> None:
     with hasty.connect() as connection:
-        connection.sendall(head("PUT", "/v1/flows/vip", content_type="application/json", content_length=1000, **BEARER) + b'{"name":')
+        connection.sendall(
+            head("PUT", "/v1/flows/vip", content_type="application/json", content_length=1000, **BEARER) + b'{"name":'
+        )
         answer = received(connection)
 
     assert answer.startswith(b"HTTP/1.1 408 ")
@@ -92,7 +109,9 @@ def test_a_body_that_never_comes_ends_with_408_and_the_connection_with_it(hasty:
 
 def test_a_body_that_drips_is_not_waited_for_any_longer(hasty: Served) -> None:
     with hasty.connect() as connection:
-        connection.sendall(head("PUT", "/v1/flows/vip", content_type="application/json", content_length=100_000, **BEARER))
+        connection.sendall(
+            head("PUT", "/v1/flows/vip", content_type="application/json", content_length=100_000, **BEARER)
+        )
         answer = drip(connection)
 
     assert answer.startswith(b"HTTP/1.1 408 ")

@@ -1,4 +1,6 @@
-"""Streams of other accounts and records with a line feed (G10), as clients of the Flow Service and of our own calls say them."""
+"""Streams of other accounts and records with a line feed (G10), as clients of the Flow Service and of our own calls say
+them.
+"""
 
 from typing import Any
 
@@ -25,16 +27,27 @@ def test_g10_a_target_connection_names_a_stream_of_another_account(api: Api, bes
     flow_id = tutorial.create_flow(tutorial.connect_source(), target.json()["id"])["id"]
 
     flow = api.log.state().flows[flow_id].item
-    assert (flow.destination.stream_arn, flow.destination.stream, flow.destination.region) == (ARN, "profiles", "eu-west-1")
+    assert (flow.destination.stream_arn, flow.destination.stream, flow.destination.region) == (
+        ARN,
+        "profiles",
+        "eu-west-1",
+    )
     assert flow.options.record_delimiter == "newline"
-    assert tutorial.one(f"/targetConnections/{target.json()['id']}")["params"] == {"streamArn": ARN, "recordDelimiter": "newline", **beside}
+    assert tutorial.one(f"/targetConnections/{target.json()['id']}")["params"] == {
+        "streamArn": ARN,
+        "recordDelimiter": "newline",
+        **beside,
+    }
 
 
 @pytest.mark.parametrize(
     ("params", "told"),
     [
         ({"streamArn": ARN, "stream": "other"}, "params.streamArn: names the stream profiles, and stream says other"),
-        ({"streamArn": ARN, "region": "us-east-2"}, "params.streamArn: names the region eu-west-1, and region says us-east-2"),
+        (
+            {"streamArn": ARN, "region": "us-east-2"},
+            "params.streamArn: names the region eu-west-1, and region says us-east-2",
+        ),
         ({"streamArn": "profiles"}, "params.streamArn: is no ARN of a Kinesis stream"),
         ({"stream": ARN, "region": "eu-west-1"}, "params.stream: is an ARN, and no name: write it as streamArn"),
         ({"region": "eu-west-1"}, "params.stream: Field required, or streamArn"),
@@ -54,10 +67,18 @@ def test_g10_a_flow_moves_to_another_account_and_back_by_its_target_connection(a
     (target_id,) = tutorial.one(f"/flows/{flow_id}")["targetConnectionIds"]
     target = tutorial.one(f"/targetConnections/{target_id}")
 
-    there = tutorial.patch(f"/targetConnections/{target_id}", [{"op": "replace", "path": "/params", "value": {"streamArn": ARN}}], target["etag"])
+    there = tutorial.patch(
+        f"/targetConnections/{target_id}",
+        [{"op": "replace", "path": "/params", "value": {"streamArn": ARN}}],
+        target["etag"],
+    )
     assert there.status_code == 200, there.text
     assert api.log.state().flows[flow_id].item.destination.stream_arn == ARN
-    back = tutorial.patch(f"/targetConnections/{target_id}", [{"op": "replace", "path": "/params", "value": target["params"]}], there.json()["etag"])
+    back = tutorial.patch(
+        f"/targetConnections/{target_id}",
+        [{"op": "replace", "path": "/params", "value": target["params"]}],
+        there.json()["etag"],
+    )
     assert back.status_code == 200, back.text
 
     assert api.log.state().flows[flow_id].item.destination.stream_arn is None
@@ -71,7 +92,9 @@ def test_g10_a_flow_of_a_file_is_shown_with_its_arn_and_hangs_together_with_what
 
     (target_id,) = tutorial.one("/flows/vip")["targetConnectionIds"]
     params = tutorial.one(f"/targetConnections/{target_id}")["params"]
-    changed = tutorial.patch("/flows/vip", [{"op": "add", "path": "/description", "value": "x"}], tutorial.one("/flows/vip")["etag"])
+    changed = tutorial.patch(
+        "/flows/vip", [{"op": "add", "path": "/description", "value": "x"}], tutorial.one("/flows/vip")["etag"]
+    )
 
     assert params == {"streamArn": ARN, "recordDelimiter": "newline"}
     assert changed.status_code == 200, changed.text
@@ -86,7 +109,9 @@ def test_g10_the_option_of_records_at_the_target_is_refused_at_the_flow(api: Api
     source_id, target_id = tutorial.connect_source(), tutorial.connect_target(tutorial.connect_base())
     body = {"name": "f", "flowSpec": {"id": "71471eba-b620-49e4-90fd-23f1fa0174d8"}, "sourceConnectionIds": [source_id]}
 
-    answer = api.post(f"{BASE}/flows", json=body | {"targetConnectionIds": [target_id], "options": {"recordDelimiter": "newline"}})
+    answer = api.post(
+        f"{BASE}/flows", json=body | {"targetConnectionIds": [target_id], "options": {"recordDelimiter": "newline"}}
+    )
 
     assert answer.status_code == 400
     assert "options.recordDelimiter is said by params of the target connection" in answer.text

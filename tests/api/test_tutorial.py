@@ -19,7 +19,9 @@ def test_from_the_list_of_specs_to_a_deleted_flow(api: Api) -> None:
     assert flow["etag"].startswith('"')
     assert (flow["createdAt"], flow["updatedAt"]) == (NOW_MS, NOW_MS)
     assert flow["inheritedAttributes"]["properties"] == {"isDestinationFlow": True}
-    assert [each["connectionSpec"]["id"] for each in flow["inheritedAttributes"]["sourceConnections"]] == [PROFILE_SERVICE]
+    assert [each["connectionSpec"]["id"] for each in flow["inheritedAttributes"]["sourceConnections"]] == [
+        PROFILE_SERVICE
+    ]
     assert [each["connectionSpec"]["id"] for each in flow["inheritedAttributes"]["targetConnections"]] == [KINESIS]
 
     mapped = tutorial.map(flow["id"], flow["etag"])
@@ -44,7 +46,12 @@ def test_from_the_list_of_specs_to_a_deleted_flow(api: Api) -> None:
     assert params["profileSelectors"]["selectors"][0]["value"]["path"] == "personalEmail.address"
     native = api.get(f"/v1/flows/{flow['id']}").json()["flow"]
     assert native["audiences"] == [
-        {"namespace": "ups", "id": "aud-delorean", "createdAt": "2026-01-11T23:37:33Z", "updatedAt": "2026-01-11T23:37:33Z"}
+        {
+            "namespace": "ups",
+            "id": "aud-delorean",
+            "createdAt": "2026-01-11T23:37:33Z",
+            "updatedAt": "2026-01-11T23:37:33Z",
+        }
     ]
     assert native["attributes"] == ["personalEmail.address"]
 
@@ -60,7 +67,13 @@ def test_from_the_list_of_specs_to_a_deleted_flow(api: Api) -> None:
     assert renamed.status_code == 200
     removed = tutorial.patch(
         f"/flows/{flow['id']}",
-        [{"op": "remove", "path": "/transformations/0/params/segmentSelectors/selectors/0", "value": {"superfluous": True}}],
+        [
+            {
+                "op": "remove",
+                "path": "/transformations/0/params/segmentSelectors/selectors/0",
+                "value": {"superfluous": True},
+            }
+        ],
         renamed.json()["etag"],
     )
     assert removed.status_code == 200
@@ -74,10 +87,13 @@ def test_the_secret_is_nowhere_but_encrypted(api: Api) -> None:
     tutorial = Tutorial(api)
     tutorial.whole()
 
-    answers = [api.get(f"{BASE}/{kind}", headers=HEADERS).text for kind in ("connections", "sourceConnections", "targetConnections", "flows")]
+    answers = [
+        api.get(f"{BASE}/{kind}", headers=HEADERS).text
+        for kind in ("connections", "sourceConnections", "targetConnections", "flows")
+    ]
     answers += [api.get("/v1/flows").text]
 
-    assert not any(SECRET in answer or "encrypted:" in answer or "secretKey\":\"*" in answer for answer in answers[:-1])
+    assert not any(SECRET in answer or "encrypted:" in answer or 'secretKey":"*' in answer for answer in answers[:-1])
     assert SECRET not in answers[-1]
     written = b"".join(record.value or b"" for record in api.shared.records)
     assert SECRET.encode() not in written
@@ -92,12 +108,16 @@ def test_an_etag_that_is_bare_quoted_or_escaped_matches_and_a_stale_or_missing_o
     path, bare = f"/flows/{flow['id']}", flow["etag"].strip('"')
 
     for number, form in enumerate(("{}", '"{}"', '"\\"{}\\""')):
-        answer = tutorial.patch(path, [{"op": "replace", "path": "/name", "value": f"name {number}"}], form.format(bare))
+        answer = tutorial.patch(
+            path, [{"op": "replace", "path": "/name", "value": f"name {number}"}], form.format(bare)
+        )
         assert answer.status_code == 200, answer.text
         bare = answer.json()["etag"].strip('"')
     stale = tutorial.patch(path, [{"op": "replace", "path": "/name", "value": "lost"}], flow["etag"])
     missing = api.patch(f"{BASE}{path}", json=[{"op": "replace", "path": "/name", "value": "lost"}], headers=HEADERS)
-    by_query = api.patch(f"{BASE}{path}?if-match={bare}", json=[{"op": "replace", "path": "/name", "value": "lost"}], headers=HEADERS)
+    by_query = api.patch(
+        f"{BASE}{path}?if-match={bare}", json=[{"op": "replace", "path": "/name", "value": "lost"}], headers=HEADERS
+    )
 
     assert (stale.status_code, stale.json()["type"][-13:]) == (412, "FLOW-1404-412")
     assert (missing.status_code, missing.json()["type"][-13:]) == (400, "FLOW-1403-400")
@@ -128,7 +148,11 @@ def test_a_change_of_a_target_connection_holds_for_its_flows_in_the_same_transac
 
 
 def test_a_flow_that_a_file_made_is_shown_with_connections_that_become_real_when_they_are_changed(api: Api) -> None:
-    body = {"name": "from a file", "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2"}, "attributes": ["person"]}
+    body = {
+        "name": "from a file",
+        "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2"},
+        "attributes": ["person"],
+    }
     assert api.put("/v1/flows/by-file", json=body).status_code == 200
     tutorial = Tutorial(api)
     flow = tutorial.one("/flows/by-file")
@@ -137,12 +161,21 @@ def test_a_flow_that_a_file_made_is_shown_with_connections_that_become_real_when
     assert target["params"] == {"stream": "s", "region": "us-east-2"}
     assert not api.log.state().objects
 
-    answer = tutorial.patch(f"/targetConnections/{target_id}", [{"op": "replace", "path": "/params/stream", "value": "other"}], target["etag"])
+    answer = tutorial.patch(
+        f"/targetConnections/{target_id}",
+        [{"op": "replace", "path": "/params/stream", "value": "other"}],
+        target["etag"],
+    )
 
     assert answer.status_code == 200, answer.text
     assert api.log.state().flows["by-file"].item.destination.stream == "other"
     assert tutorial.one("/flows/by-file")["targetConnectionIds"] == [target_id]
-    assert tutorial.one("/flows/by-file")["transformations"][0]["params"]["profileSelectors"]["selectors"][0]["value"]["path"] == "person"
+    assert (
+        tutorial.one("/flows/by-file")["transformations"][0]["params"]["profileSelectors"]["selectors"][0]["value"][
+            "path"
+        ]
+        == "person"
+    )
 
 
 def test_a_flow_that_a_file_sent_elsewhere_leaves_its_connections_alone(api: Api) -> None:
@@ -158,7 +191,9 @@ def test_a_flow_that_a_file_sent_elsewhere_leaves_its_connections_alone(api: Api
     assert after["targetConnectionIds"] != view["targetConnectionIds"]
     assert tutorial.one(f"/targetConnections/{after['targetConnectionIds'][0]}")["params"]["stream"] == "elsewhere"
     assert tutorial.one(f"/targetConnections/{view['targetConnectionIds'][0]}")["params"]["stream"] == "vip-profiles"
-    assert api.log.state().flows[flow["id"]].item.destination.credentials.type == "keys"  # the masked secret stayed what it was
+    assert (
+        api.log.state().flows[flow["id"]].item.destination.credentials.type == "keys"
+    )  # the masked secret stayed what it was
 
 
 def test_what_is_in_use_cannot_be_removed(api: Api) -> None:
@@ -174,14 +209,22 @@ def test_what_is_in_use_cannot_be_removed(api: Api) -> None:
         (400, "FLOW-1447-400"),
         (400, "FLOW-1447-400"),
     ]
-    for path in (f"flows/{flow['id']}", f"targetConnections/{target_id}", f"connections/{base_id}", f"sourceConnections/{source_id}"):
+    for path in (
+        f"flows/{flow['id']}",
+        f"targetConnections/{target_id}",
+        f"connections/{base_id}",
+        f"sourceConnections/{source_id}",
+    ):
         assert api.delete(f"{BASE}/{path}").status_code == 204, path
 
 
 def test_a_connection_is_tested_alone_and_with_its_streams(api: Api) -> None:
     tutorial = Tutorial(api)
     api.access_warned, api.warned = ["us-east-2: the secret is wrong"], ["stream: there is none"]
-    base_id, source_base = tutorial.connect_base(), tutorial.post("/connections", {"name": "p", "connectionSpec": {"id": PROFILE_SERVICE}})["id"]
+    base_id, source_base = (
+        tutorial.connect_base(),
+        tutorial.post("/connections", {"name": "p", "connectionSpec": {"id": PROFILE_SERVICE}})["id"],
+    )
     path = f"/connections/{base_id}/test"
 
     alone = tutorial.get(path)

@@ -29,7 +29,9 @@ def without_kafka(change: Change, path: Path, request: Request, rejected: Path) 
                 writer.writerow(row)
             else:
                 members.add(row)
-    return Imported(",".join(sorted(members)), rows.dialect, len(members), 0, 0, 0, rejections, rows.ignored, rows.warnings)
+    return Imported(
+        ",".join(sorted(members)), rows.dialect, len(members), 0, 0, 0, rejections, rows.ignored, rows.warnings
+    )
 
 
 @pytest.fixture
@@ -71,13 +73,19 @@ def test_m6_the_answer_names_encoding_delimiter_known_ids_and_reasons(uploads: A
 @pytest.mark.parametrize(
     ("content", "parameters", "words"),
     [
-        ("profileId\r\npeña\r\n".encode("cp1252"), {"encoding": "windows-1252"}, ["the file: it is not UTF-8", "windows-1252", "peña"]),
+        (
+            "profileId\r\npeña\r\n".encode("cp1252"),
+            {"encoding": "windows-1252"},
+            ["the file: it is not UTF-8", "windows-1252", "peña"],
+        ),
         (b'profileId,name\npe\xc3\xb1a,"a \\"b\\" c"\n', {"escape": "\\"}, ["the file: line 2: quotes", "escape"]),
         (b"profile_id\npe\xc3\xb1a\n", {"idColumn": "profile_id"}, ["the file: its header", "idColumn=profile_id"]),
         ("profileId^x\npeña^1\n".encode(), {"delimiter": "^"}, ["the file: its header", "delimiter"]),
     ],
 )
-def test_m6_a_parameter_takes_what_is_refused_without_it(uploads: Api, content: bytes, parameters: dict[str, str], words: list[str]) -> None:
+def test_m6_a_parameter_takes_what_is_refused_without_it(
+    uploads: Api, content: bytes, parameters: dict[str, str], words: list[str]
+) -> None:
     without = uploads.post(PATH, params={"id": "loyalty"}, content=content, headers=CSV)
     taken = uploads.post(PATH, params={"id": "loyalty"} | parameters, content=content, headers=CSV)
 
@@ -97,7 +105,11 @@ def test_m6_any_id_takes_what_looks_spoilt(uploads: Api) -> None:
     [
         ("text/csv; charset=windows-1252", "profileId\npeña\n".encode("cp1252"), "windows-1252"),
         ('Text/CSV; header=present; charset="ISO-8859-1"', "profileId\npeña\n".encode("latin-1"), "iso-8859-1"),
-        ("text/csv; charset=UTF-8", "profileId\npeña\n".encode("utf-16"), "utf-16"),  # many clients say so of every text
+        (
+            "text/csv; charset=UTF-8",
+            "profileId\npeña\n".encode("utf-16"),
+            "utf-16",
+        ),  # many clients say so of every text
         ("text/csv;charset=utf-8", "profileId\npeña\n".encode(), "utf-8"),
     ],
 )
@@ -109,6 +121,8 @@ def test_m6_a_charset_names_the_encoding(uploads: Api, content_type: str, conten
 
 @pytest.mark.parametrize("content_type", ["text/plain", "text/csvx", "application/csv", "", ";"])
 def test_what_is_not_sent_as_csv_is_refused(uploads: Api, content_type: str) -> None:
-    answer = uploads.post(PATH, params={"id": "loyalty"}, content=b"profileId\np-1\n", headers={"content-type": content_type})
+    answer = uploads.post(
+        PATH, params={"id": "loyalty"}, content=b"profileId\np-1\n", headers={"content-type": content_type}
+    )
 
     refused(uploads, answer, Code.WRONG_MEDIA_TYPE)

@@ -39,8 +39,14 @@ class Tutorial:
         return dict(item)
 
     def connect_source(self) -> str:
-        base = self.post("/connections", {"name": "profiles", "connectionSpec": {"id": PROFILE_SERVICE, "version": "1.0"}})
-        body = {"name": "profiles", "baseConnectionId": base["id"], "connectionSpec": {"id": PROFILE_SERVICE, "version": "1.0"}}
+        base = self.post(
+            "/connections", {"name": "profiles", "connectionSpec": {"id": PROFILE_SERVICE, "version": "1.0"}}
+        )
+        body = {
+            "name": "profiles",
+            "baseConnectionId": base["id"],
+            "connectionSpec": {"id": PROFILE_SERVICE, "version": "1.0"},
+        }
         return str(self.post("/sourceConnections", body | {"data": {"format": "json"}, "params": {}})["id"])
 
     def connect_base(self, secret: str = SECRET) -> str:
@@ -49,11 +55,24 @@ class Tutorial:
             "specName": "Aws Kinesis authentication credentials",
             "params": {"accessKeyId": "AKIDEXAMPLE", "secretKey": secret, **place},
         }
-        return str(self.post("/connections", {"name": "kinesis", "connectionSpec": {"id": KINESIS, "version": "1.0"}, "auth": auth})["id"])
+        return str(
+            self.post(
+                "/connections", {"name": "kinesis", "connectionSpec": {"id": KINESIS, "version": "1.0"}, "auth": auth}
+            )["id"]
+        )
 
     def connect_target(self, base_id: str, **params: Any) -> str:
-        body = {"name": "stream", "baseConnectionId": base_id, "connectionSpec": {"id": KINESIS, "version": "1.0"}, "data": {"format": "json"}}
-        return str(self.post("/targetConnections", body | {"params": {"stream": self.stream, "region": "us-east-2", **params}})["id"])
+        body = {
+            "name": "stream",
+            "baseConnectionId": base_id,
+            "connectionSpec": {"id": KINESIS, "version": "1.0"},
+            "data": {"format": "json"},
+        }
+        return str(
+            self.post(
+                "/targetConnections", body | {"params": {"stream": self.stream, "region": "us-east-2", **params}}
+            )["id"]
+        )
 
     def create_flow(self, source_id: str, target_id: str, **more: Any) -> dict[str, Any]:
         selectors = {"profileSelectors": {"selectors": []}, "segmentSelectors": {"selectors": []}}

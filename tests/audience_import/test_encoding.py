@@ -1,4 +1,6 @@
-"""No encoding is guessed (contract M6): what is not UTF-8, nor UTF-16 with a mark, is refused and shown as the likeliest encodings read it."""
+"""No encoding is guessed (contract M6): what is not UTF-8, nor UTF-16 with a mark, is refused and shown as the
+likeliest encodings read it.
+"""
 
 from pathlib import Path
 
@@ -19,7 +21,9 @@ OF_ONE_CODE_PAGE = [
 ]
 
 
-@pytest.mark.parametrize(("encoding", "text", "member"), OF_ONE_CODE_PAGE, ids=lambda value: value if str(value).isascii() else "")
+@pytest.mark.parametrize(
+    ("encoding", "text", "member"), OF_ONE_CODE_PAGE, ids=lambda value: value if str(value).isascii() else ""
+)
 def test_m6_a_code_page_is_refused_until_it_is_named(tmp_path: Path, encoding: str, text: str, member: str) -> None:
     with pytest.raises(UsageError) as refused:
         rows_of(tmp_path, text.encode(encoding))
@@ -77,7 +81,12 @@ def test_m6_utf32_with_a_mark_is_not_taken_for_utf16(tmp_path: Path) -> None:
 
 
 def test_m6_a_mark_is_no_part_of_the_header_where_the_encoding_is_named(tmp_path: Path) -> None:
-    for encoding, mark in (("utf-8", "utf-8"), ("utf-16", "utf-16-le"), ("utf-16-le", "utf-16-le"), ("utf-16-be", "utf-16-be")):
+    for encoding, mark in (
+        ("utf-8", "utf-8"),
+        ("utf-16", "utf-16-le"),
+        ("utf-16-le", "utf-16-le"),
+        ("utf-16-be", "utf-16-be"),
+    ):
         assert read(tmp_path, "\ufeffprofileId\np-1\n".encode(mark), ReadOptions(encoding=encoding)) == (["p-1"], [])
 
 

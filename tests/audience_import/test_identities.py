@@ -14,7 +14,9 @@ def record(partition: int, key: bytes, value: bytes | None) -> KafkaRecord:
 
 
 def owns(partition: int, profile: str, namespace: str, identity: str, *, no_more: bool = False) -> KafkaRecord:
-    return record(partition, identity_key(namespace, identity, profile.encode()), None if no_more else identity_value(namespace))
+    return record(
+        partition, identity_key(namespace, identity, profile.encode()), None if no_more else identity_value(namespace)
+    )
 
 
 def found(asked: list[tuple[str, str]], changelog: list[KafkaRecord]) -> list[str]:
@@ -24,7 +26,12 @@ def found(asked: list[tuple[str, str]], changelog: list[KafkaRecord]) -> list[st
 
 def found_rows(asked: list[tuple[str, str]], changelog: list[KafkaRecord]) -> list[Found | Rejected]:
     with Identities() as identities:
-        identities.ask([Identity(number + 2, namespace, name, f"{namespace},{name}") for number, (namespace, name) in enumerate(asked)])
+        identities.ask(
+            [
+                Identity(number + 2, namespace, name, f"{namespace},{name}")
+                for number, (namespace, name) in enumerate(asked)
+            ]
+        )
         for each in changelog:
             identities.note(each)
         rows = list(identities.found())
@@ -39,7 +46,11 @@ def test_m6_an_identity_leads_to_the_one_profile_that_has_it() -> None:
 
 
 def test_m6_an_identity_of_several_profiles_is_rejected_with_their_ids_and_one_of_none_with_the_reason() -> None:
-    changelog = [owns(0, "p-1", "ECID", "1"), owns(1, "p-2", "ECID", "1"), *(owns(1, f"q-{number}", "ECID", "0") for number in range(5))]
+    changelog = [
+        owns(0, "p-1", "ECID", "1"),
+        owns(1, "p-2", "ECID", "1"),
+        *(owns(1, f"q-{number}", "ECID", "0") for number in range(5)),
+    ]
 
     assert found([("ECID", "1"), ("ECID", "0"), ("ECID", "2"), ("Email", "1"), ("ECID", "x" * 300)], changelog) == [
         "2 profiles have the identity 1 of the namespace ECID: p-1 and p-2",
@@ -65,7 +76,11 @@ def test_m6_the_last_row_of_an_identity_and_a_profile_counts() -> None:
         *(owns(0, "p-4", "ECID", "4"), owns(0, "p-4", "ECID", "4", no_more=True)),
     ]
 
-    assert found([("ECID", "1"), ("ECID", "3"), ("ECID", "4")], changelog) == ["p-2", "p-3", "no profile has the identity 4 of the namespace ECID"]
+    assert found([("ECID", "1"), ("ECID", "3"), ("ECID", "4")], changelog) == [
+        "p-2",
+        "p-3",
+        "no profile has the identity 4 of the namespace ECID",
+    ]
 
 
 def test_m6_why_an_identity_leads_to_nobody_is_told_by_a_word() -> None:
@@ -105,19 +120,32 @@ def watermark(partition: int, next_offset: int, profiles: int = 0) -> KafkaRecor
         ([], None),
         ([progress(0, IndexState.COMPLETE, 7), watermark(0, 7)], None),
         ([progress(0, IndexState.COMPLETE, 9), watermark(0, 7)], None),
-        ([watermark(1, 7), watermark(0, 7)], "partitions 0, 1: no index of identities; the workers run with PROFILE_EXPORTER_IDENTITY_INDEX=false"),
+        (
+            [watermark(1, 7), watermark(0, 7)],
+            "partitions 0, 1: no index of identities; the workers run with PROFILE_EXPORTER_IDENTITY_INDEX=false",
+        ),
         ([progress(2, IndexState.COMPLETE, 7), watermark(2, 8)], "partition 2: no index of identities"),
         ([progress(2, IndexState.REMOVING, 7), watermark(2, 7)], "partition 2: no index of identities"),
-        ([progress(2, IndexState.COMPLETE, 7), watermark(2, 7), record(2, INDEX_KEY, None)], "partition 2: no index of identities"),
+        (
+            [progress(2, IndexState.COMPLETE, 7), watermark(2, 7), record(2, INDEX_KEY, None)],
+            "partition 2: no index of identities",
+        ),
         ([watermark(number, 7) for number in range(9)], "partitions 0, 1, 2, 3, 4, …: no index"),
         (
-            [progress(0, IndexState.COMPLETE, 7), watermark(0, 7, 50), progress(1, IndexState.BUILDING, 7, 20), watermark(1, 7, 80)],
+            [
+                progress(0, IndexState.COMPLETE, 7),
+                watermark(0, 7, 50),
+                progress(1, IndexState.BUILDING, 7, 20),
+                watermark(1, 7, 80),
+            ],
             "partition 1: the index of identities is being built, 20 of 80 profiles were looked at",
         ),
         ([progress(0, IndexState.CLEARING, 7), watermark(0, 7, 50)], "is being built, 0 of 50 profiles"),
     ],
 )
-def test_an_index_that_is_not_whole_is_known_as_such_with_the_remedy(changelog: list[KafkaRecord], why: str | None) -> None:
+def test_an_index_that_is_not_whole_is_known_as_such_with_the_remedy(
+    changelog: list[KafkaRecord], why: str | None
+) -> None:
     with Identities() as identities:
         for each in changelog:
             identities.note(each)

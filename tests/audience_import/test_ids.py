@@ -1,4 +1,6 @@
-"""What a spreadsheet or an export made of an id is no id (contract M6), and what no record may have as its key never is (I11)."""
+"""What a spreadsheet or an export made of an id is no id (contract M6), and what no record may have as its key never is
+(I11).
+"""
 
 import pytest
 from hypothesis import given
@@ -9,18 +11,36 @@ from processor.audience_import.rejected import SPOILT, Fault, Reason
 from processor.core.profile_id import MAX_KEY_BYTES
 
 SPOILT_IDS = [
-    *((text, Reason.SHORTENED_NUMBER) for text in ("1.23457E+12", "1,23457E+12", "1.45750E+37", "1E+12", "1e+05", "-1.5e-07", "1.23457E12", "1.E+3")),
-    *((text, Reason.WORD_FOR_NOTHING) for text in ("NULL", "null", "Null", "(null)", "(NULL)", "<null>", "\\N", "nan", "NaN", "-nan")),
+    *(
+        (text, Reason.SHORTENED_NUMBER)
+        for text in ("1.23457E+12", "1,23457E+12", "1.45750E+37", "1E+12", "1e+05", "-1.5e-07", "1.23457E12", "1.E+3")
+    ),
+    *(
+        (text, Reason.WORD_FOR_NOTHING)
+        for text in ("NULL", "null", "Null", "(null)", "(NULL)", "<null>", "\\N", "nan", "NaN", "-nan")
+    ),
     *((text, Reason.WORD_FOR_NOTHING) for text in ("N/A", "n/a", "<NA>", "NA", "None", "NaT", "undefined")),
-    *((text, Reason.SPREADSHEET_ERROR) for text in ("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "########")),
-    *((text, Reason.SPREADSHEET_ERROR) for text in ("#NV", "#BEZUG!", "#¡REF!", "#¿NOMBRE?", "#N/D", "#ЗНАЧ!", "#\u041d/\u0414")),
+    *(
+        (text, Reason.SPREADSHEET_ERROR)
+        for text in ("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "########")
+    ),
+    *(
+        (text, Reason.SPREADSHEET_ERROR)
+        for text in ("#NV", "#BEZUG!", "#¡REF!", "#¿NOMBRE?", "#N/D", "#ЗНАЧ!", "#\u041d/\u0414")
+    ),
     *((text, Reason.FORMULA) for text in ('="00123"', "=00123", '=HYPERLINK("x")', "=A1", "'00123")),
-    *((f"p{mark}1", Reason.UNSEEN_CHARACTER) for mark in "\u200b\u200c\u200d\u200e\u200f\u202a\u202e\u2060\ufeff\u00ad\u061c\u180e\u2028\u2066"),
+    *(
+        (f"p{mark}1", Reason.UNSEEN_CHARACTER)
+        for mark in "\u200b\u200c\u200d\u200e\u200f\u202a\u202e\u2060\ufeff\u00ad\u061c\u180e\u2028\u2066"
+    ),
     *((text, Reason.UNSEEN_CHARACTER) for text in ("\u2060p-1", "p-1\u200e", "p-1\u00ad")),
     *((text, Reason.UNSEEN_CHARACTER) for text in ("\u200bp-1", "\ufeffp-1", "p-1\ufeff", "p-1\u200b", "\u200b")),
     *((text, Reason.HEADER_AGAIN) for text in ("sep=", "sep=;", "SEP=,", "sep=\\t")),
     ("pe\ufffda", Reason.LOST_CHARACTER),
-    *((text, Reason.HEADER_AGAIN) for text in ("profileId", "PROFILEID", " profileid ", "\ufeffprofileId", "\u200bprofileId")),
+    *(
+        (text, Reason.HEADER_AGAIN)
+        for text in ("profileId", "PROFILEID", " profileid ", "\ufeffprofileId", "\u200bprofileId")
+    ),
 ]
 NEVER_IDS = [
     *((f"p{chr(code)}1", Reason.UNSEEN_CHARACTER) for code in (0, 1, 7, 9, 10, 13, 0x1A, 0x1B, 0x7F, 0x80, 0x85, 0x9F)),
@@ -32,15 +52,61 @@ NEVER_IDS = [
     *((text, Reason.NO_ID) for text in ("", "  ", "\xa0", "\t")),
 ]
 ORDINARY_IDS = [
-    *("p-1", "00123", "1234567890123456789012", "1E5", "12E34567", "5e7", "E+12", "+41791234567", "-5", "1.5", "2e", "auth0|5f7c", "a@b.example"),
-    *("nano", "Nancy", "nullable", "none", "na", "nat", "n", "N", "undefined-1", "#tag", "#1", "a#N/A", "(null", "{x", "[x", '"x', "x=1", "'tis"),
+    *(
+        "p-1",
+        "00123",
+        "1234567890123456789012",
+        "1E5",
+        "12E34567",
+        "5e7",
+        "E+12",
+        "+41791234567",
+        "-5",
+        "1.5",
+        "2e",
+        "auth0|5f7c",
+        "a@b.example",
+    ),
+    *(
+        "nano",
+        "Nancy",
+        "nullable",
+        "none",
+        "na",
+        "nat",
+        "n",
+        "N",
+        "undefined-1",
+        "#tag",
+        "#1",
+        "a#N/A",
+        "(null",
+        "{x",
+        "[x",
+        '"x',
+        "x=1",
+        "'tis",
+    ),
     *("sep", "sep=12"),
-    *("p 1", "p\xa01", "Zoë", "é", "e\u0301", "山田", "\U0001f600", "\ue000", "x" * MAX_KEY_BYTES, "é" * (MAX_KEY_BYTES // 2)),
+    *(
+        "p 1",
+        "p\xa01",
+        "Zoë",
+        "é",
+        "e\u0301",
+        "山田",
+        "\U0001f600",
+        "\ue000",
+        "x" * MAX_KEY_BYTES,
+        "é" * (MAX_KEY_BYTES // 2),
+    ),
 ]
 
 
 @pytest.mark.parametrize(("cell", "reason"), SPOILT_IDS, ids=ascii)
-def test_m6_what_a_spreadsheet_or_an_export_made_of_an_id_is_rejected_and_any_id_takes_it(cell: str, reason: Reason) -> None:
+def test_m6_what_a_spreadsheet_or_an_export_made_of_an_id_is_rejected_and_any_id_takes_it(
+    cell: str, reason: Reason
+) -> None:
     found = read_id(cell, "profileid")
 
     assert isinstance(found, Fault)
@@ -68,7 +134,10 @@ def test_m6_blanks_around_an_id_are_no_part_of_it(blank: str) -> None:
     assert read_id(f"{blank}p-1{blank}{blank}", "profileid") == "p-1"
 
 
-@pytest.mark.parametrize(("cell", "code_point"), [("\u200bp-1", "U+200B"), ("p-2\u200e", "U+200E"), ("\ufeffp-3", "U+FEFF"), ("p\x1a", "U+001A")])
+@pytest.mark.parametrize(
+    ("cell", "code_point"),
+    [("\u200bp-1", "U+200B"), ("p-2\u200e", "U+200E"), ("\ufeffp-3", "U+FEFF"), ("p\x1a", "U+001A")],
+)
 def test_m6_the_code_point_of_a_character_that_nobody_sees_is_told(cell: str, code_point: str) -> None:
     found = read_id(cell, "profileid")
 

@@ -40,7 +40,10 @@ KINDS = [
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "an Excel workbook .*CSV UTF-8"),
     (b'<?xml version="1.0"?><?mso-application progid="Excel.Sheet"?><Workbook>', "an Excel workbook, written as XML"),
     (b'<html xmlns:x="urn:schemas-microsoft-com:office:excel"><table>', "an Excel workbook, written as XML or HTML"),
-    (zipped(mimetype="application/vnd.oasis.opendocument.spreadsheet", content="x"), "a LibreOffice spreadsheet .*CSV UTF-8"),
+    (
+        zipped(mimetype="application/vnd.oasis.opendocument.spreadsheet", content="x"),
+        "a LibreOffice spreadsheet .*CSV UTF-8",
+    ),
     (zipped(Index__Document="x"), "a Numbers spreadsheet"),
     (zipped(word__document="x"), "a Word document"),
     (zipped(members="profileId"), "a zip archive, .*unpack"),
@@ -75,7 +78,15 @@ def test_m6_a_file_of_another_kind_is_named_with_what_to_do(tmp_path: Path, cont
 
 
 @pytest.mark.parametrize(
-    "content", [b"[profileId],[name]\n", b"{profileId}\n", b"PK,profileId\np-1,x\n", b"BZ,profileId\n", b"<5,profileId\n", b"OR,profileId\n"]
+    "content",
+    [
+        b"[profileId],[name]\n",
+        b"{profileId}\n",
+        b"PK,profileId\np-1,x\n",
+        b"BZ,profileId\n",
+        b"<5,profileId\n",
+        b"OR,profileId\n",
+    ],
 )
 def test_m6_a_header_that_begins_as_another_kind_nearly_does_is_a_header(tmp_path: Path, content: bytes) -> None:
     rows_of(tmp_path, content, ReadOptions(id_column=content.decode().splitlines()[0].split(",")[0]))

@@ -1,4 +1,6 @@
-"""Quotes and escapes as other programs write them (contract M6): a broken row is rejected, and never swallows another one without a word."""
+"""Quotes and escapes as other programs write them (contract M6): a broken row is rejected, and never swallows another
+one without a word.
+"""
 
 import csv
 import re
@@ -39,7 +41,9 @@ def test_m6_a_quote_inside_a_value_costs_its_own_row_alone(tmp_path: Path, row: 
 
 def test_m6_a_quote_that_is_never_closed_refuses_the_file(tmp_path: Path) -> None:
     for rest in ("p-1,1\n" * 5000, "p-1,1\n" * 50_000, "p-1,1\n"):
-        with pytest.raises(UsageError, match=r'line 2: a quote is opened and not closed.*p-0,"Bob.*Nothing of the file is used'):
+        with pytest.raises(
+            UsageError, match=r'line 2: a quote is opened and not closed.*p-0,"Bob.*Nothing of the file is used'
+        ):
             read(tmp_path, 'profileId,x\np-0,"Bob\n' + rest)
 
 
@@ -70,7 +74,14 @@ def test_m6_the_last_row_may_be_cut_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "row",
-    ['p-1,"Joe \\"The Man\\" S"', 'p-1,"Joe \\"The Man\\", S"', 'p-1,"\\"Joe\\""', 'p-1,"Joe\\"",S', 'p-1,"\\"",S', '"p-1 \\"S",x'],
+    [
+        'p-1,"Joe \\"The Man\\" S"',
+        'p-1,"Joe \\"The Man\\", S"',
+        'p-1,"\\"Joe\\""',
+        'p-1,"Joe\\"",S',
+        'p-1,"\\"",S',
+        '"p-1 \\"S",x',
+    ],
 )
 def test_m6_quotes_behind_backslashes_are_refused_until_the_escape_is_named(tmp_path: Path, row: str) -> None:
     content = f"profileId,name,x\r\np-0,A,B\r\n{row}\r\np-2,B,\r\n"
@@ -104,7 +115,10 @@ def test_m6_what_databases_write_for_null_is_no_n_behind_an_escape(tmp_path: Pat
 def test_m6_values_and_rows_that_are_too_large_are_rejected(tmp_path: Path) -> None:
     large, long = "x" * 200_000, ("x" * 1000 + ";") * (3 * MAX_RECORD_CHARACTERS // 1000)
 
-    assert read(tmp_path, f'profileId,x\np-1,{large}\np-2\np-3,"{large}"\np-4,x\n') == (["p-2", "p-4"], [(2, LARGE), (4, LARGE)])
+    assert read(tmp_path, f'profileId,x\np-1,{large}\np-2\np-3,"{large}"\np-4,x\n') == (
+        ["p-2", "p-4"],
+        [(2, LARGE), (4, LARGE)],
+    )
     assert read(tmp_path, f"profileId,x\np-1,{long}\np-2\n") == (["p-2"], [(2, LARGE)])
 
 
@@ -125,7 +139,11 @@ VALUES = st.text(st.sampled_from("ab,;\"'\n\r \\é"), max_size=6)
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.integers(1, 10**6), VALUES, VALUES), max_size=8), st.sampled_from(",;\t|"), st.sampled_from(["\n", "\r\n", "\r"]))
+@given(
+    st.lists(st.tuples(st.integers(1, 10**6), VALUES, VALUES), max_size=8),
+    st.sampled_from(",;\t|"),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
 def test_m6_law_what_csv_writes_is_read_whole(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, str, str]], delimiter: str, end: str
 ) -> None:

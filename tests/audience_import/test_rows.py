@@ -22,10 +22,17 @@ from tests.audience_import.files import read, rows_of
         (b"profileId;x\rp-1;1\r\rp-2;2", "utf-8", ";", ["p-1", "p-2"]),  # of old Macs
         (b"\r\n \r\nprofileId\r\np-1\r\n", "utf-8", ",", ["p-1"]),
         (b'"profileId","a\nb"\np-1,x\n', "utf-8", ",", ["p-1"]),
-        (b"profileId\nauth0|5f7c\nauth0|5f7d\n", "utf-8", ",", ["auth0|5f7c", "auth0|5f7d"]),  # one column parts nothing
+        (
+            b"profileId\nauth0|5f7c\nauth0|5f7d\n",
+            "utf-8",
+            ",",
+            ["auth0|5f7c", "auth0|5f7d"],
+        ),  # one column parts nothing
     ],
 )
-def test_m6_utf8_utf16_and_the_delimiter_are_found(tmp_path: Path, content: bytes, encoding: str, delimiter: str, members: list[str]) -> None:
+def test_m6_utf8_utf16_and_the_delimiter_are_found(
+    tmp_path: Path, content: bytes, encoding: str, delimiter: str, members: list[str]
+) -> None:
     rows = rows_of(tmp_path, content)
 
     assert (rows.dialect.encoding, rows.dialect.delimiter) == (encoding, delimiter)
@@ -85,7 +92,9 @@ def test_m6_commas_in_the_names_of_a_table_of_tabs_mislead_nobody(tmp_path: Path
         ("name,profileId,x,y\nA,p-1\nB,p-2,1\n", ["p-1", "p-2"]),  # short rows that have the id
     ],
 )
-def test_m6_delimiters_at_the_end_and_short_rows_are_understood(tmp_path: Path, content: str, members: list[str]) -> None:
+def test_m6_delimiters_at_the_end_and_short_rows_are_understood(
+    tmp_path: Path, content: str, members: list[str]
+) -> None:
     assert read(tmp_path, content) == (members, [])
 
 
@@ -133,7 +142,9 @@ def test_m6_of_names_that_differ_in_case_the_one_as_it_is_written_counts(tmp_pat
         ("profileId,x\n", ReadOptions(delimiter="\\t", escape="\t"), "is the delimiter"),
     ],
 )
-def test_m6_a_file_that_does_not_fit_is_refused_with_the_remedy(tmp_path: Path, content: str, options: ReadOptions, told: str) -> None:
+def test_m6_a_file_that_does_not_fit_is_refused_with_the_remedy(
+    tmp_path: Path, content: str, options: ReadOptions, told: str
+) -> None:
     with pytest.raises(UsageError, match=f"(?s)members.csv: .*{told}"):
         rows_of(tmp_path, content, options)
 

@@ -15,13 +15,22 @@ from tests.audience_import.test_ids import SPOILT_IDS
 def named(rows: Rows) -> list[object]:
     """What each row names: a profile id, (namespace, id), or (line, reason) where it names nobody."""
     return [
-        (row.namespace, row.id) if isinstance(row, Identity) else (row.line, row.reason) if isinstance(row, Rejected) else row
+        (
+            (row.namespace, row.id)
+            if isinstance(row, Identity)
+            else (row.line, row.reason)
+            if isinstance(row, Rejected)
+            else row
+        )
         for row in rows
     ]
 
 
 def test_m6_rows_name_members_by_identity_and_a_profile_id_beside_it_wins(tmp_path: Path) -> None:
-    content = b"x,ID,Namespace,profileId\n1, a@b ,Email,\n2,c,,\n3,,Email,\n4,d,Email,p-4\n5,,,p-5\n6,,,\n7,e,Email,NULL\n8,NULL,,p-8\n"
+    content = (
+        b"x,ID,Namespace,profileId\n1, a@b"
+        b" ,Email,\n2,c,,\n3,,Email,\n4,d,Email,p-4\n5,,,p-5\n6,,,\n7,e,Email,NULL\n8,NULL,,p-8\n"
+    )
 
     rows = rows_of(tmp_path, content)
 
@@ -49,7 +58,9 @@ def test_m6_a_row_without_its_identity_is_told_with_what_is_empty(tmp_path: Path
     ]
 
 
-@pytest.mark.parametrize(("cell", "reason"), [each for each in SPOILT_IDS if each[1] is not Reason.HEADER_AGAIN], ids=ascii)
+@pytest.mark.parametrize(
+    ("cell", "reason"), [each for each in SPOILT_IDS if each[1] is not Reason.HEADER_AGAIN], ids=ascii
+)
 @pytest.mark.parametrize("place", ["namespace", "id"])
 def test_m6_what_a_spreadsheet_or_an_export_made_of_an_identity_is_rejected_and_any_id_takes_it(
     tmp_path: Path, cell: str, reason: Reason, place: str
@@ -80,7 +91,11 @@ def test_m6_the_header_again_and_an_escaped_word_for_nothing_name_no_identity(tm
     escaped = "namespace,id\nECID,\\N\n\\N,1\nECID,N\n"
 
     assert named(rows_of(tmp_path, again)) == [("ECID", "1"), (3, Reason.HEADER_AGAIN), ("ECID", "2")]
-    assert named(rows_of(tmp_path, escaped, ReadOptions(escape="\\"))) == [(2, Reason.WORD_FOR_NOTHING), (3, Reason.WORD_FOR_NOTHING), ("ECID", "N")]
+    assert named(rows_of(tmp_path, escaped, ReadOptions(escape="\\"))) == [
+        (2, Reason.WORD_FOR_NOTHING),
+        (3, Reason.WORD_FOR_NOTHING),
+        ("ECID", "N"),
+    ]
 
 
 @pytest.mark.parametrize("identity", ['"quoted"', '{"a":1}', "[1]", "x" * 5_000], ids=lambda text: text[:9])
@@ -94,17 +109,25 @@ def test_i11_is_of_keys_and_an_identity_may_be_what_no_key_is(tmp_path: Path, id
     ("content", "found"),
     [
         ("sep=;\nnamespace;id;x\nECID;1\nECID;2;\nECID;3;4;;\n", [("ECID", "1"), ("ECID", "2"), ("ECID", "3")]),
-        ("name,namespace,id\nAda,ECID,1\nDoe, John,ECID,\nZoe,ECID\n", [("ECID", "1"), (3, Reason.TOO_MANY_COLUMNS), (4, Reason.NO_ID)]),
+        (
+            "name,namespace,id\nAda,ECID,1\nDoe, John,ECID,\nZoe,ECID\n",
+            [("ECID", "1"), (3, Reason.TOO_MANY_COLUMNS), (4, Reason.NO_ID)],
+        ),
         ("profileId,namespace,id\np-1\n,ECID,1\n,ECID\n", ["p-1", ("ECID", "1"), (4, Reason.NO_ID)]),
         ("namespace\tid\nECID\ta,b\n", [("ECID", "a,b")]),
     ],
 )
-def test_m6_delimiters_at_the_end_and_short_rows_are_understood_with_identities(tmp_path: Path, content: str, found: list[object]) -> None:
+def test_m6_delimiters_at_the_end_and_short_rows_are_understood_with_identities(
+    tmp_path: Path, content: str, found: list[object]
+) -> None:
     assert named(rows_of(tmp_path, content)) == found
 
 
 def test_m6_a_broken_quote_swallows_no_identity_of_a_later_row(tmp_path: Path) -> None:
-    content = 'note,namespace,id\n"5" pipe,ECID,1\na,Email,ann@example.com\n"TV 32"",ECID,2\nb,Email,b.c.d@example.com\nc,ECID,3\n'
+    content = (
+        'note,namespace,id\n"5" pipe,ECID,1\na,Email,ann@example.com\n"TV'
+        ' 32"",ECID,2\nb,Email,b.c.d@example.com\nc,ECID,3\n'
+    )
 
     assert named(rows_of(tmp_path, content)) == [
         (2, Reason.BROKEN_QUOTES),
@@ -120,7 +143,10 @@ def test_m6_a_column_that_is_named_holds_profile_ids_alone(tmp_path: Path) -> No
     of_ids = rows_of(tmp_path, "namespace,id\nECID,1\n", ReadOptions(id_column="id"))
 
     assert (rows.names_identities, rows.ignored) == (False, ["namespace", "id"])
-    assert named(rows_of(tmp_path, "namespace,id,crm\nECID,1,p-1\nECID,2,\n", ReadOptions(id_column="crm"))) == ["p-1", (3, Reason.NO_ID)]
+    assert named(rows_of(tmp_path, "namespace,id,crm\nECID,1,p-1\nECID,2,\n", ReadOptions(id_column="crm"))) == [
+        "p-1",
+        (3, Reason.NO_ID),
+    ]
     assert (of_ids.names_identities, of_ids.ignored) == (False, ["namespace"])
 
 

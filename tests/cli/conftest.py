@@ -1,4 +1,7 @@
-"""Installations whose topics are there. Commands must work on both brokers: their main ways are tested on both, the rest on the real one."""
+"""Installations whose topics are there.
+
+Commands must work on both brokers: their main ways are tested on both, the rest on the real one.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -50,7 +50,12 @@ def audiences(installation: Installation) -> dict[bytes, Any]:
 
 def records(installation: Installation) -> int:
     topics = (installation.topics.flows, installation.topics.audiences)
-    return sum(1 for topic in topics for record in read_topic(installation.settings, topic) if not is_job_key(record.key or b""))
+    return sum(
+        1
+        for topic in topics
+        for record in read_topic(installation.settings, topic)
+        if not is_job_key(record.key or b"")
+    )
 
 
 def test_4b_what_the_file_names_is_created_and_read_back(ready: Installation, tmp_path: Path) -> None:
@@ -60,10 +65,14 @@ def test_4b_what_the_file_names_is_created_and_read_back(ready: Installation, tm
     assert re.fullmatch(r"backfill \w+ of flow vip starts: ups/gold", lines[3])
     assert lines[4:] == ["create: 3; in force"]
     assert list(flows(ready)) == ["vip", "other"]
-    assert audiences(ready) == {b'["ups","gold"]': {"audience": {"namespace": "ups", "id": "gold", "name": "Gold", "mergePolicyId": "default"}}}
+    assert audiences(ready) == {
+        b'["ups","gold"]': {"audience": {"namespace": "ups", "id": "gold", "name": "Gold", "mergePolicyId": "default"}}
+    }
 
 
-def test_m2_only_what_differs_is_written_with_a_new_etag_also_back_to_an_earlier_content(prepared: Installation, tmp_path: Path) -> None:
+def test_m2_only_what_differs_is_written_with_a_new_etag_also_back_to_an_earlier_content(
+    prepared: Installation, tmp_path: Path
+) -> None:
     changed = FILE.replace("person.name", "person.birthDate")
     apply(prepared, tmp_path, FILE)
     first, count = flows(prepared), records(prepared)
@@ -97,12 +106,16 @@ def test_4b_what_the_file_does_not_name_is_kept_and_with_prune_removed(ready: In
     assert (flows(ready), audiences(ready)) == ({}, {})
 
 
-def test_m2_flows_of_before_audit_events_had_etags_are_recorded_by_the_next_apply_and_once(ready: Installation, tmp_path: Path) -> None:
+def test_m2_flows_of_before_audit_events_had_etags_are_recorded_by_the_next_apply_and_once(
+    ready: Installation, tmp_path: Path
+) -> None:
     """An export names its flow's etag, and only audit events keep what it stood for."""
     wanted = read_configuration(written(tmp_path, FILE))
     with Writer(ready.settings) as writer:
         for flow in wanted.flows:
-            writer.write(ready.topics.flows, flow_key(flow.id), flow_value(StoredFlow(flow, f"etag-of-{flow.id}")), name=flow.id)
+            writer.write(
+                ready.topics.flows, flow_key(flow.id), flow_value(StoredFlow(flow, f"etag-of-{flow.id}")), name=flow.id
+            )
     before = flows(ready)
 
     dry = apply(ready, tmp_path, ONLY_VIP, "--dry-run", "--no-check"), recorded(ready)
@@ -115,7 +128,9 @@ def test_m2_flows_of_before_audit_events_had_etags_are_recorded_by_the_next_appl
     assert flows(ready) == before
 
 
-def test_m2_a_flow_of_before_is_recorded_also_where_nothing_else_is_written(prepared: Installation, tmp_path: Path) -> None:
+def test_m2_a_flow_of_before_is_recorded_also_where_nothing_else_is_written(
+    prepared: Installation, tmp_path: Path
+) -> None:
     apply(prepared, tmp_path, FILE)
     changed = flows(prepared)["other"]._replace(etag="etag-of-an-old-version", created_by=None, updated_by=None)
     with Writer(prepared.settings) as writer:
@@ -129,7 +144,10 @@ def test_m2_a_flow_of_before_is_recorded_also_where_nothing_else_is_written(prep
 
 def recorded(installation: Installation) -> list[tuple[str, str, str]]:
     """(flow, etag, via) of each audit event `recorded`."""
-    events = [orjson.loads(record.value or b"") for record in read_topic(installation.settings, installation.topics.audit_events)]
+    events = [
+        orjson.loads(record.value or b"")
+        for record in read_topic(installation.settings, installation.topics.audit_events)
+    ]
     return [(event["id"], event["etag"], event["via"]) for event in events if event["action"] == "recorded"]
 
 
@@ -156,7 +174,10 @@ def test_m4_a_faulty_file_is_told_with_path_and_line_before_the_broker_is_asked(
 def test_a_file_that_is_not_there_is_wrong_usage_and_named(tmp_path: Path) -> None:
     result = Installation("127.0.0.1:1", tmp_path).command("apply", "nowhere.yaml")
 
-    assert (result.exit_code, result.stderr) == (2, "profile-exporter: nowhere.yaml: cannot be read: No such file or directory\n")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "profile-exporter: nowhere.yaml: cannot be read: No such file or directory\n",
+    )
 
 
 def test_a_warning_of_the_file_is_told_and_stops_nothing(prepared: Installation, tmp_path: Path) -> None:
@@ -172,5 +193,8 @@ def test_without_its_topics_apply_says_run_init(installation: Installation, tmp_
     result = installation.command("apply", str(written(tmp_path, FILE)))
 
     assert result.exit_code == 2
-    assert f"missing on the broker: {installation.topics.flows}, {installation.topics.audiences}, {installation.topics.connections}" in result.stderr
+    assert (
+        f"missing on the broker: {installation.topics.flows}, {installation.topics.audiences},"
+        f" {installation.topics.connections}" in result.stderr
+    )
     assert "profile-exporter init" in result.stderr

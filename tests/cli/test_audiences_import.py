@@ -1,4 +1,6 @@
-"""`profile-exporter audiences import`: what it says of a file, as lines and as JSON, before anything is sent (contract M6)."""
+"""`profile-exporter audiences import`: what it says of a file, as lines and as JSON, before anything is sent (contract
+M6).
+"""
 
 import csv
 from collections.abc import Sequence
@@ -37,14 +39,19 @@ def plan(installation: Installation, file: Path, content: str | bytes, *options:
 
 def test_m6_every_output_names_encoding_delimiter_known_ids_and_reasons(ready: Installation, tmp_path: Path) -> None:
     write_rows(ready, [("p-1", ROW), ("p-2", ROW), ("p-2", None), ("p-4", None), ("p-4", ROW), ("other", MEMBER)])
-    content = "\ufeffsep=;\r\nprofileId;name\r\np-1;A\r\np-2;B\r\np-3\r\np-4;D;\r\np-4;D\r\nNULL;E\r\n1,23E+12;F\r\nnan;G\r\n"
+    content = (
+        "\ufeffsep=;\r\nprofileId;name\r\np-1;A\r\np-2;B\r\np-3\r\np-4;D;\r\np-4;D\r\nNULL;E\r\n1,23E+12;F\r\nnan;G\r\n"
+    )
 
     result = plan(ready, tmp_path / "members.csv", content)
     as_json: dict[str, Any] = orjson.loads(plan(ready, tmp_path / "members.csv", content, "--json").stdout)
 
     assert result.exit_code == 0, result.output
     assert 'was read as utf-8-sig with the delimiter ";"' in result.stdout
-    assert "4 members, 2 of them known before, 0 leave, 1 rows stood twice, 3 rows are rejected; nothing was sent: --dry-run" in result.stdout
+    assert (
+        "4 members, 2 of them known before, 0 leave, 1 rows stood twice, 3 rows are rejected; nothing was sent:"
+        " --dry-run" in result.stdout
+    )
     assert "word_for_nothing: 2, the first in line 8: NULL;E: " in result.stderr
     assert "shortened_number: 1, the first in line 9: 1,23E+12;F: " in result.stderr
     assert as_json.pop("name").startswith("import-")
@@ -69,12 +76,21 @@ def test_m6_every_output_names_encoding_delimiter_known_ids_and_reasons(ready: I
 
 
 def test_m6_who_leaves_and_who_is_known_are_found_by_one_scan(prepared: Installation, tmp_path: Path) -> None:
-    write_rows(prepared, [("p-1", MEMBER), ("p-2", MEMBER), ("p-3", ROW), ("p-4", MEMBER), ("p-4", ROW), ("p-5", MEMBER), ("p-5", None)])
+    write_rows(
+        prepared,
+        [("p-1", MEMBER), ("p-2", MEMBER), ("p-3", ROW), ("p-4", MEMBER), ("p-4", ROW), ("p-5", MEMBER), ("p-5", None)],
+    )
     content = "profileId\np-1\np-3\np-5\nnew\n"
 
-    all_leave, nobody_leaves = (orjson.loads(plan(prepared, tmp_path / "m.csv", content, "--json", end).stdout) for end in ("--exits", "--no-exits"))
+    all_leave, nobody_leaves = (
+        orjson.loads(plan(prepared, tmp_path / "m.csv", content, "--json", end).stdout)
+        for end in ("--exits", "--no-exits")
+    )
 
-    assert [(done["entered"], done["known"], done["exited"]) for done in (all_leave, nobody_leaves)] == [(4, 2, 1), (4, 2, 0)]
+    assert [(done["entered"], done["known"], done["exited"]) for done in (all_leave, nobody_leaves)] == [
+        (4, 2, 1),
+        (4, 2, 0),
+    ]
 
 
 def test_m6_a_file_without_a_usable_row_is_refused_with_all_reasons(ready: Installation, tmp_path: Path) -> None:
@@ -84,7 +100,14 @@ def test_m6_a_file_without_a_usable_row_is_refused_with_all_reasons(ready: Insta
     taken = plan(ready, tmp_path / "sci.csv", content, "--json", "--any-id")
 
     assert refused.exit_code == 2
-    for words in ("3 are rejected", 'utf-8 with the delimiter ","', "shortened_number 3", "line 2: 1.23457E+12,A", "--any-id", "nothing was sent"):
+    for words in (
+        "3 are rejected",
+        'utf-8 with the delimiter ","',
+        "shortened_number 3",
+        "line 2: 1.23457E+12,A",
+        "--any-id",
+        "nothing was sent",
+    ):
         assert words in refused.stderr
     assert (orjson.loads(taken.stdout)["entered"], orjson.loads(taken.stdout)["duplicates"]) == (2, 1)
 
@@ -98,7 +121,9 @@ def test_m6_a_file_without_a_usable_row_is_refused_with_all_reasons(ready: Insta
         (b"profileId^name\np-1^A\n", ["--delimiter", "^"], "p-1"),
     ],
 )
-def test_m6_an_option_takes_what_is_refused_without_it(ready: Installation, tmp_path: Path, content: bytes, options: list[str], member: str) -> None:
+def test_m6_an_option_takes_what_is_refused_without_it(
+    ready: Installation, tmp_path: Path, content: bytes, options: list[str], member: str
+) -> None:
     write_rows(ready, [(member, ROW)])
 
     refused = plan(ready, tmp_path / "m.csv", content)
@@ -111,7 +136,9 @@ def test_m6_an_option_takes_what_is_refused_without_it(ready: Installation, tmp_
 
 
 def test_rejected_rows_that_cannot_be_written_are_a_fault_with_words(ready: Installation, tmp_path: Path) -> None:
-    result = plan(ready, tmp_path / "m.csv", "profileId\np-1\nNULL\n", "--rejected", str(tmp_path / "nowhere" / "rejected.csv"))
+    result = plan(
+        ready, tmp_path / "m.csv", "profileId\np-1\nNULL\n", "--rejected", str(tmp_path / "nowhere" / "rejected.csv")
+    )
 
     assert result.exit_code == 2
     assert "name another file with --rejected" in result.stderr

@@ -1,4 +1,6 @@
-"""`profile-exporter check`: settings shown, everything a worker needs looked at, and what to do where it is not in place (G6)."""
+"""`profile-exporter check`: settings shown, everything a worker needs looked at, and what to do where it is not in
+place (G6).
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +32,9 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 
 def apply(installation: Installation, folder: Path, **flows: str) -> None:
     """Put flows into force; each is the rest of its destination, and may say more."""
-    lines = [f"  - {{id: {name}, destination: {{type: kinesis, region: {REGION}, {rest}}}" for name, rest in flows.items()]
+    lines = [
+        f"  - {{id: {name}, destination: {{type: kinesis, region: {REGION}, {rest}}}" for name, rest in flows.items()
+    ]
     (folder / "flows.yaml").write_text("\n".join(["flows:", *lines]))
     result = installation.command("apply", str(folder / "flows.yaml"))
     assert result.exit_code == 0, result.output
@@ -50,7 +54,11 @@ def test_everything_in_place_is_exit_code_0(installation: Installation, kinesis:
 
 
 def test_every_setting_is_shown_with_its_value_where_it_is_from_and_what_it_is(installation: Installation) -> None:
-    shown = {line.split()[0]: line for line in installation.command("check").stdout.splitlines() if "PROFILE_EXPORTER_" in line}
+    shown = {
+        line.split()[0]: line
+        for line in installation.command("check").stdout.splitlines()
+        if "PROFILE_EXPORTER_" in line
+    }
 
     for name, field in Settings.model_fields.items():
         assert str(field.description) in shown[env_name(name)]
@@ -63,7 +71,9 @@ def test_what_stands_in_the_file_is_shown_as_from_there_and_a_typing_error_in_it
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path(".env").write_text('PROFILE_EXPORTER_DEDUP_WINDOW=7\nPROFILE_EXPORTER_PARTITIONS=5\nPROFILE_EXPORTER_LINGR_SECONDS=1\nX="a" # b\n')
+    Path(".env").write_text(
+        'PROFILE_EXPORTER_DEDUP_WINDOW=7\nPROFILE_EXPORTER_PARTITIONS=5\nPROFILE_EXPORTER_LINGR_SECONDS=1\nX="a" # b\n'
+    )
 
     said = installation.command("check").stdout
 
@@ -109,14 +119,20 @@ def test_m5_a_path_that_was_put_into_force_before_it_was_refused_is_a_warning(in
     result = installation.command("check")
 
     assert result.exit_code == 0, result.output
-    told = "warning flow old: attributes: /person/name is not a dotted path: members are separated by dots; write person.name; it goes on as it did"
+    told = (
+        "warning flow old: attributes: /person/name is not a dotted path: members are separated by dots; write"
+        " person.name; it goes on as it did"
+    )
     assert told in result.stdout
 
 
 def test_a_secret_is_masked(tmp_path: Path) -> None:
     installation = Installation("127.0.0.1:1", tmp_path)
     installation.change(
-        kafka_security_protocol="SASL_PLAINTEXT", kafka_sasl_mechanism="PLAIN", kafka_sasl_username="ada", kafka_sasl_password="lovelace"
+        kafka_security_protocol="SASL_PLAINTEXT",
+        kafka_sasl_mechanism="PLAIN",
+        kafka_sasl_username="ada",
+        kafka_sasl_password="lovelace",
     )
 
     output = installation.command("check").output
@@ -125,18 +141,25 @@ def test_a_secret_is_masked(tmp_path: Path) -> None:
     assert "**********" in output
 
 
-def test_a_stream_that_does_not_exist_is_named_with_flow_region_endpoint_and_remedy(installation: Installation, kinesis: str, tmp_path: Path) -> None:
+def test_a_stream_that_does_not_exist_is_named_with_flow_region_endpoint_and_remedy(
+    installation: Installation, kinesis: str, tmp_path: Path
+) -> None:
     apply(installation, tmp_path, vip=f'stream: missing-stream, endpointUrl: "{kinesis}"}}')
 
     result = installation.command("check")
 
     assert result.exit_code == 1
     assert f"FAILED  flow vip: stream missing-stream in {REGION} at {kinesis}: no such stream" in result.stdout
-    assert f"aws kinesis create-stream --stream-name missing-stream --region {REGION} --endpoint-url {kinesis}" in result.stdout
+    assert (
+        f"aws kinesis create-stream --stream-name missing-stream --region {REGION} --endpoint-url {kinesis}"
+        in result.stdout
+    )
     assert "1 thing is not in place" in result.stderr
 
 
-def test_an_endpoint_that_does_not_answer_fails_an_enabled_flow_and_warns_for_a_disabled_one(installation: Installation, tmp_path: Path) -> None:
+def test_an_endpoint_that_does_not_answer_fails_an_enabled_flow_and_warns_for_a_disabled_one(
+    installation: Installation, tmp_path: Path
+) -> None:
     nowhere = 'stream: s, endpointUrl: "http://127.0.0.1:1"}'
     apply(installation, tmp_path, live=nowhere, resting=f"{nowhere}, state: disabled")
 
@@ -149,7 +172,9 @@ def test_an_endpoint_that_does_not_answer_fails_an_enabled_flow_and_warns_for_a_
     assert "Traceback" not in result.output
 
 
-def test_a_secret_that_is_not_in_the_environment_is_named_and_never_shown(installation: Installation, kinesis: str, tmp_path: Path) -> None:
+def test_a_secret_that_is_not_in_the_environment_is_named_and_never_shown(
+    installation: Installation, kinesis: str, tmp_path: Path
+) -> None:
     keys = 'credentials: {type: keys, accessKeyId: AKIA1, secretKey: "${NOT_SET_ANYWHERE}"}'
     apply(installation, tmp_path, vip=f'stream: s, endpointUrl: "{kinesis}", {keys}}}')
 
@@ -229,9 +254,15 @@ def produce(installation: Installation, *keys: str | None, partition: int = -1, 
     producer.flush()
 
 
-def test_i12_the_newest_events_are_compared_with_the_partitioner_and_the_one_that_fits_is_named(installation: Installation) -> None:
+def test_i12_the_newest_events_are_compared_with_the_partitioner_and_the_one_that_fits_is_named(
+    installation: Installation,
+) -> None:
     keys = [f"p-{number}" for number in range(100)]
-    elsewhere = [key for key in keys if partition_of(key.encode(), 4, Partitioner.MURMUR2) != partition_of(key.encode(), 4, Partitioner.CRC32)]
+    elsewhere = [
+        key
+        for key in keys
+        if partition_of(key.encode(), 4, Partitioner.MURMUR2) != partition_of(key.encode(), 4, Partitioner.CRC32)
+    ]
 
     empty = installation.command("check")
     produce(installation, *keys, None)
@@ -243,25 +274,37 @@ def test_i12_the_newest_events_are_compared_with_the_partitioner_and_the_one_tha
     assert by_murmur2.exit_code == 0, "they are processed all the same"
     told = f"warning of the newest 100 events {len(elsewhere)} events are not in the partition where"
     assert f"{told} Java's default partitioner (murmur2) puts the key" in by_murmur2.stdout
-    assert "→ librdkafka's default partitioner (crc32) fits all of them: set PARTITIONER=crc32, or partitioner=murmur2_random" in by_murmur2.stdout
-    assert "ok      the newest 100 events are where librdkafka's default partitioner (crc32) puts their keys" in by_crc32.stdout
+    assert (
+        "→ librdkafka's default partitioner (crc32) fits all of them: set PARTITIONER=crc32, or"
+        " partitioner=murmur2_random" in by_murmur2.stdout
+    )
+    assert (
+        "ok      the newest 100 events are where librdkafka's default partitioner (crc32) puts their keys"
+        in by_crc32.stdout
+    )
 
 
 def test_i12_one_misplaced_event_among_many_is_seen_with_its_place(installation: Installation) -> None:
     produce(installation, *(f"p-{number}" for number in range(150)), partitioner="murmur2_random")
     home = partition_of(b"astray", 4, Partitioner.MURMUR2)
-    elsewhere = next(partition for partition in range(4) if partition not in (home, partition_of(b"astray", 4, Partitioner.CRC32)))
+    elsewhere = next(
+        partition for partition in range(4) if partition not in (home, partition_of(b"astray", 4, Partitioner.CRC32))
+    )
     produce(installation, "astray", partition=elsewhere)
 
     shown = installation.command("check").stdout
 
     assert "of the newest 151 events 1 event is not in the partition" in shown
-    assert f"(by partition: 1 in {elsewhere}; the key at {installation.topics.profile_events}[{elsewhere}] offset" in shown
+    assert (
+        f"(by partition: 1 in {elsewhere}; the key at {installation.topics.profile_events}[{elsewhere}] offset" in shown
+    )
     assert f"belongs in {home})" in shown
     assert "no partitioner that is known fits them: look for a producer that names partitions itself" in shown
 
 
-def test_i12_with_none_a_partitioner_that_fits_is_named_and_so_are_keys_on_two_partitions(installation: Installation) -> None:
+def test_i12_with_none_a_partitioner_that_fits_is_named_and_so_are_keys_on_two_partitions(
+    installation: Installation,
+) -> None:
     installation.change(partitioner="none")
     produce(installation, *(f"p-{number}" for number in range(50)))
     fits = installation.command("check").stdout

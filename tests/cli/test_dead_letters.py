@@ -1,4 +1,6 @@
-"""`profile-exporter dead-letters`: listed, inspected, sent again and marked (contract G8); the main ways on both brokers."""
+"""`profile-exporter dead-letters`: listed, inspected, sent again and marked (contract G8); the main ways on both
+brokers.
+"""
 
 import os
 from pathlib import Path
@@ -42,7 +44,14 @@ def records(installation: Installation, topic: str) -> list[KafkaRecord]:
 
 
 def test_letters_are_listed_with_where_why_and_how_often_and_counted(ready: Installation) -> None:
-    write_letters(ready.settings, [undelivered_letter(7, "Zoë"), undelivered_letter(9, "Zoë", "other"), unusable_letter(3, b"{", "Zoë", "not_json")])
+    write_letters(
+        ready.settings,
+        [
+            undelivered_letter(7, "Zoë"),
+            undelivered_letter(9, "Zoë", "other"),
+            unusable_letter(3, b"{", "Zoë", "not_json"),
+        ],
+    )
 
     first, _, event = lines(ready)
 
@@ -56,7 +65,12 @@ def test_letters_are_listed_with_where_why_and_how_often_and_counted(ready: Inst
     assert "and 1 more" in shown
     assert "(profile events)  not_json  1        0" in shown
     assert [letter["flow"] for letter in lines(ready, "--flow", "other", "--flow", "none")] == ["other"]
-    assert lines(ready, "--profile", "nobody") == lines(ready, "--until", "2026-01-01T00:00:00Z") == lines(ready, "--reason", "bad_key") == []
+    assert (
+        lines(ready, "--profile", "nobody")
+        == lines(ready, "--until", "2026-01-01T00:00:00Z")
+        == lines(ready, "--reason", "bad_key")
+        == []
+    )
     found = [letter["offset"] for letter in lines(ready, "--partition", str(first["partition"]), "--offsets", "1-2")]
     assert found == [1, 2]
 
@@ -80,7 +94,9 @@ def test_a_place_without_a_letter_is_exit_code_2(prepared: Installation) -> None
         assert place in result.stderr
 
 
-def test_g8_letters_go_back_to_exports_as_they_were_in_the_order_of_their_lane_and_are_marked(ready: Installation, tmp_path: Path) -> None:
+def test_g8_letters_go_back_to_exports_as_they_were_in_the_order_of_their_lane_and_are_marked(
+    ready: Installation, tmp_path: Path
+) -> None:
     """Lane p-1 became letters in another order than it had; one of them is there twice, as after a crash."""
     apply(ready, tmp_path)
     write_letters(ready.settings, [undelivered_letter(offset) for offset in (5, 3, 4, 5)])
@@ -89,9 +105,15 @@ def test_g8_letters_go_back_to_exports_as_they_were_in_the_order_of_their_lane_a
 
     said = redrive(ready, "--flow", "vip")
 
-    assert said == {"dryRun": False, "redriven": 3, "letters": [{"flow": "vip", "reason": "rejected", "fate": "redrive", "letters": 3}]}
+    assert said == {
+        "dryRun": False,
+        "redriven": 3,
+        "letters": [{"flow": "vip", "reason": "rejected", "fate": "redrive", "letters": 3}],
+    }
     wanted = [export_record(offset) for offset in (3, 4, 5)]
-    wait_until(lambda: len(records(ready, ready.topics.exports)) == len(wanted), "what is committed to be shown", 20.0)  # a moment after its commit
+    wait_until(
+        lambda: len(records(ready, ready.topics.exports)) == len(wanted), "what is committed to be shown", 20.0
+    )  # a moment after its commit
     sent = records(ready, ready.topics.exports)
     assert [(each.key, each.value, each.headers, each.timestamp) for each in sent] == [
         (each.key, each.value, each.headers, 1_768_174_653_000) for each in wanted
@@ -115,7 +137,9 @@ def test_g8_letters_of_a_flow_that_is_gone_wait_until_it_is_there_again(prepared
 
     assert (left["redriven"], left["letters"][0]["fate"]) == (0, "flow_missing")
     assert sent["redriven"] == 1200
-    assert [each.value for each in records(prepared, prepared.topics.exports)] == [export_record(offset).value for offset in range(1200)]
+    assert [each.value for each in records(prepared, prepared.topics.exports)] == [
+        export_record(offset).value for offset in range(1200)
+    ]
     table = prepared.command("dead-letters", "list", "--limit", "0").stdout
     assert "vip   flow_deleted  1,200    1,200" in table
 
@@ -147,7 +171,13 @@ def test_i4_an_event_goes_back_to_the_end_of_profile_events_and_a_bad_one_stays(
     assert {(each["fate"], each["letters"]) for each in said["letters"]} == {("redrive", 1), ("still_unusable", 1)}
     wait_until(lambda: len(records(ready, ready.topics.profile_events)) == 2, "what is committed to be shown", 20.0)
     later, event = records(ready, ready.topics.profile_events)
-    assert (event.key, event.value, event.headers, event.timestamp, event.partition) == (b"p-1", PATCH, (), now, later.partition)
+    assert (event.key, event.value, event.headers, event.timestamp, event.partition) == (
+        b"p-1",
+        PATCH,
+        (),
+        now,
+        later.partition,
+    )
 
 
 def test_everything_must_be_asked_for_and_a_wrong_filter_is_exit_code_2(prepared: Installation) -> None:
@@ -193,13 +223,18 @@ def test_topics_that_are_missing_are_named_with_the_remedy(installation: Install
     assert "run `profile-exporter init`" in result.stderr
 
 
-def test_g8_a_letter_of_megabytes_is_sent_again_and_one_that_its_topic_does_not_take_is_left(prepared: Installation, tmp_path: Path) -> None:
+def test_g8_a_letter_of_megabytes_is_sent_again_and_one_that_its_topic_does_not_take_is_left(
+    prepared: Installation, tmp_path: Path
+) -> None:
     """What a topic takes is told compressed; one record that is too large for it would end the whole redrive."""
     apply(prepared, tmp_path)
     large, too_large = b'{"name":"x"}' * 300_000, os.urandom(5_000_000)
     usual = prepared.settings.max_document_bytes
     prepared.change(max_document_bytes=4 << 20)  # what the command that writes them may write
-    write_letters(prepared.settings, [undelivered_letter(7, value=large), undelivered_letter(8, value=too_large), undelivered_letter(9)])
+    write_letters(
+        prepared.settings,
+        [undelivered_letter(7, value=large), undelivered_letter(8, value=too_large), undelivered_letter(9)],
+    )
     prepared.change(max_document_bytes=usual)
 
     said = redrive(prepared, "--all", exit_code=1)

@@ -50,7 +50,11 @@ def test_flows_are_listed_and_shown_as_a_file_has_them(applied: Installation, tm
     listed = lines(applied.command("flows", "list"))
     shown = applied.command("flows", "show", "vip").stdout
     (as_json,) = map(orjson.loads, lines(applied.command("flows", "list", "--json")))
-    again = lines(applied.command("apply", "--no-check", str(written(tmp_path, f"flows:\n- {shown.replace(chr(10), chr(10) + '  ')}"))))
+    again = lines(
+        applied.command(
+            "apply", "--no-check", str(written(tmp_path, f"flows:\n- {shown.replace(chr(10), chr(10) + '  ')}"))
+        )
+    )
 
     assert listed[1].split() == ["flow", "name", "state", "destination", "audiences", "attributes", "etag"]
     assert listed[2].split()[:3] == ["vip", "VIPs", "disabled"]
@@ -76,7 +80,9 @@ def test_a_flow_is_enabled_disabled_and_deleted(applied: Installation) -> None:
 
 def test_a_diff_shows_what_apply_would_change_and_how(applied: Installation, tmp_path: Path) -> None:
     same = lines(applied.command("flows", "diff", str(written(tmp_path, FILE))))
-    file = str(written(tmp_path, FILE.replace("VIPs", "Very important").replace("[person.name]", "[person.name, person.age]")))
+    file = str(
+        written(tmp_path, FILE.replace("VIPs", "Very important").replace("[person.name]", "[person.name, person.age]"))
+    )
     different = lines(applied.command("flows", "diff", file), exit_code=1)
     told = [orjson.loads(line) for line in lines(applied.command("flows", "diff", file, "--json"), exit_code=1)]
 
@@ -86,7 +92,9 @@ def test_a_diff_shows_what_apply_would_change_and_how(applied: Installation, tmp
     assert (told[1]["before"]["name"], told[1]["after"]["name"]) == ("VIPs", "Very important")
 
 
-def test_of_a_file_only_the_flows_or_only_the_audiences_are_put_into_force(prepared: Installation, tmp_path: Path) -> None:
+def test_of_a_file_only_the_flows_or_only_the_audiences_are_put_into_force(
+    prepared: Installation, tmp_path: Path
+) -> None:
     file = str(written(tmp_path, FILE))
 
     assert lines(prepared.command("flows", "apply", "--no-check", file))[0] == "create flow vip"
@@ -110,7 +118,11 @@ def deleted_with_exits(draft: Draft, like: Flow) -> None:
     """A flow that was deleted, and whose last exits still leave (F2)."""
     options = {"emit_exit_on_unmap": True}
     mapped = AudienceMapping.model_validate({"namespace": "ups", "id": "gold"})
-    draft.put_flow(like.model_copy(update={"id": "leaving", "audiences": (mapped,), "options": like.options.model_copy(update=options)}))
+    draft.put_flow(
+        like.model_copy(
+            update={"id": "leaving", "audiences": (mapped,), "options": like.options.model_copy(update=options)}
+        )
+    )
     draft.delete_flow("leaving")
 
 
@@ -118,7 +130,9 @@ def test_g7_stored_secrets_are_put_under_another_key_without_another_etag(applie
     old, new = (Fernet.generate_key().decode() for _ in range(2))
     secret = f"secret-{uuid4().hex}"
     keys = {"type": "keys", "accessKeyId": "AK", "secretKey": Secrets([old]).encrypt(secret)}
-    flow = Flow.model_validate({"id": "keyed", "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2", "credentials": keys}})
+    flow = Flow.model_validate(
+        {"id": "keyed", "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2", "credentials": keys}}
+    )
     etag = change(applied.settings, lambda draft: draft.put_flow(flow)).etag
     change(applied.settings, lambda draft: deleted_with_exits(draft, flow))
 

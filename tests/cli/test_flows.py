@@ -1,4 +1,6 @@
-"""`profile-exporter flows check`, and what `apply` says of flows that become active (contract G6), on the embedded broker."""
+"""`profile-exporter flows check`, and what `apply` says of flows that become active (contract G6), on the embedded
+broker.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,9 +29,13 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         yield made
 
 
-def apply(installation: Installation, folder: Path, endpoint: str, *options: str, state: str = "enabled", attribute: str = "a") -> Result:
+def apply(
+    installation: Installation, folder: Path, endpoint: str, *options: str, state: str = "enabled", attribute: str = "a"
+) -> Result:
     """One flow, `vip`, to the stream that carries the installation's name."""
-    destination = f'{{type: kinesis, stream: {installation.settings.app_id}, region: {REGION}, endpointUrl: "{endpoint}"}}'
+    destination = (
+        f'{{type: kinesis, stream: {installation.settings.app_id}, region: {REGION}, endpointUrl: "{endpoint}"}}'
+    )
     file = folder / "flows.yaml"
     file.write_text(f"flows: [{{id: vip, state: {state}, destination: {destination}, attributes: [{attribute}]}}]")
     return installation.command("apply", str(file), *options)
@@ -38,10 +44,13 @@ def apply(installation: Installation, folder: Path, endpoint: str, *options: str
 def in_force(installation: Installation) -> int:
     return len(read_compacted(installation.settings, installation.topics.flows))
 
+
 OF_A_KEY = "; a stream with a customer's key asks its writers for kms:GenerateDataKey as well, which no probe shows"
 
 
-def test_g6_every_question_is_answered_for_the_flow_and_nothing_is_written(installation: Installation, kinesis: str, tmp_path: Path) -> None:
+def test_g6_every_question_is_answered_for_the_flow_and_nothing_is_written(
+    installation: Installation, kinesis: str, tmp_path: Path
+) -> None:
     stream = installation.settings.app_id
     create_stream(kinesis, REGION, stream)
     applied = apply(installation, tmp_path, kinesis)
@@ -86,7 +95,9 @@ def test_flows_check_as_json_is_one_object_a_flow(installation: Installation, ki
     }  # fmt: skip
 
 
-def test_a_flow_that_is_not_there_is_exit_code_2_with_the_nearest(installation: Installation, kinesis: str, tmp_path: Path) -> None:
+def test_a_flow_that_is_not_there_is_exit_code_2_with_the_nearest(
+    installation: Installation, kinesis: str, tmp_path: Path
+) -> None:
     assert "there are no flows" in installation.command("flows", "check").stdout
     apply(installation, tmp_path, kinesis)
 
@@ -96,7 +107,9 @@ def test_a_flow_that_is_not_there_is_exit_code_2_with_the_nearest(installation: 
     assert "there is no flow vpi; did you mean vip?" in result.stderr
 
 
-def test_g6_apply_warns_of_a_flow_that_becomes_active_and_would_not_be_let_in(installation: Installation, tmp_path: Path) -> None:
+def test_g6_apply_warns_of_a_flow_that_becomes_active_and_would_not_be_let_in(
+    installation: Installation, tmp_path: Path
+) -> None:
     new = apply(installation, tmp_path, NOWHERE)
     changed = apply(installation, tmp_path, NOWHERE, attribute="b")
     disabled = apply(installation, tmp_path, NOWHERE, state="disabled")
@@ -105,7 +118,10 @@ def test_g6_apply_warns_of_a_flow_that_becomes_active_and_would_not_be_let_in(in
 
     assert [each.exit_code for each in (new, changed, disabled, enabled, unasked)] == [0] * 5
     for each in (new, enabled):
-        assert f"warning: flow vip: stream {installation.settings.app_id} in {REGION} at {NOWHERE}: no usable answer" in each.stderr
+        assert (
+            f"warning: flow vip: stream {installation.settings.app_id} in {REGION} at {NOWHERE}: no usable answer"
+            in each.stderr
+        )
         assert "start the endpoint" in each.stderr
     assert changed.stderr == disabled.stderr == unasked.stderr == ""
 
@@ -117,7 +133,9 @@ def test_g6_apply_warns_of_a_flow_that_becomes_active_and_would_not_be_let_in(in
         *(("region", name) for name in ("", "us-east-2-", "US", "us_east_2", "x" * 64)),
     ],
 )
-def test_g6_a_stream_or_region_that_cannot_exist_is_refused_with_its_place(tmp_path: Path, name: str, value: str) -> None:
+def test_g6_a_stream_or_region_that_cannot_exist_is_refused_with_its_place(
+    tmp_path: Path, name: str, value: str
+) -> None:
     destination = {"type": "kinesis", "stream": "s", "region": REGION, name: value}
     (tmp_path / "flows.json").write_bytes(orjson.dumps({"flows": [{"id": "vip", "destination": destination}]}))
 

@@ -1,11 +1,11 @@
 """The golden histories: small stories whose records were derived by hand from the contract, rule by rule.
 
-    tests/golden/NAME/   flows.yaml          the flows, and the story as a comment
-                         events.jsonl        the log, in one of the forms of 4b
-                         expected.jsonl      what replay writes
-                         dead-letters.jsonl  what it puts aside, explanations apart; no file: nothing
-                         sent.jsonl          what leaves for Kinesis, where the story is about that (D2, G5)
-                         settings.env        settings other than the defaults
+tests/golden/NAME/   flows.yaml          the flows, and the story as a comment
+                     events.jsonl        the log, in one of the forms of 4b
+                     expected.jsonl      what replay writes
+                     dead-letters.jsonl  what it puts aside, explanations apart; no file: nothing
+                     sent.jsonl          what leaves for Kinesis, where the story is about that (D2, G5)
+                     settings.env        settings other than the defaults
 """
 
 import re
@@ -72,7 +72,9 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def comparable(records: list[dict[str, Any]]) -> list[str]:
-    """As text, since to Python 1 equals true; the order of keys, and of the flows of one event, is not part of the contract (4b)."""
+    """As text, since to Python 1 equals true; the order of keys, and of the flows of one event, is not part of the
+    contract (4b).
+    """
     groups = groupby(records, key=lambda record: record["id"].removesuffix(record["flow"]))
     ordered = [record for _, group in groups for record in sorted(group, key=lambda record: str(record["flow"]))]
     return [orjson.dumps(record, option=orjson.OPT_SORT_KEYS).decode() for record in ordered]
@@ -88,9 +90,20 @@ def golden(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 @pytest.mark.parametrize("golden", RULES, indirect=True)
-def test_a_golden_history_gives_the_records_and_dead_letters_that_the_contract_asks_for(golden: Path, tmp_path: Path) -> None:
+def test_a_golden_history_gives_the_records_and_dead_letters_that_the_contract_asks_for(
+    golden: Path, tmp_path: Path
+) -> None:
     out, letters = tmp_path / "out", tmp_path / "letters"
-    arguments = ["replay", str(golden / "events.jsonl"), "--flows", str(golden / "flows.yaml"), "--output", str(out), "--dead-letters", str(letters)]
+    arguments = [
+        "replay",
+        str(golden / "events.jsonl"),
+        "--flows",
+        str(golden / "flows.yaml"),
+        "--output",
+        str(out),
+        "--dead-letters",
+        str(letters),
+    ]
 
     result = CliRunner().invoke(commands, arguments, catch_exceptions=False)
 
@@ -109,7 +122,10 @@ def test_d2_g5_a_golden_history_leaves_in_its_envelope_under_its_partition_key(g
     sent = []
     for event in read_events((golden / "events.jsonl").read_bytes().splitlines()):
         assert not isinstance(event, DeadLetter)
-        sent += [{"id": record.id, "partitionKey": record.partition_key, "value": orjson.loads(record.value)} for record in run.feed(event).records]
+        sent += [
+            {"id": record.id, "partitionKey": record.partition_key, "value": orjson.loads(record.value)}
+            for record in run.feed(event).records
+        ]
 
     assert sent == lines(golden / "sent.jsonl")
 

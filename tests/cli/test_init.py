@@ -23,7 +23,12 @@ def test_every_topic_is_created_with_what_correctness_rests_on(installation: Ins
     assert counts == dict.fromkeys(names, 4) | dict.fromkeys(single, 1)
     limit, of_letters = str(installation.settings.max_message_bytes), str(8 * 1024 * 1024)
     for name, most in ((names.exports, limit), (names.dead_letters, of_letters)):
-        assert wanted(admin, name, "retention.ms", "retention.bytes", "max.message.bytes", "cleanup.policy") == ["-1", "-1", most, "delete"]
+        assert wanted(admin, name, "retention.ms", "retention.bytes", "max.message.bytes", "cleanup.policy") == [
+            "-1",
+            "-1",
+            most,
+            "delete",
+        ]
     for name in (names.flows, names.audiences, names.redriven, names.worker_status, names.changelog):
         assert wanted(admin, name, "cleanup.policy") == ["compact"]
     assert wanted(admin, names.changelog, "max.message.bytes") == [limit]
@@ -104,7 +109,10 @@ def test_the_embedded_broker_cannot_create_topics_and_init_says_so(tmp_path: Pat
     assert present.exit_code == 0
     assert "configuration of topics: this broker does not tell" in present.stdout
     assert missing.exit_code == 1
-    assert f"{installation.topics.flows} (1 partition, cleanup.policy=compact): not supported by this broker" in missing.stdout
+    assert (
+        f"{installation.topics.flows} (1 partition, cleanup.policy=compact): not supported by this broker"
+        in missing.stdout
+    )
     assert f"not created: {installation.topics.flows}" in missing.stderr
 
 

@@ -1,4 +1,6 @@
-"""`profile-exporter backfill` and `resend`, and the jobs that changes of flows set going; workers are played by the tests."""
+"""`profile-exporter backfill` and `resend`, and the jobs that changes of flows set going; workers are played by the
+tests.
+"""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -42,9 +44,13 @@ def work(installation: Installation, job: Job, state: PartitionState = DONE, **f
     with Writer(installation.settings) as writer:
         for partition in range(installation.settings.partitions):
             times = {"begun_at": job.created_at, "updated_at": job.created_at}
-            progress = JobProgress(job=job.id, flow=job.flow, kind=job.kind, partition=partition, start=0, state=state, **times | fields)
+            progress = JobProgress(
+                job=job.id, flow=job.flow, kind=job.kind, partition=partition, start=0, state=state, **times | fields
+            )
             key = orjson.dumps([job.id, partition])
-            writer.write(installation.topics.job_progress, key, progress.model_dump_json(by_alias=True).encode(), name=job.id)
+            writer.write(
+                installation.topics.job_progress, key, progress.model_dump_json(by_alias=True).encode(), name=job.id
+            )
 
 
 def with_a_backfill(installation: Installation, tmp_path: Path) -> Installation:
@@ -97,7 +103,10 @@ def test_e4_a_resend_is_ordered_once_a_day_unless_forced(done: Installation) -> 
     assert resend.records_per_second == 50
     assert resend.requested_by
     assert second.exit_code == 1
-    assert f"flow vip had a resend of audience ups/gold at {resend.started_at} ({resend.id}): once a day is allowed" in second.stderr
+    assert (
+        f"flow vip had a resend of audience ups/gold at {resend.started_at} ({resend.id}): once a day is allowed"
+        in second.stderr
+    )
     assert "--force orders it all the same" in second.stderr
     assert forced.exit_code == 0
 
@@ -164,7 +173,9 @@ def when_looked_at(monkeypatch: pytest.MonkeyPatch, *happen: Callable[[], object
     monkeypatch.setattr("processor.kafka.job_progress.AGE_SECONDS", 0.0)
 
 
-def test_waiting_shows_how_far_it_is_and_ends_with_the_job(ready: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_shows_how_far_it_is_and_ends_with_the_job(
+    ready: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     enabled = with_a_backfill(ready, tmp_path)
     (backfill,) = jobs(enabled)
     when_looked_at(
@@ -186,7 +197,9 @@ def test_waiting_shows_how_far_it_is_and_ends_with_the_job(ready: Installation, 
     assert told[3] == f"succeeded, {9 * partitions} profiles seen, {7 * partitions} exported, 0 to go"
 
 
-def test_an_order_that_is_waited_for_ends_with_1_where_it_is_cancelled(done: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_order_that_is_waited_for_ends_with_1_where_it_is_cancelled(
+    done: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def cancel() -> None:
         (job,) = (job for job in jobs(done) if job.kind == "resend")
         assert done.command("backfill", "cancel", job.id).exit_code == 0
@@ -199,7 +212,9 @@ def test_an_order_that_is_waited_for_ends_with_1_where_it_is_cancelled(done: Ins
     assert "state       cancelled" in result.stdout
 
 
-def test_where_no_job_is_named_those_of_disabled_flows_are_not_waited_for(prepared: Installation, tmp_path: Path) -> None:
+def test_where_no_job_is_named_those_of_disabled_flows_are_not_waited_for(
+    prepared: Installation, tmp_path: Path
+) -> None:
     prepared.command("apply", "--no-check", str(written(tmp_path, FILE)))
 
     result = prepared.command("backfill", "status", "--wait")
@@ -218,7 +233,9 @@ def test_a_job_that_had_begun_when_its_flow_was_disabled_is_not_waited_for_eithe
     assert "flow vip is disabled: it goes on when the flow is enabled" in result.stdout
 
 
-def test_on_a_terminal_there_is_a_bar(done: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_a_terminal_there_is_a_bar(
+    done: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     (backfill,) = jobs(done)
 
@@ -229,7 +246,9 @@ def test_on_a_terminal_there_is_a_bar(done: Installation, monkeypatch: pytest.Mo
     assert capsys.readouterr().out == ""
 
 
-def test_a_broker_that_is_away_for_a_while_ends_no_waiting(done: Installation, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broker_that_is_away_for_a_while_ends_no_waiting(
+    done: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The job goes on; exit code 1 would say that it did not succeed."""
     (backfill,) = jobs(done)
     away, looked = BrokerUnreachable(done.settings, "timed out"), []
@@ -241,7 +260,11 @@ def test_a_broker_that_is_away_for_a_while_ends_no_waiting(done: Installation, c
             if len(looked) in (2, 3):
                 raise away
             found = look()
-            return found if len(looked) > 1 else [status.model_copy(update={"state": JobState.RUNNING}) for status in found]
+            return (
+                found
+                if len(looked) > 1
+                else [status.model_copy(update={"state": JobState.RUNNING}) for status in found]
+            )
 
         (ended,) = job_watch.watch(now_and_then, {backfill.id}, pause=lambda: None)
         with pytest.raises(BrokerUnreachable):
@@ -262,9 +285,13 @@ def test_progress_that_cannot_be_read_is_warned_of(done: Installation) -> None:
     assert 'warning: job-progress ["j1",0]: ' in result.stderr
 
 
-def test_an_installation_of_before_is_told_to_create_the_topic(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installation_of_before_is_told_to_create_the_topic(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = installation.settings
-    Admin(settings).create_missing([spec for spec in topic_specs(settings) if spec.name != settings.topics.job_progress])
+    Admin(settings).create_missing(
+        [spec for spec in topic_specs(settings) if spec.name != settings.topics.job_progress]
+    )
 
     for arguments in (("backfill", "list"), ("resend", "start", "vip"), ("backfill", "cancel", "j1")):
         result = installation.command(*arguments)

@@ -17,7 +17,12 @@ from processor.errors import CommandError, StoppedForOperator, UsageError
 @click.argument("error")
 def fail(error: str) -> None:
     """Raise the error of that name."""
-    errors: dict[str, type[Exception]] = {"failed": CommandError, "usage": UsageError, "stopped": StoppedForOperator, "bug": ZeroDivisionError}
+    errors: dict[str, type[Exception]] = {
+        "failed": CommandError,
+        "usage": UsageError,
+        "stopped": StoppedForOperator,
+        "bug": ZeroDivisionError,
+    }
     raise errors[error]("the thing, the place, the remedy")
 
 
@@ -30,7 +35,11 @@ def run(*arguments: str) -> Any:
 def test_an_error_is_its_text_on_stderr_and_its_exit_code(error: str, exit_code: int) -> None:
     result = run("fail", error)
 
-    assert (result.exit_code, result.stdout, result.stderr) == (exit_code, "", "profile-exporter: the thing, the place, the remedy\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        exit_code,
+        "",
+        "profile-exporter: the thing, the place, the remedy\n",
+    )
 
 
 def test_a_bug_of_ours_is_not_hidden() -> None:

@@ -34,7 +34,10 @@ def state(flows: list[dict[str, Any]] = [], audiences: list[dict[str, Any]] = []
     return ControlState().after(
         [
             *(TopicRecord(Topic.FLOWS, flow_key(flow.id), flow_value(StoredFlow(flow, "old")), 0) for flow in there),
-            *(TopicRecord(Topic.AUDIENCES, audience_key(audience.key), audience_value(audience), 0) for audience in described),
+            *(
+                TopicRecord(Topic.AUDIENCES, audience_key(audience.key), audience_value(audience), 0)
+                for audience in described
+            ),
         ]
     )
 
@@ -102,7 +105,9 @@ def test_a_record_that_is_no_flow_is_written_over(value: bytes) -> None:
 
 def test_a_secret_stays_the_reference_that_the_file_has() -> None:
     keys = {"type": "keys", "accessKeyId": "AK", "secretKey": "${VIP_SECRET}"}
-    steps = plan(configuration([flow("vip") | {"destination": DESTINATION | {"credentials": keys}}]), state(), prune=False)
+    steps = plan(
+        configuration([flow("vip") | {"destination": DESTINATION | {"credentials": keys}}]), state(), prune=False
+    )
 
     (record,) = carried_out(steps, state())
 
@@ -112,7 +117,9 @@ def test_a_secret_stays_the_reference_that_the_file_has() -> None:
 def test_m3_more_flows_than_are_allowed_are_refused_with_those_that_the_file_does_not_name() -> None:
     there = state([flow(f"old-{number}") for number in range(MAX_FLOWS)])
 
-    with pytest.raises(UsageError, match=rf"{MAX_FLOWS + 1} flows would be in force \({MAX_FLOWS} of them not in the file\)"):
+    with pytest.raises(
+        UsageError, match=rf"{MAX_FLOWS + 1} flows would be in force \({MAX_FLOWS} of them not in the file\)"
+    ):
         plan(configuration([flow("one-more")]), there, prune=False)
     assert len(plan(configuration([flow("one-more")]), there, prune=True)) == MAX_FLOWS + 1
 
@@ -124,7 +131,11 @@ def test_f6_a_consent_gate_of_one_path_or_of_several_is_put_into_force_and_read_
     there = ControlState().after([record])
 
     again = plan(configuration([flow("vip", options={"consentGate": gate})]), there, prune=False)
-    other = plan(configuration([flow("vip", options={"consentGate": [gate, "more"] if isinstance(gate, str) else "more"})]), there, prune=False)
+    other = plan(
+        configuration([flow("vip", options={"consentGate": [gate, "more"] if isinstance(gate, str) else "more"})]),
+        there,
+        prune=False,
+    )
 
     assert orjson.loads(record.value or b"")["flow"]["options"]["consentGate"] == gate
     assert told(again) == [("flow", "vip", Action.UNCHANGED)]

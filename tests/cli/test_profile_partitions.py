@@ -79,15 +79,31 @@ def delete(installation: Installation, *arguments: str) -> Result:
 
 
 def send(installation: Installation, *lines: Any) -> Result:
-    return installation.command("send", "-", stdin=b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines))
+    return installation.command(
+        "send", "-", stdin=b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
+    )
 
 
 def bare(key: str) -> dict[str, Any]:
-    return {"specversion": "1.0", "id": "e", "source": "/s", "type": "profile.patched", "subject": key, "data": {"partition": 9}}
+    return {
+        "specversion": "1.0",
+        "id": "e",
+        "source": "/s",
+        "type": "profile.patched",
+        "subject": key,
+        "data": {"partition": 9},
+    }
 
 
 def kafka_line(key: str | None, partition: int) -> dict[str, Any]:
-    return {"topic": "elsewhere", "partition": partition, "offset": 3, "timestamp": None, "key": key, "value": bare(key or "p")}
+    return {
+        "topic": "elsewhere",
+        "partition": partition,
+        "offset": 3,
+        "timestamp": None,
+        "key": key,
+        "value": bare(key or "p"),
+    }
 
 
 def import_members(installation: Installation, folder: Path, *ids: str, options: tuple[str, ...] = ()) -> Result:
@@ -96,7 +112,9 @@ def import_members(installation: Installation, folder: Path, *ids: str, options:
 
 
 @pytest.mark.parametrize("partitioner", ["murmur2", "crc32"])
-def test_i12_every_command_writes_where_the_partitioner_puts_the_key(ready: Installation, tmp_path: Path, partitioner: str) -> None:
+def test_i12_every_command_writes_where_the_partitioner_puts_the_key(
+    ready: Installation, tmp_path: Path, partitioner: str
+) -> None:
     """Whatever partition a line names, and wherever a dead letter came from."""
     ready.change(partitioner=partitioner)
     sent, deleted, member, redriven = KEYS[:4]
@@ -116,7 +134,9 @@ def test_i12_every_command_writes_where_the_partitioner_puts_the_key(ready: Inst
     wait_until(lambda: places(ready) == wanted, "what is committed to be shown", SECONDS)
 
 
-def test_i12_with_none_a_deletion_goes_where_the_profile_is_and_one_of_nobody_changes_nothing(ready: Installation) -> None:
+def test_i12_with_none_a_deletion_goes_where_the_profile_is_and_one_of_nobody_changes_nothing(
+    ready: Installation,
+) -> None:
     """Of the changelog the last row counts; an event that no worker has applied yet counts as its profile."""
     ready.change(partitioner="none")
     here, moved, fresh, nobody = KEYS[:4]
@@ -134,7 +154,9 @@ def test_i12_with_none_a_deletion_goes_where_the_profile_is_and_one_of_nobody_ch
     assert places(ready)["old"] == [2]
 
 
-def test_i12_with_none_a_profile_on_two_partitions_is_refused_by_name_and_deleted_half_by_half(ready: Installation) -> None:
+def test_i12_with_none_a_profile_on_two_partitions_is_refused_by_name_and_deleted_half_by_half(
+    ready: Installation,
+) -> None:
     ready.change(partitioner="none")
     keep(ready, ("half", 1), ("half", 3), ("whole", 2))
     pass_events(ready)
@@ -145,7 +167,10 @@ def test_i12_with_none_a_profile_on_two_partitions_is_refused_by_name_and_delete
     beyond = delete(ready, "half", "--partition", "4")
 
     assert (refused.exit_code, refused.stdout, before) == (1, "", {})
-    assert "nothing was written: PARTITIONER=none, and\n  half: its profile is on partitions 1 and 3, half each" in refused.stderr
+    assert (
+        "nothing was written: PARTITIONER=none, and\n  half: its profile is on partitions 1 and 3, half each"
+        in refused.stderr
+    )
     assert "profiles delete --partition" in refused.stderr
     assert [half.exit_code for half in halves] == [0, 0]
     assert places(ready) == {"half": [1, 3]}
@@ -158,13 +183,22 @@ def test_i12_with_none_send_keeps_profiles_together_and_leaves_out_what_nobody_c
     keep(ready, ("half", 1), ("half", 3), ("known", 2))
     pass_events(ready)
 
-    dump = [kafka_line("known", 0), kafka_line("new", 1), kafka_line("new", 3), kafka_line("half", 1), kafka_line("far", 4), kafka_line(None, 0)]
+    dump = [
+        kafka_line("known", 0),
+        kafka_line("new", 1),
+        kafka_line("new", 3),
+        kafka_line("half", 1),
+        kafka_line("far", 4),
+        kafka_line(None, 0),
+    ]
     of_dump, of_events = send(ready, *dump), send(ready, bare("known"), bare("new"), bare("newer"))
 
     assert (of_dump.exit_code, of_events.exit_code) == (1, 1)
     told, told_of_events = of_dump.stderr.splitlines(), of_events.stderr.splitlines()
     assert told[0].startswith("line 4: its profile is on partitions 1 and 3, half each")
-    assert told[1].startswith("line 5: its profile is on no partition yet, and PARTITIONER=none does not say where it belongs")
+    assert told[1].startswith(
+        "line 5: its profile is on no partition yet, and PARTITIONER=none does not say where it belongs"
+    )
     assert told[-1].endswith("2 lines were not sent, see above")
     assert told_of_events[0].startswith("line 3: its profile is on no partition yet")
     found = places(ready)
@@ -172,7 +206,9 @@ def test_i12_with_none_send_keeps_profiles_together_and_leaves_out_what_nobody_c
     assert found == {"known": [2, 2], "new": [1, 1, 1]}
 
 
-def test_i12_with_none_an_import_rejects_rows_that_nobody_can_place_with_their_reasons(ready: Installation, tmp_path: Path) -> None:
+def test_i12_with_none_an_import_rejects_rows_that_nobody_can_place_with_their_reasons(
+    ready: Installation, tmp_path: Path
+) -> None:
     ready.change(partitioner="none")
     keep(ready, ("half", 0), ("half", 1), ("known", crc32_of("known")))
     pass_events(ready)
@@ -191,18 +227,29 @@ def test_i12_with_none_an_import_rejects_rows_that_nobody_can_place_with_their_r
 
 
 def index(installation: Installation, *places: tuple[str, int]) -> None:
-    """Rows of the index of identities, as workers write them: each of these profiles has its own name as an ECID. The index is whole."""
+    """Rows of the index of identities, as workers write them: each of these profiles has its own name as an ECID.
+
+    The index is whole.
+    """
     rows: list[tuple[bytes | None, bytes | None, int]]
     rows = [(identity_key("ECID", key, key.encode()), identity_value("ECID"), partition) for key, partition in places]
-    whole = [(INDEX_KEY, encode_progress(IndexProgress(IndexState.COMPLETE, 1_000)), partition) for partition in range(4)]
+    whole = [
+        (INDEX_KEY, encode_progress(IndexProgress(IndexState.COMPLETE, 1_000)), partition) for partition in range(4)
+    ]
     produce(installation, installation.topics.changelog, *rows, *whole)
 
 
 @pytest.mark.parametrize("partitioner", ["none", "crc32"])
-def test_i12_an_identity_of_a_profile_that_no_event_would_reach_is_a_rejected_row(ready: Installation, tmp_path: Path, partitioner: str) -> None:
+def test_i12_an_identity_of_a_profile_that_no_event_would_reach_is_a_rejected_row(
+    ready: Installation, tmp_path: Path, partitioner: str
+) -> None:
     ready.change(partitioner=partitioner)
     elsewhere = murmur2_of(KEYS[0])
-    rows = [("known", crc32_of("known")), (KEYS[0], elsewhere), *([("half", 0), ("half", 1)] if partitioner == "none" else [])]
+    rows = [
+        ("known", crc32_of("known")),
+        (KEYS[0], elsewhere),
+        *([("half", 0), ("half", 1)] if partitioner == "none" else []),
+    ]
     keep(ready, *rows)
     index(ready, *rows)
     pass_events(ready)
@@ -238,12 +285,17 @@ def test_i12_with_none_nobody_leaves_an_audience_by_half(prepared: Installation,
     done = import_members(prepared, tmp_path, "stays", options=("--exits",))
 
     assert (refused.exit_code, before) == (1, {})
-    assert "nobody knows where to write that these leave the audience; nothing was sent\n  half: its profile is on" in refused.stderr
+    assert (
+        "nobody knows where to write that these leave the audience; nothing was sent\n  half: its profile is on"
+        in refused.stderr
+    )
     assert done.exit_code == 0, done.output
     assert places(prepared) == {"stays": [3], "gone": [2]}
 
 
-def test_i12_a_row_that_is_elsewhere_than_its_key_belongs_leaves_no_audience(prepared: Installation, tmp_path: Path) -> None:
+def test_i12_a_row_that_is_elsewhere_than_its_key_belongs_leaves_no_audience(
+    prepared: Installation, tmp_path: Path
+) -> None:
     """What the command writes would not reach it: it is another profile, half of one."""
     key, other = KEYS[:2]
     keep(prepared, (key, crc32_of(key)), (other, murmur2_of(other)), profile=IN_UPLOAD)
@@ -269,5 +321,8 @@ def test_i12_with_none_a_redriven_event_goes_where_its_profile_is_or_where_it_ca
     result = ready.command("dead-letters", "redrive", "--all", "--json")
 
     assert result.exit_code == 1
-    assert {(each["fate"], each["letters"]) for each in orjson.loads(result.stdout)["letters"]} == {("redrive", 2), ("on_two_partitions", 1)}
+    assert {(each["fate"], each["letters"]) for each in orjson.loads(result.stdout)["letters"]} == {
+        ("redrive", 2),
+        ("on_two_partitions", 1),
+    }
     wait_until(lambda: places(ready) == {"known": [2], "new": [3]}, "what is committed to be shown", SECONDS)

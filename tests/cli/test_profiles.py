@@ -29,7 +29,9 @@ SECONDS = "60"
 ROW = Profile({"person": {"name": "Ada"}}, {}, {}, {}, 1, (), 64)
 
 
-def delete(installation: Installation, *arguments: str, exit_code: int = 0, stdin: bytes | None = None) -> list[dict[str, Any]]:
+def delete(
+    installation: Installation, *arguments: str, exit_code: int = 0, stdin: bytes | None = None
+) -> list[dict[str, Any]]:
     """The receipts."""
     result = installation.command("profiles", "delete", "--yes", "--json", *arguments, stdin=stdin)
     assert result.exit_code == exit_code, result.output
@@ -41,9 +43,18 @@ def written(installation: Installation) -> list[KafkaRecord]:
 
 
 class FakeWorker:
-    """Writes what a worker would: rows, exports, watermarks. Rows are of `known` profiles; `begun_again` come back after their deletion."""
+    """Writes what a worker would: rows, exports, watermarks.
 
-    def __init__(self, installation: Installation, known: Sequence[str], begun_again: Sequence[str] = (), passed_over: Sequence[str] = ()) -> None:
+    Rows are of `known` profiles; `begun_again` come back after their deletion.
+    """
+
+    def __init__(
+        self,
+        installation: Installation,
+        known: Sequence[str],
+        begun_again: Sequence[str] = (),
+        passed_over: Sequence[str] = (),
+    ) -> None:
         self._installation, self._known, self._begun_again = installation, set(known), begun_again
         self._producer = Producer({"bootstrap.servers": installation.settings.kafka_bootstrap_servers})
         for profile in (*known, *begun_again, *passed_over):
@@ -70,16 +81,25 @@ class FakeWorker:
         if profile in self._begun_again:
             self._write_row(profile, encode_row(ROW, record.offset + 1))
         watermark = encode_watermark(Watermark(record.offset + 1))
-        self._producer.produce(self._installation.topics.changelog, value=watermark, key=WATERMARK_KEY, partition=record.partition)
+        self._producer.produce(
+            self._installation.topics.changelog, value=watermark, key=WATERMARK_KEY, partition=record.partition
+        )
 
     def _write_row(self, profile: str, value: bytes | None) -> None:
         key = profile.encode()
         partition = partition_of(key, self._installation.settings.partitions, Partitioner.MURMUR2)
-        self._producer.produce(self._installation.topics.changelog, value=value, key=profile_key(key), partition=partition)
+        self._producer.produce(
+            self._installation.topics.changelog, value=value, key=profile_key(key), partition=partition
+        )
 
     def _write_export(self, event: KafkaRecord, record_id: str, flow: str) -> None:
-        headers: list[tuple[str, str | bytes | None]] = [(ExportHeader.RECORD_ID, record_id), (ExportHeader.FLOW_ID, flow)]
-        self._producer.produce(self._installation.topics.exports, value=b"{}", key=event.key, headers=headers, partition=event.partition)
+        headers: list[tuple[str, str | bytes | None]] = [
+            (ExportHeader.RECORD_ID, record_id),
+            (ExportHeader.FLOW_ID, flow),
+        ]
+        self._producer.produce(
+            self._installation.topics.exports, value=b"{}", key=event.key, headers=headers, partition=event.partition
+        )
 
 
 @contextmanager
@@ -99,9 +119,13 @@ def running(worker: FakeWorker) -> Iterator[None]:
         thread.join()
 
 
-def test_i1_each_id_of_arguments_and_file_gets_one_event_that_a_worker_can_use_where_its_profile_is(ready: Installation, tmp_path: Path) -> None:
+def test_i1_each_id_of_arguments_and_file_gets_one_event_that_a_worker_can_use_where_its_profile_is(
+    ready: Installation, tmp_path: Path
+) -> None:
     file = tmp_path / "ids"
-    file.write_bytes(b"\xef\xbb\xbfp-1\r\n\nZo\xc3\xab\np 2\n" + b"".join(b"q-%d\n" % number for number in range(300)) + b"x" * 512)
+    file.write_bytes(
+        b"\xef\xbb\xbfp-1\r\n\nZo\xc3\xab\np 2\n" + b"".join(b"q-%d\n" % number for number in range(300)) + b"x" * 512
+    )
     ids = ["a/b", "p-1", "Zoë", "p 2", *(f"q-{number}" for number in range(300)), "x" * 512]
 
     receipts = delete(ready, "a/b", "p-1", "a/b", "--file", str(file), "--no-wait")
@@ -112,14 +136,21 @@ def test_i1_each_id_of_arguments_and_file_gets_one_event_that_a_worker_can_use_w
     for receipt in receipts:
         record = records[receipt["partition"], receipt["offset"]]
         event = parse_event(SourceRecord(*record[:6]))
-        assert (event.type, event.key, event.id, event.time) == (EventType.DELETED, receipt["profile"], receipt["eventId"], receipt["time"])
+        assert (event.type, event.key, event.id, event.time) == (
+            EventType.DELETED,
+            receipt["profile"],
+            receipt["eventId"],
+            receipt["time"],
+        )
         assert orjson.loads(record.value or b"")["source"] == "/profile-exporter/commands"
         home = partition_of(record.key or b"", ready.settings.partitions, Partitioner.MURMUR2)
         assert (record.topic, record.partition) == (receipt["topic"], home)
         assert (receipt["applied"], receipt["known"], receipt["row"], receipt["records"]) == (False, None, None, None)
 
 
-def test_f3_a_receipt_says_whether_the_profile_was_known_what_its_row_is_and_what_left_because_of_the_event(ready: Installation) -> None:
+def test_f3_a_receipt_says_whether_the_profile_was_known_what_its_row_is_and_what_left_because_of_the_event(
+    ready: Installation,
+) -> None:
     """An id that was deleted before, or never seen, is not known, and that is no fault."""
     with running(FakeWorker(ready, known=["p-1", "p-2"], begun_again=["back"])):
         first = delete(ready, "p-1", "back", "nobody", "--timeout", SECONDS)
@@ -132,7 +163,10 @@ def test_f3_a_receipt_says_whether_the_profile_was_known_what_its_row_is_and_wha
     assert said(first) == [("p-1", True, "tombstone"), ("back", True, "new"), ("nobody", False, "none")]
     assert said(second) == [("p-1", False, "tombstone"), ("p-2", True, "tombstone")]
     begin = f"{ready.topics.profile_events}-{first[0]['partition']}-{first[0]['offset']}-"
-    assert first[0]["records"] == [{"flow": "vip", "recordId": f"{begin}vip"}, {"flow": "crm", "recordId": f"{begin}crm"}]
+    assert first[0]["records"] == [
+        {"flow": "vip", "recordId": f"{begin}vip"},
+        {"flow": "crm", "recordId": f"{begin}crm"},
+    ]
     assert (len(first[1]["records"]), first[2]["records"]) == (2, [])
 
 
@@ -149,11 +183,15 @@ def test_people_get_tables_and_a_profile_that_is_still_there_is_a_failure(prepar
     assert "the event was passed over" in result.stderr
 
 
-def test_f3_rows_of_the_index_that_an_older_version_leaves_are_a_failure_and_those_of_a_new_profile_are_not(prepared: Installation) -> None:
+def test_f3_rows_of_the_index_that_an_older_version_leaves_are_a_failure_and_those_of_a_new_profile_are_not(
+    prepared: Installation,
+) -> None:
     producer = Producer({"bootstrap.servers": prepared.settings.kafka_bootstrap_servers})
     for profile, value in (("left", b"ECID"), ("back", b"ECID"), ("clean", b"ECID"), ("clean", None)):
         partition = partition_of(profile.encode(), prepared.settings.partitions, Partitioner.MURMUR2)
-        producer.produce(prepared.topics.changelog, value=value, key=identity_key("ECID", "1", profile.encode()), partition=partition)
+        producer.produce(
+            prepared.topics.changelog, value=value, key=identity_key("ECID", "1", profile.encode()), partition=partition
+        )
     producer.flush()
     with running(FakeWorker(prepared, known=["left", "clean"], begun_again=["back"])):
         receipts = delete(prepared, "left", "back", "clean", "nobody", "--timeout", SECONDS, exit_code=1)
@@ -167,10 +205,16 @@ def test_f3_rows_of_the_index_that_an_older_version_leaves_are_a_failure_and_tho
 
 def test_i12_a_receipt_is_of_one_partition_and_rows_of_another_half_are_none_of_it(prepared: Installation) -> None:
     """The partition of the other half is read, too: another profile of the same command is there."""
-    names = {partition_of(name.encode(), prepared.settings.partitions, Partitioner.MURMUR2): name for name in map("p-{}".format, range(20))}
+    names = {
+        partition_of(name.encode(), prepared.settings.partitions, Partitioner.MURMUR2): name
+        for name in map("p-{}".format, range(20))
+    }
     (_, profile), (elsewhere, other) = sorted(names.items())[:2]
     producer = Producer({"bootstrap.servers": prepared.settings.kafka_bootstrap_servers})
-    for key, value in ((identity_key("ECID", "1", profile.encode()), b"ECID"), (profile_key(profile.encode()), encode_row(ROW, 0))):
+    for key, value in (
+        (identity_key("ECID", "1", profile.encode()), b"ECID"),
+        (profile_key(profile.encode()), encode_row(ROW, 0)),
+    ):
         producer.produce(prepared.topics.changelog, value=value, key=key, partition=elsewhere)
     producer.flush()
     with running(FakeWorker(prepared, known=[other])):
@@ -228,11 +272,23 @@ def test_a_row_of_another_version_is_told_with_its_place(prepared: Installation)
         ([""], b"", ["ID 1: it is empty"]),
         (["good", "é" * 257, "x" * 600], b"", ["ID 2: it has 514 bytes, 512 are allowed", "ID 3: it has 600 bytes"]),
         (["\udcff"], b"", [r"ID 1: it is not UTF-8: b'\xff'"]),
-        (["good"], b"a\n\n\xff\xfe\n" + b"y" * 513, [r"stdin line 3: it is not UTF-8: b'\xff\xfe'", "stdin line 4: it has 513 bytes"]),
+        (
+            ["good"],
+            b"a\n\n\xff\xfe\n" + b"y" * 513,
+            [r"stdin line 3: it is not UTF-8: b'\xff\xfe'", "stdin line 4: it has 513 bytes"],
+        ),
         ([], b"x" * 513 + b"\n" + (b"y" * 513 + b"\n") * 30, ["stdin line 20: it has 513 bytes", "and 11 more"]),
         ([], b"\n\r\n", ["name at least one profile"]),
-        (["p-1 ", '"p-1"', '{"id":1}'], b"", ["ID 1: it ends with white space (U+0020)", "ID 2: it is a text in quotes", "ID 3: it is an object"]),
-        ([], b"good\np\x1b1\n\xe3\x80\x80p\n", ["stdin line 2: it holds the control character U+001B", "stdin line 3: it begins with white space"]),
+        (
+            ["p-1 ", '"p-1"', '{"id":1}'],
+            b"",
+            ["ID 1: it ends with white space (U+0020)", "ID 2: it is a text in quotes", "ID 3: it is an object"],
+        ),
+        (
+            [],
+            b"good\np\x1b1\n\xe3\x80\x80p\n",
+            ["stdin line 2: it holds the control character U+001B", "stdin line 3: it begins with white space"],
+        ),
     ],
 )
 def test_ids_that_can_be_no_profiles_are_one_error_and_nothing_is_written(

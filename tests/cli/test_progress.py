@@ -13,7 +13,9 @@ def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-def test_long_work_says_now_and_then_on_stderr_how_far_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_work_says_now_and_then_on_stderr_how_far_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
 
     with progress("sending", None) as report:
@@ -22,7 +24,9 @@ def test_long_work_says_now_and_then_on_stderr_how_far_it_is(capsys: pytest.Capt
     assert capsys.readouterr() == ("", "sending 7 (1234 bytes read)\n")
 
 
-def test_on_a_terminal_there_is_a_bar_that_goes_when_the_work_is_done(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_there_is_a_bar_that_goes_when_the_work_is_done(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setattr(module, "_BAR_SECONDS", 0.0)
 

@@ -1,4 +1,6 @@
-"""What a worker does not start with, `check` and `init` refuse in the same words (I4, F3, M2): every refusal is a row of one table."""
+"""What a worker does not start with, `check` and `init` refuse in the same words (I4, F3, M2): every refusal is a row
+of one table.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -34,7 +36,8 @@ def standing(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Installati
 
 
 class Refusal(NamedTuple):
-    """Something that is not as it must be: other settings, topics configured otherwise, or what is done to the broker; and how it is told.
+    """Something that is not as it must be: other settings, topics configured otherwise, or what is done to the broker;
+    and how it is told.
 
     `told`: "{topic}" is the topic that is altered. `by_init`: init refuses it, and does not mend it.
     """
@@ -54,7 +57,9 @@ def another_installation_in_our_group(installation: Installation) -> Iterator[No
     consumer = Consumer({"bootstrap.servers": servers, "group.id": installation.settings.app_id})
     try:
         consumer.subscribe([topic])
-        wait_until(lambda: consumer.poll(0.1) is None and bool(consumer.assignment()), "the group's other member", SECONDS)
+        wait_until(
+            lambda: consumer.poll(0.1) is None and bool(consumer.assignment()), "the group's other member", SECONDS
+        )
         yield
     finally:
         consumer.close()
@@ -71,7 +76,9 @@ def without_the_topic_of_audiences(installation: Installation) -> Iterator[None]
 
 
 def policy(topic: str, value: str, must: str) -> Refusal:
-    return Refusal((f"{{topic}}: cleanup.policy is {value}, must {must}: ",), topic=topic, config={"cleanup_policy": value})
+    return Refusal(
+        (f"{{topic}}: cleanup.policy is {value}, must {must}: ",), topic=topic, config={"cleanup_policy": value}
+    )
 
 
 LEAST = BATCH_BYTES + HEADERS_BYTES
@@ -84,7 +91,9 @@ REFUSALS: dict[str, Refusal] = {
     **{f"{name}-compacts-too": policy(name, "compact,delete", "not be compact") for name in KEPT},
     **{
         f"{name}-too-narrow": Refusal(
-            ("{topic}: max.message.bytes is 1000000, must be 2097152: a record might not fit",), topic=name, config={"max_message_bytes": "1000000"}
+            ("{topic}: max.message.bytes is 1000000, must be 2097152: a record might not fit",),
+            topic=name,
+            config={"max_message_bytes": "1000000"},
         )
         for name in ("exports", "changelog")
     },
@@ -94,13 +103,20 @@ REFUSALS: dict[str, Refusal] = {
         config={"max_message_bytes": "1000000"},
     ),
     "events-larger-than-dead-letters": Refusal(
-        ("max.message.bytes is 8388608, less than {topic} takes (8388608) and 16384 for headers", "could not be put aside"),
+        (
+            "max.message.bytes is 8388608, less than {topic} takes (8388608) and 16384 for headers",
+            "could not be put aside",
+        ),
         topic="profile_events",
         config={"max_message_bytes": "8388608"},
     ),
-    "secrets-key": Refusal(("PROFILE_EXPORTER_SECRETS_KEY: not every key in it is urlsafe base64 of 32 bytes",), settings={"secrets_key": "short"}),
+    "secrets-key": Refusal(
+        ("PROFILE_EXPORTER_SECRETS_KEY: not every key in it is urlsafe base64 of 32 bytes",),
+        settings={"secrets_key": "short"},
+    ),
     "secrets-key-file": Refusal(
-        ("PROFILE_EXPORTER_SECRETS_KEY_FILE: /nowhere/key cannot be read: No such file or directory",), settings={"secrets_key_file": "/nowhere/key"}
+        ("PROFILE_EXPORTER_SECRETS_KEY_FILE: /nowhere/key cannot be read: No such file or directory",),
+        settings={"secrets_key_file": "/nowhere/key"},
     ),
     "certificate": Refusal(
         ("wrong settings: the Kafka client refuses them", "/nowhere/ca.pem"),
@@ -108,7 +124,9 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "partition-counts": Refusal(("profile-events has 2 partitions, 3 are wanted",), settings={"partitions": 3}),
     "missing-topic": Refusal(("audiences",), broker=without_the_topic_of_audiences, by_init=False),
-    "another-installation": Refusal(("another installation has the same PROFILE_EXPORTER_APP_ID",), broker=another_installation_in_our_group),
+    "another-installation": Refusal(
+        ("another installation has the same PROFILE_EXPORTER_APP_ID",), broker=another_installation_in_our_group
+    ),
 }
 
 
@@ -117,7 +135,9 @@ def altered(installation: Installation, refusal: Refusal) -> Iterator[None]:
     """The installation as the refusal wants it, and afterwards as it was."""
     servers, before = installation.settings.kafka_bootstrap_servers, dict(installation.values)
     topic = getattr(installation.topics, refusal.topic) if refusal.topic else ""
-    spec = next((spec for spec in Ground(Admin(installation.settings), installation.settings).specs if spec.name == topic), None)
+    spec = next(
+        (spec for spec in Ground(Admin(installation.settings), installation.settings).specs if spec.name == topic), None
+    )
     if spec is not None:
         alter_topic(servers, topic, **refusal.config)
         wait_until(lambda: _has(installation, topic, refusal.config), "the broker to know it", SECONDS)
@@ -141,11 +161,16 @@ def _has(installation: Installation, topic: str, config: Mapping[str, str]) -> b
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_what_a_worker_does_not_start_with_check_and_init_refuse_in_its_words(standing: Installation, tmp_path: Path, name: str) -> None:
+def test_what_a_worker_does_not_start_with_check_and_init_refuse_in_its_words(
+    standing: Installation, tmp_path: Path, name: str
+) -> None:
     refusal = REFUSALS[name]
     with altered(standing, refusal):
         standing.change(data_dir=tmp_path)
-        told = [text.replace("{topic}", getattr(standing.topics, refusal.topic) if refusal.topic else "") for text in refusal.told]
+        told = [
+            text.replace("{topic}", getattr(standing.topics, refusal.topic) if refusal.topic else "")
+            for text in refusal.told
+        ]
 
         with pytest.raises(UsageError) as worker:
             find_place(standing.settings)
@@ -169,7 +194,9 @@ def test_several_refusals_are_told_at_once_by_check_and_init(standing: Installat
         assert f"{standing.topics.exports}: cleanup.policy is compact" in output
         assert f"{standing.topics.flows}: cleanup.policy is delete" in output
         assert "has 2 partitions, 3 are wanted" in output
-    assert "should be compact; records may be lost" not in check.output + init.output, "what is refused is no warning as well"
+    assert "should be compact; records may be lost" not in check.output + init.output, (
+        "what is refused is no warning as well"
+    )
 
 
 def test_what_is_as_it_should_be_is_refused_by_none(standing: Installation, tmp_path: Path) -> None:

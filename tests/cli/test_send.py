@@ -21,7 +21,14 @@ DAY = 24 * HOUR
 
 
 def event(subject: str, number: int = 0) -> dict[str, Any]:
-    return {"specversion": "1.0", "id": f"e{number}", "source": "/s", "type": "profile.patched", "subject": subject, "data": {"n": number}}
+    return {
+        "specversion": "1.0",
+        "id": f"e{number}",
+        "source": "/s",
+        "type": "profile.patched",
+        "subject": subject,
+        "data": {"n": number},
+    }
 
 
 def send(installation: Installation, *lines: dict[str, Any] | bytes) -> Result:
@@ -34,7 +41,14 @@ def sent(installation: Installation) -> list[KafkaRecord]:
 
 
 def kafka_line(key: str | None, timestamp: int | None = NOW, **more: Any) -> dict[str, Any]:
-    return {"topic": "elsewhere", "partition": 90, "offset": 17, "timestamp": timestamp, "key": key, "value": event(key or "p")} | more
+    return {
+        "topic": "elsewhere",
+        "partition": 90,
+        "offset": 17,
+        "timestamp": timestamp,
+        "key": key,
+        "value": event(key or "p"),
+    } | more
 
 
 def test_4b_the_three_forms_arrive_with_key_value_and_timestamp(ready: Installation) -> None:
@@ -63,8 +77,16 @@ BINARY = {"ce_specversion": "1.0", "ce_id": "e", "ce_source": "/s", "ce_type": "
 def test_i10_headers_are_kept_in_either_form(prepared: Installation) -> None:
     kcat = [part for pair in BINARY.items() for part in pair]
 
-    assert send(prepared, kafka_line("a", headers=BINARY), kafka_line("b", headers=[["twice", "1"], ["twice", "2"]])).exit_code == 0
-    with_headers, without = {**kafka_line("c", headers=kcat), "ts": NOW, "payload": "{}"}, {**kafka_line("d"), "ts": NOW, "payload": "{}"}
+    assert (
+        send(
+            prepared, kafka_line("a", headers=BINARY), kafka_line("b", headers=[["twice", "1"], ["twice", "2"]])
+        ).exit_code
+        == 0
+    )
+    with_headers, without = (
+        {**kafka_line("c", headers=kcat), "ts": NOW, "payload": "{}"},
+        {**kafka_line("d"), "ts": NOW, "payload": "{}"},
+    )
     assert send(prepared, with_headers, without).exit_code == 0
 
     headers = {record.key: record.headers for record in sent(prepared)}
@@ -73,7 +95,9 @@ def test_i10_headers_are_kept_in_either_form(prepared: Installation) -> None:
 
 
 def test_i11_a_key_that_is_no_id_of_a_profile_is_warned_of_with_its_line(prepared: Installation) -> None:
-    result = send(prepared, kafka_line("a"), kafka_line('"p-1"'), kafka_line(None), *(kafka_line("b ") for _ in range(30)))
+    result = send(
+        prepared, kafka_line("a"), kafka_line('"p-1"'), kafka_line(None), *(kafka_line("b ") for _ in range(30))
+    )
 
     assert result.exit_code == 0
     told = result.stderr.splitlines()
@@ -109,7 +133,10 @@ def test_lines_that_cannot_be_read_are_named_and_the_rest_is_sent(ready: Install
     assert told[0].startswith("line 2: not_json: ")
     assert told[1].startswith("line 4: not_utf8: ")
     assert told[2].startswith("line 6: bad_shape: ")
-    assert told[3:] == [f"sent 2 events to {ready.topics.profile_events}", "profile-exporter: 3 lines were not sent, see above"]
+    assert told[3:] == [
+        f"sent 2 events to {ready.topics.profile_events}",
+        "profile-exporter: 3 lines were not sent, see above",
+    ]
     assert {record.key for record in sent(ready)} == {b"a", b"b"}
 
 
@@ -120,8 +147,17 @@ def test_an_event_that_the_worker_will_refuse_is_sent_all_the_same(prepared: Ins
     assert [record.value for record in sent(prepared)] == [b'{"specversion":"0.3","subject":"a"}']
 
 
-def test_timestamps_that_cannot_be_kept_are_named_before_the_broker_refuses_their_neighbours(prepared: Installation) -> None:
-    result = send(prepared, kafka_line("a"), kafka_line("b", 0), kafka_line("c", -5), kafka_line("d", NOW + DAY), kafka_line("e", NOW + HOUR // 2))
+def test_timestamps_that_cannot_be_kept_are_named_before_the_broker_refuses_their_neighbours(
+    prepared: Installation,
+) -> None:
+    result = send(
+        prepared,
+        kafka_line("a"),
+        kafka_line("b", 0),
+        kafka_line("c", -5),
+        kafka_line("d", NOW + DAY),
+        kafka_line("e", NOW + HOUR // 2),
+    )
 
     assert result.exit_code == 1
     told = [line.split(" cannot be kept: the topic takes 1 to ")[0] for line in result.stderr.splitlines()[:3]]
@@ -151,10 +187,14 @@ def test_an_event_that_is_too_large_is_named_and_the_rest_is_sent(prepared: Inst
     assert {record.key for record in sent(prepared)} == {b"a", b"c"}
 
 
-def test_a_file_of_many_events_says_now_and_then_how_far_it_is(prepared: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_many_events_says_now_and_then_how_far_it_is(
+    prepared: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     file = tmp_path / "events.jsonl"
-    file.write_bytes(b"".join(orjson.dumps(event(f"p{number}"), option=orjson.OPT_APPEND_NEWLINE) for number in range(3)))
+    file.write_bytes(
+        b"".join(orjson.dumps(event(f"p{number}"), option=orjson.OPT_APPEND_NEWLINE) for number in range(3))
+    )
 
     result = prepared.command("send", str(file))
 

@@ -1,4 +1,7 @@
-"""Commands start fast: what takes long to import is not there when they reach the network. Modules are looked at, and no clock."""
+"""Commands start fast: what takes long to import is not there when they reach the network.
+
+Modules are looked at, and no clock.
+"""
 
 import subprocess
 import sys
@@ -45,7 +48,15 @@ main()
 
 @pytest.mark.parametrize(
     "arguments",
-    [["init"], ["status"], ["status", "--json"], ["check"], ["apply", "flows.yaml"], ["flows", "list"], ["flows", "diff", "flows.yaml"]],
+    [
+        ["init"],
+        ["status"],
+        ["status", "--json"],
+        ["check"],
+        ["apply", "flows.yaml"],
+        ["flows", "list"],
+        ["flows", "diff", "flows.yaml"],
+    ],
     ids=" ".join,
 )
 def test_a_command_reaches_kafka_without_what_only_later_steps_need(arguments: list[str], tmp_path: Path) -> None:
@@ -55,7 +66,10 @@ def test_a_command_reaches_kafka_without_what_only_later_steps_need(arguments: l
 
 
 def test_settings_alone_need_no_client_and_no_sdk(tmp_path: Path) -> None:
-    program = f"import sys, processor.settings; print(*[name for name in {(*HEAVY, 'confluent_kafka', 'click')!r} if name in sys.modules])"
+    program = (
+        f"import sys, processor.settings; print(*[name for name in {(*HEAVY, 'confluent_kafka', 'click')!r} if name in"
+        " sys.modules])"
+    )
 
     assert loaded(program, tmp_path) == []
 

@@ -36,15 +36,28 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 
 def a_worker(name: str, age_seconds: int = 0, partitions: tuple[int, ...] = (), **said: Any) -> WorkerStatus:
     now = int(datetime.now(UTC).timestamp())
-    owned = tuple(PartitionStatus(partition=number, nextOffset=40, rows=1000, restored=300, toRestore=0) for number in partitions)
-    base = {"name": name, "state": "running", "version": "0.1.0", "startedAt": format_time(now - 3600), "time": format_time(now - age_seconds)}
+    owned = tuple(
+        PartitionStatus(partition=number, nextOffset=40, rows=1000, restored=300, toRestore=0) for number in partitions
+    )
+    base = {
+        "name": name,
+        "state": "running",
+        "version": "0.1.0",
+        "startedAt": format_time(now - 3600),
+        "time": format_time(now - age_seconds),
+    }
     return WorkerStatus.model_validate({**base, "partitions": owned, **said})
 
 
 def report(installation: Installation, *statuses: WorkerStatus) -> None:
     with Writer(installation.settings) as writer:
         for status in statuses:
-            writer.write(installation.topics.worker_status, status.name.encode(), status.model_dump_json(by_alias=True).encode(), name=status.name)
+            writer.write(
+                installation.topics.worker_status,
+                status.name.encode(),
+                status.model_dump_json(by_alias=True).encode(),
+                name=status.name,
+            )
 
 
 def as_json(installation: Installation) -> Any:
@@ -61,16 +74,32 @@ def test_without_workers_and_flows_it_says_so_and_what_to_do(installation: Insta
     assert "flows: none; put some into force with `profile-exporter apply FILE`" in result.stdout
 
 
-def test_counts_are_summed_over_workers_and_every_partition_names_its_owner(installation: Installation, tmp_path: Path) -> None:
+def test_counts_are_summed_over_workers_and_every_partition_names_its_owner(
+    installation: Installation, tmp_path: Path
+) -> None:
     (tmp_path / "flows.yaml").write_text(FLOWS)
     assert installation.command("apply", str(tmp_path / "flows.yaml")).exit_code == 0
-    counts = {"decided": {"segment": 3}, "exported": 4, "skipped": {"trigger_off": 2}, "delivered": 3, "deliveredBytes": 30, "waiting": 1}
+    counts = {
+        "decided": {"segment": 3},
+        "exported": 4,
+        "skipped": {"trigger_off": 2},
+        "delivered": 3,
+        "deliveredBytes": 30,
+        "waiting": 1,
+    }
     trouble = {"retried": 5, "throttled": 6, "deadLettered": {"rejected": 1}}
     first = FlowStatus.model_validate({**counts, **trouble})
     second = FlowStatus.model_validate({**counts, "paused": "stream_not_found", "outOfOrder": {"shard_changed": 2}})
     report(
         installation,
-        a_worker("w-1", partitions=(0, 1), events=10, deadLetters={"not_json": 2}, eventsSkipped={"duplicate_event": 1}, flows={"vip": first}),
+        a_worker(
+            "w-1",
+            partitions=(0, 1),
+            events=10,
+            deadLetters={"not_json": 2},
+            eventsSkipped={"duplicate_event": 1},
+            flows={"vip": first},
+        ),
         a_worker("w-2", partitions=(2,), events=20, deadLetters={"not_json": 1}, flows={"vip": second}),
     )
 
@@ -83,21 +112,44 @@ def test_counts_are_summed_over_workers_and_every_partition_names_its_owner(inst
     assert (paused["id"], paused["state"], paused["exported"]) == ("paused", "disabled", 0)
     where = {"stream": "other", "region": "eu-west-1", "endpointUrl": "http://127.0.0.1:4567"}
     assert paused["destination"] == where | {"streamArn": None}  # G10
-    assert (vip["decided"], vip["skipped"], vip["deadLettered"]) == ({"segment": 6}, {"trigger_off": 4}, {"rejected": 1})
-    assert [vip[name] for name in ("exported", "delivered", "deliveredBytes", "waiting", "retried", "throttled")] == [8, 6, 60, 2, 5, 6]
+    assert (vip["decided"], vip["skipped"], vip["deadLettered"]) == (
+        {"segment": 6},
+        {"trigger_off": 4},
+        {"rejected": 1},
+    )
+    assert [vip[name] for name in ("exported", "delivered", "deliveredBytes", "waiting", "retried", "throttled")] == [
+        8,
+        6,
+        60,
+        2,
+        5,
+        6,
+    ]
     assert vip["paused"] == ["stream_not_found"]
     assert vip["outOfOrder"] == {"shard_changed": 2}
 
 
 def test_the_tables_show_workers_partitions_flows_and_counts(installation: Installation) -> None:
     flow = FlowStatus.model_validate(
-        {"decided": {"segment": 3}, "exported": 4, "delivered": 3, "outOfOrder": {"shard_changed": 2}, "waiting": 1, "paused": "access_denied"}
+        {
+            "decided": {"segment": 3},
+            "exported": 4,
+            "delivered": 3,
+            "outOfOrder": {"shard_changed": 2},
+            "waiting": 1,
+            "paused": "access_denied",
+        }
     )
-    report(installation, a_worker("w-1", partitions=(0,), events=1234, deadLetters={"not_json": 2}, flows={"gone": flow}))
+    report(
+        installation, a_worker("w-1", partitions=(0,), events=1234, deadLetters={"not_json": 2}, flows={"gone": flow})
+    )
 
     shown = installation.command("status").stdout
 
-    causes, trouble = "records by cause: segment", ("dead letters: not_json", "not in order in the stream: shard_changed")
+    causes, trouble = (
+        "records by cause: segment",
+        ("dead letters: not_json", "not in order in the stream: shard_changed"),
+    )
     for told in ("w-1   running", "1,234", causes, *trouble, "no longer there", "access_denied", "nobody"):
         assert told in shown
 
@@ -116,7 +168,11 @@ def test_a_recovery_shows_what_is_read_and_what_is_left(installation: Installati
 
 def test_a_worker_that_has_not_reported_is_silent_and_owns_nothing_any_more(installation: Installation) -> None:
     flow = FlowStatus.model_validate({"exported": 4, "waiting": 9, "paused": "access_denied"})
-    report(installation, a_worker("dead", age_seconds=60, partitions=(0,), flows={"vip": flow}), a_worker("fresh", age_seconds=10, partitions=(1,)))
+    report(
+        installation,
+        a_worker("dead", age_seconds=60, partitions=(0,), flows={"vip": flow}),
+        a_worker("fresh", age_seconds=10, partitions=(1,)),
+    )
 
     found = as_json(installation)
 
@@ -154,8 +210,14 @@ def test_i12_misplaced_events_are_counted_and_told_with_the_partitioner_that_fit
     assert (found["misplaced"], found["misplacedFitting"]) == (1202, {"crc32": 1200})
     assert [partition["misplaced"] for partition in found["partitions"]] == [599, 0, 0, None]
     assert len(found["problems"]) == 2
-    assert "1,200 events are not in the partition where Java's default partitioner (murmur2) puts the key" in found["problems"][0]
-    assert "librdkafka's default partitioner (crc32) fits all of them: set PARTITIONER=crc32, or partitioner=murmur2_random" in found["problems"][0]
+    assert (
+        "1,200 events are not in the partition where Java's default partitioner (murmur2) puts the key"
+        in found["problems"][0]
+    )
+    assert (
+        "librdkafka's default partitioner (crc32) fits all of them: set PARTITIONER=crc32, or"
+        " partitioner=murmur2_random" in found["problems"][0]
+    )
     assert "2 events are not in the partition where librdkafka's default partitioner (crc32)" in found["problems"][1]
     assert all(problem in shown.stderr for problem in found["problems"])
     assert "misplaced events" in shown.stdout
@@ -183,34 +245,68 @@ def park(installation: Installation, *rows: ParkedFlowRow) -> None:
     with Writer(installation.settings) as writer:
         for number, row in enumerate(rows):
             key = f'["{row.flow}","stay-{number}"]'.encode()
-            writer.write(installation.topics.delivery_positions, key, row.model_dump_json(by_alias=True).encode(), name=row.flow)
+            writer.write(
+                installation.topics.delivery_positions, key, row.model_dump_json(by_alias=True).encode(), name=row.flow
+            )
 
 
 def test_g4_a_pause_is_told_with_reason_time_next_probe_and_what_waits(installation: Installation) -> None:
-    said = {"waiting": 90, "parked": 80, "paused": "access_denied", "pausedSince": "2026-01-11T23:37:33Z", "nextProbe": "2026-01-11T23:38:00Z"}
+    said = {
+        "waiting": 90,
+        "parked": 80,
+        "paused": "access_denied",
+        "pausedSince": "2026-01-11T23:37:33Z",
+        "nextProbe": "2026-01-11T23:38:00Z",
+    }
     flow = FlowStatus.model_validate({**said, "oldestWaiting": "2026-01-11T23:37:30Z", "gone": 7})
     report(installation, a_worker("w-1", partitions=(0,), flows={"vip": flow}))
-    park(installation, ParkedFlowRow(flow="vip", partition=0, first=3, reason="access_denied", since="2026-01-11T23:37:33Z", waiting=70))
+    park(
+        installation,
+        ParkedFlowRow(
+            flow="vip", partition=0, first=3, reason="access_denied", since="2026-01-11T23:37:33Z", waiting=70
+        ),
+    )
 
     (vip,) = as_json(installation)["flows"]
 
     assert {name: vip[name] for name in said} == {**said, "paused": ["access_denied"]}
     assert (vip["oldestWaiting"], vip["gone"]) == ("2026-01-11T23:37:30Z", 7)
     shown = installation.command("status").stdout
-    for told in ("paused flows:", "access_denied", "2026-01-11T23:37:33Z", "2026-01-11T23:38:00Z", "2026-01-11T23:37:30Z"):
+    for told in (
+        "paused flows:",
+        "access_denied",
+        "2026-01-11T23:37:33Z",
+        "2026-01-11T23:38:00Z",
+        "2026-01-11T23:37:30Z",
+    ):
         assert told in shown
 
 
 def test_a_parked_flow_is_told_also_while_nobody_owns_its_partition(installation: Installation) -> None:
     """As between the end of one worker and the first word of the next."""
-    report(installation, a_worker("dead", age_seconds=60, partitions=(0,), flows={"vip": FlowStatus(waiting=1)}), a_worker("fresh", partitions=(1,)))
-    row = ParkedFlowRow(flow="vip", partition=0, first=3, reason="stream_not_found", since="2026-01-11T23:37:33Z", waiting=70)
+    report(
+        installation,
+        a_worker("dead", age_seconds=60, partitions=(0,), flows={"vip": FlowStatus(waiting=1)}),
+        a_worker("fresh", partitions=(1,)),
+    )
+    row = ParkedFlowRow(
+        flow="vip", partition=0, first=3, reason="stream_not_found", since="2026-01-11T23:37:33Z", waiting=70
+    )
     row = row.model_copy(update={"oldest": 1_768_174_653_000})
-    park(installation, row, row.model_copy(update={"partition": 1, "first": 9, "since": "2026-01-11T23:37:40Z", "gone": 2}))
+    park(
+        installation,
+        row,
+        row.model_copy(update={"partition": 1, "first": 9, "since": "2026-01-11T23:37:40Z", "gone": 2}),
+    )
 
     (vip,) = as_json(installation)["flows"]
 
-    assert (vip["waiting"], vip["parked"], vip["paused"], vip["pausedSince"]) == (140, 140, ["stream_not_found"], "2026-01-11T23:37:33Z")
+    assert (vip["waiting"], vip["parked"], vip["paused"], vip["pausedSince"]) == (
+        140,
+        140,
+        ["stream_not_found"],
+        "2026-01-11T23:37:33Z",
+    )
     assert (vip["oldestWaiting"], vip["nextProbe"], vip["gone"]) == ("2026-01-11T23:37:33Z", None, 2)
 
 

@@ -15,7 +15,9 @@ def test_columns_are_aligned_where_there_is_no_terminal(capsys: pytest.CaptureFi
     assert capsys.readouterr().out == "flows:\n  id      name\n  f       [bold]VIPs[/bold]\n  longer  x\n"
 
 
-def test_a_terminal_gets_a_drawn_table_and_brackets_stay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_a_drawn_table_and_brackets_stay(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
 
     show(TABLE)

@@ -1,4 +1,6 @@
-"""What audit events say of flows, so that the etag of an export leads to the flow that decided it (contract M2, F2, G7)."""
+"""What audit events say of flows, so that the etag of an export leads to the flow that decided it (contract M2, F2,
+G7).
+"""
 
 from collections.abc import Collection
 from typing import Any
@@ -61,7 +63,9 @@ class Plane:
 
     def stored(self) -> dict[str, Any]:
         """What stands on `flows` for the flow last."""
-        return orjson.loads([record.value or b"null" for record in self.records.records if record.key == b"vip"][-1]) or {}
+        return (
+            orjson.loads([record.value or b"null" for record in self.records.records if record.key == b"vip"][-1]) or {}
+        )
 
     def record(self) -> list[dict[str, Any]]:
         return self.change(lambda draft: record_etags(draft, self.unnamed))
@@ -84,7 +88,11 @@ def test_m2_every_etag_that_an_export_can_have_leads_to_its_flow() -> None:
 
     created, changed, back = plane.change(put(a_flow("one")), put(a_flow("two")), put(a_flow("one")))
 
-    assert [created["etagBefore"], changed["etagBefore"], back["etagBefore"]] == [None, created["etag"], changed["etag"]]
+    assert [created["etagBefore"], changed["etagBefore"], back["etagBefore"]] == [
+        None,
+        created["etag"],
+        changed["etag"],
+    ]
     assert len({created["etag"], changed["etag"], back["etag"]}) == 3
     assert back["etag"] == plane.stored()["etag"]
     assert [event["after"]["name"] for event in (created, changed, back)] == ["one", "two", "one"]
@@ -105,7 +113,11 @@ def test_f2_a_deleted_flow_that_still_sends_exits_has_the_etag_of_those_until_it
 
     created, deleted, given_up = plane.change(put(exits), delete, lambda draft: give_up_flow(draft, "vip"))
 
-    leaving = [orjson.loads(record.value) for record in plane.records.records if record.key == b"vip" and b"deletedAt" in (record.value or b"")]
+    leaving = [
+        orjson.loads(record.value)
+        for record in plane.records.records
+        if record.key == b"vip" and b"deletedAt" in (record.value or b"")
+    ]
     assert told(deleted) == ("deleted", created["etag"], leaving[0]["etag"], format_time(NOW_MS // 1000))
     assert deleted["before"]["id"] == "vip"
     assert told(given_up) == ("deleted", deleted["etag"], None, None)
@@ -155,7 +167,9 @@ def test_a_flow_that_an_old_version_changed_again_is_recorded_again() -> None:
     """The etag of an audit event names the flow as it was."""
     plane = Plane()
     plane.change(put(a_flow("one")))
-    plane.records.records.append(TopicRecord(Topic.FLOWS, flow_key("vip"), flow_value(StoredFlow(a_flow("two"), "etag-of-another")), NOW_MS))
+    plane.records.records.append(
+        TopicRecord(Topic.FLOWS, flow_key("vip"), flow_value(StoredFlow(a_flow("two"), "etag-of-another")), NOW_MS)
+    )
 
     (recorded,) = plane.record()
 
@@ -179,7 +193,9 @@ def test_audit_events_of_before_and_of_others_name_no_etag(key: bytes | None, va
 
 
 def test_nothing_is_looked_up_for_flows_whose_record_names_its_author() -> None:
-    """Such a record was written in one transaction with the audit event that names its etag; the topic, which only grows, is not read for it."""
+    """Such a record was written in one transaction with the audit event that names its etag; the topic, which only
+    grows, is not read for it.
+    """
     plane = Plane()
     asked: list[Collection[FlowEtag]] = []
     exits = a_flow(audiences=[{"namespace": "ups", "id": "a"}], options={"emitExitOnUnmap": True})

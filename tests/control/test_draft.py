@@ -1,4 +1,6 @@
-"""A change in the making: whoever looked at its state keeps what it saw, and a change costs what is changed, not what is there."""
+"""A change in the making: whoever looked at its state keeps what it saw, and a change costs what is changed, not what
+is there.
+"""
 
 import time
 

@@ -15,19 +15,36 @@ PAUSED = "the destination is paused: stream_missing"
 
 
 def a_job(kind: str = "backfill", **fields: Any) -> Job:
-    content = {"id": "j1", "kind": kind, "flow": "vip", "audiences": [{"namespace": "ups", "id": "gold"}], "createdAt": CREATED, "startedAt": STARTED}
+    content = {
+        "id": "j1",
+        "kind": kind,
+        "flow": "vip",
+        "audiences": [{"namespace": "ups", "id": "gold"}],
+        "createdAt": CREATED,
+        "startedAt": STARTED,
+    }
     return Job.model_validate(content | fields)
 
 
 def part(partition: int = 0, state: PartitionState = PartitionState.RUNNING, **fields: Any) -> JobProgress:
-    content = {"job": "j1", "flow": "vip", "kind": "backfill", "partition": partition, "start": 0, "begunAt": BEGUN, "updatedAt": TOLD}
+    content = {
+        "job": "j1",
+        "flow": "vip",
+        "kind": "backfill",
+        "partition": partition,
+        "start": 0,
+        "begunAt": BEGUN,
+        "updatedAt": TOLD,
+    }
     return JobProgress.model_validate(content | {"state": state, "total": 100} | fields)
 
 
 DONE, CANCELLED = PartitionState.DONE, PartitionState.CANCELLED
 
 
-def status(job: Job, *parts: JobProgress, flow: FlowStands = FlowStands.ENABLED, partitions: int = 2, now: str = NOW) -> JobStatus:
+def status(
+    job: Job, *parts: JobProgress, flow: FlowStands = FlowStands.ENABLED, partitions: int = 2, now: str = NOW
+) -> JobStatus:
     return job_status(job, {each.partition: each for each in parts}, flow, partitions, now)
 
 
@@ -110,7 +127,10 @@ def test_what_is_to_go_is_not_known_before_it_began_nor_of_a_catchup() -> None:
 
 def test_rates_and_the_estimated_end_are_of_the_time_it_worked() -> None:
     """Two minutes of an hour: before, an older job of the flow went first."""
-    parts = part(0, total=1000, seen=600, exported=300, workedSeconds=120.0), part(1, total=800, seen=600, exported=60, workedSeconds=90.5)
+    parts = (
+        part(0, total=1000, seen=600, exported=300, workedSeconds=120.0),
+        part(1, total=800, seen=600, exported=60, workedSeconds=90.5),
+    )
     shown = status(a_job(), *parts, now="2026-01-20T01:00:00Z")
 
     assert shown.rate.model_dump(by_alias=True) == {"recordsPerSecond": 3.0, "profilesPerSecond": 10.0}
@@ -118,8 +138,16 @@ def test_rates_and_the_estimated_end_are_of_the_time_it_worked() -> None:
 
 
 def test_a_rate_is_not_known_within_the_first_second_nor_before_it_sends() -> None:
-    for shown in (status(a_job(), part(0, seen=9, workedSeconds=0.9)), status(a_job("catchup", startedAt=None), part(0)), status(a_job())):
-        assert (shown.rate.records_per_second, shown.rate.profiles_per_second, shown.estimated_end) == (None, None, None)
+    for shown in (
+        status(a_job(), part(0, seen=9, workedSeconds=0.9)),
+        status(a_job("catchup", startedAt=None), part(0)),
+        status(a_job()),
+    ):
+        assert (shown.rate.records_per_second, shown.rate.profiles_per_second, shown.estimated_end) == (
+            None,
+            None,
+            None,
+        )
 
 
 def test_the_rate_of_a_job_that_ended_stays() -> None:
@@ -142,14 +170,21 @@ def test_the_end_of_a_cancelled_job_is_when_it_was_cancelled() -> None:
 def test_it_is_json_in_the_style_of_the_rest() -> None:
     shown = status(a_job(requestedBy="ada", recordsPerSecond=50)).as_object()
 
-    assert (shown["requestedBy"], shown["recordsPerSecond"], shown["createdAt"], shown["endedAt"]) == ("ada", 50, CREATED, None)
+    assert (shown["requestedBy"], shown["recordsPerSecond"], shown["createdAt"], shown["endedAt"]) == (
+        "ada",
+        50,
+        CREATED,
+        None,
+    )
     assert shown["audiences"] == [{"namespace": "ups", "id": "gold", "droppedAt": None}]
 
 
 def state_with(*jobs: Job) -> ControlState:
     flow = Flow.model_validate({"id": "vip", "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2"}})
     records = [TopicRecord(Topic.FLOWS, flow_key("vip"), flow_value(StoredFlow(flow, "e")), 0)]
-    return ControlState().after([*records, *(TopicRecord(Topic.FLOWS, job_key(job.id), job_value(job), 0) for job in jobs)])
+    return ControlState().after(
+        [*records, *(TopicRecord(Topic.FLOWS, job_key(job.id), job_value(job), 0) for job in jobs)]
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,10 +195,14 @@ def state_with(*jobs: Job) -> ControlState:
         (part(0), part(0, seen=1), None),  # in a partition that has done the older one
     ],
 )
-def test_a_job_says_which_older_one_of_its_flow_goes_first(older: JobProgress, newer: JobProgress, reason: str | None) -> None:
+def test_a_job_says_which_older_one_of_its_flow_goes_first(
+    older: JobProgress, newer: JobProgress, reason: str | None
+) -> None:
     jobs = [a_job(), a_job("resend", id="j2", createdAt=STARTED), a_job(id="j0", flow="other")]
 
-    second, *_ = all_statuses(state_with(*jobs), JobsProgress({"j1": {0: older}, "j2": {0: newer}, "j0": {0: part(0)}}, 1), NOW)
+    second, *_ = all_statuses(
+        state_with(*jobs), JobsProgress({"j1": {0: older}, "j2": {0: newer}, "j0": {0: part(0)}}, 1), NOW
+    )
 
     assert (second.id, second.reason) == ("j2", reason)
 

@@ -9,7 +9,17 @@ import pytest
 from processor.control.audit import Author
 from processor.control.draft import Draft
 from processor.control.job_status import JobsProgress
-from processor.control.jobs import AudienceNotMapped, JobHasEnded, JobOrder, NoSuchJob, NothingMapped, OneADay, OneIsOpen, cancel_job, order_job
+from processor.control.jobs import (
+    AudienceNotMapped,
+    JobHasEnded,
+    JobOrder,
+    NoSuchJob,
+    NothingMapped,
+    OneADay,
+    OneIsOpen,
+    cancel_job,
+    order_job,
+)
 from processor.control.native import NoSuchFlow, delete_flow, give_up_flow, put_flow, set_flow_state
 from processor.control.plane import ControlPlane
 from processor.control.state import ControlState, Topic
@@ -25,7 +35,10 @@ HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
 
 class Plane:
-    """A control plane in memory, with a clock of the test's. Workers do at once what is ordered, where `works` is on."""
+    """A control plane in memory, with a clock of the test's.
+
+    Workers do at once what is ordered, where `works` is on.
+    """
 
     def __init__(self, works: bool = True) -> None:
         self.now_ms = FIRST_MS
@@ -40,7 +53,11 @@ class Plane:
 
     @property
     def audited(self) -> list[dict[str, Any]]:
-        return [orjson.loads(record.value or b"") for record in self.log._shared.records if record.topic is Topic.AUDIT_EVENTS]
+        return [
+            orjson.loads(record.value or b"")
+            for record in self.log._shared.records
+            if record.topic is Topic.AUDIT_EVENTS
+        ]
 
     @property
     def now(self) -> str:
@@ -53,13 +70,17 @@ class Plane:
 
     def _done(self, job: Job) -> JobProgress:
         times = {"begun_at": job.created_at, "updated_at": job.created_at}
-        return JobProgress(job=job.id, flow=job.flow, kind=job.kind, partition=0, start=0, state=PartitionState.DONE, **times)
+        return JobProgress(
+            job=job.id, flow=job.flow, kind=job.kind, partition=0, start=0, state=PartitionState.DONE, **times
+        )
 
     def put(self, *audiences: str, state: str = "enabled", flow_id: str = "vip", **options: Any) -> list[Job]:
         """A flow; the jobs that the change set going."""
         destination = {"type": "kinesis", "stream": "s", "region": "us-east-2"}
         mapped = [{"namespace": "ups", "id": audience} for audience in audiences]
-        flow = Flow.model_validate({"id": flow_id, "state": state, "destination": destination, "audiences": mapped, "options": options})
+        flow = Flow.model_validate(
+            {"id": flow_id, "state": state, "destination": destination, "audiences": mapped, "options": options}
+        )
         return self.change(lambda draft: put_flow(draft, flow))
 
     def set_state(self, state: FlowState) -> list[Job]:
@@ -128,10 +149,16 @@ def test_an_order_and_its_end_are_audited(plane: Plane) -> None:
         ({"flow_id": "vpi"}, NoSuchFlow, "there is no flow vpi; did you mean vip?"),
         ({"flow_id": "none"}, NothingMapped, "flow none maps no audience: map one first"),
         ({"audience": "gld"}, AudienceNotMapped, "flow vip does not map the audience ups/gld; did you mean ups/gold?"),
-        ({"audience": "123456789"}, AudienceNotMapped, "does not map the audience ups/123456789; it maps ups/gold, ups/silver"),
+        (
+            {"audience": "123456789"},
+            AudienceNotMapped,
+            "does not map the audience ups/123456789; it maps ups/gold, ups/silver",
+        ),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_the_remedy(plane: Plane, order: dict[str, str], error: type[Exception], text: str) -> None:
+def test_what_cannot_be_meant_is_refused_with_the_remedy(
+    plane: Plane, order: dict[str, str], error: type[Exception], text: str
+) -> None:
     plane.put(flow_id="none")
 
     with pytest.raises(error) as refused:
@@ -142,7 +169,9 @@ def test_what_cannot_be_meant_is_refused_with_the_remedy(plane: Plane, order: di
 
 @pytest.mark.parametrize("first", ["resend", "backfill"])
 @pytest.mark.parametrize("second", ["resend", "backfill"])
-def test_e4_once_a_day_and_audience_whichever_kind_and_it_says_when_the_next_is(plane: Plane, first: str, second: str) -> None:
+def test_e4_once_a_day_and_audience_whichever_kind_and_it_says_when_the_next_is(
+    plane: Plane, first: str, second: str
+) -> None:
     job = plane.order("gold", kind=first)
     plane.now_ms += DAY_MS - 1000
 
@@ -182,7 +211,9 @@ def test_e4_one_that_was_done_counts_also_when_its_audience_was_unmapped_since(p
     progress = plane.progress
     plane.put("silver")
     plane.put("silver", "gold")
-    order = JobOrder.model_validate({"kind": "resend", "flow": "vip", "audiences": [{"namespace": "ups", "id": "gold"}]})
+    order = JobOrder.model_validate(
+        {"kind": "resend", "flow": "vip", "audiences": [{"namespace": "ups", "id": "gold"}]}
+    )
 
     with pytest.raises(OneADay):
         plane.plane.change(ADA, lambda draft: order_job(draft, order, progress))
@@ -226,7 +257,10 @@ def test_a_job_is_cancelled_once() -> None:
     cancelled = plane.cancel(backfill.id)
 
     assert plane.state.jobs[backfill.id].cancelled_at == cancelled.cancelled_at == plane.now
-    with pytest.raises(JobHasEnded, match=rf"backfill {backfill.id} of flow vip has ended at {plane.now}: cancelled; there is nothing to cancel"):
+    with pytest.raises(
+        JobHasEnded,
+        match=rf"backfill {backfill.id} of flow vip has ended at {plane.now}: cancelled; there is nothing to cancel",
+    ):
         plane.cancel(backfill.id)
 
 
@@ -291,7 +325,9 @@ def test_a_job_older_than_30_days_is_gone_after_the_next_one_and_one_that_waits_
 
     assert done not in plane.state.jobs
     assert {waiting.id, kept.id} < plane.state.jobs.keys()
-    tombstones = [record.key for record in plane.log._shared.records if record.topic is Topic.FLOWS and record.value is None]
+    tombstones = [
+        record.key for record in plane.log._shared.records if record.topic is Topic.FLOWS and record.value is None
+    ]
     assert tombstones == [job_key(done)]
 
 

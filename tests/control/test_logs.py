@@ -35,7 +35,9 @@ Open = Callable[..., AbstractContextManager[ControlLog]]
 
 
 def a_flow(flow_id: str = "vip", **fields: Any) -> Flow:
-    return Flow.model_validate({"id": flow_id, "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2"}, **fields})
+    return Flow.model_validate(
+        {"id": flow_id, "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2"}, **fields}
+    )
 
 
 @pytest.fixture
@@ -126,7 +128,9 @@ def test_flow_audience_and_audit_event_are_one_transaction(on_kafka: Installatio
     with KafkaControlLog(on_kafka.settings) as log:
         plane(log).change(AUTHOR, lambda draft: (draft.put_flow(a_flow()), draft.put_flow(a_flow("other"))))
 
-    (flows, audits) = (list(read_topic(on_kafka.settings, topic)) for topic in (on_kafka.topics.flows, on_kafka.topics.audit_events))
+    (flows, audits) = (
+        list(read_topic(on_kafka.settings, topic)) for topic in (on_kafka.topics.flows, on_kafka.topics.audit_events)
+    )
     assert [record.key for record in flows] == [b"vip", b"other"]
     assert [record.key for record in audits] == [b'["flows","vip"]', b'["flows","other"]']
 
@@ -142,7 +146,9 @@ class MeanwhileWritten(tuple[TopicRecord, ...]):
         return super().__iter__()
 
 
-def test_without_transactions_the_state_is_what_the_topic_says_in_its_order_whoever_wrote(on_kafka: Installation) -> None:
+def test_without_transactions_the_state_is_what_the_topic_says_in_its_order_whoever_wrote(
+    on_kafka: Installation,
+) -> None:
     """A command beside an API may write between the API's look and its record; nothing fences either."""
     on_kafka.change(processing_guarantee="at_least_once")
     settings = on_kafka.settings
@@ -167,7 +173,9 @@ def test_without_transactions_the_state_is_what_the_topic_says_in_its_order_whoe
         assert again.state().flows["vip"].item.name == "mine"
 
 
-def test_a_log_of_which_records_were_removed_is_refused_until_somebody_says_that_he_knows(on_kafka: Installation) -> None:
+def test_a_log_of_which_records_were_removed_is_refused_until_somebody_says_that_he_knows(
+    on_kafka: Installation,
+) -> None:
     topic = on_kafka.topics.flows
     with Writer(on_kafka.settings) as writer:
         for name in ("a", "b"):
@@ -175,7 +183,9 @@ def test_a_log_of_which_records_were_removed_is_refused_until_somebody_says_that
     broker = on_kafka.settings.kafka_bootstrap_servers
     admin = AdminClient({"bootstrap.servers": broker})
     alter_topic(broker, topic, cleanup_policy="delete")
-    wait_until(lambda: _removed(admin, TopicPartition(topic, 0, 1)), "the leader to know that it may remove records", 20.0)
+    wait_until(
+        lambda: _removed(admin, TopicPartition(topic, 0, 1)), "the leader to know that it may remove records", 20.0
+    )
     alter_topic(broker, topic, cleanup_policy="compact")
 
     with pytest.raises(TopicTruncated, match="its first 1 offsets were removed"), KafkaControlLog(on_kafka.settings):
@@ -224,13 +234,20 @@ def test_a_change_of_more_records_than_the_producers_queue_holds_is_written_whol
     with KafkaControlLog(on_kafka.settings, client={"queue.buffering.max.messages": 50}) as log:
         plane(log).change(AUTHOR, lambda draft: [draft.put_audience(audience) for audience in audiences])
 
-    (written, audits) = (list(read_topic(on_kafka.settings, topic)) for topic in (on_kafka.topics.audiences, on_kafka.topics.audit_events))
+    (written, audits) = (
+        list(read_topic(on_kafka.settings, topic))
+        for topic in (on_kafka.topics.audiences, on_kafka.topics.audit_events)
+    )
     assert [record.key for record in written] == [audience_key(audience.key) for audience in audiences]
     assert len(audits) == len(audiences)
 
 
-def test_what_compaction_removes_before_it_was_read_leaves_no_command_waiting_for_it(on_kafka: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("processor.kafka.control_log.STALE_SECONDS", 180.0)  # so long, at most, a command waits at its end
+def test_what_compaction_removes_before_it_was_read_leaves_no_command_waiting_for_it(
+    on_kafka: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "processor.kafka.control_log.STALE_SECONDS", 180.0
+    )  # so long, at most, a command waits at its end
     one_record_ahead = {"batch.num.messages": 1, "fetch.message.max.bytes": 1, "queued.min.messages": 1}
     topic, settings = on_kafka.topics.flows, on_kafka.settings
     alter_topic(settings.kafka_bootstrap_servers, topic, **COMPACTED_ALL_THE_TIME)

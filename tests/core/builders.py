@@ -18,7 +18,9 @@ NOW = "2026-01-11T23:37:33Z"
 BEFORE = "2026-01-02T08:00:00Z"
 
 
-def flow(*audiences: str, attributes: tuple[str, ...] = (), id: str = "f", state: str = "enabled", **options: Any) -> Flow:
+def flow(
+    *audiences: str, attributes: tuple[str, ...] = (), id: str = "f", state: str = "enabled", **options: Any
+) -> Flow:
     return Flow.model_validate(
         {
             "id": id,
@@ -38,12 +40,21 @@ class History:
         self.replay = Replay(Catalog.of(flows, audiences), limits)
         self.offset = -1
 
-    def raw(self, value: bytes | None, key: bytes | None = b"p-1", timestamp: int | None = None, headers: Headers = ()) -> Step:
+    def raw(
+        self, value: bytes | None, key: bytes | None = b"p-1", timestamp: int | None = None, headers: Headers = ()
+    ) -> Step:
         self.offset += 1
         return self.replay.feed(SourceRecord("profile-events", 0, self.offset, timestamp, key, value, headers))
 
     def event(self, type: str, data: Any = None, **attributes: Any) -> Step:
-        envelope = {"specversion": "1.0", "id": f"e-{self.offset}", "source": "/u", "type": type, "time": NOW, "data": data}
+        envelope = {
+            "specversion": "1.0",
+            "id": f"e-{self.offset}",
+            "source": "/u",
+            "type": type,
+            "time": NOW,
+            "data": data,
+        }
         return self.raw(orjson.dumps({**envelope, **attributes}))
 
     def patch(self, data: Any = None, **attributes: Any) -> Step:
@@ -57,7 +68,9 @@ class History:
         return self.replay.profiles[PLACE]
 
 
-def member(status: str | None = "realized", time: str = NOW, *, audience: str = "a", namespace: str = "ups", **extra: Any) -> dict[str, Any]:
+def member(
+    status: str | None = "realized", time: str = NOW, *, audience: str = "a", namespace: str = "ups", **extra: Any
+) -> dict[str, Any]:
     return {"segmentMembership": {namespace: {audience: {"status": status, "lastQualificationTime": time, **extra}}}}
 
 

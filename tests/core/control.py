@@ -39,7 +39,14 @@ class Control:
         self._now += 1
         audiences = [{"namespace": each.namespace, "id": each.id} for each in self.flows[flow_id].audiences]
         now = format_time(self._now)
-        fields = {"id": self._id(), "kind": "resend", "flow": flow_id, "audiences": audiences, "createdAt": now, "startedAt": now}
+        fields = {
+            "id": self._id(),
+            "kind": "resend",
+            "flow": flow_id,
+            "audiences": audiences,
+            "createdAt": now,
+            "startedAt": now,
+        }
         job = Job.model_validate(fields)
         self.jobs[job.id] = job
         return self.catalog

@@ -20,7 +20,9 @@ NOON = "2026-01-11T12:00:00Z"
 LATER = "2026-01-12T12:00:00Z"
 
 
-def a_flow(flow_id: str = "f", audiences: Iterable[Any] = ("a",), attributes: Iterable[str] = (), **options: Any) -> Any:
+def a_flow(
+    flow_id: str = "f", audiences: Iterable[Any] = ("a",), attributes: Iterable[str] = (), **options: Any
+) -> Any:
     """A flow of contract 4b. An audience is an id in `ups`, `namespace/id`, or a whole mapping."""
     return {
         "id": flow_id,
@@ -90,7 +92,9 @@ class Scene:
     offset: int = 0
 
     @staticmethod
-    def of(*flows: Any, audiences: Iterable[Any] = (), dedup_window: int = 1, max_document_bytes: int = 524_288) -> "Scene":
+    def of(
+        *flows: Any, audiences: Iterable[Any] = (), dedup_window: int = 1, max_document_bytes: int = 524_288
+    ) -> "Scene":
         """A fresh replay of these flows and described audiences."""
         limits = Limits(max_document_bytes=max_document_bytes, dedup_window=dedup_window)
         return Scene(Replay(a_catalog({"flows": flows, "audiences": list(audiences)}), limits))

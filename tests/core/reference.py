@@ -27,7 +27,9 @@ NOT_ATTRIBUTES = ("segmentMembership", "identityMap")
 OPAQUE_LEVELS = {"segmentMembership": 2, "identityMap": 1}
 CONSENTS = ("y", "dy", "li", "ct", "cp", "vi", "pi", "in", "true")
 STATUSES = {"realized": "realized", "existing": "realized", "exited": "exited", "exiting": "exited"}
-TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)", re.ASCII)
+TIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)", re.ASCII
+)
 REQUIRED = ("specversion", "id", "source", "type")
 TYPES = ("profile.patched", "profile.replaced", "profile.deleted", "profile.merged", "membership.expired")
 
@@ -79,7 +81,9 @@ class State:
 
 @dataclass
 class Sent:
-    """A record in full: the line of replay's output, what leaves (with the envelope, if any), Kinesis' partition key."""
+    """A record in full: the line of replay's output, what leaves (with the envelope, if any), Kinesis' partition
+    key.
+    """
 
     line: Line
     value: dict[str, Any]
@@ -89,7 +93,9 @@ class Sent:
 class ReferenceReplay:
     """Folds and decides as contract 4b says. `configuration` is the parsed file: `{"audiences": […], "flows": […]}`."""
 
-    def __init__(self, configuration: dict[str, Any], max_document_bytes: int = 512 * 1024, dedup_window: int = 1) -> None:
+    def __init__(
+        self, configuration: dict[str, Any], max_document_bytes: int = 512 * 1024, dedup_window: int = 1
+    ) -> None:
         described = configuration.get("audiences") or []
         self.audiences = {(each["namespace"], each["id"]): each for each in described}
         self.flows = configuration.get("flows") or []
@@ -98,10 +104,13 @@ class ReferenceReplay:
         self.profiles: dict[Place, State] = {}
         self.highest: dict[tuple[str, int], int] = {}
         self.skipped: dict[str, str] = {}
-        """Of the last record: why each flow that sent nothing did so (section 7), by id; {} where no event was applied."""
+        """Of the last record: why each flow that sent nothing did so (section 7), by id; {} where no event was applied.
+        """
 
     def feed(self, record: SourceRecord) -> tuple[list[Line], str | None]:
-        """The lines that leave after `record`, in no particular order of flows, and the reason if it is a dead letter."""
+        """The lines that leave after `record`, in no particular order of flows, and the reason if it is a dead
+        letter.
+        """
         sent, reason = self.feed_in_full(record)
         return [each.line for each in sent], reason
 
@@ -137,10 +146,14 @@ class ReferenceReplay:
             del self.profiles[place]
         decisions = [(flow, self._decide(flow, before, after, event)) for flow in self.flows if is_enabled(flow)]
         sending = [flow["id"] for flow, (_, data) in decisions if data is not None]
-        self.skipped = {flow["id"]: why_nothing(flow, before, after, event) for flow in self.flows if flow["id"] not in sending}
+        self.skipped = {
+            flow["id"]: why_nothing(flow, before, after, event) for flow in self.flows if flow["id"] not in sending
+        }
         version = before.version + 1
         return [
-            self._sent(record, key, event, version, flow, causes, data, after or before) for flow, (causes, data) in decisions if data is not None
+            self._sent(record, key, event, version, flow, causes, data, after or before)
+            for flow, (causes, data) in decisions
+            if data is not None
         ]
 
     def _remember(self, place: Place, before: State, after: State, event: Event) -> None:
@@ -154,7 +167,9 @@ class ReferenceReplay:
         after.ids = after.ids[-self.dedup_window :] if self.dedup_window else []
         self.profiles[place] = after
 
-    def _decide(self, flow: dict[str, Any], before: State, after: State | None, event: Event) -> tuple[list[str], dict[str, Any] | None]:
+    def _decide(
+        self, flow: dict[str, Any], before: State, after: State | None, event: Event
+    ) -> tuple[list[str], dict[str, Any] | None]:
         if event.type == "profile.merged":
             return [], None  # F4
         before, after = as_seen(flow, before, after, event)
@@ -170,7 +185,9 @@ class ReferenceReplay:
             "identityMap": render_identities(flow, after),
         }
 
-    def _decide_deletion(self, flow: dict[str, Any], before: State, event: Event) -> tuple[list[str], dict[str, Any] | None]:
+    def _decide_deletion(
+        self, flow: dict[str, Any], before: State, event: Event
+    ) -> tuple[list[str], dict[str, Any] | None]:
         left = [audience for audience in mapped(flow) if before.status(audience) == "realized"]
         causes = sorted(segment_cause(audience, "exited") for audience in left)
         silent = option(flow, "onDelete", "export") == "silent"
@@ -183,7 +200,9 @@ class ReferenceReplay:
             "identityMap": render_identities(flow, before),
         }
 
-    def _render_membership(self, flow: dict[str, Any], after: State, now: datetime, changed: list[AudienceKey]) -> dict[str, Any]:
+    def _render_membership(
+        self, flow: dict[str, Any], after: State, now: datetime, changed: list[AudienceKey]
+    ) -> dict[str, Any]:
         policies = {self._policy(audience) for audience in changed}
         if not changed:
             policies = {self._policy(a) for a in mapped(flow) if after.status(a) == "realized"}
@@ -297,7 +316,9 @@ def read_event(record: SourceRecord) -> tuple[Event, Any]:
 def is_cloud_event(attributes: Any) -> bool:
     if not isinstance(attributes, dict):
         return False
-    return attributes.get("specversion") == "1.0" and all(isinstance(attributes.get(name), str) and attributes[name] for name in REQUIRED)
+    return attributes.get("specversion") == "1.0" and all(
+        isinstance(attributes.get(name), str) and attributes[name] for name in REQUIRED
+    )
 
 
 def content_of(record: SourceRecord) -> dict[str, Any] | None:
@@ -312,7 +333,9 @@ def content_of(record: SourceRecord) -> dict[str, Any] | None:
     try:
         content = read_json(record.value)
     except Unusable as unusable:
-        is_other = unusable.reason in ("not_utf8", "not_json") and not says_json and media_type != "application/cloudevents"
+        is_other = (
+            unusable.reason in ("not_utf8", "not_json") and not says_json and media_type != "application/cloudevents"
+        )
         raise Unusable("not_cloudevents" if is_other else unusable.reason) from None
     require(isinstance(content, dict), "not_cloudevents")
     return dict(content)
@@ -330,7 +353,11 @@ def binary_content(value: bytes, in_headers: dict[str, Any], says_json: bool) ->
     if is_cloud_event(data):
         return dict(data)
     require(says_json and is_cloud_event(in_headers), "not_cloudevents")
-    if isinstance(data, dict) and sorted(data) == ["payload", "schema"] and (data["schema"] is None or "type" in data["schema"]):
+    if (
+        isinstance(data, dict)
+        and sorted(data) == ["payload", "schema"]
+        and (data["schema"] is None or "type" in data["schema"])
+    ):
         raise Unusable("not_cloudevents")
     holds_events = isinstance(data, list) and data and isinstance(data[0], dict) and "specversion" in data[0]
     require(is_deletion or not holds_events, "not_cloudevents")
@@ -366,7 +393,10 @@ def read_data(attributes: dict[str, Any]) -> Any:
         require(data is None, "not_cloudevents")
         media_type = str(attributes.get("datacontenttype", "")).split(";")[0].strip().lower()
         require(media_type in ("", "application/json", "text/json") or media_type.endswith("+json"), "not_cloudevents")
-        require(isinstance(encoded, str) and re.fullmatch(r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", encoded) is not None)
+        require(
+            isinstance(encoded, str)
+            and re.fullmatch(r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", encoded) is not None
+        )
         data = read_json(base64.b64decode(encoded))
     require(not (isinstance(data, str) and data[:1] in ("{", "[") and is_json_text(data)), "not_cloudevents")
     return data
@@ -405,14 +435,18 @@ def whole_number(text: str) -> int:
 
 
 def rename(value: Any, opaque_levels: dict[str, int], opaque: int = 0) -> Any:
-    """I9: names without the prefix `xdm:`; in the members of `opaque_levels` so many levels of names are ids, and stay."""
+    """I9: names without the prefix `xdm:`; in the members of `opaque_levels` so many levels of names are ids, and
+    stay.
+    """
     if isinstance(value, list):
         return [rename(each, {}) for each in value]
     if not isinstance(value, dict):
         return value
     if opaque:
         return {name: rename(each, {}, opaque - 1) for name, each in value.items()}
-    spelled = {name.removeprefix("xdm:"): each for name, each in value.items()} | {name: each for name, each in value.items() if name[:4] != "xdm:"}
+    spelled = {name.removeprefix("xdm:"): each for name, each in value.items()} | {
+        name: each for name, each in value.items() if name[:4] != "xdm:"
+    }
     return {name: rename(each, {}, opaque_levels.get(name, 0)) for name, each in spelled.items()}
 
 
@@ -677,7 +711,9 @@ def is_consent(value: Any) -> bool:
 
 
 def as_seen(flow: dict[str, Any], before: State, after: State | None, event: Event) -> tuple[State, State | None]:
-    """What a flow with a gate may see: who is opted out has left every mapped audience, when it opted out or was in last."""
+    """What a flow with a gate may see: who is opted out has left every mapped audience, when it opted out or was in
+    last.
+    """
     was_out = is_opted_out(flow, before)
     if after is not None and is_opted_out(flow, after):
         after = out_of(flow, after, None if was_out else event.time)
@@ -710,7 +746,9 @@ def mapped(flow: dict[str, Any]) -> dict[AudienceKey, dict[str, Any]]:
 
 
 def mapped_paths(flow: dict[str, Any]) -> list[str]:
-    return [path for path in map(without_prefix, flow.get("attributes") or []) if path.split(".")[0] not in NOT_ATTRIBUTES]
+    return [
+        path for path in map(without_prefix, flow.get("attributes") or []) if path.split(".")[0] not in NOT_ATTRIBUTES
+    ]
 
 
 def without_prefix(path: str) -> str:
@@ -801,7 +839,9 @@ def on_one_line(one: Path, other: Path) -> bool:
 
 
 def patch_writes(before: dict[str, Any], patch: dict[str, Any], above: Path = ()) -> Iterator[Path]:
-    """Where a merge patch writes: its leaves, and maps that take the place of what is no map; not a null over nothing."""
+    """Where a merge patch writes: its leaves, and maps that take the place of what is no map; not a null over
+    nothing.
+    """
     for name, value in patch.items():
         path, old = (*above, name), before.get(name, ABSENT)
         if value is None and old is ABSENT:

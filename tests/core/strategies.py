@@ -57,7 +57,9 @@ times_of_entries = st.sampled_from(TIMES * 2 + ZERO_TIMES)
 TIMESTAMPS = (1_767_225_600_000, 1_767_225_600_999, 1_769_817_600_000, 1_769_817_601_000, 1_772_409_600_500)
 timestamps = st.sampled_from(TIMESTAMPS)
 
-scalars = st.sampled_from([0, 1, 1.0, 1.5, -1, True, False, "", "x", "1", "ß€😀", 10**15, 2**63 - 1, 2**64 - 1, -(2**63), 1e300, -0.0, "in"])
+scalars = st.sampled_from(
+    [0, 1, 1.0, 1.5, -1, True, False, "", "x", "1", "ß€😀", 10**15, 2**63 - 1, 2**64 - 1, -(2**63), 1e300, -0.0, "in"]
+)
 arrays = st.sampled_from([[], [1], [1.0], [True], [None], [{"name": None, "first": 1}], [[{}]]])
 leaves = st.one_of(scalars, scalars, arrays)
 
@@ -127,14 +129,37 @@ identity_maps = _weighted(
 )
 
 
-said = st.sampled_from(["y", "y", "n", "n", " LI ", "dn", True, False, "", "yes", 1, [], ["y"], {}, {"val": "In"}, {"val": "u"}, {"val": True}, None])
+said = st.sampled_from(
+    [
+        "y",
+        "y",
+        "n",
+        "n",
+        " LI ",
+        "dn",
+        True,
+        False,
+        "",
+        "yes",
+        1,
+        [],
+        ["y"],
+        {},
+        {"val": "In"},
+        {"val": "u"},
+        {"val": True},
+        None,
+    ]
+)
 consents = st.fixed_dictionaries({}, optional={"push": said, "any": said})
 CONSENTS = ("consents.push", "consents.any", "consents.push.val", "optInOut", "person.first")
 OPAQUE_LEVELS = {"segmentMembership": 2, "identityMap": 1}
 
 
 def spelled(value: Any, dice: Random, opaque_levels: Mapping[str, int] = MappingProxyType({}), opaque: int = 0) -> Any:
-    """`value` with some names in XDM's spelling, some in both; the names of `opaque` levels are ids, those below a name by `opaque_levels`."""
+    """`value` with some names in XDM's spelling, some in both; the names of `opaque` levels are ids, those below a name
+    by `opaque_levels`.
+    """
     if isinstance(value, list):
         return [spelled(item, dice) for item in value]
     if not isinstance(value, dict):
@@ -161,7 +186,9 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def _in_some_spelling(draw: st.DrawFn, plain: st.SearchStrategy[Any], opaque_levels: Mapping[str, int] = MappingProxyType({})) -> Any:
+def _in_some_spelling(
+    draw: st.DrawFn, plain: st.SearchStrategy[Any], opaque_levels: Mapping[str, int] = MappingProxyType({})
+) -> Any:
     data = draw(plain)
     return data if draw(st.integers(0, 3)) else spelled(data, draw(st.randoms(use_true_random=False)), opaque_levels)
 
@@ -180,7 +207,9 @@ def _plain_documents(draw: st.DrawFn) -> dict[str, Any]:
     return data
 
 
-audience_lists = st.lists(st.sampled_from([{"namespace": namespace, "id": audience_id} for namespace, audience_id in AUDIENCES]), max_size=5)
+audience_lists = st.lists(
+    st.sampled_from([{"namespace": namespace, "id": audience_id} for namespace, audience_id in AUDIENCES]), max_size=5
+)
 expiries = st.fixed_dictionaries({}, optional={"exit": audience_lists, "purge": audience_lists})
 
 
@@ -199,7 +228,12 @@ def cloud_events(draw: st.DrawFn, key: str) -> dict[str, Any]:
             (1, st.just("profile.merged")),
         )
     )
-    event: dict[str, Any] = {"specversion": "1.0", "id": f"e-{draw(st.integers(0, 15))}", "source": draw(sources), "type": kind}
+    event: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": f"e-{draw(st.integers(0, 15))}",
+        "source": draw(sources),
+        "type": kind,
+    }
     if draw(st.booleans()):
         event["subject"] = draw(st.sampled_from([key, key, None]))
     if draw(st.integers(0, 4)):
@@ -265,12 +299,40 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"type": "profile.patched", "data": {"person": {"name": 2**64}}},
     {"type": "profile.patched", "data": {"person": [[-(2**63) - 1]]}},
     {"type": "profile.patched", "data": {"identityMap": {"ECID": [{"id": "1", "weight": 10**300}]}}},
-    {"type": "profile.replaced", "data": {"xdm:segmentMembership": {"xdm:ups": {"a": {"payload": {"value": [2**64]}}}}}},
+    {
+        "type": "profile.replaced",
+        "data": {"xdm:segmentMembership": {"xdm:ups": {"a": {"payload": {"value": [2**64]}}}}},
+    },
 )
 TOO_LARGE = (b'{"a":1e400}', b'{"a":1' + b"0" * 309 + b"}")
-RUBBISH = (b"", b"\xff\xfe", b"{", b"nul", b'{"a":NaN}', b'"\\ud800"', b"[]", b"5", b"null", b"\xef\xbb\xbf{}", b"\xef\xbb\xbf", b"\0\0\0\1\7{")
+RUBBISH = (
+    b"",
+    b"\xff\xfe",
+    b"{",
+    b"nul",
+    b'{"a":NaN}',
+    b'"\\ud800"',
+    b"[]",
+    b"5",
+    b"null",
+    b"\xef\xbb\xbf{}",
+    b"\xef\xbb\xbf",
+    b"\0\0\0\1\7{",
+)
 RUBBISH += TOO_LARGE
-BAD_KEYS = (None, b"", b"k" * 513, b'"p-1"', b'{"id":1}', b"[1]", b"p-1\n", b"\0\0\0*", b"p\xc2\x85", b" p-1", "p-1\u3000".encode())
+BAD_KEYS = (
+    None,
+    b"",
+    b"k" * 513,
+    b'"p-1"',
+    b'{"id":1}',
+    b"[1]",
+    b"p-1\n",
+    b"\0\0\0*",
+    b"p\xc2\x85",
+    b" p-1",
+    "p-1\u3000".encode(),
+)
 ODD_KEYS = (b"{p-1}", b'"p', b"[p", b'p-1"', b"a b", b"null", "a\u00a0b".encode())
 """Ids all the same (I11)."""
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -330,14 +392,19 @@ ATTRIBUTES = ("specversion", "id", "source", "type", "subject", "time")
 
 def in_binary_mode(event: dict[str, Any], ascii_only: bool = False) -> tuple[bytes | None, Headers]:
     """Value and headers of an event in CloudEvents' binary mode; an attribute that is null is a header that is null."""
-    headers = tuple((f"ce_{name}", None if event[name] is None else event[name].encode()) for name in ATTRIBUTES if name in event)
+    headers = tuple(
+        (f"ce_{name}", None if event[name] is None else event[name].encode()) for name in ATTRIBUTES if name in event
+    )
     data = event.get("data")
     return (None if data is None else json.dumps(data, ensure_ascii=ascii_only).encode()), headers
 
 
 @st.composite
 def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 14) -> list[SourceRecord]:
-    """Records of two partitions; a profile stays on its own, but now and then (I12). Some offsets repeat or fall back, as after a re-read."""
+    """Records of two partitions; a profile stays on its own, but now and then (I12).
+
+    Some offsets repeat or fall back, as after a re-read.
+    """
     records: list[SourceRecord] = []
     offsets = [0, 0]
     for _ in range(draw(st.integers(min_size, max_size))):
@@ -376,7 +443,9 @@ options = st.fixed_dictionaries(
         "identityFields": st.sampled_from(["id", "all"]),
         "lowercaseNamespaces": st.booleans(),
         "envelope": st.sampled_from(["none", "cloudevents"]),
-        "partitionKey": st.sampled_from(["profileId", "identity:ECID", "identity:Phone", "attribute:person.name", "attribute:xdm:name"]),
+        "partitionKey": st.sampled_from(
+            ["profileId", "identity:ECID", "identity:Phone", "attribute:person.name", "attribute:xdm:name"]
+        ),
         "triggers": st.fixed_dictionaries(
             {},
             optional={name: st.booleans() for name in ("attributes", "segments", "externalSegments", "identities")},
@@ -402,7 +471,9 @@ def flows(draw: st.DrawFn, flow_id: str, most_audiences: int = 4, most_attribute
         "state": draw(st.sampled_from(["enabled"] * 9 + ["disabled"])),
         "destination": DESTINATION,
         "audiences": [{"namespace": ns, "id": audience_id, **draw(mappings)} for ns, audience_id in keys],
-        "attributes": draw(st.lists(attributes, unique_by=lambda path: path.replace("xdm:", ""), max_size=most_attributes)),
+        "attributes": draw(
+            st.lists(attributes, unique_by=lambda path: path.replace("xdm:", ""), max_size=most_attributes)
+        ),
         "options": draw(options),
     }
 
@@ -418,7 +489,9 @@ def configurations(draw: st.DrawFn, max_flows: int = 3) -> dict[str, Any]:
 
 @st.composite
 def crowds(draw: st.DrawFn, min_flows: int = FEW_FLOWS + 1, max_flows: int = 10) -> dict[str, Any]:
-    """As `configurations`, of many flows that map little, so that an event concerns some of them; in any order of ids."""
+    """As `configurations`, of many flows that map little, so that an event concerns some of them; in any order of
+    ids.
+    """
     numbers = draw(st.lists(st.integers(0, max_flows), unique=True, min_size=min_flows, max_size=max_flows))
     return {
         "audiences": draw(_described()),

@@ -1,4 +1,6 @@
-"""What a flow catches up with when it is enabled again, against the independent model: the record at the pause, and the record now (contract F1)."""
+"""What a flow catches up with when it is enabled again, against the independent model: the record at the pause, and the
+record now (contract F1).
+"""
 
 import copy
 import json
@@ -23,7 +25,9 @@ MAX_BYTES = 2_000
 
 
 class ReferencePause:
-    """One flow, disabled from now on, in words of the model: what it would have sent, and the profiles as they stood."""
+    """One flow, disabled from now on, in words of the model: what it would have sent, and the profiles as they
+    stood.
+    """
 
     def __init__(self, model: ReferenceReplay, flow: dict[str, Any], since: str) -> None:
         self._model, self._flow, self._since = model, flow, since
@@ -33,7 +37,9 @@ class ReferencePause:
     def feed(self, record: SourceRecord) -> None:
         """The flow hears nothing of it; who ends is forgotten, and was never there if he comes back."""
         lines, _ = self._model.feed(record)
-        self._due |= {(record.topic, record.partition, line["key"]) for line in lines if line["flow"] == self._flow["id"]}
+        self._due |= {
+            (record.topic, record.partition, line["key"]) for line in lines if line["flow"] == self._flow["id"]
+        }
         for place in [place for place in {*self._stood, *self._due} if place not in self._model.profiles]:
             self._stood.pop(place, None)
             self._due.discard(place)
@@ -50,12 +56,16 @@ class ReferencePause:
         were, are = self._realized(stood), self._realized(stands)
         if were == are and not lets_pass(self._flow, stands):
             return None
-        causing = sorted(each for each in ((were ^ are) or are) if stands.status(each) is not None)
+        causing = sorted(each for each in (were ^ are) or are if stands.status(each) is not None)
         causes = [f"catchup:{namespace}/{audience}" for namespace, audience in causing] or ["catchup"]
         return place[-1], sorted(causes), self._render(stands, now, causing)
 
     def _realized(self, state: State | None) -> set[tuple[str, str]]:
-        return set() if state is None else {audience for audience in mapped(self._flow) if state.status(audience) == "realized"}
+        return (
+            set()
+            if state is None
+            else {audience for audience in mapped(self._flow) if state.status(audience) == "realized"}
+        )
 
     def _same(self, one: State, other: State) -> bool:
         said = [json.dumps(self._render(state, self._since, []), sort_keys=True) for state in (one, other)]
@@ -63,12 +73,18 @@ class ReferencePause:
 
     def _render(self, state: State, time: str, causing: list[tuple[str, str]]) -> Any:
         membership = self._model._render_membership(self._flow, state, read_time(time), causing)
-        return {**render_attributes(self._flow, state), "segmentMembership": membership, "identityMap": render_identities(self._flow, state)}
+        return {
+            **render_attributes(self._flow, state),
+            "segmentMembership": membership,
+            "identityMap": render_identities(self._flow, state),
+        }
 
 
 @strategies.law(150)
 @given(strategies.configurations(), strategies.histories(), st.integers(0, 100))
-def test_law_f1_a_catch_up_sends_what_the_reference_sends(configuration: dict[str, Any], history: list[SourceRecord], paused_at: int) -> None:
+def test_law_f1_a_catch_up_sends_what_the_reference_sends(
+    configuration: dict[str, Any], history: list[SourceRecord], paused_at: int
+) -> None:
     """Whatever flows and events there are."""
     flow = {**configuration["flows"][0], "state": "enabled"} if configuration["flows"] else a_flow("f")
     require_equal_to_the_reference(flow, history, paused_at)
@@ -98,17 +114,26 @@ kinds = st.sampled_from(["profile.patched"] * 8 + ["profile.replaced", "profile.
 def narrow_histories(draw: st.DrawFn) -> list[SourceRecord]:
     """A member, and somebody else at times, to whom the same few things happen again and again."""
     first = ("p-1", "profile.patched", {**realized("a"), "n": 1})
-    events = [first, *draw(st.lists(st.tuples(st.sampled_from(["p-1"] * 4 + ["p-2"]), kinds, data), min_size=1, max_size=5))]
+    events = [
+        first,
+        *draw(st.lists(st.tuples(st.sampled_from(["p-1"] * 4 + ["p-2"]), kinds, data), min_size=1, max_size=5)),
+    ]
     return [
-        SourceRecord("profile-events", 0, offset, 0, key.encode(), orjson.dumps(cloud_event(what, kind, key, id=f"e-{offset}")))
+        SourceRecord(
+            "profile-events", 0, offset, 0, key.encode(), orjson.dumps(cloud_event(what, kind, key, id=f"e-{offset}"))
+        )
         for offset, (key, kind, what) in enumerate(events)
     ]
 
 
 @strategies.law(300)
 @given(flows, narrow_histories(), st.integers(1, 3))
-def test_law_f1_a_catch_up_compares_the_record_at_the_pause_with_the_record_now(flow: Any, history: list[SourceRecord], paused_at: int) -> None:
-    """Of each profile for which an event would have sent a record meanwhile, whatever changed its record before that."""
+def test_law_f1_a_catch_up_compares_the_record_at_the_pause_with_the_record_now(
+    flow: Any, history: list[SourceRecord], paused_at: int
+) -> None:
+    """Of each profile for which an event would have sent a record meanwhile, whatever changed its record before
+    that.
+    """
     require_equal_to_the_reference(flow, history, paused_at)
 
 
@@ -133,13 +158,16 @@ def require_equal_to_the_reference(flow: dict[str, Any], history: list[SourceRec
 
 
 def test_f1_a_record_that_an_event_changed_without_sending_it_leaves_where_a_later_one_would_have_sent_it() -> None:
-    """An unmapped audience alone is no cause (A4), but it is listed (C2): the write of the same value sends it, paused or not."""
+    """An unmapped audience alone is no cause (A4), but it is listed (C2): the write of the same value sends it, paused
+    or not.
+    """
     control = Control()
     replay = Replay(control.catalog)
     list(replay.change(control.put(a_flow("f", ["a"], ["n"]))))
     events = [{**realized("a"), "n": 1}, realized("u"), {"n": 1}]
     records = [
-        SourceRecord("profile-events", 0, offset, 0, b"p-1", orjson.dumps(cloud_event(data, id=f"e-{offset}"))) for offset, data in enumerate(events)
+        SourceRecord("profile-events", 0, offset, 0, b"p-1", orjson.dumps(cloud_event(data, id=f"e-{offset}")))
+        for offset, data in enumerate(events)
     ]
     replay.feed(records[0])
 
@@ -151,16 +179,25 @@ def test_f1_a_record_that_an_event_changed_without_sending_it_leaves_where_a_lat
     assert orjson.loads(caught_up.data)["segmentMembership"]["ups"].keys() == {"a", "u"}
 
 
-MEMBER = {"segmentMembership": {"ups": {"a": {"status": "realized"}}}, "n": 1, "m": {"x": [1], "y": 1}, "identityMap": {"ECID": [{"id": "1"}]}}
+MEMBER = {
+    "segmentMembership": {"ups": {"a": {"status": "realized"}}},
+    "n": 1,
+    "m": {"x": [1], "y": 1},
+    "identityMap": {"ECID": [{"id": "1"}]},
+}
 
 
 def missed(events: list[tuple[str, Any]], **options: Any) -> list[bool]:
-    """What a disabled flow is asked for at the last of these events, those before it were before the pause: whether it would have sent."""
+    """What a disabled flow is asked for at the last of these events, those before it were before the pause: whether it
+    would have sent.
+    """
     control = Control()
     replay = Replay(control.catalog)
     list(replay.change(control.put(a_flow("f", ["a"], ["n", "m.x"], **options))))
     *before, last = [
-        SourceRecord("profile-events", 0, offset, 0, key.encode(), orjson.dumps(cloud_event(data, subject=key, id=f"e-{offset}")))
+        SourceRecord(
+            "profile-events", 0, offset, 0, key.encode(), orjson.dumps(cloud_event(data, subject=key, id=f"e-{offset}"))
+        )
         for offset, (key, data) in enumerate(events)
     ]
     for record in before:
@@ -180,7 +217,9 @@ def missed(events: list[tuple[str, Any]], **options: Any) -> list[bool]:
     ],
 )
 def test_f1_an_event_that_changes_nothing_of_its_record_costs_a_disabled_flow_nothing(event: Any) -> None:
-    """Neither a look at its notes nor a record is made for it, at any such event: there may be millions, and a hundred flows."""
+    """Neither a look at its notes nor a record is made for it, at any such event: there may be millions, and a hundred
+    flows.
+    """
     assert missed([("p-1", MEMBER), ("p-1", event)]) == []
 
 
@@ -198,7 +237,9 @@ def test_f1_an_unmapped_audience_costs_a_flow_that_lists_none_nothing() -> None:
 
 @pytest.mark.parametrize("event", [{"n": 2}, {"m": {"x": 3}}, {"identityMap": {"ECID": [{"id": "2"}]}}, realized("u")])
 def test_f1_nothing_is_noted_of_who_is_in_no_mapped_audience(event: Any) -> None:
-    """He is owed nothing while he is in none, and a record that differs once he is in one (A9): his record at the pause decides neither."""
+    """He is owed nothing while he is in none, and a record that differs once he is in one (A9): his record at the pause
+    decides neither.
+    """
     outsider = {"n": 1, "m": {"x": 1}}
 
     assert missed([("p-1", outsider), ("p-1", event)]) == []

@@ -1,4 +1,6 @@
-"""Only the flows that an event can concern are decided (contract A2 to A9, F3, F4); of the rest one reason holds (section 7)."""
+"""Only the flows that an event can concern are decided (contract A2 to A9, F3, F4); of the rest one reason holds
+(section 7).
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -24,7 +26,10 @@ from tests.core.given import a_catalog, cloud_event
 from tests.core.strategies import crowds, histories, law
 
 GATES = ("realized", "everQualified", "none")
-HUNDRED = tuple(flow(f"ups/a{n}", f"CRM/c{n}", "ups/all", id=f"f{n}", attributes=(f"_acme.f{n}.x", f"r{n}", "name.first")) for n in range(100))
+HUNDRED = tuple(
+    flow(f"ups/a{n}", f"CRM/c{n}", "ups/all", id=f"f{n}", attributes=(f"_acme.f{n}.x", f"r{n}", "name.first"))
+    for n in range(100)
+)
 EVERY = [each.id for each in HUNDRED]
 NAMED = (
     flow("ups/a", id="z", attributes=("m", "p.q.r")),
@@ -51,7 +56,9 @@ def changes(history: list[SourceRecord]) -> Iterator[tuple[SourceRecord, Change]
 def concerned_by(flows: tuple[Flow, ...], *history: Any) -> list[str]:
     """The ids of the flows that the last of these events concerns; an event is `data` of a patch, or (type, data)."""
     events = [each if isinstance(each, tuple) else ("profile.patched", each) for each in history]
-    values = [orjson.dumps(cloud_event(*data, kind=kind, id=f"e-{number}")) for number, (kind, *data) in enumerate(events)]
+    values = [
+        orjson.dumps(cloud_event(*data, kind=kind, id=f"e-{number}")) for number, (kind, *data) in enumerate(events)
+    ]
     records = [SourceRecord("profile-events", 0, offset, None, b"p-1", value) for offset, value in enumerate(values)]
     *_, (_, change) = changes(records)
     return [each.id for each in concerned(change, Catalog.of(flows, ()))]
@@ -75,7 +82,9 @@ def concerned_by(flows: tuple[Flow, ...], *history: Any) -> list[str]:
         ({"_acme": None}, EVERY),
     ],
 )
-def test_of_a_hundred_flows_an_event_concerns_those_that_map_what_it_touches(event: dict[str, Any], ids: list[str]) -> None:
+def test_of_a_hundred_flows_an_event_concerns_those_that_map_what_it_touches(
+    event: dict[str, Any], ids: list[str]
+) -> None:
     assert concerned_by(HUNDRED, event) == ids
 
 
@@ -89,8 +98,16 @@ def test_a9_identities_concern_the_flows_whose_gate_the_profile_passes() -> None
 
 
 def test_f3_f4_f5_deletions_concern_where_the_profile_is_realized_expiries_where_it_exits_merges_nobody() -> None:
-    profile = {"segmentMembership": {"ups": {"a4": {}, "a5": {"status": "exited"}}, "CRM": {"c6": {"lastQualificationTime": "2020-01-01T00:00:00Z"}}}}
-    expiry = {"exit": [{"namespace": "CRM", "id": "c6"}, {"namespace": "ups", "id": "a4"}], "purge": [{"namespace": "ups", "id": "a5"}]}
+    profile = {
+        "segmentMembership": {
+            "ups": {"a4": {}, "a5": {"status": "exited"}},
+            "CRM": {"c6": {"lastQualificationTime": "2020-01-01T00:00:00Z"}},
+        }
+    }
+    expiry = {
+        "exit": [{"namespace": "CRM", "id": "c6"}, {"namespace": "ups", "id": "a4"}],
+        "purge": [{"namespace": "ups", "id": "a5"}],
+    }
 
     assert concerned_by(HUNDRED, profile, ("profile.deleted",)) == ["f4", "f6"]
     assert concerned_by(HUNDRED, profile, ("profile.merged", {"into": "p-2"})) == []
@@ -100,7 +117,11 @@ def test_f3_f4_f5_deletions_concern_where_the_profile_is_realized_expiries_where
 def test_a6_a_replacement_concerns_whoever_maps_what_was_or_is_there() -> None:
     before = {"_acme": {"f4": {"x": 1}, "f5": {"y": 1}}, "r6": 1}
 
-    assert concerned_by(HUNDRED, before, ("profile.replaced", {"r7": {"z": 1}, "_acme": {"f4": {"x": 1}}})) == ["f4", "f6", "f7"]
+    assert concerned_by(HUNDRED, before, ("profile.replaced", {"r7": {"z": 1}, "_acme": {"f4": {"x": 1}}})) == [
+        "f4",
+        "f6",
+        "f7",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +135,9 @@ def test_a6_a_replacement_concerns_whoever_maps_what_was_or_is_there() -> None:
         ({"m": {}}, ["z"]),
     ],
 )
-def test_a6_a_write_concerns_mapped_paths_above_and_below_it_in_the_order_of_the_catalog(patch: dict[str, Any], ids: list[str]) -> None:
+def test_a6_a_write_concerns_mapped_paths_above_and_below_it_in_the_order_of_the_catalog(
+    patch: dict[str, Any], ids: list[str]
+) -> None:
     assert concerned_by(NAMED, patch) == ids
 
 
@@ -126,7 +149,9 @@ def test_few_flows_are_all_decided_and_disabled_ones_never() -> None:
 
 @law(250)
 @given(crowds(min_flows=1), histories(max_size=16))
-def test_whoever_is_not_concerned_would_have_said_what_the_rest_says(configuration: dict[str, Any], history: list[SourceRecord]) -> None:
+def test_whoever_is_not_concerned_would_have_said_what_the_rest_says(
+    configuration: dict[str, Any], history: list[SourceRecord]
+) -> None:
     catalog = a_catalog(configuration)
     for record, change in changes(history):
         chosen = [each.id for each in concerned(change, catalog)]
@@ -154,7 +179,9 @@ def test_flows_that_an_event_does_not_concern_are_not_decided(monkeypatch: pytes
 
 
 def test_a_step_lists_what_was_decided_and_says_of_the_rest_why_it_was_not() -> None:
-    """Section 7: `skipped` tells each flow's reason all the same, the disabled one's too, in the order of the catalog."""
+    """Section 7: `skipped` tells each flow's reason all the same, the disabled one's too, in the order of the
+    catalog.
+    """
     history = History(*NAMED, *HUNDRED[:2])
     history.patch({**member("realized", BEFORE), "m": 1})
 

@@ -27,7 +27,9 @@ def head(*more: tuple[str, bytes | None], **attributes: str | None) -> Headers:
 
 
 def binary(value: bytes | None, *more: tuple[str, bytes | None], **attributes: str | None) -> Step:
-    return History(flow("ups/a", attributes=("a",), membershipGate="none")).raw(value, headers=head(*more, **attributes))
+    return History(flow("ups/a", attributes=("a",), membershipGate="none")).raw(
+        value, headers=head(*more, **attributes)
+    )
 
 
 def of(step: Step) -> tuple[str, str]:
@@ -38,7 +40,14 @@ def of(step: Step) -> tuple[str, str]:
 
 @pytest.mark.parametrize(
     "content_type",
-    ["", "application/json", "Application/JSON; charset=UTF-8", "text/json", "application/vnd.acme.profile+json", " application/json ;v=1"],
+    [
+        "",
+        "application/json",
+        "Application/JSON; charset=UTF-8",
+        "text/json",
+        "application/vnd.acme.profile+json",
+        " application/json ;v=1",
+    ],
 )
 @pytest.mark.parametrize("name", ["content-type", "Content-Type"])
 def test_i10_binary_mode_with_a_json_content_type_or_none_is_the_event(name: str, content_type: str) -> None:
@@ -54,7 +63,9 @@ def test_i10_names_of_headers_are_read_in_any_case_and_may_stand_twice_if_they_s
     assert History().raw(b"{}", headers=headers).dead_letter is None
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/avro", "application/octet-stream", "application/x-protobuf", "json"])
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/avro", "application/octet-stream", "application/x-protobuf", "json"]
+)
 def test_i10_another_content_type_is_not_cloudevents_and_is_named(content_type: str) -> None:
     reason, explanation = of(binary(b'{"a": 5}', ("content-type", content_type.encode())))
 
@@ -80,7 +91,9 @@ def test_i10_another_content_type_is_not_cloudevents_and_is_named(content_type: 
     ],
 )
 def test_i10_a_value_that_is_a_whole_event_is_that_event_whatever_its_headers_are(headers: Headers) -> None:
-    """So it was before binary mode was read: headers may repeat the attributes (CloudEvents' Kafka binding, 3.3.3), and types may be wrong."""
+    """So it was before binary mode was read: headers may repeat the attributes (CloudEvents' Kafka binding, 3.3.3), and
+    types may be wrong.
+    """
     history = History(flow("ups/a", attributes=("a",), membershipGate="none"))
 
     assert only(history.raw(VALUE, headers=headers))["a"] == 1
@@ -102,7 +115,10 @@ def test_i1_i10_the_data_of_a_deletion_are_ignored_in_binary_mode_too(value: byt
     assert binary(value, type="profile.deleted").skipped_event is EventSkip.PROFILE_ABSENT
 
 
-@pytest.mark.parametrize("headers", [(), (("content-type", b"application/cloudevents+json"),), (("ce_traceparent", b"00"),), (("ce-id", b"1"),)])
+@pytest.mark.parametrize(
+    "headers",
+    [(), (("content-type", b"application/cloudevents+json"),), (("ce_traceparent", b"00"),), (("ce-id", b"1"),)],
+)
 def test_i1_a_tombstone_without_attributes_in_headers_stays_a_deletion(headers: Headers) -> None:
     history = History(flow("ups/a"))
     history.patch(member())
@@ -178,8 +194,13 @@ def test_i10_data_base64_holds_the_data_as_text() -> None:
     history = History(flow("ups/a", attributes=("a",), membershipGate="none"))
 
     for text in (b'{"a": 2}', b'\xef\xbb\xbf{"a": 2}'):
-        assert only(history.event("profile.patched", None, id=repr(text), data_base64=b64encode(text).decode()))["a"] == 2
-    assert history.event("profile.merged", None, data_base64=b64encode(b'{"into":"p-2"}').decode(), id="m").dead_letter is None
+        assert (
+            only(history.event("profile.patched", None, id=repr(text), data_base64=b64encode(text).decode()))["a"] == 2
+        )
+    assert (
+        history.event("profile.merged", None, data_base64=b64encode(b'{"into":"p-2"}').decode(), id="m").dead_letter
+        is None
+    )
     assert history.event("profile.deleted", None, data_base64="!", id="d").dead_letter is None
 
 
@@ -267,7 +288,10 @@ def test_i10_a_byte_order_mark_before_a_value_is_passed_over_and_one_in_a_text_i
     history = History(flow("ups/a", attributes=("a",), membershipGate="none"))
 
     for mark in (b"\xef\xbb\xbf", b"\xef\xbb\xbf\xef\xbb\xbf"):
-        assert only(history.raw(mark + orjson.dumps(EVENT | {"id": repr(mark), "data": {"a": "\ufeffx"}})))["a"] == "\ufeffx"
+        assert (
+            only(history.raw(mark + orjson.dumps(EVENT | {"id": repr(mark), "data": {"a": "\ufeffx"}})))["a"]
+            == "\ufeffx"
+        )
 
 
 def test_i4_explanations_are_short_and_show_every_character() -> None:

@@ -12,8 +12,17 @@ from tests.core.builders import BEFORE, NOW, History, flow, member, only
 
 def test_the_worked_example_of_the_contract() -> None:
     """Three mapped audiences, four mapped attributes: one record, four attributes, three audiences, not the fourth."""
-    policies = {"aud-delorean": "mp-1", "aud-b": "mp-1", "aud-c": "mp-1", "aud-scifi": "mp-1", "aud-old": "mp-1", "other": "mp-2"}
-    audiences = tuple(Audience.model_validate({"namespace": "ups", "id": i, "mergePolicyId": p}) for i, p in policies.items())
+    policies = {
+        "aud-delorean": "mp-1",
+        "aud-b": "mp-1",
+        "aud-c": "mp-1",
+        "aud-scifi": "mp-1",
+        "aud-old": "mp-1",
+        "other": "mp-2",
+    }
+    audiences = tuple(
+        Audience.model_validate({"namespace": "ups", "id": i, "mergePolicyId": p}) for i, p in policies.items()
+    )
     mapped = flow(
         "ups/aud-delorean", "ups/aud-b", "ups/aud-c",
         attributes=("person.name.firstName", "person.name.lastName", "personalEmail.address", "_acme.tier"),
@@ -24,7 +33,9 @@ def test_the_worked_example_of_the_contract() -> None:
             "person": {"name": {"firstName": "Ada", "lastName": "L"}, "birthDate": "1815"},
             "personalEmail": {"address": "ada@example.com"},
             "_acme": {"tier": "gold"},
-            "segmentMembership": {"ups": {i: {"lastQualificationTime": BEFORE} for i in ("aud-scifi", "aud-old", "other")}},
+            "segmentMembership": {
+                "ups": {i: {"lastQualificationTime": BEFORE} for i in ("aud-scifi", "aud-old", "other")}
+            },
             "identityMap": {"ECID": [{"id": "145750", "primary": True}]},
         }
     )
@@ -159,7 +170,9 @@ def test_c2_the_scope_says_which_unmapped_audiences_are_listed(scope: str, unmap
 
 
 def test_c4_c5_c6_entries_show_names_and_times_of_mapped_audiences_and_nothing_else() -> None:
-    audience = Audience.model_validate({"namespace": "ups", "id": "a", "name": "A", "createdAt": "1970-01-01T00:00:01Z"})
+    audience = Audience.model_validate(
+        {"namespace": "ups", "id": "a", "name": "A", "createdAt": "1970-01-01T00:00:01Z"}
+    )
     history = History(flow("ups/a", includeSegmentNames=True, includeSegmentTimestamps=True), audiences=(audience,))
 
     entry = only(history.patch(member(validUntil=NOW, payload=1)))["segmentMembership"]["ups"]["a"]
@@ -220,14 +233,18 @@ def test_a11_of_a_hundred_members_five_that_newly_qualify_are_five_records() -> 
 def test_c7_namespaces_and_ids_leave_as_they_are_stored() -> None:
     history = History(flow("Ads.Partner/ÄÖ 1"))
 
-    content = only(history.patch({**member(audience="ÄÖ 1", namespace="Ads.Partner"), "identityMap": {"eCid": [{"id": " 0x1F "}]}}))
+    content = only(
+        history.patch({**member(audience="ÄÖ 1", namespace="Ads.Partner"), "identityMap": {"eCid": [{"id": " 0x1F "}]}})
+    )
 
     assert list(content["segmentMembership"]) == ["Ads.Partner"]
     assert list(content["segmentMembership"]["Ads.Partner"]) == ["ÄÖ 1"]
     assert content["identityMap"] == {"eCid": [{"id": " 0x1F "}]}
 
 
-@pytest.mark.parametrize(("option", "key"), [("profileId", "p-1"), ("identity:E", "2"), ("attribute:n", "7"), ("attribute:x", "p-1")])
+@pytest.mark.parametrize(
+    ("option", "key"), [("profileId", "p-1"), ("identity:E", "2"), ("attribute:n", "7"), ("attribute:x", "p-1")]
+)
 def test_g5_the_partition_key_is_what_the_flow_asks_for(option: str, key: str) -> None:
     data = {**member(), "n": 7, "identityMap": {"E": [{"id": "1"}, {"id": "2", "primary": True}]}}
 
@@ -253,4 +270,7 @@ def sha256_of(text: str) -> str:
     ],
 )
 def test_g5_a_partition_key_has_1_to_256_characters_of_any_kind(value: object, key: str) -> None:
-    assert History(flow("ups/a", partitionKey="attribute:n")).patch({**member(), "n": value}).records[0].partition_key == key
+    assert (
+        History(flow("ups/a", partitionKey="attribute:n")).patch({**member(), "n": value}).records[0].partition_key
+        == key
+    )

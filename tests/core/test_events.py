@@ -52,8 +52,18 @@ def with_(**changes: Any) -> bytes:
         (with_(time="2026-01-11T24:00:00Z"), "bad_time"),
         (with_(data=member(None)), "bad_status"),
         (with_(data={"segmentMembership": {"ups": {"a": {"stAtus": "exited"}}}}), "bad_status"),
-        (with_(data={"segmentMembership": {"ups": {"a": {"State": "exited", "lastQualificationTime": NOW}}}}), "bad_status"),
-        (with_(data={"segmentMembership": {"ups": {"a": {"xdm:STATUS": "realized", "validUntil": NOW, "version": "1"}}}}), "bad_status"),
+        (
+            with_(data={"segmentMembership": {"ups": {"a": {"State": "exited", "lastQualificationTime": NOW}}}}),
+            "bad_status",
+        ),
+        (
+            with_(
+                data={
+                    "segmentMembership": {"ups": {"a": {"xdm:STATUS": "realized", "validUntil": NOW, "version": "1"}}}
+                }
+            ),
+            "bad_status",
+        ),
         (with_(data={"segmentMembership": {"ups": {"": {}}}}), "bad_shape"),
         (with_(data={"segmentMembership": {"ups": {"": None}}}), "bad_shape"),
         (with_(data={"xdm:segmentMembership": {"ups": []}}), "bad_shape"),
@@ -84,11 +94,17 @@ def test_i4_an_id_and_a_source_may_have_1024_bytes(text: str) -> None:
 
 
 def test_i5_the_ids_that_a_row_keeps_are_bounded_whatever_the_events_hold() -> None:
-    """A row keeps the last sources and ids. One of a megabyte made a row that no changelog took: the partition stood still for ever."""
+    """A row keeps the last sources and ids.
+
+    One of a megabyte made a row that no changelog took: the partition stood still for ever.
+    """
     history = History(limits=Limits(dedup_window=1000))
 
     for number in range(1000):
-        assert history.raw(with_(id=f"{number:04}" + "\x01" * 1020, source=f"{number:04}" + "\x01" * 59)).dead_letter is None
+        assert (
+            history.raw(with_(id=f"{number:04}" + "\x01" * 1020, source=f"{number:04}" + "\x01" * 59)).dead_letter
+            is None
+        )
     history.raw(with_(id="x" * 1025))
 
     profile = history.profile
@@ -98,7 +114,16 @@ def test_i5_the_ids_that_a_row_keeps_are_bounded_whatever_the_events_hold() -> N
 
 def test_i5_the_same_id_of_two_sources_is_two_events_and_of_one_source_it_is_one() -> None:
     history = History(limits=Limits(dedup_window=3))
-    sent = [("/crm", "1"), ("/shop", "1"), ("1", "/crm"), ("/crm", "1"), ("1", "/crm"), ("/crm", "2"), ("/shop", "1"), ("/crm", "1")]
+    sent = [
+        ("/crm", "1"),
+        ("/shop", "1"),
+        ("1", "/crm"),
+        ("/crm", "1"),
+        ("1", "/crm"),
+        ("/crm", "2"),
+        ("/shop", "1"),
+        ("/crm", "1"),
+    ]
 
     steps = [history.patch({}, id=event_id, source=source).skipped_event for source, event_id in sent]
 
@@ -115,7 +140,9 @@ def test_i5_long_sources_and_ids_are_told_apart_by_every_character() -> None:
 
 
 def test_i3_nothing_of_a_time_is_kept_but_its_second_however_many_digits_its_fraction_has() -> None:
-    """Caches by the text as it came kept 65,536 times of any length: who may write events could fill the memory for good."""
+    """Caches by the text as it came kept 65,536 times of any length: who may write events could fill the memory for
+    good.
+    """
     history = History()
 
     def live(number: int) -> Step:
@@ -159,10 +186,18 @@ def test_i4_of_several_faults_the_first_in_the_order_of_the_contract_is_told(val
 
 def test_i4_an_explanation_stays_short_whatever_the_event_holds() -> None:
     digits = "0" * 100_000
-    times = [f"2026-13-01T00:00:00.{digits}Z", f"0001-01-01T00:00:00.{digits}+00:01", f"2026-01-01T00:00:00.{digits}+24:00", digits]
+    times = [
+        f"2026-13-01T00:00:00.{digits}Z",
+        f"0001-01-01T00:00:00.{digits}+00:01",
+        f"2026-01-01T00:00:00.{digits}+24:00",
+        digits,
+    ]
     long = "x" * 100_000
     letters = [History().raw(with_(time=time)).dead_letter for time in times]
-    letters += [History().raw(with_(**fault)).dead_letter for fault in ({"type": long}, {"subject": long}, {"data": member(long, namespace=long)})]
+    letters += [
+        History().raw(with_(**fault)).dead_letter
+        for fault in ({"type": long}, {"subject": long}, {"data": member(long, namespace=long)})
+    ]
 
     for letter in letters:
         assert letter is not None
@@ -219,9 +254,16 @@ def test_i7_a_realized_membership_that_is_removed_is_exited_now(type: str, data:
     assert result.records[0].causes == ("segment:ups/a:exited",)
 
 
-@pytest.mark.parametrize("leaves", [{"status": "exited"}, {"xdm:status": "exiting", "lastQualificationTime": NOW}, None])
 @pytest.mark.parametrize(
-    "comes", [{"status": "realized"}, {"status": "existing", "lastQualificationTime": NOW}, {"status": "realized", "validUntil": None}]
+    "leaves", [{"status": "exited"}, {"xdm:status": "exiting", "lastQualificationTime": NOW}, None]
+)
+@pytest.mark.parametrize(
+    "comes",
+    [
+        {"status": "realized"},
+        {"status": "existing", "lastQualificationTime": NOW},
+        {"status": "realized", "validUntil": None},
+    ],
 )
 def test_i7_an_end_goes_with_the_exit_and_does_not_come_back(leaves: Any, comes: Any) -> None:
     history = History()
@@ -235,7 +277,10 @@ def test_i7_an_end_goes_with_the_exit_and_does_not_come_back(leaves: Any, comes:
     assert history.document()["segmentMembership"]["ups"]["a"] == {"lastQualificationTime": NOW, "status": "realized"}
 
 
-@pytest.mark.parametrize("entry", [{"status": "realized"}, {"status": "existing", "lastQualificationTime": NOW}, {"lastQualificationTime": NOW}, {}])
+@pytest.mark.parametrize(
+    "entry",
+    [{"status": "realized"}, {"status": "existing", "lastQualificationTime": NOW}, {"lastQualificationTime": NOW}, {}],
+)
 def test_i7_an_end_goes_on_with_the_membership_it_was_said_of(entry: Any) -> None:
     history = History()
     history.patch(member("realized", BEFORE, validUntil=UNTIL))
@@ -253,12 +298,18 @@ def test_i7_an_exited_entry_keeps_no_end_also_where_the_event_names_one(before: 
 
     history.event(event_type, member("exited", NOW, validUntil=UNTIL, version="1"))
 
-    assert history.document()["segmentMembership"]["ups"]["a"] == {"lastQualificationTime": NOW, "status": "exited", "version": "1"}
+    assert history.document()["segmentMembership"]["ups"]["a"] == {
+        "lastQualificationTime": NOW,
+        "status": "exited",
+        "version": "1",
+    }
 
 
 @pytest.mark.parametrize("namespace", ["ups", "CRM"])
 def test_f5_an_end_before_the_membership_began_is_as_missing(namespace: str) -> None:
-    """A deadline that stands in an event is not met by it, and an external membership ends after its 30 days as if nothing were said."""
+    """A deadline that stands in an event is not met by it, and an external membership ends after its 30 days as if
+    nothing were said.
+    """
     history = History()
     history.patch(member("realized", NOW, namespace=namespace, validUntil=BEFORE))
     exits = {"exit": [{"namespace": namespace, "id": "a"}]}
@@ -268,7 +319,9 @@ def test_f5_an_end_before_the_membership_began_is_as_missing(namespace: str) -> 
     history.event("membership.expired", exits, time="2026-02-10T23:37:33Z")
 
     assert early == "realized"
-    assert history.document()["segmentMembership"][namespace]["a"]["status"] == ("realized" if namespace == "ups" else "exited")
+    assert history.document()["segmentMembership"][namespace]["a"]["status"] == (
+        "realized" if namespace == "ups" else "exited"
+    )
 
 
 @pytest.mark.parametrize(
@@ -289,14 +342,26 @@ def test_i9_the_prefix_is_dropped_however_it_is_written_and_the_plain_name_wins(
 
 def test_i9_the_prefix_stays_in_namespaces_ids_and_values_and_is_dropped_in_all_that_is_below_them() -> None:
     history = History()
-    entry = {"xdm:status": "realized", "xdm:lastQualificationTime": NOW, "xdm:validUntil": UNTIL, "xdm:payload": {"xdm:value": "xdm:x"}}
+    entry = {
+        "xdm:status": "realized",
+        "xdm:lastQualificationTime": NOW,
+        "xdm:validUntil": UNTIL,
+        "xdm:payload": {"xdm:value": "xdm:x"},
+    }
     identity = {"xdm:id": "xdm:1", "xdm:primary": True, "xdm:xid": [{"xdm:a": 1}]}
 
     history.patch({"xdm:segmentMembership": {"xdm:ups": {"xdm:a": entry}}, "xdm:identityMap": {"xdm:E": [identity]}})
 
     assert history.document() == {
         "segmentMembership": {
-            "xdm:ups": {"xdm:a": {"status": "realized", "lastQualificationTime": NOW, "validUntil": UNTIL, "payload": {"value": "xdm:x"}}}
+            "xdm:ups": {
+                "xdm:a": {
+                    "status": "realized",
+                    "lastQualificationTime": NOW,
+                    "validUntil": UNTIL,
+                    "payload": {"value": "xdm:x"},
+                }
+            }
         },
         "identityMap": {"xdm:E": [{"id": "xdm:1", "primary": True, "xid": [{"a": 1}]}]},
     }
@@ -314,7 +379,9 @@ def test_i9_data_of_expiries_and_merges_may_have_the_prefix_too() -> None:
     assert history.replay.profiles == {}
 
 
-@pytest.mark.parametrize("rubbish", [None, {}, "text", {"a": "realized"}, {"": {"": None}}, [{"primary": 5}], [{"id": 7}]])
+@pytest.mark.parametrize(
+    "rubbish", [None, {}, "text", {"a": "realized"}, {"": {"": None}}, [{"primary": 5}], [{"id": 7}]]
+)
 def test_i9_whatever_stands_under_an_empty_namespace_is_as_not_written(rubbish: Any) -> None:
     history = History()
     history.patch({**member(), "identityMap": {"E": [{"id": "1"}]}})
@@ -330,7 +397,9 @@ def test_i9_a_namespace_that_names_only_empty_ids_is_an_empty_list() -> None:
     history = History()
     history.patch({"identityMap": {"E": [{"id": "1"}], "F": [{"id": "1"}]}})
 
-    history.patch({"identityMap": {"E": [{"id": "", "primary": "yes"}, {"xdm:id": ""}], "F": [{"id": ""}, {"id": "2"}]}})
+    history.patch(
+        {"identityMap": {"E": [{"id": "", "primary": "yes"}, {"xdm:id": ""}], "F": [{"id": ""}, {"id": "2"}]}}
+    )
 
     assert history.document() == {"identityMap": {"F": [{"id": "2"}]}}
 
@@ -347,7 +416,11 @@ def test_i9_a_time_before_1970_is_as_missing(zero: str, more: dict[str, Any]) ->
     history.patch(member("exited", zero, **more))
 
     assert (new, kept) == (NOW, BEFORE)
-    assert history.document()["segmentMembership"]["ups"]["a"] == {"status": "exited", "lastQualificationTime": NOW, **more}
+    assert history.document()["segmentMembership"]["ups"]["a"] == {
+        "status": "exited",
+        "lastQualificationTime": NOW,
+        **more,
+    }
 
 
 @pytest.mark.parametrize(
@@ -355,12 +428,20 @@ def test_i9_a_time_before_1970_is_as_missing(zero: str, more: dict[str, Any]) ->
     [
         ({"a": {"b": [1, {"c": 2**64}]}}, "data.a.b[1].c: 18446744073709551616"),
         ({"xdm:a": -(2**63) - 1}, "data.a: -9223372036854775809"),
-        ({"identityMap": {"E": [{"id": "1"}, {"id": "2", "rank": 10**20}]}}, "data.identityMap.E[1].rank: 100000000000000000000"),
-        ({"segmentMembership": {"ups": {"a": {"payload": {"x": [-(10**25)]}}}}}, "data.segmentMembership.ups.a.payload.x[0]: -10000"),
+        (
+            {"identityMap": {"E": [{"id": "1"}, {"id": "2", "rank": 10**20}]}},
+            "data.identityMap.E[1].rank: 100000000000000000000",
+        ),
+        (
+            {"segmentMembership": {"ups": {"a": {"payload": {"x": [-(10**25)]}}}}},
+            "data.segmentMembership.ups.a.payload.x[0]: -10000",
+        ),
         ({"a": 1e25, "b": [10**25]}, "data.b[0]: 10000000000000000000000000"),
     ],
 )
-def test_i13_a_whole_number_beyond_64_bits_is_a_bad_number_wherever_it_is_kept(data: dict[str, Any], place: str) -> None:
+def test_i13_a_whole_number_beyond_64_bits_is_a_bad_number_wherever_it_is_kept(
+    data: dict[str, Any], place: str
+) -> None:
     letter = History().raw(json.dumps({**GOOD, "data": data}).encode()).dead_letter
 
     assert letter is not None
@@ -376,12 +457,20 @@ def test_i13_a_whole_number_beyond_64_bits_is_a_bad_number_wherever_it_is_kept(d
         ('{"a":1e25,"xdm:a":18446744073709551616}', {"a": 1e25}),
         ('{"a":1e25,"a":1}', {"a": 1}),
         ('{"a":18446744073709551616,"a":18446744073709551616.0}', {"a": 2.0**64}),
-        ('{"a":2e19,"identityMap":{"":[{"id":"1","r":20000000000000000000}],"E":[{"id":"","r":20000000000000000000}]}}', {"a": 2e19}),
-        ('{"a":2e19,"xdm:identityMap":20000000000000000000,"identityMap":{},"segmentMembership":{"":20000000000000000000}}', {"a": 2e19}),
+        (
+            '{"a":2e19,"identityMap":{"":[{"id":"1","r":20000000000000000000}],"E":[{"id":"","r":20000000000000000000}]}}',
+            {"a": 2e19},
+        ),
+        (
+            '{"a":2e19,"xdm:identityMap":20000000000000000000,"identityMap":{},"segmentMembership":{"":20000000000000000000}}',
+            {"a": 2e19},
+        ),
         ('{"a":20000000000000000000.0,"segmentMembership":null,"identityMap":null}', {"a": 2e19}),
     ],
 )
-def test_i13_doubles_of_any_size_are_kept_and_what_is_not_kept_is_not_looked_at(text: str, kept: dict[str, Any]) -> None:
+def test_i13_doubles_of_any_size_are_kept_and_what_is_not_kept_is_not_looked_at(
+    text: str, kept: dict[str, Any]
+) -> None:
     history = History()
 
     letter = history.raw(with_(data="DATA", rank=10**18).replace(b'"DATA"', text.encode())).dead_letter
@@ -411,17 +500,28 @@ def test_f5_an_expiry_exits_what_is_past_its_deadline_and_passes_over_the_rest()
 
 
 names = st.sampled_from(["a", "b", "c"])
-values = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(0, 2), st.text(max_size=2)), lambda v: st.dictionaries(names, v), max_leaves=5)
+values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(0, 2), st.text(max_size=2)),
+    lambda v: st.dictionaries(names, v),
+    max_leaves=5,
+)
 entries = st.one_of(st.none(), st.fixed_dictionaries({}, optional={"status": st.sampled_from(["realized", "exited"])}))
-memberships = st.one_of(st.none(), st.dictionaries(st.sampled_from(["ups", "CRM"]), st.one_of(st.none(), st.dictionaries(names, entries))))
+memberships = st.one_of(
+    st.none(), st.dictionaries(st.sampled_from(["ups", "CRM"]), st.one_of(st.none(), st.dictionaries(names, entries)))
+)
 patches = st.fixed_dictionaries({}, optional={"x": values, "y": values, "segmentMembership": memberships})
 events = st.lists(st.tuples(st.sampled_from(["profile.patched", "profile.replaced"]), patches), max_size=12)
-FLOWS = (flow("ups/a", "CRM/b", attributes=("x.a", "x")), flow("ups/b", id="g", membershipGate="none", attributes=("y",)))
+FLOWS = (
+    flow("ups/a", "CRM/b", attributes=("x.a", "x")),
+    flow("ups/b", id="g", membershipGate="none", attributes=("y",)),
+)
 
 
 @settings(max_examples=150, deadline=None)
 @given(events)
-def test_law_replay_is_deterministic_emits_one_record_a_flow_at_most_and_changes_nothing_in_place(history: list[tuple[str, Any]]) -> None:
+def test_law_replay_is_deterministic_emits_one_record_a_flow_at_most_and_changes_nothing_in_place(
+    history: list[tuple[str, Any]],
+) -> None:
     first, second = History(*FLOWS), History(*FLOWS)
     for type_, data in history:
         profile = first.replay.profiles.get(PLACE)

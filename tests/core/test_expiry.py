@@ -60,7 +60,9 @@ def test_f5_the_earliest_deadline(entries: dict[str, Any], deadline: str) -> Non
 
 
 def test_f5_the_event_names_what_ends_and_has_the_deadline_for_its_time_and_id() -> None:
-    stands = profile({EXTERNAL: entry("realized"), UPS: entry("realized"), "ups/b": entry("exited", "2025-12-31T23:59:59Z")})
+    stands = profile(
+        {EXTERNAL: entry("realized"), UPS: entry("realized"), "ups/b": entry("exited", "2025-12-31T23:59:59Z")}
+    )
 
     events, last = expiries("p-1", stands, THIRTY_DAYS_ON)
 
@@ -73,7 +75,10 @@ def test_f5_the_event_names_what_ends_and_has_the_deadline_for_its_time_and_id()
             "type": "membership.expired",
             "subject": "p-1",
             "time": THIRTY_DAYS_ON,
-            "data": {"exit": [{"namespace": "CustomerAudienceUpload", "id": "csv"}], "purge": [{"namespace": "ups", "id": "b"}]},
+            "data": {
+                "exit": [{"namespace": "CustomerAudienceUpload", "id": "csv"}],
+                "purge": [{"namespace": "ups", "id": "b"}],
+            },
         }
     ]
 
@@ -92,7 +97,12 @@ def test_f5_after_a_long_time_every_deadline_has_its_event_and_what_ended_is_pur
 
 def test_f5_applied_they_leave_nothing_that_is_past_its_deadline() -> None:
     run = Replay(Catalog.of((), ()))
-    entries = {EXTERNAL: entry("realized"), UPS: entry("exited"), "ups/b": entry("realized", validUntil=OLD), "ups/c": entry("realized")}
+    entries = {
+        EXTERNAL: entry("realized"),
+        UPS: entry("exited"),
+        "ups/b": entry("realized", validUntil=OLD),
+        "ups/c": entry("realized"),
+    }
     run.feed(SourceRecord("t", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(membership(entries)))))
     events, _ = expiries("p-1", run.profiles["t", 0, b"p-1"], "2027-01-01T00:00:00Z")
 
@@ -102,7 +112,9 @@ def test_f5_applied_they_leave_nothing_that_is_past_its_deadline() -> None:
     assert run.profiles["t", 0, b"p-1"].memberships == {"ups": {"c": f"r{OLD}"}}
 
 
-moments = st.integers(MIN_SECONDS, MAX_SECONDS).map(lambda seconds: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds))
+moments = st.integers(MIN_SECONDS, MAX_SECONDS).map(
+    lambda seconds: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+)
 
 
 @law(300)
@@ -136,12 +148,16 @@ some_entries = st.dictionaries(
 
 @law(300)
 @given(some_entries, some_entries)
-def test_law_what_an_event_makes_is_the_earliest_deadline_of_what_it_changed(first: dict[str, Any], second: dict[str, Any]) -> None:
+def test_law_what_an_event_makes_is_the_earliest_deadline_of_what_it_changed(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
     """Looked up entry by entry, in profiles that hold nothing else."""
     run = Replay(Catalog.of((), ()))
     for offset, entries in enumerate((first, second)):
         before = run.profiles.get(("t", 0, b"p-1"))
-        run.feed(SourceRecord("t", 0, offset, 0, b"p-1", orjson.dumps(cloud_event(membership(entries), id=f"e-{offset}"))))
+        run.feed(
+            SourceRecord("t", 0, offset, 0, b"p-1", orjson.dumps(cloud_event(membership(entries), id=f"e-{offset}")))
+        )
     after = run.profiles["t", 0, b"p-1"]
 
     found = new_deadline(before, after)
@@ -159,7 +175,9 @@ def test_law_what_an_event_makes_is_the_earliest_deadline_of_what_it_changed(fir
 
 
 def test_f5_the_events_of_a_profile_stay_small_however_long_its_namespaces_are_and_all_of_it_ends() -> None:
-    """Each item names its namespace again: a thousand entries below one of 50,000 characters made an event of 50 MB, which no topic takes."""
+    """Each item names its namespace again: a thousand entries below one of 50,000 characters made an event of 50 MB,
+    which no topic takes.
+    """
     run = Replay(Catalog.of((), ()))
     entries = {f"{'n' * 50_000}/{number}": entry("realized", validUntil=UNTIL) for number in range(20)}
     run.feed(SourceRecord("t", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(membership(entries)))))
@@ -175,4 +193,6 @@ def test_f5_the_events_of_a_profile_stay_small_however_long_its_namespaces_are_a
             run.feed(SourceRecord("t", 0, offset, 0, b"p-1", event))
 
     assert max(sizes) < 250_000
-    assert {text[0] for audiences in run.profiles["t", 0, b"p-1"].memberships.values() for text in audiences.values()} == {"e"}
+    assert {
+        text[0] for audiences in run.profiles["t", 0, b"p-1"].memberships.values() for text in audiences.values()
+    } == {"e"}

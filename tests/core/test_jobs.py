@@ -25,16 +25,29 @@ class Living:
         for flow in flows:
             self.change(self.control.put(flow))
 
-    def event(self, data: Any = None, key: str = "p-1", kind: str = "profile.patched", *, partition: int = 0, **attributes: Any) -> list[str]:
+    def event(
+        self,
+        data: Any = None,
+        key: str = "p-1",
+        kind: str = "profile.patched",
+        *,
+        partition: int = 0,
+        **attributes: Any,
+    ) -> list[str]:
         """Ids of the flows that send a record, and why: `flow causes`."""
-        return [f"{record.flow_id} {','.join(record.causes)}" for record in self.step(data, key, kind, partition, **attributes).records]
+        return [
+            f"{record.flow_id} {','.join(record.causes)}"
+            for record in self.step(data, key, kind, partition, **attributes).records
+        ]
 
     def reason(self, data: Any = None, kind: str = "profile.patched") -> str:
         """Why the one flow sends nothing."""
         ((_, reason),) = self.step(data, kind=kind).skipped
         return str(reason)
 
-    def step(self, data: Any = None, key: str = "p-1", kind: str = "profile.patched", partition: int = 0, **attributes: Any) -> Step:
+    def step(
+        self, data: Any = None, key: str = "p-1", kind: str = "profile.patched", partition: int = 0, **attributes: Any
+    ) -> Step:
         value = orjson.dumps(cloud_event(data, kind, key, id=f"e-{self._offset}", **attributes))
         step = self.replay.feed(SourceRecord("profile-events", partition, self._offset, 0, key.encode(), value))
         assert step.dead_letter is None
@@ -196,7 +209,12 @@ class TestCatchUp:
         of_before = Missed.decode(b'["0123abcd",["ups","a"]]')
 
         assert of_before == Missed("0123abcd", frozenset({("ups", "a")}), is_due=True)
-        for note in (of_before, of_before._replace(is_due=False), Missed("", frozenset()), Missed("", frozenset(), is_due=False)):
+        for note in (
+            of_before,
+            of_before._replace(is_due=False),
+            Missed("", frozenset()),
+            Missed("", frozenset(), is_due=False),
+        ):
             assert Missed.decode(note.encode()) == note
 
     def test_none_for_one_that_is_again_as_it_was(self) -> None:
@@ -218,7 +236,11 @@ class TestCatchUp:
         living.event(exited("a"), "p-2")
         living.event(realized("a"), "p-3")
 
-        assert self.enable(living) == [("p-1", ["catchup:ups/b"]), ("p-2", ["catchup:ups/a"]), ("p-3", ["catchup:ups/a"])]
+        assert self.enable(living) == [
+            ("p-1", ["catchup:ups/b"]),
+            ("p-2", ["catchup:ups/a"]),
+            ("p-3", ["catchup:ups/a"]),
+        ]
 
     def test_a_profile_that_came_and_went_meanwhile_was_never_there(self) -> None:
         living = self.living()
@@ -299,7 +321,9 @@ class TestUnmapping:
         (record,) = living.change(living.control.delete("f"))
 
         assert content(record) == {
-            "segmentMembership": {"ups": {"a": {"lastQualificationTime": living.job("unmap").started_at, "status": "exited"}}},
+            "segmentMembership": {
+                "ups": {"a": {"lastQualificationTime": living.job("unmap").started_at, "status": "exited"}}
+            },
             "identityMap": {},
         }
         assert living.event({"n": 2}, "p-1") == []
@@ -321,7 +345,26 @@ class TestConsent:
         return living
 
     @pytest.mark.parametrize(
-        "no", [False, "n", "N ", "out", "dn", "p", "u", "", "yes", 0, 1, [], ["y"], {}, {"val": "n"}, {"val": False}, {"other": "y"}]
+        "no",
+        [
+            False,
+            "n",
+            "N ",
+            "out",
+            "dn",
+            "p",
+            "u",
+            "",
+            "yes",
+            0,
+            1,
+            [],
+            ["y"],
+            {},
+            {"val": "n"},
+            {"val": False},
+            {"other": "y"},
+        ],
     )
     def test_opting_out_sends_one_record_with_all_mapped_audiences_exited(self, no: Any) -> None:
         living = self.living()
@@ -330,7 +373,24 @@ class TestConsent:
         assert living.event({"n": 2}) == [], "A9: it is in no mapped audience"
         assert living.event(exited("a")) == []
 
-    @pytest.mark.parametrize("yes", [True, "y", "Dy", " LI\t", "ct", "CP", "vi", "Pi", "in", "IN ", None, {"val": "dy", "time": NOON}, {"val": True}])
+    @pytest.mark.parametrize(
+        "yes",
+        [
+            True,
+            "y",
+            "Dy",
+            " LI\t",
+            "ct",
+            "CP",
+            "vi",
+            "Pi",
+            "in",
+            "IN ",
+            None,
+            {"val": "dy", "time": NOON},
+            {"val": True},
+        ],
+    )
     def test_xdms_consents_and_absence_are_no_opt_outs(self, yes: Any) -> None:
         living = self.living()
 
@@ -366,7 +426,9 @@ class TestConsent:
         job = catalog.jobs[-1]
 
         assert job_record(job, "p-1", living.replay.profiles["profile-events", 0, b"p-1"], catalog) is JobSkip.CONSENT
-        assert job_record(job, "p-2", living.replay.profiles["profile-events", 0, b"p-2"], catalog) is JobSkip.NOT_A_MEMBER
+        assert (
+            job_record(job, "p-2", living.replay.profiles["profile-events", 0, b"p-2"], catalog) is JobSkip.NOT_A_MEMBER
+        )
 
     def test_opting_in_again_is_as_entering(self) -> None:
         living = self.living()

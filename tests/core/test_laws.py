@@ -51,7 +51,9 @@ def fold_all(profiles: dict[bytes | None, Profile | None], history: list[SourceR
 def test_the_product_sends_what_the_model_sends(
     configuration: dict[str, Any], history: list[SourceRecord], window: int, max_document_bytes: int
 ) -> None:
-    """Sections 1, 3, 4, 7 and F3 to F5: lines, dead letters, what leaves, Kinesis' partition keys and reasons to send nothing are equal."""
+    """Sections 1, 3, 4, 7 and F3 to F5: lines, dead letters, what leaves, Kinesis' partition keys and reasons to send
+    nothing are equal.
+    """
     limits = Limits(max_document_bytes=max_document_bytes, dedup_window=window)
     reference = ReferenceReplay(configuration, max_document_bytes, window)
 
@@ -76,8 +78,12 @@ def parsed_causes(value: dict[str, Any]) -> dict[str, Any]:
 
 @law(80)
 @given(configurations(), histories(min_size=2), st.integers(0, 14))
-def test_any_batching_gives_the_same_and_state_survives_being_stored(configuration: dict[str, Any], history: list[SourceRecord], cut: int) -> None:
-    """I6, 4b: fold(xs + ys) = fold(ys, from fold(xs)), also when the state between was written as rows and read again."""
+def test_any_batching_gives_the_same_and_state_survives_being_stored(
+    configuration: dict[str, Any], history: list[SourceRecord], cut: int
+) -> None:
+    """I6, 4b: fold(xs + ys) = fold(ys, from fold(xs)), also when the state between was written as rows and read
+    again.
+    """
     history = renumbered(history)
     catalog = a_catalog(configuration)
     whole = fold_all({}, history, catalog)
@@ -93,7 +99,9 @@ def test_any_batching_gives_the_same_and_state_survives_being_stored(configurati
 @law(80)
 @given(configurations(), histories(min_size=2))
 def test_profiles_do_not_touch_each_other(configuration: dict[str, Any], history: list[SourceRecord]) -> None:
-    """I6, I12: order counts within a profile only; each, of one key in one partition, alone gives what it gives among the others."""
+    """I6, I12: order counts within a profile only; each, of one key in one partition, alone gives what it gives among
+    the others.
+    """
     history = renumbered(history)
     apart = defaultdict(list)
     for record in history:
@@ -120,7 +128,9 @@ def test_a_record_read_twice_is_applied_once(configuration: dict[str, Any], hist
 
 @law(80)
 @given(configurations(), histories(), st.sampled_from([1, 2, 5]))
-def test_an_event_written_twice_is_applied_once(configuration: dict[str, Any], history: list[SourceRecord], window: int) -> None:
+def test_an_event_written_twice_is_applied_once(
+    configuration: dict[str, Any], history: list[SourceRecord], window: int
+) -> None:
     """I5 by id: a good event that stands in the log twice in a row counts once (`membership.expired` apart, F5)."""
     sparse = [r for r in renumbered(history, factor=2) if b"membership.expired" not in (r.value or b"")]
     doubled = [copied for r in sparse for copied in (r, r._replace(offset=r.offset + 1))]
@@ -157,8 +167,12 @@ def test_an_event_yields_at_most_one_record_a_flow(configuration: dict[str, Any]
 
 @law(120)
 @given(configurations(), histories())
-def test_everything_in_a_record_is_mapped_or_allowed(configuration: dict[str, Any], history: list[SourceRecord]) -> None:
-    """B1, C1, C2, C4, D1: no attribute that is not mapped, no unmapped audience that is not realized, no other field."""
+def test_everything_in_a_record_is_mapped_or_allowed(
+    configuration: dict[str, Any], history: list[SourceRecord]
+) -> None:
+    """B1, C1, C2, C4, D1: no attribute that is not mapped, no unmapped audience that is not realized, no other
+    field.
+    """
     flows = {flow["id"]: flow for flow in configuration["flows"]}
 
     for line in lines_of(run(configuration, history, Limits())):
@@ -197,7 +211,9 @@ def assert_entries_allowed(flow: dict[str, Any], membership: dict[str, Any]) -> 
 
 @law(120)
 @given(configurations(), histories())
-def test_a_step_never_changes_the_profile_it_was_given(configuration: dict[str, Any], history: list[SourceRecord]) -> None:
+def test_a_step_never_changes_the_profile_it_was_given(
+    configuration: dict[str, Any], history: list[SourceRecord]
+) -> None:
     """Documents share structure from step to step, so nothing may be changed in place: every older profile stays."""
     catalog = a_catalog(configuration)
     profiles: dict[bytes | None, Profile | None] = {}
@@ -214,11 +230,15 @@ def test_a_step_never_changes_the_profile_it_was_given(configuration: dict[str, 
 
 @law(120)
 @given(configurations(), histories())
-def test_the_stored_document_holds_no_nulls_and_fits_its_bound(configuration: dict[str, Any], history: list[SourceRecord]) -> None:
+def test_the_stored_document_holds_no_nulls_and_fits_its_bound(
+    configuration: dict[str, Any], history: list[SourceRecord]
+) -> None:
     """I7, I3: no null outside arrays, statuses and times in their normal form; `size_bound_bytes` is never too low."""
     profiles: dict[bytes | None, Profile | None] = {}
 
-    for record, taken in zip(renumbered(history), fold_all(profiles, renumbered(history), a_catalog(configuration)), strict=True):
+    for record, taken in zip(
+        renumbered(history), fold_all(profiles, renumbered(history), a_catalog(configuration)), strict=True
+    ):
         if taken.profile is None:
             continue
         document = taken.profile.document
@@ -236,7 +256,9 @@ def has_null(value: Any) -> bool:
 
 @law(60)
 @given(configurations(), histories())
-def test_a_dead_letter_changes_no_state_and_keeps_the_bytes(configuration: dict[str, Any], history: list[SourceRecord]) -> None:
+def test_a_dead_letter_changes_no_state_and_keeps_the_bytes(
+    configuration: dict[str, Any], history: list[SourceRecord]
+) -> None:
     """I4: key and value as they were, the profile as it was, nothing sent."""
     catalog = a_catalog(configuration)
     profiles: dict[bytes | None, Profile | None] = {}
@@ -255,7 +277,9 @@ def test_a_dead_letter_changes_no_state_and_keeps_the_bytes(configuration: dict[
 
 @law(60)
 @given(configurations(), histories())
-def test_version_counts_the_events_applied_without_a_hole(configuration: dict[str, Any], history: list[SourceRecord]) -> None:
+def test_version_counts_the_events_applied_without_a_hole(
+    configuration: dict[str, Any], history: list[SourceRecord]
+) -> None:
     """4b: from 1, one more with every event applied, and from 1 again after the end of a profile."""
     profiles: dict[bytes | None, Profile | None] = {}
 

@@ -1,4 +1,7 @@
-"""Where a key belongs, and what is said of an event elsewhere (contract I12). Real producers: tests/integration/test_partitioners.py."""
+"""Where a key belongs, and what is said of an event elsewhere (contract I12).
+
+Real producers: tests/integration/test_partitioners.py.
+"""
 
 from collections.abc import Callable
 
@@ -67,14 +70,18 @@ def test_i12_keys_elsewhere_are_those_whose_partition_is_another_and_no_key_is_n
         assert set(keys_elsewhere(keys, partition, partitions, partitioner)) == elsewhere
 
 
-@pytest.mark.parametrize("ask", [lambda: keys_elsewhere([b"p"], 0, 2, Partitioner.NONE), lambda: partition_of(b"p", 2, Partitioner.NONE)])
+@pytest.mark.parametrize(
+    "ask", [lambda: keys_elsewhere([b"p"], 0, 2, Partitioner.NONE), lambda: partition_of(b"p", 2, Partitioner.NONE)]
+)
 def test_i12_with_none_there_is_no_elsewhere(ask: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match="PARTITIONER=none"):
         ask()
 
 
 def test_i12_every_event_elsewhere_is_counted_with_its_place_and_the_partitioner_that_fits() -> None:
-    """Of 8 partitions, p-1 belongs in 4 (murmur2) and is in 7 (crc32), right-7 in 7, t in neither; an event without a key is nowhere wrong."""
+    """Of 8 partitions, p-1 belongs in 4 (murmur2) and is in 7 (crc32), right-7 in 7, t in neither; an event without a
+    key is nowhere wrong.
+    """
     placement = Placement(7, 8, MURMUR2)
     records = [event(0, b"p-1"), event(1, b"right-7"), event(2, None), event(3, b"p-1"), event(4, b"t")]
     elsewhere = placement.keys_elsewhere({b"p-1", b"right-7", b"t", b""})
@@ -83,19 +90,32 @@ def test_i12_every_event_elsewhere_is_counted_with_its_place_and_the_partitioner
 
     assert set(elsewhere) == {b"p-1", b"t"}
     assert found is not None
-    assert (found.events, found.topic, found.offset, found.belongs_in) == (3, "profile-events", 4, partition_of(b"t", 8, MURMUR2))
+    assert (found.events, found.topic, found.offset, found.belongs_in) == (
+        3,
+        "profile-events",
+        4,
+        partition_of(b"t", 8, MURMUR2),
+    )
     assert found.fitting == {"crc32": 2}
     assert placement.count_misplaced([event(0, b"other")], frozenset(elsewhere)) is None
 
 
 def test_i12_the_remedy_names_the_partitioner_that_fits_all_some_or_none() -> None:
-    assert remedy_of_misplaced(MURMUR2, 3, {"crc32": 3}) == (
-        "librdkafka's default partitioner (crc32) fits all of them: set PARTITIONER=crc32, or partitioner=murmur2_random in the producer"
+    assert (
+        remedy_of_misplaced(MURMUR2, 3, {"crc32": 3})
+        == "librdkafka's default partitioner (crc32) fits all of them: set PARTITIONER=crc32, or"
+        " partitioner=murmur2_random in the producer"
     )
-    assert remedy_of_misplaced(CRC32, 3, {"murmur2": 3}) == (
-        "Java's default partitioner (murmur2) fits all of them: set PARTITIONER=murmur2, or partitioner=consistent_random in the producer"
+    assert (
+        remedy_of_misplaced(CRC32, 3, {"murmur2": 3})
+        == "Java's default partitioner (murmur2) fits all of them: set PARTITIONER=murmur2, or"
+        " partitioner=consistent_random in the producer"
     )
-    assert "(crc32) fits 2 of 3 of them: set partitioner=murmur2_random in that producer" in remedy_of_misplaced(MURMUR2, 3, {"crc32": 2})
+    assert "(crc32) fits 2 of 3 of them: set partitioner=murmur2_random in that producer" in remedy_of_misplaced(
+        MURMUR2, 3, {"crc32": 2}
+    )
     assert "no partitioner that is known fits them" in remedy_of_misplaced(MURMUR2, 3, {})
     assert "set PARTITIONER=none" in remedy_of_misplaced(MURMUR2, 3, {})
-    assert tell_misplaced(MURMUR2, 1).startswith("1 event is not in the partition where Java's default partitioner (murmur2) puts the key")
+    assert tell_misplaced(MURMUR2, 1).startswith(
+        "1 event is not in the partition where Java's default partitioner (murmur2) puts the key"
+    )

@@ -18,7 +18,21 @@ WHITE_SPACE = "\u0020\u00a0\u1680\u2000\u2007\u200a\u2028\u2029\u202f\u205f\u300
 INVISIBLE = "\u200b\ufeff\u2060"  # which Unicode does not list as white space
 
 
-@pytest.mark.parametrize("key", ['"p-1"', '"p-\\u00e9"', '""', '"\\ud800"', '{"id":"p-1"}', "{}", "[]", '["p-1"]', '{\n  "id": 7\n}', ' {"a": NaN}'])
+@pytest.mark.parametrize(
+    "key",
+    [
+        '"p-1"',
+        '"p-\\u00e9"',
+        '""',
+        '"\\ud800"',
+        '{"id":"p-1"}',
+        "{}",
+        "[]",
+        '["p-1"]',
+        '{\n  "id": 7\n}',
+        ' {"a": NaN}',
+    ],
+)
 def test_i11_what_a_json_serializer_wrote_is_no_id(key: str) -> None:
     assert "JSON serializer" in bad(key)
 
@@ -39,7 +53,26 @@ def test_i11_white_space_of_any_kind_at_either_end_is_told_and_inside_it_is_kept
 
 @pytest.mark.parametrize(
     "key",
-    ["p-1", "{p-1}", 'p"1', "a b", "12345", "[p", '"p', 'p-1"', '"a"b"', "null", "a\u00a0b", "ключ", "😀", "👩‍💻", "\ue000", "'p-1'", "]", "é" * 256]
+    [
+        "p-1",
+        "{p-1}",
+        'p"1',
+        "a b",
+        "12345",
+        "[p",
+        '"p',
+        'p-1"',
+        '"a"b"',
+        "null",
+        "a\u00a0b",
+        "ключ",
+        "😀",
+        "👩‍💻",
+        "\ue000",
+        "'p-1'",
+        "]",
+        "é" * 256,
+    ]
     + [f"{each}p{each}" for each in INVISIBLE],
 )
 def test_i11_odd_but_plain_keys_are_ids(key: str) -> None:
@@ -69,7 +102,9 @@ def test_i11_a_key_of_brackets_alone_is_looked_at_in_no_time_and_is_an_id() -> N
 
 
 def test_i11_the_key_is_judged_before_the_subject() -> None:
-    value = json.dumps({"specversion": "1.0", "id": "x", "source": "/u", "type": "profile.patched", "subject": "p-1", "data": {}}).encode()
+    value = json.dumps(
+        {"specversion": "1.0", "id": "x", "source": "/u", "type": "profile.patched", "subject": "p-1", "data": {}}
+    ).encode()
 
     letter = History().raw(value, key=b'"p-1"', timestamp=0).dead_letter
 
@@ -86,7 +121,10 @@ def test_i11_a_deletion_under_such_a_key_is_bad_too(value: bytes | None) -> None
 
 
 @strategies.law(500)
-@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6) | st.text('"[]{}:,a \u3000\n', min_size=1, max_size=6))
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
+    | st.text('"[]{}:,a \u3000\n', min_size=1, max_size=6)
+)
 def test_law_i11_an_id_is_what_the_rule_says_whatever_way_it_is_looked_at(key: str) -> None:
     """The rule, word by word: the fast look at a key must never let another one pass."""
     is_id = (

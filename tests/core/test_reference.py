@@ -1,4 +1,6 @@
-"""The core against an independent model written from the contract alone (sections 1, 3, 4, F3, F4, F5, G5): equal on random histories."""
+"""The core against an independent model written from the contract alone (sections 1, 3, 4, F3, F4, F5, G5): equal on
+random histories.
+"""
 
 from typing import Any
 
@@ -55,7 +57,9 @@ def by_id(sent: list[Sent]) -> list[Sent]:
 
 @strategies.law(300)
 @given(strategies.configurations(), strategies.histories())
-def test_law_the_core_sends_what_the_reference_sends(configuration: dict[str, Any], history: list[SourceRecord]) -> None:
+def test_law_the_core_sends_what_the_reference_sends(
+    configuration: dict[str, Any], history: list[SourceRecord]
+) -> None:
     core = replay_of(configuration)
     reference = ReferenceReplay(configuration, max_document_bytes=MAX_BYTES, dedup_window=WINDOW)
     for record in history:

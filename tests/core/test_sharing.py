@@ -1,4 +1,7 @@
-"""What makes the core fast: what an event does not change is shared, entries are kept as text. Each trick, and where it must not reach."""
+"""What makes the core fast: what an event does not change is shared, entries are kept as text.
+
+Each trick, and where it must not reach.
+"""
 
 from typing import Any
 
@@ -19,18 +22,27 @@ from tests.core.strategies import law
 
 names = st.sampled_from(["a", "b", "c"])
 scalars = st.sampled_from([0, 1, 1.0, 0.0, -0.0, True, False, "", "1", "x"])
-values = st.recursive(scalars, lambda inner: st.dictionaries(names, inner) | st.lists(inner | st.none(), max_size=2), max_leaves=6)
-patches = st.dictionaries(names, st.recursive(scalars | st.none() | st.lists(scalars), lambda inner: st.dictionaries(names, inner), max_leaves=6))
+values = st.recursive(
+    scalars, lambda inner: st.dictionaries(names, inner) | st.lists(inner | st.none(), max_size=2), max_leaves=6
+)
+patches = st.dictionaries(
+    names,
+    st.recursive(scalars | st.none() | st.lists(scalars), lambda inner: st.dictionaries(names, inner), max_leaves=6),
+)
 
 
 @law(400)
 @given(st.dictionaries(names, values), patches)
-def test_a_merge_patch_gives_what_rfc_7396_says_to_the_byte_and_itself_where_it_changes_nothing(target: Any, patch: Any) -> None:
+def test_a_merge_patch_gives_what_rfc_7396_says_to_the_byte_and_itself_where_it_changes_nothing(
+    target: Any, patch: Any
+) -> None:
     before = orjson.dumps(target)
 
     result = merged(target, patch)
 
-    assert orjson.dumps(result, option=orjson.OPT_SORT_KEYS) == orjson.dumps(merge_patch(target, patch), option=orjson.OPT_SORT_KEYS)
+    assert orjson.dumps(result, option=orjson.OPT_SORT_KEYS) == orjson.dumps(
+        merge_patch(target, patch), option=orjson.OPT_SORT_KEYS
+    )
     assert orjson.dumps(target) == before
     assert merged(result, {name: value for name, value in result.items() if isinstance(value, str)}) is result
 
@@ -52,7 +64,10 @@ def test_a5_a_field_that_python_calls_equal_is_compared_as_json(first: object, s
     result = history.patch({"identityMap": {"E": [{"id": "1", "weight": second}]}})
 
     assert bool(result.records) is changed
-    assert history.document()["identityMap"]["E"][0]["weight"] is second or history.document()["identityMap"]["E"][0]["weight"] == second
+    assert (
+        history.document()["identityMap"]["E"][0]["weight"] is second
+        or history.document()["identityMap"]["E"][0]["weight"] == second
+    )
 
 
 def test_an_event_that_writes_what_is_there_shares_attributes_and_identities() -> None:
@@ -70,7 +85,13 @@ def test_an_event_that_writes_what_is_there_shares_attributes_and_identities() -
 
 def test_c2_entries_compare_as_text() -> None:
     """Realized above exited, later above earlier: what the 30 days and the gate lean on."""
-    entries = [EXITED + "0001-01-01T00:00:00Z", EXITED + BEFORE, EXITED + NOW, REALIZED + "0001-01-01T00:00:00Z", REALIZED + NOW]
+    entries = [
+        EXITED + "0001-01-01T00:00:00Z",
+        EXITED + BEFORE,
+        EXITED + NOW,
+        REALIZED + "0001-01-01T00:00:00Z",
+        REALIZED + NOW,
+    ]
 
     assert sorted(entries) == entries
     assert EXITED + "9999-12-31T23:59:59Z" < REALIZED
@@ -88,7 +109,9 @@ def test_i2_fields_beside_status_and_time_are_merged_kept_and_go_with_a_removal(
 
     assert kept == {"lastQualificationTime": NOW, "status": "exited", "version": "1"}, "I7: the end went with the exit"
     assert merged_entry == {"lastQualificationTime": NOW, "status": "realized"}
-    assert history.document() == {"segmentMembership": {"ups": {"a": {"lastQualificationTime": NOW, "status": "exited"}}}}
+    assert history.document() == {
+        "segmentMembership": {"ups": {"a": {"lastQualificationTime": NOW, "status": "exited"}}}
+    }
     assert history.profile.entry_fields == {}
 
 
@@ -104,7 +127,9 @@ def test_a_profile_without_memberships_or_identities_keeps_no_empty_maps() -> No
 
 
 def test_the_document_puts_the_parts_together() -> None:
-    profile = Profile({"a": 1}, {"E": [{"id": "1"}]}, {"ups": {"x": "e" + NOW}}, {"ups": {"x": {"version": "2"}}}, 1, (), 0)
+    profile = Profile(
+        {"a": 1}, {"E": [{"id": "1"}]}, {"ups": {"x": "e" + NOW}}, {"ups": {"x": {"version": "2"}}}, 1, (), 0
+    )
 
     assert profile.document == {
         "a": 1,
@@ -114,13 +139,17 @@ def test_the_document_puts_the_parts_together() -> None:
 
 
 def test_c2_merge_policies_decide_of_described_and_of_unknown_audiences_alike() -> None:
-    """Nobody described `unknown`: its merge policy is `default`, as that of the mapped one that caused the record (M1)."""
+    """Nobody described `unknown`: its merge policy is `default`, as that of the mapped one that caused the record
+    (M1).
+    """
     other = Audience.model_validate({"namespace": "ups", "id": "other", "mergePolicyId": "mp-2"})
     entries = {"segmentMembership": {"ups": {"unknown": {}, "other": {}}, "CRM": {"unknown": {}}}}
     history = History(flow("ups/a"), audiences=(other,))
     history.patch(entries)
 
-    assert {namespace: set(listed) for namespace, listed in only(history.patch(member()))["segmentMembership"].items()} == {
+    assert {
+        namespace: set(listed) for namespace, listed in only(history.patch(member()))["segmentMembership"].items()
+    } == {
         "ups": {"a", "unknown"},
         "CRM": {"unknown"},
     }
@@ -135,11 +164,15 @@ def test_c3_the_audience_that_caused_the_record_is_listed_however_old_its_exit()
 
 @pytest.mark.parametrize("opening", ['{"":', "["])
 @pytest.mark.parametrize(("levels", "reason"), [(MAX_NESTING - 2, None), (MAX_NESTING - 1, "bad_shape")])
-def test_i4_nesting_is_counted_in_the_shortest_event_that_can_hold_it(opening: str, levels: int, reason: str | None) -> None:
+def test_i4_nesting_is_counted_in_the_shortest_event_that_can_hold_it(
+    opening: str, levels: int, reason: str | None
+) -> None:
     """Two levels are the event and its data. Events that are too short for so many maps are not counted through."""
     closing = "}" if opening.startswith("{") else "]"
-    value = f'{opening * levels}{"0" if opening.startswith("{") else ""}{closing * levels}'
-    event = f'{{"specversion":"1.0","id":"x","source":"u","type":"profile.patched","time":"{NOW}","data":{{"a":{value}}}}}'
+    value = f"{opening * levels}{'0' if opening.startswith('{') else ''}{closing * levels}"
+    event = (
+        f'{{"specversion":"1.0","id":"x","source":"u","type":"profile.patched","time":"{NOW}","data":{{"a":{value}}}}}'
+    )
 
     letter = History().raw(event.encode()).dead_letter
 

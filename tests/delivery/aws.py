@@ -13,7 +13,9 @@ UNASKED = 1_000_000
 
 def ask_iam(url: str, after: int = 0) -> None:
     """From now on, or after so many requests (moto's documentation, "IAM-like access control")."""
-    request = urllib.request.Request(f"{url}/moto-api/reset-auth", data=str(after).encode(), headers={"Content-Type": "text/plain"})
+    request = urllib.request.Request(
+        f"{url}/moto-api/reset-auth", data=str(after).encode(), headers={"Content-Type": "text/plain"}
+    )
     urllib.request.urlopen(request, timeout=10).close()
 
 
@@ -31,7 +33,9 @@ def a_role(url: str, *actions: str) -> str:
     """The ARN of a new role that may do these, and that anybody of the account may assume."""
     iam, name = iam_client(url), f"role-{uuid4().hex[:8]}"
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
-    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))["Role"]["Arn"]
+    arn: str = iam.create_role(
+        RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )["Role"]["Arn"]
     iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=allow(*actions))
     return arn
 
@@ -39,7 +43,11 @@ def a_role(url: str, *actions: str) -> str:
 def give(url: str, owner: dict[str, str], user: dict[str, str], *actions: str) -> None:
     """Let a user do more, by one who may say so; IAM may be asked."""
     iam = iam_client(url, owner)
-    name = next(each["UserName"] for each in iam.list_users()["Users"] if user["ACCESS_KEY_ID"] in keys_of(iam, each["UserName"]))
+    name = next(
+        each["UserName"]
+        for each in iam.list_users()["Users"]
+        if user["ACCESS_KEY_ID"] in keys_of(iam, each["UserName"])
+    )
     iam.put_user_policy(UserName=name, PolicyName="more", PolicyDocument=allow(*actions))
 
 
@@ -51,7 +59,9 @@ def keys_of(iam: Any, user: str) -> list[str]:
 def iam_client(url: str, user: dict[str, str] | None = None) -> Any:
     """For a user; None: for anybody, while IAM is not asked."""
     key_id, secret = ("a", "b") if user is None else (user["ACCESS_KEY_ID"], user["SECRET"])
-    return boto3.client("iam", endpoint_url=url, region_name=REGION, aws_access_key_id=key_id, aws_secret_access_key=secret)
+    return boto3.client(
+        "iam", endpoint_url=url, region_name=REGION, aws_access_key_id=key_id, aws_secret_access_key=secret
+    )
 
 
 def allow(*actions: str) -> str:

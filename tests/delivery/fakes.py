@@ -1,4 +1,6 @@
-"""Fakes of the ports: a Kinesis that can fail in every way and knows what it stored, a catalog, a place for dead letters."""
+"""Fakes of the ports: a Kinesis that can fail in every way and knows what it stored, a catalog, a place for dead
+letters.
+"""
 
 import asyncio
 from bisect import bisect_left
@@ -53,7 +55,15 @@ def export_record(
     ]
     if hash_key is not None:
         headers.append(("explicit-hash-key", hash_key.encode()))
-    return Record("exports", partition, offset, timestamp, profile.encode(), record_id.encode() if value is None else value, tuple(headers))
+    return Record(
+        "exports",
+        partition,
+        offset,
+        timestamp,
+        profile.encode(),
+        record_id.encode() if value is None else value,
+        tuple(headers),
+    )
 
 
 def a_destination(stream: str = "profiles") -> Destination:
@@ -201,7 +211,11 @@ class FakeKinesis:
         """Store what is not in `failed` (index → error code), and answer so."""
         self.store(destination, [export for index, export in enumerate(exports) if index not in failed])
         entries = [
-            {"ErrorCode": failed[index], "ErrorMessage": "said so"} if index in failed else {"SequenceNumber": "1", "ErrorCode": None}
+            (
+                {"ErrorCode": failed[index], "ErrorMessage": "said so"}
+                if index in failed
+                else {"SequenceNumber": "1", "ErrorCode": None}
+            )
             for index in range(len(exports))
         ]
         return {"FailedRecordCount": len(failed), "Records": entries}

@@ -1,4 +1,6 @@
-"""An HTTP server on loopback that answers every call from a script, checks signatures by itself (no botocore) and remembers what came."""
+"""An HTTP server on loopback that answers every call from a script, checks signatures by itself (no botocore) and
+remembers what came.
+"""
 
 import hashlib
 import hmac
@@ -62,7 +64,9 @@ class Loopback:
                 pass
 
             def do_CONNECT(self) -> None:
-                """What a client asks of a proxy, on the way to another host with TLS; it is answered by the script as any other call."""
+                """What a client asks of a proxy, on the way to another host with TLS; it is answered by the script as
+                any other call.
+                """
                 reply = outer.script(Request(dict(self.headers) | {"Host": self.path}, b"", signed_well=False))
                 self.send_response(reply.status)
                 self.send_header("Content-Length", "0")
@@ -97,7 +101,9 @@ class Loopback:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._server.shutdown()
         self._server.server_close()
 
@@ -113,7 +119,9 @@ def is_signed_well(path: str, headers: Any, body: bytes) -> bool:
     lines = [f"{name}:{' '.join(headers[name].split())}" for name in names]
     canonical = "\n".join(["POST", path, "", *lines, "", fields["SignedHeaders"], hashlib.sha256(body).hexdigest()])
     scope = f"{date}/{region}/{service}/aws4_request"
-    to_sign = "\n".join(["AWS4-HMAC-SHA256", headers["X-Amz-Date"], scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    to_sign = "\n".join(
+        ["AWS4-HMAC-SHA256", headers["X-Amz-Date"], scope, hashlib.sha256(canonical.encode()).hexdigest()]
+    )
     key = f"AWS4{SECRET}".encode()
     for part in (date, region, service, "aws4_request"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()

@@ -1,6 +1,8 @@
-"""Owners of one partition of `exports` that come, go, die and come back as zombies, in virtual time; and what then must hold.
+"""Owners of one partition of `exports` that come, go, die and come back as zombies, in virtual time; and what then must
+hold.
 
-What the group knows is here: who owns the partition, and what was committed. Who owns it no more cannot commit, and does not know it.
+What the group knows is here: who owns the partition, and what was committed. Who owns it no more cannot commit, and
+does not know it.
 """
 
 import asyncio
@@ -13,7 +15,16 @@ from processor.delivery.ports import Export
 from processor.delivery.sink import DeliveryStopped, Sink
 from schemas.destination import Destination
 from schemas.parked_flow import ParkedFlowRow
-from tests.delivery.fakes import ANSWER_SECONDS, FakeDeadLetters, FakeDestinations, FakeKinesis, FakePlaces, Record, a_destination, export_record
+from tests.delivery.fakes import (
+    ANSWER_SECONDS,
+    FakeDeadLetters,
+    FakeDestinations,
+    FakeKinesis,
+    FakePlaces,
+    Record,
+    a_destination,
+    export_record,
+)
 from tests.delivery.test_answers import client_error
 
 FLOWS = {"vip": a_destination("one"), "other": a_destination("two"), "third": a_destination("one")}
@@ -134,12 +145,20 @@ class Group:
 
     def kept(self) -> set[int]:
         """The offsets of what is stored or a durable dead letter."""
-        return {export.record.offset for export in self._stored()} | {offset for offset, _ in self.dead_letters.reasons()}
+        return {export.record.offset for export in self._stored()} | {
+            offset for offset, _ in self.dead_letters.reasons()
+        }
 
     def owed_by_nobody(self) -> list[int]:
-        """What the group's offset has passed although it is not kept, and no row says that it is still to be delivered."""
+        """What the group's offset has passed although it is not kept, and no row says that it is still to be
+        delivered.
+        """
         kept, rows = self.kept(), self.parked.rows
-        return [each.offset for each in self.log if each.offset < self.committed and each.offset not in kept and not rows.hold(each)]
+        return [
+            each.offset
+            for each in self.log
+            if each.offset < self.committed and each.offset not in kept and not rows.hold(each)
+        ]
 
     def _stored(self) -> list[Export]:
         return [export for stream in ("one", "two") for export in self.kinesis.stored[stream]]
@@ -158,7 +177,9 @@ class Group:
                 self.in_doubt += len(exports)
                 return client_error("InternalFailure", 500)
             case "throttling":
-                failed = dict.fromkeys(range(len(self.kinesis.calls) % 2, len(exports), 2), "ProvisionedThroughputExceededException")
+                failed = dict.fromkeys(
+                    range(len(self.kinesis.calls) % 2, len(exports), 2), "ProvisionedThroughputExceededException"
+                )
                 return self.kinesis.partly(destination, exports, failed)
         return self.kinesis.all_well(destination, exports)
 
@@ -193,7 +214,9 @@ class Owner:
     async def start(self) -> None:
         """Begin; what ends it, as a row that is not written, ends the worker."""
         work = asyncio.create_task(self._work(self._group.committed, dict(self._group.parked.rows.rows[PARTITION])))
-        work.add_done_callback(lambda done: None if done.cancelled() or done.exception() is None else self._group.restart(self))
+        work.add_done_callback(
+            lambda done: None if done.cancelled() or done.exception() is None else self._group.restart(self)
+        )
         self._tasks = [work]
 
     async def _work(self, position: int, rows: dict[str, ParkedFlowRow]) -> None:

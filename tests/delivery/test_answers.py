@@ -8,7 +8,15 @@ from botocore.parsers import ResponseParserError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.delivery.answers import MAX_MESSAGE_CHARACTERS, BrokenAnswer, DestinationUnusable, FaultKind, PauseReason, Verdict, judge
+from processor.delivery.answers import (
+    MAX_MESSAGE_CHARACTERS,
+    BrokenAnswer,
+    DestinationUnusable,
+    FaultKind,
+    PauseReason,
+    Verdict,
+    judge,
+)
 
 GOOD = {"SequenceNumber": "49", "ShardId": "shardId-0"}
 
@@ -66,11 +74,15 @@ CODES = [
 
 
 def client_error(code: str, status: int, message: str = "said so") -> boto.ClientError:
-    return boto.ClientError({"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutRecords")
+    return boto.ClientError(
+        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutRecords"
+    )
 
 
 @pytest.mark.parametrize(("code", "status", "kind", "pause"), CODES)
-def test_g4_a_failed_call_is_judged_by_its_code_and_else_by_its_status(code: str, status: int, kind: FaultKind, pause: PauseReason | None) -> None:
+def test_g4_a_failed_call_is_judged_by_its_code_and_else_by_its_status(
+    code: str, status: int, kind: FaultKind, pause: PauseReason | None
+) -> None:
     verdict = judge(client_error(code, status), 3)
 
     assert [verdict.of(index) for index in range(3)] == [verdict.whole] * 3
@@ -82,8 +94,16 @@ ERRORS: list[tuple[Exception, FaultKind, PauseReason | None]] = [
     (boto.EndpointConnectionError(endpoint_url="http://127.0.0.1:1"), NOT_SENT, None),
     (boto.ConnectTimeoutError(endpoint_url="http://127.0.0.1:1"), NOT_SENT, None),
     (boto.ProxyConnectionError(proxy_url="http://127.0.0.1:1"), NOT_SENT, None),
-    (boto.ProxyConnectionError(proxy_url="http://127.0.0.1:1", error="Tunnel connection failed: 503 Busy"), NOT_SENT, None),
-    (boto.ProxyConnectionError(proxy_url="http://127.0.0.1:1", error="Tunnel connection failed: 429 Slowly"), NOT_SENT, None),
+    (
+        boto.ProxyConnectionError(proxy_url="http://127.0.0.1:1", error="Tunnel connection failed: 503 Busy"),
+        NOT_SENT,
+        None,
+    ),
+    (
+        boto.ProxyConnectionError(proxy_url="http://127.0.0.1:1", error="Tunnel connection failed: 429 Slowly"),
+        NOT_SENT,
+        None,
+    ),
     (boto.ReadTimeoutError(endpoint_url="http://127.0.0.1:1"), AMBIGUOUS, None),
     (boto.ConnectionClosedError(endpoint_url="http://127.0.0.1:1"), AMBIGUOUS, None),
     (boto.ResponseStreamingError(error="cut"), AMBIGUOUS, None),
@@ -94,19 +114,31 @@ ERRORS: list[tuple[Exception, FaultKind, PauseReason | None]] = [
     (ConnectionResetError(), AMBIGUOUS, None),
     (BrokenAnswer("a success of 0 bytes that are not JSON"), AMBIGUOUS, None),
     (boto.NoCredentialsError(), REFUSED, PauseReason.CREDENTIALS_MISSING),
-    (boto.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"), REFUSED, PauseReason.CREDENTIALS_MISSING),
+    (
+        boto.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+        REFUSED,
+        PauseReason.CREDENTIALS_MISSING,
+    ),
     (boto.CredentialRetrievalError(provider="assume-role", error_msg="no"), REFUSED, PauseReason.CREDENTIALS_MISSING),
     (boto.ProfileNotFound(profile="nobody"), REFUSED, PauseReason.CREDENTIALS_MISSING),
     (boto.UnauthorizedSSOTokenError(), REFUSED, PauseReason.CREDENTIALS_MISSING),
     (boto.InvalidRegionError(region_name="no where"), REFUSED, PauseReason.DESTINATION_UNUSABLE),
     (boto.NoRegionError(), REFUSED, PauseReason.DESTINATION_UNUSABLE),
-    (DestinationUnusable(PauseReason.CREDENTIALS_MISSING, "SECRET is not set"), REFUSED, PauseReason.CREDENTIALS_MISSING),
+    (
+        DestinationUnusable(PauseReason.CREDENTIALS_MISSING, "SECRET is not set"),
+        REFUSED,
+        PauseReason.CREDENTIALS_MISSING,
+    ),
     (RuntimeError("never seen before"), UNKNOWN, None),
 ]
 
 
-@pytest.mark.parametrize(("error", "kind", "pause"), ERRORS, ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None)
-def test_g4_a_call_without_an_answer_is_judged_by_what_the_client_raised(error: Exception, kind: FaultKind, pause: PauseReason | None) -> None:
+@pytest.mark.parametrize(
+    ("error", "kind", "pause"), ERRORS, ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None
+)
+def test_g4_a_call_without_an_answer_is_judged_by_what_the_client_raised(
+    error: Exception, kind: FaultKind, pause: PauseReason | None
+) -> None:
     whole = judge(error, 2).whole
 
     assert whole is not None
@@ -117,7 +149,9 @@ def test_g4_a_call_without_an_answer_is_judged_by_what_the_client_raised(error: 
 @pytest.mark.parametrize("code", ["", "301", "AccessDeniedException", "InternalFailure"])
 def test_g11_a_redirect_pauses_the_flow_whatever_its_body_says(status: int, code: str) -> None:
     about = {"HTTPStatusCode": status, "HTTPHeaders": {"location": "https://login.example.com/"}}
-    whole = judge(boto.ClientError({"Error": {"Code": code, "Message": "<html>"}, "ResponseMetadata": about}, "PutRecords"), 1).whole
+    whole = judge(
+        boto.ClientError({"Error": {"Code": code, "Message": "<html>"}, "ResponseMetadata": about}, "PutRecords"), 1
+    ).whole
 
     assert whole is not None
     assert (whole.kind, whole.pause) == (REFUSED, PauseReason.DESTINATION_UNUSABLE)
@@ -126,7 +160,9 @@ def test_g11_a_redirect_pauses_the_flow_whatever_its_body_says(status: int, code
 
 @pytest.mark.parametrize("said", ["407 Proxy Authentication Required", "403 Forbidden"])
 def test_g11_a_proxy_that_does_not_let_us_through_pauses_the_flow(said: str) -> None:
-    error = boto.ProxyConnectionError(proxy_url="http://127.0.0.1:1", error=OSError(f"Tunnel connection failed: {said}"))
+    error = boto.ProxyConnectionError(
+        proxy_url="http://127.0.0.1:1", error=OSError(f"Tunnel connection failed: {said}")
+    )
 
     whole = judge(error, 1).whole
 
@@ -141,7 +177,9 @@ KEY_CODES = (
 
 
 @pytest.mark.parametrize("code", KEY_CODES)
-def test_g11_what_is_wrong_with_a_customers_key_is_told_in_words_with_the_permission_that_a_writer_needs(code: str) -> None:
+def test_g11_what_is_wrong_with_a_customers_key_is_told_in_words_with_the_permission_that_a_writer_needs(
+    code: str,
+) -> None:
     for answer in (client_error(code, 400), {"Records": [{"ErrorCode": code, "ErrorMessage": "said so"}]}):
         fault = judge(answer, 1).of(0)
 
@@ -181,14 +219,27 @@ def test_g4_a_success_that_does_not_answer_for_every_record_leaves_all_in_doubt(
     assert whole.kind is AMBIGUOUS
 
 
-@pytest.mark.parametrize("entry", [GOOD, {**GOOD, "ErrorCode": None}, {**GOOD, "ErrorCode": None, "ErrorMessage": None}])
+@pytest.mark.parametrize(
+    "entry", [GOOD, {**GOOD, "ErrorCode": None}, {**GOOD, "ErrorCode": None, "ErrorMessage": None}]
+)
 def test_g4_an_entry_with_a_sequence_number_and_no_error_is_delivered(entry: object) -> None:
     """Design 6.4: `ErrorCode` may be present and null."""
     assert judge({"Records": [entry, GOOD]}, 2) == Verdict()
 
 
 @pytest.mark.parametrize(
-    "entry", [None, [], "", 0, {}, {"ShardId": "shardId-0"}, {"SequenceNumber": None}, {"SequenceNumber": ""}, {"ErrorCode": ""}]
+    "entry",
+    [
+        None,
+        [],
+        "",
+        0,
+        {},
+        {"ShardId": "shardId-0"},
+        {"SequenceNumber": None},
+        {"SequenceNumber": ""},
+        {"ErrorCode": ""},
+    ],
 )
 def test_g4_an_entry_that_says_nothing_is_in_doubt_and_the_others_are_not(entry: object) -> None:
     verdict = judge({"Records": [GOOD, entry, GOOD]}, 3)
@@ -221,13 +272,27 @@ def test_g4_only_the_entries_that_failed_have_faults(code: object, kind: FaultKi
 @pytest.mark.parametrize(
     ("said", "pause"),
     [
-        ("Signature expired: 20260111T223733Z is now earlier than 20260111T233233Z (20260111T233733Z - 5 min.)", PauseReason.CLOCK),
-        ("Signature not yet current: 20260112T003733Z is still later than 20260111T234233Z (20260111T233733Z + 5 min.)", PauseReason.CLOCK),
-        ("The request signature we calculated does not match the signature you provided.", PauseReason.CREDENTIALS_REFUSED),
+        (
+            "Signature expired: 20260111T223733Z is now earlier than 20260111T233233Z (20260111T233733Z - 5 min.)",
+            PauseReason.CLOCK,
+        ),
+        (
+            (
+                "Signature not yet current: 20260112T003733Z is still later than 20260111T234233Z (20260111T233733Z + 5"
+                " min.)"
+            ),
+            PauseReason.CLOCK,
+        ),
+        (
+            "The request signature we calculated does not match the signature you provided.",
+            PauseReason.CREDENTIALS_REFUSED,
+        ),
     ],
 )
 @pytest.mark.parametrize("code", ["InvalidSignatureException", "SignatureDoesNotMatch"])
-def test_g4_a_signature_of_another_time_is_told_apart_from_one_with_another_secret(code: str, said: str, pause: PauseReason) -> None:
+def test_g4_a_signature_of_another_time_is_told_apart_from_one_with_another_secret(
+    code: str, said: str, pause: PauseReason
+) -> None:
     """Kinesis has one code for both, STS another one."""
     whole = judge(client_error(code, 403, said), 1).whole
 
@@ -247,7 +312,10 @@ def test_a_fault_reads_as_one_line_of_bounded_length() -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just("1"),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["Records", "ErrorCode", "SequenceNumber", "x"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["Records", "ErrorCode", "SequenceNumber", "x"]), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 

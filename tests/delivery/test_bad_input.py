@@ -1,4 +1,6 @@
-"""Endpoints and clocks that are not what a flow takes them for, and records at the limits to the byte (contract G2, G4, G6; issue 5)."""
+"""Endpoints and clocks that are not what a flow takes them for, and records at the limits to the byte (contract G2, G4,
+G6; issue 5).
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -28,14 +30,20 @@ AWS_TIME = "%Y%m%dT%H%M%SZ"
 
 def a_destination(url: str, stream: str) -> Destination:
     keys = {"type": "keys", "accessKeyId": "AKIDEXAMPLE", "secretKey": "${SECRET}"}
-    return Destination.model_validate({"type": "kinesis", "stream": stream, "region": "us-east-2", "endpointUrl": url, "credentials": keys})
+    return Destination.model_validate(
+        {"type": "kinesis", "stream": stream, "region": "us-east-2", "endpointUrl": url, "credentials": keys}
+    )
 
 
 @asynccontextmanager
 async def delivering_to(odd: Loopback, sound: Loopback) -> AsyncIterator[Sink]:
-    """Ten records for `vip` at the odd endpoint, ten for `other` at the sound one, which are all delivered when the context begins."""
+    """Ten records for `vip` at the odd endpoint, ten for `other` at the sound one, which are all delivered when the
+    context begins.
+    """
     sink = Sink(
-        destinations=FakeDestinations({"vip": a_destination(odd.url, "odd"), "other": a_destination(sound.url, "sound")}),
+        destinations=FakeDestinations(
+            {"vip": a_destination(odd.url, "odd"), "other": a_destination(sound.url, "sound")}
+        ),
         open_stream=lambda destination: KinesisStream(destination, OPTIONS, {"SECRET": SECRET}),
         dead_letters=FakeDeadLetters(),
         parked=nowhere(),
@@ -44,7 +52,9 @@ async def delivering_to(odd: Loopback, sound: Loopback) -> AsyncIterator[Sink]:
     )
     run = asyncio.create_task(sink.run())
     try:
-        await sink.deliver(0, [export_record(offset, f"p-{offset % 6}", ("vip", "other")[offset % 2]) for offset in range(20)], 20)
+        await sink.deliver(
+            0, [export_record(offset, f"p-{offset % 6}", ("vip", "other")[offset % 2]) for offset in range(20)], 20
+        )
         await until(lambda: sink.status()["other"].delivered == 10)
         yield sink
     finally:
@@ -65,7 +75,9 @@ async def require_recovery(sink: Sink) -> None:
 
 
 class Checking:
-    """Kinesis as far as its clock goes, which is this machine's and so much: signatures may be 5 minutes off (AWS General Reference)."""
+    """Kinesis as far as its clock goes, which is this machine's and so much: signatures may be 5 minutes off (AWS
+    General Reference).
+    """
 
     def __init__(self, ahead: timedelta) -> None:
         self.ahead = ahead
@@ -74,9 +86,14 @@ class Checking:
         assert request.signed_well
         signed, now, most = request.headers["X-Amz-Date"], datetime.now(UTC) + self.ahead, timedelta(minutes=5)
         if signed < (now - most).strftime(AWS_TIME):
-            return self._refused(f"Signature expired: {signed} is now earlier than {now - most:{AWS_TIME}} ({now:{AWS_TIME}} - 5 min.)")
+            return self._refused(
+                f"Signature expired: {signed} is now earlier than {now - most:{AWS_TIME}} ({now:{AWS_TIME}} - 5 min.)"
+            )
         if signed > (now + most).strftime(AWS_TIME):
-            return self._refused(f"Signature not yet current: {signed} is still later than {now + most:{AWS_TIME}} ({now:{AWS_TIME}} + 5 min.)")
+            return self._refused(
+                f"Signature not yet current: {signed} is still later than {now + most:{AWS_TIME}} ({now:{AWS_TIME}} + 5"
+                " min.)"
+            )
         return success(request)
 
     def _refused(self, message: str) -> Reply:
@@ -111,8 +128,12 @@ PAGE = b"<!DOCTYPE html>\n<html><body>Log in</body></html>"
         (502, None, "502"),
     ],
 )
-async def test_g4_g6_an_endpoint_that_speaks_html_delivers_nothing_and_loses_nothing(status: int, pause: PauseReason | None, told: str) -> None:
-    """A page may come from something in between, which has passed the call on: with 200 and 5xx it is in doubt, and tried again and again."""
+async def test_g4_g6_an_endpoint_that_speaks_html_delivers_nothing_and_loses_nothing(
+    status: int, pause: PauseReason | None, told: str
+) -> None:
+    """A page may come from something in between, which has passed the call on: with 200 and 5xx it is in doubt, and
+    tried again and again.
+    """
     with Loopback(lambda request: Reply(status, PAGE)) as odd, Loopback() as sound:
         async with delivering_to(odd, sound) as sink:
             await until(lambda: len(odd.requests) > 2)
@@ -129,9 +150,13 @@ async def test_g4_g6_an_endpoint_that_speaks_html_delivers_nothing_and_loses_not
 @pytest.mark.parametrize("limit", [MIB, 10 * MIB])
 @pytest.mark.parametrize("key", ["p-1", "é" * 256])
 @in_virtual_time
-async def test_g2_at_the_limit_a_record_leaves_and_a_byte_over_it_is_a_dead_letter_whatever_is_key_and_data(limit: int, key: str) -> None:
+async def test_g2_at_the_limit_a_record_leaves_and_a_byte_over_it_is_a_dead_letter_whatever_is_key_and_data(
+    limit: int, key: str
+) -> None:
     """AWS' limit, and the highest it can be raised to; the key counts as UTF-8."""
-    async with World(max_record_bytes=limit, max_call_bytes=max(limit, 5 * MIB), max_buffered_bytes=64 * MIB).running() as world:
+    async with World(
+        max_record_bytes=limit, max_call_bytes=max(limit, 5 * MIB), max_buffered_bytes=64 * MIB
+    ).running() as world:
         for offset in (-1, 0, 1):
             value = b"x" * (limit + offset - len(key.encode()))
             await world.deliver_all(export_record(offset + 1, value=value, partition_key=key))

@@ -1,4 +1,6 @@
-"""How a destination is let in (contract G7): roles, rotation without a restart, expiry as a pause, and no secret in any log."""
+"""How a destination is let in (contract G7): roles, rotation without a restart, expiry as a pause, and no secret in any
+log.
+"""
 
 import asyncio
 import os
@@ -31,7 +33,9 @@ pytestmark = [
 
 SECONDS = 20.0
 REREAD = 0.5  # a machine that stands still for so long between reading and using would fail
-OPTIONS = KinesisOptions(calls_in_flight=1, connect_timeout_seconds=2.0, read_timeout_seconds=5.0, reread_seconds=REREAD)
+OPTIONS = KinesisOptions(
+    calls_in_flight=1, connect_timeout_seconds=2.0, read_timeout_seconds=5.0, reread_seconds=REREAD
+)
 ROLE = {"type": "role", "arn": "arn:aws:iam::123456789012:role/exporter"}
 BY_REFERENCE = {"type": "keys", "accessKeyId": "${ACCESS_KEY_ID}", "secretKey": "${SECRET_KEY}"}
 EXPORTS = [parse_export(export_record(1))]
@@ -109,10 +113,16 @@ def a_sink(flows: dict[str, Destination], environ: dict[str, str]) -> Sink:
 # roles --------------------------------------------------------------------------------------------------------------
 
 
-async def test_g7_a_role_is_assumed_and_its_policy_is_what_counts(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_g7_a_role_is_assumed_and_its_policy_is_what_counts(
+    guarded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With moto's STS and IAM: the user may do nothing but assume it."""
     user, role = a_user(guarded, "sts:AssumeRole"), a_role(guarded, "kinesis:PutRecords")
-    for name, value in (("ACCESS_KEY_ID", user["ACCESS_KEY_ID"]), ("SECRET_ACCESS_KEY", user["SECRET"]), ("ENDPOINT_URL_STS", guarded)):
+    for name, value in (
+        ("ACCESS_KEY_ID", user["ACCESS_KEY_ID"]),
+        ("SECRET_ACCESS_KEY", user["SECRET"]),
+        ("ENDPOINT_URL_STS", guarded),
+    ):
         monkeypatch.setenv(f"AWS_{name}", value)
     ask_iam(guarded)
 
@@ -145,7 +155,9 @@ async def test_g4_a_permission_that_is_missing_pauses_the_flow_until_it_is_given
 
 
 class Sts:
-    """Answers AssumeRole with a new key each time, good for so long; everything else is a success, unless `refuse` names the key."""
+    """Answers AssumeRole with a new key each time, good for so long; everything else is a success, unless `refuse`
+    names the key.
+    """
 
     def __init__(self, good_for: timedelta) -> None:
         self.good_for, self.assumed, self.refuse = good_for, 0, ""
@@ -157,7 +169,9 @@ class Sts:
         expires = (datetime.now(UTC) + self.good_for).strftime("%Y-%m-%dT%H:%M:%SZ")
         fields = f"<AccessKeyId>ASIA{self.assumed}</AccessKeyId><SecretAccessKey>{SECRET}</SecretAccessKey><SessionToken>the-token</SessionToken>"
         credentials = f"<Credentials>{fields}<Expiration>{expires}</Expiration></Credentials>"
-        return Reply(200, f"<AssumeRoleResponse><AssumeRoleResult>{credentials}</AssumeRoleResult></AssumeRoleResponse>".encode())
+        return Reply(
+            200, f"<AssumeRoleResponse><AssumeRoleResult>{credentials}</AssumeRoleResult></AssumeRoleResponse>".encode()
+        )
 
 
 def with_sts(server: Loopback, monkeypatch: pytest.MonkeyPatch, good_for: timedelta) -> Sts:
@@ -168,7 +182,9 @@ def with_sts(server: Loopback, monkeypatch: pytest.MonkeyPatch, good_for: timede
     return sts
 
 
-async def test_g7_a_role_is_assumed_again_before_its_credentials_expire(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_g7_a_role_is_assumed_again_before_its_credentials_expire(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Five minutes are too few to go on with (botocore asks anew from ten minutes on)."""
     sts = with_sts(server, monkeypatch, timedelta(minutes=5))
     stream = KinesisStream(a_destination(server.url, ROLE), OPTIONS, {})
@@ -177,13 +193,17 @@ async def test_g7_a_role_is_assumed_again_before_its_credentials_expire(server: 
     stream.close()
 
     assert verdicts == [Verdict()] * 3
-    used = [int(key_of(request).removeprefix("ASIA")) for request in server.requests if b"AssumeRole" not in request.body]
+    used = [
+        int(key_of(request).removeprefix("ASIA")) for request in server.requests if b"AssumeRole" not in request.body
+    ]
     assert len(set(used)) == 3
     assert used == sorted(used)
     assert used[-1] == sts.assumed
 
 
-async def test_g7_a_role_whose_credentials_are_expired_when_they_come_pauses_the_flow(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_g7_a_role_whose_credentials_are_expired_when_they_come_pauses_the_flow(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with_sts(server, monkeypatch, timedelta(minutes=-1))
 
     verdict = await put(a_destination(server.url, ROLE), {})
@@ -205,11 +225,17 @@ async def until_signed_with(server: Loopback, stream: KinesisStream, key: str) -
     assert server.requests[-1].signed_well
 
 
-async def test_g7_a_key_in_files_that_the_environment_names_is_rotated_without_a_restart(server: Loopback, tmp_path: Path) -> None:
+async def test_g7_a_key_in_files_that_the_environment_names_is_rotated_without_a_restart(
+    server: Loopback, tmp_path: Path
+) -> None:
     key, secret = tmp_path / "key", tmp_path / "secret"
     key.write_text("AKIOLD\n")
     secret.write_text(f"{SECRET}\n")
-    stream = KinesisStream(a_destination(server.url, BY_REFERENCE), OPTIONS, {"ACCESS_KEY_ID_FILE": str(key), "SECRET_KEY_FILE": str(secret)})
+    stream = KinesisStream(
+        a_destination(server.url, BY_REFERENCE),
+        OPTIONS,
+        {"ACCESS_KEY_ID_FILE": str(key), "SECRET_KEY_FILE": str(secret)},
+    )
 
     await until_signed_with(server, stream, "AKIOLD")
     key.write_text("AKINEW\n")
@@ -217,7 +243,9 @@ async def test_g7_a_key_in_files_that_the_environment_names_is_rotated_without_a
     stream.close()
 
 
-@pytest.mark.parametrize(("credentials", "section"), [({"type": "profile", "name": "kinesis"}, "kinesis"), ({"type": "default"}, "default")])
+@pytest.mark.parametrize(
+    ("credentials", "section"), [({"type": "profile", "name": "kinesis"}, "kinesis"), ({"type": "default"}, "default")]
+)
 async def test_g7_a_key_in_boto3s_files_is_rotated_without_a_restart(
     server: Loopback, tmp_path: Path, credentials: dict[str, Any], section: str
 ) -> None:
@@ -236,11 +264,31 @@ async def test_g7_a_key_in_boto3s_files_is_rotated_without_a_restart(
 @pytest.mark.parametrize(
     ("environ", "reason", "told"),
     [
-        ({}, PauseReason.CREDENTIALS_MISSING, "ACCESS_KEY_ID is not set in the worker's environment or .env, nor ACCESS_KEY_ID_FILE"),
-        ({"ACCESS_KEY_ID_FILE": "/nowhere"}, PauseReason.CREDENTIALS_MISSING, "ACCESS_KEY_ID_FILE: /nowhere cannot be read: No such file"),
-        ({"ACCESS_KEY_ID_FILE": os.devnull}, PauseReason.CREDENTIALS_MISSING, f"ACCESS_KEY_ID_FILE: {os.devnull} is empty"),
-        ({"ACCESS_KEY_ID": "AKI\n", "SECRET_KEY": SECRET}, PauseReason.CREDENTIALS_REFUSED, "the access key id holds a character"),
-        ({"ACCESS_KEY_ID": "AKI", "SECRET_KEY": f"{SECRET} "}, PauseReason.CREDENTIALS_REFUSED, "the secret key holds a character"),
+        (
+            {},
+            PauseReason.CREDENTIALS_MISSING,
+            "ACCESS_KEY_ID is not set in the worker's environment or .env, nor ACCESS_KEY_ID_FILE",
+        ),
+        (
+            {"ACCESS_KEY_ID_FILE": "/nowhere"},
+            PauseReason.CREDENTIALS_MISSING,
+            "ACCESS_KEY_ID_FILE: /nowhere cannot be read: No such file",
+        ),
+        (
+            {"ACCESS_KEY_ID_FILE": os.devnull},
+            PauseReason.CREDENTIALS_MISSING,
+            f"ACCESS_KEY_ID_FILE: {os.devnull} is empty",
+        ),
+        (
+            {"ACCESS_KEY_ID": "AKI\n", "SECRET_KEY": SECRET},
+            PauseReason.CREDENTIALS_REFUSED,
+            "the access key id holds a character",
+        ),
+        (
+            {"ACCESS_KEY_ID": "AKI", "SECRET_KEY": f"{SECRET} "},
+            PauseReason.CREDENTIALS_REFUSED,
+            "the secret key holds a character",
+        ),
     ],
 )
 async def test_g7_credentials_that_cannot_be_used_pause_the_flow_and_are_told_without_themselves(
@@ -256,7 +304,10 @@ async def test_g7_credentials_that_cannot_be_used_pause_the_flow_and_are_told_wi
 async def test_g7_a_profile_that_holds_no_credentials_pauses_the_flow(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("[profile kinesis]\nregion = us-east-2\n")
 
-    assert pause_of(await put(a_destination("http://127.0.0.1:1", {"type": "profile", "name": "kinesis"}), {}))[0] is PauseReason.CREDENTIALS_MISSING
+    assert (
+        pause_of(await put(a_destination("http://127.0.0.1:1", {"type": "profile", "name": "kinesis"}), {}))[0]
+        is PauseReason.CREDENTIALS_MISSING
+    )
 
 
 # expiry --------------------------------------------------------------------------------------------------------------
@@ -265,11 +316,15 @@ async def test_g7_a_profile_that_holds_no_credentials_pauses_the_flow(tmp_path: 
 async def test_g4_g7_an_expired_token_pauses_its_flow_with_the_reason_and_a_new_one_resumes_it(
     server: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The role's first credentials are refused before they expire by the clock; every probe begins with a new session."""
+    """The role's first credentials are refused before they expire by the clock; every probe begins with a new
+    session.
+    """
     sts = with_sts(server, monkeypatch, timedelta(hours=1))
     sts.refuse = "ASIA1"
     keys = {"type": "keys", "accessKeyId": "AKIOTHER", "secretKey": "${SECRET}"}
-    sink = a_sink({"vip": a_destination(server.url, ROLE), "other": a_destination(server.url, keys)}, {"SECRET": SECRET})
+    sink = a_sink(
+        {"vip": a_destination(server.url, ROLE), "other": a_destination(server.url, keys)}, {"SECRET": SECRET}
+    )
     run = asyncio.create_task(sink.run())
 
     await sink.deliver(0, [export_record(offset, flow=("vip", "other")[offset % 2]) for offset in range(6)], 6)
@@ -294,24 +349,35 @@ async def test_g4_g7_an_expired_token_pauses_its_flow_with_the_reason_and_a_new_
         ({}, "https://kinesis.us-east-2.amazonaws.com"),
         ({"AWS_USE_FIPS_ENDPOINT": "true"}, "https://kinesis-fips.us-east-2.amazonaws.com"),
         ({"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "https://kinesis.us-east-2.api.aws"),
-        ({"AWS_USE_FIPS_ENDPOINT": "true", "AWS_USE_DUALSTACK_ENDPOINT": "true"}, "https://kinesis-fips.us-east-2.api.aws"),
+        (
+            {"AWS_USE_FIPS_ENDPOINT": "true", "AWS_USE_DUALSTACK_ENDPOINT": "true"},
+            "https://kinesis-fips.us-east-2.api.aws",
+        ),
         ({"AWS_ENDPOINT_URL_KINESIS": "https://vpce-1.example.org"}, "https://vpce-1.example.org"),
     ],
 )
-def test_g7_boto3s_own_settings_choose_the_endpoint(monkeypatch: pytest.MonkeyPatch, setting: dict[str, str], endpoint: str) -> None:
+def test_g7_boto3s_own_settings_choose_the_endpoint(
+    monkeypatch: pytest.MonkeyPatch, setting: dict[str, str], endpoint: str
+) -> None:
     for name, value in setting.items():
         monkeypatch.setenv(name, value)
 
-    session = open_session(a_destination(None, {"type": "keys", "accessKeyId": "a", "secretKey": "${S}"}), {"S": SECRET})
+    session = open_session(
+        a_destination(None, {"type": "keys", "accessKeyId": "a", "secretKey": "${S}"}), {"S": SECRET}
+    )
 
     assert session.client("kinesis", endpoint_url=None).meta.endpoint_url == endpoint
 
 
-async def test_g7_the_endpoint_that_the_flow_names_wins_over_them(monkeypatch: pytest.MonkeyPatch, server: Loopback) -> None:
+async def test_g7_the_endpoint_that_the_flow_names_wins_over_them(
+    monkeypatch: pytest.MonkeyPatch, server: Loopback
+) -> None:
     monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
     monkeypatch.setenv("AWS_ENDPOINT_URL_KINESIS", "http://127.0.0.1:1")
 
-    verdict = await put(a_destination(server.url, {"type": "keys", "accessKeyId": "a", "secretKey": "${S}"}), {"S": SECRET})
+    verdict = await put(
+        a_destination(server.url, {"type": "keys", "accessKeyId": "a", "secretKey": "${S}"}), {"S": SECRET}
+    )
 
     assert verdict == Verdict()
     assert len(server.requests) == 1
@@ -346,8 +412,12 @@ for destination in json.loads(sys.argv[1]):
 """
 
 
-def test_g7_a_secret_is_in_no_log_whatever_happens_and_however_much_is_logged(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Delivered, refused, not sent and not sendable, with a key and with a role; the level is debug, the endpoint speaks of everything."""
+def test_g7_a_secret_is_in_no_log_whatever_happens_and_however_much_is_logged(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Delivered, refused, not sent and not sendable, with a key and with a role; the level is debug, the endpoint
+    speaks of everything.
+    """
     sts = with_sts(server, monkeypatch, timedelta(hours=1))
     sts.refuse = "AKIREFUSED"
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "source-secret")
@@ -356,7 +426,9 @@ def test_g7_a_secret_is_in_no_log_whatever_happens_and_however_much_is_logged(se
     pairs = (("AKI", "${S}"), ("AKIREFUSED", "${S}"), ("AKI", "${S_BAD}"))
     keys = [{"type": "keys", "accessKeyId": key, "secretKey": secret} for key, secret in pairs]
     places = [(server.url, credentials) for credentials in (*keys, ROLE)] + [("http://127.0.0.1:1", keys[0])]
-    destinations = [a_destination(url, credentials).model_dump(mode="json", by_alias=True) for url, credentials in places]
+    destinations = [
+        a_destination(url, credentials).model_dump(mode="json", by_alias=True) for url, credentials in places
+    ]
 
     done = subprocess.run(
         [sys.executable, "-c", LOGGING, orjson.dumps(destinations).decode()],

@@ -1,4 +1,6 @@
-"""Records that end with a line feed, for Firehose and Athena (G10): exactly one, wherever a record comes from and however often it is sent."""
+"""Records that end with a line feed, for Firehose and Athena (G10): exactly one, wherever a record comes from and
+however often it is sent.
+"""
 
 from typing import Any
 
@@ -45,7 +47,14 @@ def test_g10_the_record_of_a_job_ends_with_one_too() -> None:
     mapped = flow("ups/a", attributes=("note",), **NEWLINE)
     history = History(mapped)
     history.patch({"note": "n", **member()})
-    job = {"id": "j", "kind": "backfill", "flow": "f", "audiences": [{"namespace": "ups", "id": "a"}], "createdAt": NOW, "startedAt": NOW}
+    job = {
+        "id": "j",
+        "kind": "backfill",
+        "flow": "f",
+        "audiences": [{"namespace": "ups", "id": "a"}],
+        "createdAt": NOW,
+        "startedAt": NOW,
+    }
     (compiled,) = Catalog.of([mapped], [], jobs=[Job.model_validate(job)]).jobs
 
     record = job_record(compiled, "p-1", history.profile, history.replay.catalog)

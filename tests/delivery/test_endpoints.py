@@ -1,4 +1,5 @@
-"""The whole way with real boto3 and endpoints that store: moto and kinesis-local, so that no habit of one is taken for Kinesis' (section 6).
+"""The whole way with real boto3 and endpoints that store: moto and kinesis-local, so that no habit of one is taken for
+Kinesis' (section 6).
 
 Where they differ, each test says how. Neither throttles, checks signatures, or minds calls over 500 records.
 """
@@ -40,7 +41,13 @@ class Stream(NamedTuple):
     def destination(self, url: str | None = None, secret: str = "KINESIS_SECRET") -> Destination:
         credentials = {"type": "keys", "accessKeyId": "AKIDEXAMPLE", "secretKey": "${" + secret + "}"}
         return Destination.model_validate(
-            {"type": "kinesis", "stream": self.name, "region": REGION, "endpointUrl": url or self.url, "credentials": credentials}
+            {
+                "type": "kinesis",
+                "stream": self.name,
+                "region": REGION,
+                "endpointUrl": url or self.url,
+                "credentials": credentials,
+            }
         )
 
     def create(self) -> None:
@@ -133,8 +140,12 @@ async def test_g4_a_stream_that_does_not_exist_pauses_its_flow_until_it_does_and
 ) -> None:
     later = new_stream()
 
-    async with Worker({"vip": later.destination(), "other": stream.destination()}, probe_seconds=0.2).running() as worker:
-        await worker.sink.deliver(0, [export_record(offset, flow=("vip", "other")[offset % 2]) for offset in range(20)], 20)
+    async with Worker(
+        {"vip": later.destination(), "other": stream.destination()}, probe_seconds=0.2
+    ).running() as worker:
+        await worker.sink.deliver(
+            0, [export_record(offset, flow=("vip", "other")[offset % 2]) for offset in range(20)], 20
+        )
         await worker.until_paused("vip", PauseReason.STREAM_NOT_FOUND)
         await worker.until_delivered("other")
         assert worker.progress == {}
@@ -157,7 +168,9 @@ async def test_g4_an_endpoint_that_is_not_there_keeps_its_flow_waiting_until_it_
     flows = {"vip": behind.destination(f"http://127.0.0.1:{port}"), "other": stream.destination()}
 
     async with Worker(flows, probe_seconds=0.2).running() as worker:
-        await worker.sink.deliver(0, [export_record(offset, flow=("vip", "other")[offset % 2]) for offset in range(20)], 20)
+        await worker.sink.deliver(
+            0, [export_record(offset, flow=("vip", "other")[offset % 2]) for offset in range(20)], 20
+        )
         await worker.until(lambda: "EndpointConnectionError" in str(worker.sink.status()["vip"].trouble))
         await worker.until_delivered("other")
         assert worker.progress == {}
@@ -204,10 +217,14 @@ async def test_g2_a_record_of_exactly_one_mebibyte_arrives_and_one_byte_more_is_
     assert worker.dead_letters.reasons() == [(1, "record_too_large")]
 
 
-async def test_g2_with_a_raised_limit_a_record_of_exactly_that_arrives_and_one_byte_more_is_a_dead_letter(kinesis_local: str) -> None:
+async def test_g2_with_a_raised_limit_a_record_of_exactly_that_arrives_and_one_byte_more_is_a_dead_letter(
+    kinesis_local: str,
+) -> None:
     """A stream may take up to 10 MiB (AWS API reference, UpdateMaxRecordSize); moto never takes more than 1 MiB."""
     stream = Stream(kinesis_local, "raised")
-    client = boto3.client("kinesis", endpoint_url=kinesis_local, region_name=REGION, aws_access_key_id="a", aws_secret_access_key="b")
+    client = boto3.client(
+        "kinesis", endpoint_url=kinesis_local, region_name=REGION, aws_access_key_id="a", aws_secret_access_key="b"
+    )
     client.create_stream(StreamName="raised", ShardCount=1, MaxRecordSizeInKiB=RAISED_LIMIT_BYTES // 1024)
     stream.create()  # waits until it is there
 
@@ -238,11 +255,17 @@ async def deliver_among_neighbours(stream: Stream, odd: Odd) -> None:
 
 @pytest.mark.parametrize(
     "odd",
-    [Odd(value=b"x" * (MIB + 1)), Odd(partition_key="k" * 300), Odd(partition_key="é" * 257), Odd(hash_key=str(2**128))],
+    [
+        Odd(value=b"x" * (MIB + 1)),
+        Odd(partition_key="k" * 300),
+        Odd(partition_key="é" * 257),
+        Odd(hash_key=str(2**128)),
+    ],
     ids=["too-large", "long-key", "long-key-of-two-bytes-each", "high-hash-key"],
 )
 async def test_g4_a_record_the_endpoint_does_not_take_is_found_among_its_neighbours(stream: Stream, odd: Odd) -> None:
-    """A whole call is rejected for one record in it, and halved; but kinesis-local names one that is too large, by an entry's error.
+    """A whole call is rejected for one record in it, and halved; but kinesis-local names one that is too large, by an
+    entry's error.
 
     moto has stored by then what stands before it in the call, so that comes again.
     """

@@ -1,6 +1,8 @@
-"""Endpoints that only a flow names: which are called at all, what is sent there, and what comes back (docs/control-api.md, "Endpoints").
+"""Endpoints that only a flow names: which are called at all, what is sent there, and what comes back
+(docs/control-api.md, "Endpoints").
 
-A proxy on loopback stands for the way to other hosts, so nothing leaves this machine, and what would have been sent is seen.
+A proxy on loopback stands for the way to other hosts, so nothing leaves this machine, and what would have been sent is
+seen.
 """
 
 import json
@@ -29,8 +31,19 @@ pytestmark = pytest.mark.usefixtures("no_aws_around")
 ELSEWHERE = "http://192.0.2.10"  # RFC 5737: nobody's
 KEYS = {"type": "keys", "accessKeyId": "AKIDOFFLOW", "secretKey": "${SECRET}"}
 ENVIRON = {"SECRET": SECRET}
-METADATA = ["http://169.254.169.254", "http://169.254.170.2/x", "http://[::ffff:169.254.169.254]", "http://[fe80::1]", "http://[fd00:ec2::254]"]
-METADATA += ["http://2852039166", "http://metadata.google.internal", "http://METADATA.google.internal.", "http://100.100.100.200"]
+METADATA = [
+    "http://169.254.169.254",
+    "http://169.254.170.2/x",
+    "http://[::ffff:169.254.169.254]",
+    "http://[fe80::1]",
+    "http://[fd00:ec2::254]",
+]
+METADATA += [
+    "http://2852039166",
+    "http://metadata.google.internal",
+    "http://METADATA.google.internal.",
+    "http://100.100.100.200",
+]
 
 
 @pytest.fixture
@@ -52,13 +65,25 @@ def of_a_role(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_destination(url: str | None, credentials: dict[str, Any] | None = None) -> Destination:
-    fields = {"type": "kinesis", "stream": "vip", "region": "us-east-2", "endpointUrl": url, "credentials": credentials or {"type": "default"}}
+    fields = {
+        "type": "kinesis",
+        "stream": "vip",
+        "region": "us-east-2",
+        "endpointUrl": url,
+        "credentials": credentials or {"type": "default"},
+    }
     return Destination.model_validate(fields)
 
 
 def stored_destination(url: str) -> Destination:
     """As a flow has it that was put into force before such addresses were refused."""
-    fields = {"type": "kinesis", "stream": "vip", "region": "us-east-2", "endpointUrl": url, "credentials": {"type": "default"}}
+    fields = {
+        "type": "kinesis",
+        "stream": "vip",
+        "region": "us-east-2",
+        "endpointUrl": url,
+        "credentials": {"type": "default"},
+    }
     return Destination.model_validate(fields, context=STORED)
 
 
@@ -102,7 +127,9 @@ async def test_where_hosts_are_named_no_other_is_called(others: Loopback, url: s
     assert others.requests == []
 
 
-async def test_a_session_token_is_not_sent_to_an_endpoint_that_only_a_flow_names(others: Loopback, of_a_role: None) -> None:
+async def test_a_session_token_is_not_sent_to_an_endpoint_that_only_a_flow_names(
+    others: Loopback, of_a_role: None
+) -> None:
     pause, words = await pause_of(a_destination(ELSEWHERE))
     (answer,) = examine(a_destination(ELSEWHERE), ENVIRON)
 
@@ -149,11 +176,19 @@ SAID = b'{"__type":"AccessDeniedException<b>x","message":"INTERNAL page of someb
 NAMES = b'{"StreamNames":["INTERNAL-name"],"HasMoreStreams":false}'
 
 
-REPLIES = [Reply(403, SAID), Reply(200, NAMES), Reply(500, b"INTERNAL"), Reply(200, b"INTERNAL"), Reply(200, b"<html>INTERNAL")]
+REPLIES = [
+    Reply(403, SAID),
+    Reply(200, NAMES),
+    Reply(500, b"INTERNAL"),
+    Reply(200, b"INTERNAL"),
+    Reply(200, b"<html>INTERNAL"),
+]
 
 
 @pytest.mark.parametrize("reply", REPLIES)
-def test_what_stands_at_an_address_that_a_caller_chose_is_not_told_to_him(monkeypatch: pytest.MonkeyPatch, reply: Reply) -> None:
+def test_what_stands_at_an_address_that_a_caller_chose_is_not_told_to_him(
+    monkeypatch: pytest.MonkeyPatch, reply: Reply
+) -> None:
     monkeypatch.setenv("SECRET", SECRET)
     with Loopback() as server:
         server.script = lambda _: reply
@@ -212,7 +247,9 @@ TWO_HOSTS = [
 
 
 @pytest.mark.parametrize("url", TWO_HOSTS)
-async def test_an_address_that_programs_read_different_hosts_out_of_is_refused_and_where_stored_never_called(of_a_role: None, url: str) -> None:
+async def test_an_address_that_programs_read_different_hosts_out_of_is_refused_and_where_stored_never_called(
+    of_a_role: None, url: str
+) -> None:
     """The client cuts a host at a backslash, urllib.parse at the last @: what is judged must be what is called."""
     with Loopback() as server:
         address = url.format(port=server.url.rpartition(":")[2])
@@ -232,7 +269,9 @@ async def test_an_address_that_programs_read_different_hosts_out_of_is_refused_a
 
 
 @pytest.mark.parametrize("url", ["http://a%41b", "http://[fe80::1%25eth0]"])
-async def test_an_address_that_the_client_reads_otherwise_than_we_do_is_never_called(others: Loopback, url: str) -> None:
+async def test_an_address_that_the_client_reads_otherwise_than_we_do_is_never_called(
+    others: Loopback, url: str
+) -> None:
     pause, words = await pause_of(a_destination(url, KEYS), EndpointRules(("aab", "a%41b", "fe80::1%eth0")))
 
     assert pause is PauseReason.DESTINATION_UNUSABLE
@@ -242,14 +281,22 @@ async def test_an_address_that_the_client_reads_otherwise_than_we_do_is_never_ca
 
 def test_kinesis_counts_as_aws_in_every_partition_that_botocore_knows() -> None:
     partitions = json.loads((Path(botocore.__file__).parent / "data" / "partitions.json").read_text())["partitions"]
-    regions = {each["id"]: next(region for region in each["regions"] if not region.endswith("global")) for each in partitions}
-    hosts = [f"kinesis.{regions[each['id']]}.{each['outputs'][name]}" for each in partitions for name in ("dnsSuffix", "dualStackDnsSuffix")]
+    regions = {
+        each["id"]: next(region for region in each["regions"] if not region.endswith("global")) for each in partitions
+    }
+    hosts = [
+        f"kinesis.{regions[each['id']]}.{each['outputs'][name]}"
+        for each in partitions
+        for name in ("dnsSuffix", "dualStackDnsSuffix")
+    ]
 
     assert [host for host in hosts if not ANY_ENDPOINT.trusts(a_destination(f"https://{host}"))] == []
     assert "kinesis.us-iso-east-1.c2s.ic.gov" in hosts
 
 
-@pytest.mark.parametrize("hosts", ["localhost:4566", "a.example.com, localhost:4566", "*.example.com:443", "[::1]:4566"])
+@pytest.mark.parametrize(
+    "hosts", ["localhost:4566", "a.example.com, localhost:4566", "*.example.com:443", "[::1]:4566"]
+)
 def test_a_host_with_a_port_is_refused_with_words_since_it_would_match_nothing(hosts: str) -> None:
     with pytest.raises(ValueError, match="is no host: name it without a port"):
         Settings(_env_file=None, endpoint_hosts=hosts)  # type: ignore[call-arg]

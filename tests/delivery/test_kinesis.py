@@ -1,4 +1,6 @@
-"""The boto3 adapter against a server that answers from a script: what goes over the wire, and what comes back (G2, G4, G7, design 6)."""
+"""The boto3 adapter against a server that answers from a script: what goes over the wire, and what comes back (G2, G4,
+G7, design 6).
+"""
 
 import asyncio
 from base64 import b64decode
@@ -53,11 +55,22 @@ def stream(shared_server: Loopback) -> Iterator[KinesisStream]:
 
 
 def a_destination(url: str, credentials: dict[str, Any] | None = None) -> Destination:
-    fields = {"type": "kinesis", "stream": "profiles", "region": "us-east-2", "endpointUrl": url, "credentials": credentials or KEYS}
+    fields = {
+        "type": "kinesis",
+        "stream": "profiles",
+        "region": "us-east-2",
+        "endpointUrl": url,
+        "credentials": credentials or KEYS,
+    }
     return Destination.model_validate(fields)
 
 
-async def put(url: str, exports: list[Export] = EXPORTS, credentials: dict[str, Any] | None = None, environ: dict[str, str] = ENVIRON) -> Verdict:
+async def put(
+    url: str,
+    exports: list[Export] = EXPORTS,
+    credentials: dict[str, Any] | None = None,
+    environ: dict[str, str] = ENVIRON,
+) -> Verdict:
     """The verdict on one call of a stream opened for it."""
     stream = KinesisStream(a_destination(url, credentials), OPTIONS, environ)
     verdict = await verdict_on(stream, exports)
@@ -76,7 +89,13 @@ async def verdict_on(stream: KinesisStream, exports: list[Export] = EXPORTS) -> 
 
 async def test_the_body_is_ours_and_the_signature_covers_it(server: Loopback) -> None:
     """Design 6.3: swapped in before the request is signed."""
-    exports = [parse_export(export_record(1, value=b"\x00\xff", partition_key="Zoë 🜚", hash_key="170141183460469231731687303715884105728"))]
+    exports = [
+        parse_export(
+            export_record(
+                1, value=b"\x00\xff", partition_key="Zoë 🜚", hash_key="170141183460469231731687303715884105728"
+            )
+        )
+    ]
 
     verdict = await put(server.url, exports + EXPORTS)
 
@@ -124,7 +143,11 @@ async def test_g10_without_an_endpoint_the_owners_account_is_called_in_its_parti
 
     server.script = refuse
     monkeypatch.setenv("HTTPS_PROXY", server.url)
-    fields = {"type": "kinesis", "streamArn": f"arn:{partition}:kinesis:{region}:210987654321:stream/profiles", "credentials": KEYS}
+    fields = {
+        "type": "kinesis",
+        "streamArn": f"arn:{partition}:kinesis:{region}:210987654321:stream/profiles",
+        "credentials": KEYS,
+    }
     stream = KinesisStream(Destination.model_validate(fields), OPTIONS, ENVIRON)
 
     await verdict_on(stream)
@@ -140,9 +163,17 @@ async def test_g10_without_an_endpoint_the_owners_account_is_called_in_its_parti
 ])  # fmt: skip
 @pytest.mark.parametrize(("scheme", "variable"), [("https", "HTTPS_PROXY"), ("http", "HTTP_PROXY")])
 async def test_g11_a_proxy_that_wants_a_login_pauses_the_flow(
-    server: Loopback, monkeypatch: pytest.MonkeyPatch, scheme: str, variable: str, status: int, kind: FaultKind, pause: PauseReason | None
+    server: Loopback,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+    variable: str,
+    status: int,
+    kind: FaultKind,
+    pause: PauseReason | None,
 ) -> None:
-    """On the way to TLS the client asks it to connect; a call in clear goes through it, and its answer cannot be told from the endpoint's."""
+    """On the way to TLS the client asks it to connect; a call in clear goes through it, and its answer cannot be told
+    from the endpoint's.
+    """
     monkeypatch.setenv(variable, server.url)
     server.script = lambda request: Reply(status)
 
@@ -150,7 +181,11 @@ async def test_g11_a_proxy_that_wants_a_login_pauses_the_flow(
 
     assert verdict.whole is not None
     if status == 407 or scheme == "https":
-        assert (verdict.whole.kind, verdict.whole.pause, verdict.whole.code[:3]) == (kind, pause, str(status) if pause else "Pro")
+        assert (verdict.whole.kind, verdict.whole.pause, verdict.whole.code[:3]) == (
+            kind,
+            pause,
+            str(status) if pause else "Pro",
+        )
     assert "wants a login" in str(verdict.whole) or status != 407
 
 
@@ -160,7 +195,9 @@ async def test_the_check_of_the_signature_notices_another_secret(server: Loopbac
     assert not server.requests[0].signed_well
 
 
-async def test_calls_of_one_stream_run_side_by_side_and_keep_their_answers_apart(server: Loopback, stream: KinesisStream) -> None:
+async def test_calls_of_one_stream_run_side_by_side_and_keep_their_answers_apart(
+    server: Loopback, stream: KinesisStream
+) -> None:
     answers = await asyncio.gather(*(stream.put(EXPORTS[:count]) for count in (1, 2, 3, 1, 2, 3)))
 
     assert [judge(answer, count) for answer, count in zip(answers, (1, 2, 3, 1, 2, 3), strict=True)] == [Verdict()] * 6
@@ -171,7 +208,11 @@ async def test_calls_of_one_stream_run_side_by_side_and_keep_their_answers_apart
     ("reply", "kind", "pause"),
     [
         (failure(400, "ProvisionedThroughputExceededException"), FaultKind.THROTTLED, None),
-        (failure(400, "com.amazonaws.kinesis#ResourceNotFoundException"), FaultKind.REFUSED, PauseReason.STREAM_NOT_FOUND),
+        (
+            failure(400, "com.amazonaws.kinesis#ResourceNotFoundException"),
+            FaultKind.REFUSED,
+            PauseReason.STREAM_NOT_FOUND,
+        ),
         (failure(400, "AccessDeniedException"), FaultKind.REFUSED, PauseReason.ACCESS_DENIED),
         (failure(403, "InvalidSignatureException"), FaultKind.REFUSED, PauseReason.CREDENTIALS_REFUSED),
         (failure(400, "InvalidArgumentException"), FaultKind.REJECTED, None),
@@ -185,7 +226,10 @@ async def test_calls_of_one_stream_run_side_by_side_and_keep_their_answers_apart
         (failure(400, "SubscriptionRequiredException"), FaultKind.REFUSED, PauseReason.ACCESS_DENIED),
         (failure(400, "KMSAccessDeniedException"), FaultKind.REFUSED, PauseReason.ENCRYPTION_KEY_UNUSABLE),
         (failure(400, "KMSThrottlingException"), FaultKind.THROTTLED, None),
-        *((Reply(status, PAGE, headers=ELSEWHERE), FaultKind.REFUSED, PauseReason.DESTINATION_UNUSABLE) for status in (300, 301, 302, 303, 307, 308)),
+        *(
+            (Reply(status, PAGE, headers=ELSEWHERE), FaultKind.REFUSED, PauseReason.DESTINATION_UNUSABLE)
+            for status in (300, 301, 302, 303, 307, 308)
+        ),
         (Reply(307, b"", headers=ELSEWHERE), FaultKind.REFUSED, PauseReason.DESTINATION_UNUSABLE),
         (Reply(407, PAGE), FaultKind.REFUSED, PauseReason.DESTINATION_UNUSABLE),
         (Reply(200, b""), FaultKind.AMBIGUOUS, None),
@@ -248,7 +292,10 @@ async def test_g7_a_secret_that_is_not_in_the_environment_pauses_the_flow_and_is
     assert server.requests == []
     assert verdict.whole is not None
     assert (verdict.whole.kind, verdict.whole.pause) == (FaultKind.REFUSED, PauseReason.CREDENTIALS_MISSING)
-    assert verdict.whole.message == "KINESIS_SECRET is not set in the worker's environment or .env, nor KINESIS_SECRET_FILE"
+    assert (
+        verdict.whole.message
+        == "KINESIS_SECRET is not set in the worker's environment or .env, nor KINESIS_SECRET_FILE"
+    )
 
 
 async def test_g7_a_worker_finds_a_secret_in_the_file_of_its_working_directory(
@@ -294,7 +341,9 @@ async def test_g7_the_default_chain_reads_the_environment(server: Loopback, monk
     assert server.requests[0].signed_well
 
 
-@pytest.mark.parametrize("credentials", [{"type": "default"}, {"type": "role", "arn": "arn:aws:iam::123456789012:role/exporter"}])
+@pytest.mark.parametrize(
+    "credentials", [{"type": "default"}, {"type": "role", "arn": "arn:aws:iam::123456789012:role/exporter"}]
+)
 async def test_g7_without_any_credentials_the_flow_pauses(server: Loopback, credentials: dict[str, Any]) -> None:
     verdict = await put(server.url, credentials=credentials)
 
@@ -305,7 +354,9 @@ async def test_g7_without_any_credentials_the_flow_pauses(server: Loopback, cred
 async def test_g7_a_profile_is_read_from_the_configuration_files(server: Loopback, tmp_path: Path) -> None:
     named = {"type": "profile", "name": "kinesis"}
     missing = await put(server.url, credentials=named)
-    (tmp_path / "credentials").write_text(f"[kinesis]\naws_access_key_id = AKIPROFILE\naws_secret_access_key = {SECRET}\n")
+    (tmp_path / "credentials").write_text(
+        f"[kinesis]\naws_access_key_id = AKIPROFILE\naws_secret_access_key = {SECRET}\n"
+    )
 
     found = await put(server.url, credentials=named)
 
@@ -320,11 +371,15 @@ STS_ANSWER = f"""<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-0
 <Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"""
 
 
-async def test_g7_a_role_is_assumed_with_its_external_id_once_for_many_calls(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_g7_a_role_is_assumed_with_its_external_id_once_for_many_calls(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKISOURCE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "source-secret")
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.url)
-    server.script = lambda request: Reply(200, STS_ANSWER.encode()) if b"AssumeRole" in request.body else success(request)
+    server.script = lambda request: (
+        Reply(200, STS_ANSWER.encode()) if b"AssumeRole" in request.body else success(request)
+    )
     role = {"type": "role", "arn": "arn:aws:iam::123456789012:role/exporter", "externalId": "ours-7"}
     stream = KinesisStream(a_destination(server.url, role), OPTIONS, {})
 
@@ -339,11 +394,16 @@ async def test_g7_a_role_is_assumed_with_its_external_id_once_for_many_calls(ser
     assert all("Credential=ASIAROLE/" in call.headers["Authorization"] and call.signed_well for call in calls)
 
 
-async def test_g7_a_role_that_may_not_be_assumed_pauses_the_flow(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_g7_a_role_that_may_not_be_assumed_pauses_the_flow(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKISOURCE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "source-secret")
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.url)
-    denied = b"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>"
+    denied = (
+        b"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not"
+        b" you</Message></Error></ErrorResponse>"
+    )
     server.script = lambda request: Reply(403, denied)
 
     verdict = await put(server.url, credentials={"type": "role", "arn": "arn:aws:iam::123456789012:role/exporter"})

@@ -33,7 +33,11 @@ class Chaos:
         ways: list[Callable[[], object]] = [
             lambda: client_error("ProvisionedThroughputExceededException", 400),
             lambda: client_error("AccessDeniedException", 400),
-            lambda: client_error("InvalidArgumentException", 400) if len(exports) > 1 else self._partly(destination, exports),
+            lambda: (
+                client_error("InvalidArgumentException", 400)
+                if len(exports) > 1
+                else self._partly(destination, exports)
+            ),
             lambda: client_error("NewException", 400),
             lambda: self._doubt(destination, exports, OSError("reset after it was stored")),
             lambda: self._doubt(destination, exports, client_error("InternalFailure", 500)),
@@ -50,7 +54,11 @@ class Chaos:
 
     def _partly(self, destination: Destination, exports: Sequence[Export]) -> object:
         failed = {index: self._dice.choice(HARMLESS) for index in range(len(exports)) if self._dice.random() < 0.1}
-        stored_all_the_same = {index: "InternalFailure" for index in range(len(exports)) if index not in failed and self._dice.random() < 0.05}
+        stored_all_the_same = {
+            index: "InternalFailure"
+            for index in range(len(exports))
+            if index not in failed and self._dice.random() < 0.05
+        }
         answer = self._world.kinesis.partly(destination, exports, failed)
         self.in_doubt.update(identity(exports[index]) for index in stored_all_the_same)
         for index, code in stored_all_the_same.items():
@@ -70,7 +78,12 @@ async def test_g1_g3_g4_whatever_fails_nothing_is_lost_overtaken_or_repeated_wit
         world.kinesis.behaviour, world.kinesis.seconds = chaos.behave, chaos.seconds
         world.draws = iter(dice.random, 2.0)
         records = [
-            export_record(offset, f"p-{(profile := dice.randrange(PROFILES))}", dice.choice(list(FLOWS)), partition=profile % PARTITIONS)
+            export_record(
+                offset,
+                f"p-{(profile := dice.randrange(PROFILES))}",
+                dice.choice(list(FLOWS)),
+                partition=profile % PARTITIONS,
+            )
             for offset in range(RECORDS)
         ]
 
@@ -81,7 +94,9 @@ async def test_g1_g3_g4_whatever_fails_nothing_is_lost_overtaken_or_repeated_wit
         assert await world.sink.drain(100_000.0)
 
         stored = [export for stream in ("one", "two") for export in world.kinesis.stored[stream]]
-        assert Counter(map(identity, stored)).keys() == {(dict(r.headers)["flow-id"].decode(), r.partition, r.offset) for r in records}
+        assert Counter(map(identity, stored)).keys() == {
+            (dict(r.headers)["flow-id"].decode(), r.partition, r.offset) for r in records
+        }
         lanes: dict[tuple[bytes | None, str], list[int]] = defaultdict(list)
         for export in stored:
             lane = lanes[export.record.key, export.flow_id]
@@ -91,7 +106,9 @@ async def test_g1_g3_g4_whatever_fails_nothing_is_lost_overtaken_or_repeated_wit
         repeats = {which: times - 1 for which, times in Counter(map(identity, stored)).items() if times > 1}
         assert all(times <= chaos.in_doubt[which] for which, times in repeats.items())
         assert world.dead_letters.letters == []
-        assert {partition: offsets[-1] for partition, offsets in world.progress.items()} == dict.fromkeys(range(PARTITIONS), RECORDS)
+        assert {partition: offsets[-1] for partition, offsets in world.progress.items()} == dict.fromkeys(
+            range(PARTITIONS), RECORDS
+        )
         assert all(offsets == sorted(set(offsets)) for offsets in world.progress.values())
         assert sum(status.delivered for status in world.sink.status().values()) == RECORDS
         assert all(status.waiting == 0 for status in world.sink.status().values())
@@ -100,12 +117,20 @@ async def test_g1_g3_g4_whatever_fails_nothing_is_lost_overtaken_or_repeated_wit
 @pytest.mark.parametrize("seed", range(5))
 @in_virtual_time
 async def test_g1_g3_partitions_come_and_go_and_what_is_reported_is_always_stored(seed: int) -> None:
-    """Two workers pass partitions to and fro; each begins where progress stands. Nothing is lost, and no lane overtakes."""
-    async with World(flows=dict(FLOWS), max_records_per_call=20, max_buffered_records=60, release_seconds=0.3).running() as world:
+    """Two workers pass partitions to and fro; each begins where progress stands.
+
+    Nothing is lost, and no lane overtakes.
+    """
+    async with World(
+        flows=dict(FLOWS), max_records_per_call=20, max_buffered_records=60, release_seconds=0.3
+    ).running() as world:
         chaos, dice = Chaos(world, seed), random.Random(seed)
         world.kinesis.behaviour, world.kinesis.seconds = chaos.behave, chaos.seconds
         world.draws = iter(dice.random, 2.0)
-        records = [export_record(offset, f"p-{dice.randrange(10)}", dice.choice(list(FLOWS)), partition=0) for offset in range(0, 400, 2)]
+        records = [
+            export_record(offset, f"p-{dice.randrange(10)}", dice.choice(list(FLOWS)), partition=0)
+            for offset in range(0, 400, 2)
+        ]
 
         committed = 0
         while committed < records[-1].offset + 1 or world.parked.rows.rows[0]:
@@ -117,7 +142,9 @@ async def test_g1_g3_partitions_come_and_go_and_what_is_reported_is_always_store
             await world.sink.release([0])
             committed = max(world.progress[0], default=0)
             stored = {export.record.offset for stream in ("one", "two") for export in world.kinesis.stored[stream]}
-            assert {record.offset for record in records if record.offset < committed and not world.parked.rows.hold(record)} <= stored
+            assert {
+                record.offset for record in records if record.offset < committed and not world.parked.rows.hold(record)
+            } <= stored
 
         lanes: dict[tuple[bytes | None, str], list[int]] = defaultdict(list)
         for stream in ("one", "two"):

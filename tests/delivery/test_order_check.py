@@ -32,9 +32,20 @@ class Asked:
         self.check = OrderCheck(a_destination())
         self.flow = FlowLanes("vip", Unknown(0.0))
 
-    def answer(self, *entries: Any, profiles: Sequence[str] = ("p-1", "p-2", "p-3"), key: str | None = None, hash_key: str | None = None) -> None:
-        records = [export_record(1, profile, partition_key=key, hash_key=hash_key) for profile in profiles[: len(entries)]]
-        lanes = [Lane(self.flow, record.key or b"", Waiting(parse_export(record), PartitionProgress(0))) for record in records]
+    def answer(
+        self,
+        *entries: Any,
+        profiles: Sequence[str] = ("p-1", "p-2", "p-3"),
+        key: str | None = None,
+        hash_key: str | None = None,
+    ) -> None:
+        records = [
+            export_record(1, profile, partition_key=key, hash_key=hash_key) for profile in profiles[: len(entries)]
+        ]
+        lanes = [
+            Lane(self.flow, record.key or b"", Waiting(parse_export(record), PartitionProgress(0)))
+            for record in records
+        ]
         answer = {"Records": list(entries)}
         self.check.note(lanes, answer, judge(answer, len(lanes)))
 
@@ -104,7 +115,9 @@ def test_failed_entries_and_failed_calls_say_nothing(asked: Asked) -> None:
     assert asked.faults == {}
 
 
-@pytest.mark.parametrize("odd", [{"SequenceNumber": "1"}, {"SequenceNumber": 1, "ShardId": "s"}, {"SequenceNumber": "1", "ShardId": ["s"]}])
+@pytest.mark.parametrize(
+    "odd", [{"SequenceNumber": "1"}, {"SequenceNumber": 1, "ShardId": "s"}, {"SequenceNumber": "1", "ShardId": ["s"]}]
+)
 def test_an_answer_without_shard_or_sequence_number_as_text_says_nothing(asked: Asked, odd: Any) -> None:
     asked.answer(entry(SEQUENCE))
     asked.answer(odd)
@@ -117,8 +130,13 @@ def test_the_alarm_comes_at_the_first_fault_and_whenever_they_have_doubled(asked
         for sequence in range(SEQUENCE + 9, SEQUENCE, -1):
             asked.answer(entry(sequence))
 
-    assert [(line["event"], line["log_level"], line["faults"]) for line in logs] == [("order_not_kept", "error", n) for n in (1, 2, 4, 8)]
-    assert {name: logs[0][name] for name in ("stream", "region", "fault", "flow", "exports_partition", "exports_offset", "sequence_numbers")} == {
+    assert [(line["event"], line["log_level"], line["faults"]) for line in logs] == [
+        ("order_not_kept", "error", n) for n in (1, 2, 4, 8)
+    ]
+    assert {
+        name: logs[0][name]
+        for name in ("stream", "region", "fault", "flow", "exports_partition", "exports_offset", "sequence_numbers")
+    } == {
         "stream": "profiles",
         "region": "us-east-2",
         "fault": OrderFault.SEQUENCE_FELL,

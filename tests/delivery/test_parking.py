@@ -76,7 +76,9 @@ async def until(holds: Callable[[], bool]) -> None:
 
 @in_virtual_time
 async def test_g4_nothing_of_a_flow_that_relapses_after_it_caught_up_passes_before_its_new_row_is_durable() -> None:
-    """The row of before gives the flow back to the group's offset, and nothing else that waits holds the partition back."""
+    """The row of before gives the flow back to the group's offset, and nothing else that waits holds the partition
+    back.
+    """
     async with World(flows=FLOWS, calls_in_flight=1, max_records_per_call=5).running() as world:
         rows = world.parked.rows
         refused = refuse(world, "one")
@@ -136,7 +138,9 @@ async def test_g3_what_is_in_flight_when_its_flow_is_parked_is_neither_sent_twic
         seconds = [6.0]
         world.kinesis.seconds = lambda: seconds.pop() if seconds else ANSWER_SECONDS
         world.kinesis.behaviour = lambda destination, exports: world.kinesis.partly(
-            destination, exports, dict.fromkeys(range(1, 10, 2), "InternalFailure") if len(world.kinesis.calls) == 1 else {}
+            destination,
+            exports,
+            dict.fromkeys(range(1, 10, 2), "InternalFailure") if len(world.kinesis.calls) == 1 else {},
         )
 
         await world.deliver(*records)
@@ -168,7 +172,10 @@ async def test_g4_an_endpoint_that_never_answers_does_not_delay_another_flow_for
 
         async def feed() -> None:
             for begin in range(0, 2_000, 10):
-                batch = [export_record(offset, f"p-{offset}", ("vip", "other")[offset % 2]) for offset in range(begin, begin + 10)]
+                batch = [
+                    export_record(offset, f"p-{offset}", ("vip", "other")[offset % 2])
+                    for offset in range(begin, begin + 10)
+                ]
                 came.update((record.offset, clock()) for record in batch)
                 await world.deliver(*batch)
                 await asyncio.sleep(0.1)
@@ -176,7 +183,12 @@ async def test_g4_an_endpoint_that_never_answers_does_not_delay_another_flow_for
         await feed()
         await asyncio.sleep(1.0)
 
-        waited = [at - came[export.record.offset] for at, stream, exports in world.kinesis.calls if stream == "two" for export in exports]
+        waited = [
+            at - came[export.record.offset]
+            for at, stream, exports in world.kinesis.calls
+            if stream == "two"
+            for export in exports
+        ]
         assert len(waited) == 1_000
         assert max(waited) < 0.5
         status = world.sink.status()
@@ -187,7 +199,9 @@ async def test_g4_an_endpoint_that_never_answers_does_not_delay_another_flow_for
 async def test_g4_a_flow_that_is_stopped_while_it_catches_up_gives_its_memory_to_one_that_is_not() -> None:
     async with World(flows=FLOWS, max_buffered_records=100, probe_records=3).running() as world:
         refused = refuse(world, "one", "two")
-        records = [export_record(offset, f"p-{offset % 20}", ("vip", "other")[offset // 20 % 2]) for offset in range(2_000)]
+        records = [
+            export_record(offset, f"p-{offset % 20}", ("vip", "other")[offset // 20 % 2]) for offset in range(2_000)
+        ]
         await world.deliver(*records[:80])
         await asyncio.sleep(2 * PARK_SECONDS)
         await world.deliver(*records[80:])
@@ -243,7 +257,9 @@ async def test_g9_what_a_deleted_flow_had_parked_becomes_dead_letters_in_order_a
 async def test_g9_a_flow_deleted_while_nobody_owned_its_partition_is_dead_lettered_by_the_next_owner() -> None:
     places = FakePlaces()
     places.exports.log[0] = in_lanes(10, 2)
-    places.rows.rows[0]["old"] = ParkedFlowRow(flow="vip", partition=0, first=3, finished=((5, 6),), reason="access_denied", counted=10, waiting=6)
+    places.rows.rows[0]["old"] = ParkedFlowRow(
+        flow="vip", partition=0, first=3, finished=((5, 6),), reason="access_denied", counted=10, waiting=6
+    )
     async with World(flows={}, parked=places).running() as world:
         await world.take_over(0, 10)
         await world.sink.deliver(0, [], 10)

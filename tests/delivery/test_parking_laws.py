@@ -25,11 +25,18 @@ Step = tuple[Any, ...]
 lanes = st.lists(st.tuples(st.integers(0, 4), st.sampled_from(sorted(FLOWS))), min_size=1, max_size=120)
 produce = st.tuples(st.just("produce"), lanes)
 wait = st.tuples(st.just("wait"), st.sampled_from((0.01, 0.1, 0.5, 1.5, 6.0, 20.0)))
-breaks = st.tuples(st.just("break"), st.sampled_from(("one", "two")), st.sampled_from(("refused", "away", "throttling", "slow", "silent")))
+breaks = st.tuples(
+    st.just("break"),
+    st.sampled_from(("one", "two")),
+    st.sampled_from(("refused", "away", "throttling", "slow", "silent")),
+)
 mends = st.tuples(st.just("mend"), st.sampled_from(("one", "two")))
 moves = st.tuples(st.just("rebalance"))
 orderly = st.lists(st.one_of(produce, wait, breaks, mends, moves), max_size=25)
-harsh = st.lists(st.one_of(produce, wait, breaks, mends, moves, *(st.tuples(st.just(way)) for way in ("crash", "freeze", "doubt"))), max_size=25)
+harsh = st.lists(
+    st.one_of(produce, wait, breaks, mends, moves, *(st.tuples(st.just(way)) for way in ("crash", "freeze", "doubt"))),
+    max_size=25,
+)
 
 
 async def play(steps: list[Step]) -> Group:
@@ -72,7 +79,9 @@ def test_g3_g4_no_pause_and_no_rebalance_loses_overtakes_or_repeats_a_record(ste
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(harsh)
 def test_g3_g4_no_crash_and_no_zombie_loses_a_record_or_lets_one_overtake(steps: list[Step]) -> None:
-    """Whoever dies or goes on as a zombie may have records sent twice; after dropping those, everything is there, and in order."""
+    """Whoever dies or goes on as a zombie may have records sent twice; after dropping those, everything is there, and
+    in order.
+    """
 
     @in_virtual_time
     async def story() -> None:

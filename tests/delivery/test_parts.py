@@ -21,7 +21,12 @@ def test_g5_a_record_is_read_from_its_headers_and_its_value_is_left_alone() -> N
 
     export = parse_export(record)
 
-    assert (export.flow_id, export.value, export.partition_key, export.explicit_hash_key) == ("vip", b"\xff not JSON", "Zoë", "12")
+    assert (export.flow_id, export.value, export.partition_key, export.explicit_hash_key) == (
+        "vip",
+        b"\xff not JSON",
+        "Zoë",
+        "12",
+    )
     assert export.record is record
 
 
@@ -113,7 +118,14 @@ def test_progress_is_always_the_lowest_unfinished_offset_and_only_grows(gaps: li
 def test_backoff_doubles_up_to_its_cap_and_draws_below_it() -> None:
     backoff = Backoff(base_seconds=0.1, cap_seconds=1.0)
 
-    assert [backoff.seconds(failures, lambda: 1.0) for failures in (1, 2, 3, 4, 5, 1000)] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    assert [backoff.seconds(failures, lambda: 1.0) for failures in (1, 2, 3, 4, 5, 1000)] == [
+        0.1,
+        0.2,
+        0.4,
+        0.8,
+        1.0,
+        1.0,
+    ]
     assert [backoff.seconds(failures, lambda: 0.5) for failures in (1, 4)] == [0.05, 0.4]
     assert backoff.seconds(9, lambda: 0.0) == 0.0
 
@@ -150,15 +162,25 @@ def test_a_record_that_could_never_leave_is_no_limit() -> None:
 
 
 def test_g2_the_limits_are_those_of_aws_and_may_be_raised_to_10_mib() -> None:
-    least, most = DeliveryLimits.of(Settings()), DeliveryLimits.of(Settings(kinesis_max_call_bytes=10 * MIB, kinesis_max_record_bytes=10 * MIB))
+    least, most = (
+        DeliveryLimits.of(Settings()),
+        DeliveryLimits.of(Settings(kinesis_max_call_bytes=10 * MIB, kinesis_max_record_bytes=10 * MIB)),
+    )
 
     assert (least.max_records_per_call, least.max_call_bytes, least.max_record_bytes) == (500, 5 * MIB, 1 * MIB)
     assert (most.max_call_bytes, most.max_record_bytes) == (10 * MIB, 10 * MIB)
 
 
 def test_the_limits_are_those_of_the_settings() -> None:
-    settings = Settings(kinesis_max_records_per_call=7, kinesis_probe_seconds=3.0, max_buffered_records=11, kinesis_calls_in_flight=2)
+    settings = Settings(
+        kinesis_max_records_per_call=7, kinesis_probe_seconds=3.0, max_buffered_records=11, kinesis_calls_in_flight=2
+    )
 
     limits = DeliveryLimits.of(settings)
 
-    assert (limits.max_records_per_call, limits.probe_seconds, limits.max_buffered_records, limits.calls_in_flight) == (7, 3.0, 11, 2)
+    assert (limits.max_records_per_call, limits.probe_seconds, limits.max_buffered_records, limits.calls_in_flight) == (
+        7,
+        3.0,
+        11,
+        2,
+    )

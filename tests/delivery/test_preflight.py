@@ -1,4 +1,6 @@
-"""The connection check asks for three permissions only, writes nothing, and tells what is wrong in words (contract G6)."""
+"""The connection check asks for three permissions only, writes nothing, and tells what is wrong in words (contract
+G6).
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -96,7 +98,9 @@ def test_g6_a_stream_that_is_not_there_is_told_with_the_near_ones_and_how_to_cre
 def test_g6_a_stream_beyond_the_first_page_is_found(each_kinesis: str) -> None:
     """moto lists 10 a page, kinesis-local 100 as AWS does, and neither gives a token."""
     region = "us-west-1"  # its streams are nobody else's
-    client = boto3.client("kinesis", endpoint_url=each_kinesis, region_name=region, aws_access_key_id="a", aws_secret_access_key="b")
+    client = boto3.client(
+        "kinesis", endpoint_url=each_kinesis, region_name=region, aws_access_key_id="a", aws_secret_access_key="b"
+    )
     for number in range(101):
         client.create_stream(StreamName=f"page-{number:03}", ShardCount=1)
     create_stream(each_kinesis, region, "page-100")
@@ -111,11 +115,21 @@ def test_g6_a_stream_beyond_the_first_page_is_found(each_kinesis: str) -> None:
     [
         ({"endpointUrl": "http://127.0.0.1:1"}, "no usable answer from http://127.0.0.1:1", "start the endpoint"),
         ({"endpointUrl": "http://in_valid"}, "Invalid endpoint", "endpointUrl"),
-        ({"credentials": {**KEYS, "secretKey": "${NOT_SET}"}}, "credentials_missing: NOT_SET is not set", "credentials"),
-        ({"credentials": {"type": "profile", "name": "nobody-has-this"}}, "credentials_missing: the AWS configuration files have no profile", "cred"),
+        (
+            {"credentials": {**KEYS, "secretKey": "${NOT_SET}"}},
+            "credentials_missing: NOT_SET is not set",
+            "credentials",
+        ),
+        (
+            {"credentials": {"type": "profile", "name": "nobody-has-this"}},
+            "credentials_missing: the AWS configuration files have no profile",
+            "cred",
+        ),
     ],
 )
-def test_g6_g7_what_is_wrong_is_told_in_words_with_a_remedy_and_without_secrets(changes: dict[str, Any], told: str, remedy: str) -> None:
+def test_g6_g7_what_is_wrong_is_told_in_words_with_a_remedy_and_without_secrets(
+    changes: dict[str, Any], told: str, remedy: str
+) -> None:
     (answer,) = examine(a_destination(**changes), ENVIRON)
 
     assert (answer.question, answer.verdict) == (Question.ACCESS, Verdict.FAILED)
@@ -184,23 +198,49 @@ ELSEWHERE = {"Location": "https://login.example.com/"}
     [
         (error("UnrecognizedClientException", "who?"), "credentials_refused: who?", "clock"),
         (error("ExpiredTokenException", "expired"), "credentials_refused: expired", "credentials"),
-        (error("InvalidSignatureException", "Signature expired", Date="Wed, 01 Jan 2020 00:00:00 GMT"), "clock: this machine's", "set the clock"),
-        (error("InvalidSignatureException", "not yet", Date="Fri, 01 Jan 2100 00:00:00 GMT"), "minutes behind the endpoint's", "clock"),
+        (
+            error("InvalidSignatureException", "Signature expired", Date="Wed, 01 Jan 2020 00:00:00 GMT"),
+            "clock: this machine's",
+            "set the clock",
+        ),
+        (
+            error("InvalidSignatureException", "not yet", Date="Fri, 01 Jan 2100 00:00:00 GMT"),
+            "minutes behind the endpoint's",
+            "clock",
+        ),
         (Scripted(503, b"busy"), "no usable answer", "endpointUrl"),
         (Scripted(200, b"{}"), "no usable answer", "endpointUrl"),
         (Scripted(200, HTML, WEB_PAGE), "web page (HTML)", "endpointUrl"),
         (Scripted(404, HTML, WEB_PAGE), "web page (HTML, status 404)", "proxy"),
         (Scripted(403, HTML, WEB_PAGE), "web page (HTML, status 403)", "proxy"),
         (Scripted(502, HTML, WEB_PAGE), "web page (HTML, status 502)", "proxy"),
-        (Scripted(302, HTML, ELSEWHERE), "is not reached: 302: a redirect, which is not followed; to https://login.example.com/", "endpointUrl"),
+        (
+            Scripted(302, HTML, ELSEWHERE),
+            "is not reached: 302: a redirect, which is not followed; to https://login.example.com/",
+            "endpointUrl",
+        ),
         (Scripted(303, b"", ELSEWHERE), "is not reached: 303: a redirect", "endpointUrl"),
         (Scripted(307, b"{}", ELSEWHERE), "is not reached: 307: a redirect", "endpointUrl"),
-        (Scripted(407, HTML, WEB_PAGE), "is not reached: 407: a proxy on the way wants a login", "HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"),
-        (error("SubscriptionRequiredException", "no"), "access_denied: the account is not signed up for the service", "finish the account's sign-up"),
-        (error("OptInRequired", "no"), "access_denied: the account is not signed up for the service", "finish the account's sign-up"),
+        (
+            Scripted(407, HTML, WEB_PAGE),
+            "is not reached: 407: a proxy on the way wants a login",
+            "HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT",
+        ),
+        (
+            error("SubscriptionRequiredException", "no"),
+            "access_denied: the account is not signed up for the service",
+            "finish the account's sign-up",
+        ),
+        (
+            error("OptInRequired", "no"),
+            "access_denied: the account is not signed up for the service",
+            "finish the account's sign-up",
+        ),
     ],
 )
-def test_g6_without_access_the_cause_is_told_in_words_and_nothing_else_is_asked(answer: Scripted, told: str, remedy: str) -> None:
+def test_g6_without_access_the_cause_is_told_in_words_and_nothing_else_is_asked(
+    answer: Scripted, told: str, remedy: str
+) -> None:
     asked: list[str] = []
     with an_endpoint_that_answers(answer, asked) as url:
         (found,) = examine(a_destination(endpointUrl=url), ENVIRON)
@@ -212,10 +252,15 @@ def test_g6_without_access_the_cause_is_told_in_words_and_nothing_else_is_asked(
     assert asked == ["ListStreams"]
 
 
-THERE = Scripted(200, b'{"StreamNames":["vip"],"HasMoreStreams":false,"StreamSummaries":[{"StreamName":"vip","StreamStatus":"ACTIVE"}]}')
+THERE = Scripted(
+    200,
+    b'{"StreamNames":["vip"],"HasMoreStreams":false,"StreamSummaries":[{"StreamName":"vip","StreamStatus":"ACTIVE"}]}',
+)
 BEING_MADE = Scripted(200, THERE.body.replace(b"ACTIVE", b"CREATING"))
 DENIED, AUTHORISED = error("AccessDeniedException", "no"), error("InvalidArgumentException", "ExplicitHashKey")
-TAKEN = Scripted(200, b'{"SequenceNumber":"1","ShardId":"s","FailedRecordCount":0,"Records":[{"SequenceNumber":"1","ShardId":"s"}]}')
+TAKEN = Scripted(
+    200, b'{"SequenceNumber":"1","ShardId":"s","FailedRecordCount":0,"Records":[{"SequenceNumber":"1","ShardId":"s"}]}'
+)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +281,9 @@ TAKEN = Scripted(200, b'{"SequenceNumber":"1","ShardId":"s","FailedRecordCount":
         (error("LimitExceededException"), AUTHORISED, {Question.LIST_STREAMS: Verdict.UNKNOWN}),
     ],
 )  # fmt: skip
-def test_g6_each_answer_is_told_for_what_it_says(listed: Scripted, put: Scripted, found: dict[Question, Verdict]) -> None:
+def test_g6_each_answer_is_told_for_what_it_says(
+    listed: Scripted, put: Scripted, found: dict[Question, Verdict]
+) -> None:
     asked: list[str] = []
     with an_endpoint_that_answers({"ListStreams": listed, "PutRecord": put, "PutRecords": put}, asked) as url:
         answers = examine(a_destination(endpointUrl=url), ENVIRON)
@@ -257,7 +304,13 @@ def of(answers: list[Answer], question: Question) -> Answer:
 
 @pytest.mark.parametrize(
     "code",
-    ["KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired"],
+    [
+        "KMSAccessDeniedException",
+        "KMSDisabledException",
+        "KMSInvalidStateException",
+        "KMSNotFoundException",
+        "KMSOptInRequired",
+    ],
 )
 def test_g11_a_key_that_does_not_let_us_write_is_told_with_the_permission_and_the_remedy(code: str) -> None:
     stream = of(listed(THERE, error(code)), Question.STREAM)
@@ -281,20 +334,43 @@ NONE_HERE = Scripted(200, b'{"StreamNames":[],"HasMoreStreams":false}')
 
 
 @pytest.mark.parametrize("account_has", [THERE, BEING_MADE, NONE_HERE])
-def test_g10_of_another_accounts_stream_the_probes_tell_since_the_list_of_streams_does_not(account_has: Scripted) -> None:
+def test_g10_of_another_accounts_stream_the_probes_tell_since_the_list_of_streams_does_not(
+    account_has: Scripted,
+) -> None:
     """A stream of the same name in the own account says nothing, whatever its state."""
     answers = listed(account_has, AUTHORISED, streamArn=ARN)
 
     assert wrong(answers) == []
-    assert of(answers, Question.STREAM).text == "there, most likely; kinesis:ListStreams tells nothing of account 210987654321's streams"
+    assert (
+        of(answers, Question.STREAM).text
+        == "there, most likely; kinesis:ListStreams tells nothing of account 210987654321's streams"
+    )
 
 
 @pytest.mark.parametrize(
     ("put", "question", "verdict", "told", "remedy"),
     [
-        (GONE, Question.STREAM, Verdict.FAILED, "account 210987654321 has no such stream in us-east-2", "ask that account"),
-        (DENIED, Question.PUT_RECORDS, Verdict.FAILED, "not allowed: no", "let account 210987654321 allow them in the stream's own policy"),
-        (DENIED, Question.STREAM, Verdict.UNKNOWN, "nobody tells; kinesis:ListStreams tells nothing of account 210987654321's streams", ""),
+        (
+            GONE,
+            Question.STREAM,
+            Verdict.FAILED,
+            "account 210987654321 has no such stream in us-east-2",
+            "ask that account",
+        ),
+        (
+            DENIED,
+            Question.PUT_RECORDS,
+            Verdict.FAILED,
+            "not allowed: no",
+            "let account 210987654321 allow them in the stream's own policy",
+        ),
+        (
+            DENIED,
+            Question.STREAM,
+            Verdict.UNKNOWN,
+            "nobody tells; kinesis:ListStreams tells nothing of account 210987654321's streams",
+            "",
+        ),
     ],
 )
 def test_g10_what_is_wrong_with_another_accounts_stream_is_told_with_whom_to_ask(
@@ -311,7 +387,9 @@ def test_g10_the_probes_name_the_stream_as_records_will(each_kinesis: str) -> No
     arn = create_stream(each_kinesis, REGION, "preflight-by-arn")
 
     answers = examine(a_destination(stream=None, region=None, streamArn=arn, endpointUrl=each_kinesis), ENVIRON)
-    missing = examine(a_destination(stream=None, region=None, streamArn=f"{arn}-gone", endpointUrl=each_kinesis), ENVIRON)
+    missing = examine(
+        a_destination(stream=None, region=None, streamArn=f"{arn}-gone", endpointUrl=each_kinesis), ENVIRON
+    )
 
     assert wrong(answers) == []
     assert (of(missing, Question.STREAM).verdict, wrong(missing)[0].question) == (Verdict.FAILED, Question.STREAM)
@@ -339,11 +417,15 @@ PERMISSIONS = (Question.LIST_STREAMS, Question.PUT_RECORD, Question.PUT_RECORDS)
 
 
 @pytest.mark.parametrize("missing", [(), *((permission,) for permission in PERMISSIONS), PERMISSIONS])
-def test_g6_a_policy_that_lacks_a_permission_is_told_which_and_nothing_else_is_needed(guarded: str, missing: tuple[Question, ...]) -> None:
+def test_g6_a_policy_that_lacks_a_permission_is_told_which_and_nothing_else_is_needed(
+    guarded: str, missing: tuple[Question, ...]
+) -> None:
     environ = a_user(guarded, *(permission for permission in PERMISSIONS if permission not in missing))
 
     with iam_asked(guarded):
-        answers = examine(a_destination(endpointUrl=guarded, credentials={**KEYS, "accessKeyId": "${ACCESS_KEY_ID}"}), environ)
+        answers = examine(
+            a_destination(endpointUrl=guarded, credentials={**KEYS, "accessKeyId": "${ACCESS_KEY_ID}"}), environ
+        )
 
     failed = {answer.question for answer in answers if answer.verdict is Verdict.FAILED}
     assert failed == set(missing)
@@ -355,10 +437,16 @@ def test_g6_a_policy_that_lacks_a_permission_is_told_which_and_nothing_else_is_n
     assert read_stream(guarded, REGION, "vip") == []
 
 
-def test_g6_g7_a_role_that_may_not_be_assumed_is_told_for_what_it_is(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_g6_g7_a_role_that_may_not_be_assumed_is_told_for_what_it_is(
+    guarded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And not as if ListStreams were not allowed."""
     user = a_user(guarded, "kinesis:*")
-    for name, value in (("ACCESS_KEY_ID", user["ACCESS_KEY_ID"]), ("SECRET_ACCESS_KEY", user["SECRET"]), ("ENDPOINT_URL_STS", guarded)):
+    for name, value in (
+        ("ACCESS_KEY_ID", user["ACCESS_KEY_ID"]),
+        ("SECRET_ACCESS_KEY", user["SECRET"]),
+        ("ENDPOINT_URL_STS", guarded),
+    ):
         monkeypatch.setenv(f"AWS_{name}", value)
 
     with iam_asked(guarded):

@@ -1,4 +1,6 @@
-"""Records that are rejected for good and a destination that rejects everything look alike: what is good must leave in both cases (G4)."""
+"""Records that are rejected for good and a destination that rejects everything look alike: what is good must leave in
+both cases (G4).
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -36,7 +38,9 @@ def reject(world: World, is_bad: Callable[[int], bool]) -> None:
 @pytest.mark.parametrize("bad", [10, 50])
 @in_virtual_time
 async def test_g4_bad_records_of_many_profiles_in_a_row_do_not_keep_good_ones_behind_them_for_ever(bad: int) -> None:
-    """Ten are each tried three times; fifty pause the destination, and it is parked until a probe comes to a good one."""
+    """Ten are each tried three times; fifty pause the destination, and it is parked until a probe comes to a good
+    one.
+    """
     async with World().running() as world:
         reject(world, lambda offset: offset < bad)
         for offset in range(bad):
@@ -116,7 +120,9 @@ async def test_g4_a_destination_that_rejects_everything_for_hours_loses_nothing_
 @pytest.mark.parametrize("how", THROTTLED)
 @pytest.mark.parametrize("park_after_seconds", [5.0, 600.0], ids=["parked", "in memory"])
 @in_virtual_time
-async def test_g4_a_probe_that_is_not_rejected_and_not_delivered_leaves_the_pause_and_its_pace(how: str, park_after_seconds: float) -> None:
+async def test_g4_a_probe_that_is_not_rejected_and_not_delivered_leaves_the_pause_and_its_pace(
+    how: str, park_after_seconds: float
+) -> None:
     async with World(park_after_seconds=park_after_seconds).running() as world:
         reject(world, lambda offset: True)
         await world.deliver(*(export_record(offset, f"p-{offset}") for offset in range(2_000)))

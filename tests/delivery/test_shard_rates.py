@@ -1,4 +1,6 @@
-"""How fast shards are fed, learned from answers alone (issue 5: below 1,000 records/s and 1 MiB/s a shard without DescribeStream)."""
+"""How fast shards are fed, learned from answers alone (issue 5: below 1,000 records/s and 1 MiB/s a shard without
+DescribeStream).
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -38,7 +40,9 @@ def test_what_is_known_of_a_shard_is_never_wrong(shards: int, answered: list[int
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.lists(hash_keys), st.lists(hash_keys, min_size=1))
-def test_after_a_reshard_the_newest_answer_counts_and_ranges_never_overlap(before: int, after: int, old: list[int], new: list[int]) -> None:
+def test_after_a_reshard_the_newest_answer_counts_and_ranges_never_overlap(
+    before: int, after: int, old: list[int], new: list[int]
+) -> None:
     known = ShardMap()
     for hash_key in old:
         known.learn(hash_key, owner(hash_key, before))
@@ -47,7 +51,9 @@ def test_after_a_reshard_the_newest_answer_counts_and_ranges_never_overlap(befor
         known.learn(hash_key, owner(hash_key, after, generation=1))
         assert known.shard_of(hash_key) == owner(hash_key, after, generation=1)
     named = [known.shard_of(hash_key) for hash_key in sorted({*old, *new})]
-    runs = [shard for place, shard in enumerate(named) if shard is not None and (place == 0 or named[place - 1] != shard)]
+    runs = [
+        shard for place, shard in enumerate(named) if shard is not None and (place == 0 or named[place - 1] != shard)
+    ]
     assert len(runs) == len(set(runs)) or None in named, "a shard's range is in one piece"
 
 
@@ -125,7 +131,9 @@ async def test_where_others_feed_the_same_shards_refusals_stay_few() -> None:
 
 @in_virtual_time
 async def test_what_a_shard_refused_leaves_before_what_came_later() -> None:
-    """Else a partition's oldest record waits for the whole queue, and with it the offset that the group has committed."""
+    """Else a partition's oldest record waits for the whole queue, and with it the offset that the group has
+    committed.
+    """
     world = World()
     world.kinesis.behaviour = kinesis = ShardedKinesis(world.kinesis, Buckets(shards=1))
     async with world.running():

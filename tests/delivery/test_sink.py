@@ -32,7 +32,9 @@ async def test_g2_a_call_carries_at_most_500_records_and_full_calls_leave_at_onc
         await world.deliver_all(*(export_record(offset, f"p-{offset}") for offset in range(1001)))
 
         assert sorted(len(exports) for _, _, exports in world.kinesis.calls) == [1, 500, 500]
-        assert [time for time, _, exports in world.kinesis.calls if len(exports) == 500] == pytest.approx([0.0, 0.0], abs=1e-6)
+        assert [time for time, _, exports in world.kinesis.calls if len(exports) == 500] == pytest.approx(
+            [0.0, 0.0], abs=1e-6
+        )
 
 
 @in_virtual_time
@@ -52,13 +54,19 @@ async def test_g2_a_call_counts_data_and_keys_to_the_byte() -> None:
         await world.deliver_all(export_record(1, "p-1", value=b"x" * 47), export_record(2, "p-2", value=b"x" * 47))
         await world.deliver_all(export_record(3, "p-3", value=b"x" * 47), export_record(4, "p-4", value=b"x" * 48))
 
-        assert [[export.record.offset for export in exports] for _, _, exports in world.kinesis.calls] == [[1, 2], [3], [4]]
+        assert [[export.record.offset for export in exports] for _, _, exports in world.kinesis.calls] == [
+            [1, 2],
+            [3],
+            [4],
+        ]
 
 
 @in_virtual_time
 async def test_g2_a_record_over_the_limit_by_one_byte_is_a_dead_letter_and_its_lane_goes_on() -> None:
     async with World(max_record_bytes=100).running() as world:
-        fits, too_large, next_one = (export_record(offset, value=b"x" * size) for offset, size in ((1, 97), (2, 98), (3, 1)))
+        fits, too_large, next_one = (
+            export_record(offset, value=b"x" * size) for offset, size in ((1, 97), (2, 98), (3, 1))
+        )
 
         await world.deliver_all(fits, too_large, next_one)
 
@@ -89,7 +97,9 @@ async def test_i4_a_dead_letter_keeps_key_value_and_headers_and_says_where_and_w
 @in_virtual_time
 async def test_a_record_that_is_not_ours_is_a_dead_letter_and_the_others_go_on() -> None:
     async with World().running() as world:
-        await world.deliver_all(export_record(1)._replace(headers=()), export_record(2)._replace(value=None), export_record(3))
+        await world.deliver_all(
+            export_record(1)._replace(headers=()), export_record(2)._replace(value=None), export_record(3)
+        )
 
         assert world.dead_letters.reasons() == [(1, "rejected"), (2, "rejected")]
         assert world.kinesis.offsets() == [3]
@@ -201,7 +211,10 @@ async def test_g4_only_the_entries_that_failed_are_sent_again() -> None:
 
         await world.deliver_all(*(export_record(offset, f"p-{offset}") for offset in range(5)))
 
-        assert [sorted(export.record.offset for export in exports) for _, _, exports in world.kinesis.calls] == [[0, 1, 2, 3, 4], [1, 3]]
+        assert [sorted(export.record.offset for export in exports) for _, _, exports in world.kinesis.calls] == [
+            [0, 1, 2, 3, 4],
+            [1, 3],
+        ]
         status = world.sink.status()["vip"]
         assert (status.delivered, status.throttled, status.retried) == (5, 2, 2)
 
@@ -210,7 +223,9 @@ async def test_g4_only_the_entries_that_failed_are_sent_again() -> None:
 async def test_g4_throttling_never_becomes_a_dead_letter_however_long_it_lasts() -> None:
     async with World().running() as world:
         world.kinesis.behaviour = lambda destination, exports: (
-            client_error(TOO_FAST, 400) if len(world.kinesis.calls) <= 200 else world.kinesis.all_well(destination, exports)
+            client_error(TOO_FAST, 400)
+            if len(world.kinesis.calls) <= 200
+            else world.kinesis.all_well(destination, exports)
         )
 
         await world.deliver_all(export_record(1))
@@ -265,7 +280,11 @@ async def test_g4_a_rejected_record_is_tried_again_without_company() -> None:
             await asyncio.sleep(0.003)
         assert await world.sink.drain(10.0)
 
-        sizes = [len(exports) for _, _, exports in world.kinesis.calls if any(export.record.offset == 0 for export in exports)]
+        sizes = [
+            len(exports)
+            for _, _, exports in world.kinesis.calls
+            if any(export.record.offset == 0 for export in exports)
+        ]
         assert sizes == sorted(sizes, reverse=True)
         assert sizes[-3:] == [1, 1, 1]
         assert sizes.count(1) == 3
@@ -311,7 +330,9 @@ async def test_g4_a_culprit_is_found_by_halving_and_is_tried_twice_more_before_i
 async def test_g4_a_rejected_entry_is_tried_twice_more_and_its_lane_goes_on() -> None:
     async with World().running() as world:
         world.kinesis.behaviour = lambda destination, exports: world.kinesis.partly(
-            destination, exports, {index: "InvalidArgumentException" for index, export in enumerate(exports) if export.record.offset == 1}
+            destination,
+            exports,
+            {index: "InvalidArgumentException" for index, export in enumerate(exports) if export.record.offset == 1},
         )
 
         await world.deliver_all(export_record(1), export_record(2), export_record(3, "p-2"))
@@ -319,7 +340,10 @@ async def test_g4_a_rejected_entry_is_tried_twice_more_and_its_lane_goes_on() ->
         tries = [export.record.offset for _, _, exports in world.kinesis.calls for export in exports]
         assert (tries.count(1), tries.count(2), tries.count(3)) == (3, 1, 1)
         times = [time for time, _, exports in world.kinesis.calls if exports[0].record.offset == 1]
-        assert [round(later - time, 2) for time, later in pairwise(times)] == [0.12, 0.22]  # the backoff, and the answer before
+        assert [round(later - time, 2) for time, later in pairwise(times)] == [
+            0.12,
+            0.22,
+        ]  # the backoff, and the answer before
         assert world.dead_letters.reasons() == [(1, "rejected")]
 
 
@@ -340,7 +364,9 @@ async def test_g4_a_call_too_large_for_the_endpoint_is_halved_until_it_fits() ->
 async def test_g4_what_nobody_knows_is_sent_again_and_never_dropped() -> None:
     async with World().running() as world:
         outcomes = [RuntimeError("new"), client_error("NewException", 400), {"Records": [{"ErrorCode": "NewCode"}]}]
-        world.kinesis.behaviour = lambda destination, exports: outcomes.pop(0) if outcomes else world.kinesis.all_well(destination, exports)
+        world.kinesis.behaviour = lambda destination, exports: (
+            outcomes.pop(0) if outcomes else world.kinesis.all_well(destination, exports)
+        )
 
         await world.deliver_all(export_record(1))
 
@@ -353,12 +379,17 @@ async def test_g4_a_refused_destination_pauses_probes_slowly_with_a_small_call_a
     async with World(probe_seconds=15.0).running() as world:
         mended = asyncio.Event()
         world.kinesis.behaviour = lambda destination, exports: (
-            world.kinesis.all_well(destination, exports) if mended.is_set() else client_error("ResourceNotFoundException", 400, "no such stream")
+            world.kinesis.all_well(destination, exports)
+            if mended.is_set()
+            else client_error("ResourceNotFoundException", 400, "no such stream")
         )
 
         await world.deliver(*(export_record(offset, f"p-{offset}") for offset in range(900)))
         await asyncio.sleep(50.0)
-        status, probes = world.sink.status()["vip"], [(time, len(exports)) for time, _, exports in world.kinesis.calls[2:]]
+        status, probes = (
+            world.sink.status()["vip"],
+            [(time, len(exports)) for time, _, exports in world.kinesis.calls[2:]],
+        )
         mended.set()
         assert await world.sink.drain(20.0)
 
@@ -379,14 +410,25 @@ async def test_a_pause_is_told_to_jobs_only_while_something_waits_that_can_probe
         before = world.sink.pause_of("vip")
         await world.sink.release([0])
 
-        assert (before, world.sink.pause_of("vip"), world.sink.pause_of("nobody")) == (PauseReason.STREAM_NOT_FOUND, None, None)
+        assert (before, world.sink.pause_of("vip"), world.sink.pause_of("nobody")) == (
+            PauseReason.STREAM_NOT_FOUND,
+            None,
+            None,
+        )
 
 
 @in_virtual_time
 async def test_g4_a_probe_that_gets_no_answer_leaves_the_destination_paused() -> None:
     async with World(probe_seconds=15.0).running() as world:
-        outcomes = [client_error("AccessDeniedException", 400), OSError("reset"), client_error("503", 503), client_error(TOO_FAST, 400)]
-        world.kinesis.behaviour = lambda destination, exports: outcomes.pop(0) if outcomes else world.kinesis.all_well(destination, exports)
+        outcomes = [
+            client_error("AccessDeniedException", 400),
+            OSError("reset"),
+            client_error("503", 503),
+            client_error(TOO_FAST, 400),
+        ]
+        world.kinesis.behaviour = lambda destination, exports: (
+            outcomes.pop(0) if outcomes else world.kinesis.all_well(destination, exports)
+        )
 
         await world.deliver(export_record(1))
         await asyncio.sleep(40.0)
@@ -423,7 +465,9 @@ async def test_g4_an_entry_that_is_refused_pauses_its_destination() -> None:
         refused = {1}
 
         def behave(destination: Destination, exports: Sequence[Export]) -> object:
-            failed = {index: "KMSDisabledException" for index, export in enumerate(exports) if export.record.offset in refused}
+            failed = {
+                index: "KMSDisabledException" for index, export in enumerate(exports) if export.record.offset in refused
+            }
             return world.kinesis.partly(destination, exports, failed)
 
         world.kinesis.behaviour = behave
@@ -441,7 +485,9 @@ async def test_g4_an_entry_that_is_refused_pauses_its_destination() -> None:
 async def test_g4_credentials_are_read_anew_when_a_flow_waits_for_better_ones() -> None:
     async with World(probe_seconds=15.0).running() as world:
         outcomes = [client_error("ExpiredTokenException", 400), client_error("ResourceNotFoundException", 400)]
-        world.kinesis.behaviour = lambda destination, exports: outcomes.pop(0) if outcomes else world.kinesis.all_well(destination, exports)
+        world.kinesis.behaviour = lambda destination, exports: (
+            outcomes.pop(0) if outcomes else world.kinesis.all_well(destination, exports)
+        )
 
         await world.deliver_all(export_record(1))
 
@@ -452,7 +498,9 @@ async def test_g4_credentials_are_read_anew_when_a_flow_waits_for_better_ones() 
 async def test_g4_a_paused_flow_does_not_stop_another() -> None:
     async with World(flows={"vip": a_destination("gone"), "other": a_destination("there")}).running() as world:
         world.kinesis.behaviour = lambda destination, exports: (
-            client_error("ResourceNotFoundException", 400) if destination.stream == "gone" else world.kinesis.all_well(destination, exports)
+            client_error("ResourceNotFoundException", 400)
+            if destination.stream == "gone"
+            else world.kinesis.all_well(destination, exports)
         )
 
         records = [export_record(offset, flow=("vip", "other")[offset % 2]) for offset in range(100)]
@@ -470,7 +518,9 @@ async def test_g4_a_paused_flow_does_not_stop_another() -> None:
 @in_virtual_time
 async def test_while_calls_fail_the_status_says_what_went_wrong_last() -> None:
     async with World().running() as world:
-        world.kinesis.behaviour = lambda destination, exports: client_error("ServiceUnavailable", 503, "come back later")
+        world.kinesis.behaviour = lambda destination, exports: client_error(
+            "ServiceUnavailable", 503, "come back later"
+        )
 
         await world.deliver(export_record(1))
         await asyncio.sleep(60.0)
@@ -485,10 +535,19 @@ async def test_g3_a_hot_key_does_not_stall_others() -> None:
     """One profile has 200 records, 50 others one each, and the hot one's shard throttles half of the time."""
     async with World().running() as world:
         world.kinesis.behaviour = lambda destination, exports: world.kinesis.partly(
-            destination, exports, {i: TOO_FAST for i, export in enumerate(exports) if export.partition_key == "hot" and len(world.kinesis.calls) % 2}
+            destination,
+            exports,
+            {
+                i: TOO_FAST
+                for i, export in enumerate(exports)
+                if export.partition_key == "hot" and len(world.kinesis.calls) % 2
+            },
         )
 
-        await world.deliver(*(export_record(offset, "hot") for offset in range(200)), *(export_record(200 + n, f"p-{n}") for n in range(50)))
+        await world.deliver(
+            *(export_record(offset, "hot") for offset in range(200)),
+            *(export_record(200 + n, f"p-{n}") for n in range(50)),
+        )
         await asyncio.sleep(1.0)
         after_a_second = world.kinesis.offsets()
         assert await world.sink.drain(3600.0)
@@ -520,7 +579,9 @@ async def test_throttled_calls_are_fewer_at_a_time_and_recover() -> None:
 @in_virtual_time
 async def test_calls_whose_entries_are_throttled_by_the_half_are_fewer_at_a_time() -> None:
     async with World(calls_in_flight=4, max_records_per_call=10).running() as world:
-        world.kinesis.behaviour = lambda destination, exports: world.kinesis.partly(destination, exports, dict.fromkeys(range(5), TOO_FAST))
+        world.kinesis.behaviour = lambda destination, exports: world.kinesis.partly(
+            destination, exports, dict.fromkeys(range(5), TOO_FAST)
+        )
 
         await world.deliver(*(export_record(offset, f"p-{offset}") for offset in range(2000)))
         await asyncio.sleep(0.3)
@@ -550,7 +611,9 @@ async def test_deliver_waits_while_too_many_bytes_are_held() -> None:
     async with World(max_buffered_bytes=1000).running() as world:
         world.kinesis.seconds = lambda: 1.0
 
-        delivering = asyncio.create_task(world.deliver(*(export_record(offset, f"p-{offset}", value=b"x" * 400) for offset in range(9))))
+        delivering = asyncio.create_task(
+            world.deliver(*(export_record(offset, f"p-{offset}", value=b"x" * 400) for offset in range(9)))
+        )
         await asyncio.sleep(0.5)
         held = world.sink.status()["vip"].waiting
         await delivering
@@ -597,7 +660,9 @@ async def test_release_first_closes_the_gaps_below_what_was_sent_so_that_nothing
     async with World().running() as world:
         hot = [export_record(offset) for offset in range(1, 6)]
         await world.deliver(*hot, export_record(6, "p-2"), *(export_record(offset) for offset in range(7, 20)))
-        await asyncio.sleep(world.limits.linger_seconds + ANSWER_SECONDS / 2)  # 1 and 6 are in flight, 2 to 5 wait behind 1
+        await asyncio.sleep(
+            world.limits.linger_seconds + ANSWER_SECONDS / 2
+        )  # 1 and 6 are in flight, 2 to 5 wait behind 1
 
         await world.sink.release([0])
         await asyncio.sleep(100.0)
@@ -610,7 +675,9 @@ async def test_release_first_closes_the_gaps_below_what_was_sent_so_that_nothing
 async def test_gaps_that_do_not_close_in_time_are_left_to_the_next_owner() -> None:
     async with World(close_gaps_seconds=1.0).running() as world:
         world.kinesis.behaviour = lambda destination, exports: world.kinesis.partly(
-            destination, exports, {index: TOO_FAST for index, export in enumerate(exports) if export.record.key == b"p-1"}
+            destination,
+            exports,
+            {index: TOO_FAST for index, export in enumerate(exports) if export.record.key == b"p-1"},
         )
         await world.deliver(export_record(1), export_record(2, "p-2"))
         await asyncio.sleep(0.5)
@@ -706,7 +773,9 @@ async def test_g9_waiting_records_go_to_the_destination_in_force_when_they_are_s
 async def test_g9_a_paused_flow_notices_a_new_destination_within_a_second() -> None:
     async with World(probe_seconds=1000.0).running() as world:
         world.kinesis.behaviour = lambda destination, exports: (
-            client_error("AccessDeniedException", 400) if destination.stream == "profiles" else world.kinesis.all_well(destination, exports)
+            client_error("AccessDeniedException", 400)
+            if destination.stream == "profiles"
+            else world.kinesis.all_well(destination, exports)
         )
         await world.deliver(export_record(1), export_record(2))
         await asyncio.sleep(100.0)
@@ -723,7 +792,9 @@ async def test_g9_a_paused_flow_notices_a_new_destination_within_a_second() -> N
 async def test_g9_a_record_whose_call_fails_after_the_change_follows_its_flow(noticed: str) -> None:
     async with World().running() as world:
         world.kinesis.behaviour = lambda destination, exports: (
-            client_error("503", 503) if destination.stream == "profiles" else world.kinesis.all_well(destination, exports)
+            client_error("503", 503)
+            if destination.stream == "profiles"
+            else world.kinesis.all_well(destination, exports)
         )
         await world.deliver(export_record(1), export_record(2))
         await asyncio.sleep(world.limits.linger_seconds + ANSWER_SECONDS / 2)
@@ -843,7 +914,9 @@ async def test_the_status_counts_records_and_bytes_and_knows_the_age_of_the_olde
         await world.deliver_all(export_record(1, value=b"x" * 97), export_record(2, value=b"x" * 7))
         idle = world.sink.status()["vip"]
         world.kinesis.seconds = lambda: 100.0
-        await world.deliver(export_record(3), export_record(4, "p-2", timestamp=1_768_174_655_000), export_record(5, timestamp=None))
+        await world.deliver(
+            export_record(3), export_record(4, "p-2", timestamp=1_768_174_655_000), export_record(5, timestamp=None)
+        )
 
         busy = world.sink.status()["vip"]
 
@@ -905,7 +978,9 @@ async def test_g4_rejected_records_among_good_ones_become_dead_letters_and_pause
     async with World().running() as world:
 
         def answer(destination: Destination, exports: Sequence[Export]) -> object:
-            poison = {index: "InvalidArgumentException" for index, export in enumerate(exports) if export.record.offset % 4}
+            poison = {
+                index: "InvalidArgumentException" for index, export in enumerate(exports) if export.record.offset % 4
+            }
             if whole and poison:
                 return client_error("InvalidArgumentException", 400)
             return world.kinesis.partly(destination, exports, poison)
@@ -915,4 +990,6 @@ async def test_g4_rejected_records_among_good_ones_become_dead_letters_and_pause
         assert await world.sink.drain(600.0)
 
         assert sorted(world.kinesis.offsets()) == list(range(0, 400, 4))
-        assert sorted(offset for offset, _ in world.dead_letters.reasons()) == [offset for offset in range(400) if offset % 4]
+        assert sorted(offset for offset, _ in world.dead_letters.reasons()) == [
+            offset for offset in range(400) if offset % 4
+        ]

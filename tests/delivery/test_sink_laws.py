@@ -1,4 +1,5 @@
-"""Generated histories of the sink: outages, relapses, rows and dead letters that are slow or fail, kills, takeovers, zombies (G1, G3, G4).
+"""Generated histories of the sink: outages, relapses, rows and dead letters that are slow or fail, kills, takeovers,
+zombies (G1, G3, G4).
 
 What must hold at every moment is what the next owner would find if this one were killed now.
 """
@@ -129,7 +130,9 @@ class SinkHistories(RuleBasedStateMachine):
     @invariant()
     def nothing_is_committed_past_what_is_owed(self) -> None:
         """What the group's offset has passed is stored, a durable dead letter, or owed by a durable row."""
-        assert self._group.owed_by_nobody() == [], f"committed {self._group.committed}, rows {dict(self._group.parked.rows.rows[PARTITION])}"
+        assert self._group.owed_by_nobody() == [], (
+            f"committed {self._group.committed}, rows {dict(self._group.parked.rows.rows[PARTITION])}"
+        )
 
     @invariant()
     def no_lane_is_overtaken(self) -> None:
@@ -145,8 +148,14 @@ class SinkHistories(RuleBasedStateMachine):
                 stays[row.flow].add(key)
                 writes[row.flow] += 1
         seconds = self._runner.run(_now())
-        assert {flow: len(keys) for flow, keys in stays.items() if len(keys) > self._stays[flow] + MOST_STAYS_A_STEP} == {}
-        assert {flow: count for flow, count in writes.items() if count > seconds * (1 + len(self._group.zombies)) + 4 * len(stays[flow])} == {}
+        assert {
+            flow: len(keys) for flow, keys in stays.items() if len(keys) > self._stays[flow] + MOST_STAYS_A_STEP
+        } == {}
+        assert {
+            flow: count
+            for flow, count in writes.items()
+            if count > seconds * (1 + len(self._group.zombies)) + 4 * len(stays[flow])
+        } == {}
         self._stays = {flow: len(keys) for flow, keys in stays.items()}
 
     def teardown(self) -> None:
@@ -191,5 +200,9 @@ async def _new_group() -> Group:
 
 TestSinkHistories = SinkHistories.TestCase
 TestSinkHistories.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=60,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )

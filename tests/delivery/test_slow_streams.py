@@ -1,4 +1,6 @@
-"""A stream that takes less than comes holds up nobody else, and still gets what it takes (G3, G4); one that is silent costs a row or two."""
+"""A stream that takes less than comes holds up nobody else, and still gets what it takes (G3, G4); one that is silent
+costs a row or two.
+"""
 
 import asyncio
 import random
@@ -71,7 +73,9 @@ def _record(offset: int, flows: Sequence[str]) -> Record:
 
 def waited(world: World, stream: str, due: dict[int, float]) -> list[float]:
     """How long after it was due each record of a stream left."""
-    return [at - due[export.record.offset] for at, to, exports in world.kinesis.calls if to == stream for export in exports]
+    return [
+        at - due[export.record.offset] for at, to, exports in world.kinesis.calls if to == stream for export in exports
+    ]
 
 
 @in_virtual_time
@@ -147,7 +151,12 @@ async def feed_at_random(world: World, flows: Sequence[str], seconds: float) -> 
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             for first in count(0, 100):
-                await world.deliver(*(export_record(offset, f"p-{offset % 300}", draw.choice(flows)) for offset in range(first, first + 100)))
+                await world.deliver(
+                    *(
+                        export_record(offset, f"p-{offset % 300}", draw.choice(flows))
+                        for offset in range(first, first + 100)
+                    )
+                )
                 await asyncio.sleep(TICK_SECONDS / 2)
 
 
@@ -159,7 +168,9 @@ def stays(world: World) -> set[str]:
 @in_virtual_time
 async def test_equal_flows_that_work_off_a_backlog_are_not_parked_for_what_chance_gives_them() -> None:
     names = [f"flow-{number}" for number in range(10)]
-    async with World(flows={name: a_destination(name) for name in names}, max_buffered_records=2_000).running() as world:
+    async with World(
+        flows={name: a_destination(name) for name in names}, max_buffered_records=2_000
+    ).running() as world:
         throttle(world, **dict.fromkeys(names, 100))
 
         await feed_at_random(world, names, 40.0)
@@ -171,7 +182,9 @@ async def test_equal_flows_that_work_off_a_backlog_are_not_parked_for_what_chanc
 @in_virtual_time
 async def test_g4_nine_slow_flows_of_ten_do_not_keep_the_tenth_from_its_pace() -> None:
     names = [f"flow-{number}" for number in range(10)]
-    async with World(flows={name: a_destination(name) for name in names}, max_buffered_records=2_000).running() as world:
+    async with World(
+        flows={name: a_destination(name) for name in names}, max_buffered_records=2_000
+    ).running() as world:
         throttle(world, **dict.fromkeys(names[:9], 10))
 
         due = await feed(world, names, 100, 40.0)
@@ -206,7 +219,10 @@ async def test_a_slow_flow_stays_parked_as_it_is_where_it_is_parked_in_another_p
         await feed(world, ["vip", "other"], 400, 10.0)
         first = stays(world)
 
-        records = [export_record(offset, f"q-{offset % 300}", ("vip", "other")[offset % 2], partition=1) for offset in range(4_000)]
+        records = [
+            export_record(offset, f"q-{offset % 300}", ("vip", "other")[offset % 2], partition=1)
+            for offset in range(4_000)
+        ]
         for offset in range(0, 4_000, 80):
             await world.deliver(*records[offset : offset + 80])
             await asyncio.sleep(TICK_SECONDS)
@@ -241,7 +257,9 @@ async def test_a_slow_flow_that_catches_up_leaves_memory_to_one_that_is_fast() -
     async with World(flows=flows, max_buffered_records=BUFFER_RECORDS, max_buffered_bytes=400_000).running() as world:
         records = [export_record(offset, f"p-{offset}", "vip", value=b"x" * 1_000) for offset in range(2_000)]
         records += [export_record(offset, f"p-{offset}", "other", value=b"x" * 100) for offset in range(2_000, 4_000)]
-        world.kinesis.behaviour = lambda destination, exports: client_error("AccessDeniedException", 400)  # a Behaviour's signature
+        world.kinesis.behaviour = lambda destination, exports: client_error(
+            "AccessDeniedException", 400
+        )  # a Behaviour's signature
         await world.deliver(*records)
         await asyncio.sleep(20.0)
 

@@ -1,4 +1,6 @@
-"""An event loop whose clock jumps: where it would wait for a timer, the time is there at once. Hours of backoff take no time, and always the same.
+"""An event loop whose clock jumps: where it would wait for a timer, the time is there at once.
+
+Hours of backoff take no time, and always the same.
 
 Only for tests without threads and sockets.
 """
@@ -10,7 +12,9 @@ from functools import wraps
 from typing import Any
 
 A_LITTLE = 2e-9
-"""More than asyncio's clock resolution, by which a timer may fire early: whoever then waits for the rest would wait for ever."""
+"""More than asyncio's clock resolution, by which a timer may fire early: whoever then waits for the rest would wait for
+ever.
+"""
 
 A_MOMENT = 1e-10
 """What a round of the loop takes: whoever looks again at once, since a timer fired early, must see the time go on."""

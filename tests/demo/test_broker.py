@@ -14,7 +14,9 @@ def test_what_is_produced_is_read_back_from_its_partition() -> None:
         producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
         producer.produce("profile-events", key=b"p-1", value=b"{}", partition=1)
         producer.flush(READ_SECONDS)
-        consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "reader", "auto.offset.reset": "earliest"})
+        consumer = Consumer(
+            {"bootstrap.servers": broker.bootstrap_servers, "group.id": "reader", "auto.offset.reset": "earliest"}
+        )
         consumer.assign([TopicPartition("profile-events", 1, 0)])
 
         message = consumer.poll(READ_SECONDS)

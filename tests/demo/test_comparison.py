@@ -41,7 +41,9 @@ A, B, C = decided(0), decided(1), decided(2)
 OTHER = decided(3, "p-2")
 
 
-def streamed(expected: list[ExportRecord], found: list[StreamRecord], restarted_at: datetime | None = RESTART) -> Comparison:
+def streamed(
+    expected: list[ExportRecord], found: list[StreamRecord], restarted_at: datetime | None = RESTART
+) -> Comparison:
     return compare_stream(flow(), expected, [exported(record) for record in expected], found, restarted_at)
 
 
@@ -53,7 +55,10 @@ def test_a_stream_that_holds_what_replay_sends_has_no_fault_whatever_the_order_o
 
 
 def test_a_stream_in_which_a_record_is_missing_has_a_fault_that_names_it() -> None:
-    assert streamed([A, B, C], [arrived(A), arrived(C)]).faults[0] == "crm: p-1: 2 missing or out of order, from profile-events-0-1-f"
+    assert (
+        streamed([A, B, C], [arrived(A), arrived(C)]).faults[0]
+        == "crm: p-1: 2 missing or out of order, from profile-events-0-1-f"
+    )
 
 
 def test_a_stream_in_which_the_last_record_is_missing_has_a_fault() -> None:
@@ -61,7 +66,9 @@ def test_a_stream_in_which_the_last_record_is_missing_has_a_fault() -> None:
 
 
 def test_a_stream_in_which_a_profile_is_missing_has_a_fault() -> None:
-    assert streamed([A, OTHER], [arrived(A)]).faults == ("crm: p-2: 1 missing or out of order, from profile-events-0-3-f",)
+    assert streamed([A, OTHER], [arrived(A)]).faults == (
+        "crm: p-2: 1 missing or out of order, from profile-events-0-3-f",
+    )
 
 
 def test_a_stream_in_which_one_record_overtook_another_has_a_fault() -> None:
@@ -96,7 +103,9 @@ def test_equal_bytes_of_two_events_must_be_there_twice() -> None:
 
 
 def test_an_envelope_says_whose_record_it_is() -> None:
-    enveloped = [decided(n, data=orjson.dumps({"id": str(n), "subject": "p-1"}), partition_key="crm-1") for n in range(2)]
+    enveloped = [
+        decided(n, data=orjson.dumps({"id": str(n), "subject": "p-1"}), partition_key="crm-1") for n in range(2)
+    ]
     stranger = arrived(decided(7, data=b"no envelope", partition_key="crm-1"))
     exports = [exported(record) for record in enveloped]
     wanted = flow(envelope="cloudevents", partitionKey="identity:CRMID")
@@ -113,7 +122,9 @@ def test_records_that_do_not_say_whose_they_are_cannot_be_compared() -> None:
 # Exports
 
 
-def compared_exports(expected: list[ExportRecord], found: list[Exported], *, may_repeat: bool = False, forgotten: str = "") -> Comparison:
+def compared_exports(
+    expected: list[ExportRecord], found: list[Exported], *, may_repeat: bool = False, forgotten: str = ""
+) -> Comparison:
     return compare_exports(expected, found, may_repeat=may_repeat, forgotten=frozenset({forgotten}))
 
 
@@ -156,11 +167,18 @@ LETTER = DeadLetter("profile-events", 0, 4, b"p", b"\xff", DeadLetterReason.NOT_
 
 
 def test_dead_letters_are_the_same_whatever_explains_them() -> None:
-    assert compare_dead_letters([LETTER], [LETTER._replace(explanation="another", time="2026-01-11T12:00:00Z")], may_repeat=False) == (1, 0, ())
+    assert compare_dead_letters(
+        [LETTER], [LETTER._replace(explanation="another", time="2026-01-11T12:00:00Z")], may_repeat=False
+    ) == (1, 0, ())
 
 
 def test_dead_letters_that_are_missing_changed_or_put_aside_for_another_reason_are_faults() -> None:
-    for found in ([], [LETTER._replace(value=b"")], [LETTER._replace(reason=DeadLetterReason.NOT_JSON)], [LETTER, LETTER._replace(offset=5)]):
+    for found in (
+        [],
+        [LETTER._replace(value=b"")],
+        [LETTER._replace(reason=DeadLetterReason.NOT_JSON)],
+        [LETTER, LETTER._replace(offset=5)],
+    ):
         assert compare_dead_letters([LETTER], found, may_repeat=True).faults
 
 

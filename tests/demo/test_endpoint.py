@@ -21,8 +21,16 @@ def url() -> Iterator[str]:
 
 
 def put(url: str, stream: str, *entries: tuple[str, bytes]) -> None:
-    client = boto3.client("kinesis", endpoint_url=url, region_name=REGION, aws_access_key_id=ACCESS_KEY_ID, aws_secret_access_key=SECRET_KEY)
-    answer = client.put_records(StreamName=stream, Records=[{"PartitionKey": key, "Data": data} for key, data in entries])
+    client = boto3.client(
+        "kinesis",
+        endpoint_url=url,
+        region_name=REGION,
+        aws_access_key_id=ACCESS_KEY_ID,
+        aws_secret_access_key=SECRET_KEY,
+    )
+    answer = client.put_records(
+        StreamName=stream, Records=[{"PartitionKey": key, "Data": data} for key, data in entries]
+    )
     assert answer["FailedRecordCount"] == 0
 
 

@@ -19,7 +19,18 @@ def read_back(topic: str, written: Written) -> KafkaRecord:
 
 
 def test_an_export_is_read_back_by_its_headers() -> None:
-    record = ExportRecord("profile-events-2-17-f", "f", "etag", "p-1", "2026-01-11T08:37:33Z", 3, ("identity:ECID",), b"{}", b'{"id":1}', "crm-1")
+    record = ExportRecord(
+        "profile-events-2-17-f",
+        "f",
+        "etag",
+        "p-1",
+        "2026-01-11T08:37:33Z",
+        3,
+        ("identity:ECID",),
+        b"{}",
+        b'{"id":1}',
+        "crm-1",
+    )
 
     found = exported(read_back("exports", export_record(record, SOURCE, b"0")))
 

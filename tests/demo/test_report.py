@@ -36,7 +36,10 @@ def events() -> list[ShopEvent]:
 
 @pytest.fixture(scope="module")
 def expectation(events: Sequence[ShopEvent]) -> Expectation:
-    sources = (SourceRecord("profile-events", 0, offset, event.timestamp, event.key, event.value) for offset, event in enumerate(events))
+    sources = (
+        SourceRecord("profile-events", 0, offset, event.timestamp, event.key, event.value)
+        for offset, event in enumerate(events)
+    )
     return expect(sources, Catalog.of(SAID.flows, SAID.audiences), Limits())
 
 
@@ -48,7 +51,11 @@ def evidence(expectation: Expectation) -> Evidence:
         [Exported(record.id, record.flow_id, record.key, record.partition_key, record.value) for record in records],
         expectation.dead_letters,
         {
-            flow.id: [StreamRecord(record.partition_key, record.value, "1", "shard", MOMENT) for record in records if record.flow_id == flow.id]
+            flow.id: [
+                StreamRecord(record.partition_key, record.value, "1", "shard", MOMENT)
+                for record in records
+                if record.flow_id == flow.id
+            ]
             for flow in SAID.flows
         },
     )
@@ -62,11 +69,17 @@ def test_a_worker_without_a_fault_equals_replay(expectation: Expectation, eviden
     verdict = judged(expectation, evidence)
 
     assert verdict.faults == ()
-    assert verdict.exports.expected == sum(comparison.expected for comparison in verdict.streams.values()) == len(expectation.records)
+    assert (
+        verdict.exports.expected
+        == sum(comparison.expected for comparison in verdict.streams.values())
+        == len(expectation.records)
+    )
 
 
 @pytest.mark.parametrize("flow_id", ["vip-to-crm", "newsletter", "customer-360"])
-def test_one_record_less_or_a_foreign_one_is_a_fault_in_any_stream(flow_id: str, expectation: Expectation, evidence: Evidence) -> None:
+def test_one_record_less_or_a_foreign_one_is_a_fault_in_any_stream(
+    flow_id: str, expectation: Expectation, evidence: Evidence
+) -> None:
     whole = evidence.streams[flow_id]
     foreign = StreamRecord("nobody", b"{}", "1", "shard", MOMENT)
     for stream in (whole[:-1], whole[1:], [*whole, foreign]):
@@ -75,7 +88,9 @@ def test_one_record_less_or_a_foreign_one_is_a_fault_in_any_stream(flow_id: str,
         assert judged(expectation, broken).faults
 
 
-def test_whatever_stands_in_the_stream_of_a_flow_that_is_switched_off_is_a_fault(expectation: Expectation, evidence: Evidence) -> None:
+def test_whatever_stands_in_the_stream_of_a_flow_that_is_switched_off_is_a_fault(
+    expectation: Expectation, evidence: Evidence
+) -> None:
     streams = {**evidence.streams, "spring-campaign": evidence.streams["newsletter"][:1]}
 
     assert judged(expectation, Evidence(evidence.exports, evidence.dead_letters, streams)).faults
@@ -83,7 +98,9 @@ def test_whatever_stands_in_the_stream_of_a_flow_that_is_switched_off_is_a_fault
 
 def test_every_event_is_applied_skipped_or_put_aside(expectation: Expectation) -> None:
     assert expectation.events == 1000
-    assert expectation.applied + expectation.skipped_events.total() + len(expectation.dead_letters) == expectation.events
+    assert (
+        expectation.applied + expectation.skipped_events.total() + len(expectation.dead_letters) == expectation.events
+    )
     assert len(expectation.records) + expectation.skipped.total() == expectation.applied * len(SAID.flows)
 
 
@@ -99,7 +116,11 @@ def test_a_row_of_a_flow_tells_its_records_and_their_causes(expectation: Expecta
 
 
 def test_reasons_to_send_nothing_are_counted_by_flow() -> None:
-    rows = list(skip_rows(SAID.flows[:2], {("vip-to-crm", SkipReason.NOT_A_MEMBER): 1200, ("newsletter", SkipReason.TRIGGER_OFF): 3}))
+    rows = list(
+        skip_rows(
+            SAID.flows[:2], {("vip-to-crm", SkipReason.NOT_A_MEMBER): 1200, ("newsletter", SkipReason.TRIGGER_OFF): 3}
+        )
+    )
 
     assert rows == [("not a member", "1,200", "-"), ("trigger off", "-", "3")]
 

@@ -46,7 +46,9 @@ def test_every_secret_that_a_flow_names_is_in_the_worker_s_environment() -> None
 
 
 def test_nothing_of_anybody_s_account_reaches_the_worker() -> None:
-    environment = worker_environment({"AWS_PROFILE": "mine", "AWS_SESSION_TOKEN": "mine", "AWS_ACCESS_KEY_ID": "mine", "LANG": "C"})
+    environment = worker_environment(
+        {"AWS_PROFILE": "mine", "AWS_SESSION_TOKEN": "mine", "AWS_ACCESS_KEY_ID": "mine", "LANG": "C"}
+    )
 
     assert "mine" not in environment.values()
     assert environment["LANG"] == "C"

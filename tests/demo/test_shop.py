@@ -111,7 +111,9 @@ def test_a_profile_keeps_its_partition_key_so_that_its_lane_stays_in_one_shard(r
     assert all(len(of_lane) == 1 for of_lane in keys.values())
 
 
-def test_all_of_it_stays_far_below_what_the_embedded_broker_keeps(events: list[ShopEvent], steps: list[Step], records: list[ExportRecord]) -> None:
+def test_all_of_it_stays_far_below_what_the_embedded_broker_keeps(
+    events: list[ShopEvent], steps: list[Step], records: list[ExportRecord]
+) -> None:
     headers_bytes = 400
     partitions = 4
 
@@ -124,7 +126,9 @@ def test_all_of_it_stays_far_below_what_the_embedded_broker_keeps(events: list[S
 
 
 def test_an_event_tells_nothing_of_a_real_person(events: list[ShopEvent]) -> None:
-    addresses = [text for event in events for text in (event.value or b"").split(b'"') if b"@" in text and event.reason is None]
+    addresses = [
+        text for event in events for text in (event.value or b"").split(b'"') if b"@" in text and event.reason is None
+    ]
 
     assert addresses
     assert all(address.endswith(b"@example.com") and address.isascii() for address in addresses)

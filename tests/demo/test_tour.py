@@ -11,7 +11,9 @@ import pytest
 TOUR_SECONDS = 150
 END_SECONDS = 60
 COMMAND = (sys.executable, "-c", "from processor.cli import main; main()", "demo")
-ON_A_TERMINAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a test run in the background ignores it
+ON_A_TERMINAL = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a test run in the background ignores it
+)
 
 
 def environment(temporary: Path, **more: str) -> dict[str, str]:
@@ -25,7 +27,10 @@ def left_behind(temporary: Path) -> list[str]:
     processes = []
     for place in Path("/proc").glob("[0-9]*"):
         try:
-            is_ours = str(temporary).encode() in (place / "environ").read_bytes() and "State:\tZ" not in (place / "status").read_text()
+            is_ours = (
+                str(temporary).encode() in (place / "environ").read_bytes()
+                and "State:\tZ" not in (place / "status").read_text()
+            )
             if is_ours:
                 processes.append((place / "cmdline").read_text().replace("\0", " "))
         except OSError:
@@ -34,7 +39,9 @@ def left_behind(temporary: Path) -> list[str]:
 
 
 def test_the_tour_ends_by_itself_with_streams_that_equal_replay_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    done = subprocess.run(COMMAND, env=environment(tmp_path), capture_output=True, text=True, timeout=TOUR_SECONDS, check=False)
+    done = subprocess.run(
+        COMMAND, env=environment(tmp_path), capture_output=True, text=True, timeout=TOUR_SECONDS, check=False
+    )
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\nOK: the streams equal replay: 2,356 records of 3 flows" in done.stdout
@@ -46,7 +53,9 @@ def test_the_tour_ends_by_itself_with_streams_that_equal_replay_and_leaves_nothi
 @pytest.mark.parametrize("wish", [signal.SIGINT, signal.SIGTERM])
 def test_a_tour_that_is_interrupted_leaves_nothing_behind(wish: signal.Signals, tmp_path: Path) -> None:
     command = [*COMMAND[:2], f"{ON_A_TERMINAL}; {COMMAND[2]}", *COMMAND[3:]]
-    with subprocess.Popen(command, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tour:
+    with subprocess.Popen(
+        command, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as tour:
         assert tour.stdout is not None
         for line in tour.stdout:
             if "sent to the topic" in line:  # the worker is started next
@@ -66,8 +75,12 @@ def test_a_tour_that_is_interrupted_leaves_nothing_behind(wish: signal.Signals, 
         ({"KINESIS_ENDPOINT": "http://127.0.0.1:1"}, 1, "http://127.0.0.1:1/"),
     ],
 )
-def test_a_broker_or_endpoint_that_cannot_be_used_is_told_in_words(named: dict[str, str], exit_code: int, text: str, tmp_path: Path) -> None:
-    done = subprocess.run(COMMAND, env=environment(tmp_path, **named), capture_output=True, text=True, timeout=END_SECONDS, check=False)
+def test_a_broker_or_endpoint_that_cannot_be_used_is_told_in_words(
+    named: dict[str, str], exit_code: int, text: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        COMMAND, env=environment(tmp_path, **named), capture_output=True, text=True, timeout=END_SECONDS, check=False
+    )
 
     assert done.returncode == exit_code, done.stderr
     assert text in done.stderr

@@ -11,7 +11,10 @@ from processor.demo.words import Words
     [
         ("segment:ups/vip-customers:realized", "the profile entered the audience VIP customers (ups)"),
         ("segment:ups/vip-customers:exited", "the profile left the audience VIP customers (ups)"),
-        ("segment:AdPartner/summer-lookalikes:realized", "the profile entered the audience summer-lookalikes (AdPartner)"),
+        (
+            "segment:AdPartner/summer-lookalikes:realized",
+            "the profile entered the audience summer-lookalikes (AdPartner)",
+        ),
         ("attribute:personalEmail.address", "its e-mail address was written"),
         ("attribute:_acme.shoe.size", "its attribute _acme.shoe.size was written"),
         ("identity:ECID", "its identities of the kind ECID changed"),
@@ -23,4 +26,7 @@ def test_a_cause_in_words(cause: str, words: str) -> None:
 
 
 def test_several_causes_are_one_sentence() -> None:
-    assert Words(()).all_of(("attribute:_shop.cart", "identity:ECID")) == "its cart was written; its identities of the kind ECID changed"
+    assert (
+        Words(()).all_of(("attribute:_shop.cart", "identity:ECID"))
+        == "its cart was written; its identities of the kind ECID changed"
+    )

@@ -21,7 +21,9 @@ def is_there(process_id: int) -> bool:
 
 
 def test_a_command_that_fails_is_told_with_what_it_said(tmp_path: Path) -> None:
-    with pytest.raises(DemoFailed, match=r"`profile-exporter apply nothing.yaml` ended with exit code 2:\n.*nothing.yaml"):
+    with pytest.raises(
+        DemoFailed, match=r"`profile-exporter apply nothing.yaml` ended with exit code 2:\n.*nothing.yaml"
+    ):
         run_command(os.environ, tmp_path, "apply", "nothing.yaml")
 
 
@@ -58,7 +60,9 @@ def test_nothing_runs_when_the_context_has_ended(tmp_path: Path, monkeypatch: py
     assert not is_there(process_id)
 
 
-def test_a_killed_worker_can_be_started_again_and_its_log_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_worker_can_be_started_again_and_its_log_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_WORKER", ("sh", "-c", "echo run; exit 0"))
     with Worker(os.environ, tmp_path) as worker:
         for _ in range(2):

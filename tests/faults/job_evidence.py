@@ -1,4 +1,5 @@
-"""What must hold of a job that changed its flows while it was killed, and delivered to a Kinesis that failed (contract E1, E2, F1, F2, D3, G1).
+"""What must hold of a job that changed its flows while it was killed, and delivered to a Kinesis that failed (contract
+E1, E2, F1, F2, D3, G1).
 
 `CHANGING` is the id of the flow whose mappings and state changed; the others stayed as they were.
 """
@@ -74,12 +75,16 @@ def require_order_and_once(job: WholeJob) -> None:
 
 
 def require_streams_hold_exports(job: WholeJob) -> None:
-    """Each lane of each stream is that of `exports`, in its order; what came again is of the same lane, and had come before.
+    """Each lane of each stream is that of `exports`, in its order; what came again is of the same lane, and had come
+    before.
 
     What a deleted flow had still to deliver is a letter (contract G8) if it has not arrived: nothing is nowhere.
     """
     settings = job.installation.settings
-    letters = {dict(letter.headers).get(ExportHeader.RECORD_ID, b"").decode() for letter in read_topic(settings, settings.topics.dead_letters)}
+    letters = {
+        dict(letter.headers).get(ExportHeader.RECORD_ID, b"").decode()
+        for letter in read_topic(settings, settings.topics.dead_letters)
+    }
     records = list(map(exported, exports(job)))
     for flow in job.configuration.flows:
         lane_of = lane_by(flow)
@@ -93,15 +98,23 @@ def require_streams_hold_exports(job: WholeJob) -> None:
             came[lane_of(sent)].append(sent)
         for lane in {**wanted, **came}:
             arrived = set(came[lane])
-            items = [Sent(record.partition_key, record.value) for record in wanted[lane] if record.record_id not in letters]
-            also = {Sent(record.partition_key, record.value) for record in wanted[lane] if record.record_id in letters} & arrived
+            items = [
+                Sent(record.partition_key, record.value) for record in wanted[lane] if record.record_id not in letters
+            ]
+            also = {
+                Sent(record.partition_key, record.value) for record in wanted[lane] if record.record_id in letters
+            } & arrived
             way = walk(items, came[lane], also)
             assert way.reached == len(items), f"{flow.id}, {lane}: missing, or out of order: {items[way.reached]}"
-            assert not way.strangers, f"{flow.id}, {lane}: {came[lane][way.strangers[0]]} stands where `exports` has it not"
+            assert not way.strangers, (
+                f"{flow.id}, {lane}: {came[lane][way.strangers[0]]} stands where `exports` has it not"
+            )
 
 
 def require_what_jobs_sent(job: WholeJob, catalogs: list[Catalog]) -> int:
-    """Each record of a backfill is what that job sends for the profile as it was at the offset, by the flow of its etag; how many there are."""
+    """Each record of a backfill is what that job sends for the profile as it was at the offset, by the flow of its
+    etag; how many there are.
+    """
     settings = job.installation.settings
     wanted: dict[int, list[KafkaRecord]] = defaultdict(list)
     jobs = {each.id: each for catalog in catalogs for each in catalog.jobs}
@@ -111,7 +124,9 @@ def require_what_jobs_sent(job: WholeJob, catalogs: list[Catalog]) -> int:
             wanted[record.partition].append(record)
     checked = 0
     for partition, records in wanted.items():
-        states = _states_at(job, partition, {(record.key or b"", int(header(record, ExportHeader.SOURCE_OFFSET))) for record in records})
+        states = _states_at(
+            job, partition, {(record.key or b"", int(header(record, ExportHeader.SOURCE_OFFSET))) for record in records}
+        )
         for record in records:
             record_id = header(record, ExportHeader.RECORD_ID)
             of = jobs[record_id.split("-")[1]]
@@ -119,7 +134,12 @@ def require_what_jobs_sent(job: WholeJob, catalogs: list[Catalog]) -> int:
             said = orjson.loads(header(record, ExportHeader.CAUSES))
             named = {"ups": tuple(cause.rpartition("/")[2] for cause in said)}
             profile = states[record.key or b"", int(header(record, ExportHeader.SOURCE_OFFSET))]
-            made = job_record(type(of)(of.job, of.id, of.kind, flow, named, True, False), (record.key or b"").decode(), profile, catalog)
+            made = job_record(
+                type(of)(of.job, of.id, of.kind, flow, named, True, False),
+                (record.key or b"").decode(),
+                profile,
+                catalog,
+            )
             assert isinstance(made, ExportRecord), record_id
             assert (made.id, list(made.causes), made.value) == (record_id, said, record.value), settings.app_id
             checked += 1
@@ -140,7 +160,9 @@ def _states_at(job: WholeJob, partition: int, places: set[tuple[bytes, int]]) ->
 
 def require_members_known(job: WholeJob) -> None:
     """The last record of each profile that is realized in a mapped audience lists it."""
-    last = {record.key: record.value or b"" for record in exports(job) if header(record, ExportHeader.FLOW_ID) == CHANGING}
+    last = {
+        record.key: record.value or b"" for record in exports(job) if header(record, ExportHeader.FLOW_ID) == CHANGING
+    }
     profiles = job.replay().profiles
     members = 0
     for (_, key), profile in profiles.items():

@@ -1,7 +1,8 @@
-"""Workers killed at every step of the durability order, and at random (design 2; contract D3, G1, G3, I5; issue 4, item 5).
+"""Workers killed at every step of the durability order, and at random (design 2; contract D3, G1, G3, I5; issue 4, item
+5).
 
-After each run: exports are exactly replay's, none twice, in order per profile and flow; streams hold the same, and only the
-same records again; the rows of the changelog and of RocksDB are the fold.
+After each run: exports are exactly replay's, none twice, in order per profile and flow; streams hold the same, and only
+the same records again; the rows of the changelog and of RocksDB are the fold.
 """
 
 import time
@@ -138,7 +139,10 @@ def require_all_well(workers: Crew, *, has_transactions: bool = True) -> None:
 
 
 def go_through(job: WholeJob, chains: Sequence[Sequence[str]], **settings: object) -> Crew:
-    """Everything is delivered when it returns, and nobody works. Static members keep their partitions from one life to the next."""
+    """Everything is delivered when it returns, and nobody works.
+
+    Static members keep their partitions from one life to the next.
+    """
     with crew(job, len(chains), static_membership=True, session_timeout_seconds=20, **settings) as workers:
         with flowing(job, shop_events(1_000_000, customers=300), EVENTS_A_SECOND):
             workers.go_through(dict(zip(workers.members, chains, strict=True)), SECONDS)
@@ -159,7 +163,10 @@ def test_a_worker_killed_at_any_step_loses_nothing_and_exports_nothing_twice(job
 @pytest.mark.long
 def test_without_transactions_nothing_is_lost_and_what_comes_again_is_the_same(job: WholeJob) -> None:
     """Design 2, `at_least_once`; there is no transaction to be killed in."""
-    chains = [[fault for fault in chain if not fault.startswith(("transaction_begun", "rows_acknowledged"))] for chain in CHAINS]
+    chains = [
+        [fault for fault in chain if not fault.startswith(("transaction_begun", "rows_acknowledged"))]
+        for chain in CHAINS
+    ]
 
     workers = go_through(job, chains, processing_guarantee="at_least_once")
 
@@ -167,7 +174,9 @@ def test_without_transactions_nothing_is_lost_and_what_comes_again_is_the_same(j
 
 
 @pytest.mark.long
-def test_workers_that_die_come_and_go_at_random_lose_nothing_and_export_nothing_twice(own_job: WholeJob, own_kafka: RealKafka) -> None:
+def test_workers_that_die_come_and_go_at_random_lose_nothing_and_export_nothing_twice(
+    own_job: WholeJob, own_kafka: RealKafka
+) -> None:
     workers = kill_at_random(own_job, own_kafka, kills=5, seed=3)
 
     require_all_well(workers)
@@ -176,7 +185,9 @@ def test_workers_that_die_come_and_go_at_random_lose_nothing_and_export_nothing_
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [11, 12, 13, 14])
-def test_a_hundred_kills_at_random_lose_nothing_and_export_nothing_twice(own_job: WholeJob, own_kafka: RealKafka, seed: int) -> None:
+def test_a_hundred_kills_at_random_lose_nothing_and_export_nothing_twice(
+    own_job: WholeJob, own_kafka: RealKafka, seed: int
+) -> None:
     """25 a seed."""
     workers = kill_at_random(own_job, own_kafka, kills=25, seed=seed)
 

@@ -15,7 +15,9 @@ DISK_BYTES: Final = 16 << 20
 LEFT_BYTES: Final = 200_000  # for what Faust and RocksDB write beside the rows
 
 
-def test_a_full_disk_stops_the_worker_for_the_operator_and_with_room_it_goes_on(installation: Installation, kinesis: str, tmp_path: Path) -> None:
+def test_a_full_disk_stops_the_worker_for_the_operator_and_with_room_it_goes_on(
+    installation: Installation, kinesis: str, tmp_path: Path
+) -> None:
     installation.init(1)
     job = WholeJob(installation, kinesis, tmp_path)
     job.create_streams()

@@ -1,9 +1,9 @@
-"""Jobs and expiry on a real Kafka, by workers that are killed, come and go while flows change, events flow and Kinesis fails (contract E1, E2, F1,
-F2, F5, D3, G1).
+"""Jobs and expiry on a real Kafka, by workers that are killed, come and go while flows change, events flow and Kinesis
+fails (contract E1, E2, F1, F2, F5, D3, G1).
 
-The other flows' records are exactly replay's. Of the flow that changes: no id twice, no record after one made from a newer state, every job's
-record is what its profile was at that offset, and whoever is a member at the end is known to be one. The streams hold what `exports` does.
-By hand, with other seeds (80 s each):
+The other flows' records are exactly replay's. Of the flow that changes: no id twice, no record after one made from a
+newer state, every job's record is what its profile was at that offset, and whoever is a member at the end is known to
+be one. The streams hold what `exports` does. By hand, with other seeds (80 s each):
 
     SEEDS=9-12 python -m pytest tests/faults/test_job_crashes.py -m long -s
 """
@@ -65,14 +65,21 @@ def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
 
 
 class Changes:
-    """A flow that is mapped, unmapped, disabled, enabled and deleted at random; `catalogs` are all that were in force."""
+    """A flow that is mapped, unmapped, disabled, enabled and deleted at random; `catalogs` are all that were in
+    force.
+    """
 
     def __init__(self, job: WholeJob, dice: Random) -> None:
         self._job, self._dice = job, dice
         self._file: dict[str, Any] = yaml.safe_load(job.text)
         like = self._file["flows"][0]
         stream = f"{CHANGING}-{job.installation.settings.app_id}"
-        self._flow = like | {"id": CHANGING, "name": CHANGING, "attributes": ["homeAddress.city", "_shop.visits"], "options": {}}
+        self._flow = like | {
+            "id": CHANGING,
+            "name": CHANGING,
+            "attributes": ["homeAddress.city", "_shop.visits"],
+            "options": {},
+        }
         self._flow["destination"] = like["destination"] | {"stream": stream}
         self._flow["audiences"] = []
         self.catalogs: list[Catalog] = []
@@ -89,7 +96,10 @@ class Changes:
 
     def last(self) -> None:
         """Enabled, with everything."""
-        self._flow |= {"state": "enabled", "audiences": [{"namespace": "ups", "id": audience} for audience in AUDIENCES]}
+        self._flow |= {
+            "state": "enabled",
+            "audiences": [{"namespace": "ups", "id": audience} for audience in AUDIENCES],
+        }
         self._put(self._flow)
 
     def _put(self, flow: dict[str, Any] | None) -> None:
@@ -101,7 +111,9 @@ class Changes:
 
 
 class Moments:
-    """What befalls a crew of three while flows change: kills, at some step too, and a third member that comes and goes."""
+    """What befalls a crew of three while flows change: kills, at some step too, and a third member that comes and
+    goes.
+    """
 
     def __init__(self, workers: Crew, dice: Random) -> None:
         self._workers, self._dice = workers, dice
@@ -153,10 +165,15 @@ def change_in_chaos(installation: Installation, kinesis: str, folder: Path, seed
         require_members_known(job)
         require_no_marks(job, workers)
         require_streams_hold_exports(job)
-    print(f"seed {seed}: {dict(workers.deaths)}; {len(proxy.ledger.calls)} calls, {dict(proxy.ledger.faults())}; {sent} records of jobs")
+    print(
+        f"seed {seed}: {dict(workers.deaths)}; {len(proxy.ledger.calls)} calls, {dict(proxy.ledger.faults())}; {sent}"
+        " records of jobs"
+    )
 
 
-def test_jobs_send_each_profile_once_and_nothing_older_whoever_dies_or_fails(installation: Installation, kinesis: str, tmp_path: Path) -> None:
+def test_jobs_send_each_profile_once_and_nothing_older_whoever_dies_or_fails(
+    installation: Installation, kinesis: str, tmp_path: Path
+) -> None:
     change_in_chaos(installation, kinesis, tmp_path, seed=1)
 
 
@@ -170,9 +187,20 @@ def test_the_same_for_more_seeds(installation: Installation, kinesis: str, tmp_p
 def ending(count: int, at: int) -> Iterator[ShopEvent]:
     """Profiles whose memberships end at a moment, in seconds since 1970."""
     for number in range(count):
-        entry = {"status": "realized", "lastQualificationTime": format_time(at - 60), "validUntil": format_time(at + number % 3)}
+        entry = {
+            "status": "realized",
+            "lastQualificationTime": format_time(at - 60),
+            "validUntil": format_time(at + number % 3),
+        }
         data = {"segmentMembership": {"ups": {"vip-customers": entry}}}
-        event = {"specversion": "1.0", "id": f"e-{number}", "source": "/t", "type": "profile.patched", "time": format_time(at - 60), "data": data}
+        event = {
+            "specversion": "1.0",
+            "id": f"e-{number}",
+            "source": "/t",
+            "type": "profile.patched",
+            "time": format_time(at - 60),
+            "data": data,
+        }
         yield shop_event(f"ending-{number:04}", event, at)
 
 
@@ -201,12 +229,16 @@ def test_f5_memberships_end_within_a_minute_and_once_whoever_is_killed(job: Whol
     assert sorted(ids) == sorted(f"expiry-ending-{number:04}-{format_time(at + number % 3)}" for number in range(count))
     assert ended_after < 60
     replayed = job.require_equal_to_replay(workers.started_at, catalog_of=lambda _: catalog)
-    assert {entry[0] for profile in replayed.profiles.values() for entry in profile.memberships["ups"].values()} == {"e"}
+    assert {entry[0] for profile in replayed.profiles.values() for entry in profile.memberships["ups"].values()} == {
+        "e"
+    }
     assert settings.membership_expiry
 
 
 def expiries(job: WholeJob) -> list[KafkaRecord]:
     settings = job.installation.settings
-    return [record for record in read_topic(settings, settings.topics.profile_events) if b'"membership.expired"' in (record.value or b"")]
-
-
+    return [
+        record
+        for record in read_topic(settings, settings.topics.profile_events)
+        if b'"membership.expired"' in (record.value or b"")
+    ]

@@ -1,7 +1,9 @@
-"""Delivery through a Kinesis that fails in every way: the real sink and boto3, the fault proxy, moto (G1, G3, G4; design 6.5).
+"""Delivery through a Kinesis that fails in every way: the real sink and boto3, the fault proxy, moto (G1, G3, G4;
+design 6.5).
 
-Whatever the seed: nothing is lost, no lane is out of order, and every repeat is explained by an answer that left a doubt, or by
-the death of the worker that heard it. By hand, with more seeds (300 a quarter of an hour): `make test-faults`, or
+Whatever the seed: nothing is lost, no lane is out of order, and every repeat is explained by an answer that left a
+doubt, or by the death of the worker that heard it. By hand, with more seeds (300 a quarter of an hour): `make
+test-faults`, or
 
     SEEDS=1000-1200 python -m pytest tests/faults/test_kinesis_faults.py -m long -s
 """
@@ -53,7 +55,9 @@ async def deliver_in_chaos(kinesis: str, seed: int) -> Counter[str]:
 
 
 @pytest.mark.parametrize("seed", range(24))
-async def test_g1_g3_g4_whatever_fails_nothing_is_lost_overtaken_or_repeated_without_a_doubt(kinesis: str, seed: int) -> None:
+async def test_g1_g3_g4_whatever_fails_nothing_is_lost_overtaken_or_repeated_without_a_doubt(
+    kinesis: str, seed: int
+) -> None:
     await deliver_in_chaos(kinesis, seed)
 
 
@@ -74,9 +78,13 @@ async def test_the_same_for_hundreds_of_seeds(kinesis: str) -> None:
 
 @pytest.mark.quiet
 async def test_shards_are_fed_what_they_take_and_hardly_ever_more(kinesis: str) -> None:
-    """Two shards with AWS' limits and a worker that knows nothing of them but its answers (issue 5: no DescribeStream, no ListShards)."""
+    """Two shards with AWS' limits and a worker that knows nothing of them but its answers (issue 5: no DescribeStream,
+    no ListShards).
+    """
     create_stream(kinesis, REGION, "limited", 2)
-    rejecting = Rule(do=Do.ENTRIES, code="InvalidArgumentException", keys=POISON)  # some of the traffic is to be rejected
+    rejecting = Rule(
+        do=Do.ENTRIES, code="InvalidArgumentException", keys=POISON
+    )  # some of the traffic is to be rejected
     with FaultProxy(kinesis, Plan(rules=(rejecting,), buckets=Buckets(shards=2))) as proxy:
         limits = replace(LIMITS, max_records_per_call=500, max_buffered_records=20_000, linger_seconds=0.02)
         traffic = Traffic(1, proxy, {"vip": "limited"}, records=8_000, profiles=4_000, limits=limits)
@@ -89,4 +97,6 @@ async def test_shards_are_fed_what_they_take_and_hardly_ever_more(kinesis: str) 
         refused = sum(call.throttled for call in proxy.ledger.calls)
     delete_stream(kinesis, REGION, "limited")
     assert refused < 0.05 * 8_000
-    assert 8_000 / seconds > 1_000  # of 2,000; how near it comes without proxy, moto and a busy machine: tests/delivery/test_shard_rates.py
+    assert (
+        8_000 / seconds > 1_000
+    )  # of 2,000; how near it comes without proxy, moto and a busy machine: tests/delivery/test_shard_rates.py

@@ -120,11 +120,15 @@ async def test_g4_entries_fail_alone_stored_or_not(proxy: FaultProxy, stream: Ki
 
     (call,) = proxy.ledger.calls
     assert {index: fault.code for index, fault in verdict.faults.items()} == {1: "InternalFailure"}
-    assert [each.record for each in call.applied] == [name for index, name in enumerate(call.received) if applied or index != 1]
+    assert [each.record for each in call.applied] == [
+        name for index, name in enumerate(call.received) if applied or index != 1
+    ]
     assert call.told == [name for index, name in enumerate(call.received) if index != 1]
 
 
-async def test_a_stream_that_ignores_partition_keys_puts_a_key_on_any_shard(proxy: FaultProxy, stream: KinesisStream) -> None:
+async def test_a_stream_that_ignores_partition_keys_puts_a_key_on_any_shard(
+    proxy: FaultProxy, stream: KinesisStream
+) -> None:
     """Design 6.8."""
     proxy.follow(Plan(rules=(Rule(do=Do.SPREAD),)))
 
@@ -133,7 +137,9 @@ async def test_a_stream_that_ignores_partition_keys_puts_a_key_on_any_shard(prox
     assert {answer["Records"][0]["ShardId"][-1] for answer in answers} == {"0", "1"}
 
 
-async def test_a_full_shard_refuses_records_and_the_others_take_theirs(proxy: FaultProxy, stream: KinesisStream) -> None:
+async def test_a_full_shard_refuses_records_and_the_others_take_theirs(
+    proxy: FaultProxy, stream: KinesisStream
+) -> None:
     proxy.follow(Plan(buckets=Buckets(shards=1, records=0.001, burst=2000.0)))
 
     verdict = judge(await outcome_of(stream), 3)
@@ -142,21 +148,36 @@ async def test_a_full_shard_refuses_records_and_the_others_take_theirs(proxy: Fa
     assert proxy.ledger.calls[0].throttled == 1
 
 
-async def test_the_ledger_knows_where_a_record_stands_and_why_it_came_again(proxy: FaultProxy, stream: KinesisStream, kinesis: str) -> None:
+async def test_the_ledger_knows_where_a_record_stands_and_why_it_came_again(
+    proxy: FaultProxy, stream: KinesisStream, kinesis: str
+) -> None:
     before = len(read_stream(kinesis, REGION, STREAM))
-    proxy.follow(Plan(rules=(Rule(do=Do.DROP, applied=True, at=(1,)), Rule(do=Do.ERROR, code="ThrottlingException", status=400, at=(2,)))))
+    proxy.follow(
+        Plan(
+            rules=(
+                Rule(do=Do.DROP, applied=True, at=(1,)),
+                Rule(do=Do.ERROR, code="ThrottlingException", status=400, at=(2,)),
+            )
+        )
+    )
 
     for _ in range(4):
         await outcome_of(stream)
 
     calls, ledger = proxy.ledger.calls, proxy.ledger
     first = [repeat for repeat in ledger.repeats() if repeat.record == calls[0].received[0]]
-    assert [(repeat.before.number, repeat.again.number, repeat.because) for repeat in first] == [(1, 2, "drop"), (1, 3, "drop"), (3, 4, None)]
+    assert [(repeat.before.number, repeat.again.number, repeat.because) for repeat in first] == [
+        (1, 2, "drop"),
+        (1, 3, "drop"),
+        (3, 4, None),
+    ]
     assert {repeat.because for repeat in ledger.repeats(slow_seconds=0)} == {"drop", "slow"}
     assert {call.producer for call in calls} == {"AKIDEXAMPLE"}
     stored = ledger.stored(STREAM)
     assert len(stored) == 9
-    assert {(each.shard, each.sequence) for each in stored} <= {(each.shard, each.sequence_number) for each in read_stream(kinesis, REGION, STREAM)}
+    assert {(each.shard, each.sequence) for each in stored} <= {
+        (each.shard, each.sequence_number) for each in read_stream(kinesis, REGION, STREAM)
+    }
     assert len(read_stream(kinesis, REGION, STREAM)) == before + 9
 
 
@@ -164,7 +185,10 @@ def test_a_shard_takes_a_thousand_records_and_a_mebibyte_a_second() -> None:
     """Kinesis quotas; the clock is the test's."""
     now = [0.0]
     shards = Shards(Buckets(shards=2), lambda: now[0])
-    lower, upper = {"PartitionKey": "a", "ExplicitHashKey": "0"}, {"PartitionKey": "a", "ExplicitHashKey": str(2**128 - 1)}
+    lower, upper = (
+        {"PartitionKey": "a", "ExplicitHashKey": "0"},
+        {"PartitionKey": "a", "ExplicitHashKey": str(2**128 - 1)},
+    )
 
     taken = sum(shards.takes(lower, 100) for _ in range(1500))
     other = shards.takes(upper, MIB)
@@ -181,7 +205,10 @@ def test_a_shard_takes_a_thousand_records_and_a_mebibyte_a_second() -> None:
 def test_the_same_plan_does_the_same_and_another_seed_something_else() -> None:
     def story(seed: int) -> list[str | None]:
         course = Course(chaos(seed))
-        return [None if rule is None else rule.do.value for rule in (course.next([{"PartitionKey": "p-1"}]) for _ in range(200))]
+        return [
+            None if rule is None else rule.do.value
+            for rule in (course.next([{"PartitionKey": "p-1"}]) for _ in range(200))
+        ]
 
     assert story(1) == story(1) != story(2)
 
@@ -242,7 +269,11 @@ async def test_g4_an_endpoint_that_is_not_there_is_told_by_the_proxy() -> None:
 
 @pytest.mark.parametrize(
     ("plan", "said"),
-    [('{"rules": [{"do": "drop", "often": 2}]}', "often"), ("{", "Invalid JSON"), ('{"rules": [{"do": "drop", "rate": 2}]}', "rate")],
+    [
+        ('{"rules": [{"do": "drop", "often": 2}]}', "often"),
+        ("{", "Invalid JSON"),
+        ('{"rules": [{"do": "drop", "rate": 2}]}', "rate"),
+    ],
 )
 def test_a_plan_that_is_none_is_refused_with_what_is_wrong(plan: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(plan)

@@ -1,4 +1,6 @@
-"""Events that hold many times what their producer made of them, on a real Kafka with a real worker (contract I4): none stops a partition for ever."""
+"""Events that hold many times what their producer made of them, on a real Kafka with a real worker (contract I4): none
+stops a partition for ever.
+"""
 
 from base64 import b16encode
 from pathlib import Path
@@ -36,8 +38,17 @@ def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
 
 def event(number: int, **more: Any) -> bytes:
     """A VIP visits."""
-    vip = {"segmentMembership": {"ups": {"vip-customers": {"status": "realized"}}}, "personalEmail": {"address": f"{number}@example.com"}}
-    head = {"specversion": "1.0", "id": f"e-{number}", "source": "/test", "type": "profile.patched", "time": "2026-01-11T08:37:33Z"}
+    vip = {
+        "segmentMembership": {"ups": {"vip-customers": {"status": "realized"}}},
+        "personalEmail": {"address": f"{number}@example.com"},
+    }
+    head = {
+        "specversion": "1.0",
+        "id": f"e-{number}",
+        "source": "/test",
+        "type": "profile.patched",
+        "time": "2026-01-11T08:37:33Z",
+    }
     return orjson.dumps(head | {"data": vip | more.pop("data", {})} | more)
 
 
@@ -47,7 +58,9 @@ def random_text(characters: int, seed: int = 1) -> str:
 
 
 def produce(job: WholeJob, *values: bytes) -> list[tuple[int, int]]:
-    """Write events of one profile as an upstream team does that raised its `max.request.size` and uses zstd; their partitions and offsets."""
+    """Write events of one profile as an upstream team does that raised its `max.request.size` and uses zstd; their
+    partitions and offsets.
+    """
     settings, places = job.installation.settings, []
     producer = Producer(
         {
@@ -94,7 +107,9 @@ def test_i4_an_event_that_no_dead_letter_can_hold_stops_the_worker_with_its_plac
     narrow = max(EVENT_BYTES, BATCH_BYTES) + HEADERS_BYTES
     alter_topic(settings.kafka_bootstrap_servers, topics.dead_letters, max_message_bytes=str(narrow))
     novel = random_text(1_800_000)
-    far_apart = event(2, data={"novel": novel + " " * 500_000 + novel})  # zstd sees as far back only at its highest levels
+    far_apart = event(
+        2, data={"novel": novel + " " * 500_000 + novel}
+    )  # zstd sees as far back only at its highest levels
     (partition, _), (_, offset), _ = produce(job, event(1), far_apart, event(3))
 
     with job.new_worker() as worker:

@@ -1,4 +1,6 @@
-"""A redrive that is killed in the middle, or meets another one, loses nothing; what it repeats has the same record id (contract G8, D3)."""
+"""A redrive that is killed in the middle, or meets another one, loses nothing; what it repeats has the same record id
+(contract G8, D3).
+"""
 
 import subprocess
 import sys
@@ -27,7 +29,9 @@ SECONDS = 60.0
 @pytest.fixture
 def prepared(installation: Installation) -> Installation:
     installation.init()
-    flow = Flow.model_validate({"id": "vip", "destination": {"type": "kinesis", "stream": "vip", "region": "us-east-2"}})
+    flow = Flow.model_validate(
+        {"id": "vip", "destination": {"type": "kinesis", "stream": "vip", "region": "us-east-2"}}
+    )
     with Writer(installation.settings) as writer:
         writer.write(installation.topics.flows, flow_key("vip"), flow_value(StoredFlow(flow, "e" * 32)), name="flow")
     return installation
@@ -36,11 +40,15 @@ def prepared(installation: Installation) -> Installation:
 def redrive(installation: Installation, fault: str) -> int:
     """Its exit code, in a process of its own that has a fault."""
     command = [str(Path(sys.executable).with_name("profile-exporter")), "dead-letters", "redrive", "--all"]
-    return subprocess.run(command, env=installation.env | {VARIABLE: fault}, capture_output=True, timeout=SECONDS, check=False).returncode
+    return subprocess.run(
+        command, env=installation.env | {VARIABLE: fault}, capture_output=True, timeout=SECONDS, check=False
+    ).returncode
 
 
 @pytest.mark.parametrize(("guarantee", "at_most"), [("exactly_once", 1), ("at_least_once", 2)])
-def test_a_redrive_killed_in_the_middle_goes_on_when_it_is_started_again(prepared: Installation, guarantee: str, at_most: int) -> None:
+def test_a_redrive_killed_in_the_middle_goes_on_when_it_is_started_again(
+    prepared: Installation, guarantee: str, at_most: int
+) -> None:
     prepared.change(processing_guarantee=guarantee)
     write_letters(prepared.settings, [undelivered_letter(offset) for offset in range(LETTERS)])
 

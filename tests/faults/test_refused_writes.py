@@ -1,4 +1,6 @@
-"""A broker that takes exports but no rows: nothing is half written; the worker stops, and is refused until the topic is mended (G1, D3)."""
+"""A broker that takes exports but no rows: nothing is half written; the worker stops, and is refused until the topic is
+mended (G1, D3).
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +50,9 @@ def test_a_changelog_that_refuses_rows_ends_the_worker_and_it_starts_when_they_f
             worker.start()
             assert worker.wait_for_end(SECONDS) == UnsafeTopics.exit_code
             assert f"{changelog}: max.message.bytes is 100, must be {settings.max_message_bytes}" in worker.said()
-            assert sum(1 for _ in read_topic(settings, exports)) == visible, "an export is visible, and its rows were refused"
+            assert sum(1 for _ in read_topic(settings, exports)) == visible, (
+                "an export is visible, and its rows were refused"
+            )
 
             alter_topic(broker, changelog, max_message_bytes=str(settings.max_message_bytes))
             job.start_again(worker)

@@ -1,5 +1,5 @@
-"""Real workers on a real Kafka, killed while Kinesis fails by plan (G1, G3, G4; issue 5): what arrived is what replay sends, and
-nothing came again but after an answer that left a doubt, or after the death of the worker that heard it.
+"""Real workers on a real Kafka, killed while Kinesis fails by plan (G1, G3, G4; issue 5): what arrived is what replay
+sends, and nothing came again but after an answer that left a doubt, or after the death of the worker that heard it.
 
 The same with sinks alone, faster and with more plans: test_kinesis_faults.py. By hand, with other seeds (22 s each):
 
@@ -45,7 +45,9 @@ def plan(seed: int) -> Plan:
 
 
 def told_apart(text: str) -> str:
-    """The flows so that no two records are equal (the ledger knows them by their bytes), and that who sent them is who signed."""
+    """The flows so that no two records are equal (the ledger knows them by their bytes), and that who sent them is who
+    signed.
+    """
     contents = yaml.safe_load(text)
     for flow in contents["flows"]:
         flow.setdefault("options", {})["envelope"] = "cloudevents"
@@ -100,7 +102,10 @@ def kill_in_chaos(installation: Installation, kinesis: str, folder: Path, seed: 
         assert workers.deaths == {"killed": KILLS}, "a worker ended by itself"
         job.require_equal_to_replay(workers.started_at)
         told = require_repeats_explained(proxy.ledger, lives.ended)
-    print(f"seed {seed}: {len(proxy.ledger.calls)} calls, {dict(proxy.ledger.faults())}; deaths brought {told} of the records that came again")
+    print(
+        f"seed {seed}: {len(proxy.ledger.calls)} calls, {dict(proxy.ledger.faults())}; deaths brought {told} of the"
+        " records that came again"
+    )
 
 
 def wait_for_calls(workers: Crew, proxy: FaultProxy, count: int) -> None:
@@ -111,14 +116,23 @@ def require_repeats_explained(ledger: Ledger, ended: set[str]) -> int:
     """How many are explained by a death alone."""
     repeats = list(ledger.repeats(SLOW_SECONDS))
     told = [repeat for repeat in repeats if repeat.because is None]
-    unexplained = [repeat for repeat in told if repeat.before.producer not in ended or repeat.again.producer == repeat.before.producer]
-    places = [(repeat.record, *((call.number, call.producer) for call in (repeat.before, repeat.again))) for repeat in unexplained]
+    unexplained = [
+        repeat
+        for repeat in told
+        if repeat.before.producer not in ended or repeat.again.producer == repeat.before.producer
+    ]
+    places = [
+        (repeat.record, *((call.number, call.producer) for call in (repeat.before, repeat.again)))
+        for repeat in unexplained
+    ]
     assert places == [], f"repeated without a doubt; these had died: {ended}"
     assert "drop" in {repeat.because for repeat in repeats}, "no answer left a doubt: the test proves little"
     return len(told)
 
 
-def test_g1_g3_g4_workers_killed_while_kinesis_fails_deliver_what_replay_sends(installation: Installation, kinesis: str, tmp_path: Path) -> None:
+def test_g1_g3_g4_workers_killed_while_kinesis_fails_deliver_what_replay_sends(
+    installation: Installation, kinesis: str, tmp_path: Path
+) -> None:
     kill_in_chaos(installation, kinesis, tmp_path, seed=1)
 
 

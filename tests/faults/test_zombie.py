@@ -1,7 +1,7 @@
 """A worker that is frozen longer than its session and wakes up, not knowing that others took over (design 2, 5.7).
 
-The transactional ids fence it: nothing of it reaches `exports` or the changelog, also where the changelog is compacted, and
-what is restored from there is the fold.
+The transactional ids fence it: nothing of it reaches `exports` or the changelog, also where the changelog is compacted,
+and what is restored from there is the fold.
 """
 
 import shutil
@@ -37,7 +37,11 @@ def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
 
 
 @pytest.mark.parametrize(
-    "point", ["rows_acknowledged", *(pytest.param(point, marks=pytest.mark.long) for point in ("batch_decided", "exports_sent", "committed"))]
+    "point",
+    [
+        "rows_acknowledged",
+        *(pytest.param(point, marks=pytest.mark.long) for point in ("batch_decided", "exports_sent", "committed")),
+    ],
 )
 def test_a_zombie_is_refused_by_the_broker_and_what_is_restored_is_the_fold(job: WholeJob, point: str) -> None:
     """Frozen inside the durability order; where its transaction is open, it must fail when it goes on."""
@@ -56,7 +60,9 @@ def test_a_zombie_is_refused_by_the_broker_and_what_is_restored_is_the_fold(job:
             before = zombie.taken_over()
             zombie.thaw()
             workers.keep(lambda: zombie.taken_over() > before, "the zombie at work again", SECONDS)
-            workers.keep(lambda: is_compacted(job), "compaction", SECONDS)  # while rows are written: the last segment never is
+            workers.keep(
+                lambda: is_compacted(job), "compaction", SECONDS
+            )  # while rows are written: the last segment never is
         workers.keep(job.all_arrived, "delivery", DELIVERY_SECONDS)
         workers.stop()
         for folder in workers.folders:
@@ -75,7 +81,10 @@ def test_a_zombie_is_refused_by_the_broker_and_what_is_restored_is_the_fold(job:
 def test_g3_a_worker_that_was_frozen_sends_nothing_of_what_others_deliver_by_now(job: WholeJob, kinesis: str) -> None:
     """Kinesis cannot fence it. Its buffer is full when it wakes up, and its heir has delivered most of that."""
     slow = Plan(rules=(Rule(do=Do.DELAY, seconds=0.05),))
-    with FaultProxy(kinesis, slow) as proxy, crew(job, 2, session_timeout_seconds=SESSION_SECONDS, kinesis_max_records_per_call=10) as workers:
+    with (
+        FaultProxy(kinesis, slow) as proxy,
+        crew(job, 2, session_timeout_seconds=SESSION_SECONDS, kinesis_max_records_per_call=10) as workers,
+    ):
         job.text = job.text.replace(kinesis, proxy.url)
         job.apply()
         job.send(shop_events(3_000, customers=400))
@@ -86,7 +95,9 @@ def test_g3_a_worker_that_was_frozen_sends_nothing_of_what_others_deliver_by_now
         workers.keep(lambda: sent_by("zombie", proxy) > 20, "deliveries", SECONDS)
         zombie.freeze()
         workers.start(heir)
-        workers.keep(lambda: heir.has_taken_over and sent_by(ACCESS_KEY_ID, proxy) > 40, "the heir's deliveries", SECONDS)
+        workers.keep(
+            lambda: heir.has_taken_over and sent_by(ACCESS_KEY_ID, proxy) > 40, "the heir's deliveries", SECONDS
+        )
         before, calls = zombie.taken_over(), len(proxy.ledger.calls)
         zombie.thaw()
         workers.keep(lambda: zombie.taken_over() > before, "the zombie at work again", SECONDS)
@@ -94,7 +105,9 @@ def test_g3_a_worker_that_was_frozen_sends_nothing_of_what_others_deliver_by_now
         workers.stop()
 
     assert "delivery_fenced" in zombie.said()
-    told = [repeat for repeat in proxy.ledger.repeats() if repeat.again.number > calls and repeat.again.producer == "zombie"]
+    told = [
+        repeat for repeat in proxy.ledger.repeats() if repeat.again.number > calls and repeat.again.producer == "zombie"
+    ]
     assert [repeat for repeat in told if repeat.before.producer != "zombie"] == []
     job.require_equal_to_replay(workers.started_at)
 

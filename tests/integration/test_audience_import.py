@@ -59,11 +59,25 @@ def test_a_second_import_exits_those_no_longer_in_it_and_only_those(job: WholeJo
         second = imported(job, tmp_path, "profileId;x\nb;1\nd;2\n", "--ttl-days", "7")
         wait_until(lambda: sum(map(len, exports(job).values())) == 6, "the second import", SECONDS)
 
-    assert (first["entered"], first["known"], first["exited"], first["duplicates"], first["rejected"]) == (3, 0, 0, 1, 0)
+    assert (first["entered"], first["known"], first["exited"], first["duplicates"], first["rejected"]) == (
+        3,
+        0,
+        0,
+        1,
+        0,
+    )
     for done in (planned, second):
         assert (done["entered"], done["known"], done["exited"]) == (2, 1, 2)
-    assert exports(job) == {"a": ["realized", "exited"], "b": ["realized"], "c": ["realized", "exited"], "d": ["realized"]}
-    events = [orjson.loads(record.value or b"") for record in read_topic(job.installation.settings, job.installation.topics.profile_events)]
+    assert exports(job) == {
+        "a": ["realized", "exited"],
+        "b": ["realized"],
+        "c": ["realized", "exited"],
+        "d": ["realized"],
+    }
+    events = [
+        orjson.loads(record.value or b"")
+        for record in read_topic(job.installation.settings, job.installation.topics.profile_events)
+    ]
     last = [event for event in events if event["subject"] == "d"][-1]
     valid_until = last["data"]["segmentMembership"]["CustomerAudienceUpload"]["loyalty"]["validUntil"]
     assert parse_time(valid_until) - parse_time(last["time"]) == 7 * DAY_SECONDS
@@ -107,23 +121,34 @@ def rejections(folder: Path) -> list[tuple[str, str, str]]:
 def test_m6_members_are_named_by_identity_and_leave_as_those_of_profile_ids_do(job: WholeJob, tmp_path: Path) -> None:
     """The profile of an identity is in any partition; a worker need not run, once it has applied all events."""
     people = {
-        f"p-{number}": {"Email": [{"id": f"{number}@example.com"}], "ECID": [{"id": "shared" if number < 2 else f"e-{number}"}]}
+        f"p-{number}": {
+            "Email": [{"id": f"{number}@example.com"}],
+            "ECID": [{"id": "shared" if number < 2 else f"e-{number}"}],
+        }
         for number in range(8)
     }
     with job.worker():
         send_identities(job, people)
-        first = imported(job, tmp_path, "namespace,id\n" + "".join(f"Email,{number}@example.com\n" for number in range(4)))
+        first = imported(
+            job, tmp_path, "namespace,id\n" + "".join(f"Email,{number}@example.com\n" for number in range(4))
+        )
         wait_until(lambda: set(exports(job)) == {"p-0", "p-1", "p-2", "p-3"}, "the first import", SECONDS)
         send_identities(job, {"p-3": {"Email": [{"id": "moved@example.com"}]}, "p-7": None})
         wait_until(lambda: is_applied(job), "all applied", SECONDS)
-    text = "Id;x;Namespace;profileId\n2@example.com;;Email;\nmoved@example.com;;Email;\nother;;Email;p-5\nshared;;ECID;\n"
+    text = (
+        "Id;x;Namespace;profileId\n2@example.com;;Email;\nmoved@example.com;;Email;\nother;;Email;p-5\nshared;;ECID;\n"
+    )
     text += "4@example.com;;email;\n3@example.com;;Email;\ne-7;;ECID;\ne-2;;ECID;\n"
     refused = job.installation.command("audiences", "import", str(written(tmp_path, text)), "loyalty")
     planned = imported(job, tmp_path, text, "--exits", "--dry-run")
     events = len(list(read_topic(job.installation.settings, job.installation.topics.profile_events)))
     second = imported(job, tmp_path, text, "--exits")
     with job.worker():
-        wait_until(lambda: sum(map(len, exports(job).values())) == 8, "the second import, and p-3 with another identity", SECONDS)
+        wait_until(
+            lambda: sum(map(len, exports(job).values())) == 8,
+            "the second import, and p-3 with another identity",
+            SECONDS,
+        )
 
     assert (first["entered"], first["rejected"], first["ignored_columns"]) == (4, 0, [])
     assert refused.exit_code == 2
@@ -135,7 +160,11 @@ def test_m6_members_are_named_by_identity_and_leave_as_those_of_profile_ids_do(j
     other_case = "write the namespace as it is stored, upper and lower case count"
     assert rejections(tmp_path) == [
         ("5", "several_profiles", "2 profiles have the identity shared of the namespace ECID: p-0 and p-1"),
-        ("6", "namespace_case", f"no profile has the identity 4@example.com of the namespace email; p-4 has it in Email: {other_case}"),
+        (
+            "6",
+            "namespace_case",
+            f"no profile has the identity 4@example.com of the namespace email; p-4 has it in Email: {other_case}",
+        ),
         ("7", "no_profile", "no profile has the identity 3@example.com of the namespace Email"),
         ("8", "no_profile", "no profile has the identity e-7 of the namespace ECID"),
     ]
@@ -154,7 +183,9 @@ def written(folder: Path, text: str) -> Path:
     return file
 
 
-def test_m6_an_index_that_is_off_is_refused_with_the_remedy_and_built_when_it_is_on_again(job: WholeJob, tmp_path: Path) -> None:
+def test_m6_an_index_that_is_off_is_refused_with_the_remedy_and_built_when_it_is_on_again(
+    job: WholeJob, tmp_path: Path
+) -> None:
     file = written(tmp_path, "namespace,id\nECID,1\n")
     with job.worker():
         send_identities(job, {"p-1": {"ECID": [{"id": "1"}]}})
@@ -171,7 +202,9 @@ def test_m6_an_index_that_is_off_is_refused_with_the_remedy_and_built_when_it_is
 
     assert (off.exit_code, workers_off.exit_code) == (2, 1)
     assert "1 rows name a member by an identity, and PROFILE_EXPORTER_IDENTITY_INDEX=false" in off.stderr
-    assert "no index of identities; the workers run with PROFILE_EXPORTER_IDENTITY_INDEX=false there" in workers_off.stderr
+    assert (
+        "no index of identities; the workers run with PROFILE_EXPORTER_IDENTITY_INDEX=false there" in workers_off.stderr
+    )
     assert (done["entered"], done["rejected"]) == (2, 0)
     for rows in rows_of_changelog(job).values():
         require_whole_index(rows)
@@ -183,7 +216,9 @@ def _described(folder: Path) -> Path:
     return file
 
 
-def test_who_leaves_is_not_guessed_while_workers_are_behind(job: WholeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_leaves_is_not_guessed_while_workers_are_behind(
+    job: WholeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("processor.audience_import.run.WAIT_SECONDS", 0.0)
     settings = job.installation.settings
     with Writer(settings) as writer:

@@ -1,4 +1,6 @@
-"""What cannot be used or delivered, on a real Kafka with a real worker: it is kept whole, and everything else goes on (contract I1, I4, I8, G4)."""
+"""What cannot be used or delivered, on a real Kafka with a real worker: it is kept whole, and everything else goes on
+(contract I1, I4, I8, G4).
+"""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -42,8 +44,17 @@ def job_with_streams(job: WholeJob) -> WholeJob:
 
 def good(number: int, **data: Any) -> dict[str, Any]:
     """A usable event: the profile is a VIP, and has one more visit."""
-    vip = {"segmentMembership": {"ups": {"vip-customers": {"status": "realized"}}}, "personalEmail": {"address": f"{number}@example.com"}}
-    head = {"specversion": "1.0", "id": f"good-{number}", "source": "/test", "type": "profile.patched", "subject": PROFILE_ID}
+    vip = {
+        "segmentMembership": {"ups": {"vip-customers": {"status": "realized"}}},
+        "personalEmail": {"address": f"{number}@example.com"},
+    }
+    head = {
+        "specversion": "1.0",
+        "id": f"good-{number}",
+        "source": "/test",
+        "type": "profile.patched",
+        "subject": PROFILE_ID,
+    }
     return head | {"time": "2026-01-11T08:37:33Z", "data": vip | data}
 
 
@@ -64,29 +75,70 @@ def bad_events() -> Iterator[Bad]:
     for number in range(KINDS_OF_THE_DEMO):
         key, value, reason = poison(number, PROFILE_ID, good(0), Random(number))
         yield Bad(reason, value, key)
-    yield from (Bad(Reason.NOT_UTF8, value) for value in (b"\x80", b"\x00\xfe\xff" * 1000, '{"a":"ü"}'.encode("utf-16")))
-    not_json = (b"", b" ", b"{", b"NaN", b'{"a":01}', b'{"a":1}{"b":2}', b"x" * LARGE_BYTES, b"[" * 5, b'{"a":"\\ud800"}')
+    yield from (
+        Bad(Reason.NOT_UTF8, value) for value in (b"\x80", b"\x00\xfe\xff" * 1000, '{"a":"ü"}'.encode("utf-16"))
+    )
+    not_json = (
+        b"",
+        b" ",
+        b"{",
+        b"NaN",
+        b'{"a":01}',
+        b'{"a":1}{"b":2}',
+        b"x" * LARGE_BYTES,
+        b"[" * 5,
+        b'{"a":"\\ud800"}',
+    )
     yield from (Bad(Reason.NOT_JSON, value) for value in (*not_json, b"\xef\xbb\xbf", b"\0\0\0\0\7{}"))
-    yield from (Bad(Reason.NOT_CLOUDEVENTS, value) for value in (b"null", b"[]", b"17", b'"text"', b"true", b"{}", b"[" * 100 + b"]" * 100))
+    yield from (
+        Bad(Reason.NOT_CLOUDEVENTS, value)
+        for value in (b"null", b"[]", b"17", b'"text"', b"true", b"{}", b"[" * 100 + b"]" * 100)
+    )
     yield Bad(Reason.NOT_CLOUDEVENTS, b"\xef\xbb\xbf{}")
-    wrong_heads = ({"specversion": 1.0}, {"id": 17}, {"id": ""}, {"source": None}, {"type": ["profile.patched"]}, {"subject": 17}, {"subject": ""})
+    wrong_heads = (
+        {"specversion": 1.0},
+        {"id": 17},
+        {"id": ""},
+        {"source": None},
+        {"type": ["profile.patched"]},
+        {"subject": 17},
+        {"subject": ""},
+    )
     yield from (Bad(Reason.NOT_CLOUDEVENTS, orjson.dumps(good(0) | head)) for head in wrong_heads)
     yield Bad(Reason.BAD_TIME, orjson.dumps(good(0) | {"time": 1_768_120_653}))
     for entry in ({"validUntil": "tomorrow"}, {"lastQualificationTime": 7}):
         yield Bad(Reason.BAD_TIME, orjson.dumps(good(0, segmentMembership={"ups": {"vip-customers": entry}})))
-    wrong_data: tuple[object, ...] = (None, [], "text", 17, *map(data_with, ([], {"ups": []}, {"ups": {"vip-customers": "realized"}})))
+    wrong_data: tuple[object, ...] = (
+        None,
+        [],
+        "text",
+        17,
+        *map(data_with, ([], {"ups": []}, {"ups": {"vip-customers": "realized"}})),
+    )
     yield from (Bad(Reason.BAD_SHAPE, orjson.dumps(good(0) | {"data": data})) for data in wrong_data)
-    for identities in ([], {"ECID": {}}, {"ECID": [{}]}, {"ECID": [{"id": 17}]}, {"ECID": [{"id": "a", "primary": "yes"}]}):
+    for identities in (
+        [],
+        {"ECID": {}},
+        {"ECID": [{}]},
+        {"ECID": [{"id": 17}]},
+        {"ECID": [{"id": "a", "primary": "yes"}]},
+    ):
         yield Bad(Reason.BAD_SHAPE, orjson.dumps(good(0, identityMap=identities)))
     for opening, closing in ((b'{"a":', b"}"), (b"[", b"]")):
-        yield Bad(Reason.BAD_SHAPE, orjson.dumps(good(0, hole="HOLE")).replace(b'"HOLE"', opening * 1000 + b"1" + closing * 1000))
+        yield Bad(
+            Reason.BAD_SHAPE,
+            orjson.dumps(good(0, hole="HOLE")).replace(b'"HOLE"', opening * 1000 + b"1" + closing * 1000),
+        )
     yield Bad(Reason.BAD_SHAPE, orjson.dumps(good(0) | {"type": "profile.merged", "data": {"into": PROFILE_ID}}))
     yield Bad(Reason.BAD_SHAPE, orjson.dumps(good(0) | {"type": "membership.expired", "data": {"exit": [{"id": "a"}]}}))
     for entry in ({"status": True}, {"status": None}, {"Status": "exited"}, {"xdm:state": "exited"}):
         yield Bad(Reason.BAD_STATUS, orjson.dumps(good(0, segmentMembership={"ups": {"vip-customers": entry}})))
     for number in (b"18446744073709551616", b"-9223372036854775809", b"1e400"):
         yield Bad(Reason.BAD_NUMBER, orjson.dumps(good(0, visits="VISITS")).replace(b'"VISITS"', number))
-    yield from (Bad(Reason.BAD_KEY, orjson.dumps(good(0)), key) for key in (b"", b"\xff", b"k" * 513, b'"p-1"', b"{}", b"p-1\n", b"\0\0\0*", b" p-1"))
+    yield from (
+        Bad(Reason.BAD_KEY, orjson.dumps(good(0)), key)
+        for key in (b"", b"\xff", b"k" * 513, b'"p-1"', b"{}", b"p-1\n", b"\0\0\0*", b" p-1")
+    )
     yield Bad(Reason.DOCUMENT_TOO_LARGE, orjson.dumps(good(0, novel="x" * LARGE_BYTES)))
 
 
@@ -98,10 +150,16 @@ def read(job: WholeJob, topic: str) -> list[KafkaRecord]:
     return list(read_topic(job.installation.settings, topic))
 
 
-def test_what_cannot_be_used_is_kept_whole_with_its_reason_and_the_events_after_it_go_on(job_with_streams: WholeJob) -> None:
+def test_what_cannot_be_used_is_kept_whole_with_its_reason_and_the_events_after_it_go_on(
+    job_with_streams: WholeJob,
+) -> None:
     """I4: each bad event stands between two good ones of the same profile."""
     job, topics, bad = job_with_streams, job_with_streams.installation.topics, list(bad_events())
-    assert {each.reason for each in bad} == set(Reason) - {Reason.RECORD_TOO_LARGE, Reason.REJECTED, Reason.FLOW_DELETED}
+    assert {each.reason for each in bad} == set(Reason) - {
+        Reason.RECORD_TOO_LARGE,
+        Reason.REJECTED,
+        Reason.FLOW_DELETED,
+    }
     for number, each in enumerate(bad):
         job.send([event(orjson.dumps(good(number))), event(each.value, each.key)])
     job.send([event(orjson.dumps(good(len(bad))))])
@@ -129,7 +187,9 @@ def test_what_cannot_be_used_is_kept_whole_with_its_reason_and_the_events_after_
 def test_a_tombstone_sends_a_last_record_and_leaves_nothing_of_the_profile(job_with_streams: WholeJob) -> None:
     """I1, I8, F3: and one for a profile that is not there applies nothing."""
     job, topics = job_with_streams, job_with_streams.installation.topics
-    job.send([event(orjson.dumps(good(1))), event(None), event(None), event(None, b"nobody"), event(b"null", b"nobody")])
+    job.send(
+        [event(orjson.dumps(good(1))), event(None), event(None), event(None, b"nobody"), event(b"null", b"nobody")]
+    )
 
     with job.worker() as worker:
         job.wait_until_delivered(DELIVERY_SECONDS, worker)
@@ -142,7 +202,9 @@ def test_a_tombstone_sends_a_last_record_and_leaves_nothing_of_the_profile(job_w
     assert [letter.value for letter in read(job, topics.dead_letters)] == [b"null"]
 
 
-def test_so_many_bad_events_in_a_row_stop_the_worker_at_the_last_of_them_until_the_setting_is_raised(job_with_streams: WholeJob) -> None:
+def test_so_many_bad_events_in_a_row_stop_the_worker_at_the_last_of_them_until_the_setting_is_raised(
+    job_with_streams: WholeJob,
+) -> None:
     """I4: exit code 3, naming the place; the count survives a restart."""
     job, topics = job_with_streams, job_with_streams.installation.topics
     rubbish, fine = event(b"rubbish"), event(orjson.dumps(good(1)))
@@ -179,16 +241,27 @@ def test_a_flow_whose_stream_is_not_there_waits_for_it_while_the_others_deliver(
     job.send(islice(events, 500))
 
     with job.worker(kinesis_probe_seconds=0.5, park_after_seconds=600) as worker:
-        wait_until(lambda: flow_status(job, missing.id, lambda said: said["paused"]) == ["stream_not_found"], "the pause", DELIVERY_SECONDS)
+        wait_until(
+            lambda: flow_status(job, missing.id, lambda said: said["paused"]) == ["stream_not_found"],
+            "the pause",
+            DELIVERY_SECONDS,
+        )
         job.send(events)
         expected = job.replay().expectation
         for flow in others:
-            wanted, place = len(expected.of_flow(flow.id)), (job.kinesis, flow.destination.region, flow.destination.stream)
+            wanted, place = (
+                len(expected.of_flow(flow.id)),
+                (job.kinesis, flow.destination.region, flow.destination.stream),
+            )
             wait_until(lambda: len(read_stream(*place)) == wanted, f"{wanted} records in {place[2]}", DELIVERY_SECONDS)  # noqa: B023  # called at once
         assert job.lags()[job.installation.topics.exports] > 0
         create_stream(job.kinesis, missing.destination.region, missing.destination.stream)
         job.wait_until_delivered(DELIVERY_SECONDS, worker)
-        wait_until(lambda: flow_status(job, missing.id, lambda said: said["paused"]) == [], "the end of the pause", DELIVERY_SECONDS)
+        wait_until(
+            lambda: flow_status(job, missing.id, lambda said: said["paused"]) == [],
+            "the end of the pause",
+            DELIVERY_SECONDS,
+        )
         worker.stop()
 
     job.require_equal_to_replay()

@@ -1,4 +1,6 @@
-"""A real worker reads CloudEvents' binary mode from the headers of a real Kafka; a bad one keeps them and is sent again (contract I4, I10, G8)."""
+"""A real worker reads CloudEvents' binary mode from the headers of a real Kafka; a bad one keeps them and is sent again
+(contract I4, I10, G8).
+"""
 
 from pathlib import Path
 from typing import Any, Final
@@ -44,7 +46,13 @@ def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
 def binary(number: int, note: object, *more: tuple[str, str | bytes | None]) -> tuple[bytes, Headers]:
     """Value and headers of a patch."""
     data = {"note": note, "segmentMembership": {"ups": {"vips": {"status": "realized"}}}}
-    attributes = {"specversion": "1.0", "id": f"e-{number}", "source": "/t", "type": "profile.patched", "time": "2026-01-11T08:37:33Z"}
+    attributes = {
+        "specversion": "1.0",
+        "id": f"e-{number}",
+        "source": "/t",
+        "type": "profile.patched",
+        "time": "2026-01-11T08:37:33Z",
+    }
     return orjson.dumps(data), [*((f"ce_{name}", text) for name, text in attributes.items()), *more]
 
 
@@ -52,12 +60,16 @@ def send(job: WholeJob, *records: tuple[bytes | None, Headers], key: str = PROFI
     settings = job.installation.settings
     with Writer(settings) as writer:
         for value, headers in records:
-            writer.write(settings.topics.profile_events, key.encode(), value, name="event", timestamp=TIMESTAMP, headers=headers)
+            writer.write(
+                settings.topics.profile_events, key.encode(), value, name="event", timestamp=TIMESTAMP, headers=headers
+            )
 
 
 def delivered(job: WholeJob) -> list[tuple[int, str | None]]:
     """(version, first letters of the note) of the stream's records, in its order."""
-    bodies = [orjson.loads(record.data) for record in read_stream(job.kinesis, REGION, job.installation.settings.app_id)]
+    bodies = [
+        orjson.loads(record.data) for record in read_stream(job.kinesis, REGION, job.installation.settings.app_id)
+    ]
     return [(body["profileversion"], body["data"].get("note", "")[:5]) for body in bodies]
 
 
@@ -71,12 +83,22 @@ def redriven(job: WholeJob) -> dict[str, Any]:
     return said
 
 
-def test_i4_i10_g8_binary_mode_is_read_kept_whole_where_it_is_bad_and_means_the_same_when_it_is_sent_again(job: WholeJob) -> None:
+def test_i4_i10_g8_binary_mode_is_read_kept_whole_where_it_is_bad_and_means_the_same_when_it_is_sent_again(
+    job: WholeJob,
+) -> None:
     others: Headers = [("content-type", "application/json"), ("topic", "theirs"), ("x", b"\xff"), ("ce_subject", None)]
     large = binary(2, "two  " + "x" * 2 * SMALL_DOCUMENT, *others)
     incomplete = (b"{}", [("ce_type", "profile.patched"), ("ce_id", "e-3")])
-    whole = orjson.dumps({"specversion": "1.0", "id": "e-5", "source": "/t", "type": "profile.patched", "data": {"note": "five"}})
-    send(job, binary(1, "one", ("retries", "1")), large, incomplete, (whole, [("content-type", "application/cloudevents+json")]))
+    whole = orjson.dumps(
+        {"specversion": "1.0", "id": "e-5", "source": "/t", "type": "profile.patched", "data": {"note": "five"}}
+    )
+    send(
+        job,
+        binary(1, "one", ("retries", "1")),
+        large,
+        incomplete,
+        (whole, [("content-type", "application/cloudevents+json")]),
+    )
 
     with job.new_worker(max_document_bytes=SMALL_DOCUMENT) as worker:
         job.start_again(worker)
@@ -93,9 +115,15 @@ def test_i4_i10_g8_binary_mode_is_read_kept_whole_where_it_is_bad_and_means_the_
         job.start_again(worker)
         said = redriven(job)
         wait_until(lambda: len(delivered(job)) == 3, "the letter in the stream", SECONDS)
-        send(job, (None, [("ce_specversion", "1.0"), ("ce_id", "e-9"), ("ce_source", "/t"), ("ce_type", "profile.deleted")]))
+        send(
+            job,
+            (None, [("ce_specversion", "1.0"), ("ce_id", "e-9"), ("ce_source", "/t"), ("ce_type", "profile.deleted")]),
+        )
         wait_until(lambda: len(delivered(job)) == 4, "the last record", SECONDS)
         worker.stop()
 
-    assert [(each["reason"], each["fate"]) for each in said["letters"]] == [("document_too_large", "redrive"), ("not_cloudevents", "still_unusable")]
+    assert [(each["reason"], each["fate"]) for each in said["letters"]] == [
+        ("document_too_large", "redrive"),
+        ("not_cloudevents", "still_unusable"),
+    ]
     assert delivered(job) == [(1, "one"), (2, "five"), (3, "two  "), (4, "")]

@@ -1,4 +1,6 @@
-"""A worker whose local copy is damaged: no job says that it is done with members left out, and the copy heals without an operator (E1)."""
+"""A worker whose local copy is damaged: no job says that it is done with members left out, and the copy heals without
+an operator (E1).
+"""
 
 import random
 from pathlib import Path
@@ -29,8 +31,17 @@ def members() -> list[ShopEvent]:
 
 def _patch(number: int, text: str) -> ShopEvent:
     data = {"n": number, "text": text, "segmentMembership": {"ups": {"gold": {"status": "realized"}}}}
-    event = {"specversion": "1.0", "id": f"e-{number}", "source": "/t", "type": "profile.patched", "time": "2026-01-20T00:00:00Z", "data": data}
-    return ShopEvent(key=f"p-{number:04}".encode(), value=orjson.dumps(event), timestamp=1_768_867_200_000, kind=Kind.QUALIFIED)
+    event = {
+        "specversion": "1.0",
+        "id": f"e-{number}",
+        "source": "/t",
+        "type": "profile.patched",
+        "time": "2026-01-20T00:00:00Z",
+        "data": data,
+    }
+    return ShopEvent(
+        key=f"p-{number:04}".encode(), value=orjson.dumps(event), timestamp=1_768_867_200_000, kind=Kind.QUALIFIED
+    )
 
 
 def damage_a_block_of_rows(data: Path) -> None:
@@ -54,7 +65,12 @@ def test_e1_a_backfill_over_a_damaged_copy_ends_the_worker_and_sends_everybody_a
     job = WholeJob(installation, kinesis, tmp_path)
     stream = f"gold-{installation.settings.app_id}"
     destination = {"type": "kinesis", "stream": stream, "region": REGION, "endpointUrl": kinesis}
-    flow = {"id": "vip", "destination": destination, "audiences": [{"namespace": "ups", "id": "gold"}], "attributes": ["n"]}
+    flow = {
+        "id": "vip",
+        "destination": destination,
+        "audiences": [{"namespace": "ups", "id": "gold"}],
+        "attributes": ["n"],
+    }
     job.text = yaml.safe_dump({"flows": [flow]})
     job.create_streams()
     job.send(members())
@@ -65,7 +81,9 @@ def test_e1_a_backfill_over_a_damaged_copy_ends_the_worker_and_sends_everybody_a
         job.apply()
 
         worker.start()
-        wait_until(lambda: worker.exit_code() is not None or _is_done(job), "the end of the worker, or of the job", SECONDS)
+        wait_until(
+            lambda: worker.exit_code() is not None or _is_done(job), "the end of the worker, or of the job", SECONDS
+        )
         first_end = worker.exit_code()
         if first_end is not None:
             job.start_again(worker)  # as a supervisor does
@@ -75,9 +93,15 @@ def test_e1_a_backfill_over_a_damaged_copy_ends_the_worker_and_sends_everybody_a
         said = worker.said()
 
     assert (backfill["state"], backfill["counts"]["exported"]) == ("succeeded", MEMBERS)
-    assert {record.partition_key for record in read_stream(kinesis, REGION, stream)} == {f"p-{number:04}" for number in range(MEMBERS)}
+    assert {record.partition_key for record in read_stream(kinesis, REGION, stream)} == {
+        f"p-{number:04}" for number in range(MEMBERS)
+    }
     assert first_end == 1
-    assert said.index("local_state_damaged") < said.index("the files of this partition are damaged") < said.index("local_state_wiped")
+    assert (
+        said.index("local_state_damaged")
+        < said.index("the files of this partition are damaged")
+        < said.index("local_state_wiped")
+    )
     require_rows_of_the_fold(job, job.replay(), [job.folder(DATA) / "data"])
 
 

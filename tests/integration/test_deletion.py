@@ -1,4 +1,6 @@
-"""Profiles that end, on a real Kafka with a real worker: what leaves, and that nothing of them stays in the state (contract F3, F4)."""
+"""Profiles that end, on a real Kafka with a real worker: what leaves, and that nothing of them stays in the state
+(contract F3, F4).
+"""
 
 from collections.abc import Iterator
 from itertools import count
@@ -61,7 +63,14 @@ def stream(job: WholeJob) -> str:
 
 
 def event(number: int, profile: str, data: dict[str, Any], kind: EventType = EventType.PATCHED) -> ShopEvent:
-    head = {"specversion": "1.0", "id": f"e-{number}", "source": "/test", "type": kind, "subject": profile, "time": "2026-01-11T08:37:33Z"}
+    head = {
+        "specversion": "1.0",
+        "id": f"e-{number}",
+        "source": "/test",
+        "type": kind,
+        "subject": profile,
+        "time": "2026-01-11T08:37:33Z",
+    }
     return ShopEvent(profile.encode(), orjson.dumps(head | {"data": data}), NOW_MS, Kind.CHANGED)
 
 
@@ -69,12 +78,19 @@ def member(number: int, profile: str) -> ShopEvent:
     """The profile is in the mapped audience, and its row holds the marker three times."""
     entry = {"status": "realized", "payload": MARKER}
     data = {"note": f"{MARKER}-{number}", "hidden": MARKER, "segmentMembership": {"ups": {"vip-customers": entry}}}
-    return event(number, profile, data | {"identityMap": {"ECID": [{"id": profile}], "Email": [{"id": f"{profile}@example.com"}]}})
+    return event(
+        number,
+        profile,
+        data | {"identityMap": {"ECID": [{"id": profile}], "Email": [{"id": f"{profile}@example.com"}]}},
+    )
 
 
 def index_rows(profile: str) -> list[bytes]:
     """The keys that such a profile has in the index of identities."""
-    return [identity_key("ECID", profile, profile.encode()), identity_key("Email", f"{profile}@example.com", profile.encode())]
+    return [
+        identity_key("ECID", profile, profile.encode()),
+        identity_key("Email", f"{profile}@example.com", profile.encode()),
+    ]
 
 
 def others() -> Iterator[ShopEvent]:
@@ -100,7 +116,10 @@ def exports(job: WholeJob, profile: str) -> list[KafkaRecord]:
 
 def is_in_changelog(job: WholeJob, text: bytes) -> bool:
     settings = job.installation.settings
-    return any(text in (record.key or b"") or text in (record.value or b"") for record in read_topic(settings, settings.topics.changelog))
+    return any(
+        text in (record.key or b"") or text in (record.value or b"")
+        for record in read_topic(settings, settings.topics.changelog)
+    )
 
 
 def compact_changelog(job: WholeJob, *texts: bytes) -> None:
@@ -110,13 +129,17 @@ def compact_changelog(job: WholeJob, *texts: bytes) -> None:
     config = COMPACTED_ALL_THE_TIME | {"delete_retention_ms": "100", "max_compaction_lag_ms": "1000"}
     alter_topic(settings.kafka_bootstrap_servers, settings.topics.changelog, **config)
     with flowing(job, others(), EVENTS_A_SECOND):
-        wait_until(lambda: not any(is_in_changelog(job, text) for text in texts), f"a changelog without {texts}", SECONDS)
+        wait_until(
+            lambda: not any(is_in_changelog(job, text) for text in texts), f"a changelog without {texts}", SECONDS
+        )
 
 
 def row_of(job: WholeJob, profile: str) -> bytes | None:
     """Of the changelog and of RocksDB, which must be equal; no worker may run."""
     key = profile_key(profile.encode())
-    in_changelog, in_rocksdb = ([rows[key] for rows in each.values() if key in rows] for each in (rows_of_changelog(job), on_disk(job)))
+    in_changelog, in_rocksdb = (
+        [rows[key] for rows in each.values() if key in rows] for each in (rows_of_changelog(job), on_disk(job))
+    )
     assert in_changelog == in_rocksdb
     return next(iter(in_changelog), None)
 
@@ -125,7 +148,9 @@ def on_disk(job: WholeJob) -> dict[int, dict[bytes, bytes]]:
     return rows_on_disk(job.folder("worker") / "data")
 
 
-def test_f3_a_profile_that_is_deleted_while_its_destination_is_away_leaves_in_order_and_is_gone(job: WholeJob, proxy: FaultProxy) -> None:
+def test_f3_a_profile_that_is_deleted_while_its_destination_is_away_leaves_in_order_and_is_gone(
+    job: WholeJob, proxy: FaultProxy
+) -> None:
     """By the command; an event on the same id afterwards begins another profile."""
     with job.worker(**SETTINGS) as worker:
         proxy.follow(REFUSED)
@@ -133,11 +158,26 @@ def test_f3_a_profile_that_is_deleted_while_its_destination_is_away_leaves_in_or
         wait_until(lambda: status(job)["parked"] == 3, "three records that wait, parked", SECONDS)
 
         result = job.installation.command("profiles", "delete", "gone", "never-seen", "--yes", "--json")
-        job.send([event(3, "gone", {"person": {"name": "another"}, "segmentMembership": {"ups": {"vip-customers": {"status": "realized"}}}})])
+        job.send(
+            [
+                event(
+                    3,
+                    "gone",
+                    {
+                        "person": {"name": "another"},
+                        "segmentMembership": {"ups": {"vip-customers": {"status": "realized"}}},
+                    },
+                )
+            ]
+        )
         wait_until(lambda: status(job)["waiting"] == 5, "the last record and a first one, behind them", SECONDS)
         before = envelopes(job, "gone")
         proxy.follow(Plan())
-        wait_until(lambda: len(envelopes(job, "gone")) == 5 and not status(job)["waiting"], "all of them at the destination", SECONDS)
+        wait_until(
+            lambda: len(envelopes(job, "gone")) == 5 and not status(job)["waiting"],
+            "all of them at the destination",
+            SECONDS,
+        )
         compact_changelog(job, MARKER.encode(), *index_rows("gone"))
         job.wait_until_delivered(SECONDS, worker)
         worker.stop()
@@ -149,11 +189,20 @@ def test_f3_a_profile_that_is_deleted_while_its_destination_is_away_leaves_in_or
     assert (never_seen["applied"], never_seen["known"], never_seen["records"]) == (True, False, [])
     assert before == []
     *earlier, last, first = envelopes(job, "gone")
-    assert [(each["profileversion"], each["data"]["note"]) for each in earlier] == [(number + 1, f"{MARKER}-{number}") for number in range(3)]
+    assert [(each["profileversion"], each["data"]["note"]) for each in earlier] == [
+        (number + 1, f"{MARKER}-{number}") for number in range(3)
+    ]
     assert (last["id"], last["profileversion"], last["causes"]) == (last_id, 4, '["segment:ups/vip-customers:exited"]')
     exited = {"ups": {"vip-customers": {"status": "exited", "lastQualificationTime": gone["time"]}}}
-    assert last["data"] == {"segmentMembership": exited, "identityMap": {"ECID": [{"id": "gone"}], "Email": [{"id": "gone@example.com"}]}}
-    assert (first["profileversion"], first["data"]["person"], first["data"]["identityMap"]) == (1, {"name": "another"}, {})
+    assert last["data"] == {
+        "segmentMembership": exited,
+        "identityMap": {"ECID": [{"id": "gone"}], "Email": [{"id": "gone@example.com"}]},
+    }
+    assert (first["profileversion"], first["data"]["person"], first["data"]["identityMap"]) == (
+        1,
+        {"name": "another"},
+        {},
+    )
     assert "note" not in first["data"]
     row = row_of(job, "gone")
     assert row is not None
@@ -162,7 +211,9 @@ def test_f3_a_profile_that_is_deleted_while_its_destination_is_away_leaves_in_or
     assert not any(key in rows for rows in on_disk(job).values() for key in index_rows("gone"))
 
 
-def test_f4_a_profile_that_is_merged_goes_silently_and_the_survivor_stays_as_it_is(job: WholeJob, proxy: FaultProxy) -> None:
+def test_f4_a_profile_that_is_merged_goes_silently_and_the_survivor_stays_as_it_is(
+    job: WholeJob, proxy: FaultProxy
+) -> None:
     """An event on the losing id afterwards begins another profile, and so an export."""
     with job.worker(**SETTINGS) as worker:
         job.send([member(0, "lost"), event(1, "survivor", {"person": {"name": "Ada"}})])

@@ -1,7 +1,7 @@
 """Flows that change while a real worker runs (contract M2, A12, E3, G9).
 
-Profiles are folded whatever the flows say, so replay with several catalogs, event by event, tells what each version of a
-flow sends for each event. What a worker sent must be a reading of that with the versions in their order.
+Profiles are folded whatever the flows say, so replay with several catalogs, event by event, tells what each version of
+a flow sends for each event. What a worker sent must be a reading of that with the versions in their order.
 """
 
 import time
@@ -69,9 +69,16 @@ def newsletter_on(file: File) -> None:
 
 def new_flow(file: File) -> None:
     """Of everybody who is in any of four audiences, also by a change that nobody else maps."""
-    stores = flow(file, "vip-to-crm") | {"id": "stores", "name": "Stores", "attributes": ["homeAddress.city", "_shop.visits"], "options": {}}
+    stores = flow(file, "vip-to-crm") | {
+        "id": "stores",
+        "name": "Stores",
+        "attributes": ["homeAddress.city", "_shop.visits"],
+        "options": {},
+    }
     stores["destination"] = stores["destination"] | {"stream": f"stores-{file['flows'][0]['destination']['stream']}"}
-    stores["audiences"] = [{"namespace": "ups", "id": audience} for audience in ("store-visitors", "frequent-buyers", "vip-customers")]
+    stores["audiences"] = [
+        {"namespace": "ups", "id": audience} for audience in ("store-visitors", "frequent-buyers", "vip-customers")
+    ]
     file["flows"].append(stores)
 
 
@@ -96,7 +103,11 @@ def exports(job: WholeJob) -> Iterator[tuple[str, int, int, Sent]]:
         if not headers[ExportHeader.RECORD_ID].startswith(settings.topics.profile_events):
             continue
         place = int(headers[ExportHeader.SOURCE_PARTITION]), int(headers[ExportHeader.SOURCE_OFFSET])
-        yield exported(record).flow_id, *place, Sent(headers[ExportHeader.RECORD_ID], headers[ExportHeader.FLOW_ETAG], record.value or b"")
+        yield (
+            exported(record).flow_id,
+            *place,
+            Sent(headers[ExportHeader.RECORD_ID], headers[ExportHeader.FLOW_ETAG], record.value or b""),
+        )
 
 
 def test_changed_flows_hold_for_what_is_written_a_second_after_the_acknowledgement(job: WholeJob) -> None:
@@ -117,11 +128,19 @@ def test_changed_flows_hold_for_what_is_written_a_second_after_the_acknowledgeme
         job.wait_until_delivered(DELIVERY_SECONDS, worker)
         worker.stop()
 
-    replayed = job.require_equal_to_replay(catalog_of=lambda record: before if record.offset < ends[record.partition] else after)
-    decided = {record.id: record.flow_etag for record in replayed.expectation.records if not record.id.startswith("backfill-")}
+    replayed = job.require_equal_to_replay(
+        catalog_of=lambda record: before if record.offset < ends[record.partition] else after
+    )
+    decided = {
+        record.id: record.flow_etag for record in replayed.expectation.records if not record.id.startswith("backfill-")
+    }
     assert len(decided) < len(replayed.expectation.records)
     assert {sent.record_id: sent.etag for _, _, _, sent in exports(job)} == decided
-    assert {flow_id for flow_id, partition, offset, _ in exports(job) if offset >= ends[partition]} == {"vip-to-crm", "customer-360", "stores"}
+    assert {flow_id for flow_id, partition, offset, _ in exports(job) if offset >= ends[partition]} == {
+        "vip-to-crm",
+        "customer-360",
+        "stores",
+    }
 
 
 class Version(NamedTuple):
@@ -147,7 +166,11 @@ def test_a_flow_changes_once_in_each_partition_while_events_flow(job: WholeJob) 
                 catalog = job.apply()
                 time.sleep(HOLDS_AFTER_SECONDS)  # what the contract asks of an author
                 versions.append(Version(catalog, job.ends()))
-            wait_until(lambda: job.processed() > sum(versions[-1].holds_from.values()), "events after the last change", DELIVERY_SECONDS)
+            wait_until(
+                lambda: job.processed() > sum(versions[-1].holds_from.values()),
+                "events after the last change",
+                DELIVERY_SECONDS,
+            )
         job.wait_until_delivered(DELIVERY_SECONDS, worker)
         worker.stop()
 
@@ -159,8 +182,9 @@ def test_a_flow_changes_once_in_each_partition_while_events_flow(job: WholeJob) 
 def read_by_versions(job: WholeJob, versions: Sequence[Version]) -> tuple[list[str], dict[str, int]]:
     """What of `exports` no order of versions explains; and how many etags each flow's records carry.
 
-    At each event of a partition a flow stands at some version, never earlier than at the event before, and not earlier than
-    what holds there. The lowest that explains what the event sent, or did not send, leaves most to the events that follow.
+    At each event of a partition a flow stands at some version, never earlier than at the event before, and not earlier
+    than what holds there. The lowest that explains what the event sent, or did not send, leaves most to the events that
+    follow.
     """
     found: dict[tuple[str, int], dict[int, Sent]] = defaultdict(dict)
     for flow_id, partition, offset, sent in exports(job):
@@ -172,11 +196,20 @@ def read_by_versions(job: WholeJob, versions: Sequence[Version]) -> tuple[list[s
         lowest, (flow_id, partition) = 0, place
         offsets = sorted({*found[place], *(offset for decided in wanted for offset in decided[place])})
         for offset in offsets:
-            holding = max(number for number, version in enumerate(versions) if offset >= version.holds_from.get(partition, 0))
+            holding = max(
+                number for number, version in enumerate(versions) if offset >= version.holds_from.get(partition, 0)
+            )
             lowest = max(lowest, holding)
-            fits = [number for number in range(lowest, len(versions)) if wanted[number][place].get(offset) == found[place].get(offset)]
+            fits = [
+                number
+                for number in range(lowest, len(versions))
+                if wanted[number][place].get(offset) == found[place].get(offset)
+            ]
             if not fits:
-                faults.append(f"{flow_id}, event {partition}-{offset}: no version from {lowest} on sends {found[place].get(offset)}")
+                faults.append(
+                    f"{flow_id}, event {partition}-{offset}: no version from {lowest} on sends"
+                    f" {found[place].get(offset)}"
+                )
                 break
             lowest = fits[0]
     etags: dict[str, set[str]] = defaultdict(set)
@@ -205,7 +238,12 @@ def test_records_that_wait_go_where_their_flow_says_when_they_are_sent(job: Whol
         waiting = list(exports(job))
         edit(job, lambda file: file["flows"].remove(flow(file, "vip-to-crm")))
         edit(job, newsletter_off)
-        edit(job, lambda file: flow(file, "customer-360")["destination"].update(stream=f"elsewhere-{streams['customer-360']}"))
+        edit(
+            job,
+            lambda file: flow(file, "customer-360")["destination"].update(
+                stream=f"elsewhere-{streams['customer-360']}"
+            ),
+        )
         job.create_streams()
         job.apply("--prune")
         job.wait_until_delivered(DELIVERY_SECONDS, worker)
@@ -214,11 +252,18 @@ def test_records_that_wait_go_where_their_flow_says_when_they_are_sent(job: Whol
     expectation = job.replay(lambda _: before).expectation
     assert {flow_id for flow_id, _, _, _ in waiting} == {"vip-to-crm", "newsletter", "customer-360"}
     assert len(waiting) == len(expectation.records)
-    for flow_id, stream in (("newsletter", streams["newsletter"]), ("customer-360", f"elsewhere-{streams['customer-360']}")):
+    for flow_id, stream in (
+        ("newsletter", streams["newsletter"]),
+        ("customer-360", f"elsewhere-{streams['customer-360']}"),
+    ):
         sent = [record.data for record in read_stream(job.kinesis, REGION, stream)]
         assert sorted(sent) == sorted(record.value for record in expectation.of_flow(flow_id))
     settings = job.installation.settings
-    letters = [letter for letter in read_evidence(settings, (), job.kinesis).dead_letters if letter.topic == settings.topics.exports]
+    letters = [
+        letter
+        for letter in read_evidence(settings, (), job.kinesis).dead_letters
+        if letter.topic == settings.topics.exports
+    ]
     assert {letter.reason for letter in letters} == {DeadLetterReason.FLOW_DELETED}
     gone = [(record.key.encode(), record.value) for record in expectation.of_flow("vip-to-crm")]
     assert sorted((letter.key, letter.value) for letter in letters) == sorted(gone)

@@ -1,4 +1,6 @@
-"""Jobs with a real worker: who was in an audience before it was mapped arrives, once more when asked, and is counted (E1, E4)."""
+"""Jobs with a real worker: who was in an audience before it was mapped arrives, once more when asked, and is counted
+(E1, E4).
+"""
 
 from pathlib import Path
 from typing import Any, Final
@@ -26,8 +28,18 @@ def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
     """One flow, `vip`, of who is in ups/gold; not in force yet."""
     installation.init(4)
     job = WholeJob(installation, kinesis, tmp_path)
-    destination = {"type": "kinesis", "stream": f"gold-{installation.settings.app_id}", "region": REGION, "endpointUrl": kinesis}
-    flow = {"id": "vip", "destination": destination, "audiences": [{"namespace": "ups", "id": "gold"}], "attributes": ["n"]}
+    destination = {
+        "type": "kinesis",
+        "stream": f"gold-{installation.settings.app_id}",
+        "region": REGION,
+        "endpointUrl": kinesis,
+    }
+    flow = {
+        "id": "vip",
+        "destination": destination,
+        "audiences": [{"namespace": "ups", "id": "gold"}],
+        "attributes": ["n"],
+    }
     job.text = yaml.safe_dump({"flows": [flow]})
     job.create_streams()
     return job
@@ -39,8 +51,17 @@ def profiles() -> list[ShopEvent]:
 
 def _patch(number: int, audience: str) -> ShopEvent:
     data = {"n": number, "segmentMembership": {"ups": {audience: {"status": "realized"}}}}
-    event = {"specversion": "1.0", "id": f"e-{number}", "source": "/t", "type": "profile.patched", "time": "2026-01-20T00:00:00Z", "data": data}
-    return ShopEvent(key=f"p-{number}".encode(), value=orjson.dumps(event), timestamp=1_768_867_200_000, kind=Kind.QUALIFIED)
+    event = {
+        "specversion": "1.0",
+        "id": f"e-{number}",
+        "source": "/t",
+        "type": "profile.patched",
+        "time": "2026-01-20T00:00:00Z",
+        "data": data,
+    }
+    return ShopEvent(
+        key=f"p-{number}".encode(), value=orjson.dumps(event), timestamp=1_768_867_200_000, kind=Kind.QUALIFIED
+    )
 
 
 def told(result: Result, exit_code: int = 0) -> list[dict[str, Any]]:
@@ -49,10 +70,14 @@ def told(result: Result, exit_code: int = 0) -> list[dict[str, Any]]:
 
 
 def arrived(job: WholeJob) -> list[str]:
-    return sorted(record.partition_key for record in read_stream(job.kinesis, REGION, f"gold-{job.installation.settings.app_id}"))
+    return sorted(
+        record.partition_key for record in read_stream(job.kinesis, REGION, f"gold-{job.installation.settings.app_id}")
+    )
 
 
-def test_a_new_flow_sends_who_is_in_its_audience_and_a_resend_the_same_once_a_day(job: WholeJob, tmp_path: Path) -> None:
+def test_a_new_flow_sends_who_is_in_its_audience_and_a_resend_the_same_once_a_day(
+    job: WholeJob, tmp_path: Path
+) -> None:
     installation, members = job.installation, sorted(f"p-{number}" for number in range(MEMBERS))
     job.send(profiles())
 
@@ -72,7 +97,12 @@ def test_a_new_flow_sends_who_is_in_its_audience_and_a_resend_the_same_once_a_da
 
     counts = {"seen": MEMBERS + OTHERS, "exported": MEMBERS, "skipped": {"not_a_member": OTHERS}, "toGo": 0}
     for each, kind in ((backfill, "backfill"), (resend, "resend")):
-        assert (each["kind"], each["state"], each["counts"], each["partitions"]["done"]) == (kind, "succeeded", counts, 4)
+        assert (each["kind"], each["state"], each["counts"], each["partitions"]["done"]) == (
+            kind,
+            "succeeded",
+            counts,
+            4,
+        )
     assert after_backfill == members
     assert arrived(job) == sorted(2 * members)
     assert refused.exit_code == 1

@@ -1,4 +1,6 @@
-"""A log whose beginning passes a reader at any moment: the worker stops and names what is gone (exit code 3), or goes on where that is accepted."""
+"""A log whose beginning passes a reader at any moment: the worker stops and names what is gone (exit code 3), or goes
+on where that is accepted.
+"""
 
 import time
 from collections.abc import Callable
@@ -38,7 +40,9 @@ def delete_records(job: WholeJob, topic: str, keep: int) -> dict[int, int]:
     (places,) = group_lag(job.installation.settings, [topic]).values()
     begins = {place.partition: max(place.start, place.end - keep) for place in places}
     client = admin(job)  # must live until the answer is here
-    for future in client.delete_records([TopicPartition(topic, partition, begin) for partition, begin in begins.items()]).values():
+    for future in client.delete_records(
+        [TopicPartition(topic, partition, begin) for partition, begin in begins.items()]
+    ).values():
         future.result(SECONDS)
     return begins
 
@@ -55,7 +59,10 @@ def while_frozen(worker: KitWorker, happens: Callable[[], object]) -> None:
 def named_gaps(worker: KitWorker) -> dict[tuple[str, int], int]:
     """What the last line of a stopped worker asks to be accepted: the first offset, by topic and partition."""
     names = worker.said().splitlines()[-1].partition(ACCEPT)[2].split(",")
-    return {(topic, int(partition)): int(offset) for topic, partition, offset in (name.strip().rsplit(":", 2) for name in names)}
+    return {
+        (topic, int(partition)): int(offset)
+        for topic, partition, offset in (name.strip().rsplit(":", 2) for name in names)
+    }
 
 
 def committed(job: WholeJob, topic: str) -> dict[tuple[str, int], int]:
@@ -70,7 +77,9 @@ def test_a_retention_that_overtakes_a_running_worker_stops_it_with_the_gap(job: 
     with job.worker() as worker:
         job.send(shop_events(100, customers=20))
         job.wait_until_delivered(SECONDS, worker)
-        while_frozen(worker, lambda: (job.send(shop_events(2_000, customers=20, seed=9)), delete_records(job, topic, keep=20)))
+        while_frozen(
+            worker, lambda: (job.send(shop_events(2_000, customers=20, seed=9)), delete_records(job, topic, keep=20))
+        )
         code = worker.wait_for_end(SECONDS)
         gaps, reached = named_gaps(worker), committed(job, topic)
         worker.change(accept_gaps=worker.said().splitlines()[-1].partition(ACCEPT)[2])
@@ -79,7 +88,9 @@ def test_a_retention_that_overtakes_a_running_worker_stops_it_with_the_gap(job: 
             worker.start()
             assert worker.wait_for_end(SECONDS) == 3
             gaps |= named_gaps(worker)
-            worker.change(accept_gaps=",".join(f"{topic}:{partition}:{first}" for (_, partition), first in gaps.items()))
+            worker.change(
+                accept_gaps=",".join(f"{topic}:{partition}:{first}" for (_, partition), first in gaps.items())
+            )
         job.start_again(worker)
         job.wait_until_delivered(SECONDS, worker)
         worker.stop()
@@ -118,7 +129,9 @@ def test_records_of_a_parked_flow_that_are_deleted_stop_the_worker_with_the_gap(
     settings: dict[str, Any] = {"park_after_seconds": 0.1, "kinesis_probe_seconds": 1}
     with job.worker(**settings) as worker:  # no stream is there: every flow is paused, and parked
         job.send(shop_events(300, customers=20))
-        wait_until(lambda: "flow_parked" in worker.said() and not any(job.lags().values()), "everything to be parked", SECONDS)
+        wait_until(
+            lambda: "flow_parked" in worker.said() and not any(job.lags().values()), "everything to be parked", SECONDS
+        )
         worker.kill()  # with what its reader had fetched already
         delete_records(job, job.installation.topics.exports, keep=0)
         worker.start()

@@ -55,7 +55,11 @@ AIOKafkaProducer.send = send_unless_held
 @pytest.fixture
 def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
     installation.init(4)
-    alter_topic(installation.settings.kafka_bootstrap_servers, installation.topics.exports, message_timestamp_type="LogAppendTime")
+    alter_topic(
+        installation.settings.kafka_bootstrap_servers,
+        installation.topics.exports,
+        message_timestamp_type="LogAppendTime",
+    )
     return WholeJob(installation, kinesis, tmp_path)
 
 
@@ -93,7 +97,9 @@ def latencies(job: WholeJob, flow_id: str) -> list[tuple[float, float]]:
 
 
 @pytest.mark.quiet
-def test_g4_a_flow_that_waits_longer_than_memory_lasts_waits_alone_and_then_leaves_in_order(job: WholeJob, proxy: FaultProxy) -> None:
+def test_g4_a_flow_that_waits_longer_than_memory_lasts_waits_alone_and_then_leaves_in_order(
+    job: WholeJob, proxy: FaultProxy
+) -> None:
     """Also across kill -9 and a stop in the middle of its pause, and across kill -9 while it catches up."""
     job.create_streams()
     job.apply()
@@ -109,9 +115,13 @@ def test_g4_a_flow_that_waits_longer_than_memory_lasts_waits_alone_and_then_leav
             wait_until(lambda: job.delivered() > 3 * BUFFERED_RECORDS, "deliveries before the pause", SECONDS)
             broken_at = time.time()
             proxy.follow(REFUSED)
-            wait_until(lambda: status(job)["waiting"] > 4 * BUFFERED_RECORDS, "more waiting than the buffer holds", SECONDS)
+            wait_until(
+                lambda: status(job)["waiting"] > 4 * BUFFERED_RECORDS, "more waiting than the buffer holds", SECONDS
+            )
             calm_until = time.time()
-        wait_until(lambda: not any(job.lags().values()), "the group's offset, which a parked flow does not hold back", SECONDS)
+        wait_until(
+            lambda: not any(job.lags().values()), "the group's offset, which a parked flow does not hold back", SECONDS
+        )
         paused = status(job)
         worker.kill()
         killed_at = datetime.now(UTC)
@@ -156,13 +166,17 @@ def spread(seconds: list[float]) -> str:
     return f"median {median(seconds):.3f}, 95 % {quantiles(seconds, n=20)[-1]:.3f}, of {len(seconds)}"
 
 
-def test_g4_a_stream_that_is_slow_silent_or_rejects_everything_holds_up_nobody_and_loses_nothing(job: WholeJob, proxy: FaultProxy) -> None:
+def test_g4_a_stream_that_is_slow_silent_or_rejects_everything_holds_up_nobody_and_loses_nothing(
+    job: WholeJob, proxy: FaultProxy
+) -> None:
     """Ten records a second of a thousand; then no answer at all; then 413 for whatever it is sent."""
     job.create_streams()
     job.apply()
     proxy.follow(LIMITED)
     job.send(shop_events(3_000))
-    with job.worker(max_buffered_records=BUFFERED_RECORDS, kinesis_probe_seconds=0.5, kinesis_read_timeout_seconds=4.0) as worker:
+    with job.worker(
+        max_buffered_records=BUFFERED_RECORDS, kinesis_probe_seconds=0.5, kinesis_read_timeout_seconds=4.0
+    ) as worker:
         wait_until(lambda: not any(job.lags().values()), "the others' delivery", SECONDS)
         slow = status(job)
         proxy.follow(SILENT)
@@ -181,13 +195,17 @@ def test_g4_a_stream_that_is_slow_silent_or_rejects_everything_holds_up_nobody_a
 def healthy_have_all(job: WholeJob) -> bool:
     """Whether the streams that work have everything that `exports` has for them."""
     evidence = read_evidence(job.installation.settings, job.configuration.flows, job.kinesis)
-    return all(len(evidence.streams[flow]) >= sum(each.flow_id == flow for each in evidence.exports) for flow in HEALTHY)
+    return all(
+        len(evidence.streams[flow]) >= sum(each.flow_id == flow for each in evidence.exports) for flow in HEALTHY
+    )
 
 
 def test_g1_a_flow_that_relapses_right_after_it_caught_up_loses_nothing_when_a_kill_comes_before_its_new_row(
     job: WholeJob, proxy: FaultProxy, tmp_path: Path
 ) -> None:
-    """Records that came in between were once passed, although the only durable row gave the flow back to the group's offset."""
+    """Records that came in between were once passed, although the only durable row gave the flow back to the group's
+    offset.
+    """
     job.create_streams()
     job.apply()
     (tmp_path / "sitecustomize.py").write_text(NEW_ROWS_ARE_HELD)
@@ -202,12 +220,18 @@ def test_g1_a_flow_that_relapses_right_after_it_caught_up_loses_nothing_when_a_k
         job.start_again(worker)
         wait_until(lambda: not any(job.lags().values()), "the others' delivery", SECONDS)
         proxy.follow(TRICKLING)
-        wait_until(lambda: all(row.until is not None for row in parked_flows(settings)), "a flow that has caught up", SECONDS)
+        wait_until(
+            lambda: all(row.until is not None for row in parked_flows(settings)), "a flow that has caught up", SECONDS
+        )
         hold.touch()
         proxy.follow(REFUSED)
         wait_until(lambda: "a new row is held" in worker.said(), "the relapse", SECONDS)
         job.send(events[600:800])
-        wait_until(lambda: not job.lags()[settings.topics.profile_events] and healthy_have_all(job), "the others' delivery", SECONDS)
+        wait_until(
+            lambda: not job.lags()[settings.topics.profile_events] and healthy_have_all(job),
+            "the others' delivery",
+            SECONDS,
+        )
         job.send(events[800:])  # what is committed with the last of these was delivered before
         wait_until(lambda: not job.lags()[settings.topics.profile_events], "a commit", SECONDS)
         behind = job.lags()[settings.topics.exports]

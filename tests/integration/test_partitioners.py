@@ -30,7 +30,10 @@ SECONDS: Final = 60.0
 PARTITIONS: Final = 8
 TEXTS: Final = ("x", "zoë", "ключ", "顧客", "😀", "a\u0301", "\u00a0")
 KEYS: Final = [
-    *(("p-0123456789abcdefghijklmnopqrstuvwxyz" * 14)[:size].encode() for size in (*range(1, 70), 127, 128, 255, 511, 512)),
+    *(
+        ("p-0123456789abcdefghijklmnopqrstuvwxyz" * 14)[:size].encode()
+        for size in (*range(1, 70), 127, 128, 255, 511, 512)
+    ),
     *((text * times).encode() for text in TEXTS for times in range(1, 9)),
     *(f"customer-{number}".encode() for number in range(100)),
     *(str(UUID(int=number * 2**96 + 7)).encode() for number in range(40)),
@@ -46,7 +49,9 @@ flows:
 
 
 @pytest.mark.parametrize("partitions", [PARTITIONS, 5])
-async def test_i12_our_function_is_what_three_real_producers_do(kafka: str, installation: Installation, partitions: int) -> None:
+async def test_i12_our_function_is_what_three_real_producers_do(
+    kafka: str, installation: Installation, partitions: int
+) -> None:
     topic = create_topic(kafka, partitions)
     java, librdkafka = [(key, b"java") for key in KEYS], Producer({"bootstrap.servers": kafka})
     produce_with_java(kafka, topic, java)
@@ -66,8 +71,16 @@ async def test_i12_our_function_is_what_three_real_producers_do(kafka: str, inst
     for record in read_topic(installation.settings, topic):
         found[record.value or b""][record.key or b""] = record.partition
 
-    by_murmur2, by_crc32 = ({key: partition_of(key, partitions, each) for key in KEYS} for each in (Partitioner.MURMUR2, Partitioner.CRC32))
-    assert found == {b"java": by_murmur2, b"aiokafka": by_murmur2, b"murmur2": by_murmur2, b"librdkafka": by_crc32, b"crc32": by_crc32}
+    by_murmur2, by_crc32 = (
+        {key: partition_of(key, partitions, each) for key in KEYS} for each in (Partitioner.MURMUR2, Partitioner.CRC32)
+    )
+    assert found == {
+        b"java": by_murmur2,
+        b"aiokafka": by_murmur2,
+        b"murmur2": by_murmur2,
+        b"librdkafka": by_crc32,
+        b"crc32": by_crc32,
+    }
     assert by_murmur2 != by_crc32
 
 
@@ -82,7 +95,9 @@ def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
 
 
 def event(event_id: str, profile: str, **data: Any) -> tuple[bytes, bytes]:
-    return profile.encode(), orjson.dumps({**HEAD, "id": event_id, "subject": profile, "time": "2026-01-11T08:37:33Z", "data": data})
+    return profile.encode(), orjson.dumps(
+        {**HEAD, "id": event_id, "subject": profile, "time": "2026-01-11T08:37:33Z", "data": data}
+    )
 
 
 def member(**more: str) -> dict[str, Any]:
@@ -117,7 +132,10 @@ def deleted(job: WholeJob, *options: str, told: str = "") -> dict[str, Any]:
 
 
 def test_i12_a_misplaced_key_is_processed_counted_alarmed_and_deleted_where_it_is(job: WholeJob) -> None:
-    """The key p-1 by librdkafka's default partitioner goes to 7 of 8; murmur2 says 4. Others are where Java puts them."""
+    """The key p-1 by librdkafka's default partitioner goes to 7 of 8; murmur2 says 4.
+
+    Others are where Java puts them.
+    """
     settings = job.installation.settings
     others = [event(f"j-{number}", f"customer-{number}", note=number, **member()) for number in range(200)]
     produce_with_java(settings.kafka_bootstrap_servers, settings.topics.profile_events, others)
@@ -127,15 +145,24 @@ def test_i12_a_misplaced_key_is_processed_counted_alarmed_and_deleted_where_it_i
         wait_until(lambda: job.status()["misplaced"] == 2, "the report of the worker", SECONDS)
         shown, checked = job.installation.command("status"), job.installation.command("check")
         status = job.status()
-        by_murmur2 = deleted(job, told="workers have read 2 events elsewhere than their keys belong: a profile may be on another partition")
+        by_murmur2 = deleted(
+            job,
+            told="workers have read 2 events elsewhere than their keys belong: a profile may be on another partition",
+        )
         job.installation.change(partitioner="crc32")
         by_crc32 = deleted(job)
         said = worker.said()
         job.wait_until_delivered(SECONDS, worker)
         worker.stop()
 
-    assert (status["misplacedFitting"], [each["misplaced"] for each in status["partitions"]]) == ({"crc32": 2}, [0, 0, 0, 0, 0, 0, 0, 2])
-    remedy = "librdkafka's default partitioner (crc32) fits all of them: set PARTITIONER=crc32, or partitioner=murmur2_random in the producer"
+    assert (status["misplacedFitting"], [each["misplaced"] for each in status["partitions"]]) == (
+        {"crc32": 2},
+        [0, 0, 0, 0, 0, 0, 0, 2],
+    )
+    remedy = (
+        "librdkafka's default partitioner (crc32) fits all of them: set PARTITIONER=crc32, or"
+        " partitioner=murmur2_random in the producer"
+    )
     assert "2 events are not in the partition where Java's default partitioner (murmur2) puts the key" in shown.stderr
     assert "2 events are not in the partition where Java's default partitioner (murmur2) puts the key" in checked.stdout
     assert all(remedy in text for text in (shown.stderr, checked.stdout, said))
@@ -147,17 +174,23 @@ def test_i12_a_misplaced_key_is_processed_counted_alarmed_and_deleted_where_it_i
 
 
 def test_i12_a_key_on_two_partitions_is_two_profiles_and_each_ends_where_it_is(job: WholeJob) -> None:
-    """Workers, replay and the worker's own events agree: state is kept by partition and key, and F5 writes where the state is."""
+    """Workers, replay and the worker's own events agree: state is kept by partition and key, and F5 writes where the
+    state is.
+    """
     settings = job.installation.settings
     ends = int(time.time()) + 8
     half, other = member(), member(validUntil=format_time(ends))
-    produce_with_java(settings.kafka_bootstrap_servers, settings.topics.profile_events, [event("e-1", "p-1", note=1, **half)])
+    produce_with_java(
+        settings.kafka_bootstrap_servers, settings.topics.profile_events, [event("e-1", "p-1", note=1, **half)]
+    )
     produce_with_librdkafka(job, event("e-1", "p-1", note=2, **other))
     with job.worker(membership_expiry=True) as worker:
         job.wait_until_delivered(SECONDS, worker)
         rows = {partition for partition, kept in rows_of_changelog(job).items() if profile_key(b"p-1") in kept}
         wait_until(lambda: expiries(job), "the end of a membership", SECONDS)
-        produce_with_java(settings.kafka_bootstrap_servers, settings.topics.profile_events, [event("e-2", "p-1", note=3)])
+        produce_with_java(
+            settings.kafka_bootstrap_servers, settings.topics.profile_events, [event("e-2", "p-1", note=3)]
+        )
         job.wait_until_delivered(SECONDS, worker)
         job.installation.change(partitioner="none")
         refused = job.installation.command("profiles", "delete", "p-1", "--yes")
@@ -169,8 +202,13 @@ def test_i12_a_key_on_two_partitions_is_two_profiles_and_each_ends_where_it_is(j
     (expiry,) = expiries(job)
     assert (expiry.key, expiry.partition) == (b"p-1", 7)
     assert (refused.exit_code, "p-1: its profile is on partitions 4 and 7, half each" in refused.stderr) == (1, True)
-    assert [(each["known"], each["row"], len(each["records"])) for each in halves] == [(True, "tombstone", 1), (True, "tombstone", 0)]
+    assert [(each["known"], each["row"], len(each["records"])) for each in halves] == [
+        (True, "tombstone", 1),
+        (True, "tombstone", 0),
+    ]
     replayed = job.replay()
     assert exported(job) == {record.id: record.value for record in replayed.expectation.records}
-    assert len(replayed.expectation.records) == 5, "two that join, one that ends, one that changes, one that is deleted as a member"
+    assert len(replayed.expectation.records) == 5, (
+        "two that join, one that ends, one that changes, one that is deleted as a member"
+    )
     require_rows_of_the_fold(job, replayed, [job.folder("worker") / "data"])

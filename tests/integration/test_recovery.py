@@ -1,4 +1,6 @@
-"""What a worker finds on its disk when it starts, and what it makes of it: the rows of the fold, always (design 2, 5.8, 5.9)."""
+"""What a worker finds on its disk when it starts, and what it makes of it: the rows of the fold, always (design 2, 5.8,
+5.9).
+"""
 
 import shutil
 from collections.abc import Mapping
@@ -50,7 +52,9 @@ def test_a_transaction_that_the_broker_still_shows_as_open_is_waited_for(job: Wh
     settings = job.installation.settings
     job.send(shop_events(200, customers=50))
     process_all(job, "worker")
-    left_open = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers, "transactional.id": f"{settings.app_id}-left-open"})
+    left_open = Producer(
+        {"bootstrap.servers": settings.kafka_bootstrap_servers, "transactional.id": f"{settings.app_id}-left-open"}
+    )
     left_open.init_transactions(SECONDS)
     left_open.begin_transaction()
     left_open.produce(settings.topics.changelog, value=b"not to be seen", key=b"x", partition=0)
@@ -75,12 +79,16 @@ def test_copies_that_are_stale_or_damaged_are_made_anew_and_who_was_deleted_stay
     process_all(job, "worker")
     for name in ("stale", "damaged"):
         shutil.copytree(job.folder("worker"), job.folder(name))
-    alter_topic(settings.kafka_bootstrap_servers, settings.topics.changelog, delete_retention_ms="100", **COMPACTED_ALL_THE_TIME)
+    alter_topic(
+        settings.kafka_bootstrap_servers, settings.topics.changelog, delete_retention_ms="100", **COMPACTED_ALL_THE_TIME
+    )
     job.send(shop_events(3_000, customers=300))
     with job.worker("worker") as worker:
         job.wait_until_delivered(SECONDS, worker)
         tombstones = tombstones_of(job)
-        with flowing(job, shop_events(100_000, customers=300, seed=8), EVENTS_A_SECOND):  # a segment is compacted when the next one has begun
+        with flowing(
+            job, shop_events(100_000, customers=300, seed=8), EVENTS_A_SECOND
+        ):  # a segment is compacted when the next one has begun
             wait_until(lambda: is_compacted(job) and not tombstones & tombstones_of(job), "compaction", SECONDS)
         job.wait_until_delivered(SECONDS, worker)
         worker.stop()
@@ -104,7 +112,11 @@ def test_copies_that_are_stale_or_damaged_are_made_anew_and_who_was_deleted_stay
 def tombstones_of(job: WholeJob) -> set[tuple[int, int]]:
     """(partition, offset) of each in the changelog."""
     settings = job.installation.settings
-    return {(record.partition, record.offset) for record in read_topic(settings, settings.topics.changelog) if record.value is None}
+    return {
+        (record.partition, record.offset)
+        for record in read_topic(settings, settings.topics.changelog)
+        if record.value is None
+    }
 
 
 def damage(folder: Path) -> None:
@@ -116,14 +128,24 @@ def damage(folder: Path) -> None:
 def require_a_report_before_the_first_read(job: WholeJob) -> None:
     """`status` shows a recovery from its beginning, however short it is."""
     settings = job.installation.settings
-    reports = [WorkerStatus.model_validate_json(record.value) for record in read_topic(settings, settings.topics.worker_status) if record.value]
-    begun = [report for report in reports if report.state == "restoring" and any(owned.to_restore for owned in report.partitions)]
+    reports = [
+        WorkerStatus.model_validate_json(record.value)
+        for record in read_topic(settings, settings.topics.worker_status)
+        if record.value
+    ]
+    begun = [
+        report
+        for report in reports
+        if report.state == "restoring" and any(owned.to_restore for owned in report.partitions)
+    ]
     assert begun
     assert {report.state for report in reports} == {"restoring", "running", "stopped"}
 
 
 def test_a_log_that_retention_emptied_is_no_gap_where_all_of_it_was_read(job: WholeJob) -> None:
-    """Before the first start, and after it where the last thing read was no event: an aborted transaction, and its marker."""
+    """Before the first start, and after it where the last thing read was no event: an aborted transaction, and its
+    marker.
+    """
     job.send(shop_events(100, customers=20))
     remove_all_events(job)
     process_all(job, "worker")
@@ -146,15 +168,22 @@ def test_a_log_that_retention_emptied_is_no_gap_where_all_of_it_was_read(job: Wh
 
 def remove_all_events(job: WholeJob) -> None:
     """As retention does."""
-    topic, client = job.installation.topics.profile_events, AdminClient({"bootstrap.servers": job.installation.settings.kafka_bootstrap_servers})
-    for future in client.delete_records([TopicPartition(topic, partition, end) for partition, end in job.ends().items()]).values():
+    topic, client = (
+        job.installation.topics.profile_events,
+        AdminClient({"bootstrap.servers": job.installation.settings.kafka_bootstrap_servers}),
+    )
+    for future in client.delete_records(
+        [TopicPartition(topic, partition, end) for partition, end in job.ends().items()]
+    ).values():
         future.result(SECONDS)
 
 
 def abort_events(job: WholeJob) -> None:
     """One in each partition, that nobody may see."""
     settings = job.installation.settings
-    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers, "transactional.id": f"{settings.app_id}-aborted"})
+    producer = Producer(
+        {"bootstrap.servers": settings.kafka_bootstrap_servers, "transactional.id": f"{settings.app_id}-aborted"}
+    )
     producer.init_transactions(SECONDS)
     producer.begin_transaction()
     for partition in range(settings.partitions):
@@ -169,7 +198,9 @@ def test_group_offsets_that_an_operator_reset_change_nothing(job: WholeJob) -> N
     job.send(shop_events(600, customers=100))
     process_all(job, "worker")
     topic = settings.topics.profile_events
-    reset = ConsumerGroupTopicPartitions(settings.app_id, [TopicPartition(topic, partition, 0) for partition in range(settings.partitions)])
+    reset = ConsumerGroupTopicPartitions(
+        settings.app_id, [TopicPartition(topic, partition, 0) for partition in range(settings.partitions)]
+    )
     client = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
     for answer in client.alter_consumer_group_offsets([reset]).values():
         answer.result(SECONDS)
@@ -183,8 +214,12 @@ def test_group_offsets_that_an_operator_reset_change_nothing(job: WholeJob) -> N
     require_rows_of_the_fold(job, job.require_equal_to_replay(), [job.folder("worker") / "data"])
 
 
-async def test_a_recovery_that_was_interrupted_reads_only_what_is_left(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows come with their place, so what is on disk is not read again; a crash takes only what RocksDB has not written yet."""
+async def test_a_recovery_that_was_interrupted_reads_only_what_is_left(
+    kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows come with their place, so what is on disk is not read again; a crash takes only what RocksDB has not written
+    yet.
+    """
     topic = create_topic(kafka)
     produce(kafka, topic, {b"p%d" % number: b"row" for number in range(2_000)})
     monkeypatch.setattr(reading, "READ_RECORDS", 300)
@@ -208,7 +243,9 @@ async def test_a_recovery_that_was_interrupted_reads_only_what_is_left(kafka: st
 
 
 def a_store(folder: Path) -> PartitionStore:
-    return PartitionStore.open(folder / "0", Identity(None, "app", "changelog", None, 0, 1), shared_memory(1 << 20, 1 << 20, 1))
+    return PartitionStore.open(
+        folder / "0", Identity(None, "app", "changelog", None, 0, 1), shared_memory(1 << 20, 1 << 20, 1)
+    )
 
 
 def produce(kafka: str, topic: str, rows: Mapping[bytes, bytes | None]) -> None:

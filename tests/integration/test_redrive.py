@@ -1,4 +1,6 @@
-"""Letters of real workers, sent again after their cause was mended, arrive in the order of their lanes (contract G2, G8, G9)."""
+"""Letters of real workers, sent again after their cause was mended, arrive in the order of their lanes (contract G2,
+G8, G9).
+"""
 
 from pathlib import Path
 from typing import Any
@@ -39,14 +41,25 @@ def text(job: WholeJob, flow: str = "vip") -> str:
 
 def event(number: int, note: str, profile: str = "Zoë") -> ShopEvent:
     data = {"note": note, "segmentMembership": {"ups": {"vips": {"status": "realized"}}}}
-    head = {"specversion": "1.0", "id": f"e-{number}", "source": "/t", "type": "profile.patched", "subject": profile, "time": "2026-01-11T08:37:33Z"}
+    head = {
+        "specversion": "1.0",
+        "id": f"e-{number}",
+        "source": "/t",
+        "type": "profile.patched",
+        "subject": profile,
+        "time": "2026-01-11T08:37:33Z",
+    }
     return ShopEvent(profile.encode(), orjson.dumps(head | {"data": data}), NOW_MS, Kind.POISON)
 
 
 def delivered(job: WholeJob) -> list[tuple[int, str]]:
-    """(version, first letters of the note) of the stream's records, in its order, without those of the backfill of a flow made again (E1)."""
+    """(version, first letters of the note) of the stream's records, in its order, without those of the backfill of a
+    flow made again (E1).
+    """
     records = read_stream(job.kinesis, REGION, job.installation.settings.app_id)
-    assert all(record.data.endswith(b"}\n") and record.data.count(b"\n") == 1 for record in records), "G10: once, also where it was sent again"
+    assert all(record.data.endswith(b"}\n") and record.data.count(b"\n") == 1 for record in records), (
+        "G10: once, also where it was sent again"
+    )
     bodies = [orjson.loads(record.data) for record in records]
     return [(body["profileversion"], body["data"]["note"][:5]) for body in bodies if "backfill:" not in body["causes"]]
 
@@ -84,5 +97,9 @@ def test_g2_g8_g9_after_a_higher_limit_and_a_flow_made_again_all_letters_arrive_
 
     assert said["redriven"] == 2
     assert delivered(job) == [(2, "two"), (1, "one  "), (3, "three")]
-    counts = job.status()["deadLetterTopic"]["counts"]  # those of `other` too, whose backfill (E1) may have begun under the lower limit
-    assert [count for count in counts if count["flow"] == "vip"] == [{"flow": "vip", "reason": "record_too_large", "letters": 2, "redriven": 2}]
+    counts = job.status()["deadLetterTopic"][
+        "counts"
+    ]  # those of `other` too, whose backfill (E1) may have begun under the lower limit
+    assert [count for count in counts if count["flow"] == "vip"] == [
+        {"flow": "vip", "reason": "record_too_large", "letters": 2, "redriven": 2}
+    ]

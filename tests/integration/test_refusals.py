@@ -44,7 +44,9 @@ def recreate(job: WholeJob, topic: str, **config: str) -> None:
     client = admin(job)
     client.delete_topics([topic])[topic].result(SECONDS)
     wait_until(lambda: topic not in client.list_topics(timeout=SECONDS).topics, "the topic to go", SECONDS)
-    client.create_topics([NewTopic(topic, 2, 1, config={"max.message.bytes": "1048588"} | config)])[topic].result(SECONDS)
+    client.create_topics([NewTopic(topic, 2, 1, config={"max.message.bytes": "1048588"} | config)])[topic].result(
+        SECONDS
+    )
     wait_until(lambda: topic in client.list_topics(timeout=SECONDS).topics, "the topic to be there", SECONDS)
 
 
@@ -56,8 +58,12 @@ def other_installation(job: WholeJob, app_id: str, topic_prefix: str) -> Install
     return other
 
 
-def test_another_installation_that_takes_our_names_is_refused_before_it_joins_our_group_or_fences_our_workers(job: WholeJob) -> None:
-    """The same APP_ID is one group; an APP_ID that goes on as the other's TOPIC_PREFIX does, the same transactional ids."""
+def test_another_installation_that_takes_our_names_is_refused_before_it_joins_our_group_or_fences_our_workers(
+    job: WholeJob,
+) -> None:
+    """The same APP_ID is one group; an APP_ID that goes on as the other's TOPIC_PREFIX does, the same transactional
+    ids.
+    """
     app_id, topic_prefix = job.installation.settings.app_id, job.installation.settings.topic_prefix
     first, _, rest = app_id.partition("-")
     with job.worker() as worker:
@@ -83,7 +89,10 @@ def test_another_installation_that_takes_our_names_is_refused_before_it_joins_ou
     assert worker.taken_over() == 1
 
 
-@pytest.mark.parametrize(("name", "policy"), [("changelog", "delete"), ("flows", "delete"), ("exports", "compact"), ("profile_events", "compact")])
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [("changelog", "delete"), ("flows", "delete"), ("exports", "compact"), ("profile_events", "compact")],
+)
 def test_a_cleanup_policy_that_loses_something_is_refused(job: WholeJob, name: str, policy: str) -> None:
     topic = getattr(job.installation.topics, name)
     alter_topic(job.installation.settings.kafka_bootstrap_servers, topic, cleanup_policy=policy)
@@ -126,7 +135,11 @@ def test_a_changelog_that_was_deleted_under_a_group_that_has_read_is_refused(job
         job.wait_until_delivered(SECONDS, worker)
         worker.stop()
     settings = job.installation.settings
-    recreate(job, settings.topics.changelog, **{"cleanup.policy": "compact", "max.message.bytes": str(settings.max_message_bytes)})
+    recreate(
+        job,
+        settings.topics.changelog,
+        **{"cleanup.policy": "compact", "max.message.bytes": str(settings.max_message_bytes)},
+    )
 
     code, said = ended(job)
 
@@ -158,13 +171,21 @@ def test_unread_events_that_were_removed_stop_the_worker_and_it_goes_on_when_tol
     assert not any(job.lags().values())
     firsts = {place.partition: place.offset for place in removed}
     skipped = [event["after"] for event in audited(job) if event["action"] == "skipped"]
-    gaps = {partition: {"from": read[partition], "to": first - 1, "why": "ACCEPT_GAPS"} for partition, first in firsts.items()}
+    gaps = {
+        partition: {"from": read[partition], "to": first - 1, "why": "ACCEPT_GAPS"}
+        for partition, first in firsts.items()
+    }
     assert {gap.pop("partition"): gap for gap in skipped if gap.pop("topic") == topic} == gaps
     assert len(skipped) == len(gaps)
-    assert [taken_over(event) for event in audited(job) if event["action"] == "taken_over"] == [dict.fromkeys(firsts, 0), firsts]
+    assert [taken_over(event) for event in audited(job) if event["action"] == "taken_over"] == [
+        dict.fromkeys(firsts, 0),
+        firsts,
+    ]
 
 
-def test_a_group_without_an_offset_of_exports_stops_the_worker_which_goes_on_where_the_operator_says(job: WholeJob) -> None:
+def test_a_group_without_an_offset_of_exports_stops_the_worker_which_goes_on_where_the_operator_says(
+    job: WholeJob,
+) -> None:
     """It once delivered everything again, from the beginning of time, without a word."""
     job.send(shop_events(200, customers=20))
     with job.worker() as worker:
@@ -177,7 +198,9 @@ def test_a_group_without_an_offset_of_exports_stops_the_worker_which_goes_on_whe
     exports = settings.topics.exports
     (places,) = group_lag(settings, [exports]).values()
     delivered = [TopicPartition(exports, place.partition, place.end) for place in places]
-    (altered,) = client.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(settings.app_id, delivered)]).values()
+    (altered,) = client.alter_consumer_group_offsets(
+        [ConsumerGroupTopicPartitions(settings.app_id, delivered)]
+    ).values()
     altered.result(SECONDS)
     with job.worker("goes-on") as worker:
         job.wait_until_delivered(SECONDS, worker)
@@ -185,15 +208,24 @@ def test_a_group_without_an_offset_of_exports_stops_the_worker_which_goes_on_whe
 
     assert code == 3
     assert f"{exports}[0]: the consumer group {settings.app_id} has no offset, though records 0 to" in said
-    assert f"PROFILE_EXPORTER_ACCEPT_GAPS={exports}:0:{places[0].end},{exports}:1:{places[1].end}" in said.splitlines()[-1]
+    assert (
+        f"PROFILE_EXPORTER_ACCEPT_GAPS={exports}:0:{places[0].end},{exports}:1:{places[1].end}" in said.splitlines()[-1]
+    )
     job.require_equal_to_replay()
 
 
-def test_a_partition_with_nothing_but_an_aborted_transaction_is_begun_by_its_next_owner(installation: Installation, tmp_path: Path) -> None:
+def test_a_partition_with_nothing_but_an_aborted_transaction_is_begun_by_its_next_owner(
+    installation: Installation, tmp_path: Path
+) -> None:
     """The group was told to have read it, though no watermark said so: its next owner missed a state that never was."""
     installation.init(2)
-    job, settings = WholeJob(installation, "http://127.0.0.1:1", tmp_path), installation.settings  # no flow: nothing is sent, and no job begins
-    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers, "transactional.id": settings.app_id + "-upstream"})
+    job, settings = (
+        WholeJob(installation, "http://127.0.0.1:1", tmp_path),
+        installation.settings,
+    )  # no flow: nothing is sent, and no job begins
+    producer = Producer(
+        {"bootstrap.servers": settings.kafka_bootstrap_servers, "transactional.id": settings.app_id + "-upstream"}
+    )
     producer.init_transactions(SECONDS)
     producer.begin_transaction()
     producer.produce(settings.topics.profile_events, b"aborted", b"k", partition=0)

@@ -54,12 +54,22 @@ def large_events(count: int) -> Iterator[ShopEvent]:
     random = Random(7)
     for number in range(count):
         text = b64encode(random.randbytes(LARGE_BYTES)).decode()
-        value = {"specversion": "1.0", "id": f"e{number}", "source": "/test", "type": "profile.patched", "time": "2026-01-01T00:00:00Z"}
-        yield ShopEvent(f"large-{number}".encode(), orjson.dumps(value | {"data": {"unmapped": text}}), 1_767_225_600_000, "patch")
+        value = {
+            "specversion": "1.0",
+            "id": f"e{number}",
+            "source": "/test",
+            "type": "profile.patched",
+            "time": "2026-01-01T00:00:00Z",
+        }
+        yield ShopEvent(
+            f"large-{number}".encode(), orjson.dumps(value | {"data": {"unmapped": text}}), 1_767_225_600_000, "patch"
+        )
 
 
 def test_a_rebalance_in_the_middle_of_a_restore_crashes_nobody(job: WholeJob) -> None:
-    """The restore went on in a store that the revocation had closed; the crash was a rebalance for whoever restored next."""
+    """The restore went on in a store that the revocation had closed; the crash was a rebalance for whoever restored
+    next.
+    """
     job.installation.init(4)
     job.apply()
     job.send(large_events(LARGE_PROFILES))
@@ -83,11 +93,17 @@ def test_a_rebalance_in_the_middle_of_a_restore_crashes_nobody(job: WholeJob) ->
     assert taken_over == 0
     assert "rebalanced_during_takeover" in said
     assert "DB instance already closed" not in said, "a crash where the next assignment comes late"
-    require_rows_of_the_fold(job, job.replay(), [job.folder(name) / "data" for name in ("restoring", "joining", "other")])
+    require_rows_of_the_fold(
+        job, job.replay(), [job.folder(name) / "data" for name in ("restoring", "joining", "other")]
+    )
 
 
-def test_a_spare_worker_stays_in_the_group_quietly_and_takes_over_when_partitions_come(job: WholeJob, tmp_path: Path) -> None:
-    """It once tried its takeover again each second, and left the group for ever when it had fetched nothing for a quarter of an hour."""
+def test_a_spare_worker_stays_in_the_group_quietly_and_takes_over_when_partitions_come(
+    job: WholeJob, tmp_path: Path
+) -> None:
+    """It once tried its takeover again each second, and left the group for ever when it had fetched nothing for a
+    quarter of an hour.
+    """
     job.installation.init(1)
     job.apply()
     (tmp_path / "sitecustomize.py").write_text(IDLE_FOR_LONG)
@@ -112,7 +128,9 @@ def test_a_spare_worker_stays_in_the_group_quietly_and_takes_over_when_partition
 
 
 def test_a_coordinator_that_is_away_for_long_is_waited_for_and_the_wait_is_said(job: WholeJob, tmp_path: Path) -> None:
-    """Faust's time-out of the seek once ended recovery in silence: the worker stayed in its group, and did nothing ever after."""
+    """Faust's time-out of the seek once ended recovery in silence: the worker stayed in its group, and did nothing ever
+    after.
+    """
     job.installation.init(2)
     job.apply()
     (tmp_path / "sitecustomize.py").write_text(COORDINATOR_AWAY)

@@ -1,4 +1,6 @@
-"""A broker that does not let us describe how topics are configured: every check that this turns off is said, and the state stays right (F3)."""
+"""A broker that does not let us describe how topics are configured: every check that this turns off is said, and the
+state stays right (F3).
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,7 +99,9 @@ def age(data: Path) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.timeout(900)
-def test_without_the_right_to_describe_configs_an_old_copy_is_made_anew_and_what_is_not_checked_is_said(job: WholeJob) -> None:
+def test_without_the_right_to_describe_configs_an_old_copy_is_made_anew_and_what_is_not_checked_is_said(
+    job: WholeJob,
+) -> None:
     """A copy of a month ago may have missed a tombstone: its deleted profile would live again (F3)."""
     settings = job.installation.settings
     job.send(shop_events(200, customers=40))
@@ -134,7 +138,9 @@ def has_coordinator(settings: Settings) -> bool:
 
 
 @pytest.mark.kafka
-def test_of_topics_that_may_be_described_each_check_holds_whatever_is_denied_of_others(installation: Installation) -> None:
+def test_of_topics_that_may_be_described_each_check_holds_whatever_is_denied_of_others(
+    installation: Installation,
+) -> None:
     settings, names = installation.settings, installation.topics
     deny_describe_configs(installation, names.profile_events, names.dead_letters, names.changelog)
     wait_until(lambda: Admin(settings).config(names.changelog) is None, "the broker to know it", SECONDS)
@@ -160,7 +166,9 @@ def test_m2_whoever_may_only_write_audit_events_applies_all_the_same_and_is_told
     destination = {"type": "kinesis", "stream": "s", "region": "us-east-2"}
     old, new = ({"id": flow_id, "name": flow_id, "destination": destination} for flow_id in ("old", "new"))
     with Writer(settings) as writer:
-        writer.write(names.flows, b"old", flow_value(StoredFlow(Flow.model_validate(old), "etag-of-an-old-version")), name="old")
+        writer.write(
+            names.flows, b"old", flow_value(StoredFlow(Flow.model_validate(old), "etag-of-an-old-version")), name="old"
+        )
         writer.write(names.audit_events, b"another", b"{}", name="an event, so that there is something to read")
     deny(installation, AclOperation.READ, names.audit_events)
     wait_until(lambda: not may_read(settings, names.audit_events), "the broker to know it", SECONDS)

@@ -1,4 +1,6 @@
-"""A new version comes worker by worker, while the others run (design 2): nothing moves that need not, nothing is lost or repeated."""
+"""A new version comes worker by worker, while the others run (design 2): nothing moves that need not, nothing is lost
+or repeated.
+"""
 
 import re
 import time
@@ -67,7 +69,11 @@ def test_workers_are_exchanged_one_by_one_and_a_flow_between_them(job: WholeJob)
             second.stop()
             job.start_again(second)
             assert first.taken_over() == quiet
-            wait_until(lambda: job.processed() > sum(versions[-1].holds_from.values()) + 500, "events after the change", DELIVERY_SECONDS)
+            wait_until(
+                lambda: job.processed() > sum(versions[-1].holds_from.values()) + 500,
+                "events after the change",
+                DELIVERY_SECONDS,
+            )
         job.wait_until_delivered(DELIVERY_SECONDS, first, second)
         after = partitions(first), partitions(second)
         first.stop()
@@ -105,7 +111,10 @@ def test_a_row_of_a_newer_version_stops_the_worker_for_the_operator_and_is_left_
 
 
 def test_rows_of_the_version_before_are_read_and_what_it_applied_last_is_not_applied_again(job: WholeJob) -> None:
-    """I5: format 3 holds ids without sources. The last event of each profile is sent once more; replay passes over it by its source and id."""
+    """I5: format 3 holds ids without sources.
+
+    The last event of each profile is sent once more; replay passes over it by its source and id.
+    """
     job.apply()
     events = list(shop_events(400, customers=5))
     job.send(events[:200])

@@ -49,7 +49,13 @@ AUTHORIZING: Final = {
 }
 CLUSTER: Final = "kafka-cluster"
 NEEDED: Final = {
-    ResourceType.TOPIC: (AclOperation.CREATE, AclOperation.DESCRIBE, AclOperation.DESCRIBE_CONFIGS, AclOperation.READ, AclOperation.WRITE),
+    ResourceType.TOPIC: (
+        AclOperation.CREATE,
+        AclOperation.DESCRIBE,
+        AclOperation.DESCRIBE_CONFIGS,
+        AclOperation.READ,
+        AclOperation.WRITE,
+    ),
     ResourceType.GROUP: (AclOperation.DESCRIBE, AclOperation.READ),
     ResourceType.TRANSACTIONAL_ID: (AclOperation.DESCRIBE, AclOperation.WRITE),
 }
@@ -70,7 +76,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         arguments = server.broker(folder, listeners)
         arguments["properties"] |= AUTHORIZING
         with required(), RealKafka(**arguments) as kafka:
-            allow(kafka, ResourceType.BROKER, CLUSTER, "exporter", AclOperation.ALL)  # with it nobody else may do anything to the cluster itself
+            allow(
+                kafka, ResourceType.BROKER, CLUSTER, "exporter", AclOperation.ALL
+            )  # with it nobody else may do anything to the cluster itself
             yield Site(kafka, server, folder / "certificate.pem")
 
 
@@ -82,7 +90,10 @@ def server(site: Site) -> Iterator[TokenServer]:
 
 
 def allow(kafka: RealKafka, kind: ResourceType, prefix: str, user: str, *operations: AclOperation) -> None:
-    acls = [AclBinding(kind, prefix, ResourcePatternType.PREFIXED, f"User:{user}", "*", each, AclPermissionType.ALLOW) for each in operations]
+    acls = [
+        AclBinding(kind, prefix, ResourcePatternType.PREFIXED, f"User:{user}", "*", each, AclPermissionType.ALLOW)
+        for each in operations
+    ]
     client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     for answer in client.create_acls(acls).values():
         answer.result(SECONDS)
@@ -119,7 +130,9 @@ def require_no_secret(server: TokenServer, *texts: str) -> None:
 def test_a_worker_whose_sessions_end_every_three_seconds_loses_and_doubles_nothing(
     site: Site, server: TokenServer, kinesis: str, tmp_path: Path
 ) -> None:
-    """Commands (librdkafka) log in again on their connections; the worker (aiokafka) is thrown out, and connects anew."""
+    """Commands (librdkafka) log in again on their connections; the worker (aiokafka) is thrown out, and connects
+    anew.
+    """
     installation = installation_at(site, SHORT, tmp_path)
     job = a_job(installation, kinesis, tmp_path)
 
@@ -142,9 +155,13 @@ def test_a_worker_whose_sessions_end_every_three_seconds_loses_and_doubles_nothi
 
 
 @pytest.mark.timeout(600)
-def test_a_worker_with_a_file_uses_what_stands_there_when_a_session_begins(site: Site, server: TokenServer, kinesis: str, tmp_path: Path) -> None:
+def test_a_worker_with_a_file_uses_what_stands_there_when_a_session_begins(
+    site: Site, server: TokenServer, kinesis: str, tmp_path: Path
+) -> None:
     file = tmp_path / "token"
-    installation = installation_at(site, SHORT, tmp_path, kafka_sasl_mechanism="OAUTHBEARER", kafka_oauth_token_file=file)
+    installation = installation_at(
+        site, SHORT, tmp_path, kafka_sasl_mechanism="OAUTHBEARER", kafka_oauth_token_file=file
+    )
 
     with renewed(file, lambda: server.signer.jwt(LIFE_SECONDS)):
         job = a_job(installation, kinesis, tmp_path)
@@ -159,7 +176,9 @@ def test_a_worker_with_a_file_uses_what_stands_there_when_a_session_begins(site:
 
 
 @pytest.mark.timeout(600)
-def test_an_endpoint_that_is_away_leaves_a_worker_alone_whose_connections_live(site: Site, server: TokenServer, kinesis: str, tmp_path: Path) -> None:
+def test_an_endpoint_that_is_away_leaves_a_worker_alone_whose_connections_live(
+    site: Site, server: TokenServer, kinesis: str, tmp_path: Path
+) -> None:
     """As with MSK, whose sessions outlive the token that began them: here the server says less than the token."""
     server.respond = lambda _: json_answer(200, {"access_token": server.signer.jwt(3600), "expires_in": SAID_SECONDS})
     job = a_job(installation_at(site, LASTING, tmp_path), kinesis, tmp_path)
@@ -201,12 +220,22 @@ def test_a_worker_that_was_thrown_out_while_the_endpoint_was_away_goes_on_when_i
 
 
 @pytest.mark.timeout(600)
-def test_the_rights_that_the_page_of_operations_names_are_enough(site: Site, server: TokenServer, kinesis: str, tmp_path: Path) -> None:
-    server.respond = lambda _: json_answer(200, {"access_token": server.signer.jwt(3600, "limited"), "expires_in": 3600})
+def test_the_rights_that_the_page_of_operations_names_are_enough(
+    site: Site, server: TokenServer, kinesis: str, tmp_path: Path
+) -> None:
+    server.respond = lambda _: json_answer(
+        200, {"access_token": server.signer.jwt(3600, "limited"), "expires_in": 3600}
+    )
     installation = installation_at(site, LASTING, tmp_path)
     settings = installation.settings
     for kind, operations in NEEDED.items():
-        allow(site.kafka, kind, settings.topic_prefix if kind is ResourceType.TOPIC else settings.app_id, "limited", *operations)
+        allow(
+            site.kafka,
+            kind,
+            settings.topic_prefix if kind is ResourceType.TOPIC else settings.app_id,
+            "limited",
+            *operations,
+        )
     job = a_job(installation, kinesis, tmp_path)
 
     with job.worker() as worker:
@@ -223,7 +252,9 @@ def test_the_rights_that_the_page_of_operations_names_are_enough(site: Site, ser
 
 
 @pytest.mark.timeout(300)
-def test_an_api_that_does_nothing_for_some_sessions_is_still_there(site: Site, server: TokenServer, kinesis: str, tmp_path: Path) -> None:
+def test_an_api_that_does_nothing_for_some_sessions_is_still_there(
+    site: Site, server: TokenServer, kinesis: str, tmp_path: Path
+) -> None:
     """Consumers and a producer of librdkafka, which nobody polls meanwhile."""
     job = a_job(installation_at(site, SHORT, tmp_path), kinesis, tmp_path)
 
@@ -244,12 +275,17 @@ def test_an_api_that_does_nothing_for_some_sessions_is_still_there(site: Site, s
         ({"kafka_oauth_token_url": "http://127.0.0.1:1/token"}, "is not reachable: [Errno 111] Connection refused"),
     ],
 )
-def test_a_worker_and_commands_without_a_token_say_why(site: Site, server: TokenServer, tmp_path: Path, login: dict[str, object], said: str) -> None:
+def test_a_worker_and_commands_without_a_token_say_why(
+    site: Site, server: TokenServer, tmp_path: Path, login: dict[str, object], said: str
+) -> None:
     installation = installation_at(site, LASTING, tmp_path, **(server.settings | login))
     installation.change(broker_wait_seconds=2, log_format="console")
 
     results = [installation.command(command) for command in ("init", "status", "check")]
-    with Program(WORKER, installation.env, tmp_path / "worker") as worker, Program(API, installation.env, tmp_path / "api") as api:
+    with (
+        Program(WORKER, installation.env, tmp_path / "worker") as worker,
+        Program(API, installation.env, tmp_path / "api") as api,
+    ):
         codes = [worker.wait(), api.wait()]
 
     assert [*codes, *(result.exit_code for result in results)] == [CommandError.exit_code] * 5
@@ -261,10 +297,14 @@ def test_a_worker_and_commands_without_a_token_say_why(site: Site, server: Token
 
 
 @pytest.mark.parametrize("seconds", [-60.0, 3600.0])
-def test_a_token_that_kafka_does_not_take_and_one_that_ended_are_told_apart(site: Site, server: TokenServer, tmp_path: Path, seconds: float) -> None:
+def test_a_token_that_kafka_does_not_take_and_one_that_ended_are_told_apart(
+    site: Site, server: TokenServer, tmp_path: Path, seconds: float
+) -> None:
     file = tmp_path / "token"
     file.write_text(server.signer.jwt(seconds, aud="another-cluster"))
-    installation = installation_at(site, LASTING, tmp_path, kafka_sasl_mechanism="OAUTHBEARER", kafka_oauth_token_file=file)
+    installation = installation_at(
+        site, LASTING, tmp_path, kafka_sasl_mechanism="OAUTHBEARER", kafka_oauth_token_file=file
+    )
 
     result = installation.command("check")
 
@@ -278,7 +318,9 @@ def test_a_token_that_kafka_does_not_take_and_one_that_ended_are_told_apart(site
         assert "compare its issuer, audience and scope" in result.stdout
 
 
-def test_a_mechanism_that_the_listener_does_not_have_is_a_refused_login(site: Site, server: TokenServer, tmp_path: Path) -> None:
+def test_a_mechanism_that_the_listener_does_not_have_is_a_refused_login(
+    site: Site, server: TokenServer, tmp_path: Path
+) -> None:
     login = {"kafka_sasl_mechanism": "PLAIN", "kafka_sasl_username": "ada", "kafka_sasl_password": SECRET}
 
     result = installation_at(site, LASTING, tmp_path, **login).command("init")

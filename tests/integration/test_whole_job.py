@@ -1,4 +1,6 @@
-"""The whole job on a real Kafka, real worker processes and a Kinesis that stores: what leaves equals replay (contract 4b, A, B, D3, G1, G3)."""
+"""The whole job on a real Kafka, real worker processes and a Kinesis that stores: what leaves equals replay (contract
+4b, A, B, D3, G1, G3).
+"""
 
 import time
 from datetime import UTC, datetime
@@ -35,14 +37,26 @@ def ready(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
 def send_traced(job: WholeJob) -> None:
     """One event with a trace in its headers, which `vip-to-crm` exports."""
     data = {"segmentMembership": {"ups": {"vip-customers": {"status": "realized"}}}}
-    event = {"specversion": "1.0", "id": "traced", "source": "/test", "type": "profile.patched", "time": "2026-01-11T08:37:33Z", "data": data}
+    event = {
+        "specversion": "1.0",
+        "id": "traced",
+        "source": "/test",
+        "type": "profile.patched",
+        "time": "2026-01-11T08:37:33Z",
+        "data": data,
+    }
     with Writer(job.installation.settings) as writer:
-        topic, headers = job.installation.topics.profile_events, [("other", b"\xff"), ("traceparent", TRACEPARENT), ("tracestate", b"a=b")]
+        topic, headers = (
+            job.installation.topics.profile_events,
+            [("other", b"\xff"), ("traceparent", TRACEPARENT), ("tracestate", b"a=b")],
+        )
         writer.write(topic, b"traced", orjson.dumps(event), name="traced", headers=headers)
 
 
 def test_what_leaves_equals_replay_in_order_per_profile_and_flow(job: WholeJob) -> None:
-    """Each record says when it was decided, and the trace of its event goes on in the headers of that event's records alone."""
+    """Each record says when it was decided, and the trace of its event goes on in the headers of that event's records
+    alone.
+    """
     begun_ms = time.time() * 1000
     send_traced(job)
     sent = job.send(shop_events(EVENTS, customers=2_000))

@@ -1,4 +1,7 @@
-"""A worker at its edges: settings at their bounds, where it listens, signals while it starts, its lines as JSON. Real processes, a real broker."""
+"""A worker at its edges: settings at their bounds, where it listens, signals while it starts, its lines as JSON.
+
+Real processes, a real broker.
+"""
 
 import signal
 from pathlib import Path
@@ -43,7 +46,9 @@ def status_of(port: int, path: str) -> int:
         return error.code
 
 
-def test_fausts_own_command_listens_on_loopback_where_the_settings_say_and_shows_no_table(ready: Installation, tmp_path: Path) -> None:
+def test_fausts_own_command_listens_on_loopback_where_the_settings_say_and_shows_no_table(
+    ready: Installation, tmp_path: Path
+) -> None:
     """With the longest session that is allowed: Faust takes it."""
     (port,) = free_ports(1)
     ready.change(web_port=port, session_timeout_seconds=90)
@@ -59,7 +64,9 @@ def test_fausts_own_command_listens_on_loopback_where_the_settings_say_and_shows
     assert statuses.pop("/") == 200
     assert set(statuses.values()) == {404}
     assert code == 0, worker.said
-    assert {"printed", "worker_starts", "partitions_taken_over"} <= {each["event"] for each in objects(worker)}, "Faust's banner is printed"
+    assert {"printed", "worker_starts", "partitions_taken_over"} <= {each["event"] for each in objects(worker)}, (
+        "Faust's banner is printed"
+    )
 
 
 def test_without_a_web_port_fausts_own_command_listens_nowhere(ready: Installation, tmp_path: Path) -> None:
@@ -75,7 +82,9 @@ def test_without_a_web_port_fausts_own_command_listens_nowhere(ready: Installati
 
 
 @pytest.mark.parametrize("moment", ["worker_starts", "BatchConsumerThread]: Starting", "TakeoverRecovery]: Starting"])
-def test_a_worker_that_is_stopped_while_it_starts_ends_with_exit_code_0(ready: Installation, tmp_path: Path, moment: str) -> None:
+def test_a_worker_that_is_stopped_while_it_starts_ends_with_exit_code_0(
+    ready: Installation, tmp_path: Path, moment: str
+) -> None:
     with Program(WORKER, ready.env, tmp_path) as worker:
         worker.wait_until_said(moment)
         worker.process.send_signal(signal.SIGTERM)
@@ -84,7 +93,9 @@ def test_a_worker_that_is_stopped_while_it_starts_ends_with_exit_code_0(ready: I
         assert "Traceback" not in worker.said
 
 
-def test_a_worker_that_stops_for_the_operator_ends_with_the_remedy_as_its_last_line(ready: Installation, tmp_path: Path) -> None:
+def test_a_worker_that_stops_for_the_operator_ends_with_the_remedy_as_its_last_line(
+    ready: Installation, tmp_path: Path
+) -> None:
     """I4: the event that is not passed is named, with the two ways on."""
     ready.change(max_bad_events_in_a_row=1)
     with Writer(ready.settings) as writer:
@@ -112,7 +123,9 @@ def test_a_worker_that_refuses_its_settings_says_so_as_json(ready: Installation,
     assert "set these variables right" in only["remedy"]
 
 
-def test_the_api_writes_json_from_its_first_line_to_its_last_and_ends_with_exit_code_0(ready: Installation, tmp_path: Path) -> None:
+def test_the_api_writes_json_from_its_first_line_to_its_last_and_ends_with_exit_code_0(
+    ready: Installation, tmp_path: Path
+) -> None:
     (port,) = free_ports(1)
 
     with Program((*API, "--port", str(port)), ready.env, tmp_path) as api:

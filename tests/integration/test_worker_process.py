@@ -1,4 +1,6 @@
-"""The worker as a process: what it waits for, what it refuses to start with, and how it ends (issue 3, "bad input"; design 4)."""
+"""The worker as a process: what it waits for, what it refuses to start with, and how it ends (issue 3, "bad input";
+design 4).
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -124,7 +126,9 @@ def job_on(broker: RealKafka, kinesis: str, folder: Path) -> WholeJob:
 
 @contextmanager
 def supervised(worker: KitWorker) -> Iterator[Callable[[], None]]:
-    """Call what is given again and again: it starts a failed worker anew, as a supervisor would; any other end is a fault."""
+    """Call what is given again and again: it starts a failed worker anew, as a supervisor would; any other end is a
+    fault.
+    """
 
     def look() -> None:
         code = worker.exit_code()
@@ -142,7 +146,10 @@ def test_a_broker_that_goes_away_for_twenty_seconds_loses_and_repeats_nothing(ki
     with ExitStack() as stack, required():
         stopped, frozen = (stack.enter_context(RealKafka()) for _ in range(2))
         jobs = [job_on(broker, kinesis, tmp_path / name) for broker, name in ((stopped, "stopped"), (frozen, "frozen"))]
-        looks = [stack.enter_context(supervised(stack.enter_context(job.new_worker(kinesis_probe_seconds=1)))) for job in jobs]
+        looks = [
+            stack.enter_context(supervised(stack.enter_context(job.new_worker(kinesis_probe_seconds=1))))
+            for job in jobs
+        ]
         with ExitStack() as load:
             for job in jobs:
                 load.enter_context(flowing(job, shop_events(100_000, customers=300), 100))
@@ -154,7 +161,11 @@ def test_a_broker_that_goes_away_for_twenty_seconds_loses_and_repeats_nothing(ki
             frozen.resume()
             stopped.restart()
             ends = [sum(job.ends().values()) for job in jobs]
-            keep(looks, lambda: all(job.processed() > end for job, end in zip(jobs, ends, strict=True)), "events after the outage")
+            keep(
+                looks,
+                lambda: all(job.processed() > end for job, end in zip(jobs, ends, strict=True)),
+                "events after the outage",
+            )
         for job in jobs:
             keep(looks, job.all_arrived, "delivery")  # called at once
 

@@ -17,7 +17,9 @@ def outcomes(results: list[TopicResult]) -> set[TopicOutcome]:
     return {result.outcome for result in results}
 
 
-def test_what_is_missing_is_created_with_partitions_and_configuration_and_what_is_there_stays(installation: Installation) -> None:
+def test_what_is_missing_is_created_with_partitions_and_configuration_and_what_is_there_stays(
+    installation: Installation,
+) -> None:
     admin, specs = Admin(installation.settings), topic_specs(installation.settings)
 
     first, second = admin.create_missing(specs), admin.create_missing(specs)
@@ -76,7 +78,14 @@ def test_missing_topics_and_wrong_partition_counts_are_named(installation: Insta
 
     names = installation.topics
     assert set(missing.value.names) == set(names)
-    partitioned = (names.profile_events, names.exports, names.dead_letters, names.delivery_positions, names.job_progress, names.changelog)
+    partitioned = (
+        names.profile_events,
+        names.exports,
+        names.dead_letters,
+        names.delivery_positions,
+        names.job_progress,
+        names.changelog,
+    )
     assert wrong.value.counts == dict.fromkeys(partitioned, (4, 2))
     assert "PROFILE_EXPORTER_PARTITIONS" in str(wrong.value)
 

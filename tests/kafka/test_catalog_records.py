@@ -17,8 +17,16 @@ from processor.kafka.catalog_records import (
 from schemas.audience import Audience
 from schemas.flow import Flow
 
-FLOW = Flow.model_validate({"id": "vip", "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2"}, "attributes": ["person.name"]})
-AUDIENCE = Audience.model_validate({"namespace": "ups", "id": "gold", "name": "Gold", "createdAt": "2022-03-29T11:28:45Z"})
+FLOW = Flow.model_validate(
+    {
+        "id": "vip",
+        "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2"},
+        "attributes": ["person.name"],
+    }
+)
+AUDIENCE = Audience.model_validate(
+    {"namespace": "ups", "id": "gold", "name": "Gold", "createdAt": "2022-03-29T11:28:45Z"}
+)
 
 
 def test_a_flow_and_an_audience_are_read_back_as_they_were() -> None:
@@ -29,7 +37,9 @@ def test_a_flow_and_an_audience_are_read_back_as_they_were() -> None:
 
 
 def test_c5_a_name_is_bounded_where_it_is_said_and_read_as_it_is_where_it_was_stored() -> None:
-    """Each record of a flow may name hundreds of audiences; but what was put into force before must not stop a worker."""
+    """Each record of a flow may name hundreds of audiences; but what was put into force before must not stop a
+    worker.
+    """
     said = {"namespace": "ups", "id": "gold", "name": "x" * 1025}
 
     with pytest.raises(ValidationError, match="has 1025 characters, 1024 at most are allowed"):
@@ -44,7 +54,15 @@ def test_the_keys_are_those_of_the_contract() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [b"no json", b"null", b"[]", b"{}", b'{"etag": "e"}', b'{"flow": {"id": "vip"}, "etag": "e"}', orjson.dumps({"flow": {}, "etag": "e"})],
+    [
+        b"no json",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"etag": "e"}',
+        b'{"flow": {"id": "vip"}, "etag": "e"}',
+        orjson.dumps({"flow": {}, "etag": "e"}),
+    ],
 )
 def test_what_is_no_flow_is_refused_with_its_key(value: bytes) -> None:
     with pytest.raises(BadCatalogRecord, match="flow vip"):
@@ -62,7 +80,12 @@ def test_a_flow_under_another_key_or_without_an_etag_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [(b"x", audience_value(AUDIENCE)), (b'["ups","other"]', audience_value(AUDIENCE)), (b'["ups","gold"]', b"{}"), (b"\xff", b"null")],
+    [
+        (b"x", audience_value(AUDIENCE)),
+        (b'["ups","other"]', audience_value(AUDIENCE)),
+        (b'["ups","gold"]', b"{}"),
+        (b"\xff", b"null"),
+    ],
 )
 def test_what_is_no_audience_or_under_another_key_is_refused(key: bytes, value: bytes) -> None:
     with pytest.raises(BadCatalogRecord, match="audience"):

@@ -39,23 +39,38 @@ def test_without_security_settings_none_are_given() -> None:
     config = confluent_config(settings(kafka_bootstrap_servers="a:1, b:2", app_id="app"))
 
     assert config.pop("logger") is logging.getLogger("librdkafka")
-    assert config == {"bootstrap.servers": "a:1, b:2", "security.protocol": "PLAINTEXT", "client.id": "app", "log_level": 2}
+    assert config == {
+        "bootstrap.servers": "a:1, b:2",
+        "security.protocol": "PLAINTEXT",
+        "client.id": "app",
+        "log_level": 2,
+    }
 
 
 def test_a_login_and_certificates_reach_both_clients() -> None:
-    config = confluent_config(settings(**LOGIN, kafka_ssl_ca_file="ca.pem", kafka_ssl_certificate_file="c.pem", kafka_ssl_key_file="k.pem"))
+    config = confluent_config(
+        settings(**LOGIN, kafka_ssl_ca_file="ca.pem", kafka_ssl_certificate_file="c.pem", kafka_ssl_key_file="k.pem")
+    )
     options = aiokafka_options(settings(**LOGIN, kafka_bootstrap_servers="a:1, b:2"))
 
-    assert config | {
-        "sasl.mechanism": "SCRAM-SHA-512",
-        "sasl.username": "ada",
-        "sasl.password": "secret",
-        "ssl.ca.location": "ca.pem",
-        "ssl.certificate.location": "c.pem",
-        "ssl.key.location": "k.pem",
-    } == config
+    assert (
+        config
+        | {
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": "ada",
+            "sasl.password": "secret",
+            "ssl.ca.location": "ca.pem",
+            "ssl.certificate.location": "c.pem",
+            "ssl.key.location": "k.pem",
+        }
+        == config
+    )
     assert options["bootstrap_servers"] == ["a:1", "b:2"]
-    assert (options["sasl_mechanism"], options["sasl_plain_username"], options["sasl_plain_password"]) == ("SCRAM-SHA-512", "ada", "secret")
+    assert (options["sasl_mechanism"], options["sasl_plain_username"], options["sasl_plain_password"]) == (
+        "SCRAM-SHA-512",
+        "ada",
+        "secret",
+    )
     assert isinstance(options["ssl_context"], ssl.SSLContext)
 
 
@@ -82,7 +97,9 @@ async def test_both_clients_show_one_token_that_is_made_once(server: TokenServer
     assert await provider.token() == text == server.given[0]
     assert (principal, given, provider.extensions()) == ("", extensions, extensions)
     assert len(server.requests) == 1
-    assert 0.75 * LIFE < 0.8 * (ends_at - time.time()) < LIFE, "librdkafka asks again at 0.8 of what it is told: the next token is due then"
+    assert 0.75 * LIFE < 0.8 * (ends_at - time.time()) < LIFE, (
+        "librdkafka asks again at 0.8 of what it is told: the next token is due then"
+    )
     assert {"sasl.password", "sasl.username"}.isdisjoint(config)
 
 
@@ -93,7 +110,10 @@ async def test_faust_shows_the_same_token(server: TokenServer) -> None:
 
     assert server.requests == []
     assert (auth["security_protocol"], auth["sasl_mechanism"]) == ("SASL_SSL", "OAUTHBEARER")
-    assert await auth["sasl_oauth_token_provider"].token() == await aiokafka_options(login)["sasl_oauth_token_provider"].token()
+    assert (
+        await auth["sasl_oauth_token_provider"].token()
+        == await aiokafka_options(login)["sasl_oauth_token_provider"].token()
+    )
     assert isinstance(auth["ssl_context"], ssl.SSLContext)
     assert len(server.requests) == 1
 
@@ -112,7 +132,9 @@ async def test_without_a_token_each_client_is_told_why_in_its_own_way(server: To
 async def test_for_msk_both_clients_show_a_token_that_is_signed_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    login = settings(kafka_security_protocol="SASL_SSL", kafka_sasl_mechanism="AWS_MSK_IAM", kafka_aws_region="eu-west-1")
+    login = settings(
+        kafka_security_protocol="SASL_SSL", kafka_sasl_mechanism="AWS_MSK_IAM", kafka_aws_region="eu-west-1"
+    )
 
     config, options = confluent_config(login), aiokafka_options(login)
     give: Any = config["oauth_cb"]
@@ -120,7 +142,9 @@ async def test_for_msk_both_clients_show_a_token_that_is_signed_here(monkeypatch
 
     assert (config["sasl.mechanism"], options["sasl_mechanism"]) == ("OAUTHBEARER", "OAUTHBEARER")
     assert await options["sasl_oauth_token_provider"].token() == text
-    assert urlsafe_b64decode(text + "=" * (-len(text) % 4)).startswith(b"https://kafka.eu-west-1.amazonaws.com/?Action=kafka-cluster%3AConnect")
+    assert urlsafe_b64decode(text + "=" * (-len(text) % 4)).startswith(
+        b"https://kafka.eu-west-1.amazonaws.com/?Action=kafka-cluster%3AConnect"
+    )
 
 
 def test_without_msk_no_sdk_of_aws_is_imported() -> None:
@@ -144,12 +168,26 @@ def test_only_tls_protocols_have_a_tls_context_and_a_bad_file_is_told(tmp_path: 
     with pytest.raises(SettingsRefused, match=str(not_pem)):
         ssl_context(settings(kafka_security_protocol="SSL", kafka_ssl_ca_file=not_pem))
     with pytest.raises(SettingsRefused, match="No such file"):
-        ssl_context(settings(kafka_security_protocol="SSL", kafka_ssl_certificate_file=tmp_path / "c", kafka_ssl_key_file=tmp_path / "k"))
+        ssl_context(
+            settings(
+                kafka_security_protocol="SSL",
+                kafka_ssl_certificate_file=tmp_path / "c",
+                kafka_ssl_key_file=tmp_path / "k",
+            )
+        )
 
 
 def test_every_producer_is_idempotent_and_keys_with_murmur2_and_every_reader_sees_only_what_is_committed() -> None:
     producer, consumer = producer_config(settings()), consumer_config(settings(), "g")
 
-    assert (producer["enable.idempotence"], producer["acks"], producer["partitioner"]) == (True, "all", "murmur2_random")
+    assert (producer["enable.idempotence"], producer["acks"], producer["partitioner"]) == (
+        True,
+        "all",
+        "murmur2_random",
+    )
     assert producer["message.max.bytes"] == settings().max_message_bytes
-    assert (consumer["isolation.level"], consumer["enable.auto.commit"], consumer["group.id"]) == ("read_committed", False, "g")
+    assert (consumer["isolation.level"], consumer["enable.auto.commit"], consumer["group.id"]) == (
+        "read_committed",
+        False,
+        "g",
+    )

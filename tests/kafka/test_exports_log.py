@@ -1,4 +1,6 @@
-"""`exports` read a second time, for parked flows: what the log has lost, and an operator accepts, is written down before it is passed over."""
+"""`exports` read a second time, for parked flows: what the log has lost, and an operator accepts, is written down
+before it is passed over.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -51,7 +53,10 @@ async def read_from_the_beginning(installation: Installation) -> Page:
 
 
 def skips(installation: Installation) -> Sequence[object]:
-    events = [orjson.loads(record.value or b"") for record in read_topic(installation.settings, installation.topics.audit_events)]
+    events = [
+        orjson.loads(record.value or b"")
+        for record in read_topic(installation.settings, installation.topics.audit_events)
+    ]
     return [event["after"] for event in events if (event["who"], event["action"]) == ("w-1", "skipped")]
 
 

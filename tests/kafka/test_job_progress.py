@@ -17,7 +17,16 @@ TIME = "2026-01-20T00:00:00Z"
 
 
 def a_record(job: str = "j1", partition: int = 0, seen: int = 1) -> tuple[bytes, bytes]:
-    progress = JobProgress(job=job, flow="f", kind=JobKind.BACKFILL, partition=partition, start=0, seen=seen, begun_at=TIME, updated_at=TIME)
+    progress = JobProgress(
+        job=job,
+        flow="f",
+        kind=JobKind.BACKFILL,
+        partition=partition,
+        start=0,
+        seen=seen,
+        begun_at=TIME,
+        updated_at=TIME,
+    )
     return b'["%b",%d]' % (job.encode(), partition), progress.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
@@ -28,7 +37,11 @@ def read(*records: tuple[bytes, bytes | None]) -> JobsProgress:
 
 
 def seen(progress: JobsProgress) -> dict[str, dict[int, int]]:
-    return {job: {partition: part.seen for partition, part in parts.items()} for job, parts in progress.parts.items() if parts}
+    return {
+        job: {partition: part.seen for partition, part in parts.items()}
+        for job, parts in progress.parts.items()
+        if parts
+    }
 
 
 def test_the_last_word_of_each_partition_counts_and_a_tombstone_ends_it() -> None:

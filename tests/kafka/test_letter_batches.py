@@ -1,4 +1,6 @@
-"""Dead letters as batches: what fits, and what a topic that is too narrow says (contract I4, G2); the canary of aiokafka's BatchBuilder."""
+"""Dead letters as batches: what fits, and what a topic that is too narrow says (contract I4, G2); the canary of
+aiokafka's BatchBuilder.
+"""
 
 import os
 from collections.abc import AsyncIterator
@@ -25,7 +27,9 @@ def letter(value: bytes) -> KafkaRecord:
     return KafkaRecord(b"k", value, [("reason", b"bad_shape")])
 
 
-@pytest.mark.parametrize("value", [b"", b"x" * 100, Random(1).randbytes(300_000), b"x" * (3 * MIB)], ids=["empty", "small", "random", "even"])
+@pytest.mark.parametrize(
+    "value", [b"", b"x" * 100, Random(1).randbytes(300_000), b"x" * (3 * MIB)], ids=["empty", "small", "random", "even"]
+)
 def test_a_letter_fits_where_its_batch_as_kafka_counts_it_is_no_larger_than_the_topic_takes(value: bytes) -> None:
     size = batch_bytes(letter(value))
 
@@ -63,7 +67,9 @@ async def test_g2_a_record_that_kinesis_does_not_take_becomes_a_letter_however_l
 ) -> None:
     topic, large = create_topic(kafka, max_message_bytes=str(2 * MIB)), b'{"name":"x"}' * 400_000
 
-    await TopicDeadLetters(producer, topic, "profile-events").put([undelivered(b"1", 6), undelivered(large, 7), undelivered(b"2", 8)])  # type: ignore[list-item]
+    await TopicDeadLetters(producer, topic, "profile-events").put(
+        [undelivered(b"1", 6), undelivered(large, 7), undelivered(b"2", 8)]
+    )  # type: ignore[list-item]
 
     assert [record.value for record in read_topic(installation.settings, topic)] == [b"1", large, b"2"]
 

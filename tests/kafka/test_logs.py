@@ -1,4 +1,6 @@
-"""What a commit says where a topic does not take it, and what it does so that the topic takes it (contract I4; exit code 3), on a real Kafka."""
+"""What a commit says where a topic does not take it, and what it does so that the topic takes it (contract I4; exit
+code 3), on a real Kafka.
+"""
 
 import os
 import time
@@ -51,7 +53,9 @@ def export(value: bytes, timestamp: int | None = None) -> KafkaRecord:
     return KafkaRecord(b"Ada", value, headers, timestamp)
 
 
-async def test_an_export_that_does_not_fit_names_the_event_that_it_comes_of_and_how_to_go_on(log: Log, topics: Destinations) -> None:
+async def test_an_export_that_does_not_fit_names_the_event_that_it_comes_of_and_how_to_go_on(
+    log: Log, topics: Destinations
+) -> None:
     with pytest.raises(RecordTooLarge) as refused:
         await log.commit(Output([export(os.urandom(2 * MIB))], [], ROWS))
 
@@ -70,12 +74,16 @@ async def test_a_row_that_does_not_fit_names_the_event_that_made_it(log: Log, to
     assert "PROFILE_EXPORTER_SKIP_TO=0:24" in str(refused.value)
 
 
-async def test_a_timestamp_that_the_topic_does_not_take_stops_with_the_remedy_where_its_bounds_are_not_known(log: Log, topics: Destinations) -> None:
+async def test_a_timestamp_that_the_topic_does_not_take_stops_with_the_remedy_where_its_bounds_are_not_known(
+    log: Log, topics: Destinations
+) -> None:
     with pytest.raises(TimestampRefused, match=r"offset 17(.|\n)*message\.timestamp\.before\.max\.ms"):
         await log.commit(Output([export(b"{}", LONG_AGO_MS)], [], ROWS))
 
 
-async def test_what_is_older_than_a_topic_takes_is_written_as_old_as_may_be(installation: Installation, topics: Destinations) -> None:
+async def test_what_is_older_than_a_topic_takes_is_written_as_old_as_may_be(
+    installation: Installation, topics: Destinations
+) -> None:
     """A broker may bound `message.timestamp.before.max.ms` for all topics; an export carries the time of its event."""
     limits = topic_limits(Admin(installation.settings), [topics.exports, topics.dead_letters])
     log = TransactionalLog(installation.settings, topics._replace(limits=limits), "events", 0)

@@ -1,4 +1,6 @@
-"""A topic is read to its end as of the call, whatever stands before that end; a group's lag reads 0 when all is done."""
+"""A topic is read to its end as of the call, whatever stands before that end; a group's lag reads 0 when all is
+done.
+"""
 
 import time
 
@@ -19,7 +21,9 @@ TIMESTAMP = 1_700_000_000_000
 SECONDS = 20.0
 
 
-def write(installation: Installation, topic: str, *records: tuple[bytes | None, bytes | None], headers: Headers | None = None) -> None:
+def write(
+    installation: Installation, topic: str, *records: tuple[bytes | None, bytes | None], headers: Headers | None = None
+) -> None:
     with Writer(installation.settings) as writer:
         for key, value in records:
             writer.write(topic, key, value, name="a record", timestamp=TIMESTAMP, headers=headers)
@@ -27,7 +31,9 @@ def write(installation: Installation, topic: str, *records: tuple[bytes | None, 
 
 def delete_records(bootstrap_servers: str, before: dict[str, int]) -> None:
     client = AdminClient({"bootstrap.servers": bootstrap_servers})
-    for future in client.delete_records([TopicPartition(topic, 0, offset) for topic, offset in before.items()]).values():
+    for future in client.delete_records(
+        [TopicPartition(topic, 0, offset) for topic, offset in before.items()]
+    ).values():
         future.result(20)
 
 
@@ -42,7 +48,10 @@ def test_a_record_is_read_as_it_was_written(installation: Installation, kafka: s
     records = list(read_topic(installation.settings, topic))
 
     headers = (("flow-id", b"vip"), ("empty", None))
-    assert records == [KafkaRecord(topic, 0, 0, TIMESTAMP, b"k", b"v", headers), KafkaRecord(topic, 0, 1, TIMESTAMP, None, None, headers)]
+    assert records == [
+        KafkaRecord(topic, 0, 0, TIMESTAMP, b"k", b"v", headers),
+        KafkaRecord(topic, 0, 1, TIMESTAMP, None, None, headers),
+    ]
 
 
 def test_every_partition_is_read_and_each_in_order(installation: Installation, kafka: str) -> None:
@@ -84,7 +93,9 @@ def test_reading_goes_on_at_the_offsets_that_are_named_and_nowhere_else(installa
 
     records = list(read_from(installation.settings, topic, {1: 0, 2: 17, 3: ends[3]}))
 
-    assert sorted(records) == sorted(record for record in whole if record.partition == 1 or (record.partition == 2 and record.offset >= 17))
+    assert sorted(records) == sorted(
+        record for record in whole if record.partition == 1 or (record.partition == 2 and record.offset >= 17)
+    )
     assert list(read_from(installation.settings, topic, {})) == []
     delete_records(kafka, {topic: 5})
     assert next(read_from(installation.settings, topic, {0: 0})).offset == 5, "offset 0 is wherever the log begins"
@@ -92,7 +103,9 @@ def test_reading_goes_on_at_the_offsets_that_are_named_and_nowhere_else(installa
         next(read_from(installation.settings, topic, {0: 2}))
 
 
-async def test_what_is_written_is_waited_for_until_its_transaction_has_ended(installation: Installation, kafka: str) -> None:
+async def test_what_is_written_is_waited_for_until_its_transaction_has_ended(
+    installation: Installation, kafka: str
+) -> None:
     topic, settings = create_topic(kafka, 2), installation.settings
     producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=f"{topic}-owner")
     await producer.start()
@@ -110,7 +123,9 @@ async def test_what_is_written_is_waited_for_until_its_transaction_has_ended(ins
     assert [record.value for record in read_from(settings, topic, before)] == [b"open"]
 
 
-async def test_only_committed_records_are_read_and_markers_at_the_end_do_not_hold_it_up(installation: Installation, kafka: str) -> None:
+async def test_only_committed_records_are_read_and_markers_at_the_end_do_not_hold_it_up(
+    installation: Installation, kafka: str
+) -> None:
     topic = create_topic(kafka)
     producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=f"{topic}-owner")
     await producer.start()
@@ -130,14 +145,18 @@ async def test_only_committed_records_are_read_and_markers_at_the_end_do_not_hol
     assert ended == held_back == [b"committed"]
 
 
-def test_a_compacted_topic_gives_the_last_value_of_each_key_without_tombstones(installation: Installation, kafka: str) -> None:
+def test_a_compacted_topic_gives_the_last_value_of_each_key_without_tombstones(
+    installation: Installation, kafka: str
+) -> None:
     topic = create_topic(kafka, cleanup_policy="compact")
     write(installation, topic, (b"a", b"1"), (b"b", b"1"), (b"c", b"1"), (b"a", b"2"), (b"b", None))
 
     assert read_compacted(installation.settings, topic) == {b"c": b"1", b"a": b"2"}
 
 
-def test_lag_is_counted_from_the_commit_or_from_the_logs_start_and_is_0_at_the_end(installation: Installation, kafka: str) -> None:
+def test_lag_is_counted_from_the_commit_or_from_the_logs_start_and_is_0_at_the_end(
+    installation: Installation, kafka: str
+) -> None:
     topic = create_topic(kafka, 2)
     write(installation, topic, (b"k", b"1"), (b"k", b"2"), (b"k", b"3"))
     (partition,) = {record.partition for record in read_topic(installation.settings, topic)}
@@ -161,6 +180,9 @@ def test_the_lag_before_the_first_commit_leaves_out_what_retention_removed() -> 
 
 
 def test_a_missing_topic_is_named_with_the_remedy(installation: Installation) -> None:
-    for ask in (lambda: list(read_topic(installation.settings, "nowhere")), lambda: group_lag(installation.settings, ["nowhere"])):
+    for ask in (
+        lambda: list(read_topic(installation.settings, "nowhere")),
+        lambda: group_lag(installation.settings, ["nowhere"]),
+    ):
         with pytest.raises(ReadFailed, match=r"no topic nowhere.*profile-exporter init"):
             ask()

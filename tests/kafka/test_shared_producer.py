@@ -14,12 +14,16 @@ from tests.kit.topics import create_topic
 SECONDS = 60.0
 
 
-async def test_the_time_of_a_record_is_told_where_the_topic_is_stamped_by_the_broker(installation: Installation, kafka: str) -> None:
+async def test_the_time_of_a_record_is_told_where_the_topic_is_stamped_by_the_broker(
+    installation: Installation, kafka: str
+) -> None:
     installation.init()
     producer = SharedProducer(installation.settings)
     await producer.start()
 
-    by_the_broker = await producer.write_stamped(installation.topics.worker_status, KafkaRecord(b"worker", b"{}", timestamp=1))
+    by_the_broker = await producer.write_stamped(
+        installation.topics.worker_status, KafkaRecord(b"worker", b"{}", timestamp=1)
+    )
     by_us = await producer.write_stamped(create_topic(kafka), KafkaRecord(b"worker", b"{}", timestamp=1))
     await producer.stop()
 

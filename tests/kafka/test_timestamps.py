@@ -7,7 +7,9 @@ HOUR = 3_600_000
 
 
 def test_an_hour_ahead_is_taken_and_a_millisecond_more_is_not() -> None:
-    bounds = timestamp_bounds({"message.timestamp.after.max.ms": str(HOUR), "message.timestamp.before.max.ms": str(MAX_TIMESTAMP)}, NOW)
+    bounds = timestamp_bounds(
+        {"message.timestamp.after.max.ms": str(HOUR), "message.timestamp.before.max.ms": str(MAX_TIMESTAMP)}, NOW
+    )
 
     assert NOW + HOUR in bounds
     assert NOW + HOUR + 1 not in bounds
@@ -32,4 +34,6 @@ def test_what_is_older_than_the_retention_does_not_stay_unless_the_topic_is_only
     assert timestamp_bounds({"retention.ms": str(HOUR)}, NOW).kept_from == NOW - HOUR
     assert timestamp_bounds({"retention.ms": "-1"}, NOW).kept_from == 1
     assert timestamp_bounds({"retention.ms": str(HOUR), "cleanup.policy": "compact"}, NOW).kept_from == 1
-    assert timestamp_bounds({"retention.ms": str(HOUR), "cleanup.policy": "compact,delete"}, NOW).kept_from == NOW - HOUR
+    assert (
+        timestamp_bounds({"retention.ms": str(HOUR), "cleanup.policy": "compact,delete"}, NOW).kept_from == NOW - HOUR
+    )

@@ -58,11 +58,17 @@ def test_the_place_of_a_record_is_told_by_the_end_of_the_context(installation: I
         for key in keys:
             writer.write(topic, key, b"", name="a record", on_place=noting(key))
 
-    assert places == {record.key: (record.partition, record.offset) for record in read_topic(installation.settings, topic)}
-    assert {key: partition for key, (partition, _) in places.items()} == {key: partition_of(key, 4, Partitioner.MURMUR2) for key in keys}
+    assert places == {
+        record.key: (record.partition, record.offset) for record in read_topic(installation.settings, topic)
+    }
+    assert {key: partition for key, (partition, _) in places.items()} == {
+        key: partition_of(key, 4, Partitioner.MURMUR2) for key in keys
+    }
 
 
-def test_a_record_that_is_too_large_for_us_or_for_the_topic_is_named_and_the_others_arrive(installation: Installation, kafka: str) -> None:
+def test_a_record_that_is_too_large_for_us_or_for_the_topic_is_named_and_the_others_arrive(
+    installation: Installation, kafka: str
+) -> None:
     topic = create_topic(kafka, max_message_bytes="1100000")
     writer, limit = Writer(installation.settings), installation.settings.max_message_bytes
     sizes = {"line 1": 10, "line 2": limit + 1, "line 3": 10, "line 4": limit - 1000, "line 5": 10}

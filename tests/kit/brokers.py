@@ -1,8 +1,8 @@
 """The broker that the environment asks for.
 
-    BROKER=host:port   one that runs already
-    BROKER=docker      the `kafka` service of docker/compose.yaml; it is started, and left running
-    unset              RealKafka, for as long as the context lasts
+BROKER=host:port   one that runs already
+BROKER=docker      the `kafka` service of docker/compose.yaml; it is started, and left running
+unset              RealKafka, for as long as the context lasts
 """
 
 import os
@@ -25,7 +25,9 @@ _PORT_IN_CONTAINER: Final = "9092"
 
 @contextmanager
 def asked_broker() -> Iterator[str]:
-    """Its address; raises KafkaUnavailable where this machine cannot run one, KafkaFailed where it should but does not answer."""
+    """Its address; raises KafkaUnavailable where this machine cannot run one, KafkaFailed where it should but does not
+    answer.
+    """
     asked = os.environ.get("BROKER", "")
     if not asked:
         with RealKafka() as kafka:
@@ -44,12 +46,20 @@ def _compose_kafka() -> str:
 def _compose(*arguments: str) -> str:
     try:
         done = subprocess.run(
-            [*_COMPOSE, *arguments], cwd=_ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMPOSE_SECONDS, check=False
+            [*_COMPOSE, *arguments],
+            cwd=_ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMPOSE_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise KafkaFailed(f"BROKER=docker: {error}") from None
     if done.returncode != 0:
-        raise KafkaFailed(f"BROKER=docker: `{' '.join([*_COMPOSE, *arguments])}` failed: {(done.stderr or done.stdout).strip()}")
+        raise KafkaFailed(
+            f"BROKER=docker: `{' '.join([*_COMPOSE, *arguments])}` failed: {(done.stderr or done.stdout).strip()}"
+        )
     return done.stdout.strip()
 
 

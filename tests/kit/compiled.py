@@ -23,13 +23,23 @@ def has_compiler() -> bool:
 
 
 def compiled_packages() -> Path:
-    """Return a folder with our packages as they are now, compiled; it is built once for the same sources, mypy and Python.
+    """Return a folder with our packages as they are now, compiled; it is built once for the same sources, mypy and
+    Python.
 
     Building takes half a minute and raises CalledProcessError.
     """
-    sources = sorted(path for name in SOURCES for path in (ROOT / name).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    sources = sorted(
+        path
+        for name in SOURCES
+        for path in (ROOT / name).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    )
     names = [str(path.relative_to(ROOT)) for path in sources]
-    return made_once("compiled", [*names, *sources, *(ROOT / name for name in BUILT_BY), sys.version, version("mypy")], _install_compiled)
+    return made_once(
+        "compiled",
+        [*names, *sources, *(ROOT / name for name in BUILT_BY), sys.version, version("mypy")],
+        _install_compiled,
+    )
 
 
 def _install_compiled(folder: Path) -> None:
@@ -38,11 +48,24 @@ def _install_compiled(folder: Path) -> None:
             shutil.copytree(ROOT / name, Path(place) / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in BUILT_BY:
             shutil.copy(ROOT / name, place)
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(folder), place]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--target",
+            str(folder),
+            place,
+        ]
         environment = os.environ | {"BUILD_COMPILED": "1"}
         subprocess.run(command, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS, check=True)
 
 
 def preferring(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` in which Python, and what it starts, finds the packages in `folder` before those of this repository."""
+    """`environment` in which Python, and what it starts, finds the packages in `folder` before those of this
+    repository.
+    """
     return {**environment, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}

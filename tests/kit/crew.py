@@ -1,10 +1,10 @@
 """Workers that are killed and started again, as a supervisor would; every end that nobody asked for is looked at.
 
-    with crew(job, 2, session_timeout_seconds=2) as workers:
-        workers.start()
-        workers.kill(workers.members[0])
-        workers.keep(lambda: …, "what is waited for", 60)      # starts again what died or failed
-        workers.stop()
+with crew(job, 2, session_timeout_seconds=2) as workers:
+    workers.start()
+    workers.kill(workers.members[0])
+    workers.keep(lambda: …, "what is waited for", 60)      # starts again what died or failed
+    workers.stop()
 """
 
 from collections import Counter, deque
@@ -81,7 +81,8 @@ class Crew:
         wait_until(looked, what, seconds, POLL_SECONDS)
 
     def go_through(self, chains: Mapping[KitWorker, Sequence[str]], seconds: float) -> None:
-        """Start members again and again, each time with the next fault of their chain; they rest when they died of the last.
+        """Start members again and again, each time with the next fault of their chain; they rest when they died of the
+        last.
 
         `seconds`: how long one life may last before its death.
         """
@@ -90,7 +91,12 @@ class Crew:
             self.start(worker, fault=faults[0])
         while any(left.values()):
             deaths = self.deaths.total()
-            wait_until(lambda: self._advance(left) or self.deaths.total() > deaths, f"deaths at {left.values()}", seconds, POLL_SECONDS)  # noqa: B023  # called at once
+            wait_until(
+                lambda: self._advance(left) or self.deaths.total() > deaths,  # noqa: B023  # called at once
+                f"deaths at {left.values()}",
+                seconds,
+                POLL_SECONDS,
+            )
 
     def _advance(self, left: Mapping[KitWorker, deque[str]]) -> None:
         for worker, faults in left.items():
@@ -105,7 +111,10 @@ class Crew:
                 self._resting.add(worker)
 
     def stop(self) -> None:
-        """SIGTERM to all that work, once all have taken over; each must end with exit code 0. Who is still armed is killed before."""
+        """SIGTERM to all that work, once all have taken over; each must end with exit code 0.
+
+        Who is still armed is killed before.
+        """
         for worker in list(self._armed):
             self.kill(worker)
         self.keep(lambda: all(worker.has_taken_over for worker in self._working()), "takeovers", STOP_SECONDS)

@@ -1,4 +1,5 @@
-"""What a Kafka broker is started from, fetched by Maven into `.tools/`: once, also when several processes ask at the same time.
+"""What a Kafka broker is started from, fetched by Maven into `.tools/`: once, also when several processes ask at the
+same time.
 
 .tools/kafka-4.4.0/*.jar          the broker
 .tools/kafka-4.4.0/*.checkpoint   a formatted node's first metadata: the features that a new cluster of this version has
@@ -40,17 +41,24 @@ def java() -> str:
     at_home = shutil.which("java", path=str(Path(home) / "bin")) if home else None
     if found := at_home or shutil.which("java"):
         return found
-    raise KafkaUnavailable("`java` (17 or newer) is missing: it runs Kafka; install it, or name a broker with BROKER=host:port")
+    raise KafkaUnavailable(
+        "`java` (17 or newer) is missing: it runs Kafka; install it, or name a broker with BROKER=host:port"
+    )
 
 
 def kafka_distribution() -> Path:
-    """The folder of jars and checkpoint; raises KafkaUnavailable without Java or Maven, or when it cannot be fetched within 4 min."""
+    """The folder of jars and checkpoint; raises KafkaUnavailable without Java or Maven, or when it cannot be fetched
+    within 4 min.
+    """
     folder = TOOLS / f"kafka-{KAFKA_VERSION}"
     if folder.is_dir():
         return folder
     mvn = shutil.which("mvn")
     if mvn is None:
-        raise KafkaUnavailable(f"`mvn` (Maven) is missing: it fetches Kafka {KAFKA_VERSION} once; install it, or name a broker with BROKER=host:port")
+        raise KafkaUnavailable(
+            f"`mvn` (Maven) is missing: it fetches Kafka {KAFKA_VERSION} once; install it, or name a broker with"
+            " BROKER=host:port"
+        )
     TOOLS.mkdir(exist_ok=True)
     with locked(TOOLS / "kafka.lock"):
         if not folder.is_dir():  # somebody else was faster
@@ -62,7 +70,18 @@ def _make(mvn: str, folder: Path) -> None:
     """In a folder beside it, renamed when complete: it is there whole, or not at all."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="fetching-") as beside:
         jars = Path(beside) / "jars"
-        _run([mvn, "-q", "-B", "-f", str(_POM), f"-Dkafka.version={KAFKA_VERSION}", "dependency:copy-dependencies", f"-DoutputDirectory={jars}"])
+        _run(
+            [
+                mvn,
+                "-q",
+                "-B",
+                "-f",
+                str(_POM),
+                f"-Dkafka.version={KAFKA_VERSION}",
+                "dependency:copy-dependencies",
+                f"-DoutputDirectory={jars}",
+            ]
+        )
         _add_checkpoint(jars, Path(beside))
         jars.rename(folder)
 
@@ -70,16 +89,32 @@ def _make(mvn: str, folder: Path) -> None:
 def _add_checkpoint(jars: Path, beside: Path) -> None:
     logs, properties = beside / "logs", beside / "server.properties"
     properties.write_text(_TO_FORMAT.format(logs=logs))
-    _run([java(), "-cp", f"{jars}/*", "kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAZQ", "-c", str(properties)])
+    _run(
+        [
+            java(),
+            "-cp",
+            f"{jars}/*",
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            "AAAAAAAAAAAAAAAAAAAAZQ",
+            "-c",
+            str(properties),
+        ]
+    )
     for checkpoint in logs.glob("__cluster_metadata-0/*.checkpoint"):
         shutil.copy(checkpoint, jars)
 
 
 def _run(command: Sequence[str]) -> None:
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
-        raise KafkaUnavailable(f"{command[0]} did not end within {FETCH_SECONDS:.0f} s; it fetches Kafka {KAFKA_VERSION}") from None
+        raise KafkaUnavailable(
+            f"{command[0]} did not end within {FETCH_SECONDS:.0f} s; it fetches Kafka {KAFKA_VERSION}"
+        ) from None
     if done.returncode != 0:
         said = (done.stdout + done.stderr).strip()[-_SAID_CHARACTERS:]
         raise KafkaUnavailable(f"Kafka {KAFKA_VERSION} could not be fetched; {command[0]} said: {said or 'nothing'}")

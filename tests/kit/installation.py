@@ -1,4 +1,6 @@
-"""An installation of its own for each test: the product's settings with names that nobody else has on the shared broker."""
+"""An installation of its own for each test: the product's settings with names that nobody else has on the shared
+broker.
+"""
 
 import os
 from pathlib import Path
@@ -23,8 +25,8 @@ _AWS = {
 class Installation:
     """Settings, environment and topics of one test.
 
-    APP_ID, TOPIC_PREFIX and DATA_DIR are its own, PARTITIONS is 4, MEMBERSHIP_EXPIRY is off, since most histories lie in the past; `change` sets
-    others, before `init` or a process uses them.
+    APP_ID, TOPIC_PREFIX and DATA_DIR are its own, PARTITIONS is 4, MEMBERSHIP_EXPIRY is off, since most histories lie
+    in the past; `change` sets others, before `init` or a process uses them.
     """
 
     def __init__(self, bootstrap_servers: str, data_dir: Path) -> None:

@@ -8,9 +8,9 @@
           pause ▼  │ resume                      │
                frozen        restart: the same ports, the same data
 
-It comes up in about three seconds, and ends with the process that started it, also when that is killed.
-Made for tests: one replica of everything, and what a broker does now and then (compaction, retention, ending transactions
-that were left open) happens within a second.
+It comes up in about three seconds, and ends with the process that started it, also when that is killed. Made for tests:
+one replica of everything, and what a broker does now and then (compaction, retention, ending transactions that were
+left open) happens within a second.
 """
 
 import random
@@ -86,9 +86,9 @@ class KafkaFailed(Exception):
 class RealKafka:
     """The broker while the context lasts. Data stays in `data_dir` where one is given; otherwise it is thrown away.
 
-    `properties` add to the broker's, or override them; `listeners` are more than the plain one: security protocol by name, as
-    `{"TOKENS": "SASL_SSL"}`; `address(name)` is where one is reached. Raises KafkaUnavailable without Java or Maven, KafkaFailed with
-    what the broker said when it does not answer within 60 s.
+    `properties` add to the broker's, or override them; `listeners` are more than the plain one: security protocol by
+    name, as `{"TOKENS": "SASL_SSL"}`; `address(name)` is where one is reached. Raises KafkaUnavailable without Java or
+    Maven, KafkaFailed with what the broker said when it does not answer within 60 s.
     """
 
     def __init__(
@@ -133,7 +133,9 @@ class RealKafka:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._end()
 
     def stop(self) -> None:
@@ -192,7 +194,10 @@ class RealKafka:
     def _write_files(self, controller_port: int) -> None:
         logs = self._folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        reached = [f"PLAINTEXT://{_LOOPBACK}:{self._port}", *(f"{name}://{self.address(name)}" for name in self._listeners)]
+        reached = [
+            f"PLAINTEXT://{_LOOPBACK}:{self._port}",
+            *(f"{name}://{self.address(name)}" for name in self._listeners),
+        ]
         protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT"} | self._listeners
         listeners = {
             "log.dirs": str(logs),
@@ -211,7 +216,9 @@ class RealKafka:
         metadata.mkdir()
         for checkpoint in self._distribution.glob("*.checkpoint"):
             shutil.copy(checkpoint, metadata)
-        _write_properties(logs / "meta.properties", {"version": "1", "cluster.id": _uuid(), "node.id": "1", "directory.id": _uuid()})
+        _write_properties(
+            logs / "meta.properties", {"version": "1", "cluster.id": _uuid(), "node.id": "1", "directory.id": _uuid()}
+        )
 
     def _start(self) -> None:
         with (self._folder / "broker.log").open("ab") as log:

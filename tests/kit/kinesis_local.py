@@ -1,14 +1,17 @@
-"""A second Kinesis endpoint, so that nothing leans on moto's habits: kinesis-local (https://github.com/etspaceman/kinesis-mock, MIT).
+"""A second Kinesis endpoint, so that nothing leans on moto's habits: kinesis-local
+(https://github.com/etspaceman/kinesis-mock, MIT).
 
     with KinesisLocal() as endpoint: … endpoint.url …
 
-npm fetches it once into `.tools/`, from whichever registry npm is configured for: one file of JavaScript, without dependencies.
-It keeps everything in memory and takes any credentials. What it does, and moto does not:
+npm fetches it once into `.tools/`, from whichever registry npm is configured for: one file of JavaScript, without
+dependencies. It keeps everything in memory and takes any credentials. What it does, and moto does not:
 
-    a record over the stream's own limit (1 to 10 MiB, CreateStream's MaxRecordSizeInKiB) fails alone, by an entry's error
-    a call that is rejected has stored nothing, a page of ListStreams holds 100 names as AWS', a partition key has a character at least
+    a record over the stream's own limit (1 to 10 MiB, CreateStream's MaxRecordSizeInKiB) fails alone, by an entry's
+    error a call that is rejected has stored nothing, a page of ListStreams holds 100 names as AWS', a partition key has
+    a character at least
 
-It counts the data of a record without its key, does not throttle, and does not mind calls over 500 records or 10 MiB; a MiB takes it half a second.
+It counts the data of a record without its key, does not throttle, and does not mind calls over 500 records or 10 MiB; a
+MiB takes it half a second.
 
 .tools/kinesis-local-0.6.2/main.js
 """
@@ -34,7 +37,12 @@ _NAME: Final = "kinesis-local"
 _PLACE: Final = f"node_modules/{_NAME}"
 _SAID_CHARACTERS: Final = 2000
 _ON_LOOPBACK: Final = Path(__file__).with_name("on_loopback.cjs")
-_ENVIRONMENT: Final = {"LOG_LEVEL": "ERROR", "SHARD_LIMIT": "1000", "CREATE_STREAM_DURATION": "1ms", "DELETE_STREAM_DURATION": "1ms"}
+_ENVIRONMENT: Final = {
+    "LOG_LEVEL": "ERROR",
+    "SHARD_LIMIT": "1000",
+    "CREATE_STREAM_DURATION": "1ms",
+    "DELETE_STREAM_DURATION": "1ms",
+}
 
 
 class KinesisLocalUnavailable(Exception):
@@ -44,7 +52,8 @@ class KinesisLocalUnavailable(Exception):
 class KinesisLocal:
     """The endpoint while the context lasts; it leaves no process behind, also when this process is killed.
 
-    Raises KinesisLocalUnavailable without node or npm, or when it cannot be fetched within 2 min; ChildError when it does not come up.
+    Raises KinesisLocalUnavailable without node or npm, or when it cannot be fetched within 2 min; ChildError when it
+    does not come up.
     """
 
     def __init__(self) -> None:
@@ -57,7 +66,9 @@ class KinesisLocal:
         self.url = self._server.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._server.stop()
 
 
@@ -65,7 +76,9 @@ def program(name: str) -> str:
     """Where `node` or `npm` is; raises KinesisLocalUnavailable."""
     if found := shutil.which(name):
         return found
-    raise KinesisLocalUnavailable(f"`{name}` is missing: {_NAME} {VERSION}, the second Kinesis endpoint, needs Node.js 20 or newer with npm")
+    raise KinesisLocalUnavailable(
+        f"`{name}` is missing: {_NAME} {VERSION}, the second Kinesis endpoint, needs Node.js 20 or newer with npm"
+    )
 
 
 def kinesis_local() -> Path:
@@ -100,10 +113,18 @@ def _project() -> dict[str, object]:
 def _run(command: list[str], folder: Path) -> None:
     try:
         done = subprocess.run(
-            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=FETCH_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        raise KinesisLocalUnavailable(f"{command[0]} did not fetch {_NAME} {VERSION} within {FETCH_SECONDS:.0f} s") from None
+        raise KinesisLocalUnavailable(
+            f"{command[0]} did not fetch {_NAME} {VERSION} within {FETCH_SECONDS:.0f} s"
+        ) from None
     if done.returncode != 0:
         said = (done.stdout + done.stderr).strip()[-_SAID_CHARACTERS:]
         raise KinesisLocalUnavailable(f"{_NAME} {VERSION} could not be fetched; {command[0]} said: {said or 'nothing'}")

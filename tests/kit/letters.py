@@ -19,10 +19,14 @@ Raw = tuple[bytes | None, bytes | None, Headers, int | None]
 """Key, value, headers, timestamp."""
 
 
-def undelivered_letter(offset: int, profile: str = "p-1", flow: str = "vip", reason: str = "rejected", value: bytes | None = None) -> Raw:
+def undelivered_letter(
+    offset: int, profile: str = "p-1", flow: str = "vip", reason: str = "rejected", value: bytes | None = None
+) -> Raw:
     """A record of `exports` that could not be delivered."""
     record = export_record(offset, profile, flow, value=value)
-    condemned = Condemned(Waiting(parse_export(record), PartitionProgress(0)), None, DeadLetterReason(reason), f"because of {offset}", 3)
+    condemned = Condemned(
+        Waiting(parse_export(record), PartitionProgress(0)), None, DeadLetterReason(reason), f"because of {offset}", 3
+    )
     letter, headers = undelivered(condemned)
     return letter.key, letter.value, list(headers), None
 
@@ -53,4 +57,6 @@ def write_letters(settings: Settings, letters: Iterable[Raw]) -> None:
     """Onto the topic, in this order within each key."""
     with Writer(settings) as writer:
         for number, (key, value, headers, timestamp) in enumerate(letters):
-            writer.write(settings.topics.dead_letters, key, value, name=str(number), headers=headers, timestamp=timestamp)
+            writer.write(
+                settings.topics.dead_letters, key, value, name=str(number), headers=headers, timestamp=timestamp
+            )

@@ -1,4 +1,5 @@
-"""A broker in memory, as far as one worker's takeovers and transactions go: a changelog, producers that fence each other, a group's offsets.
+"""A broker in memory, as far as one worker's takeovers and transactions go: a changelog, producers that fence each
+other, a group's offsets.
 
 What reads it waits for `reads`: a test lets a restore go on read by read, and has a rebalance between any two of them.
 """
@@ -74,7 +75,9 @@ class MemoryKafka:
         return len(log)
 
     def write_as_another(self, partition: int, count: int) -> None:
-        """Another owner of the partition, which keeps no index of identities, writes so many rows, and the watermark last."""
+        """Another owner of the partition, which keeps no index of identities, writes so many rows, and the watermark
+        last.
+        """
         self.fence(partition)
         first = len(self.changelog[partition])
         rows: dict[bytes, bytes | None] = {b"pother%d" % (first + number): _ROW for number in range(count)}
@@ -82,7 +85,11 @@ class MemoryKafka:
 
     def rows(self, partition: int) -> dict[bytes, bytes]:
         """What the changelog of a partition comes to."""
-        return {row.key: row.value for row in {row.key: row for row in self.changelog[partition]}.values() if row.value is not None}
+        return {
+            row.key: row.value
+            for row in {row.key: row for row in self.changelog[partition]}.values()
+            if row.value is not None
+        }
 
     async def answer(self) -> None:
         """Any request's answer: a moment later, and what the test has in store."""

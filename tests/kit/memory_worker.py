@@ -45,7 +45,9 @@ class MemoryWorker:
         settings = Settings(_env_file=None, data_dir=folder, linger_seconds=0, partitions=len(kafka.changelog))  # type: ignore[call-arg]
         place = Place(settings, self._directory, ClusterFacts(None, {}))
         group: Any = self.group
-        self.runtime = Runtime(place, group, self.store, self.failures.append, memory_adapters(kafka), Waits(lambda: self.now))
+        self.runtime = Runtime(
+            place, group, self.store, self.failures.append, memory_adapters(kafka), Waits(lambda: self.now)
+        )
 
     def assign(self, partitions: Collection[int]) -> None:
         """The group gives it partitions: the takeover that is under way is cancelled, another one begins."""
@@ -90,13 +92,20 @@ class MemoryWorker:
     def process(self, partition: int, keys: Collection[str]) -> None:
         """Events come, each of a profile of its own."""
         begin = self.runtime.pipeline.committed_offsets[partition]
-        records = [SourceRecord(SOURCE, partition, begin + number, 0, key.encode(), event(key)) for number, key in enumerate(keys)]
-        self.runtime.process(Batch(SOURCE, partition, records, begin + len(records), self.group.epoch, time.monotonic()))
+        records = [
+            SourceRecord(SOURCE, partition, begin + number, 0, key.encode(), event(key))
+            for number, key in enumerate(keys)
+        ]
+        self.runtime.process(
+            Batch(SOURCE, partition, records, begin + len(records), self.group.epoch, time.monotonic())
+        )
 
     @property
     def unexpected(self) -> list[BaseException]:
         """What neither recovery nor a broker in trouble explains."""
-        return [error for error in (*self.ended, *self.failures) if not isinstance(error, (KafkaError, CancelledByNobody))]
+        return [
+            error for error in (*self.ended, *self.failures) if not isinstance(error, (KafkaError, CancelledByNobody))
+        ]
 
     @property
     def has_failed(self) -> bool:
@@ -111,5 +120,11 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 def event(key: str) -> bytes:
-    attributes = {"specversion": "1.0", "id": key, "source": "/test", "type": "profile.patched", "time": "2026-01-01T00:00:00Z"}
+    attributes = {
+        "specversion": "1.0",
+        "id": key,
+        "source": "/test",
+        "type": "profile.patched",
+        "time": "2026-01-01T00:00:00Z",
+    }
     return orjson.dumps(attributes | {"data": {"a": 1}})

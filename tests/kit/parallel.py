@@ -2,9 +2,9 @@
 
     controller   starts the broker that BROKER asks for, and passes its address on   ──workerinput──►   processes that test
 
-A broker ends with the process that started it, and the controller outlives the others. Each process that tests has its own
-Kinesis endpoint, which serves one request at a time. `tests/durations.json` says how long tests took when they were last
-recorded (`make durations`); a test that it does not name counts as fast.
+A broker ends with the process that started it, and the controller outlives the others. Each process that tests has its
+own Kinesis endpoint, which serves one request at a time. `tests/durations.json` says how long tests took when they were
+last recorded (`make durations`); a test that it does not name counts as fast.
 """
 
 import json
@@ -84,7 +84,9 @@ class Durations:
         slowest: defaultdict[str, float] = defaultdict(float)
         for nodeid, seconds in self._seconds.items():
             slowest[name_of_test(nodeid)] = max(slowest[name_of_test(nodeid)], seconds)
-        recorded = {name: round(seconds, 1) for name, seconds in sorted(slowest.items()) if seconds >= RECORDED_FROM_SECONDS}
+        recorded = {
+            name: round(seconds, 1) for name, seconds in sorted(slowest.items()) if seconds >= RECORDED_FROM_SECONDS
+        }
         DURATIONS.write_text(json.dumps(recorded, indent=0) + "\n")
 
 
@@ -94,7 +96,9 @@ def slowest_first(items: Sequence[pytest.Item], seconds: Mapping[str, float]) ->
     for item in items:
         marker = item.get_closest_marker("xdist_group")
         groups[item.nodeid if marker is None else f"@{marker.args[0]}"].append(item)
-    ordered = sorted(groups.values(), key=lambda group: -sum(seconds.get(name_of_test(item.nodeid), 0.0) for item in group))
+    ordered = sorted(
+        groups.values(), key=lambda group: -sum(seconds.get(name_of_test(item.nodeid), 0.0) for item in group)
+    )
     return [item for group in ordered for item in group]
 
 

@@ -1,9 +1,10 @@
-"""The product as a process from its first line on: started as an operator does, signalled at any moment, its two streams kept apart.
+"""The product as a process from its first line on: started as an operator does, signalled at any moment, its two
+streams kept apart.
 
-    with Program(WORKER, installation.env, tmp_path) as worker:
-        worker.wait_until_heard(signal.SIGTERM)
-        worker.process.send_signal(signal.SIGTERM)
-        assert worker.wait() == 0
+with Program(WORKER, installation.env, tmp_path) as worker:
+    worker.wait_until_heard(signal.SIGTERM)
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.wait() == 0
 """
 
 import signal
@@ -74,14 +75,24 @@ class Program:
 
     def wait_until_heard(self, number: signal.Signals) -> None:
         """Return when it has a handler for a signal, which its first line installs; Linux only (proc(5): SigCgt)."""
-        wait_until(lambda: bool(self._caught() >> (number - 1) & 1), f"a handler of {number.name}", SECONDS, poll_seconds=0.001)
+        wait_until(
+            lambda: bool(self._caught() >> (number - 1) & 1), f"a handler of {number.name}", SECONDS, poll_seconds=0.001
+        )
 
     def listeners(self) -> set[str]:
-        """ADDRESS:PORT of each of its TCP sockets that listens, in the hexadecimal form of /proc/net/tcp; Linux only."""
+        """ADDRESS:PORT of each of its TCP sockets that listens, in the hexadecimal form of /proc/net/tcp; Linux
+        only.
+        """
         folder = Path(f"/proc/{self.process.pid}")
         inodes = {name.readlink().name for name in (folder / "fd").iterdir() if name.exists() or name.is_symlink()}
-        sockets = [line.split() for table in ("tcp", "tcp6") for line in (folder / "net" / table).read_text().splitlines()[1:]]
-        return {local for _, local, _, state, *_, inode in (fields[:10] for fields in sockets) if state == _LISTENS and f"socket:[{inode}]" in inodes}
+        sockets = [
+            line.split() for table in ("tcp", "tcp6") for line in (folder / "net" / table).read_text().splitlines()[1:]
+        ]
+        return {
+            local
+            for _, local, _, state, *_, inode in (fields[:10] for fields in sockets)
+            if state == _LISTENS and f"socket:[{inode}]" in inodes
+        }
 
     def _caught(self) -> int:
         assert self.process.poll() is None, f"ended with {self.process.poll()}:\n{self.said}"
@@ -91,5 +102,7 @@ class Program:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         end_process(self.process)

@@ -19,7 +19,8 @@ CatalogOf = Callable[[SourceRecord], Catalog]
 
 @dataclass(slots=True)
 class Replayed:
-    """`expectation` is what left; `profiles` are what is kept, by partition and key (I12), `applied` the offset of the last event of each.
+    """`expectation` is what left; `profiles` are what is kept, by partition and key (I12), `applied` the offset of the
+    last event of each.
 
     By partition: the offset after the last event, and how many of the last ones were bad.
     """
@@ -32,7 +33,9 @@ class Replayed:
 
 
 def replay(events: Iterable[SourceRecord], limits: Limits, catalog_of: CatalogOf) -> Replayed:
-    """Fold and decide `events`, which are in the order of each partition; a change of the catalog sends what its jobs send."""
+    """Fold and decide `events`, which are in the order of each partition; a change of the catalog sends what its jobs
+    send.
+    """
     runs: dict[int, Replay] = {}
     replayed = Replayed()
     outcome = replayed.expectation
@@ -56,7 +59,9 @@ def replay(events: Iterable[SourceRecord], limits: Limits, catalog_of: CatalogOf
             replayed.applied[event.partition, event.key or b""] = event.offset
         if was_there and step.profile is None:
             outcome.forgotten.add((event.key or b"").decode())
-    replayed.profiles = {(partition, key): profile for run in runs.values() for (_, partition, key), profile in run.profiles.items()}
+    replayed.profiles = {
+        (partition, key): profile for run in runs.values() for (_, partition, key), profile in run.profiles.items()
+    }
     return replayed
 
 

@@ -1,4 +1,6 @@
-"""The rows that workers left, in the changelog and on disk, held against the fold (design 2: neither may differ from it)."""
+"""The rows that workers left, in the changelog and on disk, held against the fold (design 2: neither may differ from
+it).
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,18 +30,31 @@ def require_rows_of_the_fold(job: WholeJob, replayed: Replayed, state_folders: I
     require_the_fold(changelog, replayed)
     copies = [rows_on_disk(folder) for folder in state_folders]
     for partition, rows in changelog.items():
-        differing = [sorted(key for key, _ in copy.get(partition, {}).items() ^ rows.items())[:_MOST_FAULTS] for copy in copies]
+        differing = [
+            sorted(key for key, _ in copy.get(partition, {}).items() ^ rows.items())[:_MOST_FAULTS] for copy in copies
+        ]
         assert not all(differing), f"no folder holds the rows of partition {partition}, they differ in {differing}"
 
 
 def require_the_fold(rows: Mapping[int, Rows], replayed: Replayed) -> None:
-    """Rows by partition: each profile once, each watermark after the last event, or after markers that follow it; the index whole."""
-    found = {(where, key[1:]): decode_row(value) for where, each in rows.items() for key, value in each.items() if key.startswith(PROFILE)}
+    """Rows by partition: each profile once, each watermark after the last event, or after markers that follow it; the
+    index whole.
+    """
+    found = {
+        (where, key[1:]): decode_row(value)
+        for where, each in rows.items()
+        for key, value in each.items()
+        if key.startswith(PROFILE)
+    }
     faults = [f"{key!r}: a row, and no profile in replay" for key in found.keys() - replayed.profiles.keys()]
     for key, profile in replayed.profiles.items():
         row = found.get(key)
         same = row is not None and _state(row.profile) == _state(profile) and row.offset == replayed.applied[key]
-        faults += [] if same else [f"{key!r}: replay has {_state(profile)}, applied at {replayed.applied[key]}; the row is {row}"]
+        faults += (
+            []
+            if same
+            else [f"{key!r}: replay has {_state(profile)}, applied at {replayed.applied[key]}; the row is {row}"]
+        )
     for partition, next_offset in replayed.next_offsets.items():
         watermark = decode_watermark(rows[partition][WATERMARK_KEY])
         wanted = Watermark(next_offset, replayed.bad_in_a_row[partition])
@@ -63,7 +78,9 @@ def index_of(rows: Rows) -> dict[bytes, str]:
 
 def identities_of(rows: Rows) -> dict[bytes, str]:
     """The index as the profiles have it."""
-    profiles = {key[len(PROFILE) :]: decode_row(value).profile for key, value in rows.items() if key.startswith(PROFILE)}
+    profiles = {
+        key[len(PROFILE) :]: decode_row(value).profile for key, value in rows.items() if key.startswith(PROFILE)
+    }
     return {
         identity_key(namespace, identity["id"], profile_id): namespace
         for profile_id, profile in profiles.items()

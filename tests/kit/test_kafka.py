@@ -33,7 +33,9 @@ def produce(bootstrap_servers: str, topic: str, *values: bytes) -> None:
 async def read_committed(bootstrap_servers: str, topic: str) -> list[bytes]:
     """Everything that is committed, up to the last stable offset of now."""
     place = TopicPartition(topic, 0)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, isolation_level="read_committed", auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers, isolation_level="read_committed", auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
         consumer.assign([place])
@@ -88,7 +90,10 @@ async def test_records_and_address_outlive_a_kill_and_a_freeze(own_kafka: RealKa
 
 
 def test_the_broker_ends_with_a_process_that_is_killed(kafka: str, tmp_path: Path) -> None:
-    program = "from tests.kit.kafka import RealKafka\nwith RealKafka() as kafka: print(kafka.bootstrap_servers, flush=True); input()"
+    program = (
+        "from tests.kit.kafka import RealKafka\nwith RealKafka() as kafka: print(kafka.bootstrap_servers, flush=True);"
+        " input()"
+    )
     environment = os.environ | {"TMPDIR": str(tmp_path)}  # its data stays behind
     command, root = [sys.executable, "-c", program], Path(__file__).parents[2]
     with subprocess.Popen(command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:

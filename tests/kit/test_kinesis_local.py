@@ -1,4 +1,6 @@
-"""The second endpoint: what is said where it cannot be had, that npm takes nothing else for it, and that only this machine reaches it."""
+"""The second endpoint: what is said where it cannot be had, that npm takes nothing else for it, and that only this
+machine reaches it.
+"""
 
 import socket
 from pathlib import Path
@@ -18,16 +20,23 @@ def nothing_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / ".tools"
 
 
-def test_without_node_or_npm_its_tests_are_skipped_aloud(nothing_fetched: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_node_or_npm_its_tests_are_skipped_aloud(
+    nothing_fetched: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(pytest.skip.Exception, match="NO KINESIS-LOCAL, NOT TESTED: `node` is missing"), second_endpoint():
+    with (
+        pytest.raises(pytest.skip.Exception, match="NO KINESIS-LOCAL, NOT TESTED: `node` is missing"),
+        second_endpoint(),
+    ):
         pass
     with pytest.raises(KinesisLocalUnavailable, match="`npm` is missing"):
         kit.kinesis_local()
 
 
-def test_a_package_of_another_hash_is_not_taken(kinesis_local: str, nothing_fetched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_of_another_hash_is_not_taken(
+    kinesis_local: str, nothing_fetched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(kit, "INTEGRITY", kit.INTEGRITY.replace("sha512-m", "sha512-n"))
 
     with pytest.raises(KinesisLocalUnavailable, match=f"kinesis-local {kit.VERSION} could not be fetched"):

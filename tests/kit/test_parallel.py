@@ -22,14 +22,28 @@ def told_by(broker: SharedBroker) -> pytest.Config:
 
 
 def test_the_slowest_tests_start_first_and_a_group_stays_together_in_its_order() -> None:
-    items = [item("a.py::fast"), item("b.py::one", "b"), item("c.py::slow[1]"), item("b.py::two[x]", "b"), item("d.py::new")]
+    items = [
+        item("a.py::fast"),
+        item("b.py::one", "b"),
+        item("c.py::slow[1]"),
+        item("b.py::two[x]", "b"),
+        item("d.py::new"),
+    ]
 
     ordered = slowest_first(items, {"b.py::one": 3.0, "b.py::two": 4.0, "c.py::slow": 5.0, "a.py::fast": 1.0})
 
-    assert [found.nodeid for found in ordered] == ["b.py::one", "b.py::two[x]", "c.py::slow[1]", "a.py::fast", "d.py::new"]
+    assert [found.nodeid for found in ordered] == [
+        "b.py::one",
+        "b.py::two[x]",
+        "c.py::slow[1]",
+        "a.py::fast",
+        "d.py::new",
+    ]
 
 
-def test_every_process_gets_the_address_of_the_broker_that_the_controller_has(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_process_gets_the_address_of_the_broker_that_the_controller_has(
+    kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BROKER", kafka)
     broker = SharedBroker()
 
@@ -39,7 +53,9 @@ def test_every_process_gets_the_address_of_the_broker_that_the_controller_has(ka
 
 
 @pytest.mark.parametrize(("told", "raised"), [("kafka_unavailable", KafkaUnavailable), ("kafka_failed", KafkaFailed)])
-def test_a_broker_that_the_controller_could_not_have_is_as_missing_for_every_process(told: str, raised: type[Exception]) -> None:
+def test_a_broker_that_the_controller_could_not_have_is_as_missing_for_every_process(
+    told: str, raised: type[Exception]
+) -> None:
     config: Any = SimpleNamespace(workerinput={told: "`java` is missing"})
 
     with pytest.raises(raised, match="`java` is missing"), shared_broker(config):

@@ -67,14 +67,24 @@ class Signer:
     def jwt(self, life_seconds: float, subject: str = "exporter", **claims: object) -> str:
         """A token as a server makes it: for AUDIENCE, by ISSUER."""
         now = time.time()
-        kept = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": int(now), "exp": now + life_seconds, "jti": uuid4().hex}
+        kept = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": subject,
+            "iat": int(now),
+            "exp": now + life_seconds,
+            "jti": uuid4().hex,
+        }
         signed = f"{_part({'alg': 'RS256', 'typ': 'JWT', 'kid': _KEY_ID})}.{_part(kept | claims)}"
         return f"{signed}.{_text(self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 
     def jwks(self) -> str:
         """The public half, as a JWK set."""
         numbers = self._key.public_key().public_numbers()
-        fields = {name: _text(number.to_bytes((number.bit_length() + 7) // 8, "big")) for name, number in (("n", numbers.n), ("e", numbers.e))}
+        fields = {
+            name: _text(number.to_bytes((number.bit_length() + 7) // 8, "big"))
+            for name, number in (("n", numbers.n), ("e", numbers.e))
+        }
         return json.dumps({"keys": [{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": _KEY_ID, **fields}]})
 
 
@@ -117,7 +127,8 @@ class TokenServer:
         return json_answer(200, {"access_token": token, "token_type": "Bearer", "expires_in": life})
 
     def broker(self, folder: Path, listeners: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-        """Arguments of a RealKafka with listeners that take these tokens over TLS; more properties of each, by its name.
+        """Arguments of a RealKafka with listeners that take these tokens over TLS; more properties of each, by its
+        name.
 
         `folder` gets the keys, and `certificate.pem`, which vouches for the broker.
         """
@@ -127,9 +138,15 @@ class TokenServer:
         kept.write_bytes(private.read_bytes() + public.read_bytes())
         properties: dict[str, str] = {}
         for name, more in listeners.items():
-            of_listener = {"sasl.enabled.mechanisms": "OAUTHBEARER", "ssl.keystore.type": "PEM", "ssl.keystore.location": str(kept)}
+            of_listener = {
+                "sasl.enabled.mechanisms": "OAUTHBEARER",
+                "ssl.keystore.type": "PEM",
+                "ssl.keystore.location": str(kept),
+            }
             of_listener |= {f"oauthbearer.{key}": value for key, value in _of_mechanism(keys).items()}
-            properties |= {f"listener.name.{name.lower()}.{key}": value for key, value in (of_listener | dict(more)).items()}
+            properties |= {
+                f"listener.name.{name.lower()}.{key}": value for key, value in (of_listener | dict(more)).items()
+            }
         return {
             "listeners": dict.fromkeys(listeners, "SASL_SSL"),
             "properties": properties,
@@ -165,7 +182,9 @@ class TokenServer:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._server.shutdown()
         self._server.server_close()
 

@@ -25,13 +25,18 @@ def create_topic(bootstrap_servers: str, partitions: int = 1, **config: str) -> 
     name = f"t{uuid4().hex[:8]}"
     client = AdminClient({"bootstrap.servers": bootstrap_servers})  # must live until the answer is here
     dotted = {"retention.ms": "-1"} | {option.replace("_", "."): value for option, value in config.items()}
-    client.create_topics([NewTopic(name, partitions, 1, config=dotted)], operation_timeout=ANSWER_SECONDS)[name].result(ANSWER_SECONDS)
+    client.create_topics([NewTopic(name, partitions, 1, config=dotted)], operation_timeout=ANSWER_SECONDS)[name].result(
+        ANSWER_SECONDS
+    )
     return name
 
 
 def alter_topic(bootstrap_servers: str, topic: str, **config: str) -> None:
     """Change a topic's configuration; names as `create_topic` takes them."""
-    entries = [ConfigEntry(option.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET) for option, value in config.items()]
+    entries = [
+        ConfigEntry(option.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+        for option, value in config.items()
+    ]
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
     client = AdminClient({"bootstrap.servers": bootstrap_servers})  # must live until the answer is here
     client.incremental_alter_configs([resource])[resource].result(ANSWER_SECONDS)

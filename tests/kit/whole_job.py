@@ -1,9 +1,10 @@
-"""The whole job as an operator runs it: topics, streams, flows, events, real worker processes, and what they left held against replay.
+"""The whole job as an operator runs it: topics, streams, flows, events, real worker processes, and what they left held
+against replay.
 
-    job = WholeJob(installation, kinesis_url, tmp_path)
-    job.apply(); job.send(shop_events(20_000))
-    with job.worker(): job.wait_until_delivered(60)
-    job.require_equal_to_replay()
+job = WholeJob(installation, kinesis_url, tmp_path)
+job.apply(); job.send(shop_events(20_000))
+with job.worker(): job.wait_until_delivered(60)
+job.require_equal_to_replay()
 """
 
 import time
@@ -79,7 +80,9 @@ class WholeJob:
 
     @contextmanager
     def worker(self, name: str = "worker", **settings: object) -> Iterator[KitWorker]:
-        """A worker with a state directory of its own, when it has taken over; it runs until the context ends, unless it ended before."""
+        """A worker with a state directory of its own, when it has taken over; it runs until the context ends, unless it
+        ended before.
+        """
         with self.new_worker(name, **settings) as worker:
             try:
                 self.start_again(worker)
@@ -131,13 +134,17 @@ class WholeJob:
         return sum(place.committed or 0 for place in self._group()[self.installation.topics.exports])
 
     def all_arrived(self) -> bool:
-        """Whether everything that the topics have is done: no lag, and nothing parked, which the lag of `exports` does not count."""
+        """Whether everything that the topics have is done: no lag, and nothing parked, which the lag of `exports` does
+        not count.
+        """
         return not any(self.lags().values()) and not list(parked_flows(self.installation.settings))
 
     def _group(self) -> dict[str, list[PartitionLag]]:
         """Asked again while a broker comes back: its groups may take longer than a command has patience."""
         settings = self.installation.settings
-        asking = Retrying(retry=retry_if_exception_type(BrokerUnreachable), stop=stop_after_delay(BROKER_SECONDS), reraise=True)
+        asking = Retrying(
+            retry=retry_if_exception_type(BrokerUnreachable), stop=stop_after_delay(BROKER_SECONDS), reraise=True
+        )
         return asking(lambda: group_lag(settings, [settings.topics.profile_events, settings.topics.exports]))
 
     def wait_until_delivered(self, seconds: float, *workers: KitWorker) -> None:
@@ -158,12 +165,20 @@ class WholeJob:
         return replay(read_events(settings), limits, catalog_of or (lambda _: by_text))
 
     def require_equal_to_replay(
-        self, restarted_at: datetime | None = None, *, has_transactions: bool = True, catalog_of: CatalogOf | None = None
+        self,
+        restarted_at: datetime | None = None,
+        *,
+        has_transactions: bool = True,
+        catalog_of: CatalogOf | None = None,
     ) -> Replayed:
-        """Exports, dead letters and streams are what replay gives, in order per profile and flow; fails naming what is not."""
+        """Exports, dead letters and streams are what replay gives, in order per profile and flow; fails naming what is
+        not.
+        """
         flows, replayed = self.configuration.flows, self.replay(catalog_of)
         evidence = read_evidence(self.installation.settings, flows, self.kinesis)
-        verdict = judge(flows, replayed.expectation, evidence, has_transactions=has_transactions, restarted_at=restarted_at)
+        verdict = judge(
+            flows, replayed.expectation, evidence, has_transactions=has_transactions, restarted_at=restarted_at
+        )
         assert replayed.expectation.records, "replay sends nothing: the test proves nothing"
         assert not verdict.faults, listed(verdict.faults)
         return replayed

@@ -1,4 +1,6 @@
-"""A worker process as tests want it: its exit code told, its environment changed between two starts, frozen and thawed."""
+"""A worker process as tests want it: its exit code told, its environment changed between two starts, frozen and
+thawed.
+"""
 
 import os
 import signal
@@ -28,7 +30,9 @@ class KitWorker(Worker):
             self._environment[VARIABLE] = fault
 
     def sign_with(self, access_key_id: str) -> None:
-        """From the next start on, flows with default credentials call Kinesis with this key: an endpoint can tell who called."""
+        """From the next start on, flows with default credentials call Kinesis with this key: an endpoint can tell who
+        called.
+        """
         self._environment["AWS_ACCESS_KEY_ID"] = access_key_id
 
     def exit_code(self) -> int | None:
@@ -79,7 +83,9 @@ class KitWorker(Worker):
 
     def add_to_path(self, folder: Path) -> None:
         """Its next start finds modules there first; a `sitecustomize` is run before everything else."""
-        self._environment["PYTHONPATH"] = os.pathsep.join([str(folder), *filter(None, [self._environment.get("PYTHONPATH")])])
+        self._environment["PYTHONPATH"] = os.pathsep.join(
+            [str(folder), *filter(None, [self._environment.get("PYTHONPATH")])]
+        )
 
     def thaw(self) -> None:
         """SIGCONT."""

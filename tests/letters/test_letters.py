@@ -31,7 +31,11 @@ def test_g8_a_letter_of_delivery_has_back_the_headers_of_its_record() -> None:
 
 def test_g8_a_letter_has_back_the_moment_of_its_decision_and_its_trace_where_its_record_had_them() -> None:
     key, value, headers, timestamp = undelivered_letter(7)
-    added = [("decided-at", b"1768174653250"), ("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), ("tracestate", b"a=b")]
+    added = [
+        ("decided-at", b"1768174653250"),
+        ("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        ("tracestate", b"a=b"),
+    ]
     own = len(export_record(7).headers)
 
     letter = as_letter((key, value, [*headers[:own], *added, *headers[own:]], timestamp))
@@ -52,10 +56,21 @@ def test_g8_headers_of_a_record_that_are_named_like_ours_stay_its_own() -> None:
 def test_i4_an_event_has_no_flow_and_no_attempts_and_keeps_its_timestamp() -> None:
     letter = as_letter(unusable_letter(3, b"{", reason="not_json", timestamp=1_700_000_000_123))
 
-    assert (letter.flow_id, letter.attempts, letter.headers, letter.source_timestamp) == (None, None, (), 1_700_000_000_123)
+    assert (letter.flow_id, letter.attempts, letter.headers, letter.source_timestamp) == (
+        None,
+        None,
+        (),
+        1_700_000_000_123,
+    )
 
 
-BINARY = [("ce_specversion", b"1.0"), ("ce_id", b"e-1"), ("ce_source", b"/t"), ("ce_type", b"profile.patched"), ("ce_subject", None)]
+BINARY = [
+    ("ce_specversion", b"1.0"),
+    ("ce_id", b"e-1"),
+    ("ce_source", b"/t"),
+    ("ce_type", b"profile.patched"),
+    ("ce_subject", None),
+]
 
 
 def test_i4_i10_an_event_has_back_its_headers_whatever_they_are_called_and_means_the_same_again() -> None:
@@ -64,7 +79,12 @@ def test_i4_i10_an_event_has_back_its_headers_whatever_they_are_called_and_means
     letter = as_letter(unusable_letter(3, b"{}", headers=headers))
 
     assert letter.headers == tuple(headers)
-    assert (letter.was.topic, letter.was.reason, letter.flow_id, letter.record_id) == ("profile-events", "document_too_large", None, None)
+    assert (letter.was.topic, letter.was.reason, letter.flow_id, letter.record_id) == (
+        "profile-events",
+        "document_too_large",
+        None,
+        None,
+    )
     assert fate_of(letter, {}, NOW) is Fate.REDRIVE
     assert fate_of(as_letter(unusable_letter(3, b"{}", headers=BINARY[1:])), {}, NOW) is Fate.STILL_UNUSABLE
 
@@ -76,7 +96,10 @@ def test_g8_the_order_of_a_lane_is_that_of_its_events_wherever_the_record_stood(
     assert as_letter((key, value, headers, timestamp)).order == 7
 
 
-@pytest.mark.parametrize("headers", [(), (("topic", b"t"),), (("topic", b"t"), ("partition", b"x"), ("offset", b"1"), ("reason", b"rejected"))])
+@pytest.mark.parametrize(
+    "headers",
+    [(), (("topic", b"t"),), (("topic", b"t"), ("partition", b"x"), ("offset", b"1"), ("reason", b"rejected"))],
+)
 def test_what_is_no_letter_of_ours_is_named_with_its_place(headers: Any) -> None:
     with pytest.raises(BadLetter, match="dead-letters 2:9 is no dead letter of ours"):
         read_letter(KafkaRecord("dead-letters", 2, 9, None, b"k", b"v", headers))
@@ -174,7 +197,10 @@ def test_g8_a_lane_whose_letters_are_not_in_order_is_found_and_copies_count_once
 
 
 def test_letters_are_counted_by_flow_and_reason() -> None:
-    letters = [as_letter(raw) for raw in (undelivered_letter(1), undelivered_letter(2), unusable_letter(3, b"{", reason="not_json"))]
+    letters = [
+        as_letter(raw)
+        for raw in (undelivered_letter(1), undelivered_letter(2), unusable_letter(3, b"{", reason="not_json"))
+    ]
     tally = Tally()
     for letter in letters:
         tally.take(letter, {letters[0].fingerprint: Mark(TIME, "exports")})

@@ -1,4 +1,6 @@
-"""Tokens of an OAuth 2.0 endpoint, asked by a real HTTP server on loopback: what is sent, what is taken, what each failure says."""
+"""Tokens of an OAuth 2.0 endpoint, asked by a real HTTP server on loopback: what is sent, what is taken, what each
+failure says.
+"""
 
 import socket
 import ssl
@@ -31,7 +33,9 @@ def a_client(server: TokenServer, secret: str = SECRET, **options: Any) -> Clien
     return ClientCredentials(server.url, CLIENT_ID, secret, **options)
 
 
-def answering(server: TokenServer, status: int, content: object, headers: dict[str, str] | None = None) -> ClientCredentials:
+def answering(
+    server: TokenServer, status: int, content: object, headers: dict[str, str] | None = None
+) -> ClientCredentials:
     """A client of a server that always says this."""
     body = content if isinstance(content, bytes) else json_answer(status, content)[2]
     server.respond = lambda _: (status, headers or {}, body)
@@ -68,7 +72,9 @@ def test_without_a_scope_none_is_sent(server: TokenServer) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401])
-def test_a_server_that_takes_the_client_in_the_form_alone_gets_it_there_and_from_then_on_at_once(server: TokenServer, status: int) -> None:
+def test_a_server_that_takes_the_client_in_the_form_alone_gets_it_there_and_from_then_on_at_once(
+    server: TokenServer, status: int
+) -> None:
     def only_in_form(request: TokenRequest) -> Answer:
         if (request.form.get("client_id"), request.form.get("client_secret")) != (CLIENT_ID, SECRET):
             return json_answer(status, {"error": "invalid_client"})
@@ -91,7 +97,9 @@ def test_a_wrong_secret_is_the_servers_words_and_a_remedy_and_is_never_shown(ser
 
 
 def test_a_server_that_repeats_what_it_was_sent_gives_no_secret_away(server: TokenServer) -> None:
-    error = unavailable(answering(server, 401, {"error": "invalid_client", "error_description": f"no {SECRET}\n{'x' * 1000}"}))
+    error = unavailable(
+        answering(server, 401, {"error": "invalid_client", "error_description": f"no {SECRET}\n{'x' * 1000}"})
+    )
 
     assert "invalid_client: no **********" in error.what
     assert len(error.what) < 400
@@ -140,7 +148,9 @@ def test_a_secret_follows_no_redirect(server: TokenServer) -> None:
         ({"expires_in": True}, UNSAID_SECONDS),
     ],
 )
-def test_how_long_a_token_holds_is_what_the_server_says(server: TokenServer, said: dict[str, object], life: float) -> None:
+def test_how_long_a_token_holds_is_what_the_server_says(
+    server: TokenServer, said: dict[str, object], life: float
+) -> None:
     token = answering(server, 200, {"access_token": "opaque", **said}).fetch()
 
     assert life - 60 < token.life_seconds <= life
@@ -157,7 +167,10 @@ def test_a_server_that_is_not_there_is_named_with_why() -> None:
 
     error = unavailable(ClientCredentials(f"http://127.0.0.1:{port}/token?tenant=7", CLIENT_ID, SECRET))
 
-    assert error.what == f"the token endpoint http://127.0.0.1:{port}/token is not reachable: [Errno 111] Connection refused"
+    assert (
+        error.what
+        == f"the token endpoint http://127.0.0.1:{port}/token is not reachable: [Errno 111] Connection refused"
+    )
 
 
 def test_a_server_that_says_nothing_is_given_up(server: TokenServer) -> None:
@@ -175,7 +188,9 @@ def test_an_answer_that_never_ends_is_given_up() -> None:
         dripping = threading.Thread(target=drip, args=(listening,), daemon=True)
         dripping.start()
 
-        error = unavailable(ClientCredentials(f"http://127.0.0.1:{listening.getsockname()[1]}/token", CLIENT_ID, SECRET, seconds=0.5))
+        error = unavailable(
+            ClientCredentials(f"http://127.0.0.1:{listening.getsockname()[1]}/token", CLIENT_ID, SECRET, seconds=0.5)
+        )
 
     assert "is not reachable: its answer takes too long" in error.what
 

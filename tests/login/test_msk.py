@@ -1,6 +1,7 @@
 """Tokens for MSK, field by field against their published form: a presigned call of kafka-cluster:Connect, in base64url.
 
-The form: https://github.com/aws/aws-msk-iam-auth, "Details"; the signature: AWS's "Signature Version 4", computed here without botocore.
+The form: https://github.com/aws/aws-msk-iam-auth, "Details"; the signature: AWS's "Signature Version 4", computed here
+without botocore.
 """
 
 import hashlib
@@ -55,7 +56,9 @@ def call_of(token: str) -> tuple[str, dict[str, str]]:
 def signature(query: dict[str, str], secret: str, region: str) -> str:
     """As Signature Version 4 has it, of everything but the signature and what the signer adds afterwards."""
     signed = {name: value for name, value in query.items() if name not in ("X-Amz-Signature", "User-Agent")}
-    canonical_query = "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in sorted(signed.items()))
+    canonical_query = "&".join(
+        f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in sorted(signed.items())
+    )
     empty = hashlib.sha256(b"").hexdigest()
     request = "\n".join(["GET", "/", canonical_query, f"host:kafka.{region}.amazonaws.com\n", "host", empty])
     day = query["X-Amz-Date"][:8]
@@ -68,7 +71,9 @@ def signature(query: dict[str, str], secret: str, region: str) -> str:
 
 
 @pytest.mark.parametrize("session_token", [None, SESSION])
-def test_a_token_is_a_presigned_call_of_connect_in_its_published_form(monkeypatch: pytest.MonkeyPatch, session_token: str | None) -> None:
+def test_a_token_is_a_presigned_call_of_connect_in_its_published_form(
+    monkeypatch: pytest.MonkeyPatch, session_token: str | None
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     if session_token is not None:
@@ -108,7 +113,11 @@ def test_a_profile_is_another_key_and_a_key_that_is_changed_is_used_by_the_next_
 def test_a_role_is_assumed_with_its_external_id_and_signs(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With moto's STS and IAM: the user may do nothing but assume it."""
     user, role = a_user(guarded, "sts:AssumeRole"), a_role(guarded, "kafka-cluster:Connect")
-    for name, value in (("ACCESS_KEY_ID", user["ACCESS_KEY_ID"]), ("SECRET_ACCESS_KEY", user["SECRET"]), ("ENDPOINT_URL_STS", guarded)):
+    for name, value in (
+        ("ACCESS_KEY_ID", user["ACCESS_KEY_ID"]),
+        ("SECRET_ACCESS_KEY", user["SECRET"]),
+        ("ENDPOINT_URL_STS", guarded),
+    ):
         monkeypatch.setenv(f"AWS_{name}", value)
     ask_iam(guarded)
 
@@ -120,9 +129,15 @@ def test_a_role_is_assumed_with_its_external_id_and_signs(guarded: str, monkeypa
     assert query["X-Amz-Security-Token"]
 
 
-def test_a_role_that_may_not_be_assumed_is_named_with_what_to_allow(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_role_that_may_not_be_assumed_is_named_with_what_to_allow(
+    guarded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     user, role = a_user(guarded), a_role(guarded, "kafka-cluster:Connect")
-    for name, value in (("ACCESS_KEY_ID", user["ACCESS_KEY_ID"]), ("SECRET_ACCESS_KEY", user["SECRET"]), ("ENDPOINT_URL_STS", guarded)):
+    for name, value in (
+        ("ACCESS_KEY_ID", user["ACCESS_KEY_ID"]),
+        ("SECRET_ACCESS_KEY", user["SECRET"]),
+        ("ENDPOINT_URL_STS", guarded),
+    ):
         monkeypatch.setenv(f"AWS_{name}", value)
     ask_iam(guarded)
 
@@ -136,7 +151,11 @@ def test_a_role_that_may_not_be_assumed_is_named_with_what_to_allow(guarded: str
 def test_without_credentials_a_profile_or_an_sts_that_answers_each_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = unavailable(MskSigner(REGION))
     no_profile = unavailable(MskSigner(REGION, profile="missing"))
-    for name, value in (("ACCESS_KEY_ID", KEY_ID), ("SECRET_ACCESS_KEY", SECRET), ("ENDPOINT_URL_STS", "http://127.0.0.1:1")):
+    for name, value in (
+        ("ACCESS_KEY_ID", KEY_ID),
+        ("SECRET_ACCESS_KEY", SECRET),
+        ("ENDPOINT_URL_STS", "http://127.0.0.1:1"),
+    ):
         monkeypatch.setenv(f"AWS_{name}", value)
     away = unavailable(MskSigner(REGION, role=Role("arn:aws:iam::123456789012:role/exporter")))
 

@@ -136,7 +136,9 @@ def test_when_the_source_is_back_the_next_token_is_there_and_that_is_said(
     assert logs == [{"event": "kafka_token_renewed", "after_failures": 1, "log_level": "info"}]
 
 
-def test_after_its_end_nobody_gets_it_and_all_are_told_why_without_asking_each_time(tokens: Tokens, source: Source, clock: Clock) -> None:
+def test_after_its_end_nobody_gets_it_and_all_are_told_why_without_asking_each_time(
+    tokens: Tokens, source: Source, clock: Clock
+) -> None:
     tokens.get()
     clock.now += LIFE
     source.failing = away()
@@ -187,7 +189,9 @@ def test_a_fault_of_ours_is_told_and_the_next_try_comes_too(tokens: Tokens, sour
 
 
 @pytest.mark.parametrize(("passed", "next_question"), [(0.0, RENEWED), (50.0, 25.0), (90.0, 0.0)])
-def test_whoever_holds_it_knows_when_to_ask_again(tokens: Tokens, clock: Clock, passed: float, next_question: float) -> None:
+def test_whoever_holds_it_knows_when_to_ask_again(
+    tokens: Tokens, clock: Clock, passed: float, next_question: float
+) -> None:
     held = tokens.get()
     clock.now += passed
 

@@ -82,7 +82,20 @@ def test_a_file_that_is_not_there_or_not_text_is_told(tmp_path: Path) -> None:
     assert "cannot be read: Is a directory" in unavailable(tmp_path).what
 
 
-@pytest.mark.parametrize("text", ["opaque", "a.b", "a.b.c", "..", "a.W10.c", "a.bm8.c", "a.eyJleHAiOiB0cnVlfQ.c", "a.eyJleHAiOiAxZTk5OX0.c", "é.é.é"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "opaque",
+        "a.b",
+        "a.b.c",
+        "..",
+        "a.W10.c",
+        "a.bm8.c",
+        "a.eyJleHAiOiB0cnVlfQ.c",
+        "a.eyJleHAiOiAxZTk5OX0.c",
+        "é.é.é",
+    ],
+)
 def test_what_says_no_end_has_none(text: str) -> None:
     """W10 is [], bm8 is no, the longer ones are {"exp": true} and {"exp": 1e999}."""
     assert end_of(text) is None

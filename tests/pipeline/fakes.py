@@ -15,7 +15,10 @@ class Crash(Exception):
 
 
 class MemoryRows:
-    """`pipeline.ports.ProfileRows` in memory. `stepped_over`: removed rows that scans passed, as RocksDB does until it compacts them."""
+    """`pipeline.ports.ProfileRows` in memory.
+
+    `stepped_over`: removed rows that scans passed, as RocksDB does until it compacts them.
+    """
 
     def __init__(self, rows: Mapping[bytes, bytes] | None = None) -> None:
         self.rows = dict(rows or {})
@@ -56,8 +59,9 @@ class MemoryRows:
 class MemoryLog:
     """`pipeline.ports.Log` in memory: everything that was committed, and the rows as the changelog has them.
 
-    `crash_after` commits (durable or not, as `crash_durable` says) the next one raises; `gate` holds commits back. `torn_after`: of a commit
-    that raises, everything but rows is there, and so many rows, as in a log without transactions.
+    `crash_after` commits (durable or not, as `crash_durable` says) the next one raises; `gate` holds commits back.
+    `torn_after`: of a commit that raises, everything but rows is there, and so many rows, as in a log without
+    transactions.
     """
 
     torn_after: int | None = None

@@ -1,4 +1,6 @@
-"""By whose time memberships end: a worker whose clock is far ahead ends none that the broker's time does not end (contract F5)."""
+"""By whose time memberships end: a worker whose clock is far ahead ends none that the broker's time does not end
+(contract F5).
+"""
 
 import asyncio
 
@@ -70,11 +72,17 @@ async def expired_after(clock: BrokerClock, deadline: str) -> int:
     """How many events end the membership of somebody at once, by this clock."""
     log, looked = MemoryLog(), [0.0]
     settings = PartitionSettings(
-        Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20, deadlines=DeadlineSettings(True, clock=lambda: looked[0], wall_clock=clock.now)
+        Policy(Limits(), 0),
+        0.0,
+        1 << 20,
+        1 << 20,
+        deadlines=DeadlineSettings(True, clock=lambda: looked[0], wall_clock=clock.now),
     )
     view, topics = FixedCatalog(a_catalog({"flows": []})), ("source", "changelog")
     failures: list[BaseException] = []
-    pipeline = PartitionPipeline(MemoryRows(), log, view, settings, topics, on_progress=lambda _: None, on_failure=failures.append)
+    pipeline = PartitionPipeline(
+        MemoryRows(), log, view, settings, topics, on_progress=lambda _: None, on_failure=failures.append
+    )
     pipeline.start()
     value = orjson.dumps(cloud_event(realized("a", validUntil=deadline)))
     pipeline.submit(batch([SourceRecord("profile-events", 0, 0, 0, b"p-1", value)]))
@@ -91,7 +99,9 @@ async def expired_after(clock: BrokerClock, deadline: str) -> int:
 
 
 @pytest.mark.parametrize(("stamped_at", "events"), [(NOW, 0), (NOW + 2 * DAY, 1)])
-async def test_f5_a_worker_that_is_a_year_ahead_ends_only_what_has_ended_by_the_broker(stamped_at: float, events: int) -> None:
+async def test_f5_a_worker_that_is_a_year_ahead_ends_only_what_has_ended_by_the_broker(
+    stamped_at: float, events: int
+) -> None:
     clock = BrokerClock(lambda: NOW + YEAR)
     clock.note_report(NOW + YEAR, stamped_at)
 

@@ -1,4 +1,6 @@
-"""Records and reasons by flow are exact whatever is listed in a step, and whatever catalogs come and go (contract section 7)."""
+"""Records and reasons by flow are exact whatever is listed in a step, and whatever catalogs come and go (contract
+section 7).
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,7 +25,11 @@ Told = Counter[tuple[str, str]]
 
 
 def told(counts: Counts) -> dict[tuple[str, str], int]:
-    skipped = {(flow_id, str(reason)): count for flow_id, flow in counts.flows.items() for reason, count in flow.skipped.items()}
+    skipped = {
+        (flow_id, str(reason)): count
+        for flow_id, flow in counts.flows.items()
+        for reason, count in flow.skipped.items()
+    }
     exported = {(flow_id, "exported"): flow.exported for flow_id, flow in counts.flows.items() if flow.exported}
     return skipped | exported
 
@@ -67,7 +73,11 @@ def test_flows_that_come_go_and_are_disabled_keep_what_befell_them() -> None:
     history = History(*some("a", "b", "c", "d"))
     steps = [history.patch(member(audience="a")), history.patch({"x": 1})]
     history.replay.catalog = Catalog.of(some("b", "c", "d", "e", disabled="b"), ())
-    steps += [history.patch(member(audience="b")), history.patch(member(audience="e")), history.event("profile.deleted")]
+    steps += [
+        history.patch(member(audience="b")),
+        history.patch(member(audience="e")),
+        history.event("profile.deleted"),
+    ]
 
     assert told(counted(steps)) == {
         ("a", "exported"): 1,
@@ -96,7 +106,11 @@ def test_flows_that_are_forgotten_are_counted_together_and_come_back_only_with_s
     total.add(Counts())
 
     assert {flow_id for flow_id, _ in told(total)} == {"b"}
-    assert (total.forgotten.exported, total.forgotten.causes, total.forgotten.skipped) == (1, {"segment": 1}, {"nothing_mapped_changed": 2})
+    assert (total.forgotten.exported, total.forgotten.causes, total.forgotten.skipped) == (
+        1,
+        {"segment": 1},
+        {"nothing_mapped_changed": 2},
+    )
     assert total == counts
 
 

@@ -1,4 +1,6 @@
-"""Expiry in one partition behind fakes: each deadline once, whatever crashes, and the log alone tells the state (contract F5)."""
+"""Expiry in one partition behind fakes: each deadline once, whatever crashes, and the log alone tells the state
+(contract F5).
+"""
 
 import asyncio
 from collections import Counter
@@ -46,14 +48,18 @@ class Life:
         deadlines = DeadlineSettings(True, self.again_days, lambda: self.clock, lambda: self.now)
         settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20, deadlines=deadlines)
         view, topics = FixedCatalog(CATALOG), ("source", "changelog")
-        self.pipeline = PartitionPipeline(self.rows, self.log, view, settings, topics, on_progress=lambda _: None, on_failure=self._failed)
+        self.pipeline = PartitionPipeline(
+            self.rows, self.log, view, settings, topics, on_progress=lambda _: None, on_failure=self._failed
+        )
         self.pipeline.start()
 
     def _failed(self, error: BaseException) -> None:
         self.failure = error
 
     async def die(self, how: bool | int, after: int = 0) -> None:
-        """At the next commit but `after`, which is durable or not, or torn after so many rows; another owner goes on from the changelog."""
+        """At the next commit but `after`, which is durable or not, or torn after so many rows; another owner goes on
+        from the changelog.
+        """
         self.log._crash_after, self.log._crash_durable = len(self.log.outputs) + after, how is True
         self.log.torn_after = None if isinstance(how, bool) else how
 
@@ -98,11 +104,17 @@ class Life:
 
     @property
     def expiry_ids(self) -> list[str]:
-        return [event["id"] for event in (orjson.loads(record.value or b"{}") for record in self.events) if event["type"] == "membership.expired"]
+        return [
+            event["id"]
+            for event in (orjson.loads(record.value or b"{}") for record in self.events)
+            if event["type"] == "membership.expired"
+        ]
 
 
 times = st.integers(-40, 5).map(lambda days: format_time(START + days * DAY))
-entries = st.fixed_dictionaries({"status": st.sampled_from(["realized", "exited"])}, optional={"lastQualificationTime": times, "validUntil": times})
+entries = st.fixed_dictionaries(
+    {"status": st.sampled_from(["realized", "exited"])}, optional={"lastQualificationTime": times, "validUntil": times}
+)
 patched_entries = st.dictionaries(st.sampled_from(["a", "b", "ext/x"]), entries, min_size=1, max_size=2)
 patches = st.tuples(st.just("patch"), st.sampled_from(["p-1", "p-2"]), patched_entries)
 settled = st.tuples(st.just("days"), st.integers(0, 40), st.just(True))
@@ -114,7 +126,9 @@ happenings = st.one_of(
 )
 
 tears = st.tuples(st.just("die"), st.integers(0, 4), st.integers(0, 1))
-torn = st.tuples(happenings, tears, st.lists(patches, max_size=4), settled).map(lambda parts: [parts[0], parts[1], *parts[2], parts[3]])
+torn = st.tuples(happenings, tears, st.lists(patches, max_size=4), settled).map(
+    lambda parts: [parts[0], parts[1], *parts[2], parts[3]]
+)
 
 
 async def lived(history: list[Any]) -> Life:
@@ -148,7 +162,9 @@ def require_nothing_past_its_deadline(life: Life) -> None:
         assert row.announced == ""
         assert not next_deadline(row.profile) or "" < row.deadline <= next_deadline(row.profile)
     index = sorted(key for key in life.rows.rows if key.startswith(DEADLINE))
-    assert index == sorted(b"d" + row.deadline.encode() + key for key, row in life.rows.profiles.items() if row.deadline)
+    assert index == sorted(
+        b"d" + row.deadline.encode() + key for key, row in life.rows.profiles.items() if row.deadline
+    )
     assert life.rows.rows == life.log.changelog
 
 
@@ -159,7 +175,9 @@ def test_f5_once_a_deadline_and_nothing_stays_past_it(history: list[Any]) -> Non
 
     require_nothing_past_its_deadline(life)
     patches = Counter(key for kind, key, _ in history if kind == "patch")
-    assert all(count <= patches[expiry[7:10]] for expiry, count in Counter(life.expiry_ids).items()), "once, unless an event brought it back"
+    assert all(count <= patches[expiry[7:10]] for expiry, count in Counter(life.expiry_ids).items()), (
+        "once, unless an event brought it back"
+    )
 
 
 @law(200)
@@ -200,11 +218,16 @@ async def test_f5_written_once_and_applied_as_an_event_with_a_record() -> None:
 
     deadline = format_time(START + 30 * DAY)
     assert life.expiry_ids == [f"expiry-p-1-{deadline}"]
-    assert orjson.loads(life.log.exports[-1].value or b"")["segmentMembership"]["ext"]["x"] == {"lastQualificationTime": deadline, "status": "exited"}
+    assert orjson.loads(life.log.exports[-1].value or b"")["segmentMembership"]["ext"]["x"] == {
+        "lastQualificationTime": deadline,
+        "status": "exited",
+    }
 
 
 async def test_f5_a_look_steps_over_nothing_that_was_removed_before_and_misses_nothing_that_comes_below() -> None:
-    """From the first entry on, the work would grow with the square of what is due, and every later look would pass all of it again."""
+    """From the first entry on, the work would grow with the square of what is due, and every later look would pass all
+    of it again.
+    """
     life, count = Life(), 4 * PAGE_PROFILES
     for number in range(count):
         life.send(f"p-{number:04}", membership({"ext/x": {"status": "realized"}}))
@@ -214,13 +237,17 @@ async def test_f5_a_look_steps_over_nothing_that_was_removed_before_and_misses_n
     await life.settle()
     later = life.rows.stepped_over - first
     until = format_time(START)
-    life.send("late", membership({"ext/x": {"status": "realized", "lastQualificationTime": until, "validUntil": until}}))
+    life.send(
+        "late", membership({"ext/x": {"status": "realized", "lastQualificationTime": until, "validUntil": until}})
+    )
     await life.settle()
     await life.pipeline.close()
 
     assert first <= count
     assert later == 0
-    assert life.expiry_ids[:count] == [f"expiry-p-{number:04}-{format_time(START + 30 * DAY)}" for number in range(count)]
+    assert life.expiry_ids[:count] == [
+        f"expiry-p-{number:04}-{format_time(START + 30 * DAY)}" for number in range(count)
+    ]
     assert life.expiry_ids[count] == f"expiry-late-{until}"
     assert life.rows.profiles[b"late"].deadline == ""
 
@@ -251,7 +278,9 @@ async def test_f5_while_the_event_is_on_its_way_nothing_announces_the_deadline_a
         while not any(output.events for output in life.log.outputs):
             life.pipeline._arrived.set()
             await asyncio.sleep(0)
-    life.send("p-1", membership({"b": {"status": "exited", "lastQualificationTime": format_time(START)}}))  # due as well, and not announced
+    life.send(
+        "p-1", membership({"b": {"status": "exited", "lastQualificationTime": format_time(START)}})
+    )  # due as well, and not announced
     for _ in range(30):
         life.clock += 10.0
         life.pipeline._arrived.set()
@@ -297,10 +326,20 @@ async def test_f5_an_event_that_was_lost_on_the_log_is_written_again_after_its_d
 async def test_off_nothing_is_written_and_the_index_is_kept() -> None:
     rows, log = MemoryRows(), MemoryLog()
     settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20)
-    pipeline = PartitionPipeline(rows, log, FixedCatalog(Catalog.of((), ())), settings, (None, None), on_progress=lambda _: None, on_failure=print)
+    pipeline = PartitionPipeline(
+        rows,
+        log,
+        FixedCatalog(Catalog.of((), ())),
+        settings,
+        (None, None),
+        on_progress=lambda _: None,
+        on_failure=print,
+    )
     pipeline.start()
     until = "2020-01-01T00:00:00Z"
-    value = orjson.dumps(cloud_event(membership({"ext/x": {"status": "realized", "lastQualificationTime": until, "validUntil": until}})))
+    value = orjson.dumps(
+        cloud_event(membership({"ext/x": {"status": "realized", "lastQualificationTime": until, "validUntil": until}}))
+    )
     pipeline.submit(batch([SourceRecord("profile-events", 0, 0, 0, b"p-1", value)]))
     async with asyncio.timeout(SECONDS):
         while rows.watermark != Watermark(1, profiles=1):
@@ -313,10 +352,15 @@ async def test_off_nothing_is_written_and_the_index_is_kept() -> None:
 
 
 async def test_f5_what_does_not_fit_into_one_event_follows_when_that_one_is_applied() -> None:
-    """An event names the namespace of each entry: a long one made it larger than any topic takes, and stopped the partition for ever."""
+    """An event names the namespace of each entry: a long one made it larger than any topic takes, and stopped the
+    partition for ever.
+    """
     life = Life(again_days=7)
     until = format_time(START + DAY)
-    life.send("p-1", membership({f"{'n' * 50_000}/{number}": {"status": "realized", "validUntil": until} for number in range(9)}))
+    life.send(
+        "p-1",
+        membership({f"{'n' * 50_000}/{number}": {"status": "realized", "validUntil": until} for number in range(9)}),
+    )
     life.now += 2 * DAY
     life.clock += 10.0
 

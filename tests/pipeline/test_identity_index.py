@@ -1,4 +1,6 @@
-"""The index of identities of one partition behind fakes: it is what the profiles say, whoever owned the partition and died (contract M6, F3)."""
+"""The index of identities of one partition behind fakes: it is what the profiles say, whoever owned the partition and
+died (contract M6, F3).
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -18,7 +20,15 @@ from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.turns import Turns
 from schemas.event import SourceRecord
-from state.identity_rows import IDENTITY, INDEX_KEY, IndexProgress, IndexState, decode_progress, encode_progress, identity_key
+from state.identity_rows import (
+    IDENTITY,
+    INDEX_KEY,
+    IndexProgress,
+    IndexState,
+    decode_progress,
+    encode_progress,
+    identity_key,
+)
 from state.rows import WATERMARK_KEY, Watermark, decode_watermark, encode_watermark
 from tests.core.given import cloud_event
 from tests.core.strategies import PROFILES, histories, identity_maps, law
@@ -54,13 +64,32 @@ class Partition:
     def progress(self) -> IndexProgress | None:
         return decode_progress(self.changelog.get(INDEX_KEY))
 
-    async def own(self, settings: IndexSettings, until: Callable[[], bool], *, pause: int = 0, turns: Turns | None = None, number: int = 0) -> None:
-        """A worker owns it until `until` holds, or it dies; then it stops. `pause`: turns of the loop between two events, 0: all come at once."""
+    async def own(
+        self,
+        settings: IndexSettings,
+        until: Callable[[], bool],
+        *,
+        pause: int = 0,
+        turns: Turns | None = None,
+        number: int = 0,
+    ) -> None:
+        """A worker owns it until `until` holds, or it dies; then it stops.
+
+        `pause`: turns of the loop between two events, 0: all come at once.
+        """
         failed: list[BaseException] = []
         jobs = JobSettings(number, turns=turns or Turns())
         part = PartitionSettings(POLICY, 0.0, 1 << 20, 1 << 20, jobs, identity_index=settings)
         rows = MemoryRows(self.changelog)
-        pipeline = PartitionPipeline(rows, self.log, FixedCatalog(CATALOG), part, (None, None), on_progress=lambda _: None, on_failure=failed.append)
+        pipeline = PartitionPipeline(
+            rows,
+            self.log,
+            FixedCatalog(CATALOG),
+            part,
+            (None, None),
+            on_progress=lambda _: None,
+            on_failure=failed.append,
+        )
         pipeline.start()
         new = [event for event in self.events if event.offset >= self.next_offset]
         coming = [batch([event]) for event in new] if pause else [batch(new)] * bool(new)
@@ -84,7 +113,11 @@ class Partition:
         """It knows of no index: rows that it does not know stay as they are, its commits have the watermark alone."""
         records = [record for record in self.events if record.offset >= self.next_offset]
         if records:
-            rows = dict(decide_run(records, Profiles(MemoryRows(self.changelog), 0), CATALOG, POLICY, Before(1, 0, {}, b"0")).rows)
+            rows = dict(
+                decide_run(
+                    records, Profiles(MemoryRows(self.changelog), 0), CATALOG, POLICY, Before(1, 0, {}, b"0")
+                ).rows
+            )
             rows[WATERMARK_KEY] = encode_watermark(Watermark(records[-1].offset + 1))
             apply(self.log.changelog, rows)
 
@@ -104,7 +137,9 @@ class Partition:
 
 
 class Life(NamedTuple):
-    """One owner: how it keeps the index, how many events come to it, whether it stays until the index is as it should be, or how it dies."""
+    """One owner: how it keeps the index, how many events come to it, whether it stays until the index is as it should
+    be, or how it dies.
+    """
 
     kind: str
     events: int
@@ -148,8 +183,13 @@ def identity_histories(draw: st.DrawFn, min_size: int = 1) -> list[SourceRecord]
     """Events of one partition; of two in three nothing but identities."""
     others = draw(histories(max_size=8))
     values = draw(st.lists(mostly_identities, min_size=min_size, max_size=16))
-    records = others + [SourceRecord("profile-events", 0, 0, 0, draw(st.sampled_from(PROFILES)).encode(), orjson.dumps(value)) for value in values]
-    return [record._replace(partition=0, offset=2 * number) for number, record in enumerate(draw(st.permutations(records)))]
+    records = others + [
+        SourceRecord("profile-events", 0, 0, 0, draw(st.sampled_from(PROFILES)).encode(), orjson.dumps(value))
+        for value in values
+    ]
+    return [
+        record._replace(partition=0, offset=2 * number) for number, record in enumerate(draw(st.permutations(records)))
+    ]
 
 
 async def lived(history: Sequence[SourceRecord], owners: Sequence[Life]) -> Partition:
@@ -172,7 +212,9 @@ async def lived(history: Sequence[SourceRecord], owners: Sequence[Life]) -> Part
 
 @law(150)
 @given(history=identity_histories(), owners=st.lists(lives, max_size=6))
-def test_m6_whoever_owned_it_and_died_the_index_is_what_the_profiles_say(history: list[SourceRecord], owners: list[Life]) -> None:
+def test_m6_whoever_owned_it_and_died_the_index_is_what_the_profiles_say(
+    history: list[SourceRecord], owners: list[Life]
+) -> None:
     """And whenever it says that it is whole, it is."""
     partition = asyncio.run(lived(history, owners))
 
@@ -183,7 +225,9 @@ def test_m6_whoever_owned_it_and_died_the_index_is_what_the_profiles_say(history
 
 @law(100)
 @given(history=identity_histories(), owners=st.lists(lives.filter(lambda life: life.kind != "old"), max_size=6))
-def test_f3_no_row_of_the_index_outlives_what_it_says_switched_on_and_off_at_any_time(history: list[SourceRecord], owners: list[Life]) -> None:
+def test_f3_no_row_of_the_index_outlives_what_it_says_switched_on_and_off_at_any_time(
+    history: list[SourceRecord], owners: list[Life]
+) -> None:
     partition = asyncio.run(lived(history, owners))
 
     for rows in partition.commits:
@@ -192,7 +236,9 @@ def test_f3_no_row_of_the_index_outlives_what_it_says_switched_on_and_off_at_any
 
 @law(150)
 @given(history=identity_histories(min_size=4), owners=st.lists(st.one_of(lives, tearing), min_size=1, max_size=6))
-def test_m6_the_index_is_whole_where_a_log_without_transactions_tears(history: list[SourceRecord], owners: list[Life]) -> None:
+def test_m6_the_index_is_whole_where_a_log_without_transactions_tears(
+    history: list[SourceRecord], owners: list[Life]
+) -> None:
     partition = asyncio.run(lived(history, owners))
 
     require_whole_index(partition.changelog)
@@ -214,7 +260,11 @@ async def test_a_new_partition_has_its_index_from_its_first_event_on() -> None:
         identity_key("ECID", "1", b"p-2"),
         identity_key("ecid", "1", b"p-2"),
     }
-    assert all(progress.state is IndexState.COMPLETE for rows in partition.commits if (progress := decode_progress(rows.get(INDEX_KEY))))
+    assert all(
+        progress.state is IndexState.COMPLETE
+        for rows in partition.commits
+        if (progress := decode_progress(rows.get(INDEX_KEY)))
+    )
     assert {len(key) for key in index_of(partition.changelog)} == {1 + 16 + 8 + 3}, "however long an id is"
 
 
@@ -286,13 +336,21 @@ async def test_partitions_that_build_while_events_come_take_turns_and_all_end() 
             partition.send(f"p-{number}", {"ECID": [{"id": f"{number}"}]})
         partition.own_by_an_older_version()
         partition.send("p-1", {"ECID": [{"id": "other"}]})
-    await asyncio.gather(*(partition.own(PIECEMEAL, partition.is_whole, turns=turns, number=number) for number, partition in enumerate(partitions)))
+    await asyncio.gather(
+        *(
+            partition.own(PIECEMEAL, partition.is_whole, turns=turns, number=number)
+            for number, partition in enumerate(partitions)
+        )
+    )
 
     for partition in partitions:
         require_whole_index(partition.changelog)
 
 
-@pytest.mark.parametrize("value", [None, b"", b"{", b"[]", b"5", b'{"format":2,"state":"complete"}', b'{"format":1,"state":"new"}', b'{"format":1}'])
+@pytest.mark.parametrize(
+    "value",
+    [None, b"", b"{", b"[]", b"5", b'{"format":2,"state":"complete"}', b'{"format":1,"state":"new"}', b'{"format":1}'],
+)
 def test_a_progress_that_this_version_does_not_know_is_none(value: bytes | None) -> None:
     assert decode_progress(value) is None
 

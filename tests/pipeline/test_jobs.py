@@ -1,4 +1,6 @@
-"""Jobs in one partition behind fakes: the same records as replay, wherever it dies, and never an older one after a newer (E1, E2, F1, F2)."""
+"""Jobs in one partition behind fakes: the same records as replay, wherever it dies, and never an older one after a
+newer (E1, E2, F1, F2).
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -50,7 +52,9 @@ class Partition:
         self.view = FixedCatalog(self.catalog)
         settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20, self.jobs, self.deadlines)
         topics = ("source", "changelog")
-        self.pipeline = PartitionPipeline(self.rows, self.log, self.view, settings, topics, on_progress=self._reached, on_failure=self._failed)
+        self.pipeline = PartitionPipeline(
+            self.rows, self.log, self.view, settings, topics, on_progress=self._reached, on_failure=self._failed
+        )
         self.position = self.pipeline.committed_offset
         self.pipeline.start()
 
@@ -82,7 +86,9 @@ class Partition:
 
     async def settle(self) -> None:
         """Until every event is applied, and every job that may run is done."""
-        runnable = {job.id for job in self.catalog.jobs if job.runs} | {part.job for part in self.parts if part.job in self.catalog.cancelled}
+        runnable = {job.id for job in self.catalog.jobs if job.runs} | {
+            part.job for part in self.parts if part.job in self.catalog.cancelled
+        }
         await self.until(lambda: self.position >= self.offset and self._ended(runnable))
 
     def _ended(self, jobs: set[str]) -> bool:
@@ -98,7 +104,10 @@ class Partition:
     @property
     def exports(self) -> list[tuple[str, str, bytes]]:
         """(id, key, value) of everything committed."""
-        return [(header(record, ExportHeader.RECORD_ID), (record.key or b"").decode(), record.value or b"") for record in self.log.exports]
+        return [
+            (header(record, ExportHeader.RECORD_ID), (record.key or b"").decode(), record.value or b"")
+            for record in self.log.exports
+        ]
 
     @property
     def told(self) -> list[KafkaRecord]:
@@ -176,7 +185,9 @@ def changed(control: Control, happening: tuple[str, str, Any], of_flows: dict[st
 
 @law(150)
 @given(happenings=st.lists(st.one_of(events, events, changes_of_flows), min_size=3, max_size=25), of_flows=options)
-def test_with_changes_between_events_the_records_are_those_of_replay(happenings: list[Any], of_flows: dict[str, Any]) -> None:
+def test_with_changes_between_events_the_records_are_those_of_replay(
+    happenings: list[Any], of_flows: dict[str, Any]
+) -> None:
     """Contract 4b: mappings and disables in between, each job done before the next event."""
     control, wanted = Control(), []
     replay = Replay(control.catalog)
@@ -275,9 +286,16 @@ def require_order(partition: Partition) -> None:
 
 
 def require_everybody_arrived(partition: Partition, control: Control) -> None:
-    """The last record of each profile that is realized in a mapped audience says so, where every trigger is on and no consent is asked for."""
+    """The last record of each profile that is realized in a mapped audience says so, where every trigger is on and no
+    consent is asked for.
+    """
     for flow in control.flows.values():
-        if not flow.enabled or not flow.options.triggers.segments or flow.options.consent_gate or flow.options.on_resume == "skip":
+        if (
+            not flow.enabled
+            or not flow.options.triggers.segments
+            or flow.options.consent_gate
+            or flow.options.on_resume == "skip"
+        ):
             continue
         sent = [record for record in partition.log.exports if header(record, ExportHeader.FLOW_ID) == flow.id]
         last = {(record.key or b"").decode(): record.value or b"" for record in sent}
@@ -294,12 +312,16 @@ async def filled(members: int, others: int = 0, **options: Any) -> Partition:
     partition = Partition(Control().catalog, jobs=JobSettings(**options))
     partition.open()
     keys = [f"m-{number:05}" for number in range(members)] + [f"o-{number:05}" for number in range(others)]
-    partition.submit(patch(offset, key, status("a" if key[0] == "m" else "b", "realized")) for offset, key in enumerate(keys))
+    partition.submit(
+        patch(offset, key, status("a" if key[0] == "m" else "b", "realized")) for offset, key in enumerate(keys)
+    )
     await partition.settle()
     return partition
 
 
-async def sending(members: int, audiences: Iterable[str], *, exits: bool = False, **settings: Any) -> tuple[Partition, Control]:
+async def sending(
+    members: int, audiences: Iterable[str], *, exits: bool = False, **settings: Any
+) -> tuple[Partition, Control]:
     """A partition whose flow `f` has sent its members."""
     partition, control = await filled(members, **settings), Control()
     partition.change(control.put(a_flow("f", audiences, ["n"], emitExitOnUnmap=exits)))
@@ -342,7 +364,9 @@ async def test_e1_a_record_of_a_job_says_when_it_was_decided_and_hands_on_no_tra
     await partition.pipeline.close()
 
     assert [header(record, ExportHeader.DECIDED_AT) for record in partition.log.exports] == ["1768174653250"] * 3
-    assert not {ExportHeader.TRACEPARENT, ExportHeader.TRACESTATE} & {name for record in partition.log.exports for name, _ in record.headers}
+    assert not {ExportHeader.TRACEPARENT, ExportHeader.TRACESTATE} & {
+        name for record in partition.log.exports for name, _ in record.headers
+    }
 
 
 async def test_e2_what_was_exported_since_the_mapping_is_skipped_and_counted() -> None:
@@ -372,7 +396,11 @@ async def test_events_go_first_and_the_job_waits_for_a_paused_destination_and_sa
     await partition.settle()
     await partition.pipeline.close()
 
-    assert (waiting.waiting, waiting.state, exported) == ("the destination is paused: stream_missing", PartitionState.RUNNING, 0)
+    assert (waiting.waiting, waiting.state, exported) == (
+        "the destination is paused: stream_missing",
+        PartitionState.RUNNING,
+        0,
+    )
     assert (partition.part("backfill").exported, partition.part("backfill").waiting) == (30, None)
 
 
@@ -453,7 +481,9 @@ async def test_the_backfill_of_a_partition_without_profiles_is_done_at_once() ->
     await partition.pipeline.close()
 
     assert partition.part("backfill").state is PartitionState.DONE
-    assert [JobProgress.model_validate_json(record.value or b"").state for record in partition.told] == [PartitionState.DONE]
+    assert [JobProgress.model_validate_json(record.value or b"").state for record in partition.told] == [
+        PartitionState.DONE
+    ]
 
 
 async def test_a_job_that_is_forgotten_goes_from_the_rows_and_from_its_topic() -> None:
@@ -530,7 +560,11 @@ async def test_while_the_marks_of_a_cancelled_job_go_other_flows_have_their_page
     await partition.pipeline.close()
 
     outputs = partition.log.outputs[before:]
-    pages = ["resend" if each.exports else "sweep" for each in outputs if each.exports or any(key[:1] == b"m" for key in each.rows)]
+    pages = [
+        "resend" if each.exports else "sweep"
+        for each in outputs
+        if each.exports or any(key[:1] == b"m" for key in each.rows)
+    ]
     assert pages.count("sweep") >= 5
     assert pages[: pages.index("sweep") + 4].count("resend") >= 2
 
@@ -573,7 +607,9 @@ async def test_nothing_of_a_job_that_has_ended_names_a_profile() -> None:
 
     assert partition.part("backfill").cursor == ""
     assert b"m-0" not in (partition.told[-1].value or b"")
-    assert {record.timestamp for record in partition.log.exports} == {None}, "written now, however long ago the job was ordered"
+    assert {record.timestamp for record in partition.log.exports} == {None}, (
+        "written now, however long ago the job was ordered"
+    )
 
 
 async def test_f1_an_audience_that_was_unmapped_during_the_pause_lets_nobody_pass() -> None:
@@ -592,7 +628,9 @@ async def test_f1_an_audience_that_was_unmapped_during_the_pause_lets_nobody_pas
 
 
 async def test_f1_what_a_disabled_flow_missed_is_noted_where_a_log_without_transactions_tears() -> None:
-    """The event is decided again, and passed over where the profile's row has it: its note must have come before that."""
+    """The event is decided again, and passed over where the profile's row has it: its note must have come before
+    that.
+    """
     partition, control = await sending(1, ["a"])
     partition.change(control.set("f", state="disabled"))
     await partition.until(lambda: any(part.kind == "catchup" for part in partition.parts))
@@ -620,7 +658,10 @@ async def test_f1_events_that_change_no_record_of_a_disabled_flow_read_no_note_a
     reads = partition.rows.reads
 
     offset = partition.offset
-    partition.submit(patch(offset + number, ("m-00000", "outside")[number % 2], {("unmapped", "n")[number % 2]: number}) for number in range(40))
+    partition.submit(
+        patch(offset + number, ("m-00000", "outside")[number % 2], {("unmapped", "n")[number % 2]: number})
+        for number in range(40)
+    )
     await partition.applied()
     read = partition.rows.reads - reads
     await partition.pipeline.close()
@@ -696,7 +737,9 @@ async def test_f1_a_pause_that_follows_a_catchup_which_is_not_done_goes_on_with_
     await partition.pipeline.close()
 
     last = control.catalog.jobs[-1]
-    assert [record_id for record_id, _, _ in partition.exports[2:]] == [f"catchup-{last.id}-f-m-0000{number}" for number in range(2)]
+    assert [record_id for record_id, _, _ in partition.exports[2:]] == [
+        f"catchup-{last.id}-f-m-0000{number}" for number in range(2)
+    ]
     assert partition.marks == []
 
 
@@ -760,7 +803,9 @@ async def test_e2_who_came_after_the_scan_is_not_scanned_by_the_next_owner() -> 
 
 async def test_while_much_expires_jobs_have_their_pages() -> None:
     wall = [parse_time("2026-01-01T00:00:00Z")]
-    partition = Partition(Control().catalog, deadlines=DeadlineSettings(True, clock=lambda: wall[0], wall_clock=lambda: wall[0]))
+    partition = Partition(
+        Control().catalog, deadlines=DeadlineSettings(True, clock=lambda: wall[0], wall_clock=lambda: wall[0])
+    )
     partition.open()
     entry = {"segmentMembership": {"ext": {"x": {"status": "realized", "validUntil": "2026-02-01T00:00:00Z"}}}}
     partition.submit(patch(offset, f"p-{offset:04}", entry) for offset in range(4 * PAGE_PROFILES))
@@ -772,7 +817,9 @@ async def test_while_much_expires_jobs_have_their_pages() -> None:
     await partition.settle()
     await partition.pipeline.close()
 
-    pages = ["expiry" if output.events else "job" for output in partition.log.outputs if output.events or output.exports]
+    pages = [
+        "expiry" if output.events else "job" for output in partition.log.outputs if output.events or output.exports
+    ]
     assert "job" in pages[:3]
     assert pages.count("expiry") == 4
 

@@ -28,7 +28,9 @@ CATALOG = a_catalog({"flows": [a_flow("f", ["a"])]})
 
 
 def event(offset: int, key: bytes | None, value: bytes | None = None) -> SourceRecord:
-    whole = value or orjson.dumps(cloud_event(realized("a"), subject=None if key is None else key.decode(), id=f"e-{offset}"))
+    whole = value or orjson.dumps(
+        cloud_event(realized("a"), subject=None if key is None else key.decode(), id=f"e-{offset}")
+    )
     return SourceRecord("profile-events", HERE, offset, 0, key, whole)
 
 
@@ -41,7 +43,9 @@ def test_i12_one_misplaced_key_among_many_is_seen_at_every_event_of_it() -> None
     for run in range(5):  # the profile is new at first, then decided, then cached: it counts all the same
         records = [event(100 * run + number, key) for number, key in enumerate([*AT_HOME[:30], BY_CRC32])]
         decided = decide_run(records, profiles, CATALOG, policy(), Before(run, 0, {}, b"0"))
-        assert decided.misplaced == Misplaced(1, {"crc32": 1}, "profile-events", 100 * run + 30, partition_of(BY_CRC32, 8, Partitioner.MURMUR2))
+        assert decided.misplaced == Misplaced(
+            1, {"crc32": 1}, "profile-events", 100 * run + 30, partition_of(BY_CRC32, 8, Partitioner.MURMUR2)
+        )
         assert decided.counts.applied == 31
         profiles.applied(run, decided.rows)
         counted += decided.misplaced.events
@@ -51,7 +55,9 @@ def test_i12_one_misplaced_key_among_many_is_seen_at_every_event_of_it() -> None
 def test_i12_events_at_home_of_no_key_and_with_no_partitioner_are_not_misplaced() -> None:
     profiles = Profiles(MemoryRows(), 1 << 20)
 
-    at_home = decide_run([event(0, AT_HOME[0]), event(1, None), event(2, b"")], profiles, CATALOG, policy(), Before(0, 0, {}, b"0"))
+    at_home = decide_run(
+        [event(0, AT_HOME[0]), event(1, None), event(2, b"")], profiles, CATALOG, policy(), Before(0, 0, {}, b"0")
+    )
     unknown = decide_run([event(3, BY_CRC32)], profiles, CATALOG, policy(None), Before(1, 0, {}, b"0"))
 
     assert (at_home.misplaced, unknown.misplaced) == (None, None)
@@ -61,7 +67,9 @@ def test_i12_what_a_run_does_not_pass_is_not_counted() -> None:
     """It is read again, and counted then (I4 stops at the second bad event)."""
     records = [event(0, BY_NONE), event(1, BY_NONE, b"bad"), event(2, BY_NONE, b"bad"), event(3, BY_NONE)]
 
-    decided = decide_run(records, Profiles(MemoryRows(), 0), CATALOG, policy(max_bad_in_a_row=2), Before(0, 0, {}, b"0"))
+    decided = decide_run(
+        records, Profiles(MemoryRows(), 0), CATALOG, policy(max_bad_in_a_row=2), Before(0, 0, {}, b"0")
+    )
 
     assert decided.stop is not None
     assert decided.misplaced is not None
@@ -73,7 +81,13 @@ async def test_i12_a_partition_counts_what_is_committed_and_the_worker_counts_al
     parts = PartitionSettings(policy(), 0.0, 1 << 20, 1 << 20)
     ids = ("source", "changelog")
     partition = PartitionPipeline(
-        MemoryRows(), MemoryLog(), FixedCatalog(CATALOG), parts, ids, on_progress=lambda _: done.set(), on_failure=raise_again
+        MemoryRows(),
+        MemoryLog(),
+        FixedCatalog(CATALOG),
+        parts,
+        ids,
+        on_progress=lambda _: done.set(),
+        on_failure=raise_again,
     )
 
     with capture_logs() as logs:
@@ -84,7 +98,9 @@ async def test_i12_a_partition_counts_what_is_committed_and_the_worker_counts_al
     await whole.release([HERE])
 
     assert of_partitions == {HERE: 2}
-    assert (whole.counts().misplaced, whole.counts().misplaced_fitting) == (2, {"crc32": 1}), "also of partitions that are gone"
+    assert (whole.counts().misplaced, whole.counts().misplaced_fitting) == (2, {"crc32": 1}), (
+        "also of partitions that are gone"
+    )
     assert [entry["event"] for entry in logs if entry["event"] == "misplaced_events"] == ["misplaced_events"]
 
 

@@ -1,4 +1,6 @@
-"""One partition's pipeline behind fakes: what it commits equals replay, whatever the batches and wherever it dies (contract 4b, I5, D3)."""
+"""One partition's pipeline behind fakes: what it commits equals replay, whatever the batches and wherever it dies
+(contract 4b, I5, D3).
+"""
 
 import asyncio
 import itertools
@@ -30,7 +32,9 @@ EVENT = (
 )
 
 
-def settings(*, max_bad: int = 0, linger: float = 0.0, cache_bytes: int = 1 << 20, waiting_bytes: int = 1 << 20) -> PartitionSettings:
+def settings(
+    *, max_bad: int = 0, linger: float = 0.0, cache_bytes: int = 1 << 20, waiting_bytes: int = 1 << 20
+) -> PartitionSettings:
     return PartitionSettings(Policy(Limits(), max_bad), linger, cache_bytes, waiting_bytes)
 
 
@@ -42,7 +46,13 @@ class Running:
         self.progress: list[int] = []
         self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.pipeline = PartitionPipeline(
-            rows, log, FixedCatalog(catalog), of, ("source", "changelog"), on_progress=self.progress.append, on_failure=self._failed
+            rows,
+            log,
+            FixedCatalog(catalog),
+            of,
+            ("source", "changelog"),
+            on_progress=self.progress.append,
+            on_failure=self._failed,
         )
         self.pipeline.start()
 
@@ -61,14 +71,23 @@ def patches(count: int, profiles: int = 3, first: int = 0) -> list[SourceRecord]
     """Events that realize and exit audience `a` in turn, of a few profiles."""
     statuses = (b"realized", b"exited")
     return [
-        SourceRecord("profile-events", 0, offset, 0, b"p-%d" % (offset % profiles), EVENT % (offset, statuses[offset // profiles % 2]))
+        SourceRecord(
+            "profile-events",
+            0,
+            offset,
+            0,
+            b"p-%d" % (offset % profiles),
+            EVENT % (offset, statuses[offset // profiles % 2]),
+        )
         for offset in range(first, first + count)
     ]
 
 
 def same_place(history: Sequence[SourceRecord]) -> list[SourceRecord]:
     """The history in one partition, offsets rising with gaps, as after compaction and markers."""
-    return [record._replace(topic="profile-events", partition=0, offset=3 * index) for index, record in enumerate(history)]
+    return [
+        record._replace(topic="profile-events", partition=0, offset=3 * index) for index, record in enumerate(history)
+    ]
 
 
 def replayed(catalog: Catalog, history: Sequence[SourceRecord]) -> tuple[list[str], dict[bytes, Any]]:
@@ -89,7 +108,9 @@ def ids(log: MemoryLog) -> list[str]:
     cuts=st.lists(st.integers(0, 20), max_size=5),
     cache=st.sampled_from([0, 400, 1 << 20]),
 )
-def test_any_batching_commits_what_replay_gives(configuration: dict[str, Any], history: list[SourceRecord], cuts: list[int], cache: int) -> None:
+def test_any_batching_commits_what_replay_gives(
+    configuration: dict[str, Any], history: list[SourceRecord], cuts: list[int], cache: int
+) -> None:
     catalog, records = a_catalog(configuration), same_place(history)
     edges = sorted({0, len(records), *(min(cut, len(records)) for cut in cuts)})
 
@@ -133,7 +154,9 @@ def test_wherever_it_dies_the_next_owner_goes_on_and_nothing_is_lost_or_exported
             await asyncio.sleep(0)
         await first.reach(records[-1].offset + 1)
         await first.pipeline.close()
-        second = Running(catalog, MemoryRows(first.log.changelog), MemoryLog(), settings())  # restored from the changelog
+        second = Running(
+            catalog, MemoryRows(first.log.changelog), MemoryLog(), settings()
+        )  # restored from the changelog
         second.pipeline.submit(batch(records))  # read from an older offset than the watermark
         await second.reach(records[-1].offset + 1)
         await second.pipeline.close()
@@ -181,7 +204,9 @@ async def test_the_watermark_passes_what_is_no_event_once_nothing_else_comes(mon
 
     assert soon == Watermark(3, 0, "source", "changelog", 3), "it costs a transaction: not at once"
     assert running.rows.watermark == Watermark(5, 0, "source", "changelog", 3)
-    assert [output.rows for output in running.log.outputs[1:]] == [{key: running.rows.rows[key] for key in (INDEX_KEY, WATERMARK_KEY)}]
+    assert [output.rows for output in running.log.outputs[1:]] == [
+        {key: running.rows.rows[key] for key in (INDEX_KEY, WATERMARK_KEY)}
+    ]
     await running.pipeline.close()
 
 
@@ -204,7 +229,9 @@ async def test_the_group_is_told_no_progress_before_there_is_a_watermark(monkeyp
 
 
 async def test_the_first_watermark_says_where_a_partition_begins_before_any_event_comes() -> None:
-    """Were it written with the first event, retention could remove what came before: the next start would find a new installation."""
+    """Were it written with the first event, retention could remove what came before: the next start would find a new
+    installation.
+    """
     running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
     running.pipeline.positioned(1000)
 
@@ -369,7 +396,9 @@ async def test_a_deleted_profile_leaves_a_tombstone_and_no_row(status: str) -> N
     """F3: gone, in the changelog and on disk."""
     log = MemoryLog()
     running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), log, settings())
-    born = SourceRecord("profile-events", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(realized("a", status=status), id="1")))
+    born = SourceRecord(
+        "profile-events", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(realized("a", status=status), id="1"))
+    )
 
     running.pipeline.submit(batch([born]))
     await running.reach(1)
@@ -383,9 +412,20 @@ async def test_a_deleted_profile_leaves_a_tombstone_and_no_row(status: str) -> N
 
 async def test_what_is_fetched_before_it_is_said_where_to_read_on_is_not_processed() -> None:
     """It comes from the group's offset, which a crash may have left anywhere: events before it would be passed over."""
-    log, progress, catalog = MemoryLog(), list[int](), FixedCatalog(a_catalog({"flows": [a_flow(attributes=["segmentMembership"])]}))
+    log, progress, catalog = (
+        MemoryLog(),
+        list[int](),
+        FixedCatalog(a_catalog({"flows": [a_flow(attributes=["segmentMembership"])]})),
+    )
     pipeline = PartitionPipeline(
-        MemoryRows(), log, catalog, settings(), ("source", "changelog"), on_progress=progress.append, on_failure=lambda _: None, is_positioned=False
+        MemoryRows(),
+        log,
+        catalog,
+        settings(),
+        ("source", "changelog"),
+        on_progress=progress.append,
+        on_failure=lambda _: None,
+        is_positioned=False,
     )
     pipeline.start()
     events = patches(20)

@@ -1,4 +1,6 @@
-"""What a record carries on `exports` beside its bytes: the headers that sink, consumers and explanations read (docs/architecture.md, "Topics")."""
+"""What a record carries on `exports` beside its bytes: the headers that sink, consumers and explanations read
+(docs/architecture.md, "Topics").
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -32,7 +34,9 @@ def an_event(offset: int = 0, key: str = "p-1", headers: Any = (), **attributes:
     return SourceRecord("profile-events", 0, offset, 1_768_120_653_000, key.encode(), value, headers)
 
 
-async def exported(*events: SourceRecord, log: MemoryLog | None = None, clock: Callable[[], float] = lambda: DECIDED_AT) -> list[KafkaRecord]:
+async def exported(
+    *events: SourceRecord, log: MemoryLog | None = None, clock: Callable[[], float] = lambda: DECIDED_AT
+) -> list[KafkaRecord]:
     """What a pipeline writes to `exports` after these events, one batch each."""
     log, done = log or MemoryLog(), asyncio.Event()
 
@@ -42,7 +46,13 @@ async def exported(*events: SourceRecord, log: MemoryLog | None = None, clock: C
 
     settings = replace(SETTINGS, wall_clock=clock)
     pipeline = PartitionPipeline(
-        MemoryRows(), log, FixedCatalog(a_catalog(FLOWS)), settings, (None, None), on_progress=progress, on_failure=lambda _: done.set()
+        MemoryRows(),
+        log,
+        FixedCatalog(a_catalog(FLOWS)),
+        settings,
+        (None, None),
+        on_progress=progress,
+        on_failure=lambda _: done.set(),
     )
     pipeline.start()
     for event in events:
@@ -93,7 +103,11 @@ async def test_a_record_hands_on_the_trace_of_its_events_headers_before_that_of_
 async def test_a_record_hands_on_the_trace_of_its_events_attributes_and_d2_its_envelope_does_not() -> None:
     plain, enveloped = await exported(an_event(0, traceparent=PARENT, tracestate=STATE))
 
-    assert plain.headers[-2:] == enveloped.headers[-2:] == [("traceparent", PARENT.encode()), ("tracestate", STATE.encode())]
+    assert (
+        plain.headers[-2:]
+        == enveloped.headers[-2:]
+        == [("traceparent", PARENT.encode()), ("tracestate", STATE.encode())]
+    )
     assert b"trace" not in (plain.value or b"") + (enveloped.value or b"")
 
 
@@ -107,7 +121,9 @@ async def test_a_trace_that_is_none_is_left_out_and_the_event_counts_all_the_sam
     """I4: what others put beside an event is no reason to refuse it."""
     odd = [None, 7, "", "00-x", {"a": 1}, "00-" + "0" * 32 + "-00f067aa0ba902b7-01", "é" * 40, "\x00" * 1_000_000]
 
-    records = await exported(*(an_event(offset, f"p-{offset}", traceparent=parent, tracestate=7) for offset, parent in enumerate(odd)))
+    records = await exported(
+        *(an_event(offset, f"p-{offset}", traceparent=parent, tracestate=7) for offset, parent in enumerate(odd))
+    )
 
     assert len(records) == 2 * len(odd)
     assert all(record.headers[-1][0] == "decided-at" for record in records)
@@ -117,7 +133,10 @@ async def test_the_sink_reads_a_record_with_the_new_headers_as_one_without() -> 
     record, _ = await exported(an_event(3, headers=[("traceparent", PARENT.encode())]))
     old = [(name, value) for name, value in record.headers if name not in ("decided-at", "traceparent")]
 
-    new, before = (parse_export(Record("exports", 0, 3, None, record.key, record.value, tuple(headers))) for headers in (record.headers, old))
+    new, before = (
+        parse_export(Record("exports", 0, 3, None, record.key, record.value, tuple(headers)))
+        for headers in (record.headers, old)
+    )
 
     assert new[1:-1] == before[1:-1]
     assert new.held_bytes > before.held_bytes, "its headers wait in memory too"

@@ -33,7 +33,9 @@ def test_a_traceparent_of_this_version_and_of_a_later_one_is_handed_on(parent: b
     assert trace_headers([("traceparent", parent)], None) == [("traceparent", parent)]
 
 
-@pytest.mark.parametrize("state", [b"a=b", b"rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", b"tenant@vendor=1", b"a=b, c=d", b"a=b,,c=d", LONGEST])
+@pytest.mark.parametrize(
+    "state", [b"a=b", b"rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", b"tenant@vendor=1", b"a=b, c=d", b"a=b,,c=d", LONGEST]
+)
 def test_a_tracestate_of_the_form_is_handed_on_as_it_is(state: bytes) -> None:
     assert trace_headers([("traceparent", PARENT), ("tracestate", state)], None)[1:] == [("tracestate", state)]
 

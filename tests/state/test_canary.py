@@ -1,4 +1,6 @@
-"""The insides of Faust that recovery and store lean on are as they were; a new Faust that moved them fails here, loudly."""
+"""The insides of Faust that recovery and store lean on are as they were; a new Faust that moved them fails here,
+loudly.
+"""
 
 import inspect
 
@@ -13,7 +15,14 @@ def test_faust_is_the_version_that_was_read() -> None:
 
 
 def test_recovery_has_the_tasks_and_signals_that_are_replaced_and_used() -> None:
-    for name in ("_slurp_changelogs", "_restart_recovery", "_wait", "_set_recovery_started", "on_recovery_completed", "signal_recovery_start"):
+    for name in (
+        "_slurp_changelogs",
+        "_restart_recovery",
+        "_wait",
+        "_set_recovery_started",
+        "on_recovery_completed",
+        "signal_recovery_start",
+    ):
         assert hasattr(Recovery, name), name
     source = inspect.getsource(Recovery.on_rebalance)
     assert "self.signal_recovery_start.set()" in source
@@ -46,4 +55,14 @@ def test_the_table_manager_starts_by_what_ours_does() -> None:
 
 
 def test_a_serialized_store_asks_for_what_ours_has() -> None:
-    assert SerializedStore.__abstractmethods__ >= {"_get", "_set", "_del", "_iterkeys", "_itervalues", "_iteritems", "_size", "_contains", "_clear"}
+    assert SerializedStore.__abstractmethods__ >= {
+        "_get",
+        "_set",
+        "_del",
+        "_iterkeys",
+        "_itervalues",
+        "_iteritems",
+        "_size",
+        "_contains",
+        "_clear",
+    }

@@ -82,7 +82,9 @@ FOUND_WHEN_OPENING: Final[dict[str, Damage]] = {
 
 
 @pytest.mark.parametrize("damage", FOUND_WHEN_OPENING.values(), ids=FOUND_WHEN_OPENING)
-def test_a_copy_whose_damage_is_found_when_it_is_opened_is_wiped_whatever_its_path_is_called(copy: Path, damage: Damage) -> None:
+def test_a_copy_whose_damage_is_found_when_it_is_opened_is_wiped_whatever_its_path_is_called(
+    copy: Path, damage: Damage
+) -> None:
     damage(copy)
 
     with open_store(copy) as store:
@@ -125,13 +127,18 @@ def write_much(store: PartitionStore) -> None:
         store.apply(ROWS, number)
 
 
-def test_a_write_after_a_compaction_in_the_background_met_damage_is_an_error_that_has_the_copy_wiped(tmp_path: Path) -> None:
+def test_a_write_after_a_compaction_in_the_background_met_damage_is_an_error_that_has_the_copy_wiped(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "3"
     with open_store(folder) as store:
         store.apply(ROWS, 5)
     flip_a_data_block(folder)
 
-    with PartitionStore.open(folder, IDENTITY, shared_memory(1 << 20, 64 << 10, 1)) as store, pytest.raises(DamagedState):
+    with (
+        PartitionStore.open(folder, IDENTITY, shared_memory(1 << 20, 64 << 10, 1)) as store,
+        pytest.raises(DamagedState),
+    ):
         write_much(store)  # RocksDB compacts from its fourth small file on
 
     with open_store(folder) as store:
@@ -224,7 +231,9 @@ input()
 
 
 def test_a_copy_that_another_process_holds_open_is_a_fault_of_the_machine_and_stays(copy: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", _HOLD, str(copy)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(copy)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(Exception, match="Resource temporarily unavailable") as failed:
@@ -236,7 +245,9 @@ def test_a_copy_that_another_process_holds_open_is_a_fault_of_the_machine_and_st
 
 
 def limit_that_leaves(descriptors: int) -> int:
-    """The RLIMIT_NOFILE under which this process can open so many files more: the limit is of numbers, and those in use have gaps."""
+    """The RLIMIT_NOFILE under which this process can open so many files more: the limit is of numbers, and those in use
+    have gaps.
+    """
     listed = list(Path("/proc/self/fd").iterdir())  # among them the number of the listing itself, which is free again
     in_use = {int(entry.name) for entry in listed if entry.is_symlink()}
     free = (number for number in itertools.count() if number not in in_use)
@@ -264,11 +275,16 @@ def test_too_many_open_files_are_a_fault_of_the_machine_and_the_copy_stays(copy:
     require_untouched(copy)
 
 
-@pytest.mark.parametrize("number", [errno.ENOTCONN, errno.EREMOTEIO, errno.EHOSTDOWN, errno.EINTR, errno.EFBIG], ids=errno.errorcode.get)
+@pytest.mark.parametrize(
+    "number", [errno.ENOTCONN, errno.EREMOTEIO, errno.EHOSTDOWN, errno.EINTR, errno.EFBIG], ids=errno.errorcode.get
+)
 def test_a_disk_that_is_away_and_a_call_that_is_stopped_are_faults_of_the_machine(number: int) -> None:
     text = os.strerror(number)
 
-    assert find_fault(Exception(f"IO error: While open a file for random read: /data/3/000012.sst: {text}")) is Fault.MACHINE
+    assert (
+        find_fault(Exception(f"IO error: While open a file for random read: /data/3/000012.sst: {text}"))
+        is Fault.MACHINE
+    )
     assert find_fault(OSError(f"{text} (os error {number})")) is Fault.MACHINE
 
 
@@ -316,7 +332,9 @@ def test_files_that_may_not_be_read_are_a_fault_of_the_machine_and_the_copy_stay
         for path in (Path(reachable), folder, *folder.iterdir()):
             if os.getuid() == 0:
                 os.chown(path, 65534, 65534)
-        done = subprocess.run([sys.executable, "-c", _AS_NOBODY, folder], capture_output=True, text=True, check=True, cwd=Path.cwd())
+        done = subprocess.run(
+            [sys.executable, "-c", _AS_NOBODY, folder], capture_output=True, text=True, check=True, cwd=Path.cwd()
+        )
 
         assert len(done.stdout.splitlines()) == 5
         assert {line.split()[-1] for line in done.stdout.splitlines()} == {"MACHINE"}, done.stdout

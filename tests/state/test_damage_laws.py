@@ -1,7 +1,8 @@
 """The law of damaged local state: any file of a real store, damaged anyhow and anywhere.
 
-Each answer is right, or it is an error that has the copy wiped at the next opening: never a short scan, never the same error for ever.
-"Right" is what some prefix of the batches made, the prefix that the place in the changelog names: what is missing is read from there.
+Each answer is right, or it is an error that has the copy wiped at the next opening: never a short scan, never the same
+error for ever. "Right" is what some prefix of the batches made, the prefix that the place in the changelog names: what
+is missing is read from there.
 """
 
 import random
@@ -36,7 +37,9 @@ def batches() -> list[dict[bytes, bytes | None]]:
     dice = random.Random(15)
     made: list[dict[bytes, bytes | None]] = []
     for number in range(1, BATCHES + 1):
-        rows: dict[bytes, bytes | None] = {dice.choice(KEYS): dice.randbytes(300) if dice.random() < 0.9 else None for _ in range(ROWS_A_BATCH)}
+        rows: dict[bytes, bytes | None] = {
+            dice.choice(KEYS): dice.randbytes(300) if dice.random() < 0.9 else None for _ in range(ROWS_A_BATCH)
+        }
         made.append(rows | {WATERMARK_KEY: encode_watermark(Watermark(number))})
     return made
 
@@ -67,7 +70,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def damage(folder: Path, dice: random.Random) -> None:
-    """One file: some bytes of it, its end, or all of it. The dice are even, so that they fall on rows: a file is blocks of rows for the most part."""
+    """One file: some bytes of it, its end, or all of it.
+
+    The dice are even, so that they fall on rows: a file is blocks of rows for the most part.
+    """
     files = sorted(folder.glob(dice.choice(("*.sst", "*.sst", "*.sst", "MANIFEST-*", "CURRENT", "*"))))
     file, kind = dice.choice(files), dice.choice(("flip", "flip", "flip", "zero", "cut", "remove", "grow"))
     content, length = bytearray(file.read_bytes()), dice.randint(1, 200)
@@ -123,7 +129,9 @@ USES: Final[tuple[Use, ...]] = (read_each, read_watermark, scan, scan_from_the_m
 
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**64 - 1), uses=st.lists(st.sampled_from(USES), max_size=4))
-def test_a_damaged_store_answers_rightly_or_is_wiped_at_the_next_opening(whole: Path, seed: int, uses: list[Use]) -> None:
+def test_a_damaged_store_answers_rightly_or_is_wiped_at_the_next_opening(
+    whole: Path, seed: int, uses: list[Use]
+) -> None:
     folder = whole.parent / "damaged"
     for leftover in whole.parent.glob("*damaged"):
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()

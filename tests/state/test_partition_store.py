@@ -14,7 +14,17 @@ from schemas.profile import Profile
 from state import partition
 from state.identity import Identity
 from state.partition import Memory, PartitionStore, shared_memory
-from state.rows import WATERMARK_KEY, Row, UnreadableRow, Watermark, decode_row, decode_watermark, encode_row, encode_watermark, profile_key
+from state.rows import (
+    WATERMARK_KEY,
+    Row,
+    UnreadableRow,
+    Watermark,
+    decode_row,
+    decode_watermark,
+    encode_row,
+    encode_watermark,
+    profile_key,
+)
 
 IDENTITY = Identity("cluster", "app", "app-profiles-changelog", "topic-id", 3, 8)
 PROFILE = Profile(
@@ -38,7 +48,9 @@ def test_a_row_comes_back_as_it_was() -> None:
     assert decode_row(ROW) == Row(PROFILE, 41)
 
 
-@pytest.mark.parametrize("value", [b"", b"2", b"{}", b"[2]", ROW[:-1], b"[2" + ROW[2:], b'\x01[41,7,["e-1"],64]\n{"person":{}}', b"rubbish"])
+@pytest.mark.parametrize(
+    "value", [b"", b"2", b"{}", b"[2]", ROW[:-1], b"[2" + ROW[2:], b'\x01[41,7,["e-1"],64]\n{"person":{}}', b"rubbish"]
+)
 def test_a_row_of_another_format_or_damaged_is_an_error_and_never_a_profile(value: bytes) -> None:
     with pytest.raises(UnreadableRow):
         decode_row(value)
@@ -46,7 +58,15 @@ def test_a_row_of_another_format_or_damaged_is_an_error_and_never_a_profile(valu
 
 def old_row(**changes: object) -> bytes:
     """A row of format 3: ids of events without their sources."""
-    fields = {"attributes": {}, "identities": {}, "memberships": {}, "entry_fields": {}, "version": 7, "event_ids": ["e-1"], "size_bound": 64}
+    fields = {
+        "attributes": {},
+        "identities": {},
+        "memberships": {},
+        "entry_fields": {},
+        "version": 7,
+        "event_ids": ["e-1"],
+        "size_bound": 64,
+    }
     return orjson.dumps([3, 41, *(fields | changes).values(), "2027-01-01T00:00:00Z", ""])
 
 
@@ -56,8 +76,17 @@ def test_i5_a_row_of_format_3_is_read_and_its_ids_are_of_any_source() -> None:
     limits = Limits(dedup_window=2)
 
     def apply(profile: Profile | None, source: str, event_id: str) -> Step:
-        event = {"specversion": "1.0", "id": event_id, "source": source, "type": "profile.patched", "time": "2026-01-11T23:37:33Z", "data": {}}
-        return step(profile, SourceRecord("profile-events", 0, 0, 0, b"p-1", orjson.dumps(event)), Catalog.of((), ()), limits)
+        event = {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": source,
+            "type": "profile.patched",
+            "time": "2026-01-11T23:37:33Z",
+            "data": {},
+        }
+        return step(
+            profile, SourceRecord("profile-events", 0, 0, 0, b"p-1", orjson.dumps(event)), Catalog.of((), ()), limits
+        )
 
     assert (row.offset, row.profile.version, row.deadline) == (41, 7, "2027-01-01T00:00:00Z")
     assert apply(row.profile, "/u", "e-1").skipped_event is EventSkip.DUPLICATE_EVENT
@@ -79,7 +108,13 @@ def test_i7_i9_a_row_of_format_3_is_read_as_todays_rules_would_keep_it() -> None
             "": {"a": {"version": "1"}},
             "ups": {
                 "a": {"validUntil": "2027-01-01T00:00:00Z"},
-                "b": {"xdm:status": "exited", "xdm:lastQualificationTime": 0, "xdm:validUntil": 0, "validUntil": "2027-01-01T00:00:00Z", "xdm:v": 1},
+                "b": {
+                    "xdm:status": "exited",
+                    "xdm:lastQualificationTime": 0,
+                    "xdm:validUntil": 0,
+                    "validUntil": "2027-01-01T00:00:00Z",
+                    "xdm:v": 1,
+                },
             },
         },
     )
@@ -91,7 +126,12 @@ def test_i7_i9_a_row_of_format_3_is_read_as_todays_rules_would_keep_it() -> None
         "segmentMembership": {
             "ups": {
                 "a": {"lastQualificationTime": "2026-01-11T23:37:33Z", "status": "exited"},
-                "b": {"lastQualificationTime": "2026-01-11T23:37:33Z", "status": "realized", "validUntil": "2027-01-01T00:00:00Z", "v": 1},
+                "b": {
+                    "lastQualificationTime": "2026-01-11T23:37:33Z",
+                    "status": "realized",
+                    "validUntil": "2027-01-01T00:00:00Z",
+                    "v": 1,
+                },
             }
         },
         "identityMap": {"E": [{"id": "1", "x": 1}]},
@@ -169,7 +209,9 @@ def test_a_copy_that_somebody_holds_open_is_an_error_and_stays(tmp_path: Path, m
 
 MARKER = b"marker-5f0c"
 GONE, GONE_AT_AN_EDGE = b"gone-5f0c", b"z-gone-5f0c"
-MARKED = encode_row(Profile({"name": MARKER.decode()}, {"ECID": [{"id": f"{MARKER.decode()}-1"}]}, {}, {}, 1, (), 64), 1)
+MARKED = encode_row(
+    Profile({"name": MARKER.decode()}, {"ECID": [{"id": f"{MARKER.decode()}-1"}]}, {}, {}, 1, (), 64), 1
+)
 
 
 @pytest.fixture

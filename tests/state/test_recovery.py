@@ -53,7 +53,9 @@ async def test_another_rebalance_begins_it_anew() -> None:
 
 
 async def test_what_aiokafka_cancels_begins_anew_and_never_ends_the_loop() -> None:
-    """A connection that closed during a takeover once left a worker in recovery for ever: nobody had asked the loop to end."""
+    """A connection that closed during a takeover once left a worker in recovery for ever: nobody had asked the loop to
+    end.
+    """
     service = Service(asyncio.CancelledError(), asyncio.CancelledError(), None)
 
     await run(service)

@@ -1,4 +1,6 @@
-"""Whether a local copy can go on from where it is (design 5.9); the reading itself is tested on a real Kafka (tests/integration)."""
+"""Whether a local copy can go on from where it is (design 5.9); the reading itself is tested on a real Kafka
+(tests/integration).
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +54,9 @@ def test_a_copy_older_than_tombstones_are_kept_does_not_fit_where_there_is_more_
 
     assert "keeps tombstones" in (misfit(store, 0, 100, DAY) or "")
     assert misfit(store, 0, 60, DAY) is None, "there is nothing that it could have missed"
-    assert "keeps tombstones" in (misfit(store, 0, 100, None) or ""), "a broker that does not tell: Kafka's default, a day"
+    assert "keeps tombstones" in (misfit(store, 0, 100, None) or ""), (
+        "a broker that does not tell: Kafka's default, a day"
+    )
 
 
 def test_a_copy_from_the_future_does_not_fit_one_of_the_clocks_was_wrong(copy: Copy) -> None:
@@ -71,12 +75,16 @@ def test_a_copy_from_the_future_does_not_fit_one_of_the_clocks_was_wrong(copy: C
         (200, 124, 128, None),  # of another log; it is found out when nothing is open
     ],
 )
-def test_what_is_open_though_its_producer_is_fenced_is_waited_for_or_known(copy_end: int, stable: int, written: int, end: int | None) -> None:
+def test_what_is_open_though_its_producer_is_fenced_is_waited_for_or_known(
+    copy_end: int, stable: int, written: int, end: int | None
+) -> None:
     assert settled_end(copy_end, stable, written) == end
 
 
 async def test_a_worker_without_partitions_restores_nothing_and_asks_nobody() -> None:
-    """It once opened two connections a second for ever: to close a consumer that had done nothing raises CancelledError."""
+    """It once opened two connections a second for ever: to close a consumer that had done nothing raises
+    CancelledError.
+    """
     nobody = {"bootstrap_servers": "127.0.0.1:1"}
 
     assert await restore({}, Changelog("changelog"), nobody, lambda _: None) == {}

@@ -1,4 +1,6 @@
-"""The group takes partitions back in the middle of a takeover: it ends first, and then what it used is closed (design 2, 5.6)."""
+"""The group takes partitions back in the middle of a takeover: it ends first, and then what it used is closed (design
+2, 5.6).
+"""
 
 import asyncio
 
@@ -11,12 +13,21 @@ from tests.kit.memory_worker import BOTH, SECONDS, MemoryWorker, until
 async def in_the_middle_of_a_restore(worker: MemoryWorker) -> "asyncio.Task[None]":
     takeover = asyncio.create_task(worker.runtime.take_over(BOTH))
     worker.kafka.reads.release()
-    await until(lambda: bool(worker.store.partitions) and all(store.changelog_next_offset for store in worker.store.partitions.values()))
+    await until(
+        lambda: (
+            bool(worker.store.partitions)
+            and all(store.changelog_next_offset for store in worker.store.partitions.values())
+        )
+    )
     return takeover
 
 
-async def test_partitions_that_are_revoked_in_the_middle_of_a_restore_end_the_takeover_before_their_stores_close(worker: MemoryWorker) -> None:
-    """The restore once wrote to the closed store, and the worker crashed; so did the next one that restored, by the rebalance of its restart."""
+async def test_partitions_that_are_revoked_in_the_middle_of_a_restore_end_the_takeover_before_their_stores_close(
+    worker: MemoryWorker,
+) -> None:
+    """The restore once wrote to the closed store, and the worker crashed; so did the next one that restored, by the
+    rebalance of its restart.
+    """
     takeover = await in_the_middle_of_a_restore(worker)
 
     await worker.revoke(BOTH)
@@ -42,8 +53,12 @@ async def test_a_worker_that_stops_in_the_middle_of_a_restore_ends_the_takeover_
         await worker.runtime.take_over(BOTH)
 
 
-async def test_partitions_that_are_revoked_while_it_is_asked_where_to_begin_are_not_opened_for_delivery(worker: MemoryWorker) -> None:
-    """One that was opened after its release would count as open at the next takeover, and rows of others would not be read."""
+async def test_partitions_that_are_revoked_while_it_is_asked_where_to_begin_are_not_opened_for_delivery(
+    worker: MemoryWorker,
+) -> None:
+    """One that was opened after its release would count as open at the next takeover, and rows of others would not be
+    read.
+    """
     worker.kafka.is_open = True
     await worker.runtime.take_over(BOTH)
     worker.kafka.hold("rows")

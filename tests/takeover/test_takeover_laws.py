@@ -1,7 +1,8 @@
-"""Takeover, release, restore and rebalance in any order (design 2, 5.6): what they must never do, on the real runtime with real RocksDB.
+"""Takeover, release, restore and rebalance in any order (design 2, 5.6): what they must never do, on the real runtime
+with real RocksDB.
 
-    assign ─► take over ─► seek          a rebalance, a fault, a stop begin between any two steps of these
-    revoke ─► release
+assign ─► take over ─► seek          a rebalance, a fault, a stop begin between any two steps of these
+revoke ─► release
 """
 
 import asyncio
@@ -113,7 +114,10 @@ class Takeovers(RuleBasedStateMachine):
     @precondition(lambda self: self.assigned is not None)
     @rule()
     def settle(self) -> None:
-        """The dust settles: the broker answers, and what failed was started again. The worker owns what it was assigned, whole."""
+        """The dust settles: the broker answers, and what failed was started again.
+
+        The worker owns what it was assigned, whole.
+        """
         self.kafka.faults.clear()
         self.kafka.is_open = True
         assert self.assigned is not None
@@ -125,7 +129,9 @@ class Takeovers(RuleBasedStateMachine):
             self.run(self.until(self.is_recovered))
         assert self.worker.runtime.stored.keys() == assigned
         assert self.worker.runtime.pipeline.committed_offsets.keys() == assigned
-        self.run(self.until(lambda: all(self.rows_of(partition) == self.kafka.rows(partition) for partition in assigned)))
+        self.run(
+            self.until(lambda: all(self.rows_of(partition) == self.kafka.rows(partition) for partition in assigned))
+        )
         self.run(self.until(lambda: all(says_whole(self.kafka.rows(partition)) for partition in assigned)))
         for partition in assigned:
             require_whole_index(self.kafka.rows(partition))

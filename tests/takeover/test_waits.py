@@ -96,7 +96,9 @@ async def test_every_step_of_a_takeover_says_what_it_waits_for(worker: MemoryWor
     assert all(len(said) in (1, 2) for said in steps.values()), steps
     assert "the group, to assign partitions" in steps["group"][0]
     assert steps["catalog"] == [CATALOG]
-    assert steps["fence"] == [f"the transaction coordinator, to fence earlier owners of partition {partition}" for partition in BOTH]
+    assert steps["fence"] == [
+        f"the transaction coordinator, to fence earlier owners of partition {partition}" for partition in BOTH
+    ]
     assert steps["restore"] == ["the restore of partitions 0, 1"]
     assert steps["offsets"] == ["the leaders of partitions and the group's coordinator, for offsets to begin at"]
     assert steps["rows"] == ["Kafka, to read and write the rows of parked flows"]

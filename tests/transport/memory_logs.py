@@ -1,4 +1,5 @@
-"""Kafka's logs in memory, behind aiokafka's own fetcher: what a consumer of ours sees of a broker, byte for byte, without sockets and threads.
+"""Kafka's logs in memory, behind aiokafka's own fetcher: what a consumer of ours sees of a broker, byte for byte,
+without sockets and threads.
 
 A log's beginning may be moved at any moment; its records may have gaps, where control batches (markers) stand.
 """
@@ -95,11 +96,16 @@ class MemoryClient:
         """The answer to a fetch, or to the question where a log begins."""
         asked = [(TopicPartition(topic, part), *rest) for topic, parts in request._topics for part, *rest in parts]
         if len(asked[0]) == 2:
-            return SimpleNamespace(API_VERSION=1, topics=[(place.topic, [(place.partition, 0, -1, self._log(place).begin)]) for place, _ in asked])
+            return SimpleNamespace(
+                API_VERSION=1,
+                topics=[(place.topic, [(place.partition, 0, -1, self._log(place).begin)]) for place, _ in asked],
+            )
         if all(self._log(place).end == offset for place, offset, _ in asked):
             await asyncio.sleep(0.1)
         await asyncio.sleep(0.001)
-        return SimpleNamespace(API_VERSION=4, topics=[(place.topic, [self._answer(place, offset)]) for place, offset, _ in asked])
+        return SimpleNamespace(
+            API_VERSION=4, topics=[(place.topic, [self._answer(place, offset)]) for place, offset, _ in asked]
+        )
 
     def _answer(self, place: TopicPartition, offset: int) -> tuple[Any, ...]:
         log = self._log(place)
@@ -149,7 +155,9 @@ class MemoryConsumer:
             await assignment.commit_refresh_needed.wait()
             assignment.commit_refresh_needed.clear()
             for place in assignment.tps:
-                assignment.state_value(place).update_committed(OffsetAndMetadata(self._broker.committed.get(place, _NOT_COMMITTED), ""))
+                assignment.state_value(place).update_committed(
+                    OffsetAndMetadata(self._broker.committed.get(place, _NOT_COMMITTED), "")
+                )
 
     def seek(self, place: TopicPartition, offset: int) -> None:
         """As aiokafka's."""

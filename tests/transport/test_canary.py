@@ -1,4 +1,6 @@
-"""The insides of Faust and aiokafka that the transport leans on are as they were; a version that moved them fails here, loudly."""
+"""The insides of Faust and aiokafka that the transport leans on are as they were; a version that moved them fails here,
+loudly.
+"""
 
 import inspect
 
@@ -24,10 +26,24 @@ def test_the_scheme_is_plugged_in_by_its_entry_point() -> None:
 
 
 def test_the_consumer_has_what_is_replaced_and_used() -> None:
-    for name in ("_drain_messages", "_wait_next_records", "_filter_tps_with_pending_acks", "_new_offset", "_commit_offsets", "perform_seek"):
+    for name in (
+        "_drain_messages",
+        "_wait_next_records",
+        "_filter_tps_with_pending_acks",
+        "_new_offset",
+        "_commit_offsets",
+        "perform_seek",
+    ):
         assert hasattr(Consumer, name), name
     source = inspect.getsource(Consumer.__init__) + inspect.getsource(Consumer._reset_state)
-    for name in ("_read_offset", "_committed_offset", "can_resume_flow", "suspend_flow", "flow_active", "_paused_partitions"):
+    for name in (
+        "_read_offset",
+        "_committed_offset",
+        "can_resume_flow",
+        "suspend_flow",
+        "flow_active",
+        "_paused_partitions",
+    ):
         assert f"self.{name}" in source, name
 
 
@@ -40,7 +56,13 @@ def test_commits_go_through_the_methods_that_are_replaced() -> None:
 def test_the_thread_fetches_and_seeks_by_the_methods_that_are_replaced() -> None:
     thread = driver.AIOKafkaConsumerThread
     assert "self._fetch_records" in inspect.getsource(thread.getmany)
-    assert list(inspect.signature(thread._fetch_records).parameters) == ["self", "consumer", "active_partitions", "timeout", "max_records"]
+    assert list(inspect.signature(thread._fetch_records).parameters) == [
+        "self",
+        "consumer",
+        "active_partitions",
+        "timeout",
+        "max_records",
+    ]
     assert "consumer.seek(tp, offset)" in inspect.getsource(thread._seek_wait)
     assert "_new_consumer_thread" in inspect.getsource(ThreadDelegateConsumer.__init__)
 
@@ -65,7 +87,9 @@ def test_positions_are_read_from_the_subscription() -> None:
 def test_the_group_is_asked_and_answers_where_the_lease_listens() -> None:
     """`Lease.watch` stands in the place of `_send_req`: heartbeats and the sync that ends a join go through it."""
     assert "await self._send_req(request)" in inspect.getsource(GroupCoordinator._do_heartbeat)
-    assert "await self._coordinator._send_req(request)" in inspect.getsource(CoordinatorGroupRebalance._send_sync_group_request)
+    assert "await self._coordinator._send_req(request)" in inspect.getsource(
+        CoordinatorGroupRebalance._send_sync_group_request
+    )
     assert "HeartbeatRequest(" in inspect.getsource(GroupCoordinator._do_heartbeat)
     assert "SyncGroupRequest(" in inspect.getsource(CoordinatorGroupRebalance)
     assert "self._coordinator = GroupCoordinator(" in inspect.getsource(aiokafka.AIOKafkaConsumer.start)
@@ -77,15 +101,22 @@ def test_a_fetch_outside_of_the_log_raises_and_leaves_the_position_where_it_is()
     fetch = inspect.getsource(Fetcher._proc_fetch_request)
     assert "err = Errors.OffsetOutOfRangeError({tp: fetch_offset})" in fetch
     assert fetch.count("await_reset(") == 1
-    assert "if self._default_reset_strategy != OffsetResetStrategy.NONE:\n                            tp_state.await_reset(" in fetch
+    assert (
+        "if self._default_reset_strategy != OffsetResetStrategy.NONE:\n                           "
+        " tp_state.await_reset(" in fetch
+    )
     assert "err = Errors.NoOffsetForPartitionError(tp)" in inspect.getsource(Fetcher._update_fetch_positions)
     assert "del self._records[tp]" in inspect.getsource(Fetcher.seek_to)
-    assert "auto_offset_reset=conf.consumer_auto_offset_reset" in inspect.getsource(driver.AIOKafkaConsumerThread._create_worker_consumer)
+    assert "auto_offset_reset=conf.consumer_auto_offset_reset" in inspect.getsource(
+        driver.AIOKafkaConsumerThread._create_worker_consumer
+    )
 
 
 def test_what_a_worker_needs_of_aiokafka_is_where_it_is_watched() -> None:
     """Errors of these tasks are told to who calls `getmany`, which Faust never does."""
-    assert "self._coordination_task = create_task(self._coordination_routine())" in inspect.getsource(GroupCoordinator.__init__)
+    assert "self._coordination_task = create_task(self._coordination_routine())" in inspect.getsource(
+        GroupCoordinator.__init__
+    )
     assert "await self._push_error_to_user(exc)" in inspect.getsource(GroupCoordinator)
     assert "self._fetch_task = create_task(self._fetch_requests_routine())" in inspect.getsource(Fetcher.__init__)
     assert "self._sync_task = create_task(self._md_synchronizer())" in inspect.getsource(AIOKafkaClient)
@@ -105,6 +136,10 @@ def test_faust_runs_its_tasks_where_their_end_is_heard() -> None:
 
 
 def test_a_members_idle_time_counts_against_the_setting_that_is_set() -> None:
-    """aiokafka's heartbeat leaves the group when nothing was fetched for so long; a worker that restores fetches nothing."""
-    assert "max_poll_interval_ms=int(max_poll_interval * 1000.0)" in inspect.getsource(driver.AIOKafkaConsumerThread._create_worker_consumer)
+    """aiokafka's heartbeat leaves the group when nothing was fetched for so long; a worker that restores fetches
+    nothing.
+    """
+    assert "max_poll_interval_ms=int(max_poll_interval * 1000.0)" in inspect.getsource(
+        driver.AIOKafkaConsumerThread._create_worker_consumer
+    )
     assert "idle_time < self._max_poll_interval" in inspect.getsource(GroupCoordinator._heartbeat_routine)

@@ -60,7 +60,9 @@ async def never() -> None:
 
 
 @pytest.mark.parametrize("stop", [cut_off, unreachable, never])
-async def test_a_client_that_does_not_close_keeps_no_thread(stop: Stop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_close_keeps_no_thread(
+    stop: Stop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(transport, "_CLOSE_SECONDS", 0.2)
     monkeypatch.setattr(BatchConsumerThread, "_create_consumer", lambda _self, loop: Client(stop))
     app = create_app(Settings(app_id="closing", data_dir=tmp_path))
@@ -74,7 +76,9 @@ async def test_a_client_that_does_not_close_keeps_no_thread(stop: Stop, tmp_path
     assert [entry["event"] for entry in logs] == ["consumer_not_closed"]
 
 
-async def test_a_commit_that_is_cut_off_by_nobody_keeps_no_partitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_commit_that_is_cut_off_by_nobody_keeps_no_partitions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A rebalance while the thread that commits ends."""
     app = create_app(Settings(app_id="closing", data_dir=tmp_path))
     consumer = cast("BatchConsumer", app.consumer)
@@ -100,7 +104,9 @@ async def started(app: Any, monkeypatch: pytest.MonkeyPatch, stop: Stop) -> Batc
 async def nothing() -> None: ...
 
 
-async def test_a_call_that_the_thread_does_not_answer_any_more_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_that_the_thread_does_not_answer_any_more_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A commit that was on its way when the thread ended held a worker that had crashed in its group, for ever."""
     monkeypatch.setattr(transport, "_CLOSE_SECONDS", 0.2)
     app = create_app(Settings(app_id="closing", data_dir=tmp_path))
@@ -116,7 +122,9 @@ async def test_a_call_that_the_thread_does_not_answer_any_more_fails(tmp_path: P
     assert {type(answer) for answer in answers} <= {TaskEnded, asyncio.CancelledError}
 
 
-async def test_a_worker_that_crashes_keeps_its_thread_until_the_last_offsets_are_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_crashes_keeps_its_thread_until_the_last_offsets_are_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = create_app(Settings(app_id="closing", data_dir=tmp_path))
     thread = await started(app, monkeypatch, nothing)
     consumer = cast("BatchConsumer", app.consumer)

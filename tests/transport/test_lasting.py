@@ -1,4 +1,5 @@
-"""Nothing that a worker needs ends in silence: the consumer's thread, aiokafka's tasks, Faust's services, a rebalance that goes wrong.
+"""Nothing that a worker needs ends in silence: the consumer's thread, aiokafka's tasks, Faust's services, a rebalance
+that goes wrong.
 
 The worker would stay in its group and do nothing, and nobody else would get its partitions.
 """
@@ -101,7 +102,9 @@ async def test_a_task_of_aiokafka_that_ends_ends_the_worker(task: str, app: Prof
 
 
 async def test_an_error_that_aiokafka_keeps_for_its_user_ends_the_worker(app: ProfileExporter) -> None:
-    """As a group that the worker may no longer read: aiokafka would wait for somebody to ask for the error before it goes on."""
+    """As a group that the worker may no longer read: aiokafka would wait for somebody to ask for the error before it
+    goes on.
+    """
     thread = cast("BatchConsumer", app.consumer)._thread
     await thread.start()
     coordinator: Any = thread._ensure_consumer()._coordinator
@@ -163,7 +166,13 @@ async def test_a_task_that_ends_as_the_whole_worker_stops_is_no_failure() -> Non
 
 
 def test_the_services_that_a_worker_needs_are_such(app: ProfileExporter) -> None:
-    needed = (app.consumer, cast("BatchConsumer", app.consumer)._thread, app.topics, cast("Any", app)._fetcher, app.tables.recovery)
+    needed = (
+        app.consumer,
+        cast("BatchConsumer", app.consumer)._thread,
+        app.topics,
+        cast("Any", app)._fetcher,
+        app.tables.recovery,
+    )
 
     assert [type(each).__name__ for each in needed if not isinstance(each, LastingTasks)] == []
 
@@ -179,8 +188,12 @@ async def recovering(app: ProfileExporter, owner: Any) -> Any:
     return recovery
 
 
-async def test_a_seek_that_takes_longer_than_fausts_time_out_does_not_end_recovery_in_silence(app: ProfileExporter) -> None:
-    """Faust says of it that the service was stopped; a worker that believed it did nothing for ever, and stayed in its group."""
+async def test_a_seek_that_takes_longer_than_fausts_time_out_does_not_end_recovery_in_silence(
+    app: ProfileExporter,
+) -> None:
+    """Faust says of it that the service was stopped; a worker that believed it did nothing for ever, and stayed in its
+    group.
+    """
     app.conf.broker_request_timeout = 0.05
     owner = Owner()
     recovery = await recovering(app, owner)
@@ -193,7 +206,9 @@ async def test_a_seek_that_takes_longer_than_fausts_time_out_does_not_end_recove
     assert not recovery.crashed
 
 
-async def test_a_seek_that_nobody_answers_ends_the_worker(app: ProfileExporter, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_seek_that_nobody_answers_ends_the_worker(
+    app: ProfileExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(transport, "SEEK_SECONDS", 0.05)
     recovery = await recovering(app, Owner())
 
@@ -215,7 +230,9 @@ async def test_a_release_that_fails_ends_the_worker(app: ProfileExporter) -> Non
     assert consumer.crash_reason is owner.error
 
 
-async def test_a_release_that_takes_longer_than_the_group_waits_ends_the_worker(app: ProfileExporter, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_release_that_takes_longer_than_the_group_waits_ends_the_worker(
+    app: ProfileExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The next owner begins then: nothing may be written any more."""
     monkeypatch.setattr(transport, "RELEASE_SECONDS", 0.05)
     consumer = cast("BatchConsumer", app.consumer)
@@ -228,7 +245,9 @@ async def test_a_release_that_takes_longer_than_the_group_waits_ends_the_worker(
     assert app.conf.broker_rebalance_timeout > transport.RELEASE_SECONDS
 
 
-async def test_a_seek_during_which_partitions_are_revoked_is_left_to_the_next_takeover(app: ProfileExporter, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_seek_during_which_partitions_are_revoked_is_left_to_the_next_takeover(
+    app: ProfileExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     consumer, owner = cast("BatchConsumer", app.consumer), Owner()
     consumer.owner = cast("Any", owner)
     seek = asyncio.create_task(consumer.perform_seek())

@@ -54,7 +54,9 @@ def test_nothing_is_owned_before_the_group_has_answered(lease: Lease) -> None:
 
 
 @pytest.mark.parametrize("request_", [HEARTBEAT, SYNC])
-async def test_it_holds_for_a_session_from_when_it_was_asked_for(lease: Lease, clock: Clock, coordinator: Coordinator, request_: object) -> None:
+async def test_it_holds_for_a_session_from_when_it_was_asked_for(
+    lease: Lease, clock: Clock, coordinator: Coordinator, request_: object
+) -> None:
     """The coordinator may have heard us then, and never before."""
     coordinator.seconds = 4.0
 
@@ -77,8 +79,12 @@ async def test_an_answer_that_was_read_after_the_session_renews_nothing(lease: L
 
 
 @pytest.mark.parametrize(("error_code", "holds"), [(0, True), (27, True), (25, False), (22, False), (16, False)])
-async def test_only_a_member_is_answered_so(lease: Lease, coordinator: Coordinator, error_code: int, holds: bool) -> None:
-    """27: the group rebalances, and we are in it; 25: unknown member; 22: illegal generation; 16: not the coordinator."""
+async def test_only_a_member_is_answered_so(
+    lease: Lease, coordinator: Coordinator, error_code: int, holds: bool
+) -> None:
+    """27: the group rebalances, and we are in it; 25: unknown member; 22: illegal generation; 16: not the
+    coordinator.
+    """
     coordinator.error_code = error_code
 
     await coordinator._send_req(HEARTBEAT)

@@ -1,4 +1,6 @@
-"""A log that does not hold our position, or jumped: who is asked, how often, and what becomes of the other partitions meanwhile."""
+"""A log that does not hold our position, or jumped: who is asked, how often, and what becomes of the other partitions
+meanwhile.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -33,7 +35,9 @@ class NoHistory:
 
 
 class Reader:
-    """A consumer of ours at the beginning of two partitions, with the positions that a worker asks for; keeps what it is handed."""
+    """A consumer of ours at the beginning of two partitions, with the positions that a worker asks for; keeps what it
+    is handed.
+    """
 
     def __init__(self, broker: MemoryBroker, folder: Path) -> None:
         settings = Settings(_env_file=None, data_dir=folder, partitions=2)  # type: ignore[call-arg]  # pydantic-settings' own argument
@@ -133,7 +137,9 @@ async def test_a_leader_that_does_not_say_what_its_log_holds_keeps_its_own_parti
 
 @pytest.mark.parametrize("away", AWAY)
 @in_virtual_time
-async def test_what_a_log_has_lost_is_told_when_its_leader_is_back(away: Callable[[TopicPartition], Awaitable[None]], tmp_path: Path) -> None:
+async def test_what_a_log_has_lost_is_told_when_its_leader_is_back(
+    away: Callable[[TopicPartition], Awaitable[None]], tmp_path: Path
+) -> None:
     broker = MemoryBroker([PLACE, OTHER])
     broker.when_asked = away
     async with reading(broker, tmp_path) as reader:

@@ -1,6 +1,7 @@
 """Kafka Streams: Java, one stream thread, RocksDB with changelog. ProfileExports.java is the job, this starts it.
 
-The settings that matter: a record cache as large as ours, commits every 100 ms, batches that fill: its best of what was tried.
+The settings that matter: a record cache as large as ours, commits every 100 ms, batches that fill: its best of what was
+tried.
 """
 
 import os

@@ -1,4 +1,6 @@
-"""Quix Streams: Python, RocksDB with changelog, in a venv of its own under `.tools/`. job.py is the job, this starts it."""
+"""Quix Streams: Python, RocksDB with changelog, in a venv of its own under `.tools/`. job.py is the job, this starts
+it.
+"""
 
 import os
 import sys
@@ -24,5 +26,12 @@ def _make(folder: Path) -> None:
 
 def command(job: Job, guarantee: str) -> Command:
     """The job as `guarantee`: at-least-once or exactly-once."""
-    names = (job.bootstrap_servers, job.app_id, job.topics.profile_events, job.topics.exports, str(job.folder / "state"), guarantee)
+    names = (
+        job.bootstrap_servers,
+        job.app_id,
+        job.topics.profile_events,
+        job.topics.exports,
+        str(job.folder / "state"),
+        guarantee,
+    )
     return Command([str(prepare()), str(Path(__file__).with_name("job.py")), *names], os.environ)

@@ -31,7 +31,11 @@ def main(broker: str, group: str, events: str, exports: str, folder: str, guaran
         commit_interval=COMMIT_SECONDS,
         state_dir=folder,
         processing_guarantee=cast("Literal['at-least-once', 'exactly-once']", guarantee),
-        producer_extra_config={"compression.type": COMPRESSION, "linger.ms": 50, "queue.buffering.max.messages": 500_000},
+        producer_extra_config={
+            "compression.type": COMPRESSION,
+            "linger.ms": 50,
+            "queue.buffering.max.messages": 500_000,
+        },
         loglevel="WARNING",
     )
     records = app.dataframe(app.topic(events, value_deserializer="json")).apply(process, stateful=True)

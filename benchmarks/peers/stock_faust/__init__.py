@@ -1,4 +1,6 @@
-"""Stock Faust, the version that the project pins: its own transport, RocksDB through rocksdict, changelog, at least once."""
+"""Stock Faust, the version that the project pins: its own transport, RocksDB through rocksdict, changelog, at least
+once.
+"""
 
 import os
 import sys
@@ -17,5 +19,15 @@ def command(job: Job) -> Command:
         "BENCH_FOLDER": str(job.folder / "state"),
         "BENCH_PARTITIONS": str(PARTITIONS),
     }
-    program = [sys.executable, "-m", "faust", "-A", "benchmarks.peers.stock_faust.job", "worker", "--without-web", "-l", "warn"]
+    program = [
+        sys.executable,
+        "-m",
+        "faust",
+        "-A",
+        "benchmarks.peers.stock_faust.job",
+        "worker",
+        "--without-web",
+        "-l",
+        "warn",
+    ]
     return Command(program, {**os.environ, **environment})

@@ -1,6 +1,7 @@
 """The benchmark's job in stock Faust: faust -A benchmarks.peers.stock_faust.job worker
 
-Table and topics by its normal API. Values pass as bytes, so that orjson reads and writes them instead of Faust's slower codec.
+Table and topics by its normal API. Values pass as bytes, so that orjson reads and writes them instead of Faust's slower
+codec.
 """
 
 import os

@@ -6,7 +6,15 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from processor.api.errors import ApiError, Code
-from processor.api.flow_service.specs import ASSUME_ROLE, CONNECTION_SPECS, DEFAULT_CHAIN, KEYS, KINESIS, NAMED_PROFILE, PROFILE_SERVICE
+from processor.api.flow_service.specs import (
+    ASSUME_ROLE,
+    CONNECTION_SPECS,
+    DEFAULT_CHAIN,
+    KEYS,
+    KINESIS,
+    NAMED_PROFILE,
+    PROFILE_SERVICE,
+)
 from processor.api.flow_service.views import AT_THE_TARGET, attribute_place, audience_place
 from processor.secrets import NoSecretsKey, Secrets
 from processor.settings import MASKED
@@ -34,11 +42,17 @@ from schemas.times import format_time
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
-_AUTHS: Final[dict[str, type[Body]]] = {KEYS: KeyAuth, DEFAULT_CHAIN: DefaultAuth, ASSUME_ROLE: RoleAuth, NAMED_PROFILE: ProfileAuth}
+_AUTHS: Final[dict[str, type[Body]]] = {
+    KEYS: KeyAuth,
+    DEFAULT_CHAIN: DefaultAuth,
+    ASSUME_ROLE: RoleAuth,
+    NAMED_PROFILE: ProfileAuth,
+}
 
 
 def checked(model: type[Checked], value: Any, place: str = "", remarks: Remarks | None = None) -> Checked:
-    """The value as `model`; raises ApiError with every fault and its place, and no value: there may be secrets among them.
+    """The value as `model`; raises ApiError with every fault and its place, and no value: there may be secrets among
+    them.
 
     What its author should know besides is added to `remarks`.
     """
@@ -53,18 +67,24 @@ def connection_of(body: ConnectionBody, secrets: Secrets, before: Connection | N
     spec = known_spec(body.connection_spec, CONNECTION_SPECS)
     if spec.id == PROFILE_SERVICE:
         if body.auth is not None:
-            raise ApiError(Code.UNKNOWN_AUTH, "auth.specName: the Profile Service needs no authentication: leave auth out")
+            raise ApiError(
+                Code.UNKNOWN_AUTH, "auth.specName: the Profile Service needs no authentication: leave auth out"
+            )
         return Connection(name=body.name, description=body.description, connection_spec=spec)
     if body.auth is None:
         raise ApiError(Code.UNKNOWN_AUTH, f"auth is missing; specName is one of {', '.join(_AUTHS)}")
     params = _auth_params(body.auth)
     place = {"region": params.region, "endpoint_url": params.connection_url}
     credentials = _credentials(params, secrets, before)
-    return _built(Connection, name=body.name, description=body.description, connection_spec=spec, credentials=credentials, **place)
+    return _built(
+        Connection, name=body.name, description=body.description, connection_spec=spec, credentials=credentials, **place
+    )
 
 
 def require_storable(place: str, value: Any) -> None:
-    """Raise ApiError for JSON that cannot be stored: half of a surrogate pair, whole numbers beyond 64 bits, very deep nesting."""
+    """Raise ApiError for JSON that cannot be stored: half of a surrogate pair, whole numbers beyond 64 bits, very deep
+    nesting.
+    """
     try:
         orjson.dumps(value)
     except orjson.JSONEncodeError:
@@ -103,7 +123,9 @@ def target_of(body: TargetConnectionBody, remarks: Remarks) -> TargetConnection:
 def known_spec(spec: Spec, known: list[dict[str, Any]], wanted: str | None = None) -> SpecReference:
     """The spec; raises ApiError where there is none, or where it is not the wanted one."""
     if spec.id not in {each["id"] for each in known}:
-        raise ApiError(Code.UNKNOWN_SPEC, f"there is no spec {spec.id}; those there are: {', '.join(each['id'] for each in known)}")
+        raise ApiError(
+            Code.UNKNOWN_SPEC, f"there is no spec {spec.id}; those there are: {', '.join(each['id'] for each in known)}"
+        )
     if wanted is not None and spec.id != wanted:
         raise ApiError(Code.UNKNOWN_SPEC, f"the spec {spec.id} does not fit here, {wanted} does")
     return SpecReference(id=spec.id, version=spec.version)
@@ -117,9 +139,13 @@ def options_of_flow(body: FlowBody, remarks: Remarks) -> Options:
 
 
 class Mapped:
-    """What the selectors of a flow map, and what was said of each; times of an audience that was mapped before are kept."""
+    """What the selectors of a flow map, and what was said of each; times of an audience that was mapped before are
+    kept.
+    """
 
-    def __init__(self, body: FlowBody, notes: dict[str, Note], audiences: tuple[AudienceMapping, ...], now_seconds: int) -> None:
+    def __init__(
+        self, body: FlowBody, notes: dict[str, Note], audiences: tuple[AudienceMapping, ...], now_seconds: int
+    ) -> None:
         transformation = body.transformations[0] if body.transformations else Transformation()
         self.notes: dict[str, Note] = {}
         self._before, self._now = notes, now_seconds
@@ -132,7 +158,9 @@ class Mapped:
             before = known.get((value.namespace, value.id))
             created_at = now if before is None else before.created_at
             updated_at = before.updated_at if before is not None and is_same else now
-            self.audiences.append({"namespace": value.namespace, "id": value.id, "createdAt": created_at, "updatedAt": updated_at})
+            self.audiences.append(
+                {"namespace": value.namespace, "id": value.id, "createdAt": created_at, "updatedAt": updated_at}
+            )
         self.attributes: list[str] = []
         for each in transformation.params.profile_selectors.selectors:
             self._note(attribute_place(without_prefixes(each.value.path)), each.value.name, each.value.description)

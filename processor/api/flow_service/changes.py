@@ -1,4 +1,7 @@
-"""What clients change: each function decides by the draft's state and puts what follows into it. Pure; what it raises changes nothing."""
+"""What clients change: each function decides by the draft's state and puts what follows into it.
+
+Pure; what it raises changes nothing.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +10,15 @@ from pydantic import ValidationError
 
 from processor.api.errors import ApiError, Code, not_found
 from processor.api.etags import require_match
-from processor.api.flow_service.bodies import Mapped, checked, connection_of, known_spec, options_of_flow, source_of, target_of
+from processor.api.flow_service.bodies import (
+    Mapped,
+    checked,
+    connection_of,
+    known_spec,
+    options_of_flow,
+    source_of,
+    target_of,
+)
 from processor.api.flow_service.objects import Attached, Objects, destination_of, options_of
 from processor.api.flow_service.patching import patched
 from processor.api.flow_service.specs import FLOW_SPECS
@@ -39,7 +50,9 @@ def create_source(draft: Draft, object_id: str, body: SourceConnectionBody) -> s
 def create_target(draft: Draft, object_id: str, body: TargetConnectionBody, remarks: Remarks) -> str:
     """The same of a target connection."""
     target = target_of(body, remarks)
-    if target.params.region is None and target.params.stream_arn is None:  # one that was made before this was asked for may lack it, and be changed
+    if (
+        target.params.region is None and target.params.stream_arn is None
+    ):  # one that was made before this was asked for may lack it, and be changed
         raise ApiError(Code.INVALID, "params.region: Field required")
     _destination(_base(draft, target), target)
     return draft.put_object(Kind.TARGET_CONNECTION, object_id, target).etag
@@ -52,9 +65,18 @@ def create_flow(draft: Draft, flow_id: str, body: FlowBody, remarks: Remarks) ->
 
 
 def patch_connection(
-    draft: Draft, kind: Kind, object_id: str, if_match: str, operations: Sequence[Any], secrets: Secrets, remarks: Remarks
+    draft: Draft,
+    kind: Kind,
+    object_id: str,
+    if_match: str,
+    operations: Sequence[Any],
+    secrets: Secrets,
+    remarks: Remarks,
 ) -> str:
-    """Its etag afterwards. What it says of where records go holds for all flows that use it, in the same transaction."""
+    """Its etag afterwards.
+
+    What it says of where records go holds for all flows that use it, in the same transaction.
+    """
     objects = Objects(draft.state)
     kept = _found(objects, kind, object_id)
     require_match(kind, object_id, kept.etag, if_match)
@@ -95,7 +117,9 @@ def set_state(draft: Draft, flow_id: str, action: str) -> Kept[Flow]:
     states = {"enable": FlowState.ENABLED, "disable": FlowState.DISABLED}
     state = states.get(action.lower())
     if state is None:
-        raise ApiError(Code.ACTION_NOT_VALID, f"op={action} is none of enable, disable", kind=Kind.FLOW, object_id=flow_id)
+        raise ApiError(
+            Code.ACTION_NOT_VALID, f"op={action} is none of enable, disable", kind=Kind.FLOW, object_id=flow_id
+        )
     return draft.put_flow(attached.flow.item.model_copy(update={"state": state}))
 
 
@@ -110,7 +134,9 @@ def delete(draft: Draft, kind: Kind, object_id: str) -> None:
     _found(objects, kind, object_id)
     if users := objects.users(kind, object_id):
         code = Code.BASE_IN_USE if kind is Kind.CONNECTION else Code.IN_USE_BY_FLOWS
-        raise ApiError(code, f"it is used by {', '.join(sorted(users)[:5])}: delete those first", kind=kind, object_id=object_id)
+        raise ApiError(
+            code, f"it is used by {', '.join(sorted(users)[:5])}: delete those first", kind=kind, object_id=object_id
+        )
     draft.delete_object(kind, object_id)
 
 
@@ -138,7 +164,9 @@ def _put_flow(draft: Draft, flow_id: str, body: FlowBody, before: Attached | Non
     )
     spec = known_spec(body.flow_spec, FLOW_SPECS)
     draft.put_object(
-        Kind.FLOW, flow_id, FlowLink(source_connection_id=source_id, target_connection_id=target_id, flow_spec=spec, notes=mapped.notes)
+        Kind.FLOW,
+        flow_id,
+        FlowLink(source_connection_id=source_id, target_connection_id=target_id, flow_spec=spec, notes=mapped.notes),
     )
     try:
         kept = put_flow(draft, flow)
@@ -148,10 +176,17 @@ def _put_flow(draft: Draft, flow_id: str, body: FlowBody, before: Attached | Non
 
 
 def _make_users_real(draft: Draft, objects: Objects, kind: Kind, object_id: str) -> list[str]:
-    """The flows that use it, directly or by another connection: they keep using it when it is another than the derived one."""
+    """The flows that use it, directly or by another connection: they keep using it when it is another than the derived
+    one.
+    """
     users = objects.users(kind, object_id)
     if kind is Kind.CONNECTION:
-        users = [flow_id for user in users for of in (Kind.SOURCE_CONNECTION, Kind.TARGET_CONNECTION) for flow_id in objects.users(of, user)]
+        users = [
+            flow_id
+            for user in users
+            for of in (Kind.SOURCE_CONNECTION, Kind.TARGET_CONNECTION)
+            for flow_id in objects.users(of, user)
+        ]
     flow_ids = list(dict.fromkeys(users))
     for flow_id in flow_ids:
         objects.make_real(draft, flow_id)
@@ -169,7 +204,11 @@ def _follow_connections(draft: Draft, flow_ids: Sequence[str]) -> None:
         base = objects[Kind.CONNECTION, target.base_connection_id].item
         assert isinstance(base, Connection)
         flow = draft.state.flows[flow_id].item
-        draft.put_flow(flow.model_copy(update={"destination": _destination(base, target), "options": options_of(flow.options, target)}))
+        draft.put_flow(
+            flow.model_copy(
+                update={"destination": _destination(base, target), "options": options_of(flow.options, target)}
+            )
+        )
 
 
 def _flow(draft: Draft, flow_id: str) -> Attached:
@@ -191,7 +230,9 @@ def _referenced(draft: Draft, kind: Kind, object_id: str, place: str) -> AnyObje
     objects = Objects(draft.state)
     kept = objects.find(kind, object_id)
     if kept is None:
-        raise ApiError(Code.INVALID, f"{place}: there is no {kind} object with the id {object_id}", kind=kind, object_id=object_id)
+        raise ApiError(
+            Code.INVALID, f"{place}: there is no {kind} object with the id {object_id}", kind=kind, object_id=object_id
+        )
     objects.store(draft, kind, object_id)
     return kept.item
 
@@ -200,13 +241,19 @@ def _base(draft: Draft, item: SourceConnection | TargetConnection) -> Connection
     base = _referenced(draft, Kind.CONNECTION, item.base_connection_id, "baseConnectionId")
     assert isinstance(base, Connection)
     if base.connection_spec.id != item.connection_spec.id:
-        raise ApiError(Code.INVALID, f"baseConnectionId: that connection is of the spec {base.connection_spec.id}, not of {item.connection_spec.id}")
+        raise ApiError(
+            Code.INVALID,
+            f"baseConnectionId: that connection is of the spec {base.connection_spec.id}, not of"
+            f" {item.connection_spec.id}",
+        )
     return base
 
 
 def _destination(base: Connection, target: TargetConnection) -> Destination:
     if target.params.region is None and target.params.stream_arn is None and base.region is None:
-        raise ApiError(Code.INVALID, "params.region: neither the target connection nor its base connection names a region")
+        raise ApiError(
+            Code.INVALID, "params.region: neither the target connection nor its base connection names a region"
+        )
     try:
         return destination_of(base, target)
     except ValidationError as error:

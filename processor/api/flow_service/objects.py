@@ -1,7 +1,10 @@
-"""What there is, as the Flow Service sees it: stored objects, and for flows that no client of it made, derived ones. Pure.
+"""What there is, as the Flow Service sees it: stored objects, and for flows that no client of it made, derived ones.
 
-A flow hangs together with its connections (`attached`) as long as they say where it delivers. A flow that `apply` sent elsewhere no longer does, nor
-does one that never had any: then connections are derived from it, under ids that stay the same as long as the flow's id does.
+Pure.
+
+A flow hangs together with its connections (`attached`) as long as they say where it delivers. A flow that `apply` sent
+elsewhere no longer does, nor does one that never had any: then connections are derived from it, under ids that stay the
+same as long as the flow's id does.
 """
 
 from collections.abc import Iterator
@@ -54,17 +57,28 @@ class Attached(NamedTuple):
 def destination_of(connection: Connection, target: TargetConnection) -> Destination:
     """Where flows of this target connection deliver; raises ValidationError, as where neither names a region."""
     params, credentials = target.params, connection.credentials or DefaultCredentials()
-    region = params.region or (connection.region if params.stream_arn is None else None)  # of several accounts and regions, a base may serve all
-    said = {"stream": params.stream, "region": region, "streamArn": params.stream_arn, "endpointUrl": connection.endpoint_url}
+    region = params.region or (
+        connection.region if params.stream_arn is None else None
+    )  # of several accounts and regions, a base may serve all
+    said = {
+        "stream": params.stream,
+        "region": region,
+        "streamArn": params.stream_arn,
+        "endpointUrl": connection.endpoint_url,
+    }
     place = {name: value for name, value in said.items() if value is not None}
-    return Destination.model_validate({"type": "kinesis", **place, "credentials": credentials.model_dump(by_alias=True)})
+    return Destination.model_validate(
+        {"type": "kinesis", **place, "credentials": credentials.model_dump(by_alias=True)}
+    )
 
 
 def options_of(options: Options, target: TargetConnection) -> Options:
     """A flow's options with those of its target connection: what that does not say is the parity behaviour."""
     said = {name: getattr(target.params, name) for name in TARGET_OPTIONS}
     usual = Options()
-    return options.model_copy(update={name: getattr(usual, name) if value is None else value for name, value in said.items()})
+    return options.model_copy(
+        update={name: getattr(usual, name) if value is None else value for name, value in said.items()}
+    )
 
 
 class Objects:
@@ -100,7 +114,11 @@ class Objects:
     def base_spec(self, item: SourceConnection | TargetConnection) -> SpecReference:
         """The spec of the base connection that a connection stands on."""
         base = self.find(Kind.CONNECTION, item.base_connection_id)
-        return base.item.connection_spec if base is not None and isinstance(base.item, Connection) else item.connection_spec
+        return (
+            base.item.connection_spec
+            if base is not None and isinstance(base.item, Connection)
+            else item.connection_spec
+        )
 
     def _hanging(self, kind: Kind, object_id: str) -> Hanging:
         kept = self.find(kind, object_id)
@@ -121,11 +139,15 @@ class Objects:
             above = (*self.all(Kind.SOURCE_CONNECTION), *self.all(Kind.TARGET_CONNECTION))
             return [user for user, kept in above if getattr(kept.item, "base_connection_id", None) == object_id]
         return [
-            flow_id for flow_id, link in self._links.items() if object_id in (link.source_connection_id, link.target_connection_id)
+            flow_id
+            for flow_id, link in self._links.items()
+            if object_id in (link.source_connection_id, link.target_connection_id)
         ]
 
     def store(self, draft: Draft, kind: Kind, object_id: str) -> None:
-        """Store an object that was derived, and the one it is based on, as they were shown; whoever refers to it keeps it."""
+        """Store an object that was derived, and the one it is based on, as they were shown; whoever refers to it keeps
+        it.
+        """
         kept = self._derived.get((kind, object_id))
         if kept is not None:
             draft.keep_object(kind, object_id, kept)
@@ -136,7 +158,10 @@ class Objects:
     def make_real(self, draft: Draft, flow_id: str) -> FlowLink:
         """Store what was derived for a flow, so that it can be changed; its link."""
         link = self._links[flow_id]
-        for kind, object_id in ((Kind.SOURCE_CONNECTION, link.source_connection_id), (Kind.TARGET_CONNECTION, link.target_connection_id)):
+        for kind, object_id in (
+            (Kind.SOURCE_CONNECTION, link.source_connection_id),
+            (Kind.TARGET_CONNECTION, link.target_connection_id),
+        ):
             self.store(draft, kind, object_id)
         draft.put_object(Kind.FLOW, flow_id, link)
         return link
@@ -160,7 +185,10 @@ class Objects:
         if base is None or not isinstance(base.item, Connection):
             return False
         try:
-            return destination_of(base.item, target.item) == flow.destination and options_of(flow.options, target.item) == flow.options
+            return (
+                destination_of(base.item, target.item) == flow.destination
+                and options_of(flow.options, target.item) == flow.options
+            )
         except ValueError:
             return False
 
@@ -168,28 +196,45 @@ class Objects:
         flow, destination, options = kept.item, kept.item.destination, kept.item.options
         name = flow.name or flow.id
         place = {"region": destination.region, "endpoint_url": destination.endpoint_url}
-        said_of_it = {"name": name, "connection_spec": SpecReference(id=KINESIS), "credentials": destination.credentials, **place}
+        said_of_it = {
+            "name": name,
+            "connection_spec": SpecReference(id=KINESIS),
+            "credentials": destination.credentials,
+            **place,
+        }
         base = Connection.model_validate(said_of_it, context=STORED)
         base_id = self._free_id(Kind.CONNECTION, flow_id, base)
-        said = {option: getattr(options, option) for option in TARGET_OPTIONS if getattr(options, option) != getattr(Options(), option)}
+        said = {
+            option: getattr(options, option)
+            for option in TARGET_OPTIONS
+            if getattr(options, option) != getattr(Options(), option)
+        }
         stream = {"stream": destination.stream, "region": destination.region}
         named = stream if destination.stream_arn is None else {"stream_arn": destination.stream_arn}
         params = TargetParams.model_validate(named | said, context=STORED)
         target = TargetConnection(
-            name=name, base_connection_id=base_id, connection_spec=SpecReference(id=KINESIS), data={"format": "JSON"}, params=params
+            name=name,
+            base_connection_id=base_id,
+            connection_spec=SpecReference(id=KINESIS),
+            data={"format": "JSON"},
+            params=params,
         )
         target_id = self._free_id(Kind.TARGET_CONNECTION, flow_id, target)
         self._add(Kind.CONNECTION, base_id, base, kept)
         self._add(Kind.TARGET_CONNECTION, target_id, target, kept)
         return FlowLink(
-            source_connection_id=self._derive_source(kept), target_connection_id=target_id, flow_spec=SpecReference(id=STREAMING_FLOW)
+            source_connection_id=self._derive_source(kept),
+            target_connection_id=target_id,
+            flow_spec=SpecReference(id=STREAMING_FLOW),
         )
 
     def _derive_source(self, kept: Kept[Flow]) -> str:
         base_id, source_id = _id(Kind.CONNECTION, _THE_SOURCE), _id(Kind.SOURCE_CONNECTION, _THE_SOURCE)
         spec = SpecReference(id=PROFILE_SERVICE)
         self._add(Kind.CONNECTION, base_id, Connection(name="Profile Service", connection_spec=spec), kept)
-        source = SourceConnection(name="Profile Service", base_connection_id=base_id, connection_spec=spec, data={"format": "json"})
+        source = SourceConnection(
+            name="Profile Service", base_connection_id=base_id, connection_spec=spec, data={"format": "json"}
+        )
         self._add(Kind.SOURCE_CONNECTION, source_id, source, kept)
         return source_id
 
@@ -201,7 +246,9 @@ class Objects:
 
     def _add(self, kind: Kind, object_id: str, item: AnyObject, of: Kept[Flow]) -> None:
         if (kind, object_id) not in self._state.objects and (kind, object_id) not in self._derived:
-            self._derived[kind, object_id] = Kept(item, _etag(item), of.created_at, of.updated_at, of.created_by, of.updated_by)
+            self._derived[kind, object_id] = Kept(
+                item, _etag(item), of.created_at, of.updated_at, of.created_by, of.updated_by
+            )
 
 
 def _id(kind: Kind, name: str) -> str:

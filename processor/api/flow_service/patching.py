@@ -1,7 +1,7 @@
 """JSON Patch (RFC 6902) on an object's view: atomic, in order, `op` in any letter case. Pure.
 
-What a patch costs is bounded by what is sent, not by what it says: the operations work on one copy of the view, and what they copy within it,
-which could double with each of them, is counted before it is copied.
+What a patch costs is bounded by what is sent, not by what it says: the operations work on one copy of the view, and
+what they copy within it, which could double with each of them, is counted before it is copied.
 """
 
 import json
@@ -15,8 +15,12 @@ import jsonpointer
 from processor.api.errors import ApiError, Code
 from processor.api.flow_service.views import FIXED
 
-MAX_OPERATIONS: Final = 1_000  # a client that maps every audience and attribute that contract M3 knows without a warning sends 300
-MAX_OBJECT_BYTES: Final = 512 * 1024  # of compact JSON: its audit event holds it twice, before and after, and a Kafka message of ours 2 MiB
+MAX_OPERATIONS: Final = (
+    1_000  # a client that maps every audience and attribute that contract M3 knows without a warning sends 300
+)
+MAX_OBJECT_BYTES: Final = (
+    512 * 1024
+)  # of compact JSON: its audit event holds it twice, before and after, and a Kafka message of ours 2 MiB
 _OPERATIONS: Final = frozenset({"add", "remove", "replace", "move", "copy", "test"})
 _SHOWN_CHARACTERS: Final = 200  # of a path, in an error
 _SECRET: Final = "/auth/params/secretKey"  # noqa: S105  # a place
@@ -27,11 +31,18 @@ def patched(view: dict[str, Any], operations: Sequence[Any]) -> dict[str, Any]:
     if not operations:
         raise ApiError(Code.BODY_MISSING, "a JSON Patch holds at least one operation")
     if len(operations) > MAX_OPERATIONS:
-        raise ApiError(Code.PATCH_FAILED, f"{len(operations)} operations: {MAX_OPERATIONS} at most are allowed in one patch; send several")
+        raise ApiError(
+            Code.PATCH_FAILED,
+            f"{len(operations)} operations: {MAX_OPERATIONS} at most are allowed in one patch; send several",
+        )
     try:
-        after = _all_applied(deepcopy(view), [_operation(number, operation) for number, operation in enumerate(operations)])
+        after = _all_applied(
+            deepcopy(view), [_operation(number, operation) for number, operation in enumerate(operations)]
+        )
     except RecursionError:
-        raise ApiError(Code.PATCH_FAILED, "the patch cannot be applied, nothing was changed: a value in it is nested too deeply") from None
+        raise ApiError(
+            Code.PATCH_FAILED, "the patch cannot be applied, nothing was changed: a value in it is nested too deeply"
+        ) from None
     if not isinstance(after, dict):
         raise ApiError(Code.PATCH_FAILED, "the patch cannot be applied, nothing was changed: an object must remain")
     for name in FIXED:
@@ -45,9 +56,11 @@ def patched(view: dict[str, Any], operations: Sequence[Any]) -> dict[str, Any]:
 
 
 def _all_applied(document: Any, operations: Sequence[dict[str, Any]]) -> Any:
-    """Apply the operations in place, one after the other; raise ApiError where the result, or what is copied for it, passes the bound.
+    """Apply the operations in place, one after the other; raise ApiError where the result, or what is copied for it,
+    passes the bound.
 
-    A result that is no larger than the object was is never refused: whoever has a larger one, as from a file, can change it.
+    A result that is no larger than the object was is never refused: whoever has a larger one, as from a file, can
+    change it.
     """
     room, bound = MAX_OBJECT_BYTES, max(MAX_OBJECT_BYTES, _size_of(document))
     for number, operation in enumerate(operations):
@@ -64,7 +77,10 @@ def _size_of(value: Any) -> int:
 
 def _require_room(room: int) -> None:
     if room < 0:
-        raise ApiError(Code.PATCH_FAILED, f"the patch cannot be applied, nothing was changed: the object would pass {MAX_OBJECT_BYTES} bytes")
+        raise ApiError(
+            Code.PATCH_FAILED,
+            f"the patch cannot be applied, nothing was changed: the object would pass {MAX_OBJECT_BYTES} bytes",
+        )
 
 
 def _applied(number: int, operation: dict[str, Any], document: Any, room: int) -> tuple[Any, int]:
@@ -81,8 +97,18 @@ def _applied(number: int, operation: dict[str, Any], document: Any, room: int) -
         return jsonpatch.JsonPatch([operation]).apply(document, in_place=True), copied_bytes
     except jsonpatch.JsonPatchTestFailed:
         raise ApiError(Code.PATCH_FAILED, f"{told}: another value stands there; nothing was changed") from None
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, ValueError, AttributeError, IndexError):
-        raise ApiError(Code.PATCH_FAILED, f"{told}: there is no such place in the object; nothing was changed") from None
+    except (
+        jsonpatch.JsonPatchException,
+        jsonpointer.JsonPointerException,
+        TypeError,
+        KeyError,
+        ValueError,
+        AttributeError,
+        IndexError,
+    ):
+        raise ApiError(
+            Code.PATCH_FAILED, f"{told}: there is no such place in the object; nothing was changed"
+        ) from None
 
 
 def _operation(number: int, operation: Any) -> dict[str, Any]:

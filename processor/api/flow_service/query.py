@@ -23,7 +23,9 @@ MAX_CONDITIONS: Final = 20
 MAX_CHARACTERS: Final = 4_096  # of one condition, an order or a token's place: a hundred ids
 _OPERATORS: Final = ("==", "!=", "<=", ">=", "<", ">")
 _MISSING: Final = object()
-_VALUE: Final = re.compile(r"""\s*"[^"]*"\s*(?=,|$)|\s*'[^']*'\s*(?=,|$)|[^,]+""")  # a comma inside quotes parts nothing
+_VALUE: Final = re.compile(
+    r"""\s*"[^"]*"\s*(?=,|$)|\s*'[^']*'\s*(?=,|$)|[^,]+"""
+)  # a comma inside quotes parts nothing
 
 
 class Query(NamedTuple):
@@ -55,7 +57,10 @@ def select(objects: Iterable[dict[str, Any]], query: Query) -> Found:
     if not 1 <= limit <= MAX_LIMIT:
         raise ApiError(Code.BAD_PAGE, f"limit={limit}: 1 to {MAX_LIMIT} are allowed")
     if len(query.properties) > MAX_CONDITIONS:
-        raise ApiError(Code.BAD_FILTER, f"property= stands there {len(query.properties)} times: {MAX_CONDITIONS} at most are allowed")
+        raise ApiError(
+            Code.BAD_FILTER,
+            f"property= stands there {len(query.properties)} times: {MAX_CONDITIONS} at most are allowed",
+        )
     conditions = [_condition(text) for text in query.properties]
     found = [each for each in objects if all(_holds(each, condition) for condition in conditions)]
     if query.only_count:
@@ -79,7 +84,9 @@ def _condition(text: str) -> _Condition:
     place, _, operator = min(places)
     path, values = text[:place].strip(), text[place + len(operator) :]
     if not path or any(sign in path for sign in "=~!<>"):
-        raise ApiError(Code.BAD_FILTER, f"property={text}: no property stands before {operator}, or the operator is unknown")
+        raise ApiError(
+            Code.BAD_FILTER, f"property={text}: no property stands before {operator}, or the operator is unknown"
+        )
     if values.startswith(("=", "~")):
         raise ApiError(Code.BAD_FILTER, f"property={text}: the operator {operator}{values[0]} is unknown")
     wanted = frozenset(_unquoted(value) for value in _VALUE.findall(values))
@@ -105,7 +112,9 @@ def _holds(each: dict[str, Any], condition: _Condition) -> bool:
         return any(_as_text(value) in condition.values for value in found)
     if condition.operator == "!=":
         return not any(_as_text(value) in condition.values for value in found)
-    return condition.bound is not None and any(_compares(_number(value), condition.operator, condition.bound) for value in found)
+    return condition.bound is not None and any(
+        _compares(_number(value), condition.operator, condition.bound) for value in found
+    )
 
 
 def _values(each: Any, path: Sequence[str]) -> Iterator[Any]:
@@ -147,7 +156,11 @@ def _page(found: list[dict[str, Any]], query: Query, after: "_SortKey | None") -
         raise ApiError(Code.BAD_PAGE, f"orderby= names no property, or has more than {MAX_CHARACTERS} characters")
     ordered = sorted(found, key=lambda each: _sort_key(each, field), reverse=descending)
     if after is not None:
-        ordered = [each for each in ordered if (_sort_key(each, field) < after if descending else _sort_key(each, field) > after)]
+        ordered = [
+            each
+            for each in ordered
+            if (_sort_key(each, field) < after if descending else _sort_key(each, field) > after)
+        ]
     items, rest = ordered[: query.limit], ordered[query.limit :]
     return Found(items, _token(query, _sort_key(items[-1], field)) if rest else None)
 
@@ -176,11 +189,18 @@ def _continued(query: Query, token: str) -> tuple[Query, _SortKey]:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         properties, limit, order_by, (group, number, text, identity) = orjson.loads(raw)
         place = (int(group), float(number), str(text), str(identity))
-        before = Query([str(each) for each in properties], int(limit), None if order_by is None else str(order_by), token=token)
+        before = Query(
+            [str(each) for each in properties], int(limit), None if order_by is None else str(order_by), token=token
+        )
     except (ValueError, TypeError, OverflowError):
         raise ApiError(Code.BAD_PAGE, "continuationToken is none that this list gave out") from None
     if query.order_by not in (None, before.order_by):
         raise ApiError(Code.BAD_PAGE, f"continuationToken belongs to a list with orderby={before.order_by}")
-    return before._replace(
-        properties=query.properties or before.properties, limit=query.limit or before.limit, only_count=query.only_count
-    ), place
+    return (
+        before._replace(
+            properties=query.properties or before.properties,
+            limit=query.limit or before.limit,
+            only_count=query.only_count,
+        ),
+        place,
+    )

@@ -25,14 +25,16 @@ CREATED: Final = 201
 
 router = APIRouter(prefix=PATH, tags=["Flow Service"])
 
-Properties = Annotated[list[str], Query(alias="property", description="property=name==X; a comma is or, repeated it is and")]
+Properties = Annotated[
+    list[str], Query(alias="property", description="property=name==X; a comma is or, repeated it is and")
+]
 Limit = Annotated[int | None, Query(description="1 to 100, 20 unless told")]
 OrderBy = Annotated[str | None, Query(alias="orderby", description="a property, - before it for descending")]
 Count = Annotated[bool, Query(description="only how many there are")]
 Token = Annotated[str | None, Query(alias="continuationToken", description="of the page before")]
 
 
-# the catalogue -----------------------------------------------------------------------------------------------------------
+# the catalogue --------------------------------------------------------------------------------------------------------
 
 
 def _catalogue(path: str, specs: list[dict[str, Any]]) -> None:
@@ -52,31 +54,42 @@ _catalogue("connectionSpecs", CONNECTION_SPECS)
 _catalogue("flowSpecs", FLOW_SPECS)
 
 
-# create ------------------------------------------------------------------------------------------------------------------
+# create ---------------------------------------------------------------------------------------------------------------
 
 
 @router.post("/connections", status_code=CREATED)
 def create_connection(call: TheCall, request: Request, response: Response, body: ConnectionBody) -> dict[str, Any]:
     """A base connection. A secret in it is encrypted before it is stored, and never shown again."""
-    return _created(call, request, response, lambda draft, new: changes.create_connection(draft, new, body, call.services.secrets))
+    return _created(
+        call, request, response, lambda draft, new: changes.create_connection(draft, new, body, call.services.secrets)
+    )
 
 
 @router.post("/sourceConnections", status_code=CREATED)
-def create_source_connection(call: TheCall, request: Request, response: Response, body: SourceConnectionBody) -> dict[str, Any]:
+def create_source_connection(
+    call: TheCall, request: Request, response: Response, body: SourceConnectionBody
+) -> dict[str, Any]:
     """A source connection."""
     return _created(call, request, response, lambda draft, new: changes.create_source(draft, new, body))
 
 
 @router.post("/targetConnections", status_code=CREATED)
-def create_target_connection(call: TheCall, request: Request, response: Response, body: TargetConnectionBody) -> dict[str, Any]:
+def create_target_connection(
+    call: TheCall, request: Request, response: Response, body: TargetConnectionBody
+) -> dict[str, Any]:
     """A target connection: a stream. `warnings` in the answer (ours): what contract M5 warns of."""
     remarks = Remarks()
-    return _created(call, request, response, lambda draft, new: changes.create_target(draft, new, body, remarks), remarks)
+    return _created(
+        call, request, response, lambda draft, new: changes.create_target(draft, new, body, remarks), remarks
+    )
 
 
 @router.post("/flows", status_code=CREATED)
 def create_flow(call: TheCall, request: Request, response: Response, body: FlowBody) -> dict[str, Any]:
-    """A flow, enabled. `warnings` in the answer (ours): what its destination says against it, and what contract M3 and M5 warn of."""
+    """A flow, enabled.
+
+    `warnings` in the answer (ours): what its destination says against it, and what contract M3 and M5 warn of.
+    """
     new, remarks = call.services.new_id(), Remarks()
     kept = call.change(lambda draft: changes.create_flow(draft, new, body, remarks))
     response.headers["Location"] = f"{request.url.path}/{new}"
@@ -97,7 +110,7 @@ def _of_params(remarks: Sequence[str]) -> list[str]:
     return [remark.replace("options.", "params.", 1) for remark in dict.fromkeys(remarks)]
 
 
-# read, change, remove ----------------------------------------------------------------------------------------------------
+# read, change, remove -------------------------------------------------------------------------------------------------
 
 
 def _objects(kind: Kind) -> None:
@@ -130,7 +143,9 @@ def _patches(kind: Kind) -> None:
             kept = call.change(lambda draft: changes.patch_flow(draft, object_id, if_match, operations, remarks))
             return quoted_answer(object_id, kept.etag, call.remarks(kept.item, remarks))
         secrets = call.services.secrets
-        etag = call.change(lambda draft: changes.patch_connection(draft, kind, object_id, if_match, operations, secrets, remarks))
+        etag = call.change(
+            lambda draft: changes.patch_connection(draft, kind, object_id, if_match, operations, secrets, remarks)
+        )
         return quoted_answer(object_id, etag, _of_params(remarks))
 
 
@@ -141,7 +156,10 @@ for _kind in Kind:
 
 @router.post("/flows/{flow_id}/action")
 def act_on_flow(call: TheCall, flow_id: str, op: str, strict: bool = False) -> dict[str, Any]:
-    """Enable or disable. Enabling asks the destination and tells in `warnings` (ours) what is wrong; with `strict` it is refused then."""
+    """Enable or disable.
+
+    Enabling asks the destination and tells in `warnings` (ours) what is wrong; with `strict` it is refused then.
+    """
     require_write(call.caller)  # before a destination is asked: that is a signed call to wherever a flow says
     warnings: list[str] = []
     if op.lower() == "enable":
@@ -157,9 +175,12 @@ def act_on_flow(call: TheCall, flow_id: str, op: str, strict: bool = False) -> d
 
 @router.get("/connections/{object_id}/test")
 def test_connection(call: TheCall, object_id: str) -> dict[str, Any]:
-    """Would a flow be let in? Asked of each stream on the connection; where there is none yet, only whether we are let in at all.
+    """Would a flow be let in?
 
-    `findings` (ours): what is wrong. As it makes signed calls to an address that somebody chose, a token for reading is not enough.
+    Asked of each stream on the connection; where there is none yet, only whether we are let in at all.
+
+    `findings` (ours): what is wrong. As it makes signed calls to an address that somebody chose, a token for reading is
+    not enough.
     """
     require_write(call.caller)
     objects = Objects(call.state)
@@ -169,13 +190,17 @@ def test_connection(call: TheCall, object_id: str) -> dict[str, Any]:
     assert isinstance(kept.item, Connection)
     if kept.item.connection_spec.id == PROFILE_SERVICE:
         return {"result": True, "findings": []}
-    findings = _findings(call, kept.item, [target for _, target in objects.all(Kind.TARGET_CONNECTION) if _is_on(target, object_id)])
+    findings = _findings(
+        call, kept.item, [target for _, target in objects.all(Kind.TARGET_CONNECTION) if _is_on(target, object_id)]
+    )
     return {"result": not findings, "findings": findings}
 
 
 def _require_no_findings(flow_id: str, findings: list[str]) -> None:
     if findings:
-        raise ApiError(Code.ACTION_NOT_VALID, "it would not deliver: " + "; ".join(findings), kind=Kind.FLOW, object_id=flow_id)
+        raise ApiError(
+            Code.ACTION_NOT_VALID, "it would not deliver: " + "; ".join(findings), kind=Kind.FLOW, object_id=flow_id
+        )
 
 
 def _is_on(target: Kept[AnyObject], base_id: str) -> bool:
@@ -186,12 +211,16 @@ def _findings(call: Call, base: Connection, targets: list[Kept[AnyObject]]) -> l
     examine = call.services.examine
     try:
         if targets:
-            destinations = dict.fromkeys(destination_of(base, each.item) for each in targets if isinstance(each.item, TargetConnection))
+            destinations = dict.fromkeys(
+                destination_of(base, each.item) for each in targets if isinstance(each.item, TargetConnection)
+            )
             return examine(list(destinations), False)
         if base.region is None:
             return ["neither the connection nor a target connection on it names a region"]
         spec = SpecReference(id=KINESIS)
-        anywhere = TargetConnection(name="-", base_connection_id="-", connection_spec=spec, params=TargetParams(stream="-"))
+        anywhere = TargetConnection(
+            name="-", base_connection_id="-", connection_spec=spec, params=TargetParams(stream="-")
+        )
         return examine([destination_of(base, anywhere)], True)
     except ValidationError as error:  # an address or a region that was stored before it was refused
         return faults_of(error, "auth.params")
@@ -229,6 +258,8 @@ def _answer(path: str, found: query.Found) -> dict[str, Any]:
 
 
 def _as_sent(operation: PatchOperation) -> dict[str, Any]:
-    """The operation as a client wrote it; what it did not say is not there, and a value is the very object that came."""
+    """The operation as a client wrote it; what it did not say is not there, and a value is the very object that
+    came.
+    """
     said = {"op": operation.op, "path": operation.path, "value": operation.value, "from_": operation.from_}
     return {name.rstrip("_"): value for name, value in said.items() if name in operation.model_fields_set}

@@ -11,11 +11,18 @@ DEFAULT_CHAIN: Final = "Default credential chain"
 ASSUME_ROLE: Final = "Assume role"
 NAMED_PROFILE: Final = "Named profile"
 
-_PLACE: Final = {"region": {"type": "string"}, "connectionUrl": {"type": "string", "description": "another endpoint than AWS' own"}}
+_PLACE: Final = {
+    "region": {"type": "string"},
+    "connectionUrl": {"type": "string", "description": "another endpoint than AWS' own"},
+}
 
 
 def _auth(name: str, properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    return {"name": name, "type": "KeyBased", "spec": {"type": "object", "properties": properties | _PLACE, "required": required}}
+    return {
+        "name": name,
+        "type": "KeyBased",
+        "spec": {"type": "object", "properties": properties | _PLACE, "required": required},
+    }
 
 
 CONNECTION_SPECS: Final[list[dict[str, Any]]] = [
@@ -28,7 +35,10 @@ CONNECTION_SPECS: Final[list[dict[str, Any]]] = [
         "authSpec": [
             _auth(
                 KEYS,
-                {"accessKeyId": {"type": "string"}, "secretKey": {"type": "string", "format": "password", "description": "write-only"}},
+                {
+                    "accessKeyId": {"type": "string"},
+                    "secretKey": {"type": "string", "format": "password", "description": "write-only"},
+                },
                 ["accessKeyId", "secretKey"],
             ),
             _auth(DEFAULT_CHAIN, {}, []),

@@ -11,7 +11,16 @@ from processor.control.audit import masked
 from processor.control.state import Kept
 from processor.kafka.catalog_records import plain
 from processor.settings import MASKED
-from schemas.connection import TARGET_OPTIONS, AnyObject, Connection, FlowLink, Kind, Note, SourceConnection, SpecReference
+from schemas.connection import (
+    TARGET_OPTIONS,
+    AnyObject,
+    Connection,
+    FlowLink,
+    Kind,
+    Note,
+    SourceConnection,
+    SpecReference,
+)
 from schemas.destination import Credentials, DefaultCredentials, KeyCredentials, ProfileCredentials, RoleCredentials
 from schemas.flow import AudienceMapping, Flow, Options
 from schemas.times import parse_time
@@ -36,12 +45,21 @@ def connection_view(objects: Objects, object_id: str, kept: Kept[AnyObject]) -> 
     """A connection of any kind, without its secret."""
     item = kept.item
     assert not isinstance(item, FlowLink), "a flow has a view of its own"
-    view = {**_head(object_id, item.name, item.description, kept), "state": ENABLED, "connectionSpec": plain(item.connection_spec)}
+    view = {
+        **_head(object_id, item.name, item.description, kept),
+        "state": ENABLED,
+        "connectionSpec": plain(item.connection_spec),
+    }
     if isinstance(item, Connection):
         return view if item.credentials is None else view | {"auth": _auth(item)}
     params = item.params if isinstance(item, SourceConnection) else plain(item.params)
     inherited = {"baseConnection": _base(item.base_connection_id, objects.base_spec(item))}
-    return view | {"baseConnectionId": item.base_connection_id, "data": item.data, "params": params, "inheritedAttributes": inherited}
+    return view | {
+        "baseConnectionId": item.base_connection_id,
+        "data": item.data,
+        "params": params,
+        "inheritedAttributes": inherited,
+    }
 
 
 def flow_view(flow_id: str, attached: Attached) -> dict[str, Any]:
@@ -67,7 +85,9 @@ def flow_view(flow_id: str, attached: Attached) -> dict[str, Any]:
 def flow_options(options: Options) -> dict[str, Any]:
     """Those that stand at the flow and are not the parity behaviour."""
     usual = plain(Options())
-    return {name: value for name, value in plain(options).items() if name not in AT_THE_TARGET and value != usual.get(name)}
+    return {
+        name: value for name, value in plain(options).items() if name not in AT_THE_TARGET and value != usual.get(name)
+    }
 
 
 def all_views(objects: Objects, kind: Kind) -> list[dict[str, Any]]:
@@ -137,12 +157,18 @@ def _selectors(flow: Flow, notes: dict[str, Note]) -> dict[str, Any]:
     segments = [
         {
             "type": "PLATFORM_SEGMENT",
-            "value": {"id": each.id, "namespace": each.namespace, **_words(notes.get(audience_place(each.namespace, each.id))), **_times(each)},
+            "value": {
+                "id": each.id,
+                "namespace": each.namespace,
+                **_words(notes.get(audience_place(each.namespace, each.id))),
+                **_times(each),
+            },
         }
         for each in flow.audiences
     ]
     paths = [
-        {"type": "JSON_PATH", "value": {"operator": "EXISTS", "path": path, **_noted(notes.get(attribute_place(path)))}} for path in flow.attributes
+        {"type": "JSON_PATH", "value": {"operator": "EXISTS", "path": path, **_noted(notes.get(attribute_place(path)))}}
+        for path in flow.attributes
     ]
     return {"profileSelectors": {"selectors": paths}, "segmentSelectors": {"selectors": segments}}
 

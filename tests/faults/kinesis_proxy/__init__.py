@@ -1,4 +1,5 @@
-"""A Kinesis that fails on demand: an HTTP proxy before an endpoint that never does (moto, kinesis-local), and a ledger of what it did.
+"""A Kinesis that fails on demand: an HTTP proxy before an endpoint that never does (moto, kinesis-local), and a ledger
+of what it did.
 
     producer ──PutRecords──► FaultProxy ── what is let through ──► endpoint that stores
                               │  ▲   │
@@ -12,7 +13,8 @@
 
 In a test, the proxy is a thread of it; by hand, it is a process:
 
-    with FaultProxy(endpoint.url, Plan(seed=3, rules=(Rule(do=Do.DROP, applied=True, rate=0.1),))) as proxy: … proxy.url … proxy.ledger
+    with FaultProxy(endpoint.url, Plan(seed=3, rules=(Rule(do=Do.DROP, applied=True, rate=0.1),))) as proxy: … proxy.url
+    … proxy.ledger
 
     python -m tests.faults.kinesis_proxy --chaos 3                      its own moto behind it; prints the address to deliver to
     python -m tests.faults.kinesis_proxy --chaos 3 --show               prints that plan, to be changed and given with --plan

@@ -1,4 +1,6 @@
-"""A token bucket for records and one for bytes a shard, as AWS throttles (Kinesis quotas: 1,000 records/s and 1 MiB/s a shard)."""
+"""A token bucket for records and one for bytes a shard, as AWS throttles (Kinesis quotas: 1,000 records/s and 1 MiB/s a
+shard).
+"""
 
 import hashlib
 import time

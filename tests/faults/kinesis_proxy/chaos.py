@@ -1,7 +1,8 @@
 """A plan for each seed: some of everything that can go wrong, nothing of it for ever.
 
-What must come of it, whatever the seed: nothing lost, no lane out of order, every repeat explained by a doubt. With `poison`,
-records whose partition key has `POISON` in it are rejected for good, alone or in company, and must end as dead letters.
+What must come of it, whatever the seed: nothing lost, no lane out of order, every repeat explained by a doubt. With
+`poison`, records whose partition key has `POISON` in it are rejected for good, alone or in company, and must end as
+dead letters.
 """
 
 import random
@@ -21,7 +22,9 @@ def chaos(seed: int, late_seconds: float = 1.2, shards: int = 2, *, poison: bool
     in_company = Rule(do=Do.ERROR, status=status, code=code, keys=POISON)
     alone = Rule(do=Do.ENTRIES, code="InvalidArgumentException", keys=POISON)
     rejecting = (dice.choice((in_company, alone)),)
-    throttling = Buckets(shards=shards, records=dice.choice((150.0, 300.0)), bytes=dice.choice((15_000.0, 1e6)), burst=0.2)
+    throttling = Buckets(
+        shards=shards, records=dice.choice((150.0, 300.0)), bytes=dice.choice((15_000.0, 1e6)), burst=0.2
+    )
     return Plan(
         seed=seed,
         rules=(*(rejecting if poison else ()), *faults),
@@ -41,14 +44,27 @@ def _faults(dice: random.Random, late_seconds: float) -> list[Rule]:
         return dice.randint(2, 20)
 
     return [
-        *(error(kind) for kind in (codes.THROTTLED, codes.THROTTLED, codes.AMBIGUOUS, codes.REFUSED, codes.REFUSED, codes.UNKNOWN)),
+        *(
+            error(kind)
+            for kind in (codes.THROTTLED, codes.THROTTLED, codes.AMBIGUOUS, codes.REFUSED, codes.REFUSED, codes.UNKNOWN)
+        ),
         *(error(codes.AMBIGUOUS, applied=True) for _ in range(3)),
-        *(Rule(do=do, applied=applied, rate=rate(), times=times()) for do in (Do.DROP, Do.RESET) for applied in (False, True)),
-        *(Rule(do=Do.SILENCE, seconds=dice.uniform(0.02, 0.2), applied=applied, rate=rate(), times=4) for applied in (False, True)),
+        *(
+            Rule(do=do, applied=applied, rate=rate(), times=times())
+            for do in (Do.DROP, Do.RESET)
+            for applied in (False, True)
+        ),
+        *(
+            Rule(do=Do.SILENCE, seconds=dice.uniform(0.02, 0.2), applied=applied, rate=rate(), times=4)
+            for applied in (False, True)
+        ),
         Rule(do=dice.choice((Do.LATE, Do.SILENCE)), seconds=late_seconds, rate=0.05, times=1),
         Rule(do=Do.DELAY, seconds=dice.uniform(0.01, 0.1), rate=rate(), times=times()),
         Rule(do=Do.TRUNCATE, rate=rate(), times=times()),
-        *(Rule(do=Do.HTML, status=status, applied=applied, rate=rate(), times=times()) for status, applied in ((200, True), (503, True))),
+        *(
+            Rule(do=Do.HTML, status=status, applied=applied, rate=rate(), times=times())
+            for status, applied in ((200, True), (503, True))
+        ),
         *(Rule(do=Do.HTML, status=status, rate=rate(), times=times()) for status in (403, 404, 502)),
         *(Rule(do=Do.EMPTY, status=status, applied=True, rate=rate(), times=times()) for status in (200, 500)),
         *(

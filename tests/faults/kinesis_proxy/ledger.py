@@ -1,7 +1,7 @@
 """What really happened: of every call, which of its records the endpoint stored, and of which the producer was told.
 
-A record that comes again although it was stored is a repeat. It is explained by the earlier call that stored it: something
-left its producer in doubt. Where that call told it so, nothing but the producer's death explains the repeat.
+A record that comes again although it was stored is a repeat. It is explained by the earlier call that stored it:
+something left its producer in doubt. Where that call told it so, nothing but the producer's death explains the repeat.
 """
 
 import hashlib
@@ -39,7 +39,8 @@ class Stored(NamedTuple):
 class Call:
     """A PutRecords call. `producer`: its access key id. `fault`: what the plan did; None: nothing.
 
-    `told`: the records that the producer could read to be delivered. `seconds`: from its arrival to the end of its answer.
+    `told`: the records that the producer could read to be delivered. `seconds`: from its arrival to the end of its
+    answer.
     """
 
     number: int
@@ -62,8 +63,8 @@ class Call:
 class Repeat(NamedTuple):
     """`record` came again with the call `again`, and had been stored by the call `before`.
 
-    `because`: what left the producer in doubt: a fault of the plan, "unheard" (it had hung up), "slow" (it may have); None:
-    it was told.
+    `because`: what left the producer in doubt: a fault of the plan, "unheard" (it had hung up), "slow" (it may have);
+    None: it was told.
     """
 
     record: str
@@ -104,7 +105,15 @@ class Ledger:
     def as_object(self) -> dict[str, Any]:
         """For people, as JSON."""
         repeats = [
-            {"record": repeat.record, "before": repeat.before.number, "again": repeat.again.number, "because": repeat.because}
+            {
+                "record": repeat.record,
+                "before": repeat.before.number,
+                "again": repeat.again.number,
+                "because": repeat.because,
+            }
             for repeat in self.repeats()
         ]
-        return {"calls": [{name: getattr(call, name) for name in Call.__slots__} for call in self.calls], "repeats": repeats}
+        return {
+            "calls": [{name: getattr(call, name) for name in Call.__slots__} for call in self.calls],
+            "repeats": repeats,
+        }

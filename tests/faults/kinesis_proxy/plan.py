@@ -6,8 +6,8 @@
                {"do": "entries", "code": "InternalFailure", "share": 0.2, "every": 3}],
      "buckets": {"shards": 2, "records": 1000, "bytes": 1048576, "burst": 1.0}}
 
-The first rule that matches a call decides; a call that none matches is let through. Calls are PutRecords, counted from 1; all
-other operations are let through.
+The first rule that matches a call decides; a call that none matches is let through. Calls are PutRecords, counted from
+1; all other operations are let through.
 """
 
 import random
@@ -26,7 +26,10 @@ Entry = dict[str, Any]
 
 
 class Do(StrEnum):
-    """What becomes of a call. `applied` of a rule: only after the call was applied, so that the producer is left in doubt."""
+    """What becomes of a call.
+
+    `applied` of a rule: only after the call was applied, so that the producer is left in doubt.
+    """
 
     ERROR = "error"  # answered with `status`, `code` and `message`
     HTML = "html"  # answered with `status` and a page, as a proxy or a load balancer does
@@ -36,7 +39,9 @@ class Do(StrEnum):
     SILENCE = "silence"  # nothing for `seconds`, then closed
     LATE = "late"  # nothing for `seconds`, then applied, then closed: a call that its producer has long sent again
     TRUNCATE = "truncate"  # applied, and half of the answer
-    ENTRIES = "entries"  # `share` of the entries, or those that `keys` matches, fail with `code`; `applied`: they are stored all the same
+    ENTRIES = (  # `share` of the entries, or those that `keys` matches, fail with `code`; `applied`: they are stored all the same
+        "entries"
+    )
     DELAY = "delay"  # applied and answered, but `seconds` later
     SPREAD = "spread"  # applied, each record to any shard: a stream that ignores partition keys
 
@@ -66,7 +71,10 @@ class Rule(Model):
 
 
 class Buckets(Model):
-    """A shard's limits (AWS: 1,000 records/s, 1 MiB/s), scaled as wanted. `burst`: seconds of them that may come at once."""
+    """A shard's limits (AWS: 1,000 records/s, 1 MiB/s), scaled as wanted.
+
+    `burst`: seconds of them that may come at once.
+    """
 
     shards: int = Field(ge=1)
     records: float = Field(default=1000.0, gt=0)

@@ -30,7 +30,10 @@ Answer = tuple[int, bytes]
 
 
 class FaultProxy:
-    """The proxy while the context lasts, in a thread of its own; `port` 0: a free one. `ledger` is safe to read when it is quiet."""
+    """The proxy while the context lasts, in a thread of its own; `port` 0: a free one.
+
+    `ledger` is safe to read when it is quiet.
+    """
 
     def __init__(self, upstream: str, plan: Plan | None = None, port: int = 0) -> None:
         self._upstream, self._port = upstream, port
@@ -61,7 +64,9 @@ class FaultProxy:
             time.sleep(0.002)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._loop.call_soon_threadsafe(self._stopped.set)
         self._thread.join()
 
@@ -78,7 +83,9 @@ class FaultProxy:
 
     async def _serve(self) -> None:
         app = web.Application(client_max_size=MOST_BYTES)
-        app.add_routes([web.post("/", self._handle), web.put("/plan", self._put_plan), web.get("/ledger", self._get_ledger)])
+        app.add_routes(
+            [web.post("/", self._handle), web.put("/plan", self._put_plan), web.get("/ledger", self._get_ledger)]
+        )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         async with ClientSession(auto_decompress=False) as self._http:
             await runner.setup()
@@ -97,7 +104,9 @@ class FaultProxy:
         return web.Response(text="followed from now on\n")
 
     async def _get_ledger(self, request: web.Request) -> web.Response:
-        return web.Response(body=orjson.dumps(self.ledger.as_object(), option=orjson.OPT_INDENT_2), content_type="application/json")
+        return web.Response(
+            body=orjson.dumps(self.ledger.as_object(), option=orjson.OPT_INDENT_2), content_type="application/json"
+        )
 
     async def _handle(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -143,21 +152,34 @@ class FaultProxy:
         sent = [index for index in range(len(entries)) if index not in kept_back]
         results: dict[int, dict[str, Any]] = {index: _entry_fault(code) for index, code in kept_back.items()}
         if sent:
-            status, body = await self._forward(request, orjson.dumps({**asked, "Records": self._routed(rule, [entries[index] for index in sent])}))
+            status, body = await self._forward(
+                request, orjson.dumps({**asked, "Records": self._routed(rule, [entries[index] for index in sent])})
+            )
             if status != 200:
                 return status, body
             results |= zip(sent, orjson.loads(body)["Records"], strict=True)
-        call.applied += [_stored(call.received[index], results[index]) for index in sent if results[index].get("SequenceNumber")]
+        call.applied += [
+            _stored(call.received[index], results[index]) for index in sent if results[index].get("SequenceNumber")
+        ]
         results |= {index: _entry_fault(failing[index]) for index in stored_all_the_same}
         records = [results[index] for index in range(len(entries))]
-        return 200, orjson.dumps({"FailedRecordCount": sum(bool(record.get("ErrorCode")) for record in records), "Records": records})
+        return 200, orjson.dumps(
+            {"FailedRecordCount": sum(bool(record.get("ErrorCode")) for record in records), "Records": records}
+        )
 
     def _refused_by_shards(self, entries: Sequence[Entry], kept_back: dict[int, str]) -> list[int]:
         shards = self._shards
         if shards is None:
             return []
-        sizes = [len(entry["Data"]) * 3 // 4 - entry["Data"][-2:].count("=") + len(entry["PartitionKey"].encode()) for entry in entries]
-        return [index for index, entry in enumerate(entries) if index not in kept_back and not shards.takes(entry, sizes[index])]
+        sizes = [
+            len(entry["Data"]) * 3 // 4 - entry["Data"][-2:].count("=") + len(entry["PartitionKey"].encode())
+            for entry in entries
+        ]
+        return [
+            index
+            for index, entry in enumerate(entries)
+            if index not in kept_back and not shards.takes(entry, sizes[index])
+        ]
 
     def _routed(self, rule: Rule | None, entries: Sequence[Entry]) -> Sequence[Entry]:
         if rule is None or rule.do is not Do.SPREAD:
@@ -168,7 +190,9 @@ class FaultProxy:
         """The answer, and in the ledger what it says is delivered, unless nobody is there to hear it."""
         if status == 200 and request.transport is not None and not request.transport.is_closing():
             records = orjson.loads(body)["Records"]
-            call.told += [name for name, record in zip(call.received, records, strict=True) if not record.get("ErrorCode")]
+            call.told += [
+                name for name, record in zip(call.received, records, strict=True) if not record.get("ErrorCode")
+            ]
         return _response((status, body))
 
     async def _forward(self, request: web.Request, body: bytes) -> Answer:
@@ -177,7 +201,9 @@ class FaultProxy:
             async with self._http.post(self._upstream, data=body, headers=headers) as answer:
                 return answer.status, await answer.read()
         except ClientError as error:
-            return 502, orjson.dumps({"__type": "BadGateway", "message": f"{self._upstream}, behind the fault proxy: {error}"})
+            return 502, orjson.dumps(
+                {"__type": "BadGateway", "message": f"{self._upstream}, behind the fault proxy: {error}"}
+            )
 
 
 def _called(number: int, request: web.Request, asked: dict[str, Any], rule: Rule | None) -> Call:
@@ -219,7 +245,10 @@ def _cut(request: web.Request, body: bytes) -> web.Response:
 
 
 def _hang_up(request: web.Request, *, reset: bool) -> web.Response:
-    """Close the connection; what is returned goes nowhere. By RST where there is no lingering (socket(7), SO_LINGER)."""
+    """Close the connection; what is returned goes nowhere.
+
+    By RST where there is no lingering (socket(7), SO_LINGER).
+    """
     transport = request.transport
     if transport is not None and reset:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,8 +1,9 @@
-"""Records of `exports` sent through the proxy by the real sink and boto3, by workers that may be killed; and what then must hold.
+"""Records of `exports` sent through the proxy by the real sink and boto3, by workers that may be killed; and what then
+must hold.
 
-    traffic = Traffic(seed, proxy, streams)          same seed, same records
-    await traffic.deliver(kills=1)
-    traffic.require_all_well(stored)                 nothing lost, no lane out of order, every repeat explained (G1, G3, G4)
+traffic = Traffic(seed, proxy, streams)          same seed, same records
+await traffic.deliver(kills=1)
+traffic.require_all_well(stored)                 nothing lost, no lane out of order, every repeat explained (G1, G3, G4)
 """
 
 import asyncio
@@ -51,14 +52,26 @@ class Lane(NamedTuple):
 
 def destination(url: str, stream: str, access_key_id: str = "AKIDEXAMPLE") -> Destination:
     credentials = {"type": "keys", "accessKeyId": access_key_id, "secretKey": "${KINESIS_SECRET}"}
-    return Destination.model_validate({"type": "kinesis", "stream": stream, "region": REGION, "endpointUrl": url, "credentials": credentials})
+    return Destination.model_validate(
+        {"type": "kinesis", "stream": stream, "region": REGION, "endpointUrl": url, "credentials": credentials}
+    )
 
 
 class Traffic:
-    """`streams`: where each flow delivers; several flows may share one. Each worker signs with an access key id of its own."""
+    """`streams`: where each flow delivers; several flows may share one.
+
+    Each worker signs with an access key id of its own.
+    """
 
     def __init__(
-        self, seed: int, proxy: FaultProxy, streams: Mapping[str, str], *, records: int = 240, profiles: int = 24, limits: DeliveryLimits = LIMITS
+        self,
+        seed: int,
+        proxy: FaultProxy,
+        streams: Mapping[str, str],
+        *,
+        records: int = 240,
+        profiles: int = 24,
+        limits: DeliveryLimits = LIMITS,
     ) -> None:
         self._dice = random.Random(f"traffic {seed}")
         self._proxy = proxy
@@ -91,9 +104,14 @@ class Traffic:
 
     @asynccontextmanager
     async def _worker(self) -> AsyncIterator[Sink]:
-        """A sink that is fed from where progress stands, and is cut off at the end: calls in flight go on without it."""
+        """A sink that is fed from where progress stands, and is cut off at the end: calls in flight go on without
+        it.
+        """
         self._workers += 1
-        places = {flow: destination(self._proxy.url, stream, f"WORKER{self._workers}") for flow, stream in self._streams.items()}
+        places = {
+            flow: destination(self._proxy.url, stream, f"WORKER{self._workers}")
+            for flow, stream in self._streams.items()
+        }
         sink = Sink(
             destinations=FakeDestinations(places),
             open_stream=lambda where: KinesisStream(where, OPTIONS, ENVIRON),
@@ -119,14 +137,18 @@ class Traffic:
         for begin in range(0, len(self.records), BATCH_RECORDS):
             for partition in range(PARTITIONS):
                 batch = [each for each in self.records[begin : begin + BATCH_RECORDS] if each.partition == partition]
-                await sink.deliver(partition, [each for each in batch if each.offset >= start[partition]], begin + BATCH_RECORDS)
+                await sink.deliver(
+                    partition, [each for each in batch if each.offset >= start[partition]], begin + BATCH_RECORDS
+                )
 
     def _has_delivered(self, sink: Sink, enough: int) -> bool:
         return sum(flow.delivered for flow in sink.status().values()) >= enough or not self._left()
 
     def _left(self) -> bool:
         """Whether something is not delivered; what a flow has parked is not, wherever its partition is."""
-        return any(committed < len(self.records) for committed in self.committed.values()) or any(self._parked.rows.rows.values())
+        return any(committed < len(self.records) for committed in self.committed.values()) or any(
+            self._parked.rows.rows.values()
+        )
 
     async def _until(self, done: Callable[[], bool]) -> None:
         async with asyncio.timeout(DELIVERY_SECONDS):
@@ -144,7 +166,11 @@ class Traffic:
 
     def _require_nothing_lost(self, found: Mapping[str, set[str]]) -> None:
         poisonous = {each.offset for each in self.records if _is_poisonous(each)}
-        missing = [each.offset for each in self.records if not _is_poisonous(each) and _mark(each) not in found[self._stream_of(each)]]
+        missing = [
+            each.offset
+            for each in self.records
+            if not _is_poisonous(each) and _mark(each) not in found[self._stream_of(each)]
+        ]
         assert missing == []
         assert set(self.dead_letters.reasons()) == {(offset, "rejected") for offset in poisonous}
         assert sum(map(len, found.values())) == len(self.records) - len(poisonous), "strangers in the streams"
@@ -163,7 +189,9 @@ class Traffic:
         """By a doubt, or by the death of the worker that was told."""
         told = [repeat for repeat in self._proxy.ledger.repeats(SLOW_SECONDS) if repeat.because is None]
         unexplained = [repeat for repeat in told if repeat.before.producer == repeat.again.producer]
-        assert [(repeat.record, repeat.before.number, repeat.again.number) for repeat in unexplained] == [], "repeated without a doubt"
+        assert [(repeat.record, repeat.before.number, repeat.again.number) for repeat in unexplained] == [], (
+            "repeated without a doubt"
+        )
 
     def _stream_of(self, record: Record) -> str:
         return self._streams[dict(record.headers)["flow-id"].decode()]
