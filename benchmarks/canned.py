@@ -6,7 +6,7 @@ as AWS does. An empty FILE is none.
 
 FILE gets a line for each record that has an envelope (D2): when it was answered, in milliseconds since 1970, and its
 id. Answers name the shard of each record, of more shards than any load here needs at 1,000 records a second. The
-endpoint announces its address on stdout and ends with the process that started it (`processor.demo.child`).
+endpoint announces its address on stdout and ends with the process that started it (`processor.sandbox.child`).
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO
 
-from processor.demo.child import announce, die_with_parent
+from processor.sandbox.child import announce, die_with_parent
 
 ENTRY = b'{"SequenceNumber":"%d","ShardId":"shardId-%012d"}'
 REFUSED = (

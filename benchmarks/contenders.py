@@ -11,7 +11,7 @@ from typing import NamedTuple
 from benchmarks.peers import kafka_streams, quix_streams, stock_faust
 from benchmarks.process import Command
 from benchmarks.stage import Job
-from processor.demo.scenery import worker_environment
+from processor.sandbox.flows import worker_environment
 from tests.kit.compiled import compiled_packages, preferring
 
 

@@ -23,13 +23,13 @@ from processor.core.fold import fold
 from processor.core.misplaced import Placement
 from processor.core.parse import parse_event
 from processor.core.step import Limits
-from processor.hot_path import COMPILED
 from processor.pipeline.decided import Before, Policy, decide_run
 from processor.pipeline.partition import RUN_RECORDS
 from processor.pipeline.profiles import Profiles
+from processor.worker.hot_path import COMPILED
 from schemas.event import SourceRecord
 from schemas.partitioner import Partitioner
-from state.rows import decode_row, encode_row, profile_key
+from schemas.wire.profiles_changelog import decode_row, encode_row, profile_key
 from tests.kit.compiled import compiled_packages, preferring
 
 ROUNDS = 5

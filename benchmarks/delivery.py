@@ -25,14 +25,14 @@ import boto3
 from botocore.config import Config
 
 from benchmarks.canned import SHARDS
-from processor.delivery.kinesis import stream_opener
+from processor.delivery.kinesis.client import stream_opener
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.ports import Export, OpenStream, ParkedPlaces, Stream, Undelivered
 from processor.delivery.sink import Sink
-from processor.demo.child import ChildServer
-from processor.hot_path import COMPILED
-from processor.settings import Settings
-from processor.worker import GC_THRESHOLDS
+from processor.foundation.settings import Settings
+from processor.sandbox.child import ChildServer
+from processor.worker.faust_worker import GC_THRESHOLDS
+from processor.worker.hot_path import COMPILED
 from schemas.destination import Destination
 from schemas.parked_flow import ParkedFlowRow
 from tests.kit.compiled import compiled_packages, preferring

@@ -10,7 +10,7 @@ import orjson
 
 from benchmarks.stage import Job
 from processor.kafka.reading import KafkaRecord, read_topic
-from schemas.record import ExportHeader
+from schemas.export import ExportHeader
 
 SAMPLE = 50
 

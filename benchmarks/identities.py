@@ -22,15 +22,15 @@ from typing import Any
 
 from benchmarks.core import POLICY, runs
 from benchmarks.mixes import AUDIENCES, Mix, catalog_of, event, records
-from processor.hot_path import COMPILED
 from processor.pipeline.decided import Before, decide_run
 from processor.pipeline.identity_index import IdentityIndex, IndexSettings
 from processor.pipeline.profiles import Profiles
+from processor.worker.hot_path import COMPILED
 from schemas.event import SourceRecord
+from schemas.wire.identity_index import INDEX_KEY, IndexProgress, IndexState, encode_progress
+from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_watermark
 from state.identity import Identity
-from state.identity_rows import INDEX_KEY, IndexProgress, IndexState, encode_progress
 from state.partition import PartitionStore, shared_memory
-from state.rows import WATERMARK_KEY, Watermark, encode_watermark
 from tests.kit.compiled import compiled_packages, preferring
 
 PROFILES = 20_000

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from processor.demo.child import die_with_parent, end_process
+from processor.sandbox.child import die_with_parent, end_process
 
 STOP_SECONDS = 20.0
 _TICKS = os.sysconf("SC_CLK_TCK")

@@ -19,9 +19,9 @@ from typing import NamedTuple
 from benchmarks.contenders import KAFKA_STREAMS
 from benchmarks.process import Contender
 from benchmarks.stage import PARTITIONS, Job
+from processor.foundation.settings import Settings, read_settings
 from processor.kafka.connection import aiokafka_options
-from processor.settings import Settings, read_settings
-from processor.worker import GC_THRESHOLDS
+from processor.worker.faust_worker import GC_THRESHOLDS
 from state.identity import Identity
 from state.partition import PartitionStore, shared_memory
 from state.restore import Changelog, restore

@@ -19,11 +19,11 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.events import first_events, flows_file, profile_events
-from processor.demo.child import ChildServer
+from processor.foundation.settings import Settings, TopicNames
 from processor.kafka.admin import Admin
 from processor.kafka.connection import confluent_config, producer_config
 from processor.kafka.topics import topic_specs
-from processor.settings import Settings, TopicNames
+from processor.sandbox.child import ChildServer
 from tests.kit.installation import Installation
 from tests.kit.kafka import BENCHMARK_JVM, RealKafka
 

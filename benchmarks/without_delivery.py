@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from processor import runtime
+from processor.worker.faust_worker import runtime
 
 
 class NoSink:

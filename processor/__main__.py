@@ -4,7 +4,7 @@ anything else is imported.
 
 import sys
 
-from processor.stop_signals import end_at_once
+from processor.foundation.stop_signals import end_at_once
 
 SERVICES = ("worker", "api")
 """Commands that end with exit code 0 when they are stopped; every other one is not done then."""

@@ -5,7 +5,7 @@ calls.
 """
 
 # Before everything else: the imports below take a second.
-from processor.stop_signals import end_at_once, runs_faust_worker
+from processor.foundation.stop_signals import end_at_once, runs_faust_worker
 
 if runs_faust_worker():
     end_at_once()
@@ -19,18 +19,18 @@ from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 from faust.types.auth import CredentialsT
 from faust.types.topics import TopicT
 
-from processor import log
-from processor.agents import add_agents
+from processor.foundation import log
+from processor.foundation.last_line import ending_with_last_line
+from processor.foundation.log_streams import print_events
+from processor.foundation.settings import Settings, read_settings
 from processor.kafka.connection import ssl_context
 from processor.kafka.token_provider import token_provider
-from processor.last_line import ending_with_last_line
-from processor.log_streams import print_events
 from processor.login.of_settings import has_token_login
 from processor.pipeline.partition import GROUP_RECORDS
-from processor.reasons import FOR_OPERATOR
-from processor.runtime import Place, Runtime
-from processor.settings import Settings, read_settings
 from processor.transport.consumer import BatchConsumer
+from processor.worker.agents import add_agents
+from processor.worker.exit_codes import FOR_OPERATOR
+from processor.worker.runtime import Place, Runtime
 from state.faust_store import ProfilesStore
 from state.recovery import TableManager
 
@@ -88,14 +88,15 @@ def create_app(settings: Settings) -> ProfileExporter:
         store="profiles://",
         datadir=settings.data_dir / "faust",
         TableManager="state.recovery:TableManager",
-        Worker="processor.worker:Worker",
+        Worker="processor.worker.faust_worker:Worker",
         logging_config=log.stdlib_config(settings),
         worker_redirect_stdouts=False,
         topic_partitions=settings.partitions,
         topic_allow_declare=False,
         topic_disable_leader=True,
         table_standby_replicas=0,
-        web_enabled=settings.web_port is not None,  # Faust's command line switches it on again, processor.worker off
+        web_enabled=settings.web_port
+        is not None,  # Faust's command line switches it on again, processor.worker.faust_worker off
         web_bind=LOOPBACK,
         web_host=LOOPBACK,
         web_port=settings.web_port or NO_WEB_PORT,

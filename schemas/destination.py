@@ -3,7 +3,7 @@
 Who may change a flow chooses the endpoint, and the worker sends there what a reference `${ENV_NAME}` stands for: an
 access key id in clear, a secret as a signature, which can be guessed at. So a reference names what is meant for that,
 and nothing else of the environment. Which addresses may be named at all, and that no session token is sent just
-anywhere, is decided where it is sent (processor/delivery/endpoints.py).
+anywhere, is decided where it is sent (processor/delivery/kinesis/endpoints.py).
 """
 
 import re
@@ -49,7 +49,7 @@ StoredSecret = Annotated[
 ]
 """`${ENV_NAME}`: the worker reads the secret from its own environment; it never stands in a file or on a topic.
 
-Or `encrypted:` and what the keys of the installation open (processor/secrets.py), as the control API stores it.
+Or `encrypted:` and what the keys of the installation open (processor/foundation/secrets.py), as the control API stores it.
 """
 AccessKeyId = Annotated[Name, AfterValidator(_sendable_in_clear)]
 """As it is, or `${…ACCESS_KEY_ID}`: so a pair of keys can be rotated in files."""

@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 from faust.stores.base import SerializedStore
 from faust.types import TP
 
+from schemas.wire.profiles_changelog import profile_key
 from state.partition import PartitionStore
-from state.rows import profile_key
 
 
 class ProfilesAreReadOnly(TypeError):

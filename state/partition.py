@@ -31,9 +31,9 @@ from rocksdict import (
     WriteOptions,
 )
 
+from schemas.wire.profiles_changelog import PROFILE, WATERMARK_KEY, Watermark, decode_watermark
 from state.damage import DamagedState, Fault, NoSpace, find_fault, mark_damaged, remove_wiped, why_damaged, wipe
 from state.identity import Identity
-from state.rows import PROFILE, WATERMARK_KEY, Watermark, decode_watermark
 
 _IDENTITY_KEY: Final = b"\x00identity"
 _CHANGELOG_KEY: Final = b"\x00changelog"

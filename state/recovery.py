@@ -20,8 +20,8 @@ from faust.tables import TableManager as FaustTableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from mode import Service
 
-from processor.revocable import PartitionsRevoked
-from processor.tasks import is_being_cancelled
+from processor.foundation.revocable import PartitionsRevoked
+from processor.foundation.tasks import is_being_cancelled
 from processor.transport.lasting import LastingTasks
 
 AGAIN_SECONDS: Final = 1.0

@@ -18,7 +18,7 @@ from typing import Any, Final
 import structlog
 from aiokafka import TopicPartition
 
-from processor.fault_points import fault_point
+from processor.foundation.fault_points import fault_point
 from state.changelog import ChangelogConsumer, OpenConsumer, kafka_consumer, opened
 from state.partition import PartitionStore
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from processor.demo.endpoint import KinesisEndpoint
+from processor.sandbox.endpoint import KinesisEndpoint
 from tests.kit.distribution import KafkaUnavailable
 from tests.kit.installation import Installation
 from tests.kit.kafka import KafkaFailed, RealKafka

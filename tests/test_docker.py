@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from processor.settings import ENV_PREFIX, Settings, env_name
+from processor.foundation.settings import ENV_PREFIX, Settings, env_name
 
 SECONDS = 60.0
 ROOT = Path(__file__).parents[1]

@@ -11,7 +11,7 @@ import pytest
 
 from processor.cli import commands
 from processor.cli.reference import reference
-from processor.settings import Settings, env_name
+from processor.foundation.settings import Settings, env_name
 
 ROOT = Path(__file__).parents[1]
 DOCS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]

@@ -12,7 +12,7 @@ STARTS: Final = frozenset(
 )
 STARTS_THREADS: Final = frozenset({"Thread", "ThreadPoolExecutor", "to_thread", "run_in_executor"})
 OF_OTHER_PROCESSES: Final = ("processor/api/", "processor/cli/", "processor/demo/")  # a worker runs nothing of them
-THE_MEANS: Final = frozenset({"processor/tasks.py"})  # what starts a task for its callers
+THE_MEANS: Final = frozenset({"processor/foundation/tasks.py"})  # what starts a task for its callers
 
 
 def places_that_start_something() -> Iterator[str]:

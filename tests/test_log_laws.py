@@ -26,21 +26,21 @@ from hypothesis.stateful import (
 
 from processor.app import create_app
 from processor.core.step import Limits
-from processor.errors import StoppedForOperator
-from processor.gap_stop import FINISH_SECONDS, GapStop
-from processor.gaps import Gap
-from processor.log_positions import LogPositions
+from processor.foundation.errors import StoppedForOperator
+from processor.foundation.gaps import Gap
+from processor.foundation.settings import Settings
+from processor.foundation.tasks import end_task
 from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
-from processor.positions import GapFound, OffsetIsGone, RecordsAreGone, SeveralGaps
-from processor.settings import Settings
-from processor.tasks import end_task
 from processor.transport.batch import Batch
 from processor.transport.consumer import Partition
-from tests.core.given import a_catalog, a_flow
+from processor.worker.gap_stop import FINISH_SECONDS, GapStop
+from processor.worker.log_positions import LogPositions
+from processor.worker.start_positions import GapFound, OffsetIsGone, RecordsAreGone, SeveralGaps
 from tests.core.strategies import law
-from tests.delivery.virtual_time import VirtualTimeLoop
+from tests.kit.given import a_catalog, a_flow
+from tests.kit.virtual_time import VirtualTimeLoop
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows
 from tests.transport.memory_logs import InLoopConsumer, MemoryBroker, MemoryConsumer, offsets_between
 

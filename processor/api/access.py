@@ -26,8 +26,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from processor.api.errors import ApiError, Code, error_response
 from processor.control.audit import Author
-from processor.errors import UsageError
-from processor.settings import Settings, env_name
+from processor.foundation.errors import UsageError
+from processor.foundation.settings import Settings, env_name
 from schemas.model import Model, Name
 
 _MINUTE_SECONDS: Final = 60.0

@@ -18,7 +18,7 @@ from processor.api.flow_service import routes
 from processor.api.limits import LimitBody, Limits, NoTraceback, NoTrailingSlash, OnlyThisMachine
 from processor.api.page import SECURITY_HEADERS, docs_page
 from processor.control.ports import Superseded
-from processor.errors import CommandError, UsageError
+from processor.foundation.errors import CommandError, UsageError
 from schemas.faults import fault_text, first_faults
 
 _log = structlog.get_logger(__name__)

@@ -14,13 +14,13 @@ from processor.api.etags import quoted
 from processor.api.upload_room import UploadRoom
 from processor.audience_import.run import Change, Imported
 from processor.audience_import.run import Request as ImportRequest
-from processor.configuration import warnings_of
+from processor.catalog.state import ControlState
 from processor.control.draft import Draft
 from processor.control.job_status import JobsProgress
 from processor.control.plane import ControlPlane
-from processor.control.state import ControlState
-from processor.errors import CommandError
-from processor.secrets import Secrets
+from processor.files.configuration import warnings_of
+from processor.foundation.errors import CommandError
+from processor.foundation.secrets import Secrets
 from schemas.destination import Destination
 from schemas.flow import Flow
 

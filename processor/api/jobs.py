@@ -7,10 +7,10 @@ from fastapi import APIRouter, Response
 from processor.api.calls import TheCall
 from processor.api.errors import ApiError, Code, not_found
 from processor.api.flow_service.bodies import checked
-from processor.control import jobs
+from processor.control import job_orders as jobs
 from processor.control.job_status import JobStatus, all_statuses, status_in
 from processor.control.native import NoSuchFlow
-from processor.errors import CommandError
+from processor.foundation.errors import CommandError
 from schemas.job import JobKind, JobState
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])

@@ -8,15 +8,15 @@ from processor.api.calls import TheCall, if_match_of, quoted_answer
 from processor.api.errors import ApiError, Code, not_found
 from processor.api.etags import quoted, require_match
 from processor.api.flow_service.bodies import checked
+from processor.catalog.state import Kept
 from processor.control import native
 from processor.control.audit import masked
 from processor.control.draft import Draft
-from processor.control.state import Kept
-from processor.kafka.catalog_records import plain
-from processor.settings import MASKED
+from processor.foundation.settings import MASKED
 from schemas.audience import Audience, warning_of_namespace
 from schemas.flow import Flow
 from schemas.model import Remarks
+from schemas.wire.catalog import plain
 
 router = APIRouter(prefix="/v1", tags=["native"])
 

@@ -21,21 +21,21 @@ from processor.api.upload_room import UploadRoom
 from processor.api.watch import WriterWatch
 from processor.audience_import.run import Change, Imported, Request, import_audience
 from processor.control.audit import Author
+from processor.control.job_progress import JobProgressFollower
+from processor.control.kafka_log import KafkaControlLog
 from processor.control.plane import ControlPlane
 from processor.control.ports import Superseded
 from processor.control.recording import record_etags
-from processor.delivery.endpoints import EndpointRules, endpoint_rules
-from processor.delivery.place import place
-from processor.delivery.preflight import QUOTE_ALL, QUOTE_CODES, Question, Verdict, examine
-from processor.env_file import ENVIRONMENT
-from processor.errors import CommandError, UsageError
-from processor.kafka.audit_events import UnnamedEtags
-from processor.kafka.control_log import KafkaControlLog
+from processor.control.unnamed_etags import UnnamedEtags
+from processor.delivery.destination_text import place
+from processor.delivery.kinesis.endpoints import EndpointRules, endpoint_rules
+from processor.delivery.kinesis.preflight import QUOTE_ALL, QUOTE_CODES, Question, Verdict, examine
+from processor.foundation.env_file import ENVIRONMENT
+from processor.foundation.errors import CommandError, UsageError
+from processor.foundation.secrets import Secrets, secrets_of
+from processor.foundation.settings import Settings, env_name
+from processor.foundation.stop_signals import call_on_stop
 from processor.kafka.errors import ReadDenied
-from processor.kafka.job_progress import JobProgressFollower
-from processor.secrets import Secrets, secrets_of
-from processor.settings import Settings, env_name
-from processor.stop_signals import call_on_stop
 from schemas.destination import Destination
 
 _ITSELF: Final = Author("profile-exporter", "api")

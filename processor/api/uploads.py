@@ -19,7 +19,7 @@ from processor.api.upload_room import Upload
 from processor.audience_import.rows import ReadOptions
 from processor.audience_import.run import Imported
 from processor.audience_import.run import Request as ImportRequest
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
 
 PATH: Final = "/v1/audiences/import"
 SHOWN_REJECTED: Final = 100

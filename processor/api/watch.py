@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from processor.control.ports import Superseded
-from processor.errors import CommandError
+from processor.foundation.errors import CommandError
 
 LOOK_SECONDS: Final = 1.0
 _log = structlog.get_logger(__name__)

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from charset_normalizer import from_bytes
 
 from processor.audience_import.rejected import shown
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
 
 UTF8: Final = "utf-8"
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
+from processor.audience_import.identity_index import IdentityChange, IdentityRows
 from processor.audience_import.rejected import Fault, Reason, Rejected
-from processor.kafka.identity_rows import IdentityChange, IdentityRows
 from processor.kafka.reading import KafkaRecord
-from state.identity_rows import hash_id, hash_namespace
+from schemas.wire.identity_index import hash_id, hash_namespace
 
 SHOWN_CHARACTERS: Final = 200  # of an identity, in a reason
 _BATCH: Final = 10_000

@@ -6,7 +6,7 @@ import codecs
 import re
 from typing import Final, NamedTuple
 
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
 
 
 class _Kind(NamedTuple):

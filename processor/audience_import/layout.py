@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from processor.audience_import.ids import clean_name
 from processor.audience_import.rejected import shown
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
 
 PROFILE_ID: Final = "profileId"
 IDENTITY: Final = ("namespace", "id")

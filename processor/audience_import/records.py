@@ -20,7 +20,7 @@ from typing import Final, TextIO
 
 from processor.audience_import.layout import QUOTE, Layout
 from processor.audience_import.rejected import Fault, Reason, Rejected, shown
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
 
 MAX_RECORD_CHARACTERS: Final = 1024 * 1024
 _LETTERS: Final = re.compile(r"[^\W\d_]+")

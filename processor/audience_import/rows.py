@@ -18,7 +18,7 @@ from processor.audience_import.kinds import require_csv
 from processor.audience_import.layout import IDENTITY, PROFILE_ID, Dialect, find_layout, one_character
 from processor.audience_import.records import Records
 from processor.audience_import.rejected import SHOWN_CHARACTERS, Fault, Reason, Rejected
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
 
 SAMPLE_BYTES: Final = 256 * 1024
 

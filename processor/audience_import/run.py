@@ -12,19 +12,19 @@ from uuid import uuid4
 
 from processor.audience_import.events import NAMESPACE, Import, exited, realized
 from processor.audience_import.identities import Found, Identities, Identity
+from processor.audience_import.identity_index import SETTING
 from processor.audience_import.layout import Dialect
 from processor.audience_import.members import Members
+from processor.audience_import.membership_changes import ends_of_events, events_not_applied, membership_changes
 from processor.audience_import.rejected import SPOILT, Fault, Reason, Rejected, Rejections
 from processor.audience_import.rows import Member, ReadOptions, Rows
+from processor.catalog.state import ControlState
 from processor.control.draft import Draft
-from processor.control.state import ControlState
-from processor.errors import CommandError, UsageError
-from processor.kafka.ends import wait_until_shown
-from processor.kafka.identity_rows import SETTING
-from processor.kafka.memberships import ends_of_events, events_not_applied, membership_changes
+from processor.foundation.errors import CommandError, UsageError
+from processor.foundation.settings import Settings
+from processor.kafka.log_ends import wait_until_shown
 from processor.kafka.profile_partitions import NotOnePartition, ProfilePartitions, profile_partitions
-from processor.kafka.writing import Writer
-from processor.settings import Settings
+from processor.kafka.writer import Writer
 from schemas.audience import Audience
 from schemas.times import format_time
 

@@ -19,12 +19,12 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from processor.catalog.contents import Contents
+from processor.catalog.compiled import Contents
 from processor.core.catalog import Catalog
+from processor.foundation.settings import Settings
+from processor.foundation.tasks import end_task, is_being_cancelled, lasting_task
 from processor.kafka.connection import aiokafka_options
-from processor.settings import Settings
-from processor.tasks import end_task, is_being_cancelled, lasting_task
-from processor.waits import CATALOG, Waits
+from processor.worker.waits import CATALOG, Waits
 
 LOOK_SECONDS: Final = 0.2
 HOLDS_AFTER_SECONDS: Final = 1.0  # contract M2

@@ -3,11 +3,11 @@
 import click
 
 from processor.api.serve import require_certificate, require_safe_address, serve
-from processor.cli.control import require_control_topics, require_job_topics
-from processor.last_line import ending_with_last_line
-from processor.log import configure
-from processor.log_streams import print_events
-from processor.settings import read_settings
+from processor.cli.control_plane import require_control_topics, require_job_topics
+from processor.foundation.last_line import ending_with_last_line
+from processor.foundation.log import configure
+from processor.foundation.log_streams import print_events
+from processor.foundation.settings import read_settings
 
 
 @click.command()

@@ -9,21 +9,21 @@ from typing import Final, NamedTuple
 import click
 import orjson
 
-from processor.cli.control import change, read_state
+from processor.catalog.state import ControlState
+from processor.cli.control_plane import change, read_state
 from processor.cli.destinations import warn_of
-from processor.cli.job_views import tell_jobs
-from processor.cli.plan import Action, Step, activated, carry_out, plan
-from processor.configuration import Configuration, read_configuration
+from processor.cli.views.job_views import tell_jobs
+from processor.control.apply_plan import Action, Step, activated, carry_out, plan
 from processor.control.draft import Draft
 from processor.control.recording import Unnamed, flows_of_before, record_etags
-from processor.control.state import ControlState
-from processor.delivery.endpoints import endpoint_rules
-from processor.env_file import ENVIRONMENT
-from processor.errors import CommandError
-from processor.kafka.audit_events import UnnamedEtags
+from processor.control.unnamed_etags import UnnamedEtags
+from processor.delivery.kinesis.endpoints import endpoint_rules
+from processor.files.configuration import Configuration, read_configuration
+from processor.foundation.env_file import ENVIRONMENT
+from processor.foundation.errors import CommandError
+from processor.foundation.secrets import secrets_of
+from processor.foundation.settings import Settings, read_settings
 from processor.kafka.errors import ReadDenied
-from processor.secrets import secrets_of
-from processor.settings import Settings, read_settings
 from schemas.flow import Flow
 from schemas.job import Job
 

@@ -9,18 +9,18 @@ import orjson
 
 from processor.audience_import.rows import ReadOptions
 from processor.audience_import.run import Imported, Request, import_audience
+from processor.catalog.state import ControlState, Kept, Topic
 from processor.cli.apply import apply_audiences, tell_steps
-from processor.cli.control import as_stored, change, read_and_warn, read_state, require_import_topics
-from processor.cli.plan import Action, Step
-from processor.cli.progress import progress
-from processor.cli.tables import Table, show
-from processor.cli.texts import yaml_of
+from processor.cli.control_plane import as_stored, change, read_and_warn, read_state, require_import_topics
+from processor.cli.views.progress import progress
+from processor.cli.views.tables import Table, show
+from processor.cli.views.yaml_text import yaml_of
+from processor.control.apply_plan import Action, Step
 from processor.control.native import NoSuchAudience, delete_audience
-from processor.control.state import ControlState, Kept, Topic
-from processor.errors import UsageError
-from processor.kafka.catalog_records import plain
-from processor.settings import read_settings
+from processor.foundation.errors import UsageError
+from processor.foundation.settings import read_settings
 from schemas.audience import Audience, AudienceKey
+from schemas.wire.catalog import plain
 
 
 @click.group("audiences")

@@ -4,12 +4,12 @@ from itertools import chain
 
 import click
 
-from processor.cli.findings import check_kafka, check_names
-from processor.cli.tables import Table, show
-from processor.cli.tell import not_in_place, tell
-from processor.env_file import ENVIRONMENT
-from processor.errors import CommandError
-from processor.settings import Settings, env_name, origin_of, read_settings, shown
+from processor.cli.checks import check_kafka, check_names
+from processor.cli.views.check_report import not_in_place, tell
+from processor.cli.views.tables import Table, show
+from processor.foundation.env_file import ENVIRONMENT
+from processor.foundation.errors import CommandError
+from processor.foundation.settings import Settings, env_name, origin_of, read_settings, shown
 
 
 @click.command()

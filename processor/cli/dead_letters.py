@@ -7,17 +7,17 @@ from typing import Any, Final
 import click
 import orjson
 
-from processor.cli.control import require_topics
-from processor.cli.letter_options import read_letters, selecting, selection
-from processor.cli.letter_views import COLUMNS, fields_table, row, summary_object, tally_table, whole_object
+from processor.cli.control_plane import require_topics
+from processor.cli.dead_letter_options import read_letters, selecting, selection
 from processor.cli.redrive import redrive
-from processor.cli.tables import Table, show
-from processor.errors import UsageError
+from processor.cli.views.dead_letter_views import COLUMNS, fields_table, row, summary_object, tally_table, whole_object
+from processor.cli.views.tables import Table, show
+from processor.dead_letters.counts import Tally
+from processor.dead_letters.letter import BadLetter, read_letter
+from processor.dead_letters.redriven import read_marks
+from processor.foundation.errors import UsageError
+from processor.foundation.settings import read_settings
 from processor.kafka.reading import read_at
-from processor.kafka.redriven import read_marks
-from processor.letters.letter import BadLetter, read_letter
-from processor.letters.tally import Tally
-from processor.settings import read_settings
 
 SHOWN_LETTERS: Final = 100
 

@@ -3,8 +3,8 @@
 import click
 
 from processor.demo.screen import screen
-from processor.demo.shop import EVENTS, SEED
 from processor.demo.tour import Wishes, run_tour
+from processor.sandbox.shop import EVENTS, SEED
 
 
 @click.command()

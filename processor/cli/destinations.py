@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
-from processor.cli.tell import Finding, Level
-from processor.delivery.endpoints import ANY_ENDPOINT, EndpointRules
-from processor.delivery.place import place
+from processor.cli.views.check_report import Finding, Level
+from processor.delivery.destination_text import place
+from processor.delivery.kinesis.endpoints import ANY_ENDPOINT, EndpointRules
 from schemas.destination import Destination
 from schemas.flow import Flow
 
 if TYPE_CHECKING:
-    from processor.delivery.preflight import Answer, Verdict
-    from processor.secrets import Secrets
+    from processor.delivery.kinesis.preflight import Answer, Verdict
+    from processor.foundation.secrets import Secrets
 
 _AT_A_TIME: Final = 8
 
@@ -39,7 +39,7 @@ def examine_flows(
     flows: Iterable[Flow], environ: Mapping[str, str], secrets: "Secrets", endpoints: EndpointRules = ANY_ENDPOINT
 ) -> Iterator[Examined]:
     """By flow id. Each destination is asked once, however many flows deliver there, and some at a time."""
-    from processor.delivery.preflight import examine  # noqa: PLC0415  # boto3 comes with it: not before Kafka was asked
+    from processor.delivery.kinesis.preflight import examine  # noqa: PLC0415  # boto3 comes with it: not before Kafka was asked
 
     sharing: dict[Destination, list[Flow]] = defaultdict(list)
     for flow in sorted(flows, key=lambda flow: flow.id):
@@ -86,6 +86,6 @@ def details(examined: Examined) -> Iterator[Finding]:
 
 
 def _level(verdict: "Verdict") -> Level:
-    from processor.delivery.preflight import Verdict  # noqa: PLC0415  # as above
+    from processor.delivery.kinesis.preflight import Verdict  # noqa: PLC0415  # as above
 
     return {Verdict.OK: Level.OK, Verdict.UNKNOWN: Level.WARNING, Verdict.FAILED: Level.FAILED}[verdict]

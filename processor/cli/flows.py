@@ -9,28 +9,28 @@ from typing import Any, Final
 import click
 import orjson
 
+from processor.catalog.state import ControlState, Kept, Topic
 from processor.cli.apply import apply_flows, tell_steps
-from processor.cli.control import as_stored, change, read_and_warn
+from processor.cli.control_plane import as_stored, change, read_and_warn
 from processor.cli.destinations import Examined, details, examine_flows, warn_of
-from processor.cli.job_views import tell_jobs
-from processor.cli.plan import Action, Step, plan
-from processor.cli.tables import Table, show
-from processor.cli.tell import not_in_place, tell
-from processor.cli.texts import text_differences, yaml_of
-from processor.configuration import read_configuration
+from processor.cli.views.check_report import not_in_place, tell
+from processor.cli.views.job_views import tell_jobs
+from processor.cli.views.tables import Table, show
+from processor.cli.views.yaml_text import text_differences, yaml_of
+from processor.control.apply_plan import Action, Step, plan
 from processor.control.audit import masked
 from processor.control.draft import Draft
 from processor.control.native import NoSuchFlow, delete_flow, give_up_flow, set_flow_state
-from processor.control.state import ControlState, Kept, Topic
-from processor.delivery.endpoints import endpoint_rules
-from processor.delivery.place import place
-from processor.env_file import ENVIRONMENT
-from processor.errors import CommandError
-from processor.kafka.catalog_records import plain
-from processor.secrets import secrets_of
-from processor.settings import read_settings
+from processor.delivery.destination_text import place
+from processor.delivery.kinesis.endpoints import endpoint_rules
+from processor.files.configuration import read_configuration
+from processor.foundation.env_file import ENVIRONMENT
+from processor.foundation.errors import CommandError
+from processor.foundation.secrets import secrets_of
+from processor.foundation.settings import read_settings
 from schemas.flow import Flow, FlowState
 from schemas.job import Job
+from schemas.wire.catalog import plain
 
 DIFFERENT: Final = 1
 as_object = click.option("--json", "as_json", is_flag=True, help="Write one JSON object. [default: a line for people]")

@@ -4,13 +4,13 @@ from collections.abc import Container, Sequence
 
 import click
 
-from processor.errors import CommandError, UsageError, what_and_remedy
+from processor.foundation.errors import CommandError, UsageError, what_and_remedy
+from processor.foundation.settings import read_settings
 from processor.kafka.admin import Admin, Differences, TopicOutcome, TopicResult, differences_of
 from processor.kafka.errors import BrokerUnreachable, UnsafeTopics
 from processor.kafka.ground import Ground, require_settings
 from processor.kafka.rights import GRANT
 from processor.kafka.topics import TopicSpec, topic_specs
-from processor.settings import read_settings
 
 
 @click.command()

@@ -8,18 +8,18 @@ import click
 import orjson
 from pydantic import ValidationError
 
+from processor.catalog.state import ControlState, Topic, TopicRecord
 from processor.cli.audiences import key_of
-from processor.cli.control import change, require_job_topics
-from processor.cli.job_views import job_details, job_line, jobs_table
-from processor.cli.job_watch import watch
-from processor.cli.tables import show
+from processor.cli.control_plane import change, require_job_topics
+from processor.cli.views.job_views import job_details, job_line, jobs_table
+from processor.cli.views.job_watch import watch
+from processor.cli.views.tables import show
+from processor.control.job_orders import JobOrder, NoSuchJob, OrderedAudience, cancel_job, order_job
+from processor.control.job_progress import JobProgressFollower, read_job_progress
 from processor.control.job_status import FlowStands, JobStatus, all_statuses, flow_stands
-from processor.control.jobs import JobOrder, NoSuchJob, OrderedAudience, cancel_job, order_job
-from processor.control.state import ControlState, Topic, TopicRecord
-from processor.errors import UsageError
-from processor.kafka.job_progress import JobProgressFollower, read_job_progress
+from processor.foundation.errors import UsageError
+from processor.foundation.settings import Settings, read_settings
 from processor.kafka.reading import TopicFollower
-from processor.settings import Settings, read_settings
 from schemas.faults import faults_of
 from schemas.job import JobKind, JobState
 from schemas.times import format_time

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from processor.errors import CommandError
+from processor.foundation.errors import CommandError
 
 
 class Lazy(NamedTuple):

@@ -6,12 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from processor.cli.tell import Finding, Level
+from processor.cli.views.check_report import Finding, Level
 from processor.core.misplaced import NAMES, remedy_of_misplaced, tell_misplaced
 from processor.core.partitioner import partition_of
-from processor.errors import CommandError
+from processor.foundation.errors import CommandError
+from processor.foundation.settings import Settings
 from processor.kafka.reading import KafkaRecord, read_newest
-from processor.settings import Settings
 from schemas.partitioner import Partitioner
 
 NEWEST: Final = 200

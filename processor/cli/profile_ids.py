@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from processor.core.profile_id import MAX_KEY_BYTES, fault_of_id
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
 
 _BOM: Final = b"\xef\xbb\xbf"
 _MOST_FAULTS: Final = 20

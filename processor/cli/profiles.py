@@ -10,15 +10,15 @@ from uuid import uuid4
 import click
 import orjson
 
-from processor.cli.control import require_topics
+from processor.cli.control_plane import require_topics
 from processor.cli.profile_ids import read_ids
-from processor.cli.progress import progress
 from processor.cli.status import read_statuses
-from processor.cli.tables import Table, show
-from processor.errors import CommandError, UsageError
-from processor.kafka.deletions import Applied, Receipt, Request, Row, delete_profiles
+from processor.cli.views.progress import progress
+from processor.cli.views.tables import Table, show
+from processor.foundation.errors import CommandError, UsageError
+from processor.foundation.settings import Settings, env_name, read_settings
 from processor.kafka.errors import BrokerUnreachable, ReadFailed
-from processor.settings import Settings, env_name, read_settings
+from processor.privacy.deletion import Applied, Receipt, Request, Row, delete_profiles
 from schemas.times import format_time
 
 WAIT_SECONDS: Final = 60

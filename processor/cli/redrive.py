@@ -10,26 +10,26 @@ from typing import Any, Final
 import click
 import orjson
 
-from processor.cli.letter_options import read_letters, selecting, selection
-from processor.cli.progress import Report, progress
-from processor.cli.tables import Table, show
+from processor.cli.dead_letter_options import read_letters, selecting, selection
 from processor.cli.topic_config import read_topic_config
-from processor.errors import CommandError, UsageError
+from processor.cli.views.progress import Report, progress
+from processor.cli.views.tables import Table, show
+from processor.dead_letters.letter import Letter
+from processor.dead_letters.outcome import Circumstances, Fate, fate_of
+from processor.dead_letters.plan import Survey, survey
+from processor.dead_letters.redrive import Redriver, Sent
+from processor.dead_letters.redriven import read_marks
+from processor.dead_letters.selection import Mark, Selection
+from processor.foundation.errors import CommandError, UsageError
+from processor.foundation.settings import Settings, TopicNames, env_name, read_settings
 from processor.kafka.admin import Admin
-from processor.kafka.letter_batches import fits_alone
+from processor.kafka.dead_letter_batches import fits_alone
 from processor.kafka.limits import topic_limits
 from processor.kafka.profile_partitions import NotOnePartition, ProfilePartitions, profile_partitions
 from processor.kafka.reading import read_compacted
-from processor.kafka.redriven import read_marks
-from processor.kafka.redriving import Redriver, Sent
 from processor.kafka.timestamps import timestamp_bounds
 from processor.kafka.topics import topic_specs
-from processor.letters.fate import Circumstances, Fate, fate_of
-from processor.letters.letter import Letter
-from processor.letters.selection import Mark, Selection
-from processor.letters.survey import Survey, survey
 from processor.pipeline.ports import KafkaRecord
-from processor.settings import Settings, TopicNames, env_name, read_settings
 from schemas.times import format_time
 
 BATCH_LETTERS: Final = 500

@@ -11,7 +11,7 @@ import click
 from pydantic_core import PydanticUndefined
 
 from processor.cli import commands
-from processor.settings import Settings, env_name
+from processor.foundation.settings import Settings, env_name
 
 PROGRAM: Final = "profile-exporter"
 _WIDTH: Final = 110

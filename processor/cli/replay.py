@@ -8,19 +8,19 @@ from typing import BinaryIO
 
 import click
 
-from processor.catalog.history import BEGINNING, Effective, FileHistory, RecordHistory
-from processor.configuration import read_configuration
 from processor.core.catalog import Catalog
+from processor.core.counts import Counts
 from processor.core.replay import Replay
 from processor.core.step import Limits, Step
-from processor.errors import CommandError, UsageError
-from processor.event_log import dead_letter_line, lines_of, read_events, record_line
-from processor.kafka.catalog_records import BadCatalogRecord
-from processor.pipeline.counts import Counts
-from processor.settings import read_settings
+from processor.files.configuration import read_configuration
+from processor.files.event_log import dead_letter_line, lines_of, read_events, record_line
+from processor.files.history import BEGINNING, Effective, FileHistory, RecordHistory
+from processor.foundation.errors import CommandError, UsageError
+from processor.foundation.settings import read_settings
 from schemas.dead_letter import DeadLetter
 from schemas.event import SourceRecord
 from schemas.times import BadTimeError, normal_time
+from schemas.wire.catalog import BadCatalogRecord
 
 
 @click.command()

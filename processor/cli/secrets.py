@@ -2,11 +2,11 @@
 
 import click
 
-from processor.cli.control import change
+from processor.cli.control_plane import change
 from processor.control.rotation import rotate
-from processor.errors import CommandError
-from processor.secrets import SecretUnreadable, secrets_of
-from processor.settings import read_settings
+from processor.foundation.errors import CommandError
+from processor.foundation.secrets import SecretUnreadable, secrets_of
+from processor.foundation.settings import read_settings
 
 
 @click.group("secrets")

@@ -11,19 +11,19 @@ from typing import BinaryIO, Final
 
 import click
 
-from processor.cli.progress import progress
 from processor.cli.topic_config import read_topic_config
+from processor.cli.views.progress import progress
 from processor.core.parse import without_marks
 from processor.core.profile_id import read_profile_id
 from processor.core.unusable import Unusable
-from processor.errors import CommandError
-from processor.event_log import lines_of, read_events
+from processor.files.event_log import lines_of, read_events
+from processor.foundation.errors import CommandError
+from processor.foundation.settings import Settings, read_settings
 from processor.kafka.admin import Admin
 from processor.kafka.profile_partitions import NotOnePartition, profile_partitions
 from processor.kafka.timestamps import TimestampBounds, timestamp_bounds
 from processor.kafka.topics import topic_specs
-from processor.kafka.writing import Writer
-from processor.settings import Settings, read_settings
+from processor.kafka.writer import Writer
 from schemas.dead_letter import DeadLetter
 from schemas.event import SourceRecord
 from schemas.partitioner import Partitioner

@@ -7,17 +7,17 @@ import click
 import orjson
 from pydantic import ValidationError
 
-from processor.cli.control import require_topics
-from processor.cli.letter_counts import count_letters
-from processor.cli.overview import Lag, Overview, overview
-from processor.cli.overview_json import as_object
-from processor.cli.overview_tables import tables
-from processor.cli.tables import show
-from processor.kafka.catalog_records import BadCatalogRecord, is_job_key, read_flow
-from processor.kafka.delivery_positions import parked_flows
+from processor.cli.control_plane import require_topics
+from processor.cli.dead_letter_counts import count_letters
+from processor.cli.views.status_json import as_object
+from processor.cli.views.status_report import Lag, Overview, overview
+from processor.cli.views.status_tables import tables
+from processor.cli.views.tables import show
+from processor.foundation.settings import Settings, read_settings
 from processor.kafka.reading import group_lag, read_compacted
-from processor.settings import Settings, read_settings
+from processor.worker.adapters.parked_rows import parked_flows
 from schemas.flow import Flow
+from schemas.wire.catalog import BadCatalogRecord, is_job_key, read_flow
 from schemas.worker_status import WorkerStatus
 
 

@@ -7,8 +7,8 @@ from typing import Final, get_args
 
 import click
 
-from processor.last_line import ending_with_last_line
-from processor.settings import LogLevel, env_name, read_settings
+from processor.foundation.last_line import ending_with_last_line
+from processor.foundation.settings import LogLevel, env_name, read_settings
 
 APP: Final = "processor.app"
 _FAUST_LEVELS: Final = {"warning": "warn"}

@@ -5,7 +5,7 @@
                             └──── ControlState = fold of flows, audiences, connections ◄─┘
 
     state    what the topics say (pure)          draft     a change in the making (pure)
-    plane    decide, write, again if overtaken   ports     what a log must do; the real one is processor/kafka/control_log.py
+    plane    decide, write, again if overtaken   ports     what a log must do; the real one is processor/control/kafka_log.py
     native   flows and audiences as in a file    audit     who changed what, on a topic
     jobs     orders by hand, job_status how they stand     recording   flows whose etag no audit event names
 

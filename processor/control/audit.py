@@ -10,7 +10,7 @@ where nothing does; and "deletedAt" where it stays on the topic for its last exi
 `before`. Records of before those fields lack them; the action `recorded` makes up for it: nothing was changed, `after`
 is the flow that `etag` names.
 
-What workers do has kind `partitions` (processor/partition_history.py writes it, outside of transactions). `id`: the partitions, "0,3".
+What workers do has kind `partitions` (processor/worker/partition_history.py writes it, outside of transactions). `id`: the partitions, "0,3".
     taken_over   `after`: {"version", "maxDocumentBytes", "dedupWindow", "membershipExpiry", "partitions":
                  [{"partition", "firstOffset"}…]}: what decides there from that offset of `profile-events` on, until the
                  next such event of the partition
@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from processor.settings import MASKED
+from processor.foundation.settings import MASKED
 from schemas.times import format_time
 
 SECRET_NAMES: Final = frozenset({"secretKey", "secret_key"})

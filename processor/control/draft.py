@@ -8,11 +8,16 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from processor.catalog.state import ControlState, Kept, Topic, TopicRecord, audience_etag, put_record
 from processor.control.audit import Author, Etags, audit_event
 from processor.control.job_status import JobsProgress, status_in
-from processor.control.state import ControlState, Kept, Topic, TopicRecord, audience_etag, put_record
-from processor.core.lifecycle import Moment, jobs_after
-from processor.kafka.catalog_records import (
+from processor.core.job_lifecycle import Moment, jobs_after
+from schemas.audience import Audience, AudienceKey
+from schemas.connection import AnyObject, Kind, StoredObject
+from schemas.flow import Flow
+from schemas.job import KEPT_DAYS, Job, JobKind
+from schemas.times import format_time, plus_days
+from schemas.wire.catalog import (
     StoredFlow,
     audience_key,
     audience_value,
@@ -22,12 +27,7 @@ from processor.kafka.catalog_records import (
     job_value,
     plain,
 )
-from processor.kafka.connection_records import object_key, object_value, plain_object
-from schemas.audience import Audience, AudienceKey
-from schemas.connection import AnyObject, Kind, StoredObject
-from schemas.flow import Flow
-from schemas.job import KEPT_DAYS, Job, JobKind
-from schemas.times import format_time, plus_days
+from schemas.wire.connections import object_key, object_value, plain_object
 
 
 class Draft:

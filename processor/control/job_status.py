@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from processor.control.state import ControlState
+from processor.catalog.state import ControlState
 from schemas.job import Job, JobAudience, JobKind, JobProgress, JobState, PartitionState
 from schemas.model import NamedModel
 from schemas.times import MAX_SECONDS, format_time, parse_time

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from processor.catalog.state import Kept
 from processor.control.draft import Draft
-from processor.control.state import Kept
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
 from schemas.audience import AudienceKey
 from schemas.connection import Kind
 from schemas.flow import MAX_FLOWS, Flow, FlowState

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 from uuid import uuid4
 
+from processor.catalog.state import ControlState
 from processor.control.audit import Author
 from processor.control.draft import Draft
 from processor.control.job_status import JobsProgress
 from processor.control.ports import ControlLog, Overtaken
-from processor.control.state import ControlState
-from processor.errors import CommandError
+from processor.foundation.errors import CommandError
 from schemas.times import format_time
 
 Answer = TypeVar("Answer")

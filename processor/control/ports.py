@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from processor.control.state import ControlState, TopicRecord
-from processor.errors import StoppedForOperator
+from processor.catalog.state import ControlState, TopicRecord
+from processor.foundation.errors import StoppedForOperator
 
 
 class Overtaken(Exception):

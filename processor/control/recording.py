@@ -6,10 +6,10 @@ alone.
 
 from collections.abc import Callable, Collection, Container, Mapping
 
+from processor.catalog.state import ControlState
 from processor.control.audit import FlowEtag
 from processor.control.draft import Draft
-from processor.control.state import ControlState
-from processor.kafka.catalog_records import StoredFlow
+from schemas.wire.catalog import StoredFlow
 
 Unnamed = Callable[[Collection[FlowEtag]], Container[FlowEtag]]
 """Those of some flows and etags that no audit event names."""

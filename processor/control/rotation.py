@@ -1,7 +1,7 @@
 """Stored secrets under another key: the same secrets, the same etags, other bytes."""
 
 from processor.control.draft import Draft
-from processor.secrets import Secrets
+from processor.foundation.secrets import Secrets
 from schemas.connection import Connection
 from schemas.destination import ENCRYPTED, Credentials, KeyCredentials
 

@@ -7,13 +7,13 @@ from processor.core.catalog import Catalog, CompiledFlow
 from processor.core.causes import Causes, attribute_causes, passes_gate, realized_in, segment_causes
 from processor.core.changes import written
 from processor.core.consent import as_consented
-from processor.core.finish import finished
+from processor.core.envelope import finished
 from processor.core.fold import Change
 from processor.core.partition_key import partition_key
 from processor.core.render import render, render_deletion
 from schemas.event import EventType, Source
+from schemas.export import ExportRecord
 from schemas.profile import EXITED, Document, Profile
-from schemas.record import ExportRecord
 
 
 class SkipReason(StrEnum):

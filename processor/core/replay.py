@@ -3,12 +3,12 @@
 from collections.abc import Container, Iterator
 
 from processor.core.catalog import Catalog, CompiledJob
-from processor.core.jobs import JobSkip, Missed, Passed, catchup_record, job_record, noted
+from processor.core.job_records import JobSkip, Missed, Passed, catchup_record, job_record, noted
 from processor.core.step import EventSkip, Limits, Step, step
 from schemas.event import SourceRecord
+from schemas.export import ExportRecord
 from schemas.job import JobKind
 from schemas.profile import Profile
-from schemas.record import ExportRecord
 
 Place = tuple[str, int, bytes]
 """Topic, partition and key: one profile (contract I12)."""

@@ -18,8 +18,8 @@ from processor.core.record_index import RecordIndex
 from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.event import Event, EventType, Source, TraceAttributes
+from schemas.export import ExportRecord
 from schemas.profile import Profile
-from schemas.record import ExportRecord
 from schemas.times import BadTimeError, format_time
 
 

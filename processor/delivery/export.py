@@ -4,7 +4,7 @@
 
 from processor.delivery.ports import ConsumerRecord, Export
 from schemas.event import size_bytes
-from schemas.record import ExportHeader
+from schemas.export import ExportHeader
 
 
 class UnreadableExport(ValueError):

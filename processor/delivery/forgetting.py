@@ -4,11 +4,11 @@ each that ever was.
 
 from typing import Final, NamedTuple
 
-from processor.delivery.backlog import Backlog
-from processor.delivery.lanes import FlowLanes
-from processor.delivery.no_destination import Deleted
-from processor.delivery.outbox import Clock
-from processor.delivery.parking import Parking
+from processor.delivery.lanes.backlog import Backlog
+from processor.delivery.lanes.lanes import FlowLanes
+from processor.delivery.lanes.no_destination import Deleted
+from processor.delivery.lanes.outbox import Clock
+from processor.delivery.parking.parking import Parking
 
 FORGET_SECONDS: Final = 600.0
 """A record of a forgotten flow is unknown at first, and waits for the catalog again: those of a backlog come closer

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from processor.delivery.backoff import Backoff
-from processor.settings import MIB, Settings
+from processor.foundation.settings import MIB, Settings
 
 DEFAULT_BACKOFF: Final = Backoff(base_seconds=0.1, cap_seconds=10.0)
 

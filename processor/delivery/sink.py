@@ -13,19 +13,19 @@ from typing import Final
 
 import structlog
 
-from processor.delivery.answers import PauseReason
-from processor.delivery.backlog import Backlog
 from processor.delivery.backoff import Draw
-from processor.delivery.fence import Fence
 from processor.delivery.forgetting import Forgetting
+from processor.delivery.kinesis.fence import Fence
+from processor.delivery.kinesis.responses import PauseReason
+from processor.delivery.lanes.backlog import Backlog
+from processor.delivery.lanes.outbox import Clock
+from processor.delivery.lanes.progress import PartitionProgress
+from processor.delivery.lanes.routing import Routing
+from processor.delivery.lanes.sender import Outside, Sender
 from processor.delivery.limits import DeliveryLimits
-from processor.delivery.outbox import Clock
-from processor.delivery.parked import ParkedFlow
-from processor.delivery.parking import Parking, Times
+from processor.delivery.parking.parked_flow import ParkedFlow
+from processor.delivery.parking.parking import Parking, Times
 from processor.delivery.ports import ConsumerRecord, DeadLetters, Destinations, OpenStream, ParkedPlaces
-from processor.delivery.progress import PartitionProgress
-from processor.delivery.routing import Routing
-from processor.delivery.sender import Outside, Sender
 from processor.delivery.status import FlowDelivery, Now, forgotten_of, status_of
 from schemas.destination import Destination
 from schemas.parked_flow import ParkedFlowRow

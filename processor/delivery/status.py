@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from processor.delivery.answers import PauseReason
-from processor.delivery.backlog import Backlog
-from processor.delivery.lanes import FlowLanes, RouteState, Waiting
-from processor.delivery.no_destination import Deleted
-from processor.delivery.parked import ParkedFlow
-from processor.delivery.parking import Parking
+from processor.delivery.kinesis.responses import PauseReason
+from processor.delivery.lanes.backlog import Backlog
+from processor.delivery.lanes.lanes import FlowLanes, RouteState, Waiting
+from processor.delivery.lanes.no_destination import Deleted
+from processor.delivery.parking.parked_flow import ParkedFlow
+from processor.delivery.parking.parking import Parking
 from schemas.dead_letter import DeadLetterReason
 
 

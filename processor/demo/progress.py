@@ -6,9 +6,9 @@ from typing import Final, NamedTuple, Self
 
 from confluent_kafka import Consumer, TopicPartition
 
-from processor.demo.endpoint import StreamReader
+from processor.foundation.settings import Settings
 from processor.kafka.connection import consumer_config
-from processor.settings import Settings
+from processor.sandbox.endpoint import StreamReader
 from schemas.flow import Flow
 
 ANSWER_SECONDS: Final = 10.0

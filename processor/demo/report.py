@@ -7,13 +7,13 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from processor.core.decide import SkipReason
-from processor.demo.comparison import Comparison
-from processor.demo.endpoint import StreamRecord
-from processor.demo.evidence import Evidence
-from processor.demo.expectation import Expectation
-from processor.demo.words import Words
+from processor.demo.descriptions import Words
+from processor.sandbox.endpoint import StreamRecord
+from processor.verify.comparison import Comparison
+from processor.verify.evidence import Evidence
+from processor.verify.expectation import Expectation
+from schemas.export import ExportRecord
 from schemas.flow import Flow
-from schemas.record import ExportRecord
 
 Row = Sequence[str]
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from processor.demo.failure import DemoFailed
 from processor.demo.screen import Screen, Update
+from processor.sandbox.errors import DemoFailed
 
 
 class Step:

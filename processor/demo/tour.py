@@ -13,19 +13,19 @@ from typing import Final
 from botocore.exceptions import BotoCoreError, ClientError
 from confluent_kafka import KafkaException
 
-from processor.demo.broker import RecordsDroppedError
-from processor.demo.child import ChildError
-from processor.demo.failure import DemoFailed
-from processor.demo.findings import Findings, show
+from processor.demo.environment import Stage, set_stage
 from processor.demo.interruption import interruptible
+from processor.demo.scenario import Story
 from processor.demo.screen import Screen
-from processor.demo.shop import CUSTOMERS, EVENTS, MOST_SECONDS_BETWEEN, SEED, shop_events
-from processor.demo.stage import Stage, set_stage
 from processor.demo.steps import step
-from processor.demo.story import Story
-from processor.demo.verdict import judge, listed
-from processor.demo.worker import Worker
-from processor.errors import CommandError
+from processor.demo.summary import Findings, show
+from processor.foundation.errors import CommandError
+from processor.sandbox.broker import RecordsDroppedError
+from processor.sandbox.child import ChildError
+from processor.sandbox.errors import DemoFailed
+from processor.sandbox.shop import CUSTOMERS, EVENTS, MOST_SECONDS_BETWEEN, SEED, shop_events
+from processor.sandbox.worker_process import Worker
+from processor.verify.result import judge, listed
 
 _PREFIX: Final = "profile-exporter-demo-"
 _FAILURES: Final = (ChildError, RecordsDroppedError, KafkaException, BotoCoreError, ClientError)

@@ -18,10 +18,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public name
     ResourceType,
 )
 
+from processor.foundation.settings import Settings
 from processor.kafka.connection import confluent_config
 from processor.kafka.errors import BrokerUnreachable, LoginRefused, SettingsRefused, TopicsMissing, WrongPartitionCounts
 from processor.kafka.topics import TopicSpec
-from processor.settings import Settings
 
 ANSWER_SECONDS: Final = 10.0
 _TRY_SECONDS: Final = 1.0

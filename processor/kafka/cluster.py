@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from processor.foundation.settings import Settings
 from processor.kafka.admin import has_controller
 from processor.kafka.connection import confluent_config
 from processor.kafka.errors import BrokerUnreachable
 from processor.kafka.limits import NO_LIMITS, TopicLimits
-from processor.settings import Settings
 
 ANSWER_SECONDS: Final = 10.0
 

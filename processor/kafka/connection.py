@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError
 
+from processor.foundation.login_fields import OAUTHBEARER, extensions_of
+from processor.foundation.settings import Settings
 from processor.kafka.errors import NoTokenForKafka, SettingsRefused
-from processor.login.fields import OAUTHBEARER, extensions_of
 from processor.login.of_settings import has_token_login, tokens_of
 from processor.login.token import TokenUnavailable
-from processor.settings import Settings
 from schemas.partitioner import Partitioner
 
 PARTITIONERS: Final = {

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from processor.errors import CommandError, StoppedForOperator, UsageError
-from processor.login.fields import AWS_MSK_IAM, OAUTHBEARER
+from processor.foundation.errors import CommandError, StoppedForOperator, UsageError
+from processor.foundation.login_fields import AWS_MSK_IAM, OAUTHBEARER
+from processor.foundation.settings import Settings, env_name
 from processor.login.token import TokenUnavailable
-from processor.settings import Settings, env_name
 
 _REMEDY = "run `profile-exporter init`"
 

@@ -12,14 +12,14 @@ without them nobody is asked.
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
+from processor.foundation.secrets import secrets_of
+from processor.foundation.settings import Settings
 from processor.kafka.admin import Admin, TopicConfigs, wrong_counts
 from processor.kafka.connection import ssl_context
 from processor.kafka.errors import TopicsMissing, UnsafeTopics, WrongPartitionCounts
 from processor.kafka.limits import TopicLimits, limits_of
 from processor.kafka.topics import topic_specs
-from processor.secrets import secrets_of
-from processor.settings import Settings
 
 
 def require_settings(settings: Settings) -> None:

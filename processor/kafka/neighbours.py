@@ -15,11 +15,11 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
+from processor.foundation.settings import Settings, env_name
 from processor.kafka.admin import ANSWER_SECONDS, has_controller
 from processor.kafka.connection import confluent_config
 from processor.kafka.errors import BrokerUnreachable
-from processor.settings import Settings, env_name
 
 _AWAY: Final = frozenset(
     {

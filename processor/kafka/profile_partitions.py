@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from processor.core.partitioner import partition_of
+from processor.foundation.settings import Settings
 from processor.kafka.reading import read_from, read_topic
-from processor.settings import Settings
 from schemas.partitioner import Partitioner
-from state.rows import PROFILE, WATERMARK_KEY, decode_watermark
+from schemas.wire.profiles_changelog import PROFILE, WATERMARK_KEY, decode_watermark
 
 _BATCH: Final = 10_000
 _UNKNOWN: Final = (

@@ -20,9 +20,9 @@ from confluent_kafka import (
 )
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
+from processor.foundation.settings import Settings
 from processor.kafka.connection import consumer_config
 from processor.kafka.errors import BrokerUnreachable, ReadDenied, ReadFailed
-from processor.settings import Settings
 
 Answer = TypeVar("Answer")
 

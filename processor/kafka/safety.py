@@ -8,12 +8,12 @@ from typing import Final
 
 import structlog
 
+from processor.foundation.settings import Settings
 from processor.kafka.admin import TopicConfigs
 from processor.kafka.errors import TopicFault
 from processor.kafka.limits import BATCH_BYTES
 from processor.kafka.rights import GRANT, NOT_CHECKED
 from processor.kafka.topics import LETTER_BYTES, TopicSpec, topic_specs
-from processor.settings import Settings
 
 _BY_THE_BROKER: Final = "LogAppendTime"
 HEADERS_BYTES: Final = 16 * 1024  # what a dead letter adds to its event, at most about

@@ -12,11 +12,11 @@ from typing import Final
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaConnectionError
 
-from processor.login.fields import extensions_of
+from processor.foundation.login_fields import extensions_of
+from processor.foundation.settings import Settings
 from processor.login.of_settings import tokens_of
 from processor.login.renewal import WAIT_SECONDS, Tokens
 from processor.login.token import TokenUnavailable
-from processor.settings import Settings
 
 PAUSE_SECONDS: Final = 0.5
 """Before a connection without a token is given up: aiokafka would knock again ten times a second."""

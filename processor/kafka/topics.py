@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from processor.settings import Settings
+from processor.foundation.settings import Settings
 
 _KEPT_FOR_EVER: Final = {"retention.ms": "-1", "retention.bytes": "-1"}
 LETTER_BYTES: Final = 8 * 1024 * 1024

@@ -19,7 +19,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote_plus, urlencode
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
-from processor.login.fields import is_plain_http
+from processor.foundation.login_fields import is_plain_http
 from processor.login.jwt import end_of
 from processor.login.token import Token, TokenUnavailable, a_token
 

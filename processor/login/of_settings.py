@@ -5,10 +5,10 @@ import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from processor.errors import UsageError
-from processor.login.fields import AWS_MSK_IAM, TOKEN_MECHANISMS
+from processor.foundation.errors import UsageError
+from processor.foundation.login_fields import AWS_MSK_IAM, TOKEN_MECHANISMS
+from processor.foundation.settings import Settings, env_name
 from processor.login.token import TokenSource
-from processor.settings import Settings, env_name
 
 if TYPE_CHECKING:
     from processor.login.renewal import Tokens

@@ -22,7 +22,7 @@ from processor.pipeline.ports import KafkaRecord, ProfileRows
 from processor.pipeline.profiles import Profiles
 from schemas.profile import Profile
 from schemas.times import format_time, plus_days
-from state.rows import DEADLINE, DEADLINE_CHARACTERS, Row, deadline_key
+from schemas.wire.profiles_changelog import DEADLINE, DEADLINE_CHARACTERS, Row, deadline_key
 
 LOOK_SECONDS: Final = 5.0
 """How often an owner looks for what is due: an event is on the log within seconds of its deadline."""

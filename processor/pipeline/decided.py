@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from processor.core.catalog import Catalog
+from processor.core.counts import Counts
 from processor.core.misplaced import Misplaced, Placement
 from processor.core.step import EventSkip, Limits, Step, step
-from processor.pipeline.counts import Counts
 from processor.pipeline.deadlines import next_row
 from processor.pipeline.identity_index import NOBODY, IdentityIndex
-from processor.pipeline.jobs import PartitionJobs
+from processor.pipeline.jobs.partition_jobs import PartitionJobs
 from processor.pipeline.ports import NO_HEADERS, KafkaRecord
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import dead_letter_record, export_record
 from processor.pipeline.refused import DeadLetterTooLarge
 from processor.pipeline.trace import trace_headers
 from schemas.event import Source
-from state.identity_rows import IndexProgress
-from state.rows import Row
+from schemas.wire.identity_index import IndexProgress
+from schemas.wire.profiles_changelog import Row
 
 _NO_KEY = b""
 

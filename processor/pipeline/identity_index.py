@@ -1,5 +1,5 @@
 """The index of identities of one partition: kept by events, built by pages where it is not whole (contract M6; rows:
-state/identity_rows.py).
+schemas/wire/identity_index.py).
 
     event on a profile ─► identities that came and went ─► rows beside the profile's, in its transaction
 
@@ -24,7 +24,7 @@ import structlog
 from processor.pipeline.ports import ProfileRows
 from processor.pipeline.profiles import Profiles
 from schemas.profile import Identities
-from state.identity_rows import (
+from schemas.wire.identity_index import (
     IDENTITY,
     INDEX_KEY,
     IndexProgress,
@@ -33,7 +33,7 @@ from state.identity_rows import (
     identity_key,
     identity_value,
 )
-from state.rows import PROFILE, decode_row, profile_key
+from schemas.wire.profiles_changelog import PROFILE, decode_row, profile_key
 
 NOBODY: Final[Identities] = {}
 _log = structlog.get_logger(__name__)

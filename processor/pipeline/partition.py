@@ -20,22 +20,22 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from processor.core.catalog import Catalog
-from processor.fault_points import fault_point
-from processor.pipeline.counts import Counts
+from processor.core.counts import Counts
+from processor.foundation.fault_points import fault_point
+from processor.foundation.tasks import end_task, watched_task
 from processor.pipeline.deadlines import Deadlines, DeadlineSettings
 from processor.pipeline.decided import Before, Decided, IndexMove, Policy, decide_run
 from processor.pipeline.identity_index import IdentityIndex, IndexSettings
-from processor.pipeline.job_page import Page
-from processor.pipeline.jobs import JobSettings, PartitionJobs
+from processor.pipeline.jobs.chunk import Page
+from processor.pipeline.jobs.partition_jobs import JobSettings, PartitionJobs
 from processor.pipeline.misplaced import MisplacedAlarm
 from processor.pipeline.ports import CatalogView, KafkaRecord, Log, Output, ProfileRows
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import in_milliseconds
-from processor.tasks import end_task, watched_task
 from processor.transport.batch import Batch
 from schemas.event import size_bytes
-from state.identity_rows import INDEX_KEY, encode_progress
-from state.rows import WATERMARK_KEY, Row, Watermark, encode_watermark
+from schemas.wire.identity_index import INDEX_KEY, encode_progress
+from schemas.wire.profiles_changelog import WATERMARK_KEY, Row, Watermark, encode_watermark
 
 RUN_RECORDS: Final = 100
 """Records decided together: their decoded profiles fit in the processor's second cache (measured: 500 cost a fifth

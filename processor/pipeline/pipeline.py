@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from processor.pipeline.counts import Counts
+from processor.core.counts import Counts
+from processor.foundation.tasks import watched_task
 from processor.pipeline.partition import PartitionPipeline
-from processor.tasks import watched_task
 from processor.transport.batch import Batch
 
 

@@ -4,7 +4,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from processor.core.catalog import Catalog
-from state.rows import Watermark
+from schemas.wire.profiles_changelog import Watermark
 
 Headers = list[tuple[str, bytes | None]]  # aiokafka takes nothing but a list
 NO_HEADERS: Final[Headers] = []  # never changed

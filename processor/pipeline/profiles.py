@@ -17,7 +17,7 @@ from contextlib import closing
 from typing import Final
 
 from processor.pipeline.ports import ProfileRows
-from state.rows import PROFILE, Row, decode_row, encode_row, profile_key
+from schemas.wire.profiles_changelog import PROFILE, Row, decode_row, encode_row, profile_key
 
 _PROFILE: Final = PROFILE[0]
 
@@ -34,7 +34,7 @@ class Profiles:
         self._cache = _RowCache(cache_bytes)
 
     def load(self, keys: Iterable[bytes]) -> dict[bytes, Row | None]:
-        """The newest row of each profile id; None: there is no such profile. Raises state.rows.UnreadableRow."""
+        """The newest row of each profile id; None: there is no such profile. Raises schemas.wire.profiles_changelog.UnreadableRow."""
         loaded: dict[bytes, Row | None] = {}
         missing: list[bytes] = []
         decided, cached = self._decided, self._cache

@@ -5,7 +5,7 @@ import orjson
 from processor.pipeline.ports import NO_HEADERS, Headers, KafkaRecord
 from schemas.dead_letter import DeadLetter
 from schemas.event import Source, SourceRecord
-from schemas.record import ExportHeader, ExportRecord
+from schemas.export import ExportHeader, ExportRecord
 
 
 def export_record(record: ExportRecord, source: Source, decided_at: bytes, trace: Headers = NO_HEADERS) -> KafkaRecord:

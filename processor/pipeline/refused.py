@@ -3,8 +3,8 @@
 Interpreted: a compiled class may not inherit from this one's base.
 """
 
-from processor.errors import StoppedForOperator
-from processor.settings import env_name
+from processor.foundation.errors import StoppedForOperator
+from processor.foundation.settings import env_name
 from schemas.event import Source
 
 

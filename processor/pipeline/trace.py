@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from processor.pipeline.ports import NO_HEADERS, Headers
 from schemas.event import TraceAttributes
-from schemas.record import ExportHeader
+from schemas.export import ExportHeader
 
 MAX_TRACESTATE_BYTES: Final = 512
 MAX_TRACESTATE_MEMBERS: Final = 32

@@ -45,8 +45,8 @@ from faust.types.tuples import ConsumerMessage
 from mode.threads import WorkerThread
 from mode.utils.futures import maybe_async
 
-from processor.revocable import PartitionsRevoked
-from processor.tasks import is_being_cancelled
+from processor.foundation.revocable import PartitionsRevoked
+from processor.foundation.tasks import is_being_cancelled
 from processor.transport.batch import NO_RECORDS, Batch, ConsumerRecord
 from processor.transport.lasting import LastingTasks, TaskEnded, watch_client
 from processor.transport.lease import Lease

@@ -13,9 +13,9 @@ from processor.api.calls import Services
 from processor.api.limits import Limits
 from processor.control.job_status import JobsProgress
 from processor.control.plane import ControlPlane
-from processor.secrets import Secrets
+from processor.foundation.secrets import Secrets
 from schemas.destination import Destination
-from tests.control.memory import MemoryControlLog, SharedRecords
+from tests.contracts.memory_control_log import MemoryControlLog, SharedRecords
 
 KEY = Fernet.generate_key().decode()
 LIMITS = Limits(64 * 1024)

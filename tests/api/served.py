@@ -12,8 +12,8 @@ import httpx2
 from starlette.types import ASGIApp
 
 from processor.api.serve import server_of
-from processor.demo.waiting import wait_until
-from processor.settings import Settings
+from processor.foundation.settings import Settings
+from processor.sandbox.waiting import wait_until
 from tests.kit.kafka import free_ports
 
 SECONDS = 120.0

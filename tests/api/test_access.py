@@ -11,10 +11,10 @@ import pytest
 from processor.api.access import Access, Role, Token, read_tokens
 from processor.api.errors import ApiError
 from processor.api.serve import require_safe_address
-from processor.control.state import Topic
-from processor.errors import UsageError
-from processor.secrets import Secrets
-from processor.settings import Settings
+from processor.catalog.state import Topic
+from processor.foundation.errors import UsageError
+from processor.foundation.secrets import Secrets
+from processor.foundation.settings import Settings
 from tests.api.conftest import Api
 from tests.api.test_errors import NATIVE, code_of
 from tests.api.tutorial import BASE

@@ -19,8 +19,8 @@ from processor.api.upload_room import UploadRoom
 from processor.audience_import.layout import Dialect
 from processor.audience_import.rejected import Rejections
 from processor.audience_import.run import Change, Imported, Request
-from processor.demo.waiting import wait_until
-from processor.secrets import Secrets
+from processor.foundation.secrets import Secrets
+from processor.sandbox.waiting import wait_until
 from schemas.destination import Destination
 from tests.api.conftest import Api
 from tests.api.served import SECONDS, Served, head, received, served

@@ -6,7 +6,7 @@ import pytest
 from httpx2 import Response
 
 from processor.api.errors import Code
-from processor.secrets import Secrets
+from processor.foundation.secrets import Secrets
 from schemas.flow import MAX_FLOWS
 from tests.api.conftest import Access, Api
 from tests.api.tutorial import BASE, FLOW_SPEC, KINESIS, PROFILE_SERVICE, SECRET, Tutorial

@@ -14,7 +14,7 @@ from processor.api.access import Access, Role, Token
 from processor.audience_import.rejected import Rejected, Rejections
 from processor.audience_import.rows import Rows
 from processor.audience_import.run import Change, Imported, Request
-from processor.secrets import Secrets
+from processor.foundation.secrets import Secrets
 from tests.api.conftest import KEY, Api
 from tests.api.test_errors import code_of
 from tests.api.tutorial import BASE, Tutorial

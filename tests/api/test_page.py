@@ -11,7 +11,7 @@ import pytest
 
 from processor.api.access import Access, Role, Token
 from processor.api.errors import TITLES, Code
-from processor.secrets import Secrets
+from processor.foundation.secrets import Secrets
 from tests.api.conftest import Api
 from tests.api.test_errors import refused
 

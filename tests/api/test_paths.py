@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from processor.control.state import Topic, TopicRecord
-from processor.kafka.catalog_records import StoredFlow, flow_key, flow_value
+from processor.catalog.state import Topic, TopicRecord
 from schemas.flow import Flow
 from schemas.model import STORED
+from schemas.wire.catalog import StoredFlow, flow_key, flow_value
 from tests.api.conftest import NOW_MS, Api
 from tests.api.tutorial import BASE, KINESIS, Tutorial
 

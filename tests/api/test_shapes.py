@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from processor.api.access import Access, Role, Token
 from processor.api.errors import Code
-from processor.secrets import Secrets
+from processor.foundation.secrets import Secrets
 from tests.api.conftest import Api
 from tests.api.test_errors import NATIVE, refused
 from tests.api.tutorial import BASE, HEADERS, KINESIS, PROFILE_SERVICE, SECRET, Tutorial

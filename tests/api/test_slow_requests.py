@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from processor.api.access import Access, Role, Token
 from processor.api.limits import LimitBody, Limits
-from processor.secrets import Secrets
+from processor.foundation.secrets import Secrets
 from tests.api.conftest import Api
 from tests.api.served import SECONDS, Served, head, received, served
 

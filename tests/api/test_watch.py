@@ -7,7 +7,7 @@ import pytest
 
 from processor.api.watch import WatchFailed, WriterWatch
 from processor.control.ports import Superseded
-from processor.errors import CommandError
+from processor.foundation.errors import CommandError
 
 SECONDS = 60.0
 

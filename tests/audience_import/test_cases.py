@@ -8,7 +8,7 @@ import pytest
 
 from processor.audience_import.rejected import Reason
 from processor.audience_import.rows import ReadOptions
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
 from tests.audience_import.files import read
 
 AGAIN, UNSEEN = Reason.HEADER_AGAIN, Reason.UNSEEN_CHARACTER

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from processor.audience_import.rows import SAMPLE_BYTES, ReadOptions
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
 from tests.audience_import.files import read, rows_of
 
 OF_ONE_CODE_PAGE = [

@@ -5,8 +5,15 @@ import pytest
 from processor.audience_import.identities import SHOWN_CHARACTERS, Found, Identities, Identity
 from processor.audience_import.rejected import Reason, Rejected
 from processor.kafka.reading import KafkaRecord
-from state.identity_rows import INDEX_KEY, IndexProgress, IndexState, encode_progress, identity_key, identity_value
-from state.rows import WATERMARK_KEY, Watermark, encode_watermark
+from schemas.wire.identity_index import (
+    INDEX_KEY,
+    IndexProgress,
+    IndexState,
+    encode_progress,
+    identity_key,
+    identity_value,
+)
+from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_watermark
 
 
 def record(partition: int, key: bytes, value: bytes | None) -> KafkaRecord:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from processor.audience_import.rows import ReadOptions
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
 from tests.audience_import.files import rows_of
 
 CSV = b"profileId\np-1\n"

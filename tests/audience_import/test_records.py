@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from processor.audience_import.records import MAX_RECORD_CHARACTERS
 from processor.audience_import.rejected import Reason
 from processor.audience_import.rows import ReadOptions
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
 from tests.audience_import.files import read, rows_of
 
 BROKEN, LARGE = Reason.BROKEN_QUOTES, Reason.TOO_LARGE

@@ -6,7 +6,7 @@ import pytest
 
 from processor.audience_import.rejected import Reason, Rejected
 from processor.audience_import.rows import ReadOptions, Rows
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
 from tests.audience_import.files import read, rows_of
 
 

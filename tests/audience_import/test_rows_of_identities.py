@@ -7,7 +7,7 @@ import pytest
 from processor.audience_import.identities import Identity
 from processor.audience_import.rejected import SPOILT, Fault, Reason, Rejected
 from processor.audience_import.rows import ReadOptions, Rows
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
 from tests.audience_import.files import rows_of
 from tests.audience_import.test_ids import SPOILT_IDS
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from processor.demo.broker import EmbeddedBroker
 from processor.kafka.topics import topic_specs
+from processor.sandbox.broker import EmbeddedBroker
 from tests.kit.installation import Installation
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
-from processor.configuration import read_configuration
-from processor.kafka.catalog_records import StoredFlow, flow_key, flow_value, is_job_key, read_flow
+from processor.files.configuration import read_configuration
 from processor.kafka.reading import read_compacted, read_topic
-from processor.kafka.writing import Writer
+from processor.kafka.writer import Writer
+from schemas.wire.catalog import StoredFlow, flow_key, flow_value, is_job_key, read_flow
 from tests.kit.installation import Installation
 
 FILE = """

@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 from processor.core.partitioner import partition_of
 from processor.kafka.reading import read_topic
 from schemas.profile import Profile
-from state.rows import encode_row, profile_key
+from schemas.wire.profiles_changelog import encode_row, profile_key
 from tests.kit.installation import Installation
 
 ROW = Profile({"person": {"name": "Ada"}}, {}, {}, {}, 1, (), 64)

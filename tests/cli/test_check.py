@@ -10,11 +10,11 @@ import pytest
 from confluent_kafka import Producer
 
 from processor.core.partitioner import partition_of
-from processor.demo.broker import EmbeddedBroker
-from processor.demo.endpoint import create_stream
+from processor.foundation.settings import Settings, env_name
 from processor.kafka.topics import topic_specs
-from processor.kafka.writing import Writer
-from processor.settings import Settings, env_name
+from processor.kafka.writer import Writer
+from processor.sandbox.broker import EmbeddedBroker
+from processor.sandbox.endpoint import create_stream
 from schemas.partitioner import Partitioner
 from tests.kit.installation import Installation
 

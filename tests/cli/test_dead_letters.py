@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
-from processor.cli.letter_counts import count_letters
-from processor.demo.waiting import wait_until
+from processor.cli.dead_letter_counts import count_letters
 from processor.kafka.reading import KafkaRecord, read_topic
-from processor.kafka.writing import Writer
+from processor.kafka.writer import Writer
+from processor.sandbox.waiting import wait_until
 from tests.delivery.fakes import export_record
 from tests.kit.installation import Installation
 from tests.kit.letters import undelivered_letter, unusable_letter, write_letters

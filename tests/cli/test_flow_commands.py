@@ -8,10 +8,10 @@ import pytest
 from click.testing import Result
 from cryptography.fernet import Fernet
 
-from processor.cli.control import change, read_state
+from processor.cli.control_plane import change, read_state
 from processor.control.draft import Draft
-from processor.secrets import Secrets, secrets_of
-from processor.settings import MASKED
+from processor.foundation.secrets import Secrets, secrets_of
+from processor.foundation.settings import MASKED
 from schemas.flow import AudienceMapping, Flow, FlowState
 from tests.kit.installation import Installation
 

@@ -10,10 +10,10 @@ import orjson
 import pytest
 from click.testing import Result
 
-from processor.demo.broker import EmbeddedBroker
-from processor.demo.endpoint import create_stream, read_stream
 from processor.kafka.reading import read_compacted
 from processor.kafka.topics import topic_specs
+from processor.sandbox.broker import EmbeddedBroker
+from processor.sandbox.endpoint import create_stream, read_stream
 from tests.kit.installation import Installation
 
 REGION = "us-east-2"

@@ -18,10 +18,10 @@ import pytest
 from click.testing import CliRunner
 
 from processor.cli import commands
-from processor.configuration import read_configuration
 from processor.core.catalog import Catalog
 from processor.core.replay import Replay
-from processor.event_log import read_events
+from processor.files.configuration import read_configuration
+from processor.files.event_log import read_events
 from schemas.dead_letter import DeadLetter
 
 FOLDER = Path(__file__).parents[1] / "golden"

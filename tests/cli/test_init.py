@@ -5,10 +5,10 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
 
-from processor.demo.broker import EmbeddedBroker
-from processor.demo.waiting import wait_until
 from processor.kafka.admin import Admin
 from processor.kafka.topics import TopicSpec, topic_specs
+from processor.sandbox.broker import EmbeddedBroker
+from processor.sandbox.waiting import wait_until
 from tests.kit.installation import Installation
 
 

@@ -11,14 +11,14 @@ import orjson
 import pytest
 from click.testing import Result
 
-from processor.cli import job_watch
-from processor.cli.control import read_state
+from processor.cli.control_plane import read_state
 from processor.cli.jobs import JobsLook
+from processor.cli.views import job_watch
 from processor.control.job_status import JobStatus
 from processor.kafka.admin import Admin
 from processor.kafka.errors import BrokerUnreachable
 from processor.kafka.topics import topic_specs
-from processor.kafka.writing import Writer
+from processor.kafka.writer import Writer
 from schemas.job import Job, JobProgress, JobState, PartitionState
 from tests.cli.test_flow_commands import FILE, written
 from tests.kit.installation import Installation
@@ -170,7 +170,7 @@ def when_looked_at(monkeypatch: pytest.MonkeyPatch, *happen: Callable[[], object
     """In the pauses between two looks, one after the other."""
     left = list(happen)
     monkeypatch.setattr(job_watch.time, "sleep", lambda _: left.pop(0)() if left else None)
-    monkeypatch.setattr("processor.kafka.job_progress.AGE_SECONDS", 0.0)
+    monkeypatch.setattr("processor.control.job_progress.AGE_SECONDS", 0.0)
 
 
 def test_waiting_shows_how_far_it_is_and_ends_with_the_job(

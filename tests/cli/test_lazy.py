@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from processor.cli import COMMANDS, commands
 from processor.cli.lazy import Lazy, LazyGroup
-from processor.errors import CommandError, StoppedForOperator, UsageError
+from processor.foundation.errors import CommandError, StoppedForOperator, UsageError
 
 
 @click.command()

@@ -13,12 +13,19 @@ from click.testing import Result
 from confluent_kafka import Producer
 
 from processor.core.partitioner import partition_of
-from processor.demo.waiting import wait_until
 from processor.kafka.reading import KafkaRecord, read_topic
+from processor.sandbox.waiting import wait_until
 from schemas.partitioner import Partitioner
 from schemas.profile import Profile
-from state.identity_rows import INDEX_KEY, IndexProgress, IndexState, encode_progress, identity_key, identity_value
-from state.rows import WATERMARK_KEY, Watermark, encode_row, encode_watermark, profile_key
+from schemas.wire.identity_index import (
+    INDEX_KEY,
+    IndexProgress,
+    IndexState,
+    encode_progress,
+    identity_key,
+    identity_value,
+)
+from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_row, encode_watermark, profile_key
 from tests.kit.installation import Installation
 from tests.kit.letters import unusable_letter, write_letters
 

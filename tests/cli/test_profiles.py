@@ -13,15 +13,15 @@ from confluent_kafka import Producer
 
 from processor.core.parse import parse_event
 from processor.core.partitioner import partition_of
-from processor.kafka import deletions
 from processor.kafka.reading import KafkaRecord, read_topic
-from processor.kafka.writing import Writer
+from processor.kafka.writer import Writer
+from processor.privacy import deletion as deletions
 from schemas.event import EventType, SourceRecord
+from schemas.export import ExportHeader
 from schemas.partitioner import Partitioner
 from schemas.profile import Profile
-from schemas.record import ExportHeader
-from state.identity_rows import identity_key
-from state.rows import WATERMARK_KEY, Watermark, encode_row, encode_watermark, profile_key
+from schemas.wire.identity_index import identity_key
+from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_row, encode_watermark, profile_key
 from tests.kit.installation import Installation
 from tests.kit.kafka import RealKafka
 

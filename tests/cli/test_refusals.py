@@ -12,13 +12,13 @@ import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 
-from processor.demo.waiting import wait_until
-from processor.errors import UsageError
+from processor.foundation.errors import UsageError
 from processor.kafka.admin import Admin
 from processor.kafka.ground import Ground
 from processor.kafka.limits import BATCH_BYTES
 from processor.kafka.safety import HEADERS_BYTES
-from processor.worker import find_place
+from processor.sandbox.waiting import wait_until
+from processor.worker.faust_worker import find_place
 from tests.kit.installation import Installation
 from tests.kit.topics import alter_topic, create_topic
 

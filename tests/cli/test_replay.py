@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from processor.cli import commands
-from processor.configuration import ConfigurationError, parse_configuration
-from processor.errors import UsageError
+from processor.files.configuration import ConfigurationError, parse_configuration
+from processor.foundation.errors import UsageError
 
 WORKED_EXAMPLE = Path(__file__).parents[1] / "golden" / "worked-example"
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from click.testing import Result
 
-from processor.cli import progress
+from processor.cli.views import progress
 from processor.kafka.admin import Admin
 from processor.kafka.reading import KafkaRecord, read_topic
 from processor.kafka.topics import TopicSpec

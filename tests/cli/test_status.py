@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 import pytest
 
-from processor.cli.overview import Lag, Overview, overview
-from processor.demo.broker import EmbeddedBroker
+from processor.cli.views.status_report import Lag, Overview, overview
+from processor.dead_letters.counts import Tally
 from processor.kafka.topics import topic_specs
-from processor.kafka.writing import Writer
-from processor.letters.tally import Tally
+from processor.kafka.writer import Writer
+from processor.sandbox.broker import EmbeddedBroker
 from schemas.parked_flow import ParkedFlowRow
 from schemas.partitioner import Partitioner
 from schemas.times import format_time

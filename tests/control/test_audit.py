@@ -8,18 +8,18 @@ from typing import Any
 import orjson
 import pytest
 
+from processor.catalog.state import Topic, TopicRecord
 from processor.control.audit import Author, FlowEtag, etags_named
 from processor.control.draft import Draft
 from processor.control.native import delete_flow, give_up_flow, put_flow
 from processor.control.plane import ControlPlane
 from processor.control.recording import record_etags
 from processor.control.rotation import rotate
-from processor.control.state import Topic, TopicRecord
-from processor.kafka.catalog_records import StoredFlow, flow_key, flow_value
-from processor.secrets import Secrets
+from processor.foundation.secrets import Secrets
 from schemas.flow import Flow
 from schemas.times import format_time
-from tests.control.memory import MemoryControlLog, SharedRecords
+from schemas.wire.catalog import StoredFlow, flow_key, flow_value
+from tests.contracts.memory_control_log import MemoryControlLog, SharedRecords
 
 ADA = Author("ada", "command")
 NOW_MS = 1_768_174_653_000

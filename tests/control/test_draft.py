@@ -4,9 +4,9 @@ is there.
 
 import time
 
+from processor.catalog.state import ControlState, Kept
 from processor.control.audit import Author
 from processor.control.draft import Draft
-from processor.control.state import ControlState, Kept
 from schemas.audience import Audience
 
 AUTHOR = Author("ada", "command")

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from processor.catalog.state import ControlState, Topic, TopicRecord
 from processor.control.job_status import FlowStands, JobsProgress, JobStatus, all_statuses, job_status
-from processor.control.state import ControlState, Topic, TopicRecord
-from processor.kafka.catalog_records import StoredFlow, flow_key, flow_value, job_key, job_value
 from schemas.flow import Flow
 from schemas.job import Job, JobProgress, JobState, PartitionState
+from schemas.wire.catalog import StoredFlow, flow_key, flow_value, job_key, job_value
 
 CREATED, STARTED, BEGUN, TOLD, NOW = (f"2026-01-20T00:0{minute}:00Z" for minute in range(5))
 PAUSED = "the destination is paused: stream_missing"

@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
+from processor.catalog.state import ControlState, Topic
 from processor.control.audit import Author
 from processor.control.draft import Draft
-from processor.control.job_status import JobsProgress
-from processor.control.jobs import (
+from processor.control.job_orders import (
     AudienceNotMapped,
     JobHasEnded,
     JobOrder,
@@ -20,14 +20,14 @@ from processor.control.jobs import (
     cancel_job,
     order_job,
 )
+from processor.control.job_status import JobsProgress
 from processor.control.native import NoSuchFlow, delete_flow, give_up_flow, put_flow, set_flow_state
 from processor.control.plane import ControlPlane
-from processor.control.state import ControlState, Topic
-from processor.kafka.catalog_records import job_key
 from schemas.flow import Flow, FlowState
 from schemas.job import KEPT_DAYS, Job, JobKind, JobProgress, PartitionState
 from schemas.times import format_time
-from tests.control.memory import MemoryControlLog, SharedRecords
+from schemas.wire.catalog import job_key
+from tests.contracts.memory_control_log import MemoryControlLog, SharedRecords
 
 ADA = Author("ada", "command")
 FIRST_MS = 1_768_174_653_000

@@ -1,7 +1,7 @@
 """Flows that change one after the other, as the control plane changes them, and the catalog after each change."""
 
 from processor.core.catalog import Catalog
-from processor.core.lifecycle import Moment, jobs_after
+from processor.core.job_lifecycle import Moment, jobs_after
 from schemas.flow import Flow
 from schemas.job import Job
 from schemas.times import format_time, parse_time

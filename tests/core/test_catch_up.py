@@ -17,9 +17,9 @@ from schemas.event import SourceRecord
 from schemas.flow import Flow
 from tests.core import strategies
 from tests.core.control import Control
-from tests.core.given import a_flow, cloud_event, exited, realized
 from tests.core.reference import Place, ReferenceReplay, State, mapped, read_time, render_attributes, render_identities
 from tests.core.reference import gate_is_open as lets_pass
+from tests.kit.given import a_flow, cloud_event, exited, realized
 
 MAX_BYTES = 2_000
 

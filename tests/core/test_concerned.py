@@ -17,13 +17,13 @@ from processor.core.fold import Change, fold
 from processor.core.parse import parse_event
 from processor.core.step import Limits, step
 from processor.core.unusable import Unusable
-from processor.hot_path import COMPILED
+from processor.worker.hot_path import COMPILED
 from schemas.event import SourceRecord
 from schemas.flow import Flow
 from schemas.profile import Profile
-from tests.core.builders import BEFORE, History, flow, member
-from tests.core.given import a_catalog, cloud_event
 from tests.core.strategies import crowds, histories, law
+from tests.kit.builders import BEFORE, History, flow, member
+from tests.kit.given import a_catalog, cloud_event
 
 GATES = ("realized", "everQualified", "none")
 HUNDRED = tuple(

@@ -12,7 +12,7 @@ from processor.core.step import EventSkip, Step
 from processor.core.unusable import Unusable
 from schemas.event import Event, SourceRecord
 from tests.core import strategies
-from tests.core.builders import BEFORE, NOW, Headers, History, flow, member, only
+from tests.kit.builders import BEFORE, NOW, Headers, History, flow, member, only
 
 ATTRIBUTES = {"specversion": "1.0", "id": "x", "source": "/crm", "type": "profile.patched", "time": NOW}
 EVENT = {**ATTRIBUTES, "data": {"a": 1}}

@@ -7,7 +7,7 @@ import pytest
 
 from processor.core.decide import SkipReason
 from schemas.audience import Audience
-from tests.core.builders import BEFORE, NOW, History, flow, member, only
+from tests.kit.builders import BEFORE, NOW, History, flow, member, only
 
 
 def test_the_worked_example_of_the_contract() -> None:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor.core.step import EventSkip, Limits, Step
-from state.rows import encode_row
-from tests.core.builders import BEFORE, NOW, PLACE, History, flow, member
+from schemas.wire.profiles_changelog import encode_row
+from tests.kit.builders import BEFORE, NOW, PLACE, History, flow, member
 
 UNTIL = "2027-01-01T00:00:00Z"
 GOOD = {"specversion": "1.0", "id": "x", "source": "/u", "type": "profile.patched", "time": NOW, "data": {}}

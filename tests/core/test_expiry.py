@@ -15,8 +15,8 @@ from processor.core.replay import Replay
 from schemas.event import SourceRecord
 from schemas.profile import Profile
 from schemas.times import MAX_SECONDS, MIN_SECONDS, plus_days, plus_second
-from tests.core.given import cloud_event, membership
 from tests.core.strategies import law
+from tests.kit.given import cloud_event, membership
 
 UPS = "ups/a"
 EXTERNAL = "CustomerAudienceUpload/csv"

@@ -5,14 +5,14 @@ from typing import Any
 import orjson
 import pytest
 
-from processor.core.jobs import JobSkip, Missed, job_record
+from processor.core.job_records import JobSkip, Missed, job_record
 from processor.core.replay import Replay
 from processor.core.step import Step
 from schemas.event import SourceRecord
+from schemas.export import ExportRecord
 from schemas.job import Job, JobKind
-from schemas.record import ExportRecord
 from tests.core.control import Control
-from tests.core.given import LATER, NOON, a_flow, cloud_event, exited, realized
+from tests.kit.given import LATER, NOON, a_flow, cloud_event, exited, realized
 
 
 class Living:

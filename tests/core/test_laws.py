@@ -14,11 +14,10 @@ from processor.core.replay import Replay
 from processor.core.step import Limits, Step, step
 from schemas.event import SourceRecord
 from schemas.profile import Profile
-from state.rows import decode_row, encode_row
-
-from .given import a_catalog, line_of, reason
-from .reference import ReferenceReplay, format_time, look_up, mapped, mapped_paths, read_time, same_json
-from .strategies import configurations, crowds, histories, law
+from schemas.wire.profiles_changelog import decode_row, encode_row
+from tests.core.reference import ReferenceReplay, format_time, look_up, mapped, mapped_paths, read_time, same_json
+from tests.core.strategies import configurations, crowds, histories, law
+from tests.kit.given import a_catalog, line_of, reason
 
 windows = st.sampled_from([0, 1, 1, 2, 5])
 

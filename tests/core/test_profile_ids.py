@@ -12,7 +12,7 @@ from processor.core.profile_id import fault_of_id, read_profile_id
 from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetterReason
 from tests.core import strategies
-from tests.core.builders import History
+from tests.kit.builders import History
 
 WHITE_SPACE = "\u0020\u00a0\u1680\u2000\u2007\u200a\u2028\u2029\u202f\u205f\u3000"
 INVISIBLE = "\u200b\ufeff\u2060"  # which Unicode does not list as white space

@@ -14,11 +14,11 @@ from processor.core.json_values import canonical, merged, same_items, same_json
 from processor.core.shape import MAX_NESTING
 from schemas.audience import Audience
 from schemas.profile import EXITED, REALIZED, Profile, xdm_entry
-from tests.core.builders import BEFORE, NOW, History, flow, member, only
 from tests.core.reference import merge_patch
 from tests.core.reference import same_items as naive_same_items
 from tests.core.reference import same_json as naive_same_json
 from tests.core.strategies import law
+from tests.kit.builders import BEFORE, NOW, History, flow, member, only
 
 names = st.sampled_from(["a", "b", "c"])
 scalars = st.sampled_from([0, 1, 1.0, 0.0, -0.0, True, False, "", "1", "x"])

@@ -25,7 +25,7 @@ from tests.delivery.fakes import (
     a_destination,
     export_record,
 )
-from tests.delivery.test_answers import client_error
+from tests.delivery.kinesis.test_responses import client_error
 
 FLOWS = {"vip": a_destination("one"), "other": a_destination("two"), "third": a_destination("one")}
 PARTITION = 0

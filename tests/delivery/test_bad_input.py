@@ -11,16 +11,16 @@ from typing import Any
 import orjson
 import pytest
 
-from processor.delivery.answers import PauseReason
 from processor.delivery.backoff import Backoff
-from processor.delivery.kinesis import KinesisOptions, KinesisStream
+from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
+from processor.delivery.kinesis.responses import PauseReason
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.sink import Sink
-from processor.settings import MIB
+from processor.foundation.settings import MIB
 from schemas.destination import Destination
 from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, World, export_record, nowhere
 from tests.delivery.loopback import SECRET, Loopback, Reply, Request, success
-from tests.delivery.virtual_time import in_virtual_time
+from tests.kit.virtual_time import in_virtual_time
 
 SECONDS = 20.0
 OPTIONS = KinesisOptions(calls_in_flight=1, connect_timeout_seconds=2.0, read_timeout_seconds=5.0)

@@ -8,15 +8,15 @@ import orjson
 import pytest
 
 from processor.core.catalog import Catalog
-from processor.core.jobs import job_record
-from processor.event_log import record_line
+from processor.core.job_records import job_record
+from processor.files.event_log import record_line
 from processor.pipeline.records import export_record as as_kafka_record
 from schemas.event import SourceRecord
+from schemas.export import ExportRecord
 from schemas.job import Job
-from schemas.record import ExportRecord
-from tests.core.builders import NOW, History, flow, member
 from tests.delivery.fakes import World, export_record
-from tests.delivery.virtual_time import in_virtual_time
+from tests.kit.builders import NOW, History, flow, member
+from tests.kit.virtual_time import in_virtual_time
 
 NEWLINE = {"recordDelimiter": "newline"}
 ENVELOPES = pytest.mark.parametrize("envelope", ["none", "cloudevents"])

@@ -9,8 +9,8 @@ import pytest
 from processor.delivery.ports import Export
 from schemas.destination import Destination
 from tests.delivery.fakes import World, a_destination, export_record
-from tests.delivery.test_answers import client_error
-from tests.delivery.virtual_time import in_virtual_time
+from tests.delivery.kinesis.test_responses import client_error
+from tests.kit.virtual_time import in_virtual_time
 
 PROFILES, RECORDS, PARTITIONS = 40, 900, 3
 FLOWS = {"vip": a_destination("one"), "other": a_destination("one"), "third": a_destination("two")}

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from processor.delivery.answers import judge
 from processor.delivery.export import parse_export
-from processor.delivery.lanes import FlowLanes, Lane, Waiting
-from processor.delivery.no_destination import Unknown
-from processor.delivery.order_check import MOST_LANES, OrderCheck, OrderFault
+from processor.delivery.kinesis.responses import judge
+from processor.delivery.lanes.lanes import FlowLanes, Lane, Waiting
+from processor.delivery.lanes.no_destination import Unknown
+from processor.delivery.lanes.order_check import MOST_LANES, OrderCheck, OrderFault
+from processor.delivery.lanes.progress import PartitionProgress
 from processor.delivery.ports import Export
-from processor.delivery.progress import PartitionProgress
 from schemas.destination import Destination
 from tests.delivery.fakes import World, a_destination, export_record
-from tests.delivery.virtual_time import in_virtual_time
+from tests.kit.virtual_time import in_virtual_time
 
 SEQUENCE = 49590338271490256608559692538361571095921575989136588898
 """As AWS gives them: 56 digits."""

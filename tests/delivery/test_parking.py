@@ -7,15 +7,15 @@ from typing import Any, Final
 
 import pytest
 
-from processor.delivery.answers import PauseReason
 from processor.delivery.backoff import Backoff
+from processor.delivery.kinesis.responses import PauseReason
 from processor.delivery.ports import Export
 from schemas.dead_letter import DeadLetterReason
 from schemas.destination import Destination
 from schemas.parked_flow import ParkedFlowRow
 from tests.delivery.fakes import ANSWER_SECONDS, FakePlaces, Record, World, a_destination, export_record
-from tests.delivery.test_answers import client_error
-from tests.delivery.virtual_time import in_virtual_time
+from tests.delivery.kinesis.test_responses import client_error
+from tests.kit.virtual_time import in_virtual_time
 
 FLOWS: Final = {"vip": a_destination("one"), "other": a_destination("two")}
 PARK_SECONDS: Final = 5.0

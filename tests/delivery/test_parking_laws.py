@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from processor.delivery.backoff import Backoff
 from processor.delivery.limits import DeliveryLimits
 from tests.delivery.owners import FLOWS, Group
-from tests.delivery.virtual_time import in_virtual_time
+from tests.kit.virtual_time import in_virtual_time
 
 LIMITS: Final = DeliveryLimits(
     max_records_per_call=20,

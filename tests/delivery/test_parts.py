@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.delivery.backoff import Backoff
-from processor.delivery.calls import CallWindow
 from processor.delivery.export import UnreadableExport, parse_export
+from processor.delivery.lanes.calls import CallWindow
+from processor.delivery.lanes.progress import PartitionProgress
 from processor.delivery.limits import DeliveryLimits
-from processor.delivery.progress import PartitionProgress
-from processor.settings import MIB, Settings
+from processor.foundation.settings import MIB, Settings
 from tests.delivery.fakes import export_record
 
 

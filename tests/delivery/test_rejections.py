@@ -8,12 +8,12 @@ from typing import Final
 
 import pytest
 
-from processor.delivery.answers import PauseReason
+from processor.delivery.kinesis.responses import PauseReason
 from processor.delivery.ports import Export
 from schemas.destination import Destination
 from tests.delivery.fakes import World, export_record
-from tests.delivery.test_answers import client_error
-from tests.delivery.virtual_time import in_virtual_time
+from tests.delivery.kinesis.test_responses import client_error
+from tests.kit.virtual_time import in_virtual_time
 
 HOUR: Final = 3_600.0
 TOO_FAST: Final = "ProvisionedThroughputExceededException"

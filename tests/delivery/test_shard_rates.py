@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processor.delivery.lanes.shard_rates import NOWHERE, ShardMap, hash_key_of
 from processor.delivery.limits import ShardLimits
 from processor.delivery.ports import Export
-from processor.delivery.shard_rates import NOWHERE, ShardMap, hash_key_of
 from schemas.destination import Destination
 from tests.delivery.fakes import FakeKinesis, World, export_record
-from tests.delivery.virtual_time import in_virtual_time
 from tests.faults.kinesis_proxy.buckets import Shards
 from tests.faults.kinesis_proxy.plan import Buckets
+from tests.kit.virtual_time import in_virtual_time
 
 TOP = 1 << 128
 BEFORE_THE_FIRST_ANSWER = 3 * 500  # calls that leave beside the first one, and may be too much

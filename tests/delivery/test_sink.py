@@ -6,13 +6,13 @@ from itertools import pairwise
 
 import pytest
 
-from processor.delivery.answers import PauseReason
+from processor.delivery.kinesis.responses import PauseReason
 from processor.delivery.ports import Export
 from processor.delivery.sink import DeliveryStopped
 from schemas.destination import Destination
 from tests.delivery.fakes import ANSWER_SECONDS, World, a_destination, export_record
-from tests.delivery.test_answers import client_error
-from tests.delivery.virtual_time import in_virtual_time
+from tests.delivery.kinesis.test_responses import client_error
+from tests.kit.virtual_time import in_virtual_time
 
 TOO_FAST = "ProvisionedThroughputExceededException"
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from processor.delivery.backoff import Backoff
 from processor.delivery.limits import DeliveryLimits
 from tests.delivery.owners import FLOWS, PARTITION, SECONDS_OF, Group, LeasedGroup
-from tests.delivery.virtual_time import VirtualTimeLoop
+from tests.kit.virtual_time import VirtualTimeLoop
 
 LIMITS: Final = DeliveryLimits(
     max_records_per_call=5,

@@ -13,8 +13,8 @@ from typing import Final
 from processor.delivery.ports import Export
 from schemas.destination import Destination
 from tests.delivery.fakes import Record, World, a_destination, export_record
-from tests.delivery.test_answers import client_error
-from tests.delivery.virtual_time import in_virtual_time
+from tests.delivery.kinesis.test_responses import client_error
+from tests.kit.virtual_time import in_virtual_time
 
 TOO_FAST: Final = "ProvisionedThroughputExceededException"
 TICK_SECONDS: Final = 0.1

@@ -9,18 +9,18 @@ import pytest
 from processor.core.catalog import Catalog
 from processor.core.decide import SkipReason
 from processor.core.step import Limits
-from processor.demo.comparison import Exported
-from processor.demo.endpoint import StreamRecord
-from processor.demo.evidence import Evidence
-from processor.demo.expectation import Expectation, expect
-from processor.demo.findings import Findings, show
+from processor.demo.descriptions import Words
 from processor.demo.report import FLOW_HEADER, counted, dead_letter_counts, examples, flow_rows, laid_out, skip_rows
-from processor.demo.scenery import configuration, configuration_text
+from processor.demo.scenario import Played
 from processor.demo.screen import Plain
-from processor.demo.shop import ShopEvent, shop_events
-from processor.demo.story import Played
-from processor.demo.verdict import Verdict, judge, listed
-from processor.demo.words import Words
+from processor.demo.summary import Findings, show
+from processor.sandbox.endpoint import StreamRecord
+from processor.sandbox.flows import configuration, configuration_text
+from processor.sandbox.shop import ShopEvent, shop_events
+from processor.verify.comparison import Exported
+from processor.verify.evidence import Evidence
+from processor.verify.expectation import Expectation, expect
+from processor.verify.result import Verdict, judge, listed
 from schemas.event import SourceRecord
 
 pytestmark = pytest.mark.xdist_group("demo-report")  # the module's fixtures are made once

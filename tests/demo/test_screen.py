@@ -5,10 +5,10 @@ import io
 import pytest
 from rich.console import Console
 
-from processor.demo.failure import DemoFailed
 from processor.demo.screen import Plain, Terminal
 from processor.demo.steps import step
-from processor.demo.waiting import wait_until
+from processor.sandbox.errors import DemoFailed
+from processor.sandbox.waiting import wait_until
 
 
 def plain() -> tuple[Plain, list[str]]:

@@ -11,17 +11,17 @@ from typing import Final
 import orjson
 
 from processor.core.catalog import Catalog
-from processor.core.jobs import job_record
+from processor.core.job_records import job_record
 from processor.core.replay import Replay
 from processor.core.step import Limits
-from processor.demo.comparison import Exported, Sent, lane_by
-from processor.demo.endpoint import read_stream
-from processor.demo.evidence import exported, read_events
-from processor.demo.walk import walk
 from processor.kafka.reading import KafkaRecord, read_compacted, read_topic
+from processor.sandbox.endpoint import read_stream
+from processor.verify.comparison import Exported, Sent, lane_by
+from processor.verify.evidence import exported, read_events
+from processor.verify.sequence import walk
+from schemas.export import ExportHeader, ExportRecord
 from schemas.job import JobKind, JobProgress, PartitionState
 from schemas.profile import REALIZED, Profile
-from schemas.record import ExportHeader, ExportRecord
 from tests.kit.crew import Crew
 from tests.kit.replayed import catalog_in_force
 from tests.kit.rows import rows_of_changelog, rows_on_disk

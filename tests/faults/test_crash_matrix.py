@@ -13,8 +13,8 @@ from typing import Final
 
 import pytest
 
-from processor.demo.shop import shop_events
-from processor.fault_points import FAULT_POINTS
+from processor.foundation.fault_points import FAULT_POINTS
+from processor.sandbox.shop import shop_events
 from tests.kit.crew import Crew, crew
 from tests.kit.installation import Installation
 from tests.kit.kafka import RealKafka

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from processor.demo.shop import shop_events
-from processor.errors import StoppedForOperator
+from processor.foundation.errors import StoppedForOperator
+from processor.sandbox.shop import shop_events
 from tests.kit.disk import small_disk
 from tests.kit.installation import Installation
 from tests.kit.rows import require_rows_of_the_fold

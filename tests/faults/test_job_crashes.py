@@ -20,9 +20,9 @@ import pytest
 import yaml
 
 from processor.core.catalog import Catalog
-from processor.demo.shop import Kind, ShopEvent, shop_events
-from processor.fault_points import FAULT_POINTS
+from processor.foundation.fault_points import FAULT_POINTS
 from processor.kafka.reading import KafkaRecord, read_topic
+from processor.sandbox.shop import Kind, ShopEvent, shop_events
 from schemas.times import format_time
 from tests.faults.job_evidence import (
     AUDIENCES,

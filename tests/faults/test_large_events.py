@@ -11,7 +11,7 @@ import orjson
 import pytest
 from confluent_kafka import Producer
 
-from processor.errors import StoppedForOperator
+from processor.foundation.errors import StoppedForOperator
 from processor.kafka.connection import PARTITIONERS
 from processor.kafka.limits import BATCH_BYTES
 from processor.kafka.reading import read_topic

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from processor.fault_points import VARIABLE
-from processor.kafka.catalog_records import StoredFlow, flow_key, flow_value
+from processor.dead_letters.redrive import RedriveFenced, Redriver, Sent
+from processor.dead_letters.selection import Mark
+from processor.foundation.fault_points import VARIABLE
 from processor.kafka.reading import read_topic
-from processor.kafka.redriving import RedriveFenced, Redriver, Sent
-from processor.kafka.writing import Writer
-from processor.letters.selection import Mark
+from processor.kafka.writer import Writer
 from schemas.flow import Flow
+from schemas.wire.catalog import StoredFlow, flow_key, flow_value
 from tests.delivery.fakes import export_record
 from tests.kit.installation import Installation
 from tests.kit.letters import as_letter, undelivered_letter, write_letters

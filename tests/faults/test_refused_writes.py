@@ -8,11 +8,11 @@ from typing import Final
 
 import pytest
 
-from processor.demo.shop import shop_events
-from processor.demo.waiting import wait_until
-from processor.errors import StoppedForOperator
+from processor.foundation.errors import StoppedForOperator
 from processor.kafka.errors import UnsafeTopics
 from processor.kafka.reading import read_topic
+from processor.sandbox.shop import shop_events
+from processor.sandbox.waiting import wait_until
 from tests.kit.installation import Installation
 from tests.kit.load import flowing
 from tests.kit.rows import require_rows_of_the_fold

@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 import yaml
 
-from processor.demo.shop import shop_events
+from processor.sandbox.shop import shop_events
 from tests.faults.kinesis_proxy import Do, FaultProxy, Ledger, Plan, Rule, chaos
 from tests.faults.seeds import seeds
 from tests.kit.crew import Crew, crew

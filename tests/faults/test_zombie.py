@@ -10,9 +10,9 @@ from typing import Final
 
 import pytest
 
-from processor.demo.endpoint import ACCESS_KEY_ID
-from processor.demo.shop import shop_events
-from processor.demo.waiting import wait_until
+from processor.sandbox.endpoint import ACCESS_KEY_ID
+from processor.sandbox.shop import shop_events
+from processor.sandbox.waiting import wait_until
 from tests.faults.kinesis_proxy import Do, FaultProxy, Plan, Rule
 from tests.kit.crew import crew
 from tests.kit.installation import Installation

@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
-from processor.demo.waiting import wait_until
 from processor.kafka.reading import read_topic
-from processor.kafka.writing import Writer
+from processor.kafka.writer import Writer
+from processor.sandbox.waiting import wait_until
 from schemas.times import parse_time
 from tests.kit.installation import Installation
 from tests.kit.rows import require_whole_index, rows_of_changelog, says_whole

@@ -11,14 +11,14 @@ from typing import Any, Final, NamedTuple
 import orjson
 import pytest
 
-from processor.demo.endpoint import create_stream, read_stream
-from processor.demo.poison import poison
-from processor.demo.shop import Kind, ShopEvent, shop_events
-from processor.demo.waiting import wait_until
-from processor.errors import StoppedForOperator
+from processor.foundation.errors import StoppedForOperator
 from processor.kafka.reading import KafkaRecord, read_compacted, read_topic
+from processor.sandbox.bad_events import poison
+from processor.sandbox.endpoint import create_stream, read_stream
+from processor.sandbox.shop import Kind, ShopEvent, shop_events
+from processor.sandbox.waiting import wait_until
 from schemas.dead_letter import DeadLetterReason as Reason
-from state.rows import PROFILE
+from schemas.wire.profiles_changelog import PROFILE
 from tests.kit.installation import Installation
 from tests.kit.whole_job import WholeJob
 

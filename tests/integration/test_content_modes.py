@@ -8,10 +8,10 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from processor.demo.endpoint import create_stream, read_stream
-from processor.demo.waiting import wait_until
 from processor.kafka.reading import read_topic
-from processor.kafka.writing import Writer
+from processor.kafka.writer import Writer
+from processor.sandbox.endpoint import create_stream, read_stream
+from processor.sandbox.waiting import wait_until
 from tests.kit.installation import Installation
 from tests.kit.whole_job import WholeJob
 

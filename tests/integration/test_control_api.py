@@ -19,11 +19,11 @@ import orjson
 import pytest
 from cryptography.fernet import Fernet
 
-from processor.demo.endpoint import SECRET_KEY, create_stream, read_stream
-from processor.demo.waiting import wait_until
-from processor.kafka.catalog_records import StoredFlow, flow_key, flow_value, is_job_key
 from processor.kafka.reading import read_compacted, read_topic
-from processor.kafka.writing import Writer
+from processor.kafka.writer import Writer
+from processor.sandbox.endpoint import SECRET_KEY, create_stream, read_stream
+from processor.sandbox.waiting import wait_until
+from schemas.wire.catalog import StoredFlow, flow_key, flow_value, is_job_key
 from tests.api.tutorial import BASE, HEADERS, Tutorial
 from tests.kit.certificates import certificate
 from tests.kit.installation import Installation

@@ -10,10 +10,10 @@ import orjson
 import yaml
 from click.testing import Result
 
-from processor.demo.endpoint import read_stream
-from processor.demo.scenery import REGION
-from processor.demo.shop import Kind, ShopEvent
-from processor.demo.waiting import wait_until
+from processor.sandbox.endpoint import read_stream
+from processor.sandbox.flows import REGION
+from processor.sandbox.shop import Kind, ShopEvent
+from processor.sandbox.waiting import wait_until
 from tests.kit.installation import Installation
 from tests.kit.rows import require_rows_of_the_fold
 from tests.kit.whole_job import WholeJob

@@ -10,14 +10,14 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from processor.demo.endpoint import read_stream
-from processor.demo.shop import Kind, ShopEvent
-from processor.demo.waiting import wait_until
 from processor.kafka.reading import KafkaRecord, read_topic
+from processor.sandbox.endpoint import read_stream
+from processor.sandbox.shop import Kind, ShopEvent
+from processor.sandbox.waiting import wait_until
 from schemas.event import EventType
-from schemas.record import ExportHeader
-from state.identity_rows import identity_key
-from state.rows import decode_row, profile_key
+from schemas.export import ExportHeader
+from schemas.wire.identity_index import identity_key
+from schemas.wire.profiles_changelog import decode_row, profile_key
 from tests.faults.kinesis_proxy import Do, FaultProxy, Plan, Rule
 from tests.kit.installation import Installation
 from tests.kit.load import flowing

@@ -16,14 +16,14 @@ import yaml
 
 from processor.catalog.follower import HOLDS_AFTER_SECONDS
 from processor.core.catalog import Catalog
-from processor.demo.endpoint import read_stream
-from processor.demo.evidence import exported, read_evidence
-from processor.demo.scenery import REGION
-from processor.demo.shop import shop_events
-from processor.demo.waiting import wait_until
 from processor.kafka.reading import read_topic
+from processor.sandbox.endpoint import read_stream
+from processor.sandbox.flows import REGION
+from processor.sandbox.shop import shop_events
+from processor.sandbox.waiting import wait_until
+from processor.verify.evidence import exported, read_evidence
 from schemas.dead_letter import DeadLetterReason
-from schemas.record import ExportHeader
+from schemas.export import ExportHeader
 from tests.kit.installation import Installation
 from tests.kit.load import flowing
 from tests.kit.whole_job import WholeJob

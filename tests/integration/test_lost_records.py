@@ -11,9 +11,9 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from processor.demo.shop import shop_events
-from processor.demo.waiting import wait_until
 from processor.kafka.reading import group_lag
+from processor.sandbox.shop import shop_events
+from processor.sandbox.waiting import wait_until
 from tests.kit.installation import Installation
 from tests.kit.whole_job import WholeJob
 from tests.kit.worker import KitWorker

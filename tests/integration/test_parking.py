@@ -11,12 +11,12 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from processor.demo.endpoint import read_stream
-from processor.demo.evidence import exported, read_evidence
-from processor.demo.shop import shop_events
-from processor.demo.waiting import wait_until
-from processor.kafka.delivery_positions import parked_flows
 from processor.kafka.reading import read_topic
+from processor.sandbox.endpoint import read_stream
+from processor.sandbox.shop import shop_events
+from processor.sandbox.waiting import wait_until
+from processor.verify.evidence import exported, read_evidence
+from processor.worker.adapters.parked_rows import parked_flows
 from tests.faults.kinesis_proxy import Buckets, Do, FaultProxy, Plan, Rule
 from tests.kit.installation import Installation
 from tests.kit.load import flowing

@@ -12,14 +12,14 @@ from aiokafka import AIOKafkaProducer
 from confluent_kafka import Producer
 
 from processor.core.partitioner import partition_of
-from processor.demo.waiting import wait_until
 from processor.kafka.reading import KafkaRecord, read_topic
-from processor.kafka.writing import Writer
+from processor.kafka.writer import Writer
+from processor.sandbox.waiting import wait_until
 from schemas.event import EventType
+from schemas.export import ExportHeader
 from schemas.partitioner import Partitioner
-from schemas.record import ExportHeader
 from schemas.times import format_time
-from state.rows import profile_key
+from schemas.wire.profiles_changelog import profile_key
 from tests.kit.installation import Installation
 from tests.kit.java_producer import produce_with_java
 from tests.kit.rows import require_rows_of_the_fold, rows_of_changelog

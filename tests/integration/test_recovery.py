@@ -11,15 +11,15 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from processor.demo.shop import shop_events
-from processor.demo.waiting import wait_until
 from processor.kafka.reading import read_topic
+from processor.sandbox.shop import shop_events
+from processor.sandbox.waiting import wait_until
+from schemas.wire.profiles_changelog import PROFILE
 from schemas.worker_status import WorkerStatus
 from state import restore as reading
 from state.identity import Identity
 from state.partition import PartitionStore, shared_memory
 from state.restore import Changelog, Progress, restore
-from state.rows import PROFILE
 from tests.kit.installation import Installation
 from tests.kit.load import flowing
 from tests.kit.rows import is_compacted, require_rows_of_the_fold, rows_on_disk

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from processor.demo.endpoint import create_stream, read_stream
-from processor.demo.shop import Kind, ShopEvent
-from processor.demo.waiting import wait_until
+from processor.sandbox.endpoint import create_stream, read_stream
+from processor.sandbox.shop import Kind, ShopEvent
+from processor.sandbox.waiting import wait_until
 from tests.kit.installation import Installation
 from tests.kit.whole_job import WholeJob
 

@@ -9,9 +9,9 @@ from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartiti
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # public names that its __init__ does not list
 
 from processor.core.partitioner import partition_of
-from processor.demo.shop import shop_events
-from processor.demo.waiting import wait_until
 from processor.kafka.reading import group_lag, read_topic
+from processor.sandbox.shop import shop_events
+from processor.sandbox.waiting import wait_until
 from schemas.partitioner import Partitioner
 from tests.kit.installation import Installation
 from tests.kit.topics import alter_topic

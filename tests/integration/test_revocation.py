@@ -9,8 +9,8 @@ from typing import Final
 import orjson
 import pytest
 
-from processor.demo.shop import ShopEvent, shop_events
-from processor.demo.waiting import wait_until
+from processor.sandbox.shop import ShopEvent, shop_events
+from processor.sandbox.waiting import wait_until
 from tests.kit.installation import Installation
 from tests.kit.rows import require_rows_of_the_fold
 from tests.kit.whole_job import WholeJob

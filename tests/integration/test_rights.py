@@ -18,17 +18,17 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public name
 )
 from rocksdict import Options, Rdict
 
-from processor.demo.shop import shop_events
-from processor.demo.waiting import wait_until
+from processor.foundation.settings import Settings
 from processor.kafka.admin import Admin
-from processor.kafka.catalog_records import StoredFlow, flow_value
 from processor.kafka.errors import BrokerUnreachable, ReadFailed, UnsafeTopics
 from processor.kafka.ground import Ground
 from processor.kafka.neighbours import require_alone
 from processor.kafka.reading import read_topic
-from processor.kafka.writing import Writer
-from processor.settings import Settings
+from processor.kafka.writer import Writer
+from processor.sandbox.shop import shop_events
+from processor.sandbox.waiting import wait_until
 from schemas.flow import Flow
+from schemas.wire.catalog import StoredFlow, flow_value
 from tests.conftest import required
 from tests.kit.installation import Installation
 from tests.kit.kafka import RealKafka

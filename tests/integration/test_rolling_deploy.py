@@ -13,11 +13,11 @@ import pytest
 from confluent_kafka import Producer
 
 from processor.catalog.follower import HOLDS_AFTER_SECONDS
-from processor.demo.shop import shop_events
-from processor.demo.waiting import wait_until
-from processor.errors import StoppedForOperator
+from processor.foundation.errors import StoppedForOperator
 from processor.kafka.connection import producer_config
-from state.rows import FORMAT, PROFILE
+from processor.sandbox.shop import shop_events
+from processor.sandbox.waiting import wait_until
+from schemas.wire.profiles_changelog import FORMAT, PROFILE
 from tests.integration.test_flow_changes import Version, edit, read_by_versions, richer_vips
 from tests.kit.installation import Installation
 from tests.kit.load import flowing

@@ -21,9 +21,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public name
     ResourceType,
 )
 
-from processor.demo.shop import shop_events
-from processor.demo.waiting import wait_until
-from processor.errors import CommandError
+from processor.foundation.errors import CommandError
+from processor.sandbox.shop import shop_events
+from processor.sandbox.waiting import wait_until
 from tests.conftest import required
 from tests.integration.test_control_api import api_of
 from tests.kit.installation import Installation

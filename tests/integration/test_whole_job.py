@@ -9,10 +9,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from processor.demo.shop import shop_events
-from processor.demo.waiting import wait_until
 from processor.kafka.reading import read_topic
-from processor.kafka.writing import Writer
+from processor.kafka.writer import Writer
+from processor.sandbox.shop import shop_events
+from processor.sandbox.waiting import wait_until
 from tests.kit.installation import Installation
 from tests.kit.whole_job import WholeJob, workers
 

@@ -12,9 +12,9 @@ from urllib.request import urlopen
 import orjson
 import pytest
 
-from processor.errors import StoppedForOperator, UsageError
-from processor.kafka.writing import Writer
-from processor.settings import env_name
+from processor.foundation.errors import StoppedForOperator, UsageError
+from processor.foundation.settings import env_name
+from processor.kafka.writer import Writer
 from tests.kit.installation import Installation
 from tests.kit.kafka import free_ports
 from tests.kit.program import API, FAUST_WORKER, WORKER, Program

@@ -11,11 +11,11 @@ from typing import Final
 
 import pytest
 
-from processor.demo.shop import shop_events
-from processor.demo.waiting import wait_until
-from processor.errors import UsageError
-from processor.settings import env_name
-from processor.worker import FAILED
+from processor.foundation.errors import UsageError
+from processor.foundation.settings import env_name
+from processor.sandbox.shop import shop_events
+from processor.sandbox.waiting import wait_until
+from processor.worker.faust_worker import FAILED
 from tests.conftest import required
 from tests.kit.installation import Installation
 from tests.kit.kafka import RealKafka

@@ -15,9 +15,9 @@ from aiokafka.errors import KafkaConnectionError
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
 from processor.app import create_app
+from processor.foundation.settings import Settings
 from processor.kafka.connection import aiokafka_options, confluent_config, consumer_config, producer_config, ssl_context
 from processor.kafka.errors import BrokerUnreachable, SettingsRefused
-from processor.settings import Settings
 from tests.kit.tokens import TokenServer
 
 LIFE = 3600.0
@@ -149,7 +149,7 @@ async def test_for_msk_both_clients_show_a_token_that_is_signed_here(monkeypatch
 
 def test_without_msk_no_sdk_of_aws_is_imported() -> None:
     program = (
-        "import sys; from processor.settings import Settings; from processor.kafka.connection import confluent_config; "
+        "import sys; from processor.foundation.settings import Settings; from processor.kafka.connection import confluent_config; "
         "confluent_config(Settings(_env_file=None)); import processor.login.of_settings; "
         "print([name for name in ('boto3', 'botocore', 'aws_msk_iam_sasl_signer', 'urllib3') if name in sys.modules])"
     )

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from processor.foundation.settings import Settings
 from processor.kafka import neighbours
 from processor.kafka.errors import BrokerUnreachable
 from processor.kafka.neighbours import require_alone
-from processor.settings import Settings
 
 
 def a_broker_that_says(code: int) -> Any:

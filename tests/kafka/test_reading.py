@@ -10,10 +10,10 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from processor.kafka.connection import consumer_config
-from processor.kafka.ends import stable_ends, wait_until_shown
 from processor.kafka.errors import ReadFailed
+from processor.kafka.log_ends import stable_ends, wait_until_shown
 from processor.kafka.reading import KafkaRecord, PartitionLag, group_lag, read_compacted, read_from, read_topic
-from processor.kafka.writing import Headers, Writer
+from processor.kafka.writer import Headers, Writer
 from tests.kit.installation import Installation
 from tests.kit.topics import create_topic
 

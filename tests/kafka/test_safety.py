@@ -3,10 +3,10 @@
 import pytest
 from structlog.testing import capture_logs
 
+from processor.foundation.settings import Settings
 from processor.kafka.admin import TopicConfigs
 from processor.kafka.safety import warn_of_topics
 from processor.kafka.topics import topic_specs
-from processor.settings import Settings
 
 
 def told_of(settings: Settings, **of_worker_status: str) -> TopicConfigs:

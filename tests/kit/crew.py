@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from processor.demo.waiting import wait_until
-from processor.worker import FAILED
+from processor.sandbox.waiting import wait_until
+from processor.worker.faust_worker import FAILED
 from tests.kit.whole_job import WholeJob
 from tests.kit.worker import KILLED, KitWorker
 

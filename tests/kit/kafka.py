@@ -30,7 +30,7 @@ from uuid import uuid4
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from processor.demo.child import die_with_parent, end_process
+from processor.sandbox.child import die_with_parent, end_process
 from tests.kit.distribution import java, kafka_distribution
 
 START_SECONDS: Final = 60.0

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from processor.demo.child import ChildServer, die_with_parent
+from processor.sandbox.child import ChildServer, die_with_parent
 from tests.kit.tools import TOOLS, locked
 
 VERSION: Final = "0.6.2"

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
-from processor.delivery.dead_letters import Condemned, undelivered
+from processor.dead_letters.letter import Letter, read_letter
 from processor.delivery.export import parse_export
-from processor.delivery.lanes import Waiting
-from processor.delivery.progress import PartitionProgress
+from processor.delivery.lanes.dead_letter_queue import Condemned, undelivered
+from processor.delivery.lanes.lanes import Waiting
+from processor.delivery.lanes.progress import PartitionProgress
+from processor.foundation.settings import Settings
 from processor.kafka.reading import KafkaRecord
-from processor.kafka.writing import Headers, Writer
-from processor.letters.letter import Letter, read_letter
+from processor.kafka.writer import Headers, Writer
 from processor.pipeline.records import dead_letter_record
-from processor.settings import Settings
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.event import SourceRecord
 from tests.delivery.fakes import export_record

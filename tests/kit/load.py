@@ -6,8 +6,8 @@ from itertools import islice
 from threading import Event, Thread
 from typing import Final
 
-from processor.demo.shop import ShopEvent
-from processor.kafka.writing import Writer
+from processor.kafka.writer import Writer
+from processor.sandbox.shop import ShopEvent
 from tests.kit.whole_job import WholeJob
 
 SLICES_A_SECOND: Final = 20

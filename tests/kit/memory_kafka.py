@@ -12,13 +12,13 @@ from typing import Any, Final, NamedTuple
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 
-from processor.adapters import Adapters
 from processor.core.catalog import Catalog
 from processor.pipeline.ports import KafkaRecord, Output
 from processor.transport.consumer import Partition
 from processor.transport.lease import Lease
+from processor.worker.kafka_adapters import Adapters
 from schemas.profile import Profile
-from state.rows import WATERMARK_KEY, Watermark, encode_row, encode_watermark
+from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_row, encode_watermark
 
 READ_RECORDS: Final = 2
 _ROW: Final = encode_row(Profile({}, {"ECID": [{"id": "1"}]}, {}, {}, 1, (), 64), 0)

@@ -10,14 +10,14 @@ from typing import Any, Final
 import orjson
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from processor.foundation.revocable import PartitionsRevoked
+from processor.foundation.settings import Settings
+from processor.foundation.tasks import CancelledByNobody, end_task, is_being_cancelled
 from processor.kafka.cluster import ClusterFacts
-from processor.revocable import PartitionsRevoked
-from processor.runtime import Place, Runtime
-from processor.settings import Settings
-from processor.tasks import CancelledByNobody, end_task, is_being_cancelled
 from processor.transport.batch import Batch
 from processor.transport.consumer import Partition
-from processor.waits import Waits
+from processor.worker.runtime import Place, Runtime
+from processor.worker.waits import Waits
 from schemas.event import SourceRecord
 from state.directory import StateDirectory
 from state.faust_store import ProfilesStore

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from processor.demo.child import die_with_parent, end_process
-from processor.demo.waiting import wait_until
+from processor.sandbox.child import die_with_parent, end_process
+from processor.sandbox.waiting import wait_until
 
 COMMAND: Final = (sys.executable, "-m", "processor")
 WORKER: Final = (*COMMAND, "worker")

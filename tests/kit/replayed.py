@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from processor.catalog.contents import Contents
+from processor.catalog.compiled import Contents
 from processor.core.catalog import Catalog
 from processor.core.replay import Replay
 from processor.core.step import Limits
-from processor.demo.expectation import Expectation
+from processor.foundation.settings import Settings
 from processor.kafka.reading import read_compacted
-from processor.settings import Settings
+from processor.verify.expectation import Expectation
 from schemas.event import SourceRecord
 from schemas.profile import Profile
 

@@ -11,8 +11,8 @@ from rocksdict import AccessType, Options, Rdict
 
 from processor.kafka.reading import read_topic
 from schemas.profile import Profile
-from state.identity_rows import IDENTITY, INDEX_KEY, IndexState, decode_progress, identity_key
-from state.rows import PROFILE, WATERMARK_KEY, Watermark, decode_row, decode_watermark
+from schemas.wire.identity_index import IDENTITY, INDEX_KEY, IndexState, decode_progress, identity_key
+from schemas.wire.profiles_changelog import PROFILE, WATERMARK_KEY, Watermark, decode_row, decode_watermark
 from tests.kit.replayed import Replayed
 from tests.kit.whole_job import WholeJob
 

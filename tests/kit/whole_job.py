@@ -17,19 +17,19 @@ from typing import Any, Final
 import orjson
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 
-from processor.configuration import Configuration
 from processor.core.catalog import Catalog
 from processor.core.step import Limits
-from processor.demo.endpoint import create_stream
-from processor.demo.evidence import read_events, read_evidence
-from processor.demo.scenery import configuration, configuration_text, worker_environment
-from processor.demo.shop import ShopEvent
-from processor.demo.verdict import judge, listed
-from processor.demo.waiting import wait_until
-from processor.kafka.delivery_positions import parked_flows
+from processor.files.configuration import Configuration
 from processor.kafka.errors import BrokerUnreachable
 from processor.kafka.reading import PartitionLag, group_lag
-from processor.kafka.writing import Writer
+from processor.kafka.writer import Writer
+from processor.sandbox.endpoint import create_stream
+from processor.sandbox.flows import configuration, configuration_text, worker_environment
+from processor.sandbox.shop import ShopEvent
+from processor.sandbox.waiting import wait_until
+from processor.verify.evidence import read_events, read_evidence
+from processor.verify.result import judge, listed
+from processor.worker.adapters.parked_rows import parked_flows
 from tests.kit.installation import Installation
 from tests.kit.replayed import CatalogOf, Replayed, catalog_in_force, replay
 from tests.kit.worker import KitWorker

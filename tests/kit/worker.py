@@ -8,10 +8,10 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from processor.demo.failure import DemoFailed
-from processor.demo.worker import Worker
-from processor.fault_points import VARIABLE
-from processor.settings import env_name
+from processor.foundation.fault_points import VARIABLE
+from processor.foundation.settings import env_name
+from processor.sandbox.errors import DemoFailed
+from processor.sandbox.worker_process import Worker
 
 KILLED: Final = -signal.SIGKILL
 
@@ -24,7 +24,7 @@ class KitWorker(Worker):
         self._environment |= {env_name(field): str(value) for field, value in settings.items()}
 
     def arm(self, fault: str | None) -> None:
-        """At its next start it gets a fault point where it dies (`processor.fault_points`); None: no more."""
+        """At its next start it gets a fault point where it dies (`processor.foundation.fault_points`); None: no more."""
         self._environment.pop(VARIABLE, None)
         if fault is not None:
             self._environment[VARIABLE] = fault

@@ -16,9 +16,9 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 
-from processor.demo.endpoint import KinesisEndpoint
 from processor.login.msk import MskSigner, Role
 from processor.login.token import TokenUnavailable
+from processor.sandbox.endpoint import KinesisEndpoint
 from tests.delivery.aws import UNASKED, a_role, a_user, ask_iam
 from tests.delivery.conftest import no_aws_around
 

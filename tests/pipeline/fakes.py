@@ -7,7 +7,7 @@ from processor.core.catalog import Catalog
 from processor.pipeline.ports import KafkaRecord, Output
 from processor.transport.batch import Batch
 from schemas.event import SourceRecord
-from state.rows import WATERMARK_KEY, Row, Watermark, decode_row, decode_watermark
+from schemas.wire.profiles_changelog import WATERMARK_KEY, Row, Watermark, decode_row, decode_watermark
 
 
 class Crash(Exception):

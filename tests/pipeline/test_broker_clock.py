@@ -15,7 +15,7 @@ from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from schemas.event import SourceRecord
 from schemas.times import parse_time
-from tests.core.given import NOON, a_catalog, cloud_event, realized
+from tests.kit.given import NOON, a_catalog, cloud_event, realized
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
 
 NOW = float(parse_time(NOON))

@@ -20,9 +20,9 @@ from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from schemas.event import SourceRecord
 from schemas.times import format_time, parse_time
-from state.rows import DEADLINE, Watermark
-from tests.core.given import a_catalog, a_flow, cloud_event, membership
+from schemas.wire.profiles_changelog import DEADLINE, Watermark
 from tests.core.strategies import law
+from tests.kit.given import a_catalog, a_flow, cloud_event, membership
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
 
 SECONDS = 10.0

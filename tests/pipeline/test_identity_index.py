@@ -15,12 +15,12 @@ from processor.core.catalog import Catalog
 from processor.core.step import Limits
 from processor.pipeline.decided import Before, Policy, decide_run
 from processor.pipeline.identity_index import IndexSettings
-from processor.pipeline.jobs import JobSettings
+from processor.pipeline.jobs.partition_jobs import JobSettings
+from processor.pipeline.jobs.slots import Turns
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.profiles import Profiles
-from processor.pipeline.turns import Turns
 from schemas.event import SourceRecord
-from state.identity_rows import (
+from schemas.wire.identity_index import (
     IDENTITY,
     INDEX_KEY,
     IndexProgress,
@@ -29,9 +29,9 @@ from state.identity_rows import (
     encode_progress,
     identity_key,
 )
-from state.rows import WATERMARK_KEY, Watermark, decode_watermark, encode_watermark
-from tests.core.given import cloud_event
+from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, decode_watermark, encode_watermark
 from tests.core.strategies import PROFILES, histories, identity_maps, law
+from tests.kit.given import cloud_event
 from tests.kit.rows import identities_of, index_of, require_whole_index, says_whole
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, apply, batch
 

@@ -16,19 +16,19 @@ from processor.core.replay import Replay
 from processor.core.step import Limits
 from processor.pipeline.deadlines import PAGE_PROFILES, DeadlineSettings
 from processor.pipeline.decided import Policy
-from processor.pipeline.job_page import PAGE_EXPORTS
-from processor.pipeline.jobs import JobSettings
+from processor.pipeline.jobs.chunk import PAGE_EXPORTS
+from processor.pipeline.jobs.partition_jobs import JobSettings
+from processor.pipeline.jobs.slots import Turns
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.ports import KafkaRecord
-from processor.pipeline.turns import Turns
 from schemas.event import SourceRecord
+from schemas.export import ExportHeader
 from schemas.job import JobProgress, PartitionState
-from schemas.record import ExportHeader
 from schemas.times import parse_time
-from state.rows import JOB, missed_key
+from schemas.wire.profiles_changelog import JOB, missed_key
 from tests.core.control import Control
-from tests.core.given import a_flow, cloud_event
 from tests.core.strategies import law
+from tests.kit.given import a_flow, cloud_event
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
 
 SECONDS = 60.0

@@ -15,7 +15,7 @@ from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.profiles import Profiles
 from schemas.event import SourceRecord
 from schemas.partitioner import Partitioner
-from tests.core.given import a_catalog, a_flow, cloud_event, realized
+from tests.kit.given import a_catalog, a_flow, cloud_event, realized
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
 
 HERE, PARTITIONS = 3, 8

@@ -18,11 +18,11 @@ from processor.core.step import Limits
 from processor.pipeline.decided import Policy, TooManyBadEvents
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from schemas.event import SourceRecord
-from schemas.record import ExportHeader
-from state.identity_rows import INDEX_KEY
-from state.rows import WATERMARK_KEY, Watermark, decode_watermark
-from tests.core.given import a_catalog, a_flow, cloud_event, realized
+from schemas.export import ExportHeader
+from schemas.wire.identity_index import INDEX_KEY
+from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, decode_watermark
 from tests.core.strategies import configurations, histories, law
+from tests.kit.given import a_catalog, a_flow, cloud_event, realized
 from tests.pipeline.fakes import Crash, FixedCatalog, MemoryLog, MemoryRows, batch
 
 SECONDS = 5.0

@@ -4,7 +4,7 @@ import asyncio
 
 from processor.pipeline.partition import PartitionPipeline
 from processor.pipeline.pipeline import Pipeline
-from tests.core.given import a_catalog, a_flow
+from tests.kit.given import a_catalog, a_flow
 from tests.pipeline.fakes import Crash, FixedCatalog, MemoryLog, MemoryRows, batch
 from tests.pipeline.test_partition import SECONDS, patches, settings
 

@@ -16,8 +16,8 @@ from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.ports import KafkaRecord
 from schemas.event import SourceRecord
-from tests.core.given import a_catalog, a_flow, cloud_event, realized
 from tests.delivery.fakes import Record
+from tests.kit.given import a_catalog, a_flow, cloud_event, realized
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
 
 SECONDS = 60.0

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.wire.profiles_changelog import PROFILE, WATERMARK_KEY, Watermark, encode_watermark, profile_key
 from state.identity import Identity
 from state.partition import Memory, PartitionStore, shared_memory
-from state.rows import PROFILE, WATERMARK_KEY, Watermark, encode_watermark, profile_key
 
 IDENTITY: Final = Identity("cluster", "app", "app-profiles-changelog", "topic-id", 3, 8)
 BATCHES: Final = 40

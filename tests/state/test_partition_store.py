@@ -11,10 +11,7 @@ from processor.core.catalog import Catalog
 from processor.core.step import EventSkip, Limits, Step, step
 from schemas.event import SourceRecord
 from schemas.profile import Profile
-from state import partition
-from state.identity import Identity
-from state.partition import Memory, PartitionStore, shared_memory
-from state.rows import (
+from schemas.wire.profiles_changelog import (
     WATERMARK_KEY,
     Row,
     UnreadableRow,
@@ -25,6 +22,9 @@ from state.rows import (
     encode_watermark,
     profile_key,
 )
+from state import partition
+from state.identity import Identity
+from state.partition import Memory, PartitionStore, shared_memory
 
 IDENTITY = Identity("cluster", "app", "app-profiles-changelog", "topic-id", 3, 8)
 PROFILE = Profile(

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from processor.revocable import PartitionsRevoked, RevocableWork
+from processor.foundation.revocable import PartitionsRevoked, RevocableWork
 from tests.kit.memory_worker import BOTH, SECONDS, MemoryWorker, until
 
 

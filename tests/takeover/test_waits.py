@@ -4,8 +4,8 @@ import asyncio
 
 from structlog.testing import capture_logs
 
-from processor.status_reports import worker_status
-from processor.waits import CATALOG, Waits
+from processor.worker.status_reports import worker_status
+from processor.worker.waits import CATALOG, Waits
 from tests.kit.memory_worker import BOTH, MemoryWorker, until
 
 

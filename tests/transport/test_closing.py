@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError
 from structlog.testing import capture_logs
 
 from processor.app import create_app
-from processor.settings import Settings
+from processor.foundation.settings import Settings
 from processor.transport import consumer as transport
 from processor.transport.consumer import BatchConsumer, BatchConsumerThread
 from processor.transport.lasting import TaskEnded

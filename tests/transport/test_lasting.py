@@ -14,8 +14,8 @@ import pytest
 from aiokafka.errors import GroupAuthorizationFailedError
 
 from processor.app import ProfileExporter, create_app
-from processor.revocable import PartitionsRevoked
-from processor.settings import Settings
+from processor.foundation.revocable import PartitionsRevoked
+from processor.foundation.settings import Settings
 from processor.transport import consumer as transport
 from processor.transport.consumer import BatchConsumer, BatchConsumerThread, Partition, ReleaseTooSlow, SeekTooSlow
 from processor.transport.lasting import LastingTasks, TaskEnded

@@ -14,13 +14,13 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError, NodeNotReadyError
 
 from processor.app import MAX_POLL_RECORDS, create_app
-from processor.gap_stop import FINISH_SECONDS, GapStop
-from processor.log_positions import LogPositions
+from processor.foundation.settings import Settings
+from processor.foundation.tasks import end_task
 from processor.pipeline.partition import GROUP_RECORDS
-from processor.settings import Settings
-from processor.tasks import end_task
 from processor.transport.consumer import Partition
-from tests.delivery.virtual_time import in_virtual_time
+from processor.worker.gap_stop import FINISH_SECONDS, GapStop
+from processor.worker.log_positions import LogPositions
+from tests.kit.virtual_time import in_virtual_time
 from tests.transport.memory_logs import InLoopConsumer, MemoryBroker, MemoryConsumer
 
 PLACE, OTHER = Partition("profile-events", 0), Partition("profile-events", 1)

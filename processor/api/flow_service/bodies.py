@@ -6,23 +6,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from processor.api.errors import ApiError, Code
-from processor.api.flow_service.specs import (
-    ASSUME_ROLE,
-    CONNECTION_SPECS,
-    DEFAULT_CHAIN,
-    KEYS,
-    KINESIS,
-    NAMED_PROFILE,
-    PROFILE_SERVICE,
-)
-from processor.api.flow_service.views import AT_THE_TARGET, attribute_place, audience_place
-from processor.secrets import NoSecretsKey, Secrets
-from processor.settings import MASKED
-from schemas.connection import Connection, Note, SourceConnection, SpecReference, TargetConnection, TargetParams
-from schemas.destination import Credentials, DefaultCredentials, KeyCredentials, ProfileCredentials, RoleCredentials
-from schemas.faults import faults_of
-from schemas.flow import AudienceMapping, Options
-from schemas.flow_service import (
+from processor.api.flow_service.models import (
     Auth,
     Body,
     ConnectionBody,
@@ -36,6 +20,22 @@ from schemas.flow_service import (
     TargetConnectionBody,
     Transformation,
 )
+from processor.api.flow_service.specs import (
+    ASSUME_ROLE,
+    CONNECTION_SPECS,
+    DEFAULT_CHAIN,
+    KEYS,
+    KINESIS,
+    NAMED_PROFILE,
+    PROFILE_SERVICE,
+)
+from processor.api.flow_service.views import AT_THE_TARGET, attribute_place, audience_place
+from processor.foundation.secrets import NoSecretsKey, Secrets
+from processor.foundation.settings import MASKED
+from schemas.connection import Connection, Note, SourceConnection, SpecReference, TargetConnection, TargetParams
+from schemas.destination import Credentials, DefaultCredentials, KeyCredentials, ProfileCredentials, RoleCredentials
+from schemas.faults import faults_of
+from schemas.flow import AudienceMapping, Options
 from schemas.model import Remarks
 from schemas.paths import without_prefixes
 from schemas.times import format_time

@@ -19,19 +19,19 @@ from processor.api.flow_service.bodies import (
     source_of,
     target_of,
 )
+from processor.api.flow_service.models import ConnectionBody, FlowBody, SourceConnectionBody, TargetConnectionBody
 from processor.api.flow_service.objects import Attached, Objects, destination_of, options_of
 from processor.api.flow_service.patching import patched
 from processor.api.flow_service.specs import FLOW_SPECS
 from processor.api.flow_service.views import FIXED, connection_view, flow_view
+from processor.catalog.state import Kept
 from processor.control.draft import Draft
 from processor.control.native import TooManyFlows, put_flow
-from processor.control.state import Kept
-from processor.secrets import Secrets
+from processor.foundation.secrets import Secrets
 from schemas.connection import AnyObject, Connection, FlowLink, Kind, SourceConnection, TargetConnection
 from schemas.destination import Destination
 from schemas.faults import faults_of
 from schemas.flow import Flow, FlowState
-from schemas.flow_service import ConnectionBody, FlowBody, SourceConnectionBody, TargetConnectionBody
 from schemas.model import Remarks
 
 

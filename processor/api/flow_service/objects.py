@@ -13,9 +13,8 @@ from typing import Final, NamedTuple
 from uuid import UUID, uuid5
 
 from processor.api.flow_service.specs import KINESIS, PROFILE_SERVICE, STREAMING_FLOW
+from processor.catalog.state import ControlState, Kept
 from processor.control.draft import Draft
-from processor.control.state import ControlState, Kept
-from processor.kafka.connection_records import plain_object
 from schemas.connection import (
     TARGET_OPTIONS,
     AnyObject,
@@ -30,6 +29,7 @@ from schemas.connection import (
 from schemas.destination import DefaultCredentials, Destination
 from schemas.flow import Flow, Options
 from schemas.model import STORED
+from schemas.wire.connections import plain_object
 
 _NAMES: Final = UUID("2f6c6d2e-5f0e-4a4b-9b39-0d3f0e8c7a11")  # ours, for derived ids
 _THE_SOURCE: Final = "the source of flows that a file made"

@@ -10,14 +10,20 @@ from processor.api.access import require_write
 from processor.api.calls import Call, TheCall, if_match_of, quoted_answer
 from processor.api.errors import ApiError, Code, not_found
 from processor.api.flow_service import changes, query
+from processor.api.flow_service.models import (
+    ConnectionBody,
+    FlowBody,
+    PatchOperation,
+    SourceConnectionBody,
+    TargetConnectionBody,
+)
 from processor.api.flow_service.objects import Objects, destination_of
 from processor.api.flow_service.specs import CONNECTION_SPECS, FLOW_SPECS, KINESIS, PROFILE_SERVICE
 from processor.api.flow_service.views import all_views, connection_view, flow_view, without_secret
-from processor.control.state import Kept
+from processor.catalog.state import Kept
 from schemas.connection import AnyObject, Connection, Kind, SpecReference, TargetConnection, TargetParams
 from schemas.faults import faults_of
 from schemas.flow import Flow
-from schemas.flow_service import ConnectionBody, FlowBody, PatchOperation, SourceConnectionBody, TargetConnectionBody
 from schemas.model import Remarks
 
 PATH: Final = "/data/foundation/flowservice"

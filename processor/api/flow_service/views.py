@@ -7,10 +7,9 @@ from pydantic.alias_generators import to_camel
 from processor.api.etags import quoted
 from processor.api.flow_service.objects import Attached, Hanging, Objects
 from processor.api.flow_service.specs import ASSUME_ROLE, DEFAULT_CHAIN, KEYS, NAMED_PROFILE
+from processor.catalog.state import Kept
 from processor.control.audit import masked
-from processor.control.state import Kept
-from processor.kafka.catalog_records import plain
-from processor.settings import MASKED
+from processor.foundation.settings import MASKED
 from schemas.connection import (
     TARGET_OPTIONS,
     AnyObject,
@@ -24,6 +23,7 @@ from schemas.connection import (
 from schemas.destination import Credentials, DefaultCredentials, KeyCredentials, ProfileCredentials, RoleCredentials
 from schemas.flow import AudienceMapping, Flow, Options
 from schemas.times import parse_time
+from schemas.wire.catalog import plain
 
 AT_THE_TARGET: Final = frozenset(map(to_camel, TARGET_OPTIONS))
 """The same as clients write them."""

@@ -7,7 +7,7 @@ from threading import Event
 
 import click
 
-from processor.demo.endpoint import KinesisEndpoint
+from processor.sandbox.endpoint import KinesisEndpoint
 from tests.faults.kinesis_proxy import FaultProxy, Plan, chaos
 
 

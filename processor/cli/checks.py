@@ -1,0 +1,196 @@
+"""What `check` looks at, one thing after the other: the environment, the broker, the topics, the catalog, each
+destination.
+"""
+
+from collections.abc import Container, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+
+from processor.cli.destinations import examine_flows, summary
+from processor.cli.placement import check_placement
+from processor.cli.views.check_report import Finding, Level
+from processor.delivery.kinesis.endpoints import endpoint_rules
+from processor.foundation.env_file import ENV_FILE, OF_THE_ENVIRONMENT, Environment, unclosed_names
+from processor.foundation.errors import CommandError, UsageError, what_and_remedy
+from processor.foundation.secrets import secrets_of
+from processor.foundation.settings import ENV_PREFIX, ProcessingGuarantee, Settings, env_name
+from processor.kafka.admin import Admin, Differences, differences_of, wrong_counts
+from processor.kafka.errors import TopicsMissing, UnsafeTopics, WrongPartitionCounts
+from processor.kafka.ground import Ground, require_settings
+from processor.kafka.reading import read_compacted
+from processor.kafka.rights import GRANT, NOT_CHECKED
+from processor.kafka.topics import TopicSpec, topic_specs
+from schemas.flow import Flow
+from schemas.wire.catalog import BadCatalogRecord, is_job_key, read_audience, read_flow
+
+_APPLY = "put it into force again with `profile-exporter apply FILE`"
+
+
+def check_names(environ: Environment) -> Iterator[Finding]:
+    """Variables with our prefix that are no settings: a typing error would go unnoticed.
+
+    And values of `.env` that hold their quotes.
+    """
+    known = [env_name(field) for field in Settings.model_fields]
+    for name in sorted(environ):
+        if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
+            near = get_close_matches(name.upper(), known, n=1)
+            text = f"{name} is set{_origin(environ, name)}, but there is no such setting"
+            yield Finding(Level.WARNING, text, f"did you mean {near[0]}?" if near else "remove it")
+    for name in unclosed_names():
+        text = (
+            f"{ENV_FILE}: the value of {name} is more than stands between its quotes: quotes, and a comment behind"
+            " them, are a part of it"
+        )
+        yield Finding(
+            Level.WARNING, text, "give comments lines of their own; nothing of a value is cut off or expanded"
+        )
+
+
+def _origin(environ: Environment, name: str) -> str:
+    origin = environ.origin_of(name)
+    return "" if origin in (None, OF_THE_ENVIRONMENT) else f" in {origin}"
+
+
+def check_references(flows: Iterable[Flow], environ: Environment) -> Iterator[Finding]:
+    """Where each `${NAME}` of a flow comes from, and never what it is; what is set nowhere is told by the check of its
+    destination.
+    """
+    named: dict[str, list[str]] = {}
+    for flow in flows:
+        for name in flow.destination.references:
+            named.setdefault(name, []).append(flow.id)
+    for name, flow_ids in sorted(named.items()):
+        file = f"{name}_FILE"
+        found = next(((said, origin) for said in (name, file) if (origin := environ.origin_of(said)) is not None), None)
+        if found is not None:
+            by = f"{'the file that ' + file + ' names there' if found[0] == file else 'its value'}"
+            where = "the environment" if found[1] == OF_THE_ENVIRONMENT else found[1]
+            yield Finding(
+                Level.OK,
+                f"${{{name}}} of flow{'s' if len(flow_ids) > 1 else ''} {', '.join(sorted(flow_ids))}: {by}, from"
+                f" {where}",
+            )
+
+
+def check_kafka(settings: Settings, environ: Environment) -> Iterator[Finding]:
+    """Broker, topics, catalog and destinations; each needs the one before.
+
+    Raises UsageError for settings that are refused.
+    """
+    require_settings(settings)
+    specs = topic_specs(settings)
+    try:
+        admin = Admin(settings)
+        counts = admin.partition_counts()
+    except UsageError:
+        raise
+    except CommandError as error:
+        yield _failed(error)
+        return
+    yield Finding(Level.OK, f"a Kafka broker answers at {settings.kafka_bootstrap_servers}")
+    yield from _check_counts(specs, counts)
+    try:
+        yield from _check_ground(settings, Ground(admin, settings), specs)
+        if {settings.topics.flows, settings.topics.audiences} <= counts.keys():
+            yield from _check_catalog(settings, environ)
+        if settings.topics.profile_events in counts:
+            yield from check_placement(settings)
+    except CommandError as error:
+        yield _failed(error)
+
+
+def _failed(error: CommandError) -> Finding:
+    text, _, remedy = str(error).partition("\n")
+    return Finding(Level.FAILED, text, remedy.strip())
+
+
+def _check_counts(specs: Iterable[TopicSpec], counts: Mapping[str, int]) -> Iterator[Finding]:
+    specs = tuple(specs)
+    wrong = wrong_counts(specs, counts)
+    remedy = str(WrongPartitionCounts(wrong)).rpartition("\n")[2].strip()
+    for spec in specs:
+        if spec.name not in counts:
+            yield Finding(Level.FAILED, f"topic {spec.name} is missing", "create it with `profile-exporter init`")
+        elif spec.name in wrong:
+            found, wanted = wrong[spec.name]
+            yield Finding(Level.FAILED, f"topic {spec.name} has {found} partitions, {wanted} are wanted", remedy)
+        else:
+            yield Finding(
+                Level.OK, f"topic {spec.name}: {spec.partitions} partition{'s' if spec.partitions > 1 else ''}"
+            )
+
+
+def _check_ground(settings: Settings, ground: Ground, specs: tuple[TopicSpec, ...]) -> Iterator[Finding]:
+    """What a worker does not start with, in its words; then what else of the topics is not as it should be."""
+    unsafe = set[tuple[str, str]]()
+    for refusal in ground.refusals():
+        if isinstance(refusal, UnsafeTopics):
+            unsafe = {(fault.topic, fault.option) for fault in refusal.faults}
+            remedy = what_and_remedy(refusal)[1]
+            yield from (Finding(Level.FAILED, f"topic {fault}", remedy) for fault in refusal.faults)
+        elif not isinstance(refusal, TopicsMissing | WrongPartitionCounts):  # told topic by topic
+            yield _failed(refusal)
+    yield from _check_configuration(settings, differences_of(specs, ground.configs), unsafe)
+
+
+def _check_configuration(
+    settings: Settings, differences: Differences | None, unsafe: Container[tuple[str, str]]
+) -> Iterator[Finding]:
+    for topic, name, found, wanted in differences.found if differences is not None else ():
+        if (topic, name) not in unsafe:
+            text = f"topic {topic}: {name} is {found}, should be {wanted}; records may be lost"
+            yield Finding(
+                Level.WARNING,
+                text,
+                f"`kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {name}={wanted}`",
+            )
+    if differences is not None:
+        if differences.denied:
+            yield Finding(
+                Level.WARNING, f"{', '.join(differences.denied)}: DescribeConfigs is denied: {NOT_CHECKED}", GRANT
+            )
+        elif not differences.found and not unsafe:
+            yield Finding(Level.OK, "the topics are configured as they should be")
+        return
+    yield Finding(Level.OK, "configuration of the topics: not supported by this broker, not compared")
+    if settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE:
+        text = "this broker has no controller, like the embedded one, which takes transactions without honouring them"
+        yield Finding(
+            Level.WARNING, text, f"set {env_name('processing_guarantee')}=at_least_once, or use another broker"
+        )
+
+
+def _check_catalog(settings: Settings, environ: Environment) -> Iterator[Finding]:
+    flows: list[Flow] = []
+    for key, value in read_compacted(settings, settings.topics.flows).items():
+        if is_job_key(key):
+            continue
+        try:
+            flows.append(read_flow(key, value).flow)
+        except BadCatalogRecord as bad:
+            yield Finding(Level.FAILED, str(bad), _APPLY)
+    for flow in flows:
+        yield from (
+            Finding(Level.WARNING, f"flow {flow.id}: {fault}; it goes on as it did", _APPLY)
+            for fault in flow.path_faults
+        )
+    audiences = read_compacted(settings, settings.topics.audiences)
+    for key, value in audiences.items():
+        try:
+            read_audience(key, value)
+        except BadCatalogRecord as bad:
+            yield Finding(Level.FAILED, str(bad), _APPLY)
+    if flows:
+        yield Finding(
+            Level.OK,
+            f"{len(flows)} flow{'s' if len(flows) > 1 else ''} and {len(audiences)} described audiences can be read",
+        )
+    else:
+        yield Finding(
+            Level.WARNING,
+            "there are no flows: nothing will be sent",
+            "put some into force with `profile-exporter apply FILE`",
+        )
+    yield from check_references(flows, environ)
+    for examined in examine_flows(flows, environ, secrets_of(settings), endpoint_rules(settings)):
+        yield from summary(examined)

@@ -1,0 +1,104 @@
+"""Flows and audiences from the command line, by the code path that the control API takes (processor/control)."""
+
+import getpass
+import os
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any, TypeVar
+
+import click
+
+from processor.catalog.state import ControlState, Kept, Topic, TopicRecord
+from processor.control.audit import Author, masked
+from processor.control.draft import Draft
+from processor.control.job_progress import read_job_progress
+from processor.control.kafka_log import KafkaControlLog
+from processor.control.plane import ControlPlane
+from processor.foundation.settings import Settings
+from processor.kafka.admin import Admin
+from processor.kafka.reading import read_topic
+from processor.kafka.topics import topic_specs
+from schemas.audience import Audience
+from schemas.flow import Flow
+from schemas.wire.catalog import plain
+
+Answer = TypeVar("Answer")
+
+
+def read_state(settings: Settings) -> ControlState:
+    """Flows, audiences and connections as they are; writes nothing and is in nobody's way.
+
+    Raises TopicsMissing, BrokerUnreachable, ReadFailed.
+    """
+    names = settings.topics
+    require_topics(settings, (names.flows, names.audiences, names.connections))
+    state = ControlState()
+    for topic, name in (
+        (Topic.FLOWS, names.flows),
+        (Topic.AUDIENCES, names.audiences),
+        (Topic.CONNECTIONS, names.connections),
+    ):
+        records = read_topic(settings, name)
+        state = state.after(
+            TopicRecord(topic, record.key or b"", record.value, record.timestamp or 0) for record in records
+        )
+    return state
+
+
+def read_and_warn(settings: Settings, topic: Topic) -> ControlState:
+    """The same; warns on stderr of what cannot be read on one topic."""
+    state = read_state(settings)
+    for (of, _), text in state.unreadable.items():
+        if of is topic:
+            click.echo(f"warning: {text}", err=True)
+    return state
+
+
+def as_stored(name: str, kept: Kept[Flow] | Kept[Audience]) -> dict[str, Any]:
+    """As --json shows it, secrets masked."""
+    return {
+        name: masked(plain(kept.item)),
+        "etag": kept.etag,
+        "createdAt": kept.created_at,
+        "updatedAt": kept.updated_at,
+    }
+
+
+def change(settings: Settings, decide: Callable[[Draft], Answer]) -> Answer:
+    """Change something, all or nothing. Raises as ControlPlane.change does, and TopicsMissing."""
+    require_control_topics(settings)
+    with KafkaControlLog(settings) as log:
+        return ControlPlane(log, progress=partial(read_job_progress, settings)).change(
+            Author(_user(), "command"), decide
+        )
+
+
+def require_control_topics(settings: Settings) -> None:
+    """Raise TopicsMissing unless all topics are there that a change writes to."""
+    names = settings.topics
+    require_topics(settings, (names.flows, names.audiences, names.connections, names.audit_events))
+
+
+def require_job_topics(settings: Settings) -> None:
+    """Raise TopicsMissing unless all topics are there that jobs are looked up on."""
+    names = settings.topics
+    require_topics(settings, (names.flows, names.job_progress))
+
+
+def require_import_topics(settings: Settings) -> None:
+    """Raise TopicsMissing unless all topics are there that an import reads and writes."""
+    names = settings.topics
+    changed = (names.flows, names.audiences, names.connections, names.audit_events)
+    require_topics(settings, (*changed, names.profile_events, names.changelog, names.exports))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid {os.getuid()}"
+
+
+def require_topics(settings: Settings, topics: Collection[str]) -> None:
+    """Raise TopicsMissing unless these are there, as they should be."""
+    Admin(settings).require([spec for spec in topic_specs(settings) if spec.name in topics])

@@ -1,0 +1,109 @@
+"""The options that say which dead letters are meant; `list` and `redrive` have the same."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeVar
+
+import click
+
+from processor.dead_letters.letter import BadLetter, Letter, read_letter
+from processor.dead_letters.selection import OffsetRange, Selection
+from processor.foundation.settings import Settings
+from processor.kafka.reading import read_topic
+from schemas.dead_letter import DeadLetterReason
+from schemas.times import BadTimeError, normal_time
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Parsed(click.ParamType):
+    """A text that a function of ours reads; it raises ValueError."""
+
+    def __init__(self, name: str, parse: Callable[[str], object]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """What the text says, or a usage error (exit code 2)."""
+        try:
+            return self._parse(value) if isinstance(value, str) else value
+        except (ValueError, BadTimeError) as error:
+            self.fail(str(error), param, ctx)
+
+
+_TIME: Final = _Parsed("time", normal_time)
+_RANGE: Final = _Parsed("first-last", OffsetRange.parse)
+_OPTIONS: Final = (
+    click.option(
+        "--flow", "flows", multiple=True, metavar="ID", help="Letters of this flow; may be given again. [default: all]"
+    ),
+    click.option(
+        "--reason",
+        "reasons",
+        multiple=True,
+        type=click.Choice([reason.value for reason in DeadLetterReason]),
+        help="Letters with this reason; may be given again. [default: all]",
+    ),
+    click.option(
+        "--profile",
+        "profiles",
+        multiple=True,
+        metavar="ID",
+        help="Letters of this profile; may be given again. [default: all]",
+    ),
+    click.option(
+        "--partition",
+        "partitions",
+        multiple=True,
+        type=click.IntRange(min=0),
+        help="Letters in this partition; may be given again. [default: all]",
+    ),
+    click.option("--offsets", type=_RANGE, help="Letters at these offsets of dead-letters: 7, or 7-12. [default: all]"),
+    click.option(
+        "--since",
+        type=_TIME,
+        help="Records with a Kafka timestamp from this time on: 2026-01-31T08:00:00Z. [default: all]",
+    ),
+    click.option("--until", type=_TIME, help="Records with a Kafka timestamp before this time. [default: all]"),
+)
+
+
+def selecting(command: Command) -> Command:
+    """Give the command all of these options; what they say goes through `selection`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def selection(
+    flows: Iterable[str],
+    reasons: Iterable[str],
+    profiles: Iterable[str],
+    partitions: Iterable[int],
+    offsets: OffsetRange | None,
+    since: str | None,
+    until: str | None,
+) -> Selection:
+    """What the options say."""
+    return Selection(
+        flows=frozenset(flows),
+        reasons=frozenset(map(DeadLetterReason, reasons)),
+        partitions=frozenset(partitions),
+        offsets=offsets,
+        profiles=frozenset(profile.encode() for profile in profiles),
+        since=since,
+        until=until,
+    )
+
+
+def read_letters(settings: Settings, selected: Selection, problem: Callable[[str], None]) -> Iterator[Letter]:
+    """The selected letters that are there now, in the order of each partition; `problem` is told of what is no letter
+    of ours.
+    """
+    for record in read_topic(settings, settings.topics.dead_letters, selected.partitions):
+        try:
+            letter = read_letter(record)
+        except BadLetter as bad:
+            problem(str(bad))
+            continue
+        if letter in selected:
+            yield letter

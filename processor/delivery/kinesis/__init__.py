@@ -1,0 +1,1 @@
+"""The package processor/delivery/kinesis."""

@@ -1,0 +1,219 @@
+"""Lanes: the waiting records of one profile and one flow, in order, at most one of them in flight (contract G3).
+
+                 ┌───────────── next head ─────────────┐
+                 ▼                                     │ delivered, or a dead letter
+    arrives ─► waits at its flow's route ─► in flight ─┤
+                 ▲                                     │ throttled, ambiguous, not sent, …
+                 └──────── the same head again ────────┘
+
+Only a lane's head can be taken, and a lane that is in flight waits at no route: so nothing overtakes, whatever fails.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from processor.delivery.kinesis.responses import PauseReason
+from processor.delivery.lanes.progress import PartitionProgress
+from processor.delivery.ports import Export
+from schemas.dead_letter import DeadLetterReason
+from schemas.destination import Destination
+
+
+class Waiting(NamedTuple):
+    """A record that is not finished, and the partition that must not pass it."""
+
+    export: Export
+    progress: PartitionProgress
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it is not to be sent any more: the next owner of its partition does."""
+        return self.export.record.offset >= self.progress.sends_below
+
+
+class RouteState(NamedTuple):
+    """Why nothing is delivered, and what went wrong last, in words; all None where all is well."""
+
+    paused: PauseReason | None = None
+    trouble: str | None = None
+    stuck_since: float | None = None  # nothing was answered since then, by the sink's clock; None: something was
+    next_try: float | None = None  # by the same clock, where it waits for one
+    silent_since: float | None = None  # a call waits for its answer, and none came since then; by the same clock
+    takes_nothing: bool = False  # it rejects whatever it is sent
+    is_idle: bool = False  # it could take more than it is given
+
+
+class Route(Protocol):
+    """Where lanes with a head to send wait: a destination, or what takes its place."""
+
+    def add(self, lane: "Lane") -> None:
+        """The lane's head may leave."""
+
+    def remove(self, flow: "FlowLanes") -> "list[Lane]":
+        """Give up the lanes of a flow; what is in flight stays."""
+
+    def drop_emptied(self) -> None:
+        """Forget lanes whose records were all taken away."""
+
+    def state(self) -> RouteState:
+        """How it goes."""
+
+
+@dataclass(slots=True)
+class Held:
+    """What is in memory."""
+
+    records: int = 0
+    size_bytes: int = 0
+
+    def add(self, size_bytes: int) -> None:
+        """Count one more record of this size."""
+        self.records += 1
+        self.size_bytes += size_bytes
+
+    def remove(self, size_bytes: int) -> None:
+        """Count one record of this size less."""
+        self.records -= 1
+        self.size_bytes -= size_bytes
+
+
+@dataclass(slots=True)
+class FlowCounts:
+    """What became of a flow's records, since this process started."""
+
+    delivered: int = 0
+    delivered_bytes: int = 0  # data and partition keys
+    retried: int = 0  # records sent again
+    throttled: int = 0  # refusals for throughput
+    dead_lettered: Counter[DeadLetterReason] = field(default_factory=Counter)
+    out_of_order: Counter[str] = field(default_factory=Counter)  # by OrderFault
+    gone: int = 0  # offsets that the log lost before they were read; of flows that were parked
+
+    def add(self, other: "FlowCounts") -> None:
+        """Add the counts of another flow."""
+        self.delivered += other.delivered
+        self.delivered_bytes += other.delivered_bytes
+        self.retried += other.retried
+        self.throttled += other.throttled
+        self.dead_lettered.update(other.dead_lettered)
+        self.out_of_order.update(other.out_of_order)
+        self.gone += other.gone
+
+
+class Lane:
+    """The waiting records of one profile and one flow; never without a head, except `emptied`.
+
+    Of the head: `tries` counts how often it was sent, `failures` its own faults (not those of whole calls),
+    `rejections` which of them were rejections; `rejected_after`: how many calls had delivered something before the
+    first of those.
+    """
+
+    __slots__ = (
+        "_behind",
+        "emptied",
+        "failures",
+        "flow",
+        "head",
+        "in_flight",
+        "key",
+        "paid",
+        "rejected_after",
+        "rejections",
+        "tries",
+    )
+
+    def __init__(self, flow: "FlowLanes", key: bytes, head: Waiting) -> None:
+        self.flow = flow
+        self.key = key
+        self.head = head
+        self.in_flight = False
+        self.emptied = False
+        self.paid = False  # see ShardRates
+        self.tries = self.failures = self.rejections = self.rejected_after = 0
+        self._behind: deque[Waiting] | None = None  # most lanes hold one record
+
+    def __len__(self) -> int:
+        return 0 if self.emptied else 1 + len(self._behind or ())
+
+    def __iter__(self) -> Iterator[Waiting]:
+        """All its records, in order."""
+        if not self.emptied:
+            yield self.head
+            yield from self._behind or ()
+
+    def append(self, waiting: Waiting) -> None:
+        """Wait behind the others."""
+        if self._behind is None:
+            self._behind = deque()
+        self._behind.append(waiting)
+
+    def advance(self) -> bool:
+        """The head is done: the next one takes its place; False when there is none, and the lane is at its end."""
+        self.tries = self.failures = self.rejections = 0
+        if not self._behind:
+            self.emptied = True
+            return False
+        self.head = self._behind.popleft()
+        return True
+
+    def take(self, unwanted: Callable[[Waiting], bool]) -> list[Waiting]:
+        """Take out what is unwanted, except a head in flight."""
+        taken = [waiting for waiting in self._behind or () if unwanted(waiting)]
+        if taken:
+            self._behind = deque(waiting for waiting in self._behind or () if not unwanted(waiting))
+        if not self.in_flight and unwanted(self.head):
+            taken.append(self.head)
+            self.advance()
+        return taken
+
+
+class FlowLanes:
+    """All lanes of one flow, the route they take now, and what they hold: of partitions (`live`), and read a second
+    time (`parked`).
+    """
+
+    def __init__(self, flow_id: str, route: Route) -> None:
+        self.id = flow_id
+        self.route = route
+        self.destination: Destination | None = None  # of `route`; None: there is none
+        self.lanes: dict[bytes, Lane] = {}
+        self.counts = FlowCounts()
+        self.live = Held()
+        self.parked = Held()
+
+    def add(self, key: bytes, waiting: Waiting) -> None:
+        """A record arrives, behind all earlier ones of its lane."""
+        lane = self.lanes.get(key)
+        if lane is not None:
+            lane.append(waiting)
+            return
+        lane = self.lanes[key] = Lane(self, key, waiting)
+        self.route.add(lane)
+
+    def step(self, lane: Lane) -> None:
+        """The lane's head is finished: on with the next one."""
+        lane.in_flight = False
+        if lane.advance():
+            self.route.add(lane)
+        else:
+            del self.lanes[lane.key]
+
+    def change_route(self, route: Route, destination: Destination | None) -> None:
+        """Waiting lanes change over, in their order; those in flight follow when their call has ended (contract G9)."""
+        waiting = self.route.remove(self)
+        self.route, self.destination = route, destination
+        for lane in waiting:
+            route.add(lane)
+
+    def take(self, unwanted: Callable[[Waiting], bool]) -> list[Waiting]:
+        """Take out everything that is unwanted, except heads in flight."""
+        taken = [waiting for lane in self.lanes.values() for waiting in lane.take(unwanted)]
+        if taken:
+            self.lanes = {key: lane for key, lane in self.lanes.items() if not lane.emptied}
+        return taken
+
+    def heads(self) -> Iterable[Waiting]:
+        """Each lane's oldest record."""
+        return (lane.head for lane in self.lanes.values())

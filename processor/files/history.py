@@ -1,0 +1,112 @@
+"""The catalog as it changes in the course of a replay: by files that take effect at a time, or by records of `flows`
+and `audiences`.
+
+What a change sets going is the same as in the control plane (core.lifecycle), so a replay has the jobs that a worker
+had. A job of a file has an id made from the file's time, the flow and the kind of job; a job among the records keeps
+its own, and so do its records.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from processor.catalog.compiled import Contents
+from processor.core.catalog import Catalog
+from processor.core.content_mode import read_head
+from processor.core.job_lifecycle import Moment, jobs_after
+from processor.core.parse import load_json
+from processor.core.unusable import Unusable
+from schemas.audience import Audience
+from schemas.event import SourceRecord
+from schemas.flow import Flow
+from schemas.job import Job
+from schemas.times import MIN_SECONDS, BadTimeError, format_time, normal_time
+
+BEGINNING: Final = format_time(MIN_SECONDS)
+"""Before any event: what a file without a time is in force from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """What is in force from a time on, in the form of C8."""
+
+    since: str
+    flows: tuple[Flow, ...]
+    audiences: tuple[Audience, ...]
+
+
+class FileHistory:
+    """Files in the order of their times; each says everything that is in force from then on."""
+
+    def __init__(self, files: Sequence[Effective]) -> None:
+        self._waiting = sorted(files, key=lambda each: each.since)
+        self._flows: dict[str, Flow] = {}
+        self._leaving: dict[str, Flow] = {}
+        self._jobs: dict[str, Job] = {}
+
+    def due(self, record: SourceRecord | None) -> Iterator[Catalog]:
+        """The catalogs that take effect before a record is decided; with None, all that are left."""
+        while self._waiting and (record is None or self._waiting[0].since <= time_of(record)):
+            yield self._put(self._waiting.pop(0))
+
+    def _put(self, effective: Effective) -> Catalog:
+        after = {flow.id: flow for flow in effective.flows}
+        for flow_id in sorted(self._flows.keys() | after.keys()):
+            self._change(self._flows.get(flow_id), after.get(flow_id), effective.since)
+        self._flows = after
+        return Catalog.of(effective.flows, effective.audiences, {}, self._jobs.values(), self._leaving.values())
+
+    def _change(self, before: Flow | None, after: Flow | None, now: str) -> None:
+        flow = after or before
+        assert flow is not None
+        moment = Moment(now, lambda kind: sha256(f"{now}/{flow.id}/{kind.value}".encode()).hexdigest()[:32])
+        for job in jobs_after(before, after, self._jobs.values(), moment):
+            self._jobs[job.id] = job
+        if after is None:
+            self._leaving[flow.id] = flow
+        else:
+            self._leaving.pop(flow.id, None)
+
+
+class RecordHistory:
+    """Records of the topics `flows` and `audiences`.
+
+    Those that follow each other, with no event between them, are one change.
+    """
+
+    def __init__(self, flows: str, audiences: str) -> None:
+        self._flows, self._audiences = flows, audiences
+        self._contents = Contents()
+        self._changed = False
+
+    def take(self, record: SourceRecord) -> bool:
+        """Whether it is one of these topics'. Raises BadCatalogRecord."""
+        if record.topic not in (self._flows, self._audiences):
+            return False
+        put = self._contents.put_flow if record.topic == self._flows else self._contents.put_audience
+        put(record.key or b"", record.value)
+        self._changed = True
+        return True
+
+    def due(self) -> Iterator[Catalog]:
+        """The catalog, where it has changed."""
+        if self._changed:
+            self._changed = False
+            yield self._contents.catalog
+
+
+def time_of(record: SourceRecord) -> str:
+    """When a record was written, else when its event says it happened; the beginning where neither can be read."""
+    try:
+        if record.timestamp is not None:
+            return format_time(record.timestamp // 1000)
+        head = read_head(record.headers)
+        event = (
+            head.attributes
+            if head is not None and head.has_attributes and not head.is_structured
+            else load_json(record.value or b"null")
+        )
+        return normal_time(event["time"])
+    except (BadTimeError, Unusable, KeyError, TypeError):
+        return BEGINNING

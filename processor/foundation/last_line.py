@@ -1,0 +1,68 @@
+"""The last line of a process that cannot go on: what stopped it and what to do, on stderr, in the form of its logs.
+
+    console   profile-exporter: profile-events[3]: offsets 5 to 9 are gone … → to go on without them, set …
+    json      {"event": "ended", "level": "error", "reason": "…", "remedy": "…", "exit_code": 3, "timestamp": "…"}
+
+A process that stopped for the operator (exit code 3), or that logs as JSON, says it in one line of at most MAX_BYTES.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+import orjson
+
+from processor.foundation.errors import CommandError, StoppedForOperator, what_and_remedy
+from processor.foundation.log_streams import raw_stderr, writes_json
+from processor.foundation.settings import read_log_format
+
+MAX_BYTES: Final = 2_048
+_CUT: Final = "…"
+
+
+@contextmanager
+def ending_with_last_line() -> Iterator[None]:
+    """Have a CommandError write its last line and end the process with its exit code."""
+    try:
+        yield
+    except CommandError as error:
+        write_last_line(error)
+        raise SystemExit(error.exit_code) from None
+
+
+def write_last_line(reason: CommandError) -> None:
+    """Write it to stderr, in the form that LOG_FORMAT names, also where other settings are wrong."""
+    stream = raw_stderr()
+    stream.write(f"{last_line(reason, as_json=writes_json(read_log_format()))}\n")
+    stream.flush()
+
+
+def last_line(reason: CommandError, *, as_json: bool) -> str:
+    """What stopped a process, and the remedy; where it is too long, what stopped it is cut."""
+    what, remedy = what_and_remedy(reason)
+    if as_json:
+        return _fitting(lambda text: _as_json(text, remedy, reason.exit_code), what)
+    if reason.exit_code != StoppedForOperator.exit_code:
+        return f"profile-exporter: {reason}"
+    return _fitting(lambda text: f"profile-exporter: {text}" + (f" → {remedy}" if remedy else ""), what)
+
+
+def _as_json(what: str, remedy: str, exit_code: int) -> str:
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    fields = {
+        "event": "ended",
+        "level": "error",
+        "reason": what,
+        "remedy": remedy,
+        "exit_code": exit_code,
+        "timestamp": now,
+    }
+    return orjson.dumps(fields).decode()
+
+
+def _fitting(render: Callable[[str], str], what: str) -> str:
+    text = what.encode(errors="replace").decode()  # what cannot be encoded would be an error of its own
+    while len((line := render(text)).encode()) > MAX_BYTES and text:
+        text = text.removesuffix(_CUT)[: len(text) * 9 // 10 - 1] + _CUT if len(text) > len(_CUT) else ""
+    return line

@@ -1,0 +1,45 @@
+"""Which errors stop a worker in order, for the operator: exit code 3.
+
+A supervisor that starts it again changes nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from processor.foundation.errors import StoppedForOperator
+from processor.foundation.settings import env_name
+from processor.pipeline.decided import TooManyBadEvents
+from schemas.wire.profiles_changelog import UnreadableRow
+from state.damage import NoSpace
+
+FOR_OPERATOR: Final = (StoppedForOperator, TooManyBadEvents, UnreadableRow, NoSpace)
+
+
+def with_remedy(reason: BaseException) -> StoppedForOperator:
+    """Say of a reason for the operator what to do about it, where its own text does not."""
+    if isinstance(reason, StoppedForOperator):
+        return reason
+    remedy = next((f"\n  {about(reason)}" for kind, about in _REMEDIES.items() if isinstance(reason, kind)), "")
+    return StoppedForOperator(f"{reason}{remedy}")
+
+
+def _about_bad_events(reason: BaseException) -> str:
+    assert isinstance(reason, TooManyBadEvents)
+    _, partition, offset = reason.place
+    return (
+        f"mend what writes them; then leave this one out with {env_name('skip_to')}={partition}:{offset + 1}, "
+        f"or make all of them dead letters with {env_name('max_bad_events_in_a_row')}=0, and start again"
+    )
+
+
+def _about_rows(_: BaseException) -> str:
+    return (
+        "start the version that wrote it, or a newer one; where it is damaged, stop the worker and empty its "
+        f"{env_name('data_dir')}: the rows are restored from the changelog"
+    )
+
+
+_REMEDIES: Final[Mapping[type[BaseException], Callable[[BaseException], str]]] = {
+    TooManyBadEvents: _about_bad_events,
+    UnreadableRow: _about_rows,
+}

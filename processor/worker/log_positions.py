@@ -1,0 +1,214 @@
+"""Where the group's consumer reads profile-events and exports: after a takeover, and when a log has lost what it was to
+read next.
+
+takeover              bounds of all partitions ─► a start for each, or what is missing ─► the first offset of exports is
+                      committed
+outside of the log    the log's bounds ─► accepted: its beginning; else the worker stops, once it has done what it read
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import structlog
+
+from processor.foundation.revocable import PartitionsRevoked
+from processor.foundation.settings import Settings
+from processor.transport.consumer import Partition
+from processor.worker.gap_stop import GapStop
+from processor.worker.start_positions import (
+    EXPORTS_LOG,
+    SOURCE_LOG,
+    Bounds,
+    GapFound,
+    LogIsShorter,
+    RecordsAreGone,
+    Skipped,
+    Start,
+    exports_start,
+    gaps_as_one,
+    held_start,
+    source_start,
+)
+from schemas.wire.profiles_changelog import Watermark
+
+Starts = dict[Partition, Start]
+ParkedGaps = Callable[[Collection[Bounds]], Awaitable[list[GapFound]]]
+"""What parked flows have lost of these partitions of exports."""
+_log = structlog.get_logger(__name__)
+
+
+class Offsets(Protocol):
+    """The group's consumer, as far as it knows offsets. `epoch` changes with every loss of partitions."""
+
+    epoch: int
+
+    async def earliest_offsets(self, *partitions: Partition) -> Mapping[Partition, int]:
+        """Where the logs begin."""
+        ...
+
+    async def highwaters(self, *partitions: Partition) -> Mapping[Partition, int]:
+        """Where their last stable records end."""
+        ...
+
+    async def committed(self, partitions: Iterable[Partition]) -> Mapping[Partition, int | None]:
+        """The group's offsets; None where nothing was committed."""
+        ...
+
+    async def log_bounds(self, partitions: Iterable[Partition]) -> Mapping[Partition, tuple[int, int]]:
+        """Where the logs begin and end, asked of their leaders alone; left out is whose leader does not answer in
+        time.
+        """
+        ...
+
+    async def still_ours(self, offsets: Mapping[Partition, int]) -> bool:
+        """Commit these, and tell whether the group took them of us."""
+        ...
+
+
+class State(Protocol):
+    """The state of one partition of profile-events."""
+
+    @property
+    def watermark(self) -> Watermark | None:
+        """How far it is."""
+        ...
+
+
+class States(Protocol):
+    """The partitions of profile-events that are ours at this moment."""
+
+    @property
+    def partitions(self) -> Mapping[int, State]:
+        """The state of each partition that is ours, by its number."""
+        ...
+
+
+class History(Protocol):
+    """Where it is written down what a worker does with partitions."""
+
+    async def record_starts(self, starts: Mapping[Partition, Start]) -> None:
+        """Write where partitions begin, and what each passes over; durable when it returns."""
+
+    async def record_skip(self, place: Partition, skipped: Skipped) -> None:
+        """Write what a partition passes over while it is read; durable when it returns."""
+
+
+class LogPositions:
+    """`delivers` tells whether a partition of exports is open at the sink."""
+
+    def __init__(  # what it looks at, and what it tells
+        self,
+        settings: Settings,
+        offsets: Offsets,
+        states: States,
+        delivers: Callable[[int], bool],
+        gap_stop: GapStop,
+        history: History,
+    ) -> None:
+        self._settings, self._offsets, self._states, self._delivers = settings, offsets, states, delivers
+        self._gap_stop, self._history = gap_stop, history
+
+    async def starts(
+        self, places: Iterable[Partition], parked_gaps: ParkedGaps | None = None
+    ) -> tuple[Starts, dict[Partition, Bounds]]:
+        """Where to begin, and where the logs begin and end.
+
+        Raises what stops the worker for the operator, PartitionsRevoked.
+
+        Where it stops for gaps, those of parked flows are told with them.
+
+        Nothing is committed before every partition was found whole: a restart finds what this start found. Whoever
+        processes may export, so a partition of exports has an offset from then on: a missing one was removed.
+        """
+        exports = self._settings.topics.exports
+        bounds = await self._bounds(sorted(places))
+        starts, found = self._find_starts(bounds)
+        if found:
+            if parked_gaps is not None:
+                found += await parked_gaps([known for known in bounds.values() if known.topic == exports])
+            raise gaps_as_one(found)
+        await self._history.record_starts(starts)
+        first = {
+            place: start.position
+            for place, start in starts.items()
+            if place.topic == exports and bounds[place].committed is None
+        }
+        if first and not await self._offsets.still_ours(first):
+            raise PartitionsRevoked
+        for place, start in starts.items():
+            self._gap_stop.note_done(
+                place, start.position if place.topic == exports else self._watermark(place.partition) or 0
+            )
+        return starts, bounds
+
+    async def in_log(self, reached: Mapping[Partition, int]) -> dict[Partition, int | None]:
+        """Where to read on; None where unread records are gone (the worker stops when it has done what it read), or
+        where nobody here reads.
+
+        A partition whose leader does not answer is left out. What another rebalance took away meanwhile is its next
+        owner's to find.
+        """
+        epoch = self._offsets.epoch
+        bounds = await self._offsets.log_bounds([place for place in reached if self._reads(place)])
+        if epoch != self._offsets.epoch:
+            return dict.fromkeys(reached)
+        starts: dict[Partition, Start | None] = {place: None for place in reached if not self._reads(place)}
+        for place in bounds.keys() - starts.keys():
+            starts[place] = self._start_in_log(Bounds(*place, *bounds[place], None), reached[place])
+        for place, start in starts.items():
+            if start is not None and start.skipped is not None:
+                await self._history.record_skip(place, start.skipped)
+        return {place: None if start is None else start.position for place, start in starts.items()}
+
+    def _start_in_log(self, bounds: Bounds, offset: int) -> Start | None:
+        """Where to read a log on that was read up to `offset`; None where the worker stops for what is gone."""
+        kind = EXPORTS_LOG if bounds.topic == self._settings.topics.exports else SOURCE_LOG
+        try:
+            return held_start(bounds, offset, self._settings.accepted, kind)
+        except (RecordsAreGone, LogIsShorter) as error:
+            self._gap_stop.note_lost(Partition(bounds.topic, bounds.partition), offset, error)
+            return None
+
+    async def _bounds(self, places: Sequence[Partition]) -> dict[Partition, Bounds]:
+        begins, ends, committed = await asyncio.gather(
+            self._offsets.earliest_offsets(*places), self._offsets.highwaters(*places), self._offsets.committed(places)
+        )
+        return {
+            place: Bounds(place.topic, place.partition, begins[place], ends[place], committed[place])
+            for place in places
+        }
+
+    def _find_starts(self, bounds: Mapping[Partition, Bounds]) -> tuple[Starts, list[GapFound]]:
+        """Where each partition begins, and what is missing."""
+        starts: Starts = {}
+        found: list[GapFound] = []
+        for place, known in bounds.items():
+            if place.topic == self._settings.topics.profile_events and place.partition not in self._states.partitions:
+                continue  # another rebalance took it away while we asked: no state here says nothing, and its takeover seeks again
+            try:
+                starts[place] = self._start(known)
+            except GapFound as gap:
+                found.append(gap)
+        return starts, found
+
+    def _start(self, bounds: Bounds) -> Start:
+        settings = self._settings
+        if bounds.topic == settings.topics.exports:
+            return exports_start(bounds, settings.accepted, settings.app_id)
+        start = source_start(
+            bounds, self._watermark(bounds.partition), settings.accepted, settings.skips.get(bounds.partition)
+        )
+        if bounds.committed is not None and bounds.committed != start.position:
+            _log.info("watermark_wins", place=str(bounds), group_offset=bounds.committed, watermark=start.position)
+        return start
+
+    def _watermark(self, partition: int) -> int | None:
+        state = self._states.partitions.get(partition)
+        watermark = None if state is None else state.watermark
+        return None if watermark is None else watermark.next_offset
+
+    def _reads(self, place: Partition) -> bool:
+        if place.topic == self._settings.topics.exports:
+            return self._delivers(place.partition)
+        return place.partition in self._states.partitions

@@ -1,0 +1,33 @@
+"""Tables are drawn on a terminal and plain otherwise; what stands in them is text, never markup."""
+
+import sys
+
+import pytest
+
+from processor.cli.views.tables import Table, show
+
+TABLE = Table("flows", ["id", "name"], [["f", "[bold]VIPs[/bold]"], ["longer", "x"]])
+
+
+def test_columns_are_aligned_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    show(TABLE)
+
+    assert capsys.readouterr().out == "flows:\n  id      name\n  f       [bold]VIPs[/bold]\n  longer  x\n"
+
+
+def test_a_terminal_gets_a_drawn_table_and_brackets_stay(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    show(TABLE)
+
+    drawn = capsys.readouterr().out
+    assert "━" in drawn
+    assert "[bold]VIPs[/bold]" in drawn
+
+
+def test_a_table_without_rows_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Table("flows", ["id"], [], "none yet"))
+
+    assert capsys.readouterr().out == "flows: none yet\n"

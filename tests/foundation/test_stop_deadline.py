@@ -1,0 +1,77 @@
+"""A stop that does not end: the process does, and its log names what did not."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from processor.app import create_app
+from processor.foundation.settings import Settings
+from processor.foundation.stop_deadline import STOP_SECONDS
+from processor.worker.faust_worker import FAILED, Worker
+
+SECONDS: Final = 60.0
+
+# Of a loop that waits for a task that swallows its cancellation, and of one that is held up by a call.
+_STOPPING: Final = """
+import asyncio, os, sys, time
+from processor.foundation.log import configure
+from processor.foundation.settings import Settings
+from processor.foundation.stop_deadline import end_after
+
+async def closing_a_producer():
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+
+async def main():
+    configure(Settings(_env_file=None, log_format="json"))
+    end_after(0.2, asyncio.get_running_loop(), lambda: os._exit(3))
+    if sys.argv[1] == "held up":
+        asyncio.create_task(closing_a_producer())
+        await asyncio.sleep(0)
+        time.sleep(3600)
+    async with asyncio.timeout(0.1):
+        await closing_a_producer()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", ["waits", "held up"])
+def test_a_process_whose_stop_does_not_end_is_ended_and_its_log_names_the_task(how: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _STOPPING, how],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+        cwd=Path.cwd(),
+    )
+
+    told = json.loads((done.stdout + done.stderr).splitlines()[-1])
+    assert done.returncode == 3, done.stderr
+    assert told["event"] == "stop_took_too_long"
+    assert any("closing_a_producer:" in task for task in told["tasks"]), told
+    assert (how == "held up") == any(call.startswith("main:") for call in told["main_thread"]), told
+
+
+async def test_a_worker_that_begins_to_stop_has_a_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines: list[tuple[float, asyncio.AbstractEventLoop, Any]] = []
+    monkeypatch.setattr(
+        "processor.worker.faust_worker.end_after", lambda seconds, loop, end: deadlines.append((seconds, loop, end))
+    )
+    monkeypatch.setattr("processor.worker.faust_worker.ignore_stops", lambda: None)
+    worker = Worker(create_app(Settings(_env_file=None, data_dir=tmp_path)))  # type: ignore[call-arg]  # pydantic-settings' own argument
+
+    worker.on_worker_shutdown()
+
+    ((seconds, loop, end),) = deadlines
+    assert (seconds, loop) == (STOP_SECONDS, worker.loop)
+    assert (end.func, end.args) == (worker._end, (FAILED,))

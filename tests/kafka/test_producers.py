@@ -1,0 +1,47 @@
+"""What the broker says of a record that it stamps itself, and of one that it does not."""
+
+import os
+import time
+
+import pytest
+
+from processor.kafka.errors import RecordTooLarge
+from processor.kafka.producers import NotWritten, SharedProducer
+from processor.pipeline.ports import KafkaRecord
+from tests.kit.installation import Installation
+from tests.kit.topics import create_topic
+
+SECONDS = 60.0
+
+
+async def test_the_time_of_a_record_is_told_where_the_topic_is_stamped_by_the_broker(
+    installation: Installation, kafka: str
+) -> None:
+    installation.init()
+    producer = SharedProducer(installation.settings)
+    await producer.start()
+
+    by_the_broker = await producer.write_stamped(
+        installation.topics.worker_status, KafkaRecord(b"worker", b"{}", timestamp=1)
+    )
+    by_us = await producer.write_stamped(create_topic(kafka), KafkaRecord(b"worker", b"{}", timestamp=1))
+    await producer.stop()
+
+    assert by_the_broker is not None
+    assert abs(by_the_broker - time.time()) < SECONDS
+    assert by_us is None
+
+
+async def test_a_record_that_its_topic_does_not_take_stops_for_the_operator_and_a_report_is_only_left_out(
+    installation: Installation, kafka: str
+) -> None:
+    """A row of `delivery-positions` that is not written would be written again by every owner, for ever."""
+    topic, large = create_topic(kafka, max_message_bytes="1000"), KafkaRecord(b"worker", os.urandom(10_000))
+    producer = SharedProducer(installation.settings)
+    await producer.start()
+
+    with pytest.raises(RecordTooLarge, match=f"raise max.message.bytes of {topic}"):
+        await producer.write(topic, [(0, large)])
+    with pytest.raises(NotWritten):
+        await producer.write_stamped(topic, large)
+    await producer.stop()

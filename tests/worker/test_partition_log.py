@@ -1,0 +1,100 @@
+"""What a commit says where a topic does not take it, and what it does so that the topic takes it (contract I4; exit
+code 3), on a real Kafka.
+"""
+
+import os
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+
+from processor.foundation.errors import StoppedForOperator
+from processor.kafka.admin import Admin
+from processor.kafka.errors import RecordTooLarge, TimestampRefused
+from processor.kafka.limits import topic_limits
+from processor.kafka.producers import SharedProducer
+from processor.kafka.reading import read_topic
+from processor.pipeline.ports import KafkaRecord, Log, Output
+from processor.worker.adapters.partition_log import Destinations, PlainLog, TransactionalLog
+from schemas.profile import Profile
+from schemas.wire.profiles_changelog import WATERMARK_KEY, encode_row, profile_key
+from tests.kit.installation import Installation
+from tests.kit.topics import create_topic
+
+MIB = 1024 * 1024
+HOUR_MS = 3_600_000
+LONG_AGO_MS = 1_500_000_000_000
+TAKES_A_MIB = {"max_message_bytes": str(MIB)}
+ROWS = {WATERMARK_KEY: b"{}"}
+
+
+@pytest.fixture
+def topics(kafka: str) -> Destinations:
+    exports = create_topic(kafka, message_timestamp_before_max_ms=str(HOUR_MS), **TAKES_A_MIB)
+    others = [create_topic(kafka, **TAKES_A_MIB) for _ in range(4)]
+    return Destinations(exports, *others)
+
+
+@pytest.fixture(params=["transactional", "plain"])
+async def log(request: pytest.FixtureRequest, installation: Installation, topics: Destinations) -> AsyncIterator[Log]:
+    shared = SharedProducer(installation.settings)
+    await shared.start()
+    transactional = partial(TransactionalLog, installation.settings, topics, "events", 0)
+    opened: Log = transactional() if request.param == "transactional" else PlainLog(shared, topics, 0)
+    await opened.take_over()
+    yield opened
+    await opened.close()
+    await shared.stop()
+
+
+def export(value: bytes, timestamp: int | None = None) -> KafkaRecord:
+    headers = [("source-topic", b"profile-events"), ("source-partition", b"0"), ("source-offset", b"17")]
+    return KafkaRecord(b"Ada", value, headers, timestamp)
+
+
+async def test_an_export_that_does_not_fit_names_the_event_that_it_comes_of_and_how_to_go_on(
+    log: Log, topics: Destinations
+) -> None:
+    with pytest.raises(RecordTooLarge) as refused:
+        await log.commit(Output([export(os.urandom(2 * MIB))], [], ROWS))
+
+    assert "what came of profile-events[0] offset 17" in str(refused.value)
+    assert f"raise max.message.bytes of {topics.exports}" in str(refused.value)
+    assert refused.value.exit_code == StoppedForOperator.exit_code
+
+
+async def test_a_row_that_does_not_fit_names_the_event_that_made_it(log: Log, topics: Destinations) -> None:
+    row = encode_row(Profile({"novel": os.urandom(2 * MIB).hex()}, {}, {}, {}, 1, (), 2), 23)
+
+    with pytest.raises(RecordTooLarge) as refused:
+        await log.commit(Output([], [], {profile_key(b"Ada"): row} | ROWS))
+
+    assert f"what came of {topics.profile_events}[0] offset 23" in str(refused.value)
+    assert "PROFILE_EXPORTER_SKIP_TO=0:24" in str(refused.value)
+
+
+async def test_a_timestamp_that_the_topic_does_not_take_stops_with_the_remedy_where_its_bounds_are_not_known(
+    log: Log, topics: Destinations
+) -> None:
+    with pytest.raises(TimestampRefused, match=r"offset 17(.|\n)*message\.timestamp\.before\.max\.ms"):
+        await log.commit(Output([export(b"{}", LONG_AGO_MS)], [], ROWS))
+
+
+async def test_what_is_older_than_a_topic_takes_is_written_as_old_as_may_be(
+    installation: Installation, topics: Destinations
+) -> None:
+    """A broker may bound `message.timestamp.before.max.ms` for all topics; an export carries the time of its event."""
+    limits = topic_limits(Admin(installation.settings), [topics.exports, topics.dead_letters])
+    log = TransactionalLog(installation.settings, topics._replace(limits=limits), "events", 0)
+    await log.take_over()
+    before = int(time.time() * 1000)
+
+    await log.commit(Output([export(b"old", LONG_AGO_MS), export(b"new", before)], [export(b"{}", LONG_AGO_MS)], ROWS))
+    await log.close()
+
+    old, new = read_topic(installation.settings, topics.exports)
+    (letter,) = read_topic(installation.settings, topics.dead_letters)
+    assert old.timestamp is not None
+    assert before - HOUR_MS <= old.timestamp < before
+    assert (new.timestamp, letter.timestamp) == (before, LONG_AGO_MS)
