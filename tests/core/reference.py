@@ -360,7 +360,7 @@ def binary_content(value: bytes, in_headers: dict[str, Any], says_json: bool) ->
     ):
         raise Unusable("not_cloudevents")
     holds_events = isinstance(data, list) and data and isinstance(data[0], dict) and "specversion" in data[0]
-    require(is_deletion or not holds_events, "not_cloudevents")
+    require(is_deletion or not (holds_events or holds_json_text(data)), "not_cloudevents")
     return {**in_headers, "data": data}
 
 
@@ -398,8 +398,12 @@ def read_data(attributes: dict[str, Any]) -> Any:
             and re.fullmatch(r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", encoded) is not None
         )
         data = read_json(base64.b64decode(encoded))
-    require(not (isinstance(data, str) and data[:1] in ("{", "[") and is_json_text(data)), "not_cloudevents")
+    require(not holds_json_text(data), "not_cloudevents")
     return data
+
+
+def holds_json_text(data: Any) -> bool:
+    return isinstance(data, str) and data[:1] in ("{", "[") and is_json_text(data)
 
 
 def read_json(value: bytes) -> Any:

@@ -276,6 +276,7 @@ def test_i10_a_wrapper_is_a_dead_letter_that_names_it(value: bytes, reason: str,
 )
 def test_i10_a_wrapper_around_the_data_of_binary_mode_is_named_too(value: bytes, told: str) -> None:
     assert told in of(binary(value))[1]
+    assert told in of(binary(value, time="nope"))[1]  # the wrapper is found before a bad attribute
 
 
 def test_i10_attributes_called_as_a_connect_envelope_is_are_attributes_where_they_were_before() -> None:
