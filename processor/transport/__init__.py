@@ -7,6 +7,8 @@
 Stock Faust makes four tasks a record; here that is per batch (design 5.5). What it leans on in Faust is in `consumer`,
 named there, with a canary test. Plugged in by the scheme `batches://` (entry point group `faust.transports`).
 
-    batch       what an agent gets        consumer    the consumer and its thread
+    consumer    the consumer and its thread: fetches Batches (`schemas.kafka`)
+    lasting     tasks that a worker needs for as long as it runs
+    lease       until when a partition is ours
     transport   the scheme
 """

@@ -47,9 +47,9 @@ from mode.utils.futures import maybe_async
 
 from processor.foundation.revocable import PartitionsRevoked
 from processor.foundation.tasks import is_being_cancelled
-from processor.transport.batch import NO_RECORDS, Batch, ConsumerRecord
 from processor.transport.lasting import LastingTasks, TaskEnded, watch_client
 from processor.transport.lease import Lease
+from schemas.kafka import Batch, ConsumerRecord
 
 Partition = TP
 """(topic, partition), as Faust has it."""
@@ -82,6 +82,7 @@ app.py).
 """
 _CLOSE_SECONDS: Final = 10.0
 _THREAD_ENDED: Final = "the consumer's thread ended, and the worker needs it"
+_NO_RECORDS: Final[tuple[ConsumerRecord, ...]] = ()
 _log = structlog.get_logger(__name__)
 
 
@@ -393,7 +394,7 @@ class BatchConsumer(LastingTasks, driver.Consumer):
         """
         fetched_at = time.monotonic()
         for place, position in fetched.positions.items():
-            records = fetched.records.get(place, NO_RECORDS)
+            records = fetched.records.get(place, _NO_RECORDS)
             before = self._read_offset[place]
             if not records and position == before:
                 continue
@@ -435,7 +436,7 @@ class BatchConsumer(LastingTasks, driver.Consumer):
             return
         for place, position in positions.items():
             if position > outside[place]:
-                await self._hand_on(Batch(place.topic, place.partition, NO_RECORDS, position, epoch, time.monotonic()))
+                await self._hand_on(Batch(place.topic, place.partition, _NO_RECORDS, position, epoch, time.monotonic()))
 
     async def _ask_positions(self, reached: Mapping[TP, int], epoch: int) -> dict[TP, int]:
         """Ask the owner where to read partitions on; not among them are those of which nothing is to be handed on now.

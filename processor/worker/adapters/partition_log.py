@@ -24,8 +24,9 @@ from processor.kafka.connection import aiokafka_options
 from processor.kafka.dead_letter_batches import letter_batch
 from processor.kafka.errors import RecordTooLarge, TimestampRefused
 from processor.kafka.limits import BATCH_BYTES, NO_LIMITS, UNKNOWN, TopicLimits
-from processor.pipeline.ports import NO_HEADERS, Headers, Output
+from processor.pipeline.ports import Output
 from processor.worker.adapters.origins import Origin, origin_of
+from schemas.kafka import NO_HEADERS, ProducerHeaders
 
 MAX_REQUEST_BYTES: Final = 100 * 1024 * 1024
 """What a broker takes of a request by default (socket.request.max.bytes).
@@ -38,8 +39,8 @@ COMPRESSION: Final = "snappy"
 """0.9 µs a row of 2.3 KB, against 1.7 (zstd 1) and 23 (lz4 as aiokafka calls it, level 9)."""
 
 
-Record = tuple[bytes | None, bytes | None, Headers, int | None]
-"""The fields of a KafkaRecord: making one for each row would cost 1 µs an event."""
+Record = tuple[bytes | None, bytes | None, ProducerHeaders, int | None]
+"""The fields of a ProducerRecord: making one for each row would cost 1 µs an event."""
 
 
 class Destinations(NamedTuple):
