@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from processor.worker.exports_feed import BATCH_BYTES, ExportsFeed
-from schemas.kafka import NO_RECORDS, Batch, count_record_bytes
+from schemas.kafka import Batch, count_record_bytes
 from tests.delivery.fakes import Record, export_record
 
 MAX_BYTES: Final = 100_000
@@ -51,7 +51,7 @@ async def fed(stack: AsyncExitStack) -> tuple[ExportsFeed, Fetching, Door]:
 
 
 def batch(partition: int, *records: Record) -> Batch:
-    return Batch("exports", partition, records or NO_RECORDS, 1, 0, 0.0)
+    return Batch("exports", partition, records or (), 1, 0, 0.0)
 
 
 def of_headers(size: int) -> Record:
