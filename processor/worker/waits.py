@@ -12,8 +12,9 @@ from typing import Final
 
 import structlog
 
-from processor.kafka.producers import Writer
-from processor.pipeline.ports import KafkaRecord, Log, Output
+from processor.kafka.producers import AsyncWriter
+from processor.pipeline.ports import Log, Output
+from schemas.kafka import ProducerRecord
 
 SAID_AFTER_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 60.0
@@ -106,15 +107,15 @@ class SaidLog:
 class SaidWriter:
     """A shared producer whose waits are said."""
 
-    def __init__(self, writer: Writer, waits: Waits) -> None:
+    def __init__(self, writer: AsyncWriter, waits: Waits) -> None:
         self._writer, self._waits = writer, waits
 
-    async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+    async def write(self, topic: str, records: Sequence[tuple[int | None, ProducerRecord]]) -> None:
         """Write records, as the producer does."""
         with self._waits.on(f"Kafka, to acknowledge records on {topic}"):
             await self._writer.write(topic, records)
 
-    async def write_letters(self, topic: str, events: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
+    async def write_letters(self, topic: str, letters: Mapping[int, Sequence[ProducerRecord]]) -> None:
         """Write dead letters, as the producer does."""
         with self._waits.on(f"Kafka, to acknowledge dead letters on {topic}"):
-            await self._writer.write_letters(topic, events, letters)
+            await self._writer.write_letters(topic, letters)
