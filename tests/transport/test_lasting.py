@@ -19,7 +19,7 @@ from processor.foundation.settings import Settings
 from processor.transport import consumer as transport
 from processor.transport.consumer import BatchConsumer, BatchConsumerThread, Partition, ReleaseTooSlow, SeekTooSlow
 from processor.transport.lasting import LastingTasks, TaskEnded
-from state.recovery import TableManager
+from processor.worker.recovery import TableManager
 
 SECONDS: Final = 60.0
 PLACE: Final = Partition("profile-events", 0)
