@@ -24,8 +24,8 @@ from processor.foundation.settings import ProcessingGuarantee, Settings
 from processor.kafka.connection import FENCED, Properties, producer_config, transactional_config
 from processor.kafka.dead_letter_batches import ZSTD_LEVEL
 from processor.kafka.errors import WriteFailed
+from processor.kafka.producers import MAX_REQUEST_BYTES
 from processor.kafka.queueing import enqueue
-from processor.worker.adapters.partition_log import MAX_REQUEST_BYTES
 
 Answer = TypeVar("Answer")
 

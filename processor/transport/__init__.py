@@ -4,9 +4,12 @@
     fetch ─► records, positions ───────────────► Batch(epoch) ─► Faust's channel ─► agent
     commit ◄──────────────────────────────────── mark_done(partition, next offset), twice a second
 
-Stock Faust makes four tasks a record; here that is per batch (design 5.5). What it leans on in Faust is in `consumer`,
-named there, with a canary test. Plugged in by the scheme `batches://` (entry point group `faust.transports`).
+Stock Faust makes four tasks a record; here that is per batch. Each module names what it leans on in Faust and aiokafka,
+and `tests/transport/test_canary.py` holds that. Plugged in by the scheme `batches://` (entry points `faust.transports`).
 
-    batch       what an agent gets        consumer    the consumer and its thread
-    transport   the scheme
+    transport       the scheme                            batch         what an agent gets
+    owner           who processes what is fetched         consumer      batches, their epochs, start positions
+    committing      what is committed, and revocation     log_position  where a log does not hold our position
+    lasting_thread  the life of the consumer's thread     fetching      what that thread asks of the broker
+    lasting         tasks whose end ends the worker       lease         until when we own
 """

@@ -1,4 +1,4 @@
-"""What the transport hands to an agent: the records of one partition from one fetch."""
+"""The batch that the transport hands to an agent: the records of one partition from one fetch."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol

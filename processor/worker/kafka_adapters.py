@@ -12,6 +12,7 @@ from processor.foundation.settings import ProcessingGuarantee, Settings
 from processor.kafka.limits import TopicLimits
 from processor.kafka.producers import SharedProducer
 from processor.pipeline.ports import Log
+from processor.worker.adapters.origins import explain_refusal
 from processor.worker.adapters.parked_rows import Rows, read_positions
 from processor.worker.adapters.partition_log import Destinations, PlainLog, TransactionalLog
 from processor.worker.waits import CATALOG, Waits
@@ -36,7 +37,7 @@ def kafka_adapters(
 
     `on_failure` is called with what ended the catalog.
     """
-    producer = SharedProducer(settings)
+    producer = SharedProducer(settings, partial(explain_refusal, settings.topics.profile_events))
     return Adapters(
         CatalogFollower(settings, on_failure, partial(waits.on, CATALOG)),
         producer,

@@ -41,7 +41,8 @@ from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.ports import KafkaRecord, Log
 from processor.transport.batch import Batch
-from processor.transport.consumer import BatchConsumer, Partition
+from processor.transport.consumer import BatchConsumer
+from processor.transport.owner import Partition
 from processor.worker.exports_feed import FEED_SHARE, ExportsFeed
 from processor.worker.gap_stop import GapStop
 from processor.worker.kafka_adapters import Adapters, kafka_adapters

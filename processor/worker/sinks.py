@@ -11,7 +11,7 @@ from processor.delivery.limits import DeliveryLimits
 from processor.delivery.ports import ParkedPlaces, Undelivered
 from processor.delivery.sink import Sink
 from processor.foundation.settings import Settings
-from processor.kafka.producers import Writer
+from processor.kafka.producers import AsyncWriter
 from processor.pipeline.ports import KafkaRecord
 from processor.worker.adapters.exports_reader import History, ParkedExports
 from processor.worker.adapters.parked_rows import DeliveryPositions
@@ -33,8 +33,8 @@ class CatalogDestinations:
 class TopicDeadLetters:
     """`delivery.ports.DeadLetters` on the topic `dead-letters`, each in the partition of its export record."""
 
-    def __init__(self, producer: Writer, topic: str, events: str) -> None:
-        self._producer, self._topic, self._events = producer, topic, events
+    def __init__(self, producer: AsyncWriter, topic: str) -> None:
+        self._producer, self._topic = producer, topic
 
     async def put(self, letters: Sequence[Undelivered]) -> None:
         """Raises NotWritten where one was not acknowledged, RecordTooLarge where the topic does not take one; some may
@@ -43,13 +43,13 @@ class TopicDeadLetters:
         records: dict[int, list[KafkaRecord]] = {}
         for letter, headers in letters:
             records.setdefault(letter.partition, []).append(KafkaRecord(letter.key, letter.value, list(headers)))
-        await self._producer.write_letters(self._topic, self._events, records)
+        await self._producer.write_letters(self._topic, records)
 
 
 def open_sink(
     settings: Settings,
     catalog: CatalogFollower,
-    producer: Writer,
+    producer: AsyncWriter,
     history: History,
     on_progress: Callable[[int, int], None],
     may_send: Callable[[], bool],
@@ -61,7 +61,7 @@ def open_sink(
     return Sink(
         destinations=CatalogDestinations(catalog),
         open_stream=stream_opener(settings, may_send=may_send),
-        dead_letters=TopicDeadLetters(producer, settings.topics.dead_letters, settings.topics.profile_events),
+        dead_letters=TopicDeadLetters(producer, settings.topics.dead_letters),
         parked=ParkedPlaces(
             DeliveryPositions(settings, producer), ParkedExports(settings, history), lambda: uuid4().hex
         ),

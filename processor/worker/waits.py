@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from processor.foundation.clocks import Clock
-from processor.kafka.producers import Writer
+from processor.kafka.producers import AsyncWriter
 from processor.pipeline.ports import KafkaRecord, Log, Output
 
 SAID_AFTER_SECONDS: Final = 30.0
@@ -106,7 +106,7 @@ class SaidLog:
 class SaidWriter:
     """A shared producer whose waits are said."""
 
-    def __init__(self, writer: Writer, waits: Waits) -> None:
+    def __init__(self, writer: AsyncWriter, waits: Waits) -> None:
         self._writer, self._waits = writer, waits
 
     async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
@@ -114,7 +114,7 @@ class SaidWriter:
         with self._waits.on(f"Kafka, to acknowledge records on {topic}"):
             await self._writer.write(topic, records)
 
-    async def write_letters(self, topic: str, events: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
+    async def write_letters(self, topic: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
         """Write dead letters, as the producer does."""
         with self._waits.on(f"Kafka, to acknowledge dead letters on {topic}"):
-            await self._writer.write_letters(topic, events, letters)
+            await self._writer.write_letters(topic, letters)

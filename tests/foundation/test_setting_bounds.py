@@ -18,7 +18,7 @@ from processor.delivery.limits import DeliveryLimits
 from processor.delivery.ports import Export
 from processor.foundation.settings import Settings
 from processor.kafka.connection import confluent_config, consumer_config, producer_config
-from processor.worker.adapters.partition_log import producer
+from processor.kafka.producers import new_producer
 from schemas.destination import Destination
 from state.partition import shared_memory
 from tests.delivery.fakes import export_record
@@ -66,7 +66,7 @@ async def make_clients(settings: Settings, *, is_kinesis: bool) -> None:
     group_consumer = app.consumer._thread._create_worker_consumer(
         app.transport
     )  # Faust makes it in a thread of its own, when it starts
-    log = producer(settings, "transactional-id")
+    log = new_producer(settings, "transactional-id")
     opened = stream_opener(settings, {"SECRET": "secret"})(destination())
     try:
         for client in (

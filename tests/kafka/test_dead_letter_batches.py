@@ -4,6 +4,7 @@ aiokafka's BatchBuilder.
 
 import os
 from collections.abc import AsyncIterator
+from functools import partial
 from random import Random
 
 import pytest
@@ -15,6 +16,7 @@ from processor.kafka.errors import RecordTooLarge
 from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
 from processor.pipeline.ports import KafkaRecord
+from processor.worker.adapters.origins import explain_refusal
 from processor.worker.sinks import TopicDeadLetters
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from tests.kit.installation import Installation
@@ -51,7 +53,7 @@ async def test_a_producer_makes_its_batches_of_the_class_that_letters_lean_on() 
 
 @pytest.fixture
 async def producer(installation: Installation) -> AsyncIterator[SharedProducer]:
-    shared = SharedProducer(installation.settings)
+    shared = SharedProducer(installation.settings, partial(explain_refusal, "profile-events"))
     await shared.start()
     yield shared
     await shared.stop()
@@ -67,9 +69,7 @@ async def test_g2_a_record_that_kinesis_does_not_take_becomes_a_letter_however_l
 ) -> None:
     topic, large = create_topic(kafka, max_message_bytes=str(2 * MIB)), b'{"name":"x"}' * 400_000
 
-    await TopicDeadLetters(producer, topic, "profile-events").put(
-        [undelivered(b"1", 6), undelivered(large, 7), undelivered(b"2", 8)]
-    )  # type: ignore[list-item]
+    await TopicDeadLetters(producer, topic).put([undelivered(b"1", 6), undelivered(large, 7), undelivered(b"2", 8)])  # type: ignore[list-item]
 
     assert [record.value for record in read_topic(installation.settings, topic)] == [b"1", large, b"2"]
 
@@ -80,7 +80,7 @@ async def test_i4_a_letter_of_delivery_that_its_topic_does_not_take_names_the_re
     topic = create_topic(kafka, max_message_bytes=str(MIB))
 
     with pytest.raises(RecordTooLarge) as refused:
-        await TopicDeadLetters(producer, topic, "profile-events").put([undelivered(os.urandom(2 * MIB), 7)])  # type: ignore[list-item]
+        await TopicDeadLetters(producer, topic).put([undelivered(os.urandom(2 * MIB), 7)])  # type: ignore[list-item]
 
     assert "what came of exports[0] offset 7" in str(refused.value)
     assert f"raise max.message.bytes of {topic}" in str(refused.value)

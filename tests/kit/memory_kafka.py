@@ -14,8 +14,8 @@ from aiokafka.errors import KafkaConnectionError, ProducerFenced
 
 from processor.core.catalog import Catalog
 from processor.pipeline.ports import KafkaRecord, Output
-from processor.transport.consumer import Partition
 from processor.transport.lease import Lease
+from processor.transport.owner import Partition
 from processor.worker.kafka_adapters import Adapters
 from schemas.profile import Profile
 from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_row, encode_watermark
@@ -234,7 +234,7 @@ class MemoryGroup:
         await self._kafka.answer()
         return dict.fromkeys(places, (0, 1_000_000))
 
-    async def still_ours(self, offsets: Mapping[Partition, int]) -> bool:
+    async def are_assigned(self, offsets: Mapping[Partition, int]) -> bool:
         await self._kafka.answer()
         return True
 

@@ -15,7 +15,7 @@ from processor.foundation.settings import Settings
 from processor.foundation.tasks import CancelledByNobody, end_task, is_being_cancelled
 from processor.kafka.cluster import ClusterFacts
 from processor.transport.batch import Batch
-from processor.transport.consumer import Partition
+from processor.transport.owner import Partition
 from processor.worker.runtime import Place, Runtime
 from processor.worker.waits import Waits
 from schemas.event import SourceRecord

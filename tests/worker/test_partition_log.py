@@ -13,6 +13,7 @@ from processor.foundation.errors import StoppedForOperator
 from processor.kafka.admin import Admin
 from processor.kafka.errors import RecordTooLarge, TimestampRefused
 from processor.kafka.limits import topic_limits
+from processor.kafka.log_ends import wait_until_shown
 from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
 from processor.pipeline.ports import KafkaRecord, Log, Output
@@ -24,6 +25,7 @@ from tests.kit.topics import create_topic
 
 MIB = 1024 * 1024
 HOUR_MS = 3_600_000
+SECONDS = 20.0
 LONG_AGO_MS = 1_500_000_000_000
 TAKES_A_MIB = {"max_message_bytes": str(MIB)}
 ROWS = {WATERMARK_KEY: b"{}"}
@@ -92,6 +94,8 @@ async def test_what_is_older_than_a_topic_takes_is_written_as_old_as_may_be(
 
     await log.commit(Output([export(b"old", LONG_AGO_MS), export(b"new", before)], [export(b"{}", LONG_AGO_MS)], ROWS))
     await log.close()
+    for topic in (topics.exports, topics.dead_letters):
+        assert wait_until_shown(installation.settings, topic, [0], time.monotonic() + SECONDS)
 
     old, new = read_topic(installation.settings, topics.exports)
     (letter,) = read_topic(installation.settings, topics.dead_letters)

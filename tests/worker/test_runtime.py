@@ -16,8 +16,8 @@ from processor.foundation.settings import Settings
 from processor.kafka.cluster import ClusterFacts
 from processor.kafka.producers import NotWritten
 from processor.pipeline.ports import KafkaRecord
-from processor.transport.consumer import Partition
 from processor.transport.lease import Lease
+from processor.transport.owner import Partition
 from processor.worker.kafka_adapters import Adapters
 from processor.worker.partition_history import NotRecorded
 from processor.worker.runtime import Place, Runtime
@@ -55,7 +55,7 @@ class Consumer:
     async def log_bounds(self, places: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
         return dict.fromkeys(places, (0, 100))
 
-    async def still_ours(self, offsets: Mapping[Partition, int]) -> bool:
+    async def are_assigned(self, offsets: Mapping[Partition, int]) -> bool:
         return self.is_ours
 
     def mark_done(self, topic: str, partition: int, next_offset: int) -> None:

@@ -22,7 +22,7 @@ from schemas.parked_flow import ParkedFlowRow
 if TYPE_CHECKING:  # `status` reads this topic too, and needs no aiokafka for it
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
-    from processor.kafka.producers import Writer
+    from processor.kafka.producers import AsyncWriter
 
 READ_SECONDS: Final = 60.0
 _WAIT_MS: Final = 100
@@ -44,7 +44,7 @@ class BadPosition(StoppedForOperator):
 class DeliveryPositions:
     """`delivery.ports.ParkedRows`; the producer is the caller's."""
 
-    def __init__(self, settings: Settings, producer: "Writer") -> None:
+    def __init__(self, settings: Settings, producer: "AsyncWriter") -> None:
         self._settings, self._producer = settings, producer
         self._topic = settings.topics.delivery_positions
 
