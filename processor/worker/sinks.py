@@ -12,10 +12,10 @@ from processor.delivery.ports import ParkedPlaces, Undelivered
 from processor.delivery.sink import Sink
 from processor.foundation.settings import Settings
 from processor.kafka.producers import AsyncWriter
-from processor.pipeline.ports import KafkaRecord
 from processor.worker.adapters.exports_reader import History, ParkedExports
 from processor.worker.adapters.parked_rows import DeliveryPositions
 from schemas.destination import Destination
+from schemas.kafka import ProducerRecord
 
 
 class CatalogDestinations:
@@ -40,9 +40,9 @@ class TopicDeadLetters:
         """Raises NotWritten where one was not acknowledged, RecordTooLarge where the topic does not take one; some may
         be there then.
         """
-        records: dict[int, list[KafkaRecord]] = {}
+        records: dict[int, list[ProducerRecord]] = {}
         for letter, headers in letters:
-            records.setdefault(letter.partition, []).append(KafkaRecord(letter.key, letter.value, list(headers)))
+            records.setdefault(letter.partition, []).append(ProducerRecord(letter.key, letter.value, list(headers)))
         await self._producer.write_letters(self._topic, records)
 
 
