@@ -15,5 +15,6 @@
     crew           workers that are killed and started again, as a supervisor would
     rows           the rows that workers left, in the changelog and on disk, held against the fold
 
-tests/conftest.py makes fixtures of them. Everything listens on 127.0.0.1 and ends with the process that started it.
+tests/conftest.py makes fixtures of them. Everything listens on 127.0.0.1 and ends with the process that started it. Processes
+keep the bytecode of what they import (tests/__init__.py).
 """
