@@ -279,7 +279,7 @@ class Runtime:
         )
         try:
             self.restoring = await restore(
-                stores, changelog, options, self._note_restoring, self._open_consumer, self.waits.on
+                stores, changelog, options, self._note_restoring, self._open_consumer, self.waits.on, _restored_a_read
             )
         except StaleCopies as stale:
             for partition, reason in stale.partitions.items():
@@ -294,6 +294,7 @@ class Runtime:
                 self._note_restoring,
                 self._open_consumer,
                 self.waits.on,
+                _restored_a_read,
             )
 
     def _refuse_another_source(self) -> None:
@@ -493,6 +494,10 @@ class Runtime:
             self.sink.stop()
             await asyncio.wait({self._sink_task})
         await self.catalog.close()
+
+
+def _restored_a_read() -> None:
+    fault_point("restoring")
 
 
 def _placement(settings: Settings, partition: int) -> Placement | None:

@@ -7,13 +7,13 @@ from uuid import uuid4
 
 from processor.catalog.follower import CatalogFollower
 from processor.delivery.kinesis.client import stream_opener
-from processor.delivery.limits import DeliveryLimits
 from processor.delivery.ports import ParkedPlaces, Undelivered
 from processor.delivery.sink import Sink
 from processor.foundation.settings import Settings
 from processor.kafka.producers import AsyncWriter
 from processor.worker.adapters.exports_reader import History, ParkedExports
 from processor.worker.adapters.parked_rows import DeliveryPositions
+from processor.worker.delivery_settings import delivery_limits, kinesis_options
 from schemas.destination import Destination
 from schemas.kafka import ProducerRecord
 
@@ -60,12 +60,12 @@ def open_sink(
     """
     return Sink(
         destinations=CatalogDestinations(catalog),
-        open_stream=stream_opener(settings, may_send=may_send),
+        open_stream=stream_opener(kinesis_options(settings), may_send=may_send),
         dead_letters=TopicDeadLetters(producer, settings.topics.dead_letters),
         parked=ParkedPlaces(
             DeliveryPositions(settings, producer), ParkedExports(settings, history), lambda: uuid4().hex
         ),
-        limits=DeliveryLimits.of(settings),
+        limits=delivery_limits(settings),
         on_progress=on_progress,
         may_send=may_send,
     )

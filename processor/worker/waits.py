@@ -5,13 +5,14 @@ with waits.on("the catalog, to be read to its end"):
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
+from processor.foundation.clocks import Clock
 from processor.kafka.producers import AsyncWriter
 from processor.pipeline.ports import Log, Output
 from schemas.kafka import ProducerRecord
@@ -20,7 +21,6 @@ SAID_AFTER_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 5.0  # how often the worker looks
 CATALOG: Final = "the catalog: flows and audiences, to be read to their ends"
-Clock = Callable[[], float]
 _log = structlog.get_logger(__name__)
 
 
