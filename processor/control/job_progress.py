@@ -16,8 +16,9 @@ import orjson
 from processor.control.job_status import JobsProgress
 from processor.foundation.settings import Settings
 from processor.kafka.errors import ReadFailed
-from processor.kafka.reading import KafkaRecord, TopicFollower
+from processor.kafka.reading import TopicFollower
 from schemas.job import JobProgress
+from schemas.kafka import ReadRecord
 from schemas.wire.catalog import without_input
 
 AGE_SECONDS: Final = 1.0
@@ -31,7 +32,7 @@ class JobProgressRecords:
         self._parts: dict[str, dict[int, JobProgress]] = {}
         self._unreadable: dict[bytes, str] = {}
 
-    def add(self, records: Iterable[KafkaRecord]) -> None:
+    def add(self, records: Iterable[ReadRecord]) -> None:
         """In their order."""
         for record in records:
             self._add(record.key or b"", record.value)

@@ -23,6 +23,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 from processor.foundation.settings import Settings
 from processor.kafka.connection import consumer_config
 from processor.kafka.errors import BrokerUnreachable, ReadDenied, ReadFailed
+from schemas.kafka import ReadRecord
 
 Answer = TypeVar("Answer")
 
@@ -46,18 +47,6 @@ _PASSES: Final = frozenset(
 )
 """What a broker says while a topic, or a group's coordinator, is being set up."""
 _BETWEEN_TRIES_SECONDS: Final = 0.1
-
-
-class KafkaRecord(NamedTuple):
-    """A record as read; `timestamp` in milliseconds, None where it has none."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int | None
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
 
 
 class PartitionLag(NamedTuple):
@@ -88,7 +77,7 @@ def read_compacted(settings: Settings, topic: str) -> dict[bytes, bytes]:
     return values
 
 
-def read_topic(settings: Settings, topic: str, only: Collection[int] = ()) -> Iterator[KafkaRecord]:
+def read_topic(settings: Settings, topic: str, only: Collection[int] = ()) -> Iterator[ReadRecord]:
     """Every record, in order within each partition, up to the ends at the time of the call; `only` of these partitions,
     where some are named.
 
@@ -105,7 +94,7 @@ def read_topic(settings: Settings, topic: str, only: Collection[int] = ()) -> It
         consumer.close()
 
 
-def read_from(settings: Settings, topic: str, begins: Mapping[int, int]) -> Iterator[KafkaRecord]:
+def read_from(settings: Settings, topic: str, begins: Mapping[int, int]) -> Iterator[ReadRecord]:
     """Every record of these partitions from an offset on, in order within each, up to the ends at the time of the call.
 
     Offset 0 is wherever the log begins. Raises as `read_topic` does; ReadFailed too where the log begins above another
@@ -122,7 +111,7 @@ def read_from(settings: Settings, topic: str, begins: Mapping[int, int]) -> Iter
         consumer.close()
 
 
-def read_newest(settings: Settings, topic: str, offsets: int) -> Iterator[KafkaRecord]:
+def read_newest(settings: Settings, topic: str, offsets: int) -> Iterator[ReadRecord]:
     """Read the records at the last `offsets` offsets of each partition, in order within each.
 
     Raises as `read_topic` does.
@@ -153,7 +142,7 @@ class TopicFollower:
         self._consumers: tuple[Consumer, Consumer] | None = None
         self._positions: dict[int, int] = {}
 
-    def read_on(self) -> list[KafkaRecord]:
+    def read_on(self) -> list[ReadRecord]:
         """In order within each partition.
 
         Raises as `read_topic` does; whoever asks again begins anew, at the beginning.
@@ -175,10 +164,10 @@ class TopicFollower:
         """Whether the next records are the first."""
         return self._consumers is None
 
-    def _read_on(self) -> list[KafkaRecord]:
+    def _read_on(self) -> list[ReadRecord]:
         consumer, asker = self._consumers or self._begin()
         ends = {partition: bounds_of(self._settings, asker, self._topic, partition)[1] for partition in self._positions}
-        records: list[KafkaRecord] = []
+        records: list[ReadRecord] = []
         last_move = time.monotonic()
         while behind := [partition for partition, end in ends.items() if self._positions[partition] < end]:
             for message in consumer.consume(_BATCH, _POLL_SECONDS):
@@ -205,7 +194,7 @@ class TopicFollower:
         return self._consumers
 
 
-def read_at(settings: Settings, topic: str, partition: int, offset: int) -> KafkaRecord | None:
+def read_at(settings: Settings, topic: str, partition: int, offset: int) -> ReadRecord | None:
     """The record at one place; None where there is none. Raises as `read_topic` does."""
     consumer = Consumer(consumer_config(settings, f"{settings.app_id}-reader"))
     try:
@@ -230,7 +219,7 @@ def group_lag(settings: Settings, topics: Sequence[str]) -> dict[str, list[Parti
         consumer.close()
 
 
-def _up_to(consumer: Consumer, topic: str, ends: dict[int, int]) -> Iterator[KafkaRecord]:
+def _up_to(consumer: Consumer, topic: str, ends: dict[int, int]) -> Iterator[ReadRecord]:
     """A partition is done at its end, or where the broker says so: the last offsets may be markers, or compacted
     away.
     """
@@ -276,14 +265,14 @@ def _step(message: Message) -> tuple[int, int]:
     return partition, offset + (error is None)
 
 
-def _record(message: Message) -> KafkaRecord:
+def _record(message: Message) -> ReadRecord:
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     assert topic is not None
     assert partition is not None
     assert offset is not None
     kind, timestamp = message.timestamp()
     headers = tuple((name, _bytes(value)) for name, value in _pairs(message))
-    return KafkaRecord(topic, partition, offset, timestamp if kind else None, message.key(), message.value(), headers)
+    return ReadRecord(topic, partition, offset, timestamp if kind else None, message.key(), message.value(), headers)
 
 
 def _pairs(message: Message) -> list[tuple[str, str | bytes | None]]:

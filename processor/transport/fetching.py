@@ -27,8 +27,8 @@ from aiokafka.errors import (
 from faust.types import TP
 
 from processor.foundation.tasks import is_being_cancelled
-from processor.transport.batch import ConsumerRecord
 from processor.transport.lasting_thread import LastingConsumerThread
+from schemas.kafka import ConsumerRecord
 
 FETCH_WAIT_MS: Final = 100
 """How long a broker holds a fetch that finds nothing: a partition that was paused waits for it at most this long."""

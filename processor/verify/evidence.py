@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from processor.foundation.settings import Settings
-from processor.kafka.reading import KafkaRecord, read_topic
+from processor.kafka.reading import read_topic
 from processor.sandbox.endpoint import StreamRecord, read_stream
 from processor.verify.comparison import Exported
 from schemas.dead_letter import DeadLetter, DeadLetterReason
-from schemas.event import SourceRecord
 from schemas.export import ExportHeader
 from schemas.flow import Flow
+from schemas.kafka import ReadRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,10 @@ class Evidence:
     streams: Mapping[str, Sequence[StreamRecord]]
 
 
-def read_events(settings: Settings) -> Iterator[SourceRecord]:
+def read_events(settings: Settings) -> Iterator[ReadRecord]:
     """The profile events as they stand on their topic."""
     for record in read_topic(settings, settings.topics.profile_events):
-        yield SourceRecord(
+        yield ReadRecord(
             record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, record.headers
         )
 
@@ -41,7 +41,7 @@ def read_evidence(settings: Settings, flows: Sequence[Flow], endpoint_url: str) 
     )
 
 
-def exported(record: KafkaRecord) -> Exported:
+def exported(record: ReadRecord) -> Exported:
     """A record of the `exports` topic; raises KeyError naming a header that is missing."""
     headers = _texts(record)
     record_id, flow_id, partition_key = (
@@ -50,7 +50,7 @@ def exported(record: KafkaRecord) -> Exported:
     return Exported(record_id, flow_id, (record.key or b"").decode(), partition_key, record.value or b"")
 
 
-def dead_letter(record: KafkaRecord) -> DeadLetter:
+def dead_letter(record: ReadRecord) -> DeadLetter:
     """A record of the `dead-letters` topic; raises KeyError naming a header that is missing."""
     headers = _texts(record)
     return DeadLetter(
@@ -65,5 +65,5 @@ def dead_letter(record: KafkaRecord) -> DeadLetter:
     )
 
 
-def _texts(record: KafkaRecord) -> dict[str, str]:
+def _texts(record: ReadRecord) -> dict[str, str]:
     return {name: (value or b"").decode(errors="replace") for name, value in record.headers}

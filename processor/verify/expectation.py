@@ -12,8 +12,8 @@ from processor.core.decide import SkipReason
 from processor.core.replay import Replay
 from processor.core.step import EventSkip, Limits, Step
 from schemas.dead_letter import DeadLetter
-from schemas.event import SourceRecord
 from schemas.export import ExportRecord
+from schemas.kafka import ReadRecord
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Expectation:
         return [record for record in self.records if record.flow_id == flow_id]
 
 
-def expect(events: Iterable[SourceRecord], catalog: Catalog, limits: Limits) -> Expectation:
+def expect(events: Iterable[ReadRecord], catalog: Catalog, limits: Limits) -> Expectation:
     """Fold and decide `events`, which are in the order of each partition."""
     run, outcome, counts = Replay(catalog, limits), Expectation(), Counts()
     for event in events:

@@ -8,9 +8,10 @@ from processor.control import job_progress
 from processor.control.job_progress import JobProgressFollower, JobProgressRecords, read_job_progress
 from processor.control.job_status import JobsProgress
 from processor.kafka.errors import ReadFailed
-from processor.kafka.reading import KafkaRecord, TopicFollower
+from processor.kafka.reading import TopicFollower
 from processor.kafka.writer import Writer
 from schemas.job import JobKind, JobProgress
+from schemas.kafka import ReadRecord
 from tests.kit.installation import Installation
 
 TIME = "2026-01-20T00:00:00Z"
@@ -32,7 +33,7 @@ def a_record(job: str = "j1", partition: int = 0, seen: int = 1) -> tuple[bytes,
 
 def read(*records: tuple[bytes, bytes | None]) -> JobsProgress:
     known = JobProgressRecords()
-    known.add(KafkaRecord("job-progress", 0, offset, 0, key, value, ()) for offset, (key, value) in enumerate(records))
+    known.add(ReadRecord("job-progress", 0, offset, 0, key, value, ()) for offset, (key, value) in enumerate(records))
     return known.progress(4)
 
 

@@ -21,7 +21,7 @@ from processor.verify.comparison import Exported
 from processor.verify.evidence import Evidence
 from processor.verify.expectation import Expectation, expect
 from processor.verify.result import Verdict, judge, listed
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 
 pytestmark = pytest.mark.xdist_group("demo-report")  # the module's fixtures are made once
 
@@ -37,7 +37,7 @@ def events() -> list[ShopEvent]:
 @pytest.fixture(scope="module")
 def expectation(events: Sequence[ShopEvent]) -> Expectation:
     sources = (
-        SourceRecord("profile-events", 0, offset, event.timestamp, event.key, event.value)
+        ReadRecord("profile-events", 0, offset, event.timestamp, event.key, event.value)
         for offset, event in enumerate(events)
     )
     return expect(sources, Catalog.of(SAID.flows, SAID.audiences), Limits())

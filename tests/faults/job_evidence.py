@@ -14,13 +14,14 @@ from processor.core.catalog import Catalog
 from processor.core.job_records import job_record
 from processor.core.replay import Replay
 from processor.core.step import Limits
-from processor.kafka.reading import KafkaRecord, read_compacted, read_topic
+from processor.kafka.reading import read_compacted, read_topic
 from processor.sandbox.endpoint import read_stream
 from processor.verify.comparison import Exported, Sent, lane_by
 from processor.verify.evidence import exported, read_events
 from processor.verify.sequence import walk
 from schemas.export import ExportHeader, ExportRecord
 from schemas.job import JobKind, JobProgress, PartitionState
+from schemas.kafka import ReadRecord
 from schemas.profile import REALIZED, Profile
 from tests.kit.crew import Crew
 from tests.kit.replayed import catalog_in_force
@@ -42,13 +43,13 @@ def running_jobs(job: WholeJob) -> list[str]:
     return [each.id for each in catalog_in_force(settings).jobs if each.runs and done[each.id] < settings.partitions]
 
 
-def exports(job: WholeJob) -> Iterator[KafkaRecord]:
+def exports(job: WholeJob) -> Iterator[ReadRecord]:
     """As the topic has them."""
     settings = job.installation.settings
     return read_topic(settings, settings.topics.exports)
 
 
-def header(record: KafkaRecord, name: str) -> str:
+def header(record: ReadRecord, name: str) -> str:
     """Raises KeyError where there is none."""
     return dict(record.headers)[name].decode()
 
@@ -116,7 +117,7 @@ def require_what_jobs_sent(job: WholeJob, catalogs: list[Catalog]) -> int:
     etag; how many there are.
     """
     settings = job.installation.settings
-    wanted: dict[int, list[KafkaRecord]] = defaultdict(list)
+    wanted: dict[int, list[ReadRecord]] = defaultdict(list)
     jobs = {each.id: each for catalog in catalogs for each in catalog.jobs}
     by_etag = {flow.etag: (catalog, flow) for catalog in catalogs for flow in catalog.flows}
     for record in exports(job):

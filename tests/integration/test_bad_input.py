@@ -12,12 +12,13 @@ import orjson
 import pytest
 
 from processor.foundation.errors import StoppedForOperator
-from processor.kafka.reading import KafkaRecord, read_compacted, read_topic
+from processor.kafka.reading import read_compacted, read_topic
 from processor.sandbox.bad_events import poison
 from processor.sandbox.endpoint import create_stream, read_stream
 from processor.sandbox.shop import Kind, ShopEvent, shop_events
 from processor.sandbox.waiting import wait_until
 from schemas.dead_letter import DeadLetterReason as Reason
+from schemas.kafka import ReadRecord
 from schemas.wire.profiles_changelog import PROFILE
 from tests.kit.installation import Installation
 from tests.kit.whole_job import WholeJob
@@ -146,7 +147,7 @@ def data_with(membership: object) -> dict[str, object]:
     return {"segmentMembership": membership}
 
 
-def read(job: WholeJob, topic: str) -> list[KafkaRecord]:
+def read(job: WholeJob, topic: str) -> list[ReadRecord]:
     return list(read_topic(job.installation.settings, topic))
 
 

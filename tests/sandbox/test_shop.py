@@ -13,16 +13,17 @@ from processor.core.unusable import Unusable
 from processor.sandbox.flows import configuration, configuration_text
 from processor.sandbox.shop import EVENTS, Kind, ShopEvent, shop_events
 from schemas.dead_letter import DeadLetterReason
-from schemas.event import EventType, SourceRecord
+from schemas.event import EventType
 from schemas.export import ExportRecord
+from schemas.kafka import ReadRecord
 
 pytestmark = pytest.mark.xdist_group("demo-shop")  # the module's fixtures are made once
 
 BROKER_KEEPS_BYTES = 5_000_000  # of each partition, see broker.py
 
 
-def source(offset: int, event: ShopEvent) -> SourceRecord:
-    return SourceRecord("profile-events", 0, offset, event.timestamp, event.key, event.value)
+def source(offset: int, event: ShopEvent) -> ReadRecord:
+    return ReadRecord("profile-events", 0, offset, event.timestamp, event.key, event.value)
 
 
 def replayed(events: list[ShopEvent]) -> list[Step]:

@@ -432,7 +432,7 @@ def test_g7_a_secret_is_in_no_log_whatever_happens_and_however_much_is_logged(
 
     done = subprocess.run(
         [sys.executable, "-c", LOGGING, orjson.dumps(destinations).decode()],
-        capture_output=True, text=True, check=False, timeout=60, cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, check=False, timeout=60, cwd=Path(__file__).parents[3],
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
