@@ -27,7 +27,7 @@ from processor.pipeline.decided import Before, Policy, decide_run
 from processor.pipeline.partition import RUN_RECORDS
 from processor.pipeline.profiles import Profiles
 from processor.worker.hot_path import COMPILED
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 from schemas.wire.profiles_changelog import decode_row, encode_row, profile_key
 from tests.kit.compiled import compiled_packages, preferring
@@ -52,7 +52,7 @@ class MemoryRows:
         """Not called: the rows of a round are those of the last."""
 
 
-def runs(of: list[SourceRecord]) -> Iterator[list[SourceRecord]]:
+def runs(of: list[ReadRecord]) -> Iterator[list[ReadRecord]]:
     return (of[begin : begin + RUN_RECORDS] for begin in range(0, len(of), RUN_RECORDS))
 
 

@@ -26,7 +26,7 @@ from processor.pipeline.decided import Before, decide_run
 from processor.pipeline.identity_index import IdentityIndex, IndexSettings
 from processor.pipeline.profiles import Profiles
 from processor.worker.hot_path import COMPILED
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.wire.identity_index import INDEX_KEY, IndexProgress, IndexState, encode_progress
 from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_watermark
 from state.identity import Identity
@@ -100,7 +100,7 @@ class Player:
             self.play(run)
         self.decide = self.store_too = 0.0
 
-    def play(self, run: list[SourceRecord]) -> None:
+    def play(self, run: list[ReadRecord]) -> None:
         """Decide a run; what five of them lead to is one batch."""
         begun = thread_time()
         self._sequence += 1

@@ -33,11 +33,11 @@ from processor.foundation.tasks import end_task
 from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
-from processor.transport.batch import Batch
 from processor.transport.owner import Partition
 from processor.worker.gap_stop import FINISH_SECONDS, GapStop
 from processor.worker.log_positions import LogPositions
 from processor.worker.start_positions import GapFound, OffsetIsGone, RecordsAreGone, SeveralGaps
+from schemas.kafka import Batch
 from tests.core.strategies import law
 from tests.kit.given import a_catalog, a_flow
 from tests.kit.virtual_time import VirtualTimeLoop

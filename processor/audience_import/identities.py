@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from processor.audience_import.identity_index import IdentityChange, IdentityRows
 from processor.audience_import.rejected import Fault, Reason, Rejected
-from processor.kafka.reading import KafkaRecord
+from schemas.kafka import ReadRecord
 from schemas.wire.identity_index import hash_id, hash_namespace
 
 SHOWN_CHARACTERS: Final = 200  # of an identity, in a reason
@@ -93,7 +93,7 @@ class Identities:
         self._in_one_go(lambda: self._db.executemany("INSERT INTO asked VALUES (?, ?, ?, ?, ?, ?)", rows))
         self.asked += len(rows)
 
-    def note(self, record: KafkaRecord) -> None:
+    def note(self, record: ReadRecord) -> None:
         """Take notice of a record of the changelog, in the order of its partition. Raises UnreadableRow."""
         change = self._rows.note(record)
         if change is not None:

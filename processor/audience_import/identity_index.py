@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from processor.foundation.settings import env_name
-from processor.kafka.reading import KafkaRecord
+from schemas.kafka import ReadRecord
 from schemas.wire.identity_index import (
     IDENTITY,
     INDEX_KEY,
@@ -61,7 +61,7 @@ class IdentityRows:
     def __init__(self) -> None:
         self._partitions: dict[int, _Partition] = {}
 
-    def note(self, record: KafkaRecord) -> IdentityChange | None:
+    def note(self, record: ReadRecord) -> IdentityChange | None:
         """What a record says of an identity; None: nothing. Raises UnreadableRow."""
         key, value = record.key, record.value
         if key is None:

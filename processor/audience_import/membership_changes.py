@@ -4,15 +4,17 @@ from collections.abc import Callable, Iterator, Mapping
 
 from processor.core.partitioner import partition_of
 from processor.foundation.settings import Settings
-from processor.kafka.reading import KafkaRecord, PartitionLag, group_lag, read_topic
+from processor.kafka.group_lag import PartitionLag, group_lag
+from processor.kafka.reading import read_topic
 from schemas.audience import AudienceKey
+from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 from schemas.profile import REALIZED
 from schemas.wire.profiles_changelog import PROFILE, decode_row
 
 
 def membership_changes(
-    settings: Settings, audience: AudienceKey, beside: Callable[[KafkaRecord], None] = lambda _: None
+    settings: Settings, audience: AudienceKey, beside: Callable[[ReadRecord], None] = lambda _: None
 ) -> Iterator[tuple[str, bool | None]]:
     """(profile id, whether it is realized in the audience), a row of the changelog after the other: the last one of a
     profile counts.

@@ -29,7 +29,7 @@ from processor.kafka.profile_partitions import NotOnePartition, ProfilePartition
 from processor.kafka.reading import read_compacted
 from processor.kafka.timestamps import timestamp_bounds
 from processor.kafka.topics import topic_specs
-from processor.pipeline.ports import KafkaRecord
+from schemas.kafka import ProducerRecord
 from schemas.times import format_time
 
 BATCH_LETTERS: Final = 500
@@ -107,7 +107,9 @@ def _circumstances(settings: Settings, partitions: ProfilePartitions) -> Circums
 
     def fits(letter: Letter) -> bool:
         limit = limits[_topic(letter, names)].max_message_bytes
-        return limit is None or fits_alone(KafkaRecord(letter.was.key, letter.was.value, list(letter.headers)), limit)
+        return limit is None or fits_alone(
+            ProducerRecord(letter.was.key, letter.was.value, list(letter.headers)), limit
+        )
 
     def partition_of(letter: Letter) -> int | None:
         if letter.is_of_delivery:

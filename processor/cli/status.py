@@ -14,7 +14,8 @@ from processor.cli.views.status_report import Lag, Overview, overview
 from processor.cli.views.status_tables import tables
 from processor.cli.views.tables import show
 from processor.foundation.settings import Settings, read_settings
-from processor.kafka.reading import group_lag, read_compacted
+from processor.kafka.group_lag import group_lag
+from processor.kafka.reading import read_compacted
 from processor.worker.adapters.parked_rows import parked_flows
 from schemas.flow import Flow
 from schemas.wire.catalog import BadCatalogRecord, is_job_key, read_flow

@@ -11,8 +11,8 @@ from processor.core.unusable import Unusable
 from processor.dead_letters.letter import Letter
 from processor.dead_letters.selection import Marks
 from schemas.dead_letter import DeadLetterReason
-from schemas.event import SourceRecord
 from schemas.export import ExportHeader
+from schemas.kafka import ReadRecord
 
 
 class Fate(StrEnum):
@@ -69,7 +69,7 @@ def _fate_of_event(letter: Letter, now: Circumstances) -> Fate:
     was = letter.was
     try:
         parse_event(
-            SourceRecord(
+            ReadRecord(
                 was.topic, was.partition, was.offset, letter.source_timestamp, was.key, was.value, letter.headers
             )
         )

@@ -14,11 +14,11 @@ from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, Rec
 
 from processor.kafka.errors import RecordTooLarge, TimestampRefused
 from processor.kafka.limits import UNKNOWN, TopicLimits
-from processor.pipeline.ports import NO_HEADERS, Headers
+from schemas.kafka import NO_HEADERS, ProducerHeaders
 
 _ON_THE_WAY_MS: Final = 60_000
 
-RecordFields = tuple[bytes | None, bytes | None, Headers, int | None]
+RecordFields = tuple[bytes | None, bytes | None, ProducerHeaders, int | None]
 """Key, value, headers, timestamp: making a record of its own type for each row would cost 1 µs an event."""
 
 

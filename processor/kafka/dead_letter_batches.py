@@ -15,7 +15,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from processor.kafka.limits import BATCH_BYTES
-from processor.pipeline.ports import KafkaRecord
+from schemas.kafka import ProducerRecord
 
 ZSTD_LEVEL: Final = 3
 """Which aiokafka takes, and Kafka itself by default."""
@@ -28,19 +28,19 @@ def letter_batch(*, is_transactional: bool) -> BatchBuilder:
     return BatchBuilder(BATCH_BYTES, DefaultRecordBatch.CODEC_ZSTD, is_transactional=is_transactional)
 
 
-def fits_alone(letter: KafkaRecord, limit_bytes: int) -> bool:
+def fits_alone(letter: ProducerRecord, limit_bytes: int) -> bool:
     """Whether a topic of this `max.message.bytes` takes the letter in a batch of its own."""
     return _most_bytes(letter) <= limit_bytes or batch_bytes(letter) <= limit_bytes
 
 
-def batch_bytes(letter: KafkaRecord) -> int:
+def batch_bytes(letter: ProducerRecord) -> int:
     """The size of the letter's batch as Kafka counts it."""
     batch = letter_batch(is_transactional=False)
     batch.append(timestamp=letter.timestamp or 0, key=letter.key, value=letter.value, headers=letter.headers)
     return len(batch._build())
 
 
-def _most_bytes(letter: KafkaRecord) -> int:
+def _most_bytes(letter: ProducerRecord) -> int:
     """Never below the size of the batch, where nothing of it can be compressed."""
     headers = sum(len(name) + len(value or b"") + _RECORD_BYTES for name, value in letter.headers)
     size = _HEADER_BYTES + _RECORD_BYTES + len(letter.key or b"") + len(letter.value or b"") + headers

@@ -21,7 +21,7 @@ from processor.kafka.connection import aiokafka_options
 from processor.kafka.dead_letter_batches import letter_batch
 from processor.kafka.errors import RecordTooLarge
 from processor.kafka.limits import BATCH_BYTES
-from processor.pipeline.ports import KafkaRecord
+from schemas.kafka import ProducerRecord
 
 STOP_SECONDS: Final = 5.0
 MAX_REQUEST_BYTES: Final = 100 * 1024 * 1024
@@ -73,10 +73,10 @@ class NotWritten(Exception):
 class AsyncWriter(Protocol):
     """A writer of records beside the partitions' transactions: SharedProducer, and whoever wraps it."""
 
-    async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+    async def write(self, topic: str, records: Sequence[tuple[int | None, ProducerRecord]]) -> None:
         """Write records as `SharedProducer.write` does."""
 
-    async def write_letters(self, topic: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
+    async def write_letters(self, topic: str, letters: Mapping[int, Sequence[ProducerRecord]]) -> None:
         """Write dead letters as `SharedProducer.write_letters` does."""
 
 
@@ -102,7 +102,7 @@ class SharedProducer:
         except TimeoutError:
             _log.warning("producer_did_not_stop", seconds=STOP_SECONDS)
 
-    async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+    async def write(self, topic: str, records: Sequence[tuple[int | None, ProducerRecord]]) -> None:
         """Write (partition, record) pairs in order; a partition of None is the key's.
 
         Returns when all are acknowledged.
@@ -117,7 +117,7 @@ class SharedProducer:
                 raise RecordTooLarge(topic, "a record of the worker's own", None) from error
             raise
 
-    async def write_stamped(self, topic: str, record: KafkaRecord) -> float | None:
+    async def write_stamped(self, topic: str, record: ProducerRecord) -> float | None:
         """Write one record; when the broker took it by its own clock, in seconds since 1970.
 
         None: the topic is not stamped by the broker.
@@ -127,14 +127,14 @@ class SharedProducer:
         (metadata,) = await _acknowledged(topic, self._write(topic, [(None, record)]))
         return metadata.timestamp / 1000 if metadata.timestamp_type == _LOG_APPEND_TIME else None
 
-    async def write_letters(self, topic: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
+    async def write_letters(self, topic: str, letters: Mapping[int, Sequence[ProducerRecord]]) -> None:
         """Write dead letters by partition, in order, as `dead_letter_batches` has them; returns when all are acknowledged.
 
         Raises NotWritten as `write` does, RecordTooLarge where the topic does not take one.
         """
         await _acknowledged(topic, self._write_letters(topic, letters))
 
-    async def _write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> list[Any]:
+    async def _write(self, topic: str, records: Sequence[tuple[int | None, ProducerRecord]]) -> list[Any]:
         sent = [
             await self._producer.send(
                 topic,
@@ -148,7 +148,7 @@ class SharedProducer:
         ]
         return await asyncio.gather(*sent)
 
-    async def _write_letters(self, topic: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
+    async def _write_letters(self, topic: str, letters: Mapping[int, Sequence[ProducerRecord]]) -> None:
         new_batch = partial(letter_batch, is_transactional=False)
         sent = [
             each

@@ -11,12 +11,11 @@ from processor.core.step import EventSkip, Limits, Step, step
 from processor.pipeline.deadlines import next_row
 from processor.pipeline.identity_index import NOBODY, IdentityIndex
 from processor.pipeline.jobs.partition_jobs import PartitionJobs
-from processor.pipeline.ports import NO_HEADERS, KafkaRecord
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import dead_letter_record, export_record
 from processor.pipeline.refused import DeadLetterTooLarge
 from processor.pipeline.trace import trace_headers
-from schemas.event import Source
+from schemas.kafka import NO_HEADERS, ConsumerRecord, ProducerRecord
 from schemas.wire.identity_index import IndexProgress
 from schemas.wire.profiles_changelog import Row
 
@@ -26,14 +25,14 @@ _NO_KEY = b""
 class TooManyBadEvents(Exception):
     """The last of N unusable events in a row, which is not passed (contract I4)."""
 
-    def __init__(self, record: Source, explanation: str, in_a_row: int) -> None:
+    def __init__(self, record: ConsumerRecord, explanation: str, in_a_row: int) -> None:
         place = f"{record.topic}[{record.partition}] offset {record.offset}"
         super().__init__(f"{in_a_row} unusable events in a row, the last at {place}: {explanation}")
         self.place = (record.topic, record.partition, record.offset)
         self.in_a_row = in_a_row
 
 
-def _any_letter_fits(_: KafkaRecord) -> bool:
+def _any_letter_fits(_: ProducerRecord) -> bool:
     return True
 
 
@@ -46,7 +45,7 @@ class Policy:
 
     limits: Limits
     max_bad_in_a_row: int
-    letter_fits: Callable[[KafkaRecord], bool] = _any_letter_fits
+    letter_fits: Callable[[ProducerRecord], bool] = _any_letter_fits
     placement: Placement | None = None
 
 
@@ -64,15 +63,15 @@ class Decided(NamedTuple):
     """
 
     sequence: int
-    exports: list[KafkaRecord]
-    dead_letters: list[KafkaRecord]
+    exports: list[ProducerRecord]
+    dead_letters: list[ProducerRecord]
     rows: dict[bytes, bytes | None]
     next_offset: int
     bad_in_a_row: int
     counts: Counts
     stop: TooManyBadEvents | DeadLetterTooLarge | None = None
-    events: Sequence[KafkaRecord] = ()
-    job_progress: Sequence[KafkaRecord] = ()
+    events: Sequence[ProducerRecord] = ()
+    job_progress: Sequence[ProducerRecord] = ()
     new_profiles: int = 0  # less those that ended
     index_move: IndexMove | None = None
     misplaced: Misplaced | None = None
@@ -90,7 +89,7 @@ class Before(NamedTuple):
     bad_in_a_row: int
     beside: dict[bytes, bytes | None]
     decided_at: bytes
-    job_progress: Sequence[KafkaRecord] = ()
+    job_progress: Sequence[ProducerRecord] = ()
     jobs: PartitionJobs | None = None
     identities: IdentityIndex | None = None
 
@@ -149,14 +148,14 @@ class _Run:
         self._jobs = before.jobs
         self._identities = before.identities
         self._decided_at = before.decided_at
-        self.exports: list[KafkaRecord] = []
-        self.dead_letters: list[KafkaRecord] = []
+        self.exports: list[ProducerRecord] = []
+        self.dead_letters: list[ProducerRecord] = []
         self.changed: set[bytes] = set()
         self.counts = Counts()
         self.stop: TooManyBadEvents | DeadLetterTooLarge | None = None
         self.new_profiles = 0
 
-    def apply(self, record: Source) -> bool:
+    def apply(self, record: ConsumerRecord) -> bool:
         """Whether the record was passed."""
         key = record.key or _NO_KEY
         row = self._current[key]
@@ -183,7 +182,7 @@ class _Run:
                 self._export(record, result)
         return True
 
-    def _export(self, record: Source, result: Step) -> None:
+    def _export(self, record: ConsumerRecord, result: Step) -> None:
         headers, attributes = record.headers, result.trace
         trace = trace_headers(headers, attributes) if headers or attributes is not None else NO_HEADERS
         for export in result.records:
@@ -195,7 +194,7 @@ class _Run:
             self.counts.note_job_record(exit_record)
             self.exports.append(jobs.export(exit_record, key, before.offset))
 
-    def _put_aside(self, record: Source, result: Step) -> bool:
+    def _put_aside(self, record: ConsumerRecord, result: Step) -> bool:
         assert result.dead_letter is not None
         letter = dead_letter_record(result.dead_letter, record)
         if 0 < self._policy.max_bad_in_a_row <= self.bad_in_a_row + 1:

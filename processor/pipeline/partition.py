@@ -29,11 +29,10 @@ from processor.pipeline.identity_index import IdentityIndex, IndexSettings
 from processor.pipeline.jobs.chunk import Page
 from processor.pipeline.jobs.partition_jobs import JobSettings, PartitionJobs
 from processor.pipeline.misplaced import MisplacedAlarm
-from processor.pipeline.ports import CatalogView, KafkaRecord, Log, Output, ProfileRows
+from processor.pipeline.ports import CatalogView, Log, Output, ProfileRows
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import in_milliseconds
-from processor.transport.batch import Batch
-from schemas.event import size_bytes
+from schemas.kafka import Batch, ProducerRecord, count_record_bytes
 from schemas.wire.identity_index import INDEX_KEY, encode_progress
 from schemas.wire.profiles_changelog import WATERMARK_KEY, Row, Watermark, encode_watermark
 
@@ -155,7 +154,7 @@ class PartitionPipeline:
         """
         if not self._is_positioned:
             return
-        self.waiting_bytes += size_bytes(batch.records)
+        self.waiting_bytes += count_record_bytes(batch.records)
         self._inbox.append(batch)
         self._arrived.set()
 
@@ -225,7 +224,7 @@ class PartitionPipeline:
             if decided.stop is not None:
                 return
             await asyncio.sleep(0)
-        self.waiting_bytes -= size_bytes(batch.records)
+        self.waiting_bytes -= count_record_bytes(batch.records)
         self._next_offset, self._moved_at = max(self._next_offset, batch.position), time.monotonic()
         if not self._decided:
             self._report_progress()
@@ -346,8 +345,8 @@ class PartitionPipeline:
         beside: Mapping[bytes, bytes | None],
         *,
         page: Page | None = None,
-        events: Sequence[KafkaRecord] = (),
-        job_progress: Sequence[KafkaRecord] = (),
+        events: Sequence[ProducerRecord] = (),
+        job_progress: Sequence[ProducerRecord] = (),
         index_move: IndexMove | None = None,
     ) -> None:
         """As a run of records is noted; no event is passed by it."""

@@ -5,13 +5,13 @@ Interpreted: a compiled class may not inherit from this one's base.
 
 from processor.foundation.errors import StoppedForOperator
 from processor.foundation.settings import env_name
-from schemas.event import Source
+from schemas.kafka import ConsumerRecord
 
 
 class DeadLetterTooLarge(StoppedForOperator):
     """An unusable event that `dead-letters` does not take, however it is written; it is not passed (contract I4)."""
 
-    def __init__(self, record: Source, explanation: str) -> None:
+    def __init__(self, record: ConsumerRecord, explanation: str) -> None:
         place = f"{record.topic}[{record.partition}] offset {record.offset}"
         super().__init__(
             f"{place} cannot be used ({explanation}), and its {len(record.value or b'')} bytes are more than"

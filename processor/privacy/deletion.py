@@ -23,10 +23,11 @@ from processor.foundation.settings import Settings
 from processor.kafka.errors import BrokerUnreachable, ReadFailed, WriteFailed
 from processor.kafka.log_ends import stable_ends, wait_until_shown
 from processor.kafka.profile_partitions import NotOnePartition, profile_partitions
-from processor.kafka.reading import KafkaRecord, read_from
+from processor.kafka.reading import read_from
 from processor.kafka.writer import Writer
 from schemas.event import EventType, cloud_event
 from schemas.export import ExportHeader
+from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 from schemas.wire.identity_index import IDENTITY, decode_identity_key
 from schemas.wire.profiles_changelog import WATERMARK_KEY, UnreadableRow, decode_row, decode_watermark, profile_key
@@ -208,7 +209,7 @@ class _Rows:
             except UnreadableRow as unreadable:
                 raise ReadFailed(f"{record.topic}[{record.partition}] offset {record.offset}: {unreadable}") from None
 
-    def _note(self, record: KafkaRecord, deletions: Mapping[bytes, int]) -> None:
+    def _note(self, record: ReadRecord, deletions: Mapping[bytes, int]) -> None:
         key, value = record.key, record.value
         if key == WATERMARK_KEY and value is not None:
             self.watermarks[record.partition] = decode_watermark(value).next_offset
@@ -277,7 +278,7 @@ def _read_left(
     return {deletion: tuple(records) for deletion, records in found.items()}
 
 
-def _because_of(deletion: Deletion, record: KafkaRecord) -> Iterator[LastRecord]:
+def _because_of(deletion: Deletion, record: ReadRecord) -> Iterator[LastRecord]:
     headers = dict(record.headers)
     record_id = (headers.get(ExportHeader.RECORD_ID) or b"").decode(errors="replace")
     if record_id.startswith(f"{deletion.topic}-{deletion.partition}-{deletion.offset}-"):

@@ -22,12 +22,12 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from processor.foundation.revocable import PartitionsRevoked
-from processor.transport.batch import NO_RECORDS, Batch
 from processor.transport.committing import CommittingConsumer
 from processor.transport.fetching import BatchConsumerThread, Fetched
 from processor.transport.lease import Lease
 from processor.transport.log_position import LogPositionCheck
 from processor.transport.owner import SeekTooSlow
+from schemas.kafka import Batch
 
 _FEW_RECORDS: Final = 200
 _AFTER_FEW_SECONDS: Final = 0.005
@@ -90,7 +90,7 @@ class BatchConsumer(CommittingConsumer):
         if isinstance(fetched, Fetched):
             await self._deliver(fetched, epoch)
             for tp, position in (await self._log_positions.leave_outside(fetched.outside, epoch)).items():
-                await self._hand_on(Batch(tp.topic, tp.partition, NO_RECORDS, position, epoch, time.monotonic()))
+                await self._hand_on(Batch(tp.topic, tp.partition, (), position, epoch, time.monotonic()))
             pause = _pause_after(fetched)
         await asyncio.sleep(pause)
 
@@ -98,7 +98,7 @@ class BatchConsumer(CommittingConsumer):
         """Hand on all that was fetched, also of a partition paused meanwhile: its position is past it already."""
         fetched_at = time.monotonic()
         for tp, position in fetched.positions.items():
-            records = fetched.records.get(tp, NO_RECORDS)
+            records = fetched.records.get(tp, ())
             before = self._read_offset[tp]
             if not records and position == before:
                 continue

@@ -1,4 +1,4 @@
-"""What the consumer's thread asks of the broker: records with their positions, offsets, and what a log holds.
+"""Ask the broker, in the consumer's thread: records with their positions, offsets, and what a log holds.
 
 It leans on these insides, held by `tests/transport/test_canary.py`:
 
@@ -27,8 +27,8 @@ from aiokafka.errors import (
 from faust.types import TP
 
 from processor.foundation.tasks import is_being_cancelled
-from processor.transport.batch import ConsumerRecord
 from processor.transport.lasting_thread import LastingConsumerThread
+from schemas.kafka import ConsumerRecord
 
 FETCH_WAIT_MS: Final = 100
 """How long a broker holds a fetch that finds nothing: a partition that was paused waits for it at most this long."""

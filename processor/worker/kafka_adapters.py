@@ -15,7 +15,7 @@ from processor.pipeline.ports import Log
 from processor.worker.adapters.origins import explain_refusal
 from processor.worker.adapters.parked_rows import Rows, read_positions
 from processor.worker.adapters.partition_log import Destinations, PlainLog, TransactionalLog
-from processor.worker.waits import Waits
+from processor.worker.waits import CATALOG, Waits
 from state.changelog import OpenConsumer, kafka_consumer
 
 
@@ -39,7 +39,7 @@ def kafka_adapters(
     """
     producer = SharedProducer(settings, partial(explain_refusal, settings.topics.profile_events))
     return Adapters(
-        CatalogFollower(settings, on_failure, waits),
+        CatalogFollower(settings, on_failure, partial(waits.on, CATALOG)),
         producer,
         partial(_new_log, settings, limits, producer),
         kafka_consumer,

@@ -5,21 +5,22 @@ with waits.on("the catalog, to be read to its end"):
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
+from processor.foundation.clocks import Clock
 from processor.kafka.producers import AsyncWriter
-from processor.pipeline.ports import KafkaRecord, Log, Output
+from processor.pipeline.ports import Log, Output
+from schemas.kafka import ProducerRecord
 
 SAID_AFTER_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 5.0  # how often the worker looks
 CATALOG: Final = "the catalog: flows and audiences, to be read to their ends"
-Clock = Callable[[], float]
 _log = structlog.get_logger(__name__)
 
 
@@ -109,12 +110,12 @@ class SaidWriter:
     def __init__(self, writer: AsyncWriter, waits: Waits) -> None:
         self._writer, self._waits = writer, waits
 
-    async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+    async def write(self, topic: str, records: Sequence[tuple[int | None, ProducerRecord]]) -> None:
         """Write records, as the producer does."""
         with self._waits.on(f"Kafka, to acknowledge records on {topic}"):
             await self._writer.write(topic, records)
 
-    async def write_letters(self, topic: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
+    async def write_letters(self, topic: str, letters: Mapping[int, Sequence[ProducerRecord]]) -> None:
         """Write dead letters, as the producer does."""
         with self._waits.on(f"Kafka, to acknowledge dead letters on {topic}"):
             await self._writer.write_letters(topic, letters)

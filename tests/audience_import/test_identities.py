@@ -4,7 +4,7 @@ import pytest
 
 from processor.audience_import.identities import SHOWN_CHARACTERS, Found, Identities, Identity
 from processor.audience_import.rejected import Reason, Rejected
-from processor.kafka.reading import KafkaRecord
+from schemas.kafka import ReadRecord
 from schemas.wire.identity_index import (
     INDEX_KEY,
     IndexProgress,
@@ -16,22 +16,22 @@ from schemas.wire.identity_index import (
 from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_watermark
 
 
-def record(partition: int, key: bytes, value: bytes | None) -> KafkaRecord:
-    return KafkaRecord("changelog", partition, 0, None, key, value, ())
+def record(partition: int, key: bytes, value: bytes | None) -> ReadRecord:
+    return ReadRecord("changelog", partition, 0, None, key, value, ())
 
 
-def owns(partition: int, profile: str, namespace: str, identity: str, *, no_more: bool = False) -> KafkaRecord:
+def owns(partition: int, profile: str, namespace: str, identity: str, *, no_more: bool = False) -> ReadRecord:
     return record(
         partition, identity_key(namespace, identity, profile.encode()), None if no_more else identity_value(namespace)
     )
 
 
-def found(asked: list[tuple[str, str]], changelog: list[KafkaRecord]) -> list[str]:
+def found(asked: list[tuple[str, str]], changelog: list[ReadRecord]) -> list[str]:
     """Each row's profile, or why there is none."""
     return [row.explanation if isinstance(row, Rejected) else row.profile_id for row in found_rows(asked, changelog)]
 
 
-def found_rows(asked: list[tuple[str, str]], changelog: list[KafkaRecord]) -> list[Found | Rejected]:
+def found_rows(asked: list[tuple[str, str]], changelog: list[ReadRecord]) -> list[Found | Rejected]:
     with Identities() as identities:
         identities.ask(
             [
@@ -113,11 +113,11 @@ def test_i12_a_profile_that_has_state_in_two_partitions_is_one_profile() -> None
     assert found([("ECID", "1")], changelog[:2]) == found([("ECID", "1")], changelog) == ["p-1"]
 
 
-def progress(partition: int, state: IndexState, next_offset: int, seen: int = 0) -> KafkaRecord:
+def progress(partition: int, state: IndexState, next_offset: int, seen: int = 0) -> ReadRecord:
     return record(partition, INDEX_KEY, encode_progress(IndexProgress(state, next_offset, "", seen)))
 
 
-def watermark(partition: int, next_offset: int, profiles: int = 0) -> KafkaRecord:
+def watermark(partition: int, next_offset: int, profiles: int = 0) -> ReadRecord:
     return record(partition, WATERMARK_KEY, encode_watermark(Watermark(next_offset, profiles=profiles)))
 
 
@@ -151,7 +151,7 @@ def watermark(partition: int, next_offset: int, profiles: int = 0) -> KafkaRecor
     ],
 )
 def test_an_index_that_is_not_whole_is_known_as_such_with_the_remedy(
-    changelog: list[KafkaRecord], why: str | None
+    changelog: list[ReadRecord], why: str | None
 ) -> None:
     with Identities() as identities:
         for each in changelog:

@@ -9,9 +9,10 @@ from typing import Any
 import orjson
 
 from processor.cli.dead_letter_counts import count_letters
-from processor.kafka.reading import KafkaRecord, read_topic
+from processor.kafka.reading import read_topic
 from processor.kafka.writer import Writer
 from processor.sandbox.waiting import wait_until
+from schemas.kafka import ReadRecord
 from tests.delivery.fakes import export_record
 from tests.kit.installation import Installation
 from tests.kit.letters import undelivered_letter, unusable_letter, write_letters
@@ -39,7 +40,7 @@ def redrive(installation: Installation, *options: str, exit_code: int = 0) -> di
     return said
 
 
-def records(installation: Installation, topic: str) -> list[KafkaRecord]:
+def records(installation: Installation, topic: str) -> list[ReadRecord]:
     return list(read_topic(installation.settings, topic))
 
 

@@ -10,8 +10,8 @@ from processor.dead_letters.letter import BadLetter, read_letter
 from processor.dead_letters.outcome import Circumstances, Fate, fate_of
 from processor.dead_letters.plan import survey
 from processor.dead_letters.selection import Mark, OffsetRange, Selection
-from processor.kafka.reading import KafkaRecord
 from schemas.dead_letter import DeadLetterReason
+from schemas.kafka import ReadRecord
 from tests.delivery.fakes import export_record
 from tests.kit.letters import as_letter, undelivered_letter, unusable_letter
 
@@ -102,7 +102,7 @@ def test_g8_the_order_of_a_lane_is_that_of_its_events_wherever_the_record_stood(
 )
 def test_what_is_no_letter_of_ours_is_named_with_its_place(headers: Any) -> None:
     with pytest.raises(BadLetter, match="dead-letters 2:9 is no dead letter of ours"):
-        read_letter(KafkaRecord("dead-letters", 2, 9, None, b"k", b"v", headers))
+        read_letter(ReadRecord("dead-letters", 2, 9, None, b"k", b"v", headers))
 
 
 def test_copies_of_a_letter_have_one_fingerprint_and_nothing_else_has_it() -> None:

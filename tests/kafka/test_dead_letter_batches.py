@@ -15,18 +15,18 @@ from processor.kafka.dead_letter_batches import batch_bytes, fits_alone, letter_
 from processor.kafka.errors import RecordTooLarge
 from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
-from processor.pipeline.ports import KafkaRecord
 from processor.worker.adapters.origins import explain_refusal
 from processor.worker.sinks import TopicDeadLetters
 from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.kafka import ProducerRecord
 from tests.kit.installation import Installation
 from tests.kit.topics import create_topic
 
 MIB = 1024 * 1024
 
 
-def letter(value: bytes) -> KafkaRecord:
-    return KafkaRecord(b"k", value, [("reason", b"bad_shape")])
+def letter(value: bytes) -> ProducerRecord:
+    return ProducerRecord(b"k", value, [("reason", b"bad_shape")])
 
 
 @pytest.mark.parametrize(

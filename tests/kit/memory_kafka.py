@@ -13,10 +13,11 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 
 from processor.core.catalog import Catalog
-from processor.pipeline.ports import KafkaRecord, Output
+from processor.pipeline.ports import Output
 from processor.transport.lease import Lease
 from processor.transport.owner import Partition
 from processor.worker.kafka_adapters import Adapters
+from schemas.kafka import ProducerRecord
 from schemas.profile import Profile
 from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_row, encode_watermark
 
@@ -201,10 +202,10 @@ class MemoryProducer:
 
     async def stop(self) -> None: ...
 
-    async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+    async def write(self, topic: str, records: Sequence[tuple[int | None, ProducerRecord]]) -> None:
         await asyncio.sleep(0)
 
-    async def write_stamped(self, topic: str, record: KafkaRecord) -> float | None:
+    async def write_stamped(self, topic: str, record: ProducerRecord) -> float | None:
         await asyncio.sleep(0)
         return None
 

@@ -13,7 +13,7 @@ from processor.pipeline.broker_clock import BrokerClock
 from processor.pipeline.deadlines import DeadlineSettings
 from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.times import parse_time
 from tests.kit.given import NOON, a_catalog, cloud_event, realized
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
@@ -85,7 +85,7 @@ async def expired_after(clock: BrokerClock, deadline: str) -> int:
     )
     pipeline.start()
     value = orjson.dumps(cloud_event(realized("a", validUntil=deadline)))
-    pipeline.submit(batch([SourceRecord("profile-events", 0, 0, 0, b"p-1", value)]))
+    pipeline.submit(batch([ReadRecord("profile-events", 0, 0, 0, b"p-1", value)]))
     async with asyncio.timeout(60):
         while pipeline.committed_offset < 1:
             await asyncio.sleep(0)

@@ -18,7 +18,7 @@ from processor.core.step import Limits
 from processor.pipeline.deadlines import PAGE_PROFILES, DeadlineSettings
 from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.times import format_time, parse_time
 from schemas.wire.profiles_changelog import DEADLINE, Watermark
 from tests.core.strategies import law
@@ -39,7 +39,7 @@ class Life:
         self.rows, self.log = MemoryRows(), MemoryLog()
         self.now = float(START)
         self.clock = 0.0
-        self.events: list[SourceRecord] = []
+        self.events: list[ReadRecord] = []
         self.failure: BaseException | None = None
         self._looped = 0
         self.open()
@@ -77,7 +77,7 @@ class Life:
         self._append(key.encode(), value)
 
     def _append(self, key: bytes, value: bytes) -> None:
-        event = SourceRecord("profile-events", 0, len(self.events), 0, key, value)
+        event = ReadRecord("profile-events", 0, len(self.events), 0, key, value)
         self.events.append(event)
         self.pipeline.submit(batch([event]))
 
@@ -340,7 +340,7 @@ async def test_off_nothing_is_written_and_the_index_is_kept() -> None:
     value = orjson.dumps(
         cloud_event(membership({"ext/x": {"status": "realized", "lastQualificationTime": until, "validUntil": until}}))
     )
-    pipeline.submit(batch([SourceRecord("profile-events", 0, 0, 0, b"p-1", value)]))
+    pipeline.submit(batch([ReadRecord("profile-events", 0, 0, 0, b"p-1", value)]))
     async with asyncio.timeout(SECONDS):
         while rows.watermark != Watermark(1, profiles=1):
             pipeline._arrived.set()

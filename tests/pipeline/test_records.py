@@ -14,8 +14,7 @@ from processor.core.step import Limits
 from processor.delivery.export import parse_export
 from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
-from processor.pipeline.ports import KafkaRecord
-from schemas.event import SourceRecord
+from schemas.kafka import ProducerRecord, ReadRecord
 from tests.delivery.fakes import Record
 from tests.kit.given import a_catalog, a_flow, cloud_event, realized
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
@@ -29,14 +28,14 @@ SETTINGS = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20)
 FLOWS = {"flows": [a_flow("f", ["a"]), a_flow("enveloped", ["a"], envelope="cloudevents")]}
 
 
-def an_event(offset: int = 0, key: str = "p-1", headers: Any = (), **attributes: Any) -> SourceRecord:
+def an_event(offset: int = 0, key: str = "p-1", headers: Any = (), **attributes: Any) -> ReadRecord:
     value = orjson.dumps(cloud_event(realized("a"), key=key, id=f"e-{offset}", **attributes))
-    return SourceRecord("profile-events", 0, offset, 1_768_120_653_000, key.encode(), value, headers)
+    return ReadRecord("profile-events", 0, offset, 1_768_120_653_000, key.encode(), value, headers)
 
 
 async def exported(
-    *events: SourceRecord, log: MemoryLog | None = None, clock: Callable[[], float] = lambda: DECIDED_AT
-) -> list[KafkaRecord]:
+    *events: ReadRecord, log: MemoryLog | None = None, clock: Callable[[], float] = lambda: DECIDED_AT
+) -> list[ProducerRecord]:
     """What a pipeline writes to `exports` after these events, one batch each."""
     log, done = log or MemoryLog(), asyncio.Event()
 

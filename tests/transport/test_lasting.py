@@ -20,7 +20,7 @@ from processor.transport.consumer import BatchConsumer
 from processor.transport.fetching import BatchConsumerThread
 from processor.transport.lasting import LastingTasks, TaskEnded
 from processor.transport.owner import DEFAULT_TIMEOUTS, Partition, ReleaseTooSlow, SeekTooSlow, Timeouts
-from state.recovery import TableManager
+from processor.worker.recovery import TableManager
 
 SECONDS: Final = 60.0
 PARTITION: Final = Partition("profile-events", 0)

@@ -16,8 +16,9 @@ from processor.kafka.limits import topic_limits
 from processor.kafka.log_ends import wait_until_shown
 from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
-from processor.pipeline.ports import KafkaRecord, Log, Output
+from processor.pipeline.ports import Log, Output
 from processor.worker.adapters.partition_log import Destinations, PlainLog, TransactionalLog
+from schemas.kafka import ProducerRecord
 from schemas.profile import Profile
 from schemas.wire.profiles_changelog import WATERMARK_KEY, encode_row, profile_key
 from tests.kit.installation import Installation
@@ -50,9 +51,9 @@ async def log(request: pytest.FixtureRequest, installation: Installation, topics
     await shared.stop()
 
 
-def export(value: bytes, timestamp: int | None = None) -> KafkaRecord:
+def export(value: bytes, timestamp: int | None = None) -> ProducerRecord:
     headers = [("source-topic", b"profile-events"), ("source-partition", b"0"), ("source-offset", b"17")]
-    return KafkaRecord(b"Ada", value, headers, timestamp)
+    return ProducerRecord(b"Ada", value, headers, timestamp)
 
 
 async def test_an_export_that_does_not_fit_names_the_event_that_it_comes_of_and_how_to_go_on(

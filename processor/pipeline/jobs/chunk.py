@@ -8,7 +8,7 @@ from typing import Final
 from processor.core.catalog import Catalog, CompiledJob
 from processor.core.counts import Counts
 from processor.pipeline.jobs.partition_job import JobPart
-from processor.pipeline.ports import KafkaRecord
+from schemas.kafka import ProducerRecord
 
 SLICE_ROWS: Final = 1000
 """Rows looked at in one piece, 1 ms; then an event that has come goes first."""
@@ -29,7 +29,7 @@ class Page:
     catalog: Catalog
     rate: float = 0.0
     bound: int = PAGE_EXPORTS
-    exports: list[KafkaRecord] = field(default_factory=list)
+    exports: list[ProducerRecord] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
     scanned: int = 0

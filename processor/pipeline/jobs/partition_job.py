@@ -7,8 +7,8 @@ from typing import Final
 
 from processor.core.catalog import CompiledJob
 from processor.core.job_records import JobSkip
-from processor.pipeline.ports import KafkaRecord
 from schemas.job import JobKind, JobProgress, PartitionState
+from schemas.kafka import ProducerRecord
 from schemas.times import format_time
 from schemas.wire.profiles_changelog import exported_key, job_key, missed_key
 
@@ -121,13 +121,13 @@ class JobPart:
         )
         return job_key(self.id), progress.model_dump_json(by_alias=True, exclude_none=True).encode()
 
-    def telling(self, row: bytes, now: float) -> KafkaRecord | None:
+    def telling(self, row: bytes, now: float) -> ProducerRecord | None:
         """The record of `job-progress` for this row; None where one like it was told a moment ago."""
         state = (self.state, self.waiting)
         if state == self._told and now - self._told_at < TOLD_SECONDS:
             return None
         self._told, self._told_at = state, now
-        return KafkaRecord(progress_key(self.id, self._partition), row)
+        return ProducerRecord(progress_key(self.id, self._partition), row)
 
 
 def progress_key(job_id: str, partition: int) -> bytes:

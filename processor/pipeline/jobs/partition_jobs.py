@@ -30,11 +30,12 @@ from processor.core.step import Step
 from processor.pipeline.jobs.chunk import LIVE_PAGE_EXPORTS, PAGE_EXPORTS, SLICE_EXPORTS, SLICE_ROWS, Page
 from processor.pipeline.jobs.partition_job import JobPart, progress_key
 from processor.pipeline.jobs.slots import Turns
-from processor.pipeline.ports import KafkaRecord, ProfileRows
+from processor.pipeline.ports import ProfileRows
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import in_milliseconds, job_export_record
 from schemas.export import ExportRecord
 from schemas.job import JobKind, JobProgress, PartitionState
+from schemas.kafka import ProducerRecord
 from schemas.profile import REALIZED
 from schemas.wire.profiles_changelog import JOB, PROFILE, Row, decode_row, job_key, profile_key
 
@@ -48,7 +49,7 @@ class Told(NamedTuple):
     """What is to be written of jobs: rows, and records of `job-progress`."""
 
     rows: dict[bytes, bytes | None]
-    job_progress: list[KafkaRecord]
+    job_progress: list[ProducerRecord]
 
     def add(self, other: "Told") -> None:
         """And what another says."""
@@ -123,7 +124,7 @@ class PartitionJobs:
             elif part.id not in self._jobs and part.id not in catalog.cancelled:
                 del self._parts[part.id]
                 told.rows[job_key(part.id)] = None
-                told.job_progress.append(KafkaRecord(progress_key(part.id, self._settings.partition), None))
+                told.job_progress.append(ProducerRecord(progress_key(part.id, self._settings.partition), None))
         self._look_at_states()
         return told
 
@@ -411,7 +412,7 @@ class PartitionJobs:
                 record.flow_id, profile_id, page.rows, [part for part in self._alive if part is not page.part]
             )
 
-    def export(self, record: ExportRecord, profile_id: bytes, offset: int) -> KafkaRecord:
+    def export(self, record: ExportRecord, profile_id: bytes, offset: int) -> ProducerRecord:
         """The record as `exports` takes it; `offset` of the last event applied to the profile."""
         source = self._settings.topic, self._settings.partition, offset
         return job_export_record(record, profile_id, source, in_milliseconds(self._settings.wall_clock()))

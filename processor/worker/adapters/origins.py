@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from processor.kafka.batches import RecordFields, Refusal
-from processor.pipeline.ports import Headers
 from schemas.dead_letter import DeadLetterHeader
 from schemas.export import ExportHeader
+from schemas.kafka import ProducerHeaders
 from schemas.wire.profiles_changelog import PROFILE, UnreadableRow, decode_row
 
 _LETTER = (DeadLetterHeader.TOPIC, DeadLetterHeader.PARTITION, DeadLetterHeader.OFFSET)
@@ -27,7 +27,9 @@ class Origin(NamedTuple):
         return f"{self.topic}[{self.partition}] offset {self.offset}"
 
 
-def origin_of(key: bytes | None, value: bytes | None, headers: Headers, events: str, partition: int) -> Origin | None:
+def origin_of(
+    key: bytes | None, value: bytes | None, headers: ProducerHeaders, events: str, partition: int
+) -> Origin | None:
     """The origin of an export, a dead letter or a row of `partition` whose events stand on the topic `events`; None: it
     has none.
     """

@@ -16,7 +16,7 @@ from processor.foundation.errors import StoppedForOperator
 from processor.foundation.settings import Settings
 from processor.kafka.connection import aiokafka_options
 from processor.kafka.reading import read_compacted
-from processor.pipeline.ports import KafkaRecord
+from schemas.kafka import ProducerRecord
 from schemas.parked_flow import ParkedFlowRow
 
 if TYPE_CHECKING:  # `status` reads this topic too, and needs no aiokafka for it
@@ -51,7 +51,7 @@ class DeliveryPositions:
     async def write(self, partition: int, rows: Mapping[str, ParkedFlowRow | None]) -> None:
         """Raises NotWritten where one was not acknowledged; some may be there then."""
         await self._producer.write(
-            self._topic, [(partition, KafkaRecord(key.encode(), _value(row))) for key, row in rows.items()]
+            self._topic, [(partition, ProducerRecord(key.encode(), _value(row))) for key, row in rows.items()]
         )
 
 

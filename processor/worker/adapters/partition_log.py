@@ -18,8 +18,9 @@ from processor.kafka.batches import BatchProducer, BatchTarget, QueuedBatch, Rec
 from processor.kafka.dead_letter_batches import letter_batch
 from processor.kafka.limits import NO_LIMITS, UNKNOWN, TopicLimits
 from processor.kafka.producers import new_producer, stop_producer
-from processor.pipeline.ports import NO_HEADERS, Output
+from processor.pipeline.ports import Output
 from processor.worker.adapters.origins import explain_refusal
+from schemas.kafka import NO_HEADERS
 
 
 class Destinations(NamedTuple):
