@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 from uuid import uuid4
 
+from processor.catalog.reading import ALL, topic_names
 from processor.catalog.state import ControlState, Topic, TopicRecord
 from processor.control.own_records import OwnRecords
 from processor.control.ports import Overtaken, Superseded
@@ -39,7 +40,6 @@ from schemas.wire.connections import ACCEPTED_KEY, WRITER_KEY, accepted_value, w
 
 LOOK_SECONDS: Final = 0.2  # how late an API sees what a command wrote
 _CLAIM_TRIES: Final = 10
-_READ: Final = (Topic.FLOWS, Topic.AUDIENCES, Topic.CONNECTIONS)
 
 
 class Patience(NamedTuple):
@@ -79,23 +79,17 @@ class KafkaControlLog:
         client: Properties | None = None,
         patience: Patience = Patience(),  # noqa: B008  # immutable
     ) -> None:
-        names = settings.topics
         self._settings = settings
         self._patience = patience
-        self._topics = {
-            Topic.FLOWS: names.flows,
-            Topic.AUDIENCES: names.audiences,
-            Topic.CONNECTIONS: names.connections,
-            Topic.AUDIT_EVENTS: names.audit_events,
-        }
-        self._kinds = {self._topics[topic]: topic for topic in _READ}
+        self._topics = topic_names(settings.topics)
+        self._kinds = {self._topics[topic]: topic for topic in ALL}
         self._is_api = is_api
         self._name = uuid4().hex
         self._claimed = False
         self._lock = threading.RLock()
         self._state = ControlState()
         self._looked_at = float("-inf")
-        self._ours = OwnRecords(_READ)
+        self._ours = OwnRecords(ALL)
         self._must_begin = True
         own = client or {}
         self._writer = FencedWriter(
@@ -170,7 +164,7 @@ class KafkaControlLog:
                 self._must_begin = True
                 raise
             if self._writer.is_transactional:
-                ours = [record for record in records if record.topic in _READ]
+                ours = [record for record in records if record.topic in ALL]
                 self._state = self._state.after(ours)
                 self._ours.add(ours)
 
