@@ -43,7 +43,6 @@ NO_HOME_YET: Final[frozenset[str]] = frozenset(
         "E4",
         "F1",
         "F2",
-        "F3",
         "F4",
         "F5",
         "G1",
