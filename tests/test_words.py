@@ -30,14 +30,11 @@ ELSEWHERE: Final = re.compile(r"\bdesign \d|(?<!aws-sdk-go, )(?<!aws-sdk-js, )\b
 
 NAMES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor/audience_import",
         "processor/cli",
         "processor/dead_letters",
         "processor/delivery",
-        "processor/demo",
         "processor/kafka",
         "processor/pipeline",
-        "processor/sandbox",
         "processor/worker",
         "schemas",
         "state",
@@ -51,11 +48,8 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "processor/cli",
         "processor/dead_letters",
         "processor/delivery",
-        "processor/demo",
         "processor/pipeline",
         "processor/privacy",
-        "processor/sandbox",
-        "processor/transport",
         "processor/worker",
         "schemas",
         "state",
@@ -67,7 +61,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "tests/integration",
         "tests/kit",
         "tests/pipeline",
-        "tests/sandbox",
         "tests/state",
         "tests/test_log_laws.py",
         "tests/worker",
@@ -80,8 +73,6 @@ DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "processor/foundation",
         "processor/kafka",
         "processor/pipeline",
-        "processor/transport",
-        "processor/verify",
         "processor/worker",
         "state",
         "tests/delivery",
@@ -92,7 +83,6 @@ DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "tests/state",
         "tests/takeover",
         "tests/test_log_laws.py",
-        "tests/transport",
         "tests/worker",
     }
 )
