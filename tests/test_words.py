@@ -55,7 +55,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "state",
         "tests/audience_import",
         "tests/cli",
-        "tests/dead_letters",
         "tests/delivery",
         "tests/faults",
         "tests/integration",

@@ -10,8 +10,8 @@ from typing import Final
 from processor.audience_import.identities import Identities
 from processor.foundation.errors import CommandError
 from processor.foundation.settings import Settings
+from processor.kafka.group_lag import PartitionLag, group_lag
 from processor.kafka.log_ends import wait_until_shown
-from processor.kafka.reading import PartitionLag, group_lag
 
 _SHOWN_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.5

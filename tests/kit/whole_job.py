@@ -21,7 +21,7 @@ from processor.core.catalog import Catalog
 from processor.core.step import Limits
 from processor.files.configuration import Configuration
 from processor.kafka.errors import BrokerUnreachable
-from processor.kafka.reading import PartitionLag, group_lag
+from processor.kafka.group_lag import PartitionLag, group_lag
 from processor.kafka.writer import Writer
 from processor.sandbox.flows import fill_shop_template, parse_shop_configuration, worker_environment
 from processor.sandbox.shop import ShopEvent
