@@ -20,7 +20,6 @@ from processor.api.limits import Limits, is_loopback
 from processor.api.upload_room import UploadRoom
 from processor.api.watch import WriterWatch
 from processor.audience_import.run import Change, Imported, Request, import_audience
-from processor.control.audit import Author
 from processor.control.job_progress import JobProgressFollower
 from processor.control.kafka_log import KafkaControlLog
 from processor.control.plane import ControlPlane
@@ -36,6 +35,7 @@ from processor.foundation.settings import Settings, env_name
 from processor.foundation.stop_signals import call_on_stop
 from processor.kafka.errors import ReadDenied
 from schemas.destination import Destination
+from schemas.wire.audit_events import Author
 
 _ITSELF: Final = Author("profile-exporter", "api")
 _log = structlog.get_logger(__name__)

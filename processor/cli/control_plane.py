@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from processor.catalog.state import ControlState, Kept, Topic, TopicRecord
-from processor.control.audit import Author, masked
+from processor.catalog.state import ControlState, Kept, Topic
 from processor.control.draft import Draft
 from processor.control.job_progress import read_job_progress
 from processor.control.kafka_log import KafkaControlLog
@@ -19,8 +18,10 @@ from processor.kafka.admin import Admin
 from processor.kafka.reading import read_topic
 from processor.kafka.topics import topic_specs
 from schemas.audience import Audience
+from schemas.destination import mask_secrets
 from schemas.flow import Flow
-from schemas.wire.catalog import plain
+from schemas.model import dump_model
+from schemas.wire.audit_events import Author
 
 Answer = TypeVar("Answer")
 
@@ -38,10 +39,7 @@ def read_state(settings: Settings) -> ControlState:
         (Topic.AUDIENCES, names.audiences),
         (Topic.CONNECTIONS, names.connections),
     ):
-        records = read_topic(settings, name)
-        state = state.after(
-            TopicRecord(topic, record.key or b"", record.value, record.timestamp or 0) for record in records
-        )
+        state = state.after((topic, record) for record in read_topic(settings, name))
     return state
 
 
@@ -57,7 +55,7 @@ def read_and_warn(settings: Settings, topic: Topic) -> ControlState:
 def as_stored(name: str, kept: Kept[Flow] | Kept[Audience]) -> dict[str, Any]:
     """As --json shows it, secrets masked."""
     return {
-        name: masked(plain(kept.item)),
+        name: mask_secrets(dump_model(kept.item)),
         "etag": kept.etag,
         "createdAt": kept.created_at,
         "updatedAt": kept.updated_at,

@@ -13,11 +13,12 @@ from processor.cli.redrive import redrive
 from processor.cli.views.dead_letter_views import COLUMNS, fields_table, row, summary_object, tally_table, whole_object
 from processor.cli.views.tables import Table, show
 from processor.dead_letters.counts import Tally
-from processor.dead_letters.letter import BadLetter, read_letter
-from processor.dead_letters.redriven import read_marks
+from processor.dead_letters.redrive import read_redrive_markers
 from processor.foundation.errors import UsageError
 from processor.foundation.settings import read_settings
 from processor.kafka.reading import read_at
+from schemas.kafka import BadRecord
+from schemas.wire.dead_letters import decode_dead_letter
 
 SHOWN_LETTERS: Final = 100
 
@@ -48,7 +49,7 @@ def list_letters(waiting: bool, limit: int | None, as_json: bool, **chosen: Any)
     """
     settings, selected = read_settings(), selection(**chosen)
     require_topics(settings, (settings.topics.dead_letters, settings.topics.redriven))
-    marks = read_marks(settings)
+    marks = read_redrive_markers(settings)
     most = limit if limit is not None else None if as_json else SHOWN_LETTERS
     tally, rows, told = Tally(), list[list[str]](), 0
     for letter in read_letters(settings, selected, _warn):
@@ -90,13 +91,13 @@ def show_letter(letter: str, as_json: bool, raw: bool) -> None:
             f"there is no dead letter {letter}; `profile-exporter dead-letters list` names those that are there"
         )
     try:
-        found = read_letter(record)
-    except BadLetter as bad:
+        found = decode_dead_letter(record)
+    except BadRecord as bad:
         raise UsageError(str(bad)) from None
     if raw:
         click.get_binary_stream("stdout").write(found.was.value or b"")
         return
-    mark = read_marks(settings).get(found.fingerprint)
+    mark = read_redrive_markers(settings).get(found.fingerprint)
     if as_json:
         click.echo(orjson.dumps(whole_object(found, mark)))
         return

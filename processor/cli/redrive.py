@@ -10,27 +10,28 @@ from typing import Any, Final
 import click
 import orjson
 
+from processor.catalog.state import ControlState, Topic
 from processor.cli.dead_letter_options import read_letters, selecting, selection
 from processor.cli.topic_config import read_topic_config
 from processor.cli.views.progress import Report, progress
 from processor.cli.views.tables import Table, show
-from processor.dead_letters.letter import Letter
 from processor.dead_letters.outcome import Circumstances, Fate, fate_of
 from processor.dead_letters.plan import Survey, survey
-from processor.dead_letters.redrive import Redriver, Sent
-from processor.dead_letters.redriven import read_marks
-from processor.dead_letters.selection import Mark, Selection
+from processor.dead_letters.redrive import Redriver, Sent, read_redrive_markers
+from processor.dead_letters.selection import Selection
 from processor.foundation.errors import CommandError, UsageError
 from processor.foundation.settings import Settings, TopicNames, env_name, read_settings
 from processor.kafka.admin import Admin
 from processor.kafka.dead_letter_batches import fits_alone
 from processor.kafka.limits import topic_limits
 from processor.kafka.profile_partitions import NotOnePartition, ProfilePartitions, profile_partitions
-from processor.kafka.reading import read_compacted
+from processor.kafka.reading import read_topic
 from processor.kafka.timestamps import timestamp_bounds
 from processor.kafka.topics import topic_specs
+from schemas.dead_letter import StoredDeadLetter
 from schemas.kafka import ProducerRecord
 from schemas.times import format_time
+from schemas.wire.dead_letters_redriven import RedriveMarker
 
 BATCH_LETTERS: Final = 500
 BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -77,7 +78,11 @@ def redrive(everything: bool, dry_run: bool, as_json: bool, **chosen: Any) -> No
         )
     with profile_partitions(settings) as partitions:
         now = _circumstances(settings, partitions)
-        found = _look(settings, selected, now, read_marks(settings)) if dry_run else _redrive(settings, selected, now)
+        found = (
+            _look(settings, selected, now, read_redrive_markers(settings))
+            if dry_run
+            else _redrive(settings, selected, now)
+        )
     _tell(found, dry_run=dry_run, as_json=as_json)
     if failed := found.count(*(fate for fate in Fate if fate.is_failure)):
         raise CommandError(f"{failed} dead letter{'s are' if failed > 1 else ' is'} left, see above")
@@ -85,7 +90,7 @@ def redrive(everything: bool, dry_run: bool, as_json: bool, **chosen: Any) -> No
 
 def _redrive(settings: Settings, selected: Selection, now: Circumstances) -> Survey:
     with Redriver(settings) as redriver:  # before the marks are read: from here on nobody else writes any
-        marks = read_marks(settings)
+        marks = read_redrive_markers(settings)
         found = _look(settings, selected, now, marks)
         if not found.count(Fate.REDRIVE):
             return found
@@ -101,17 +106,18 @@ def _circumstances(settings: Settings, partitions: ProfilePartitions) -> Circums
     needed = (names.profile_events, names.exports, names.flows, names.dead_letters, names.redriven)
     admin.require([spec for spec in topic_specs(settings) if spec.name in needed])
     bounds = timestamp_bounds(read_topic_config(admin, names.profile_events), int(time.time() * 1000))
-    flows = {key.decode(errors="replace") for key in read_compacted(settings, names.flows)}
+    state = ControlState().after((Topic.FLOWS, record) for record in read_topic(settings, names.flows))
+    flows = state.flows.keys() | state.leaving.keys()
     times = range(max(bounds.earliest, bounds.kept_from), bounds.latest + 1)
     limits = topic_limits(admin, (names.exports, names.profile_events))
 
-    def fits(letter: Letter) -> bool:
+    def fits(letter: StoredDeadLetter) -> bool:
         limit = limits[_topic(letter, names)].max_message_bytes
         return limit is None or fits_alone(
             ProducerRecord(letter.was.key, letter.was.value, list(letter.headers)), limit
         )
 
-    def partition_of(letter: Letter) -> int | None:
+    def partition_of(letter: StoredDeadLetter) -> int | None:
         if letter.is_of_delivery:
             return letter.partition
         with suppress(NotOnePartition):
@@ -121,12 +127,12 @@ def _circumstances(settings: Settings, partitions: ProfilePartitions) -> Circums
     return Circumstances(flows, settings.kinesis_max_record_bytes, times, fits, partition_of)
 
 
-def _topic(letter: Letter, names: TopicNames) -> str:
+def _topic(letter: StoredDeadLetter, names: TopicNames) -> str:
     """Where it goes back to."""
     return names.exports if letter.is_of_delivery else names.profile_events
 
 
-def _look(settings: Settings, selected: Selection, now: Circumstances, marks: dict[str, Mark]) -> Survey:
+def _look(settings: Settings, selected: Selection, now: Circumstances, marks: dict[str, RedriveMarker]) -> Survey:
     def warn(text: str) -> None:
         click.echo(f"warning: {text}", err=True)
 
@@ -137,7 +143,9 @@ def _ignore(_: str) -> None:
     """The survey has told it."""
 
 
-def _to_send(letters: Iterable[Letter], marks: dict[str, Mark], now: Circumstances) -> Iterator[Letter]:
+def _to_send(
+    letters: Iterable[StoredDeadLetter], marks: dict[str, RedriveMarker], now: Circumstances
+) -> Iterator[StoredDeadLetter]:
     """Each letter once, whatever copies there are."""
     seen: set[str] = set()
     for letter in letters:
@@ -146,9 +154,9 @@ def _to_send(letters: Iterable[Letter], marks: dict[str, Mark], now: Circumstanc
             yield letter
 
 
-def _in_order(letters: Iterable[Letter], found: Survey) -> Iterator[Letter]:
+def _in_order(letters: Iterable[StoredDeadLetter], found: Survey) -> Iterator[StoredDeadLetter]:
     """Lanes that are not in order on the topic come last, put in order."""
-    held: list[Letter] = []
+    held: list[StoredDeadLetter] = []
     for letter in letters:
         if letter.lane in found.unordered:
             held.append(letter)
@@ -158,7 +166,7 @@ def _in_order(letters: Iterable[Letter], found: Survey) -> Iterator[Letter]:
 
 
 def _send(
-    settings: Settings, redriver: Redriver, letters: Iterable[Letter], now: Circumstances, report: Report
+    settings: Settings, redriver: Redriver, letters: Iterable[StoredDeadLetter], now: Circumstances, report: Report
 ) -> None:
     names = settings.topics
     batch: list[Sent] = []
@@ -166,7 +174,7 @@ def _send(
     for letter in letters:
         partition = now.partition_of(letter)
         assert partition is not None  # as when its fate was decided
-        batch.append(Sent(letter, Mark(format_time(int(time.time())), _topic(letter, names)), partition))
+        batch.append(Sent(letter, RedriveMarker(format_time(int(time.time())), _topic(letter, names)), partition))
         size += len(letter.was.value or b"")
         if len(batch) >= BATCH_LETTERS or size >= BATCH_BYTES:
             redriver.write(batch)

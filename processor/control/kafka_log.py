@@ -28,7 +28,7 @@ from uuid import uuid4
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from processor.catalog.state import ControlState, Topic, TopicRecord
+from processor.catalog.state import ControlRecord, ControlState, Topic, TopicRecord
 from processor.control.own_records import OwnRecords
 from processor.control.ports import Overtaken, Superseded
 from processor.foundation.gaps import Gap
@@ -37,7 +37,8 @@ from processor.kafka.connection import FENCED, Properties, consumer_config, prod
 from processor.kafka.errors import ReadFailed, WriteFailed
 from processor.kafka.queueing import enqueue
 from processor.kafka.reading import bounds_of
-from schemas.wire.connections import ACCEPTED_KEY, WRITER_KEY, accepted_value, writer_value
+from schemas.kafka import ReadRecord
+from schemas.wire.connections import encode_accepted, encode_writer
 
 Answer = TypeVar("Answer")
 
@@ -144,7 +145,7 @@ class KafkaControlLog:
         if self._claimed and state.writer != self._name:
             raise Superseded
 
-    def commit(self, records: Sequence[TopicRecord]) -> None:
+    def commit(self, records: Sequence[ControlRecord]) -> None:
         """As ControlLog says."""
         with self._lock:
             self.require_unsuperseded()
@@ -166,22 +167,23 @@ class KafkaControlLog:
                 self._producer = None
                 raise
             if self._transactional:
-                ours = [record for record in records if record.topic in _READ]
+                ours = [(topic, record) for topic, record in records if topic in _READ]
                 self._state = self._state.after(ours)
                 self._ours.add(ours)
 
-    def _first_records(self) -> list[TopicRecord]:
+    def _first_records(self) -> list[ControlRecord]:
         """What is to be said at the beginning. Raises TopicTruncated."""
-        records, now_ms = [], int(time.time() * 1000)
+        records: list[ControlRecord] = []
+        now_ms = int(time.time() * 1000)
         begins = {topic: self._bounds(name)[0] for name, topic in self._kinds.items()}
         for topic, begin in begins.items():
             gap = Gap(self._topics[topic], 0, self._state.accepted.get(topic, 0), begin)
             if gap.next > gap.first:
                 if not self._settings.accepted.cover(gap):
                     raise TopicTruncated(gap)
-                records = [TopicRecord(Topic.CONNECTIONS, ACCEPTED_KEY, accepted_value(begins), now_ms)]
+                records = [(Topic.CONNECTIONS, encode_accepted(begins)._replace(timestamp=now_ms))]
         if self._is_api:
-            records.append(TopicRecord(Topic.CONNECTIONS, WRITER_KEY, writer_value(self._name, now_ms), now_ms))
+            records.append((Topic.CONNECTIONS, encode_writer(self._name, now_ms)._replace(timestamp=now_ms)))
         return records
 
     # writing --------------------------------------------------------------------------------------------------------
@@ -205,7 +207,7 @@ class KafkaControlLog:
         assert self._producer is not None, "use it as a context"
         return self._producer
 
-    def _write(self, records: Sequence[TopicRecord]) -> None:
+    def _write(self, records: Sequence[ControlRecord]) -> None:
         if not self._transactional:
             self._produce(records)
             self._flush()
@@ -222,16 +224,24 @@ class KafkaControlLog:
                 self._used.abort_transaction(_ABORT_SECONDS)
             raise
 
-    def _produce(self, records: Sequence[TopicRecord]) -> None:
+    def _produce(self, records: Sequence[ControlRecord]) -> None:
         told: dict[str, Any] = (
             {} if self._transactional else {"on_delivery": self._note_fault}
         )  # a transaction that lacks a record fails itself
         self._faults.clear()
-        for topic, key, value, timestamp in records:
+        for topic, (key, value, _, timestamp) in records:
             name = self._topics.get(topic, self._audit_topic)
             self._asked(
                 partial(
-                    enqueue, self._used, name, value, key, self._raise_faults, partition=0, timestamp=timestamp, **told
+                    enqueue,
+                    self._used,
+                    name,
+                    value,
+                    key,
+                    self._raise_faults,
+                    partition=0,
+                    timestamp=timestamp or 0,
+                    **told,
                 )
             )
 
@@ -301,9 +311,10 @@ class KafkaControlLog:
             if error is None:
                 self._positions[name] = offset + 1
                 topic, key, value = self._kinds[name], _bytes(message.key()), message.value()
-                record = TopicRecord(topic, key, None if value is None else _bytes(value), message.timestamp()[1])
-                if not self._ours.read(record):
-                    found.append(record)
+                said = None if value is None else _bytes(value)
+                record = ReadRecord(name, 0, offset, message.timestamp()[1], key, said)
+                if not self._ours.read(topic, record):
+                    found.append((topic, record))
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._positions[name] = max(
                     self._positions[name], offset

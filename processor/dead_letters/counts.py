@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from processor.dead_letters.letter import Letter
 from processor.dead_letters.selection import Marks
+from schemas.dead_letter import StoredDeadLetter
 
 
 class Tallied(NamedTuple):
@@ -26,7 +26,7 @@ class Tally:
     redriven: Counter[tuple[str | None, str]] = field(default_factory=Counter)
     complete: bool = True
 
-    def take(self, letter: Letter, marks: Marks) -> None:
+    def take(self, letter: StoredDeadLetter, marks: Marks) -> None:
         """Count one."""
         key = letter.flow_id, letter.was.reason.value
         self.letters[key] += 1

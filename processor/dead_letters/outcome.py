@@ -8,11 +8,10 @@ from enum import StrEnum
 
 from processor.core.parse import parse_event
 from processor.core.unusable import Unusable
-from processor.dead_letters.letter import Letter
 from processor.dead_letters.selection import Marks
-from schemas.dead_letter import DeadLetterReason
-from schemas.export import ExportHeader
+from schemas.dead_letter import DeadLetterReason, StoredDeadLetter
 from schemas.kafka import ReadRecord
+from schemas.wire.exports import decode_export_headers
 
 
 class Fate(StrEnum):
@@ -45,11 +44,11 @@ class Circumstances:
     flows: Container[str | None]
     max_record_bytes: int
     event_times: Container[int]
-    fits: Callable[[Letter], bool]
-    partition_of: Callable[[Letter], int | None]
+    fits: Callable[[StoredDeadLetter], bool]
+    partition_of: Callable[[StoredDeadLetter], int | None]
 
 
-def fate_of(letter: Letter, marks: Marks, now: Circumstances) -> Fate:
+def fate_of(letter: StoredDeadLetter, marks: Marks, now: Circumstances) -> Fate:
     """A letter whose cause plainly lasts is left: sending it would only make another letter."""
     if letter.fingerprint in marks:
         return Fate.REDRIVEN_BEFORE
@@ -57,7 +56,7 @@ def fate_of(letter: Letter, marks: Marks, now: Circumstances) -> Fate:
     return Fate.TOPIC_TOO_NARROW if fate is Fate.REDRIVE and not now.fits(letter) else fate
 
 
-def _fate_of_export(letter: Letter, now: Circumstances) -> Fate:
+def _fate_of_export(letter: StoredDeadLetter, now: Circumstances) -> Fate:
     if letter.flow_id not in now.flows:
         return Fate.FLOW_MISSING
     if letter.was.reason is DeadLetterReason.RECORD_TOO_LARGE and _record_bytes(letter) > now.max_record_bytes:
@@ -65,7 +64,7 @@ def _fate_of_export(letter: Letter, now: Circumstances) -> Fate:
     return Fate.REDRIVE
 
 
-def _fate_of_event(letter: Letter, now: Circumstances) -> Fate:
+def _fate_of_event(letter: StoredDeadLetter, now: Circumstances) -> Fate:
     was = letter.was
     try:
         parse_event(
@@ -84,6 +83,6 @@ def _fate_of_event(letter: Letter, now: Circumstances) -> Fate:
     )
 
 
-def _record_bytes(letter: Letter) -> int:
+def _record_bytes(letter: StoredDeadLetter) -> int:
     """As AWS counts: data and partition key."""
-    return len(letter.was.value or b"") + len(dict(letter.headers).get(ExportHeader.PARTITION_KEY) or b"")
+    return len(letter.was.value or b"") + len((decode_export_headers(letter.headers).partition_key or "").encode())

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from processor.dead_letters.letter import Letter
 from processor.dead_letters.outcome import Circumstances, Fate, fate_of
 from processor.dead_letters.selection import Marks
+from schemas.dead_letter import StoredDeadLetter
 
 Lane = tuple[int, bytes | None, str | None]
 
@@ -29,7 +29,7 @@ class Survey:
     _latest: dict[Lane, int] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
 
-    def take(self, letter: Letter, fate: Fate) -> None:
+    def take(self, letter: StoredDeadLetter, fate: Fate) -> None:
         """Count one letter, the next of its partition."""
         self.ends[letter.partition] = letter.offset + 1
         if letter.fingerprint in self._seen:
@@ -43,18 +43,18 @@ class Survey:
         """How many letters have one of these fates."""
         return sum(letters for (_, _, fate), letters in self.fates.items() if fate in fates)
 
-    def covers(self, letter: Letter) -> bool:
+    def covers(self, letter: StoredDeadLetter) -> bool:
         """Whether it was there when this survey was made."""
         return letter.offset < self.ends.get(letter.partition, 0)
 
-    def _note_order(self, letter: Letter) -> None:
+    def _note_order(self, letter: StoredDeadLetter) -> None:
         latest = self._latest.get(letter.lane, -1)
         if letter.order < latest:
             self.unordered.add(letter.lane)
         self._latest[letter.lane] = max(latest, letter.order)
 
 
-def survey(letters: Iterable[Letter], marks: Marks, now: Circumstances) -> Survey:
+def survey(letters: Iterable[StoredDeadLetter], marks: Marks, now: Circumstances) -> Survey:
     """Look at all of them."""
     found = Survey()
     for letter in letters:

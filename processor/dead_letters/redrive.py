@@ -15,9 +15,6 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from processor.dead_letters.letter import Letter
-from processor.dead_letters.redriven import mark_record
-from processor.dead_letters.selection import Mark
 from processor.foundation.errors import CommandError
 from processor.foundation.fault_points import fault_point
 from processor.foundation.settings import ProcessingGuarantee, Settings
@@ -26,6 +23,9 @@ from processor.kafka.dead_letter_batches import ZSTD_LEVEL
 from processor.kafka.errors import WriteFailed
 from processor.kafka.producers import MAX_REQUEST_BYTES
 from processor.kafka.queueing import enqueue
+from processor.kafka.reading import read_compacted
+from schemas.dead_letter import StoredDeadLetter
+from schemas.wire.dead_letters_redriven import RedriveMarker, decode_redrive_marker, encode_redrive_marker
 
 Answer = TypeVar("Answer")
 
@@ -58,8 +58,8 @@ class RedriveFenced(CommandError):
 class Sent(NamedTuple):
     """A letter, the mark that says it was sent again, and the partition that it goes to."""
 
-    letter: Letter
-    mark: Mark
+    letter: StoredDeadLetter
+    mark: RedriveMarker
     partition: int
 
 
@@ -120,8 +120,8 @@ class Redriver:
 
     def _mark(self, sent: list[Sent]) -> None:
         for letter, mark, _ in sent:
-            key, value = mark_record(letter, mark)
-            self._produce(letter.place, self._marks, key, value)
+            record = encode_redrive_marker(letter, mark)
+            self._produce(letter.place, self._marks, record.key, record.value)
 
     def _produce(self, name: str, topic: str, key: bytes | None, value: bytes | None, **more: Any) -> None:
         def note(error: KafkaError | None, _: object) -> None:
@@ -152,3 +152,10 @@ class Redriver:
         if reason.code() in FENCED:
             return RedriveFenced()
         return WriteFailed([f"  {reason.str()}", _AGAIN])
+
+
+def read_redrive_markers(settings: Settings) -> dict[str, RedriveMarker]:
+    """Return when and where dead letters were sent again, by fingerprint."""
+    return dict(
+        decode_redrive_marker(key, value) for key, value in read_compacted(settings, settings.topics.redriven).items()
+    )

@@ -26,9 +26,9 @@ from processor.kafka.profile_partitions import NotOnePartition, profile_partitio
 from processor.kafka.reading import read_from
 from processor.kafka.writer import Writer
 from schemas.event import EventType, cloud_event
-from schemas.export import ExportHeader
 from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
+from schemas.wire.exports import decode_export_headers
 from schemas.wire.identity_index import IDENTITY, decode_identity_key
 from schemas.wire.profiles_changelog import WATERMARK_KEY, UnreadableRow, decode_row, decode_watermark, profile_key
 
@@ -279,7 +279,7 @@ def _read_left(
 
 
 def _because_of(deletion: Deletion, record: ReadRecord) -> Iterator[LastRecord]:
-    headers = dict(record.headers)
-    record_id = (headers.get(ExportHeader.RECORD_ID) or b"").decode(errors="replace")
+    headers = decode_export_headers(record.headers)
+    record_id = headers.record_id or ""
     if record_id.startswith(f"{deletion.topic}-{deletion.partition}-{deletion.offset}-"):
-        yield LastRecord((headers.get(ExportHeader.FLOW_ID) or b"").decode(errors="replace"), record_id)
+        yield LastRecord(headers.flow_id or "", record_id)

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from processor.dead_letters.redrive import RedriveFenced, Redriver, Sent
-from processor.dead_letters.selection import Mark
 from processor.foundation.fault_points import VARIABLE
 from processor.kafka.reading import read_topic
 from processor.kafka.writer import Writer
 from schemas.flow import Flow
-from schemas.wire.catalog import StoredFlow, flow_key, flow_value
+from schemas.wire.dead_letters_redriven import RedriveMarker
+from schemas.wire.flows import StoredFlow, encode_flow, flow_key
 from tests.delivery.fakes import export_record
 from tests.kit.installation import Installation
 from tests.kit.letters import as_letter, undelivered_letter, write_letters
@@ -33,7 +33,9 @@ def prepared(installation: Installation) -> Installation:
         {"id": "vip", "destination": {"type": "kinesis", "stream": "vip", "region": "us-east-2"}}
     )
     with Writer(installation.settings) as writer:
-        writer.write(installation.topics.flows, flow_key("vip"), flow_value(StoredFlow(flow, "e" * 32)), name="flow")
+        writer.write(
+            installation.topics.flows, flow_key("vip"), encode_flow(StoredFlow(flow, "e" * 32)).value, name="flow"
+        )
     return installation
 
 
@@ -65,7 +67,7 @@ def test_a_redrive_killed_in_the_middle_goes_on_when_it_is_started_again(
 
 
 def test_of_two_redrives_at_once_the_later_one_goes_on_and_the_earlier_one_stops(prepared: Installation) -> None:
-    sent = [Sent(as_letter(undelivered_letter(1)), Mark("2026-01-01T00:00:00Z", prepared.topics.exports), 0)]
+    sent = [Sent(as_letter(undelivered_letter(1)), RedriveMarker("2026-01-01T00:00:00Z", prepared.topics.exports), 0)]
 
     with Redriver(prepared.settings) as earlier, Redriver(prepared.settings) as later:
         later.write(sent)
