@@ -55,7 +55,6 @@ NO_HOME_YET: Final[frozenset[str]] = frozenset(
         "G5",
         "G6",
         "G7",
-        "G8",
         "G9",
         "I1",
         "I10",

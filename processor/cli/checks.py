@@ -5,7 +5,8 @@ destination.
 from collections.abc import Container, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
-from processor.catalog.state import ControlState, Topic
+from processor.catalog.reading import read_state
+from processor.catalog.state import Topic
 from processor.cli.destinations import examine_flows, summary
 from processor.cli.placement import check_placement
 from processor.cli.views.check_report import Finding, Level
@@ -17,7 +18,6 @@ from processor.foundation.settings import ENV_PREFIX, ProcessingGuarantee, Setti
 from processor.kafka.admin import Admin, Differences, differences_of, wrong_counts
 from processor.kafka.errors import TopicsMissing, UnsafeTopics, WrongPartitionCounts
 from processor.kafka.ground import Ground, require_settings
-from processor.kafka.reading import read_topic
 from processor.kafka.rights import GRANT, NOT_CHECKED
 from processor.kafka.topics import TopicSpec, topic_specs
 from schemas.flow import Flow
@@ -161,9 +161,7 @@ def _check_configuration(
 
 
 def _check_catalog(settings: Settings, environ: Environment) -> Iterator[Finding]:
-    state = ControlState()
-    for topic, name in ((Topic.FLOWS, settings.topics.flows), (Topic.AUDIENCES, settings.topics.audiences)):
-        state = state.after((topic, record) for record in read_topic(settings, name))
+    state = read_state(settings, (Topic.FLOWS, Topic.AUDIENCES))
     flows = [*(kept.item for kept in state.flows.values()), *(stored.flow for stored in state.leaving.values())]
     for fault in state.unreadable.values():
         yield Finding(Level.FAILED, fault, _APPLY)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from processor.catalog import reading
 from processor.catalog.state import ControlState, Kept, Topic
 from processor.control.draft import Draft
 from processor.control.job_progress import read_job_progress
@@ -15,7 +16,6 @@ from processor.control.kafka_log import KafkaControlLog
 from processor.control.plane import ControlPlane
 from processor.foundation.settings import Settings
 from processor.kafka.admin import Admin
-from processor.kafka.reading import read_topic
 from processor.kafka.topics import topic_specs
 from schemas.audience import Audience
 from schemas.destination import mask_secrets
@@ -27,20 +27,13 @@ Answer = TypeVar("Answer")
 
 
 def read_state(settings: Settings) -> ControlState:
-    """Flows, audiences and connections as they are; writes nothing and is in nobody's way.
+    """Read flows, audiences and connections as they are; writes nothing and is in nobody's way.
 
     Raises TopicsMissing, BrokerUnreachable, ReadFailed.
     """
     names = settings.topics
     require_topics(settings, (names.flows, names.audiences, names.connections))
-    state = ControlState()
-    for topic, name in (
-        (Topic.FLOWS, names.flows),
-        (Topic.AUDIENCES, names.audiences),
-        (Topic.CONNECTIONS, names.connections),
-    ):
-        state = state.after((topic, record) for record in read_topic(settings, name))
-    return state
+    return reading.read_state(settings)
 
 
 def read_and_warn(settings: Settings, topic: Topic) -> ControlState:

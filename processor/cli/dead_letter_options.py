@@ -1,17 +1,13 @@
 """The options that say which dead letters are meant; `list` and `redrive` have the same."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 import click
 
 from processor.dead_letters.selection import OffsetRange, Selection
-from processor.foundation.settings import Settings
-from processor.kafka.reading import read_topic
-from schemas.dead_letter import DeadLetterReason, StoredDeadLetter
-from schemas.kafka import BadRecord
+from schemas.dead_letter import DeadLetterReason
 from schemas.times import BadTimeError, normal_time
-from schemas.wire.dead_letters import decode_dead_letter
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -94,17 +90,3 @@ def selection(
         since=since,
         until=until,
     )
-
-
-def read_letters(settings: Settings, selected: Selection, problem: Callable[[str], None]) -> Iterator[StoredDeadLetter]:
-    """The selected letters that are there now, in the order of each partition; `problem` is told of what is no letter
-    of ours.
-    """
-    for record in read_topic(settings, settings.topics.dead_letters, selected.partitions):
-        try:
-            letter = decode_dead_letter(record)
-        except BadRecord as bad:
-            problem(str(bad))
-            continue
-        if letter in selected:
-            yield letter

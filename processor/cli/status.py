@@ -5,17 +5,18 @@ from datetime import UTC, datetime
 import click
 import orjson
 
-from processor.catalog.state import ControlState, Topic
+from processor.catalog.reading import read_state
+from processor.catalog.state import Topic
 from processor.cli.control_plane import require_topics
-from processor.cli.dead_letter_counts import count_letters
 from processor.cli.views.status_json import as_object
 from processor.cli.views.status_report import Lag, Overview, overview
 from processor.cli.views.status_tables import tables
 from processor.cli.views.tables import show
+from processor.dead_letters.counts import count_dead_letters
 from processor.foundation.settings import Settings, read_settings
-from processor.kafka.reading import group_lag, read_compacted, read_topic
+from processor.kafka.group_lag import group_lag
+from processor.kafka.reading import read_compacted
 from processor.worker.adapters.parked_rows import parked_flows
-from schemas.flow import Flow
 from schemas.kafka import BadRecord
 from schemas.wire.worker_status import decode_worker_status
 from schemas.worker_status import WorkerStatus
@@ -56,21 +57,17 @@ def gather(settings: Settings, now: datetime) -> Overview:
     )
     require_topics(settings, read)
     problems: list[str] = []
-    flows = _read_flows(settings, problems)
+    state = read_state(settings, (Topic.FLOWS,))
+    problems.extend(state.unreadable.values())
+    flows = {flow_id: kept.item for flow_id, kept in state.flows.items()}
     statuses = read_statuses(settings, problems)
     lags = group_lag(settings, [names.profile_events, names.exports])
     by_topic = {
         title: {each.partition: Lag(each.committed, each.start, each.end, each.lag) for each in lags[topic]}
         for title, topic in (("profile-events", names.profile_events), ("exports", names.exports))
     }
-    letters = count_letters(settings, problems)
+    letters = count_dead_letters(settings, problems.append)
     return overview(statuses, flows, by_topic, letters, parked_flows(settings), problems, now)
-
-
-def _read_flows(settings: Settings, problems: list[str]) -> dict[str, Flow]:
-    state = ControlState().after((Topic.FLOWS, record) for record in read_topic(settings, settings.topics.flows))
-    problems.extend(state.unreadable.values())
-    return {flow_id: kept.item for flow_id, kept in state.flows.items()}
 
 
 def read_statuses(settings: Settings, problems: list[str]) -> list[WorkerStatus]:

@@ -7,19 +7,19 @@ from typing import NamedTuple, Self
 from schemas.dead_letter import DeadLetterReason, StoredDeadLetter
 from schemas.wire.dead_letters_redriven import RedriveMarker
 
-Marks = Mapping[str, RedriveMarker]
-"""By the letter's fingerprint."""
+RedriveMarkers = Mapping[str, RedriveMarker]
+"""Redrive markers by the dead letter's fingerprint."""
 
 
 class OffsetRange(NamedTuple):
-    """First and last offset on `dead-letters`, both included."""
+    """A range of offsets on `dead-letters`, the first and the last included."""
 
     first: int
     last: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`7` or `7-12`; raises ValueError."""
+        """Read `7` or `7-12`; raises ValueError."""
         first, dash, last = text.partition("-")
         if not (first.isdecimal() and (last.isdecimal() or not dash)) or (dash and int(last) < int(first)):
             raise ValueError(f"{text} is no offset (7) and no range of offsets (7-12)")
@@ -28,7 +28,7 @@ class OffsetRange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Empty fields ask for everything.
+    """A selection of dead letters; empty fields ask for everything.
 
     Times in the form of C8 are of the record that became a letter; `until` is not included.
     """
@@ -43,7 +43,7 @@ class Selection:
 
     @property
     def is_everything(self) -> bool:
-        """Whether nothing is left out."""
+        """Return whether nothing is left out."""
         return self == Selection()
 
     def __contains__(self, letter: object) -> bool:

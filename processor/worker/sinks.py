@@ -45,7 +45,7 @@ class TopicDeadLetters:
         for letter, headers, attempts in letters:
             record = encode_dead_letter(letter, headers, attempts=attempts)
             records.setdefault(letter.partition, []).append(record)
-        await self._producer.write_letters(self._topic, records)
+        await self._producer.write_dead_letters(self._topic, records)
 
 
 def open_sink(

@@ -15,7 +15,7 @@ from botocore import exceptions as boto
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
 from processor.delivery.kinesis.responses import FaultKind, judge
 from processor.foundation.sizes import MIB
-from processor.sandbox.endpoint import create_stream, read_stream
+from processor.sandbox.streams import create_stream, read_stream
 from schemas.wire.exports import decode_export
 from tests.delivery.fakes import export_record
 from tests.faults.kinesis_proxy import Buckets, Do, FaultProxy, Plan, Rule, chaos, codes

@@ -19,7 +19,8 @@ from processor.delivery.kinesis.credentials import open_session
 from processor.delivery.kinesis.responses import PauseReason, Verdict, judge
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.sink import Sink
-from processor.sandbox.endpoint import KinesisEndpoint, create_stream, read_stream
+from processor.sandbox.endpoint import KinesisEndpoint
+from processor.sandbox.streams import create_stream, read_stream
 from schemas.destination import Destination
 from schemas.wire.exports import decode_export
 from tests.delivery.aws import REGION, UNASKED, a_role, a_user, ask_iam, give
