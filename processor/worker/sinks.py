@@ -16,6 +16,7 @@ from processor.worker.adapters.parked_rows import DeliveryPositions
 from processor.worker.delivery_settings import delivery_limits, kinesis_options
 from schemas.destination import Destination
 from schemas.kafka import ProducerRecord
+from schemas.wire.dead_letters import encode_dead_letter
 
 
 class CatalogDestinations:
@@ -41,8 +42,9 @@ class TopicDeadLetters:
         be there then.
         """
         records: dict[int, list[ProducerRecord]] = {}
-        for letter, headers in letters:
-            records.setdefault(letter.partition, []).append(ProducerRecord(letter.key, letter.value, list(headers)))
+        for letter, headers, attempts in letters:
+            record = encode_dead_letter(letter, headers, attempts=attempts)
+            records.setdefault(letter.partition, []).append(record)
         await self._producer.write_dead_letters(self._topic, records)
 
 
