@@ -1,4 +1,4 @@
-"""How jobs stand: what was ordered, and what workers say of each partition, in one view (contract E1, E4). Pure.
+"""The status of jobs: what was ordered, and what workers say of each partition, in one view (E1, E4). Pure.
 
     queued      nothing is sent yet: its flow is disabled, or no partition has begun it
     running     at least one partition has begun it
@@ -8,7 +8,7 @@
     failed      reserved: none ends so today. What a destination does not take waits, or becomes a dead letter of its
                 flow
 
-A job whose flow is gone is cancelled. One that was done before somebody cancelled it stays done.
+A job whose flow is gone is cancelled. One that was done before somebody cancelled it remains done.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -28,7 +28,7 @@ Parts = Mapping[int, JobProgress]
 
 
 class FlowStands(StrEnum):
-    """What the flow of a job is to it."""
+    """The condition of a job's flow, as far as it concerns the job."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
@@ -38,7 +38,10 @@ class FlowStands(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobsProgress:
-    """What `job-progress` says, of each job; `unreadable`: what is wrong with records that cannot be read."""
+    """The progress of all jobs, as `job-progress` has it.
+
+    `unreadable`: what is wrong with records that cannot be read.
+    """
 
     parts: Mapping[str, Parts] = field(default_factory=dict)
     partitions: int = 1
@@ -46,7 +49,7 @@ class JobsProgress:
 
 
 class JobCounts(NamedModel):
-    """Of profiles.
+    """Counts of a job's profiles.
 
     `to_go`: those still to be looked at, of as many as there were at the beginning; None: not known, as of a catchup.
     """
@@ -58,7 +61,7 @@ class JobCounts(NamedModel):
 
 
 class JobPartitions(NamedModel):
-    """How many partitions have begun it, and are done."""
+    """Numbers of partitions: those that have begun a job, that are done, and that there are."""
 
     done: int
     begun: int
@@ -66,14 +69,20 @@ class JobPartitions(NamedModel):
 
 
 class JobRate(NamedModel):
-    """A second of work, over all partitions, without what it waited for; None: it has not worked for a second."""
+    """The rate of a second of work, over all partitions, without what it waited for.
+
+    None: it has not worked for a second.
+    """
 
     records_per_second: float | None
     profiles_per_second: float | None
 
 
 class JobStatus(NamedModel):
-    """One job, whole. `reason`: why it waits; `records_per_second`: its own bound; a time that is not known is None."""
+    """The status of one job, whole.
+
+    `reason`: why it waits; `records_per_second`: its own bound; a time that is not known is None.
+    """
 
     id: str
     kind: JobKind
@@ -95,16 +104,16 @@ class JobStatus(NamedModel):
 
     @property
     def is_open(self) -> bool:
-        """Whether something of it may still happen."""
+        """Return whether something of the job may still happen."""
         return self.state in OPEN
 
     def as_object(self) -> dict[str, Any]:
-        """As JSON; what is not known is null."""
+        """Return the status as JSON; what is not known is null."""
         return self.model_dump(mode="json", by_alias=True)
 
 
 def flow_stands(state: ControlState, flow_id: str) -> FlowStands:
-    """By the flows there are."""
+    """Return the condition of a flow, by the flows there are."""
     kept = state.flows.get(flow_id)
     if kept is not None:
         return FlowStands.ENABLED if kept.item.enabled else FlowStands.DISABLED
@@ -112,13 +121,13 @@ def flow_stands(state: ControlState, flow_id: str) -> FlowStands:
 
 
 def all_statuses(state: ControlState, progress: JobsProgress, now: str) -> list[JobStatus]:
-    """The newest first."""
+    """Return the status of all jobs, the newest first."""
     jobs = sorted(state.jobs.values(), key=lambda job: job.order, reverse=True)
     return [status_in(state, progress, job, now) for job in jobs]
 
 
 def status_in(state: ControlState, progress: JobsProgress, job: Job, now: str) -> JobStatus:
-    """One of them."""
+    """Return the status of one job of a state."""
     flow, parts = flow_stands(state, job.flow), progress.parts.get(job.id, {})
     waits = (
         not any(part.seen for part in parts.values())
@@ -128,8 +137,9 @@ def status_in(state: ControlState, progress: JobsProgress, job: Job, now: str) -
 
 
 def _older(state: ControlState, progress: JobsProgress, job: Job, flow: FlowStands) -> Job | None:
-    """The first job of its flow that is not done, where that is another: a flow's jobs are done one after the other,
-    the oldest first.
+    """Return the first job of the same flow that is not done, where that is another.
+
+    A flow's jobs are done one after the other, the oldest first.
     """
     before = [each for each in state.jobs.values() if each.flow == job.flow and each.order < job.order]
     running = [
@@ -143,7 +153,10 @@ def _older(state: ControlState, progress: JobsProgress, job: Job, flow: FlowStan
 def job_status(
     job: Job, parts: Parts, flow: FlowStands, partitions: int, now: str, older: Job | None = None
 ) -> JobStatus:
-    """Of `partitions` there are; `now` in the form of C8. `older`: the job that it waits for."""
+    """Return the status of a job, of `partitions` there are.
+
+    `now` in the form of C8. `older`: the job that it waits for.
+    """
     told = list(parts.values())
     state = _state(job, told, flow, partitions)
     begun_at = min((part.begun_at for part in told), default=None)
@@ -224,7 +237,7 @@ def _counts(job: Job, parts: Collection[JobProgress], state: JobState) -> JobCou
 
 
 def _rate(counts: JobCounts, seconds: float) -> JobRate:
-    """`seconds`: of the partition that has worked longest; they work beside each other."""
+    """Return the rate; `seconds`: of the partition that has worked longest; they work beside each other."""
     if seconds < 1.0:
         return JobRate(records_per_second=None, profiles_per_second=None)
     return JobRate(
