@@ -43,7 +43,6 @@ NO_HOME_YET: Final[frozenset[str]] = frozenset(
         "E4",
         "F1",
         "F2",
-        "F3",
         "F4",
         "F5",
         "G1",
@@ -74,7 +73,6 @@ NO_HOME_YET: Final[frozenset[str]] = frozenset(
         "M3",
         "M4",
         "M5",
-        "M6",
     }
 )
 RULES: Final = read_rules(CONTRACT.read_text())

@@ -1,4 +1,4 @@
-"""Which dead letters are asked for."""
+"""The dead letters that somebody asks for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
