@@ -73,7 +73,6 @@ NO_HOME_YET: Final[frozenset[str]] = frozenset(
         "M3",
         "M4",
         "M5",
-        "M6",
     }
 )
 RULES: Final = read_rules(CONTRACT.read_text())

@@ -50,7 +50,8 @@ class Step(NamedTuple):
 def plan(wanted: Configuration, state: ControlState, *, prune: bool) -> list[Step]:
     """Compare a file with the state: audiences first, so that no flow is in force before what it names.
 
-    What cannot be read on a topic is written over. Raises TooManyFlows where more flows would be in force than M3 allows.
+    What cannot be read on a topic is written over. Raises TooManyFlows where more flows would be in force than M3
+    allows.
     """
     steps = [
         _step("audience", "/".join(each.key), each, state.audiences.get(each.key), _is_unreadable(state, each))

@@ -1,4 +1,4 @@
-"""The dead letters that somebody asks for, and the markers of those that were sent again."""
+"""The dead letters that somebody asks for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

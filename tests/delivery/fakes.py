@@ -94,7 +94,7 @@ class FakeDeadLetters:
         self.letters.extend(letters)
 
     def reasons(self) -> list[tuple[int, str]]:
-        return [(letter.offset, letter.reason.value) for letter, _ in self.letters]
+        return [(letter.offset, letter.reason.value) for letter, *_ in self.letters]
 
 
 class FakeRows:
