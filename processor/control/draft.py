@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from processor.catalog.state import ControlRecord, ControlState, Kept, Topic, audience_etag, put_record
-from processor.control.job_status import JobsProgress, status_in
+from processor.control.job_status import JobsProgress, find_job_status
 from processor.core.job_lifecycle import Moment, jobs_after
 from schemas.audience import Audience, AudienceKey
 from schemas.connection import AnyObject, Kind, StoredObject
@@ -66,7 +66,7 @@ class Draft:
         if before is not None and before.item == flow and not even_if_same:
             return before
         etag = self._new_etag()
-        self._set_going(None if before is None else before.item, flow)
+        self._put_jobs(None if before is None else before.item, flow)
         created_by = self._author.who if before is None else before.created_by
         self._write(Topic.FLOWS, encode_flow(StoredFlow(flow, etag, None, created_by, self._author.who)))
         content, etags = (
@@ -82,7 +82,7 @@ class Draft:
         Where exits of it may still have to arrive, it remains on the topic for as long as their jobs do (F2).
         """
         before = self._state.flows[flow_id]
-        self._set_going(before.item, None)
+        self._put_jobs(before.item, None)
         exits = any(
             job.kind is JobKind.UNMAP and job.cancelled_at is None and job.flow == flow_id
             for job in self._state.jobs.values()
@@ -94,7 +94,7 @@ class Draft:
         etags = Etags(before.etag, None) if stored is None else Etags(before.etag, stored.etag, stored.deleted_at)
         self._audit(Kind.FLOW, flow_id, dump_model(before.item), None, etags)
 
-    def give_up_flow(self, flow_id: str) -> None:
+    def abandon_flow(self, flow_id: str) -> None:
         """Abandon what a deleted flow that is leaving still has to deliver: it becomes dead letters (G9)."""
         before = self._state.leaving[flow_id]
         for job in [job for job in self._state.jobs.values() if job.flow == flow_id and job.cancelled_at is None]:
@@ -126,7 +126,7 @@ class Draft:
             self._audit("jobs", job.id, None if before is None else dump_model(before), dump_model(job))
 
     @property
-    def jobs_set_going(self) -> list[Job]:
+    def started_jobs(self) -> list[Job]:
         """Return the jobs that this change makes or starts."""
         jobs = [(self._before.jobs.get(job_id), self._state.jobs[job_id]) for job_id in self._jobs]
         return [
@@ -147,7 +147,7 @@ class Draft:
         """Return an id that no job had before."""
         return self._new_etag()
 
-    def _set_going(self, before: Flow | None, after: Flow | None) -> None:
+    def _put_jobs(self, before: Flow | None, after: Flow | None) -> None:
         """Write the jobs that change with a flow (lifecycle)."""
         flow = after or before
         assert flow is not None
@@ -165,7 +165,7 @@ class Draft:
         old = [job for job in others if (job.cancelled_at or job.started_at or self.now) < oldest]
         progress = self._progress() if any(job.cancelled_at is None for job in old) else JobsProgress()
         for job in old:
-            if not status_in(self._state, progress, job, self.now).is_open:
+            if not find_job_status(self._state, progress, job, self.now).is_open:
                 self._write(Topic.FLOWS, ProducerRecord(job_key(job.id), None))
         open_of = {job.flow for job in self._state.jobs.values() if job.cancelled_at is None}
         for flow_id, stored in list(self._state.leaving.items()):

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from pydantic import Field, field_validator
 
 from processor.control.draft import Draft
-from processor.control.job_status import JobsProgress, status_in
+from processor.control.job_status import JobsProgress, find_job_status
 from processor.control.native import NoSuchFlow
 from processor.foundation.errors import CommandError, UsageError
 from schemas.audience import AudienceKey
@@ -146,7 +146,7 @@ def cancel_job(draft: Draft, job_id: str, progress: JobsProgress) -> Job:
     job = draft.state.jobs.get(job_id)
     if job is None:
         raise NoSuchJob(job_id, draft.state.jobs)
-    stands = status_in(draft.state, progress, job, draft.now)
+    stands = find_job_status(draft.state, progress, job, draft.now)
     if not stands.is_open:
         raise JobHasEnded(job, stands.state, stands.ended_at)
     cancelled = job.model_copy(update={"cancelled_at": draft.now})
@@ -174,7 +174,7 @@ def _audiences(flow: Flow, order: JobOrder) -> list[AudienceKey]:
 
 def _refuse(draft: Draft, order: JobOrder, keys: Collection[AudienceKey], progress: JobsProgress, force: str) -> None:
     jobs = sorted((job for job in draft.state.jobs.values() if job.flow == order.flow), key=_when, reverse=True)
-    stands = {job.id: status_in(draft.state, progress, job, draft.now) for job in jobs}
+    stands = {job.id: find_job_status(draft.state, progress, job, draft.now) for job in jobs}
     for key in keys:
         for job in jobs:
             if job.kind is order.kind and key in job.wanted and stands[job.id].is_open:

@@ -23,11 +23,11 @@ from schemas.times import MAX_SECONDS, format_time, parse_time
 
 OPEN: Final = frozenset({JobState.QUEUED, JobState.RUNNING})
 
-Parts = Mapping[int, JobProgress]
+ProgressByPartition = Mapping[int, JobProgress]
 """What workers say of one job, by partition."""
 
 
-class FlowStands(StrEnum):
+class FlowCondition(StrEnum):
     """The condition of a job's flow, as far as it concerns the job."""
 
     ENABLED = "enabled"
@@ -43,7 +43,7 @@ class JobsProgress:
     `unreadable`: what is wrong with records that cannot be read.
     """
 
-    parts: Mapping[str, Parts] = field(default_factory=dict)
+    by_job: Mapping[str, ProgressByPartition] = field(default_factory=dict)
     partitions: int = 1
     unreadable: tuple[str, ...] = ()
 
@@ -112,31 +112,33 @@ class JobStatus(NamedModel):
         return self.model_dump(mode="json", by_alias=True)
 
 
-def flow_stands(state: ControlState, flow_id: str) -> FlowStands:
+def find_flow_condition(state: ControlState, flow_id: str) -> FlowCondition:
     """Return the condition of a flow, by the flows there are."""
     kept = state.flows.get(flow_id)
     if kept is not None:
-        return FlowStands.ENABLED if kept.item.enabled else FlowStands.DISABLED
-    return FlowStands.LEAVING if flow_id in state.leaving else FlowStands.GONE
+        return FlowCondition.ENABLED if kept.item.enabled else FlowCondition.DISABLED
+    return FlowCondition.LEAVING if flow_id in state.leaving else FlowCondition.GONE
 
 
-def all_statuses(state: ControlState, progress: JobsProgress, now: str) -> list[JobStatus]:
+def list_job_statuses(state: ControlState, progress: JobsProgress, now: str) -> list[JobStatus]:
     """Return the status of all jobs, the newest first."""
     jobs = sorted(state.jobs.values(), key=lambda job: job.order, reverse=True)
-    return [status_in(state, progress, job, now) for job in jobs]
+    return [find_job_status(state, progress, job, now) for job in jobs]
 
 
-def status_in(state: ControlState, progress: JobsProgress, job: Job, now: str) -> JobStatus:
+def find_job_status(state: ControlState, progress: JobsProgress, job: Job, now: str) -> JobStatus:
     """Return the status of one job of a state."""
-    flow, parts = flow_stands(state, job.flow), progress.parts.get(job.id, {})
+    flow, parts = find_flow_condition(state, job.flow), progress.by_job.get(job.id, {})
     waits = (
         not any(part.seen for part in parts.values())
         and _state(job, parts.values(), flow, progress.partitions) is JobState.RUNNING
     )
-    return job_status(job, parts, flow, progress.partitions, now, _older(state, progress, job, flow) if waits else None)
+    return describe_job(
+        job, parts, flow, progress.partitions, now, _find_older_job(state, progress, job, flow) if waits else None
+    )
 
 
-def _older(state: ControlState, progress: JobsProgress, job: Job, flow: FlowStands) -> Job | None:
+def _find_older_job(state: ControlState, progress: JobsProgress, job: Job, flow: FlowCondition) -> Job | None:
     """Return the first job of the same flow that is not done, where that is another.
 
     A flow's jobs are done one after the other, the oldest first.
@@ -145,26 +147,26 @@ def _older(state: ControlState, progress: JobsProgress, job: Job, flow: FlowStan
     running = [
         each
         for each in before
-        if _state(each, progress.parts.get(each.id, {}).values(), flow, progress.partitions) is JobState.RUNNING
+        if _state(each, progress.by_job.get(each.id, {}).values(), flow, progress.partitions) is JobState.RUNNING
     ]
     return min(running, key=lambda each: each.order, default=None)
 
 
-def job_status(
-    job: Job, parts: Parts, flow: FlowStands, partitions: int, now: str, older: Job | None = None
+def describe_job(
+    job: Job, parts: ProgressByPartition, flow: FlowCondition, partitions: int, now: str, older: Job | None = None
 ) -> JobStatus:
     """Return the status of a job, of `partitions` there are.
 
     `now` in the form of C8. `older`: the job that it waits for.
     """
-    told = list(parts.values())
-    state = _state(job, told, flow, partitions)
-    begun_at = min((part.begun_at for part in told), default=None)
-    ended_at = _ended_at(job, told, state)
-    reason = _reason(job, told, flow, partitions, older) if state in OPEN else None
-    counts = _counts(job, told, state)
-    rate = _rate(counts, max((part.worked_seconds for part in told), default=0.0))
-    done = sum(part.state is PartitionState.DONE for part in told)
+    reported = list(parts.values())
+    state = _state(job, reported, flow, partitions)
+    begun_at = min((part.begun_at for part in reported), default=None)
+    ended_at = _ended_at(job, reported, state)
+    reason = _reason(job, reported, flow, partitions, older) if state in OPEN else None
+    counts = _counts(job, reported, state)
+    rate = _rate(counts, max((part.worked_seconds for part in reported), default=0.0))
+    done = sum(part.state is PartitionState.DONE for part in reported)
     sure = state is JobState.RUNNING and reason is None
     return JobStatus(
         id=job.id,
@@ -174,7 +176,7 @@ def job_status(
         state=state,
         reason=reason,
         counts=counts,
-        partitions=JobPartitions(done=done, begun=len(told), total=partitions),
+        partitions=JobPartitions(done=done, begun=len(reported), total=partitions),
         rate=rate,
         estimated_end=_estimated_end(counts, rate, now) if sure else None,
         created_at=job.created_at,
@@ -187,11 +189,11 @@ def job_status(
     )
 
 
-def _state(job: Job, parts: Collection[JobProgress], flow: FlowStands, partitions: int) -> JobState:
+def _state(job: Job, parts: Collection[JobProgress], flow: FlowCondition, partitions: int) -> JobState:
     done = sum(part.state is PartitionState.DONE for part in parts)
     if done >= partitions:
         return JobState.SUCCEEDED
-    if job.cancelled_at is not None or flow is FlowStands.GONE:
+    if job.cancelled_at is not None or flow is FlowCondition.GONE:
         return JobState.PARTIAL if done or any(part.exported for part in parts) else JobState.CANCELLED
     return JobState.QUEUED if job.started_at is None or not parts else JobState.RUNNING
 
@@ -203,11 +205,11 @@ def _ended_at(job: Job, parts: Iterable[JobProgress], state: JobState) -> str | 
 
 
 def _reason(
-    job: Job, parts: Collection[JobProgress], flow: FlowStands, partitions: int, older: Job | None
+    job: Job, parts: Collection[JobProgress], flow: FlowCondition, partitions: int, older: Job | None
 ) -> str | None:
     if job.started_at is None and job.kind is JobKind.CATCHUP:
         return f"flow {job.flow} is disabled: what it misses is noted, and sent when it is enabled"
-    if job.started_at is None or flow is FlowStands.DISABLED:
+    if job.started_at is None or flow is FlowCondition.DISABLED:
         return f"flow {job.flow} is disabled: it {'starts' if not parts else 'goes on'} when the flow is enabled"
     if not parts:
         return "no worker has begun it"

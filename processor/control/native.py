@@ -60,7 +60,7 @@ def set_flow_state(draft: Draft, flow_id: str, state: FlowState) -> Kept[Flow]:
     return draft.put_flow(draft.state.flows[flow_id].item.model_copy(update={"state": state}))
 
 
-def give_up_flow(draft: Draft, flow_id: str) -> None:
+def abandon_flow(draft: Draft, flow_id: str) -> None:
     """Abandon what a flow that was deleted with `emitExitOnUnmap` has to deliver: it becomes dead letters.
 
     Raises NotDeletedYet, NoSuchFlow.
@@ -69,7 +69,7 @@ def give_up_flow(draft: Draft, flow_id: str) -> None:
         raise NotDeletedYet(flow_id)
     if flow_id not in draft.state.leaving:
         raise NoSuchFlow(flow_id)
-    draft.give_up_flow(flow_id)
+    draft.abandon_flow(flow_id)
 
 
 def delete_flow(draft: Draft, flow_id: str) -> None:

@@ -15,7 +15,7 @@ Unnamed = Callable[[Collection[FlowEtag]], Container[FlowEtag]]
 """Those of some flows and etags that no audit event names."""
 
 
-def flows_of_before(state: ControlState) -> Mapping[FlowEtag, StoredFlow]:
+def find_unnamed_candidates(state: ControlState) -> Mapping[FlowEtag, StoredFlow]:
     """Return the flows that audit events may not name: those whose record names no author.
 
     They are in force, or deleted with exits still to send (F2). A record that names its author was written in one
@@ -36,7 +36,7 @@ def record_etags(draft: Draft, unnamed: Unnamed) -> None:
 
     `unnamed` reads what was committed before.
     """
-    before = flows_of_before(draft.state)
+    before = find_unnamed_candidates(draft.state)
     missing = unnamed(before.keys()) if before else ()
     for flow_etag, stored in before.items():
         if flow_etag in missing:
