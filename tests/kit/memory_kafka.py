@@ -91,6 +91,11 @@ class MemoryKafka:
             if row.value is not None
         }
 
+    def open_reads(self) -> None:
+        """Let every read go on, also one that waits already."""
+        self.is_open = True
+        self.reads.release()
+
     async def answer(self) -> None:
         """Any request's answer: a moment later, and what the test has in store."""
         await asyncio.sleep(0)
@@ -210,7 +215,7 @@ class MemoryProducer:
 
 
 class MemoryGroup:
-    """`BatchConsumer`, as far as a worker's parts ask it: everything is read from its beginning, and what is done is kept."""
+    """`BatchConsumer`, as far as a worker asks it: everything is read from its beginning, and what is done is kept."""
 
     def __init__(self, kafka: MemoryKafka) -> None:
         self._kafka = kafka

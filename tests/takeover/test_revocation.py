@@ -31,8 +31,7 @@ async def test_partitions_that_are_revoked_in_the_middle_of_a_restore_end_the_ta
     takeover = await in_the_middle_of_a_restore(worker)
 
     await worker.revoke(BOTH)
-    worker.kafka.is_open = True
-    worker.kafka.reads.release()
+    worker.kafka.open_reads()
     async with asyncio.timeout(SECONDS):
         with pytest.raises(PartitionsRevoked):
             await takeover

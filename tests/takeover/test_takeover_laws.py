@@ -119,7 +119,7 @@ class Takeovers(RuleBasedStateMachine):
         The worker owns what it was assigned, whole.
         """
         self.kafka.faults.clear()
-        self.kafka.is_open = True
+        self.kafka.open_reads()
         assert self.assigned is not None
         assigned = self.assigned
         self.run(self.until(self.is_recovered))

@@ -79,8 +79,7 @@ async def test_every_step_of_a_takeover_says_what_it_waits_for(worker: MemoryWor
     kafka.let_go("fence")
     await until(lambda: bool(worker.parts.view.restoring))
     steps["restore"] = waiting(worker)
-    kafka.is_open = True
-    kafka.reads.release()
+    kafka.open_reads()
     await takeover
     kafka.hold("offsets")
     seek = asyncio.create_task(worker.ownership.start_positions(worker.places(BOTH)))
