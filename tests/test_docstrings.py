@@ -90,7 +90,6 @@ MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
         "processor/pipeline/jobs",
         "processor/privacy",
         "processor/sandbox",
-        "processor/transport",
         "processor/verify",
         "processor/worker",
         "processor/worker/adapters",

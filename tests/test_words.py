@@ -55,7 +55,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "processor/pipeline",
         "processor/privacy",
         "processor/sandbox",
-        "processor/transport",
         "processor/worker",
         "schemas",
         "state",
@@ -80,7 +79,6 @@ DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "processor/foundation",
         "processor/kafka",
         "processor/pipeline",
-        "processor/transport",
         "processor/verify",
         "processor/worker",
         "state",
@@ -92,7 +90,6 @@ DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "tests/state",
         "tests/takeover",
         "tests/test_log_laws.py",
-        "tests/transport",
         "tests/worker",
     }
 )

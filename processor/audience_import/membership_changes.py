@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from processor.core.partitioner import partition_of
 from processor.foundation.settings import Settings
-from processor.kafka.reading import PartitionLag, group_lag, read_topic
+from processor.kafka.group_lag import PartitionLag, group_lag
+from processor.kafka.reading import read_topic
 from schemas.audience import AudienceKey
 from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner

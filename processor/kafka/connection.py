@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import KafkaError
-
 from processor.foundation.login_fields import OAUTHBEARER, extensions_of
 from processor.foundation.settings import Settings
 from processor.kafka.errors import NoTokenForKafka, SettingsRefused
@@ -28,9 +26,6 @@ PARTITIONERS: Final = {
 }
 _log = logging.getLogger("librdkafka")
 _CRITICAL: Final = 2  # syslog: librdkafka's own lines would stand beside our errors, which say the same
-
-FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
-"""What a transactional producer is told when another one with its id has begun."""
 
 Properties = dict[str, str | int | float | bool]
 _ASKS_AGAIN_AT: Final = 0.8  # librdkafka: of the lifetime that it was told

@@ -23,7 +23,7 @@ _HEADER_BYTES: Final = 61  # of a batch (KIP-98)
 _RECORD_BYTES: Final = 64  # of a record and of a header, beside what they hold: lengths, at most about
 
 
-def letter_batch(*, is_transactional: bool) -> BatchBuilder:
+def dead_letter_batch(*, is_transactional: bool) -> BatchBuilder:
     """An empty batch, as the transport's `create_batch` makes one."""
     return BatchBuilder(BATCH_BYTES, DefaultRecordBatch.CODEC_ZSTD, is_transactional=is_transactional)
 
@@ -35,7 +35,7 @@ def fits_alone(letter: ProducerRecord, limit_bytes: int) -> bool:
 
 def batch_bytes(letter: ProducerRecord) -> int:
     """The size of the letter's batch as Kafka counts it."""
-    batch = letter_batch(is_transactional=False)
+    batch = dead_letter_batch(is_transactional=False)
     batch.append(timestamp=letter.timestamp or 0, key=letter.key, value=letter.value, headers=letter.headers)
     return len(batch._build())
 

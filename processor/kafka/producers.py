@@ -18,7 +18,7 @@ from processor.foundation.settings import Settings
 from processor.foundation.tasks import is_being_cancelled
 from processor.kafka.batches import BatchTarget, Explain, explain_partition, queue_batches
 from processor.kafka.connection import aiokafka_options
-from processor.kafka.dead_letter_batches import letter_batch
+from processor.kafka.dead_letter_batches import dead_letter_batch
 from processor.kafka.errors import RecordTooLarge
 from processor.kafka.limits import BATCH_BYTES
 from schemas.kafka import ProducerRecord
@@ -76,8 +76,8 @@ class AsyncWriter(Protocol):
     async def write(self, topic: str, records: Sequence[tuple[int | None, ProducerRecord]]) -> None:
         """Write records as `SharedProducer.write` does."""
 
-    async def write_letters(self, topic: str, letters: Mapping[int, Sequence[ProducerRecord]]) -> None:
-        """Write dead letters as `SharedProducer.write_letters` does."""
+    async def write_dead_letters(self, topic: str, letters: Mapping[int, Sequence[ProducerRecord]]) -> None:
+        """Write dead letters as `SharedProducer.write_dead_letters` does."""
 
 
 class SharedProducer:
@@ -127,12 +127,12 @@ class SharedProducer:
         (metadata,) = await _acknowledged(topic, self._write(topic, [(None, record)]))
         return metadata.timestamp / 1000 if metadata.timestamp_type == _LOG_APPEND_TIME else None
 
-    async def write_letters(self, topic: str, letters: Mapping[int, Sequence[ProducerRecord]]) -> None:
+    async def write_dead_letters(self, topic: str, letters: Mapping[int, Sequence[ProducerRecord]]) -> None:
         """Write dead letters by partition, in order, as `dead_letter_batches` has them; returns when all are acknowledged.
 
         Raises NotWritten as `write` does, RecordTooLarge where the topic does not take one.
         """
-        await _acknowledged(topic, self._write_letters(topic, letters))
+        await _acknowledged(topic, self._write_dead_letters(topic, letters))
 
     async def _write(self, topic: str, records: Sequence[tuple[int | None, ProducerRecord]]) -> list[Any]:
         sent = [
@@ -148,8 +148,8 @@ class SharedProducer:
         ]
         return await asyncio.gather(*sent)
 
-    async def _write_letters(self, topic: str, letters: Mapping[int, Sequence[ProducerRecord]]) -> None:
-        new_batch = partial(letter_batch, is_transactional=False)
+    async def _write_dead_letters(self, topic: str, letters: Mapping[int, Sequence[ProducerRecord]]) -> None:
+        new_batch = partial(dead_letter_batch, is_transactional=False)
         sent = [
             each
             for partition, records in letters.items()

@@ -1,4 +1,4 @@
-"""How records come in: Faust's aiokafka transport, with one Faust event for the records of one partition and fetch.
+"""The transport of records: Faust's aiokafka transport, with one Faust event for one partition's share of a fetch.
 
     thread of the consumer                       main loop
     fetch ─► records, positions ───────────────► Batch(epoch) ─► Faust's channel ─► agent

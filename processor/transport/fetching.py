@@ -1,4 +1,4 @@
-"""What the consumer's thread asks of the broker: records with their positions, offsets, and what a log holds.
+"""Ask the broker, in the consumer's thread: records with their positions, offsets, and what a log holds.
 
 It leans on these insides, held by `tests/transport/test_canary.py`:
 

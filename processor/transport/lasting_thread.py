@@ -1,4 +1,4 @@
-"""The life of the consumer's thread: its calls fail where it has ended, and its end before the consumer's ends the worker.
+"""The life of the consumer's thread: where it ends before the consumer, its calls fail and the worker ends.
 
 It leans on these insides of Faust 0.15.3 and mode, held by `tests/transport/test_canary.py`:
 
@@ -51,7 +51,7 @@ class LastingConsumerThread(LastingTasks, driver.AIOKafkaConsumerThread):
 
     @property
     def timeouts(self) -> Timeouts:
-        """The consumer's timeouts."""
+        """Return the timeouts of the consumer, which the thread shares."""
         timeouts: Timeouts = cast("Any", self.consumer).timeouts
         return timeouts
 

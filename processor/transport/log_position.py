@@ -1,4 +1,4 @@
-"""Where to read on where a log does not hold our position, or a fetch jumped over offsets.
+"""Find where to read on when a log does not hold our position, or a fetch jumped over offsets.
 
 A log start may pass our position at any moment (retention, DeleteRecords). Nobody moves a position then but the owner,
 who knows whether that loses records; as a second belt, a position that jumped without records is compared with the log

@@ -1,6 +1,4 @@
-"""Who processes what the consumer fetches: the port `Owner`, how long its answers may take, and what ends the worker
-where they take longer.
-"""
+"""The owner of partitions, who processes what the consumer fetches: its port, its time-outs, and their errors."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ Partition = TP
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How many seconds the consumer waits for what ends the worker, or is passed over, where it takes longer."""
+    """The time-outs of the consumer, in seconds; what takes longer ends the worker, or is passed over."""
 
     seek: float = 180.0
     """To find where partitions begin: offsets, and a minute each for reading and writing rows of parked flows."""
@@ -34,7 +32,7 @@ DEFAULT_TIMEOUTS: Final = Timeouts()
 
 
 class Owner(Protocol):
-    """Who processes what the consumer fetches."""
+    """The owner of the assigned partitions, who processes what the consumer fetches."""
 
     def start(self) -> None:
         """Start what needs no partitions: the consumer begins to wait for the group; called before anything else."""

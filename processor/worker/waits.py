@@ -115,7 +115,7 @@ class SaidWriter:
         with self._waits.on(f"Kafka, to acknowledge records on {topic}"):
             await self._writer.write(topic, records)
 
-    async def write_letters(self, topic: str, letters: Mapping[int, Sequence[ProducerRecord]]) -> None:
+    async def write_dead_letters(self, topic: str, letters: Mapping[int, Sequence[ProducerRecord]]) -> None:
         """Write dead letters, as the producer does."""
         with self._waits.on(f"Kafka, to acknowledge dead letters on {topic}"):
-            await self._writer.write_letters(topic, letters)
+            await self._writer.write_dead_letters(topic, letters)

@@ -240,7 +240,7 @@ def test_a_broker_that_goes_away_after_the_events_are_written_leaves_receipts(
 ) -> None:
     installation = Installation(own_kafka.bootstrap_servers, tmp_path / "data")
     installation.init()
-    monkeypatch.setattr("processor.kafka.reading.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("processor.kafka.log_ends.ANSWER_SECONDS", 0.5)
     written_by = deletions.Writer.__exit__
 
     def kill_after(writer: Writer, *why: Any) -> None:

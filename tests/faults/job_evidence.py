@@ -15,10 +15,10 @@ from processor.core.job_records import job_record
 from processor.core.replay import Replay
 from processor.core.step import Limits
 from processor.kafka.reading import read_compacted, read_topic
-from processor.sandbox.endpoint import read_stream
-from processor.verify.comparison import Exported, Sent, lane_by
+from processor.sandbox.streams import read_stream
+from processor.verify.comparison import ExportedRecord, SentRecord, lane_reader
 from processor.verify.evidence import exported, read_events
-from processor.verify.sequence import walk
+from processor.verify.sequence import match_sequence
 from schemas.export import ExportHeader, ExportRecord
 from schemas.job import JobKind, JobProgress, PartitionState
 from schemas.kafka import ReadRecord
@@ -88,27 +88,29 @@ def require_streams_hold_exports(job: WholeJob) -> None:
     }
     records = list(map(exported, exports(job)))
     for flow in job.configuration.flows:
-        lane_of = lane_by(flow)
-        wanted: dict[str, list[Exported]] = defaultdict(list)
+        lane_of = lane_reader(flow)
+        wanted: dict[str, list[ExportedRecord]] = defaultdict(list)
         for record in records:
             if record.flow_id == flow.id:
-                wanted[lane_of(Sent(record.partition_key, record.value))].append(record)
-        came: dict[str, list[Sent]] = defaultdict(list)
+                wanted[lane_of(SentRecord(record.partition_key, record.value))].append(record)
+        came: dict[str, list[SentRecord]] = defaultdict(list)
         for stored in read_stream(job.kinesis, flow.destination.region, flow.destination.stream):
-            sent = Sent(stored.partition_key, stored.data)
+            sent = SentRecord(stored.partition_key, stored.data)
             came[lane_of(sent)].append(sent)
         for lane in {**wanted, **came}:
             arrived = set(came[lane])
             items = [
-                Sent(record.partition_key, record.value) for record in wanted[lane] if record.record_id not in letters
+                SentRecord(record.partition_key, record.value)
+                for record in wanted[lane]
+                if record.record_id not in letters
             ]
             also = {
-                Sent(record.partition_key, record.value) for record in wanted[lane] if record.record_id in letters
+                SentRecord(record.partition_key, record.value) for record in wanted[lane] if record.record_id in letters
             } & arrived
-            way = walk(items, came[lane], also)
+            way = match_sequence(items, came[lane], also)
             assert way.reached == len(items), f"{flow.id}, {lane}: missing, or out of order: {items[way.reached]}"
-            assert not way.strangers, (
-                f"{flow.id}, {lane}: {came[lane][way.strangers[0]]} stands where `exports` has it not"
+            assert not way.unexpected, (
+                f"{flow.id}, {lane}: {came[lane][way.unexpected[0]]} stands where `exports` has it not"
             )
 
 

@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from processor.kafka.reading import read_topic
-from processor.sandbox.endpoint import read_stream
 from processor.sandbox.shop import Kind, ShopEvent
+from processor.sandbox.streams import read_stream
 from processor.sandbox.waiting import wait_until
 from schemas.event import EventType
 from schemas.export import ExportHeader

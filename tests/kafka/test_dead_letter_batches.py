@@ -10,13 +10,13 @@ from random import Random
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
+from processor.worker.sinks import TopicDeadLetters
 
-from processor.kafka.dead_letter_batches import batch_bytes, fits_alone, letter_batch
+from processor.kafka.dead_letter_batches import batch_bytes, dead_letter_batch, fits_alone
 from processor.kafka.errors import RecordTooLarge
 from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
 from processor.worker.adapters.origins import explain_refusal
-from processor.worker.sinks import TopicDeadLetters
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.kafka import ProducerRecord
 from tests.kit.installation import Installation
@@ -44,8 +44,8 @@ async def test_a_producer_makes_its_batches_of_the_class_that_letters_lean_on() 
     producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", compression_type="snappy")
     own = producer.create_batch()
 
-    assert type(own) is type(letter_batch(is_transactional=False)) is BatchBuilder
-    for batch in (own, letter_batch(is_transactional=True)):
+    assert type(own) is type(dead_letter_batch(is_transactional=False)) is BatchBuilder
+    for batch in (own, dead_letter_batch(is_transactional=True)):
         batch.append(timestamp=1, key=b"k", value=b"v" * 10_000, headers=[])
         assert (batch.record_count(), batch.size() > 10_000, len(batch._build()) < 1_000) == (1, True, True)
     await producer.stop()

@@ -11,8 +11,9 @@ from confluent_kafka.admin import AdminClient
 
 from processor.kafka.connection import consumer_config
 from processor.kafka.errors import ReadFailed
+from processor.kafka.group_lag import PartitionLag, group_lag
 from processor.kafka.log_ends import stable_ends, wait_until_shown
-from processor.kafka.reading import PartitionLag, group_lag, read_compacted, read_from, read_topic
+from processor.kafka.reading import read_compacted, read_from, read_topic
 from processor.kafka.writer import Headers, Writer
 from schemas.kafka import ReadRecord
 from tests.kit.installation import Installation

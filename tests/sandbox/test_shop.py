@@ -10,7 +10,7 @@ from processor.core.parse import parse_event
 from processor.core.replay import Replay
 from processor.core.step import EventSkip, Step
 from processor.core.unusable import Unusable
-from processor.sandbox.flows import configuration, configuration_text
+from processor.sandbox.flows import fill_shop_template, parse_shop_configuration
 from processor.sandbox.shop import EVENTS, Kind, ShopEvent, shop_events
 from schemas.dead_letter import DeadLetterReason
 from schemas.event import EventType
@@ -27,7 +27,7 @@ def source(offset: int, event: ShopEvent) -> ReadRecord:
 
 
 def replayed(events: list[ShopEvent]) -> list[Step]:
-    said = configuration(configuration_text("http://127.0.0.1:1"))
+    said = parse_shop_configuration(fill_shop_template("http://127.0.0.1:1"))
     run = Replay(Catalog.of(said.flows, said.audiences))
     return [run.feed(source(offset, event)) for offset, event in enumerate(events)]
 
@@ -71,7 +71,7 @@ def test_an_event_is_usable_or_put_aside_for_the_reason_it_names(seed: int | Non
 
 
 def test_unusable_events_are_of_every_kind_that_a_single_event_can_be(events: list[ShopEvent]) -> None:
-    reasons = {event.reason for event in events if event.kind is Kind.POISON}
+    reasons = {event.reason for event in events if event.kind is Kind.BAD}
 
     in_delivery = {DeadLetterReason.RECORD_TOO_LARGE, DeadLetterReason.REJECTED, DeadLetterReason.FLOW_DELETED}
     assert reasons == set(DeadLetterReason) - in_delivery - {DeadLetterReason.DOCUMENT_TOO_LARGE}
@@ -84,7 +84,7 @@ def test_an_event_is_what_its_kind_says(events: list[ShopEvent], steps: list[Ste
             assert event.value is not None
             assert orjson.loads(event.value)["type"] == ends[event.kind]
         assert (event.value is None) == (event.kind is Kind.TOMBSTONE)
-        assert (step.dead_letter is not None) == (event.kind is Kind.POISON)
+        assert (step.dead_letter is not None) == (event.kind is Kind.BAD)
         assert (step.skipped_event is EventSkip.DUPLICATE_EVENT) == (event.kind is Kind.REPEATED)
         assert not (step.records and event.kind is Kind.UNMAPPED)
 

@@ -3,7 +3,7 @@
 from processor.core.step import dead_letter as put_aside
 from processor.core.unusable import Unusable
 from processor.pipeline.records import dead_letter_record, export_record
-from processor.verify.comparison import Exported
+from processor.verify.comparison import ExportedRecord
 from processor.verify.evidence import dead_letter, exported
 from schemas.dead_letter import DeadLetterReason
 from schemas.export import ExportRecord
@@ -33,7 +33,7 @@ def test_an_export_is_read_back_by_its_headers() -> None:
 
     found = exported(read_back("exports", export_record(record, SOURCE, b"0")))
 
-    assert found == Exported("profile-events-2-17-f", "f", "p-1", "crm-1", b'{"id":1}')
+    assert found == ExportedRecord("profile-events-2-17-f", "f", "p-1", "crm-1", b'{"id":1}')
 
 
 def test_a_dead_letter_is_read_back_whole() -> None:

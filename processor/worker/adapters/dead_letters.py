@@ -21,4 +21,4 @@ class TopicDeadLetters:
         records: dict[int, list[ProducerRecord]] = {}
         for letter, headers in letters:
             records.setdefault(letter.partition, []).append(ProducerRecord(letter.key, letter.value, list(headers)))
-        await self._producer.write_letters(self._topic, records)
+        await self._producer.write_dead_letters(self._topic, records)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from processor.foundation.fault_points import fault_point
 from processor.foundation.settings import Settings
 from processor.kafka.batches import BatchProducer, BatchTarget, QueuedBatch, RecordFields, queue_batches
-from processor.kafka.dead_letter_batches import letter_batch
+from processor.kafka.dead_letter_batches import dead_letter_batch
 from processor.kafka.limits import NO_LIMITS, UNKNOWN, TopicLimits
 from processor.kafka.producers import new_producer, stop_producer
 from processor.pipeline.ports import Output
@@ -49,7 +49,9 @@ class TransactionalLog:
         """One transaction; raises KafkaError, ProducerFenced where another worker has taken the partition over."""
         await self._producer.begin_transaction()
         fault_point("transaction_begun")
-        sender = _Sender(self._producer, self._topics, self._partition, partial(letter_batch, is_transactional=True))
+        sender = _Sender(
+            self._producer, self._topics, self._partition, partial(dead_letter_batch, is_transactional=True)
+        )
         sent = await sender.send_beside_rows(output)
         fault_point("exports_sent")
         rows = await sender.send(self._topics.changelog, _rows(output))
@@ -82,7 +84,9 @@ class PlainLog:
 
     async def commit(self, output: Output) -> int:
         """Exports and dead letters first, rows when those are acknowledged; raises KafkaError."""
-        sender = _Sender(self._producer, self._topics, self._partition, partial(letter_batch, is_transactional=False))
+        sender = _Sender(
+            self._producer, self._topics, self._partition, partial(dead_letter_batch, is_transactional=False)
+        )
         sent = await sender.send_beside_rows(output)
         for future in sent:
             await future

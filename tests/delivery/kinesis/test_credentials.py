@@ -20,7 +20,8 @@ from processor.delivery.kinesis.credentials import open_session
 from processor.delivery.kinesis.responses import PauseReason, Verdict, judge
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.sink import Sink
-from processor.sandbox.endpoint import KinesisEndpoint, create_stream, read_stream
+from processor.sandbox.endpoint import KinesisEndpoint
+from processor.sandbox.streams import create_stream, read_stream
 from schemas.destination import Destination
 from tests.delivery.aws import REGION, UNASKED, a_role, a_user, ask_iam, give
 from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, export_record, nowhere

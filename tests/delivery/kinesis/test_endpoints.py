@@ -21,7 +21,7 @@ from processor.delivery.lanes.order_check import OrderFault
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.sink import Sink
 from processor.foundation.sizes import MIB
-from processor.sandbox.endpoint import StreamRecord, create_stream, delete_stream, read_stream
+from processor.sandbox.streams import StreamRecord, create_stream, delete_stream, read_stream
 from schemas.destination import Destination
 from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, export_record, nowhere
 from tests.faults.kinesis_proxy import Do, FaultProxy, Plan, Rule
