@@ -51,7 +51,7 @@ class WholeJob:
         self.text = fill_shop_template(kinesis, f"-{installation.settings.app_id}")
 
     @property
-    def parse_shop_configuration(self) -> Configuration:
+    def configuration(self) -> Configuration:
         """What `text` says."""
         return parse_shop_configuration(self.text)
 
