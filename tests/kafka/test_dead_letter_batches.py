@@ -10,12 +10,12 @@ from random import Random
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
-from processor.worker.sinks import TopicDeadLetters
 
 from processor.kafka.dead_letter_batches import batch_bytes, dead_letter_batch, fits_alone
 from processor.kafka.errors import RecordTooLarge
 from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
+from processor.worker.adapters.dead_letters import TopicDeadLetters
 from processor.worker.adapters.origins import explain_refusal
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.kafka import ProducerRecord
