@@ -30,12 +30,13 @@ from schemas.wire.identity_index import (
     identity_key,
 )
 from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, decode_watermark, encode_watermark
-from tests.core.strategies import PROFILES, histories, identity_maps, law
+from tests.core.strategies import PROFILES, histories, identity_maps
+from tests.kit.examples import law
 from tests.kit.given import cloud_event
 from tests.kit.rows import identities_of, index_of, require_whole_index, says_whole
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, apply, batch
 
-SECONDS: Final = 2.0
+SECONDS: Final = 60.0
 ON: Final = IndexSettings()
 PIECEMEAL: Final = IndexSettings(True, 1, 1, 1, 1, 1)
 OFF: Final = IndexSettings(False, 1, 1, 1, 1, 1)
