@@ -10,12 +10,9 @@ NO_CODE_YET: Final = {
 NO_HOME_YET: Final[frozenset[str]] = frozenset(
     {
         "A8",
-        "C4",
-        "C8",
         "E2",
         "E4",
         "G1",
-        "G10",
         "G11",
         "G2",
         "G3",
@@ -23,12 +20,7 @@ NO_HOME_YET: Final[frozenset[str]] = frozenset(
         "G6",
         "G7",
         "G9",
-        "M1",
         "M2",
-        "M3",
-        "M4",
-        "M5",
-        "M6",
     }
 )
 RULES: Final = read_rules(CONTRACT.read_text())

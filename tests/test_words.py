@@ -30,11 +30,9 @@ ELSEWHERE: Final = re.compile(r"\bdesign \d|(?<!aws-sdk-go, )(?<!aws-sdk-js, )\b
 
 NAMES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor/audience_import",
         "processor/cli",
         "processor/dead_letters",
         "processor/delivery",
-        "processor/kafka",
         "processor/pipeline",
         "processor/worker",
         "schemas",
@@ -50,7 +48,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "processor/dead_letters",
         "processor/delivery",
         "processor/pipeline",
-        "processor/privacy",
         "processor/worker",
         "schemas",
         "state",
@@ -70,8 +67,6 @@ DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "benchmarks",
         "processor/delivery",
-        "processor/foundation",
-        "processor/kafka",
         "processor/pipeline",
         "processor/worker",
         "state",

@@ -19,7 +19,8 @@ from processor.api.connections import bounded_protocol
 from processor.api.limits import Limits, is_loopback
 from processor.api.upload_room import UploadRoom
 from processor.api.watch import WriterWatch
-from processor.audience_import.run import Change, Imported, Request, import_audience
+from processor.audience_import.request import ChangeCatalog, ImportRequest, ImportResult
+from processor.audience_import.run import import_audience
 from processor.control.audit import Author
 from processor.control.job_progress import JobProgressFollower
 from processor.control.kafka_log import KafkaControlLog
@@ -153,8 +154,8 @@ def _log_denied(denied: ReadDenied) -> None:
 
 
 def _import(
-    settings: Settings, plane: ControlPlane, change: Change, path: Path, request: Request, rejected: Path
-) -> Imported:
+    settings: Settings, plane: ControlPlane, change: ChangeCatalog, path: Path, request: ImportRequest, rejected: Path
+) -> ImportResult:
     return import_audience(settings, change, plane.state, path, request, rejected, lambda *_: None)
 
 
