@@ -41,7 +41,6 @@ FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
         "processor/cli",
         "processor/cli/views",
         "processor/control",
-        "processor/core",
         "processor/dead_letters",
         "processor/delivery",
         "processor/delivery/kinesis",
