@@ -11,7 +11,6 @@ NO_HOME_YET: Final[frozenset[str]] = frozenset(
     {
         "A8",
         "E2",
-        "E4",
         "G1",
         "G11",
         "G2",
@@ -20,7 +19,6 @@ NO_HOME_YET: Final[frozenset[str]] = frozenset(
         "G6",
         "G7",
         "G9",
-        "M2",
     }
 )
 RULES: Final = read_rules(CONTRACT.read_text())

@@ -44,7 +44,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "docs",
         "processor/audience_import",
         "processor/cli",
-        "processor/dead_letters",
         "processor/delivery",
         "processor/pipeline",
         "processor/worker",
