@@ -1,4 +1,4 @@
-"""Profile state on disk: one RocksDB a partition behind the Faust table `profiles`, and its recovery from the changelog.
+"""Profile state on disk: one RocksDB a partition behind the Faust table `profiles`, and its recovery.
 
     partition   one partition on disk: read many, write one atomic batch, close; the only module that knows RocksDB
     damage      faults of RocksDB told apart; a damaged copy marked, and wiped at the next start
