@@ -9,7 +9,6 @@ NO_CODE_YET: Final = {
 }
 NO_HOME_YET: Final[frozenset[str]] = frozenset(
     {
-        "4b",
         "A1",
         "A10",
         "A11",
@@ -72,9 +71,7 @@ NO_HOME_YET: Final[frozenset[str]] = frozenset(
         "M1",
         "M2",
         "M3",
-        "M4",
         "M5",
-        "M6",
     }
 )
 RULES: Final = read_rules(CONTRACT.read_text())
