@@ -42,7 +42,6 @@ NO_HOME_YET: Final[frozenset[str]] = frozenset(
         "E4",
         "F1",
         "F2",
-        "F3",
         "F4",
         "F5",
         "G1",

@@ -24,7 +24,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from processor.app import create_app
 from processor.core.step import Limits
 from processor.foundation.errors import StoppedForOperator
 from processor.foundation.gaps import Gap
@@ -34,6 +33,7 @@ from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
 from processor.transport.owner import Partition
+from processor.worker.faust_app import create_app
 from processor.worker.gap_stop import FINISH_SECONDS, GapStop
 from processor.worker.log_positions import LogPositions
 from processor.worker.start_positions import GapFound, OffsetIsGone, RecordsAreGone, SeveralGaps

@@ -32,7 +32,6 @@ NAMES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "processor/dead_letters",
         "processor/delivery",
-        "processor/kafka",
         "processor/pipeline",
         "processor/worker",
         "schemas",
@@ -47,7 +46,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "processor/dead_letters",
         "processor/delivery",
         "processor/pipeline",
-        "processor/privacy",
         "processor/worker",
         "schemas",
         "state",
@@ -68,7 +66,6 @@ DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "benchmarks",
         "processor/delivery",
         "processor/foundation",
-        "processor/kafka",
         "processor/pipeline",
         "processor/worker",
         "state",

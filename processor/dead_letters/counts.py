@@ -1,4 +1,4 @@
-"""How many dead letters the topic holds, by flow and reason."""
+"""Counts of the dead letters that the topic holds, by flow and reason."""
 
 import time
 from collections import Counter

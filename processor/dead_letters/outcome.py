@@ -1,4 +1,4 @@
-"""What a redrive does with a dead letter: the topic that it goes back to, or why it is left where it is."""
+"""The outcome of a redrive for a dead letter: the topic that it goes back to, or why it is left where it is."""
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ Lane = tuple[int, bytes | None, str | None]
 
 @dataclass(slots=True)
 class RedrivePlan:
-    """What one look at all selected dead letters found.
+    """A plan that comes of one look at all selected dead letters.
 
     `outcomes` counts them by flow (None: profile events), reason and outcome; a copy counts once. `unordered`: lanes
     that are not in order on the topic. `ends`: the offset after the last one seen of each partition of `dead-letters`.

@@ -1,4 +1,4 @@
-"""Which dead letters are asked for, and the markers of those that were sent again."""
+"""The dead letters that somebody asks for, and the markers of those that were sent again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

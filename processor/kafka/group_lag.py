@@ -1,4 +1,4 @@
-"""How far a consumer group is behind the ends of its topics."""
+"""The lag of a consumer group: how far it is behind the ends of its topics."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from processor.kafka.log_ends import ANSWER_SECONDS, ask_broker, log_bounds, par
 
 
 class PartitionLag(NamedTuple):
-    """How far the group is in one partition.
+    """The position of the group in one partition, and the bounds of the log.
 
     `committed` is the next offset that it reads, None before its first commit; `start` and `end` are the log's.
     """

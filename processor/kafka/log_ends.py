@@ -1,4 +1,4 @@
-"""Where the logs of partitions start and end: up to what is committed, and up to what is written.
+"""The start and the end of partitions' logs: up to what is committed, and up to what is written.
 
 A broker acknowledges a commit before it has written the markers that show its records, of one topic a moment earlier
 than of another.

@@ -91,11 +91,11 @@ class SharedProducer:
         self._explain = explain
 
     async def start(self) -> None:
-        """Connect; raises KafkaError."""
+        """Connect to the broker; raises KafkaError."""
         await self._producer.start()
 
     async def stop(self) -> None:
-        """Let go; waits for a broker that is away 5 s at most."""
+        """Close the connections; waits for a broker that is away 5 s at most."""
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._producer.stop()
@@ -105,10 +105,8 @@ class SharedProducer:
     async def write(self, topic: str, records: Sequence[tuple[int | None, ProducerRecord]]) -> None:
         """Write (partition, record) pairs in order; a partition of None is the key's.
 
-        Returns when all are acknowledged.
-
-        Raises NotWritten where one was not; others may be there then. Raises RecordTooLarge where the topic does not
-        take one: written again it would be refused again.
+        Returns when all are acknowledged. Raises NotWritten where one was not; others may be there then. Raises
+        RecordTooLarge where the topic does not take one: written again it would be refused again.
         """
         try:
             await _acknowledged(topic, self._write(topic, records))
@@ -118,19 +116,18 @@ class SharedProducer:
             raise
 
     async def write_stamped(self, topic: str, record: ProducerRecord) -> float | None:
-        """Write one record; when the broker took it by its own clock, in seconds since 1970.
+        """Write one record; return when the broker took it, by its own clock, in seconds since 1970.
 
-        None: the topic is not stamped by the broker.
-
-        Raises NotWritten.
+        None: the topic is not stamped by the broker. Raises NotWritten.
         """
         (metadata,) = await _acknowledged(topic, self._write(topic, [(None, record)]))
         return metadata.timestamp / 1000 if metadata.timestamp_type == _LOG_APPEND_TIME else None
 
     async def write_dead_letters(self, topic: str, letters: Mapping[int, Sequence[ProducerRecord]]) -> None:
-        """Write dead letters by partition, in order, as `dead_letter_batches` has them; returns when all are acknowledged.
+        """Write dead letters by partition, in order, in batches as `dead_letter_batches` makes them.
 
-        Raises NotWritten as `write` does, RecordTooLarge where the topic does not take one.
+        Returns when all are acknowledged. Raises NotWritten as `write` does, RecordTooLarge where the topic does not
+        take one.
         """
         await _acknowledged(topic, self._write_dead_letters(topic, letters))
 
@@ -159,7 +156,7 @@ class SharedProducer:
             await each
 
     def create_batch(self) -> Any:
-        """An empty record batch (`batches.BatchProducer`)."""
+        """Return an empty record batch (`batches.BatchProducer`)."""
         return self._producer.create_batch()
 
     async def send_batch(self, batch: Any, topic: str, *, partition: int) -> "asyncio.Future[Any]":

@@ -1,7 +1,7 @@
 """The receipt of a deletion: what the topics say became of the profile, and of what left because of it.
 
-The changelog is read once, from its beginning to the watermark waited for, and of it only the partitions that the
-profiles are in.
+The changelog is read once, from its beginning to the source position waited for, and of it only the partitions that
+the profiles are in.
 """
 
 import time
@@ -26,7 +26,7 @@ Report = Callable[[int], None]
 
 
 class Row(StrEnum):
-    """What the changelog holds of a profile after its deletion was applied."""
+    """A profile's row on the changelog, as it is after its deletion was applied."""
 
     TOMBSTONE = "tombstone"
     NONE = "none"  # nor was there any, as far back as the changelog goes
@@ -56,7 +56,7 @@ class LastRecord(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """What became of a deletion that a worker applied.
+    """The end of a deletion that a worker applied.
 
     `known`: whether the profile was there, when we looked or until the event came. `records` are by flow in the order
     of `exports`; None: not all that was committed was shown in time.

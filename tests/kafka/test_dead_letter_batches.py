@@ -15,8 +15,8 @@ from processor.kafka.dead_letter_batches import batch_bytes, dead_letter_batch, 
 from processor.kafka.errors import RecordTooLarge
 from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
+from processor.worker.adapters.dead_letters import TopicDeadLetters
 from processor.worker.adapters.origins import explain_refusal
-from processor.worker.sinks import TopicDeadLetters
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.kafka import ProducerRecord
 from tests.kit.installation import Installation

@@ -1,0 +1,24 @@
+"""Export records that are not delivered, on the topic `dead-letters`: the port `delivery.ports.DeadLetters`."""
+
+from collections.abc import Sequence
+
+from processor.delivery.ports import Undelivered
+from processor.kafka.producers import AsyncWriter
+from schemas.kafka import ProducerRecord
+
+
+class TopicDeadLetters:
+    """`delivery.ports.DeadLetters` on the topic `dead-letters`, each in the partition of its export record."""
+
+    def __init__(self, producer: AsyncWriter, topic: str) -> None:
+        self._producer, self._topic = producer, topic
+
+    async def put(self, letters: Sequence[Undelivered]) -> None:
+        """Write dead letters; return when all are acknowledged.
+
+        Raises NotWritten where one was not, RecordTooLarge where the topic does not take one; some may be there then.
+        """
+        records: dict[int, list[ProducerRecord]] = {}
+        for letter, headers in letters:
+            records.setdefault(letter.partition, []).append(ProducerRecord(letter.key, letter.value, list(headers)))
+        await self._producer.write_dead_letters(self._topic, records)
