@@ -14,17 +14,20 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from processor.catalog.compiled import Contents
+from processor.catalog.compiled import compile_catalog
+from processor.catalog.state import ControlState, Topic, TopicRecord
 from processor.core.catalog import Catalog
 from processor.foundation.settings import Settings
 from processor.foundation.tasks import end_task, is_being_cancelled, lasting_task
 from processor.kafka.connection import aiokafka_options
+from schemas.kafka import ConsumerRecord
 
 LOOK_SECONDS: Final = 0.2
 HOLDS_AFTER_SECONDS: Final = 1.0  # contract M2
@@ -33,18 +36,19 @@ _RETRY_SECONDS: Final = 1.0
 _log = structlog.get_logger(__name__)
 
 
-class _Reading(NamedTuple):
-    """One connection: what it has read and put, and what it has read beyond the ends that it knew."""
+@dataclass(slots=True)
+class _Reading:
+    """One connection: the state that it has read, and the records that it has read beyond the ends that it knew."""
 
     consumer: AIOKafkaConsumer
-    contents: Contents
-    waiting: list[tuple[TopicPartition, Any]]
+    state: ControlState = field(default_factory=ControlState)
+    waiting: list[tuple[TopicPartition, ConsumerRecord]] = field(default_factory=list)
 
 
 class CatalogFollower:
     """From `start` to `close`.
 
-    `on_failure` is called with what ended it: a record that cannot be read (BadCatalogRecord).
+    `on_failure` is called with what ended it: a key's last record that cannot be read (BadRecord).
 
     A broker that is away is waited for: meanwhile `as_of` waits, within a context of `waiting`, and nothing is decided.
     """
@@ -60,7 +64,7 @@ class CatalogFollower:
         self._audiences = TopicPartition(settings.topics.audiences, 0)
         self._settings = settings
         self._on_failure = on_failure
-        self._catalog = Contents().catalog
+        self._catalog = compile_catalog(ControlState())
         self._fresh_at = float("-inf")
         self._refreshed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
@@ -133,9 +137,7 @@ class CatalogFollower:
             consumer.assign([self._flows, self._audiences])
             await consumer.seek_to_beginning()
             await self._warn_of_removed(consumer)
-            reading = _Reading(
-                consumer, Contents(), []
-            )  # a new one: read again from the beginning, the old one would go back in time
+            reading = _Reading(consumer)  # a new one: read again from the beginning, the old one would go back in time
             while True:
                 await self._look(reading)
         finally:
@@ -160,9 +162,9 @@ class CatalogFollower:
             ends = await reading.consumer.end_offsets([self._flows, self._audiences])
         while [place for place, end in ends.items() if await reading.consumer.position(place) < end]:
             await self._read(reading)
-        self._put(reading, ends)
-        if reading.contents.catalog is not self._catalog:
-            self._catalog = reading.contents.catalog
+        if found := self._take(reading, ends):
+            reading.state = reading.state.after(found)
+            self._catalog = compile_catalog(reading.state)
             self._warn_of_paths()
         self._fresh_at = looked_at
         await self._wake()
@@ -173,12 +175,14 @@ class CatalogFollower:
             reading.waiting.extend((place, record) for record in records)
             _log.info("catalog_changed", topic=place.topic, records=len(records))
 
-    def _put(self, reading: "_Reading", ends: Mapping[TopicPartition, int]) -> None:
-        for place, record in reading.waiting:
-            if record.offset < ends[place]:
-                put = reading.contents.put_flow if place == self._flows else reading.contents.put_audience
-                put(record.key or b"", record.value)
+    def _take(self, reading: "_Reading", ends: Mapping[TopicPartition, int]) -> list[TopicRecord]:
+        """Take the records below `ends` out of what waits."""
+        topics = {self._flows: Topic.FLOWS, self._audiences: Topic.AUDIENCES}
+        found: list[TopicRecord] = [
+            (topics[place], record) for place, record in reading.waiting if record.offset < ends[place]
+        ]
         reading.waiting[:] = [(place, record) for place, record in reading.waiting if record.offset >= ends[place]]
+        return found
 
     def _warn_of_paths(self) -> None:
         """Say once of each path that was put into force before its notation was refused (contract M5): it most likely

@@ -16,7 +16,6 @@ from processor.cli.views.job_views import print_jobs
 from processor.cli.views.tables import Table, print_table
 from processor.cli.views.yaml_text import diff_yaml, write_yaml
 from processor.control.apply_plan import Action, Step, plan
-from processor.control.audit import masked
 from processor.control.draft import Draft
 from processor.control.native import NoSuchFlow, delete_flow, give_up_flow, set_flow_state
 from processor.delivery.kinesis.endpoints import endpoint_rules
@@ -25,9 +24,10 @@ from processor.foundation.env_file import ENVIRONMENT
 from processor.foundation.errors import CommandError
 from processor.foundation.secrets import secrets_of
 from processor.foundation.settings import read_settings
+from schemas.destination import mask_secrets
 from schemas.flow import Flow, FlowState
 from schemas.job import Job
-from schemas.wire.catalog import plain
+from schemas.model import dump_model
 
 DIFFERENT: Final = 1
 as_object = click.option("--json", "as_json", is_flag=True, help="Write one JSON object. [default: a line for people]")
@@ -63,7 +63,10 @@ def list_flows(as_json: bool) -> None:
 def show_flow(flow: str, as_json: bool) -> None:
     """Show FLOW as a file would have it. A secret that is stored encrypted is masked."""
     kept = _chosen(_state(), flow)
-    click.echo(orjson.dumps(as_stored("flow", kept)) if as_json else write_yaml(masked(plain(kept.item))), nl=as_json)
+    click.echo(
+        orjson.dumps(as_stored("flow", kept)) if as_json else write_yaml(mask_secrets(dump_model(kept.item))),
+        nl=as_json,
+    )
 
 
 @flows.command("diff")
@@ -216,7 +219,7 @@ def _state() -> ControlState:
 
 
 def _plain(item: Any) -> Any:
-    return None if item is None else masked(plain(item))
+    return None if item is None else mask_secrets(dump_model(item))
 
 
 def _chosen(state: ControlState, name: str) -> Kept[Flow]:

@@ -8,7 +8,7 @@ import click
 import orjson
 from pydantic import ValidationError
 
-from processor.catalog.state import ControlState, Topic, TopicRecord
+from processor.catalog.state import ControlState, Topic
 from processor.cli.audiences import parse_audience_name
 from processor.cli.control_plane import change, require_job_topics
 from processor.cli.views.job_views import describe_job, job_details, jobs_table
@@ -20,8 +20,8 @@ from processor.control.job_status import FlowStands, JobStatus, all_statuses, fl
 from processor.foundation.errors import UsageError
 from processor.foundation.settings import Settings, read_settings
 from processor.kafka.follower import TopicFollower
-from schemas.faults import faults_of
 from schemas.job import JobKind, JobState
+from schemas.model import list_faults
 from schemas.times import format_time
 
 NOT_SUCCEEDED: Final = 1
@@ -71,9 +71,7 @@ class JobsReader:
         if self._flows.is_new:
             self._state = ControlState()
         records = self._flows.read_on()
-        self._state = self._state.after(
-            TopicRecord(Topic.FLOWS, record.key or b"", record.value, record.timestamp or 0) for record in records
-        )
+        self._state = self._state.after((Topic.FLOWS, record) for record in records)
         progress = self._progress.progress()
         for text in (*self._state.unreadable.values(), *progress.unreadable):
             if text not in self._warned:
@@ -186,7 +184,7 @@ def _order(kind: JobKind, flow: str, audiences: tuple[str, ...], **chosen: Any) 
         named = tuple(OrderedAudience(namespace=namespace, id=audience) for namespace, audience in keys)
         return JobOrder(kind=kind, flow=flow, audiences=named, **chosen)
     except ValidationError as error:
-        raise UsageError("; ".join(faults_of(error, whole="the order"))) from None
+        raise UsageError("; ".join(list_faults(error, whole="the order"))) from None
 
 
 def _print_and_exit(settings: Settings, job_id: str, *, wait: bool, as_json: bool) -> None:

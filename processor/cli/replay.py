@@ -18,9 +18,8 @@ from processor.files.history import BEGINNING, Effective, FileHistory, RecordHis
 from processor.foundation.errors import CommandError, UsageError
 from processor.foundation.settings import read_settings
 from schemas.dead_letter import DeadLetter
-from schemas.kafka import ReadRecord
+from schemas.kafka import BadRecord, ReadRecord
 from schemas.times import BadTimeError, normal_time
-from schemas.wire.catalog import BadCatalogRecord
 
 
 @click.command()
@@ -141,19 +140,22 @@ class _ReplayRun:
             self.lines += 1
             self._write(Step(None, dead_letter=line))
             return
-        try:
-            if self._records.read_record(line):
-                self.has_flows = True
-                return
-        except BadCatalogRecord as bad:
-            raise UsageError(f"{line.topic}[{line.partition}] offset {line.offset}: {bad}") from None
-        self._change([*self._files.take_due(line), *self._records.take_due()])
+        if self._records.read_record(line):
+            self.has_flows = True
+            return
+        self._change(self._due(line))
         self.lines += 1
         self._write(self.replay.feed(line))
 
     def end(self) -> None:
         """Put into force what takes effect after the last event."""
-        self._change([*self._files.take_due(None), *self._records.take_due()])
+        self._change(self._due(None))
+
+    def _due(self, line: ReadRecord | None) -> list[Catalog]:
+        try:
+            return [*self._files.take_due(line), *self._records.take_due()]
+        except BadRecord as bad:
+            raise UsageError(f"the last record of a flow, a job or an audience cannot be read: {bad}") from None
 
     def _change(self, catalogs: Iterable[Catalog]) -> None:
         for catalog in catalogs:

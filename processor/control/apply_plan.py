@@ -15,7 +15,8 @@ from processor.files.configuration import Configuration
 from schemas.audience import Audience
 from schemas.connection import Kind
 from schemas.flow import MAX_FLOWS, Flow
-from schemas.wire.catalog import audience_key, flow_key
+from schemas.wire.audiences import audience_key
+from schemas.wire.flows import flow_key
 
 
 class Action(StrEnum):

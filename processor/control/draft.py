@@ -8,26 +8,20 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from processor.catalog.state import ControlState, Kept, Topic, TopicRecord, audience_etag, put_record
-from processor.control.audit import Author, Etags, audit_event
+from processor.catalog.state import ControlRecord, ControlState, Kept, Topic, audience_etag, put_record
 from processor.control.job_status import JobsProgress, status_in
 from processor.core.job_lifecycle import Moment, jobs_after
 from schemas.audience import Audience, AudienceKey
 from schemas.connection import AnyObject, Kind, StoredObject
 from schemas.flow import Flow
 from schemas.job import KEPT_DAYS, Job, JobKind
+from schemas.kafka import ProducerRecord
+from schemas.model import dump_model
 from schemas.times import format_time, plus_days
-from schemas.wire.catalog import (
-    StoredFlow,
-    audience_key,
-    audience_value,
-    flow_key,
-    flow_value,
-    job_key,
-    job_value,
-    plain,
-)
-from schemas.wire.connections import object_key, object_value, plain_object
+from schemas.wire.audiences import audience_key, encode_audience
+from schemas.wire.audit_events import Author, Etags, encode_audit_event
+from schemas.wire.connections import encode_object, object_key
+from schemas.wire.flows import StoredFlow, encode_flow, encode_job, flow_key, job_key
 
 
 class Draft:
@@ -47,7 +41,7 @@ class Draft:
         self._state = state
         self._is_shared = True  # others may have `_state`: the next record goes into a copy of it
         self.now_ms = now_ms
-        self.records: list[TopicRecord] = []
+        self.records: list[ControlRecord] = []
         self._author = author
         self._new_etag = new_etag
         self._progress = cache(progress)
@@ -74,14 +68,12 @@ class Draft:
         etag = self._new_etag()
         self._set_going(None if before is None else before.item, flow)
         created_by = self._author.who if before is None else before.created_by
-        self._write(
-            Topic.FLOWS, flow_key(flow.id), flow_value(StoredFlow(flow, etag, None, created_by, self._author.who))
-        )
+        self._write(Topic.FLOWS, encode_flow(StoredFlow(flow, etag, None, created_by, self._author.who)))
         content, etags = (
-            None if before is None else plain(before.item),
+            None if before is None else dump_model(before.item),
             Etags(None if before is None else before.etag, etag),
         )
-        self._audit(Kind.FLOW, flow.id, content, plain(flow), etags)
+        self._audit(Kind.FLOW, flow.id, content, dump_model(flow), etags)
         return self._state.flows[flow.id]
 
     def delete_flow(self, flow_id: str) -> None:
@@ -98,22 +90,27 @@ class Draft:
         stored = (
             StoredFlow(before.item, self._new_etag(), self.now, before.created_by, self._author.who) if exits else None
         )
-        self._write(Topic.FLOWS, flow_key(flow_id), None if stored is None else flow_value(stored))
+        self._write(Topic.FLOWS, ProducerRecord(flow_key(flow_id), None) if stored is None else encode_flow(stored))
         etags = Etags(before.etag, None) if stored is None else Etags(before.etag, stored.etag, stored.deleted_at)
-        self._audit(Kind.FLOW, flow_id, plain(before.item), None, etags)
+        self._audit(Kind.FLOW, flow_id, dump_model(before.item), None, etags)
 
     def give_up_flow(self, flow_id: str) -> None:
         """It was deleted and is leaving: what it still has to deliver becomes dead letters (G9)."""
         before = self._state.leaving[flow_id]
         for job in [job for job in self._state.jobs.values() if job.flow == flow_id and job.cancelled_at is None]:
             self.put_job(job.model_copy(update={"cancelled_at": self.now}))
-        self._write(Topic.FLOWS, flow_key(flow_id), None)
-        self._audit(Kind.FLOW, flow_id, plain(before.flow), None, Etags(before.etag, None))
+        self._write(Topic.FLOWS, ProducerRecord(flow_key(flow_id), None))
+        self._audit(Kind.FLOW, flow_id, dump_model(before.flow), None, Etags(before.etag, None))
 
     def record_flow(self, stored: StoredFlow) -> None:
         """Write that the flow stands as it does, changing nothing: no audit event names its etag."""
         self._audit(
-            Kind.FLOW, stored.flow.id, None, plain(stored.flow), Etags(None, stored.etag, stored.deleted_at), "recorded"
+            Kind.FLOW,
+            stored.flow.id,
+            None,
+            dump_model(stored.flow),
+            Etags(None, stored.etag, stored.deleted_at),
+            "recorded",
         )
 
     def put_job(self, job: Job, *, by_hand: bool = False) -> None:
@@ -124,9 +121,9 @@ class Draft:
         self._jobs[job.id] = None
         self._forget_old_jobs()
         before = self._state.jobs.get(job.id)
-        self._write(Topic.FLOWS, job_key(job.id), job_value(job))
+        self._write(Topic.FLOWS, encode_job(job))
         if job.requested_by is not None or by_hand:  # otherwise the change of the flow says it
-            self._audit("jobs", job.id, None if before is None else plain(before), plain(job))
+            self._audit("jobs", job.id, None if before is None else dump_model(before), dump_model(job))
 
     @property
     def jobs_set_going(self) -> list[Job]:
@@ -168,20 +165,23 @@ class Draft:
         progress = self._progress() if any(job.cancelled_at is None for job in old) else JobsProgress()
         for job in old:
             if not status_in(self._state, progress, job, self.now).is_open:
-                self._write(Topic.FLOWS, job_key(job.id), None)
+                self._write(Topic.FLOWS, ProducerRecord(job_key(job.id), None))
         open_of = {job.flow for job in self._state.jobs.values() if job.cancelled_at is None}
         for flow_id, stored in list(self._state.leaving.items()):
             if (stored.deleted_at or self.now) < oldest and flow_id not in open_of:
-                self._write(Topic.FLOWS, flow_key(flow_id), None)
+                self._write(Topic.FLOWS, ProducerRecord(flow_key(flow_id), None))
 
     def put_audience(self, audience: Audience) -> Kept[Audience]:
         """Create it, or change it to this."""
         before = self._state.audiences.get(audience.key)
         if before is not None and before.item == audience:
             return before
-        self._write(Topic.AUDIENCES, audience_key(audience.key), audience_value(audience))
+        self._write(Topic.AUDIENCES, encode_audience(audience))
         self._audit(
-            "audiences", "/".join(audience.key), None if before is None else plain(before.item), plain(audience)
+            "audiences",
+            "/".join(audience.key),
+            None if before is None else dump_model(before.item),
+            dump_model(audience),
         )
         return Kept(
             audience, audience_etag(audience), self.now_ms if before is None else before.created_at, self.now_ms
@@ -190,8 +190,8 @@ class Draft:
     def delete_audience(self, key: AudienceKey) -> None:
         """It is there."""
         before = self._state.audiences[key]
-        self._write(Topic.AUDIENCES, audience_key(key), None)
-        self._audit("audiences", "/".join(key), plain(before.item), None)
+        self._write(Topic.AUDIENCES, ProducerRecord(audience_key(key), None))
+        self._audit("audiences", "/".join(key), dump_model(before.item), None)
 
     def put_object(self, kind: Kind, object_id: str, item: AnyObject) -> Kept[AnyObject]:
         """Create an object of the API, or change it to this."""
@@ -199,26 +199,26 @@ class Draft:
         if before is not None and before.item == item:
             return before
         etag, created_at = self._new_etag(), self.now_ms if before is None else before.created_at
-        created_by, content = self._author.who if before is None else before.created_by, plain_object(item)
+        created_by, content = self._author.who if before is None else before.created_by, dump_model(item)
         self.keep_object(kind, object_id, Kept(item, etag, created_at, self.now_ms, created_by, self._author.who))
         if kind is not Kind.FLOW:  # of a flow, its own record says what changed
-            self._audit(kind, object_id, None if before is None else plain_object(before.item), content)
+            self._audit(kind, object_id, None if before is None else dump_model(before.item), content)
         return self._state.objects[kind, object_id]
 
     def keep_object(self, kind: Kind, object_id: str, kept: Kept[AnyObject]) -> None:
         """Store what was shown before it was stored: the same etag, the same times and authors."""
         said = {name: getattr(kept, name) for name in ("etag", "created_at", "updated_at", "created_by", "updated_by")}
-        stored = StoredObject(kind=kind, id=object_id, object=plain_object(kept.item), **said)
-        self._write(Topic.CONNECTIONS, object_key(kind, object_id), object_value(stored))
+        stored = StoredObject(kind=kind, id=object_id, object=dump_model(kept.item), **said)
+        self._write(Topic.CONNECTIONS, encode_object(stored))
 
     def delete_object(self, kind: Kind, object_id: str) -> None:
         """Does nothing where there is none."""
         before = self._state.objects.get((kind, object_id))
         if before is None:
             return
-        self._write(Topic.CONNECTIONS, object_key(kind, object_id), None)
+        self._write(Topic.CONNECTIONS, ProducerRecord(object_key(kind, object_id), None))
         if kind is not Kind.FLOW:
-            self._audit(kind, object_id, plain_object(before.item), None)
+            self._audit(kind, object_id, dump_model(before.item), None)
 
     def rewrite_flow(self, flow: Flow) -> None:
         """The same flow in other words, as under another key: its etag stays.
@@ -229,21 +229,21 @@ class Draft:
         if stored is None:
             kept = self._state.flows[flow.id]
             stored = StoredFlow(flow, kept.etag, None, kept.created_by, kept.updated_by)
-        self._write(Topic.FLOWS, flow_key(flow.id), flow_value(stored._replace(flow=flow)))
+        self._write(Topic.FLOWS, encode_flow(stored._replace(flow=flow)))
 
     def rewrite_object(self, kind: Kind, object_id: str, item: AnyObject) -> None:
         """The same of an object of the API."""
         self.keep_object(kind, object_id, replace(self._state.objects[kind, object_id], item=item))
 
-    def _write(self, topic: Topic, key: bytes, value: bytes | None) -> None:
-        record = TopicRecord(topic, key, value, self.now_ms)
-        self.records.append(record)
+    def _write(self, topic: Topic, untimed: ProducerRecord) -> None:
+        record = untimed._replace(timestamp=self.now_ms)
+        self.records.append((topic, record))
         if self._is_shared:
             self._state, self._is_shared = self._state.copied(), False
-        self._state = put_record(self._state, record)
+        self._state = put_record(self._state, topic, record)
 
     def _audit(
         self, kind: str, object_id: str, before: Any, after: Any, etags: Etags | None = None, action: str | None = None
     ) -> None:
-        key, value = audit_event(self._author, self.now_ms, kind, object_id, before, after, etags, action)
-        self.records.append(TopicRecord(Topic.AUDIT_EVENTS, key, value, self.now_ms))
+        event = encode_audit_event(self._author, self.now_ms, kind, object_id, before, after, etags, action)
+        self.records.append((Topic.AUDIT_EVENTS, event._replace(timestamp=self.now_ms)))

@@ -1,25 +1,17 @@
-"""The topic `job-progress`: how far jobs are, as the owners of the partitions say.
-
-Compacted, each in the partition that it is about.
-
-key    ["<job>",<partition>]
-value  schemas.job.JobProgress
-"""
+"""How far jobs are: the topic `job-progress`, followed and folded."""
 
 import threading
 import time
 from collections.abc import Iterable
 from typing import Final
 
-import orjson
-
 from processor.control.job_status import JobsProgress
 from processor.foundation.settings import Settings
 from processor.kafka.errors import ReadFailed
 from processor.kafka.follower import TopicFollower
 from schemas.job import JobProgress
-from schemas.kafka import ReadRecord
-from schemas.wire.catalog import without_input
+from schemas.kafka import BadRecord, ReadRecord
+from schemas.wire.job_progress import decode_job_progress, decode_job_progress_key
 
 AGE_SECONDS: Final = 1.0
 WAIT_SECONDS: Final = 5.0
@@ -46,12 +38,12 @@ class JobProgressRecords:
     def _add(self, key: bytes, value: bytes | None) -> None:
         self._unreadable.pop(key, None)
         try:
-            job, partition = _place(key)
+            job, partition = decode_job_progress_key(key)
             self._parts.get(job, {}).pop(partition, None)
             if value is not None:
-                self._parts.setdefault(job, {})[partition] = _progress(value, job, partition)
-        except ValueError as error:
-            self._unreadable[key] = f"job-progress {key.decode(errors='replace')}: {without_input(error)}"
+                self._parts.setdefault(job, {})[partition] = decode_job_progress(key, value)
+        except BadRecord as bad:
+            self._unreadable[key] = str(bad)
 
 
 class JobProgressFollower:
@@ -97,19 +89,3 @@ def read_job_progress(settings: Settings) -> JobsProgress:
         return follower.progress()
     finally:
         follower.close()
-
-
-def _place(key: bytes) -> tuple[str, int]:
-    """Job and partition; raises ValueError."""
-    named = orjson.loads(key)
-    if not isinstance(named, list) or [type(each) for each in named] != [str, int]:
-        raise ValueError
-    return named[0], named[1]
-
-
-def _progress(value: bytes, job: str, partition: int) -> JobProgress:
-    """Raises ValueError, of which ValidationError is one."""
-    progress = JobProgress.model_validate_json(value)
-    if (progress.job, progress.partition) != (job, partition):
-        raise ValueError
-    return progress

@@ -9,12 +9,12 @@ from typing import Final, TypeVar
 from uuid import uuid4
 
 from processor.catalog.state import ControlState
-from processor.control.audit import Author
 from processor.control.draft import Draft
 from processor.control.job_status import JobsProgress
 from processor.control.ports import ControlLog, Overtaken
 from processor.foundation.errors import CommandError
 from schemas.times import format_time
+from schemas.wire.audit_events import Author
 
 Answer = TypeVar("Answer")
 

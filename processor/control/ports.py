@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from processor.catalog.state import ControlState, TopicRecord
+from processor.catalog.state import ControlRecord, ControlState
 from processor.foundation.errors import StoppedForOperator
 
 
@@ -28,7 +28,7 @@ class ControlLog(Protocol):
         """As everything says that was committed when this was called, or a moment before; never goes back."""
         ...
 
-    def commit(self, records: Sequence[TopicRecord]) -> None:
+    def commit(self, records: Sequence[ControlRecord]) -> None:
         """Write all of these, or none; when it returns they are durable and in `state`.
 
         Raises Overtaken, Superseded; CommandError where the broker does not take them: then it is not known whether

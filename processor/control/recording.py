@@ -7,9 +7,9 @@ alone.
 from collections.abc import Callable, Collection, Container, Mapping
 
 from processor.catalog.state import ControlState
-from processor.control.audit import FlowEtag
 from processor.control.draft import Draft
-from schemas.wire.catalog import StoredFlow
+from schemas.wire.audit_events import FlowEtag
+from schemas.wire.flows import StoredFlow
 
 Unnamed = Callable[[Collection[FlowEtag]], Container[FlowEtag]]
 """Those of some flows and etags that no audit event names."""

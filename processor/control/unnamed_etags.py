@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Collection
 
-from processor.control.audit import FlowEtag, etags_named
 from processor.foundation.settings import Settings
 from processor.kafka.errors import ReadDenied
 from processor.kafka.reading import read_topic
+from schemas.wire.audit_events import FlowEtag, decode_flow_etags
 
 
 class UnnamedEtags:
@@ -40,7 +40,7 @@ class UnnamedEtags:
     def _read(self, missing: set[FlowEtag]) -> set[FlowEtag]:
         missing = set(missing)
         for event in read_topic(self._settings, self._settings.topics.audit_events):
-            missing.difference_update(etags_named(event.key, event.value))
+            missing.difference_update(decode_flow_etags(event.key, event.value))
             if not missing:
                 break
         return missing

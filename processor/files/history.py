@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from processor.catalog.compiled import Contents
+from processor.catalog.compiled import compile_catalog
+from processor.catalog.state import ControlState, Topic, put_record
 from processor.core.catalog import Catalog
 from processor.core.content_mode import read_head
 from processor.core.job_lifecycle import Moment, jobs_after
@@ -75,24 +76,24 @@ class RecordHistory:
     """
 
     def __init__(self, flows: str, audiences: str) -> None:
-        self._flows, self._audiences = flows, audiences
-        self._contents = Contents()
+        self._topics = {flows: Topic.FLOWS, audiences: Topic.AUDIENCES}
+        self._state = ControlState()
         self._changed = False
 
     def read_record(self, record: ReadRecord) -> bool:
-        """Read a record of these topics, and return whether it is one. Raises BadCatalogRecord."""
-        if record.topic not in (self._flows, self._audiences):
+        """Read a record of these topics, and return whether it is one."""
+        topic = self._topics.get(record.topic)
+        if topic is None:
             return False
-        put = self._contents.put_flow if record.topic == self._flows else self._contents.put_audience
-        put(record.key or b"", record.value)
+        self._state = put_record(self._state, topic, record)
         self._changed = True
         return True
 
     def take_due(self) -> Iterator[Catalog]:
-        """Yield the catalog, where it has changed."""
+        """Yield the catalog, where it has changed; raise BadRecord where the last record of a key cannot be read."""
         if self._changed:
             self._changed = False
-            yield self._contents.catalog
+            yield compile_catalog(self._state)
 
 
 def find_time(record: ReadRecord) -> str:

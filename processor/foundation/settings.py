@@ -20,10 +20,10 @@ from processor.foundation.errors import UsageError
 from processor.foundation.gaps import GAPS_PATTERN, AcceptedGaps, accepted_gaps, normal_acceptance
 from processor.foundation.login_fields import AWS_REGION, AWS_ROLE, login_faults
 from processor.foundation.sizes import GIB, KIB, MIB, TIB
+from schemas.destination import MASKED
 from schemas.partitioner import Partitioner
 
 ENV_PREFIX: Final = "PROFILE_EXPORTER_"
-MASKED: Final = "**********"
 
 _TOPIC_PREFIX: Final = r"^[A-Za-z0-9._-]{0,100}$"
 _APP_ID: Final = r"^[A-Za-z0-9._-]{1,100}$"

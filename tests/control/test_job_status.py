@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from processor.catalog.state import ControlState, Topic, TopicRecord
+from processor.catalog.state import ControlState, Topic
 from processor.control.job_status import FlowStands, JobsProgress, JobStatus, all_statuses, job_status
 from schemas.flow import Flow
 from schemas.job import Job, JobProgress, JobState, PartitionState
-from schemas.wire.catalog import StoredFlow, flow_key, flow_value, job_key, job_value
+from schemas.wire.flows import StoredFlow, encode_flow, encode_job
 
 CREATED, STARTED, BEGUN, TOLD, NOW = (f"2026-01-20T00:0{minute}:00Z" for minute in range(5))
 PAUSED = "the destination is paused: stream_missing"
@@ -181,10 +181,8 @@ def test_it_is_json_in_the_style_of_the_rest() -> None:
 
 def state_with(*jobs: Job) -> ControlState:
     flow = Flow.model_validate({"id": "vip", "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2"}})
-    records = [TopicRecord(Topic.FLOWS, flow_key("vip"), flow_value(StoredFlow(flow, "e")), 0)]
-    return ControlState().after(
-        [*records, *(TopicRecord(Topic.FLOWS, job_key(job.id), job_value(job), 0) for job in jobs)]
-    )
+    records = [(Topic.FLOWS, encode_flow(StoredFlow(flow, "e")))]
+    return ControlState().after([*records, *((Topic.FLOWS, encode_job(job)) for job in jobs)])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import orjson
 import pytest
 
 from processor.catalog.state import ControlState, Topic
-from processor.control.audit import Author
 from processor.control.draft import Draft
 from processor.control.job_orders import (
     AudienceNotMapped,
@@ -26,7 +25,8 @@ from processor.control.plane import ControlPlane
 from schemas.flow import Flow, FlowState
 from schemas.job import KEPT_DAYS, Job, JobKind, JobProgress, PartitionState
 from schemas.times import format_time
-from schemas.wire.catalog import job_key
+from schemas.wire.audit_events import Author
+from schemas.wire.flows import job_key
 from tests.contracts.memory_control_log import MemoryControlLog, SharedRecords
 
 ADA = Author("ada", "command")
@@ -55,8 +55,8 @@ class Plane:
     def audited(self) -> list[dict[str, Any]]:
         return [
             orjson.loads(record.value or b"")
-            for record in self.log._shared.records
-            if record.topic is Topic.AUDIT_EVENTS
+            for topic, record in self.log._shared.records
+            if topic is Topic.AUDIT_EVENTS
         ]
 
     @property
@@ -326,7 +326,7 @@ def test_a_job_older_than_30_days_is_gone_after_the_next_one_and_one_that_waits_
     assert done not in plane.state.jobs
     assert {waiting.id, kept.id} < plane.state.jobs.keys()
     tombstones = [
-        record.key for record in plane.log._shared.records if record.topic is Topic.FLOWS and record.value is None
+        record.key for topic, record in plane.log._shared.records if topic is Topic.FLOWS and record.value is None
     ]
     assert tombstones == [job_key(done)]
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from processor.cli.views.tables import Table
 from processor.dead_letters.counts import FlowReasonCount
-from processor.dead_letters.letter import Letter
-from processor.dead_letters.selection import RedriveMarker
+from schemas.dead_letter import StoredDeadLetter
+from schemas.wire.dead_letters_redriven import RedriveMarker
 
 COLUMNS: Final = [
     "dead letter",
@@ -34,7 +34,7 @@ _SHOWN_CHARACTERS: Final = 60
 _EVENTS: Final = "(profile events)"
 
 
-def summary_object(dead_letter: Letter, marker: RedriveMarker | None) -> dict[str, Any]:
+def summary_object(dead_letter: StoredDeadLetter, marker: RedriveMarker | None) -> dict[str, Any]:
     """Return a line of `list --json`."""
     was = dead_letter.was
     return {
@@ -53,13 +53,13 @@ def summary_object(dead_letter: Letter, marker: RedriveMarker | None) -> dict[st
     }
 
 
-def whole_object(dead_letter: Letter, marker: RedriveMarker | None) -> dict[str, Any]:
+def whole_object(dead_letter: StoredDeadLetter, marker: RedriveMarker | None) -> dict[str, Any]:
     """Return the object that `show --json` writes."""
     headers = {name: _text(value) for name, value in dead_letter.headers}
     return {**summary_object(dead_letter, marker), "headers": headers, **_value(dead_letter.was.value)}
 
 
-def row(dead_letter: Letter, marker: RedriveMarker | None) -> list[str]:
+def row(dead_letter: StoredDeadLetter, marker: RedriveMarker | None) -> list[str]:
     """Return a row of the table, by COLUMNS."""
     was = dead_letter.was
     return [
@@ -76,7 +76,7 @@ def row(dead_letter: Letter, marker: RedriveMarker | None) -> list[str]:
     ]
 
 
-def fields_table(dead_letter: Letter, marker: RedriveMarker | None) -> Table:
+def fields_table(dead_letter: StoredDeadLetter, marker: RedriveMarker | None) -> Table:
     """Return a table of everything but the value."""
     rows = [
         [name, "" if value is None else str(value)]
