@@ -39,7 +39,6 @@ NO_HOME_YET: Final[frozenset[str]] = frozenset(
         "E1",
         "E2",
         "E3",
-        "E4",
         "F1",
         "F2",
         "F4",
@@ -68,7 +67,6 @@ NO_HOME_YET: Final[frozenset[str]] = frozenset(
         "I8",
         "I9",
         "M1",
-        "M2",
         "M3",
         "M5",
     }
