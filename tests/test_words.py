@@ -64,7 +64,6 @@ DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "benchmarks",
         "processor/delivery",
-        "processor/foundation",
         "processor/pipeline",
         "processor/worker",
         "state",
