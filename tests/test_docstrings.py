@@ -37,8 +37,6 @@ FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
         "processor",
         "processor/api",
         "processor/api/flow_service",
-        "processor/cli",
-        "processor/cli/views",
         "processor/delivery",
         "processor/delivery/kinesis",
         "processor/delivery/lanes",
@@ -54,12 +52,8 @@ FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
 )
 MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor",
         "processor/api",
         "processor/api/flow_service",
-        "processor/cli",
-        "processor/cli/views",
-        "processor/core",
         "processor/delivery",
         "processor/delivery/kinesis",
         "processor/delivery/lanes",
