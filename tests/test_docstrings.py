@@ -34,7 +34,6 @@ RIDDLE: Final = re.compile(rf"(?:{'|'.join([*PRONOUNS, *RIDDLES, 'Whose', 'How',
 LEAST_WORDS: Final = 4
 FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor",
         "processor/api",
         "processor/api/flow_service",
         "processor/delivery",
