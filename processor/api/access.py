@@ -27,7 +27,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from processor.api.errors import ApiError, Code, error_response
 from processor.control.audit import Author
 from processor.foundation.errors import UsageError
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 from schemas.model import Model, Name
 
 _MINUTE_SECONDS: Final = 60.0

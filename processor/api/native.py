@@ -12,7 +12,7 @@ from processor.catalog.state import Kept
 from processor.control import native
 from processor.control.audit import masked
 from processor.control.draft import Draft
-from processor.foundation.settings import MASKED
+from processor.foundation.settings_environment import MASKED
 from schemas.audience import Audience, warning_of_namespace
 from schemas.flow import Flow
 from schemas.model import Remarks

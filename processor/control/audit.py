@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from processor.foundation.settings import MASKED
+from processor.foundation.settings_environment import MASKED
 from schemas.times import format_time
 
 SECRET_NAMES: Final = frozenset({"secretKey", "secret_key"})

@@ -31,7 +31,7 @@ from processor.api.flow_service.specs import (
 )
 from processor.api.flow_service.views import AT_THE_TARGET, attribute_place, audience_place
 from processor.foundation.secrets import NoSecretsKey, Secrets
-from processor.foundation.settings import MASKED
+from processor.foundation.settings_environment import MASKED
 from schemas.connection import Connection, Note, SourceConnection, SpecReference, TargetConnection, TargetParams
 from schemas.destination import Credentials, DefaultCredentials, KeyCredentials, ProfileCredentials, RoleCredentials
 from schemas.faults import faults_of

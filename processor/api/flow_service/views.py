@@ -9,7 +9,7 @@ from processor.api.flow_service.objects import Attached, Hanging, Objects
 from processor.api.flow_service.specs import ASSUME_ROLE, DEFAULT_CHAIN, KEYS, NAMED_PROFILE
 from processor.catalog.state import Kept
 from processor.control.audit import masked
-from processor.foundation.settings import MASKED
+from processor.foundation.settings_environment import MASKED
 from schemas.connection import (
     TARGET_OPTIONS,
     AnyObject,
