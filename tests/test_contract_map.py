@@ -40,7 +40,6 @@ NO_HOME_YET: Final[frozenset[str]] = frozenset(
         "E1",
         "E2",
         "E3",
-        "E4",
         "F1",
         "F2",
         "F4",
@@ -69,11 +68,9 @@ NO_HOME_YET: Final[frozenset[str]] = frozenset(
         "I8",
         "I9",
         "M1",
-        "M2",
         "M3",
         "M4",
         "M5",
-        "M6",
     }
 )
 RULES: Final = read_rules(CONTRACT.read_text())

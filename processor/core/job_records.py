@@ -20,12 +20,11 @@ from processor.core.partition_key import partition_key
 from processor.core.render import render, render_exits, render_identities
 from schemas.audience import AudienceKey
 from schemas.export import ExportRecord
-from schemas.job import JobKind
+from schemas.job import JobKind, MissedChanges
 from schemas.profile import REALIZED, Document, Memberships, Profile
 
 _CATCHUP: Final = JobKind.CATCHUP
 _UNMAP: Final = JobKind.UNMAP
-_NOT_DUE: Final = "?"
 _NO_CAUSES: Final = Causes((), (), ())
 
 
@@ -39,33 +38,6 @@ class JobSkip(StrEnum):
     CONSENT = "consent"  # F6: it would be sent, were it not opted out
 
 
-class Missed(NamedTuple):
-    """A profile as a flow knew it when it was disabled, noted at the first event that changed its record or would have
-    sent it.
-
-    `digest` of its record, "" where there was no profile; `realized`: the mapped audiences it was realized in.
-    `is_due`: an event would have sent a record since; until one does, the catchup has nothing to send of the profile.
-    """
-
-    digest: str
-    realized: frozenset[AudienceKey]
-    is_due: bool = True
-
-    def encode(self) -> bytes:
-        """As it is stored: where it is due, in the form that versions before wrote of nothing else."""
-        return orjson.dumps([self.digest if self.is_due else _NOT_DUE + self.digest, *sorted(self.realized)])
-
-    @classmethod
-    def decode(cls, value: bytes) -> "Missed":
-        """What `encode` made."""
-        digest, *realized = orjson.loads(value)
-        return cls(
-            digest.removeprefix(_NOT_DUE),
-            frozenset((namespace, audience) for namespace, audience in realized),
-            digest[:1] != _NOT_DUE,
-        )
-
-
 class Passed(NamedTuple):
     """A profile before an event that a disabled flow did not hear of, and whether the flow would have sent a record."""
 
@@ -73,7 +45,7 @@ class Passed(NamedTuple):
     sends: bool
 
 
-def noted(job: CompiledJob, passed: Passed, known: Missed | None, catalog: Catalog) -> Missed | None:
+def noted(job: CompiledJob, passed: Passed, known: MissedChanges | None, catalog: Catalog) -> MissedChanges | None:
     """What is to be noted of a profile for a catchup that gathers (F1); None: nothing new.
 
     `known`: what is noted of it.
@@ -89,7 +61,7 @@ def noted(job: CompiledJob, passed: Passed, known: Missed | None, catalog: Catal
     if passed.before is not None:
         seen = consented(flow, passed.before)
         digest, realized = _digest(flow, seen, since, catalog), frozenset(realized_in(flow.mapped, seen.memberships))
-    return Missed(digest, realized, passed.sends)
+    return MissedChanges(digest, realized, passed.sends)
 
 
 def job_record(job: CompiledJob, key: str, profile: Profile, catalog: Catalog) -> ExportRecord | JobSkip:
@@ -114,7 +86,7 @@ def job_record(job: CompiledJob, key: str, profile: Profile, catalog: Catalog) -
 
 
 def catchup_record(
-    job: CompiledJob, key: str, profile: Profile | None, noted: Missed, catalog: Catalog
+    job: CompiledJob, key: str, profile: Profile | None, noted: MissedChanges, catalog: Catalog
 ) -> ExportRecord | JobSkip:
     """What a catchup sends for a profile that was `noted` (F1): nothing where its record is the same, be it by another
     way.

@@ -3,10 +3,10 @@
 from collections.abc import Container, Iterator
 
 from processor.core.catalog import Catalog, CompiledJob
-from processor.core.job_records import JobSkip, Missed, Passed, catchup_record, job_record, noted
+from processor.core.job_records import JobSkip, Passed, catchup_record, job_record, noted
 from processor.core.step import EventSkip, Limits, Step, step
 from schemas.export import ExportRecord
-from schemas.job import JobKind
+from schemas.job import JobKind, MissedChanges
 from schemas.kafka import ReadRecord
 from schemas.profile import Profile
 
@@ -29,7 +29,7 @@ class Replay:
         self.profiles: dict[Place, Profile] = {}
         self._offsets: dict[tuple[str, int], int] = {}
         self._done: set[str] = set()
-        self._missed: dict[tuple[str, Place], Missed] = {}  # by the notes of a catchup, and the profile
+        self._missed: dict[tuple[str, Place], MissedChanges] = {}  # by the notes of a catchup, and the profile
 
     def change(self, catalog: Catalog) -> Iterator[ExportRecord]:
         """Decide by another catalog from here on; the records of the jobs that are due by it (contract section 5).

@@ -16,10 +16,11 @@ from pydantic import SecretStr, ValidationError, model_validator
 from processor.foundation.errors import UsageError
 from processor.foundation.settings_api import ApiSettings
 from processor.foundation.settings_delivery import DeliverySettings
-from processor.foundation.settings_environment import ENV_PREFIX, MASKED, env_name
+from processor.foundation.settings_environment import ENV_PREFIX, env_name
 from processor.foundation.settings_kafka import KafkaSettings
 from processor.foundation.settings_log import LogSettings
 from processor.foundation.settings_processing import BackgroundSettings, WorkerSettings
+from schemas.destination import MASKED
 
 _SHOWN: Final = re.compile(r"[\w.,:/+-]{0,200}")
 """A wrong value that is told.

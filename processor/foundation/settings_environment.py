@@ -13,7 +13,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from processor.foundation.env_file import OF_THE_ENVIRONMENT, Environment, read_env_file
 
 ENV_PREFIX: Final = "PROFILE_EXPORTER_"
-MASKED: Final = "**********"
 
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]

@@ -12,10 +12,11 @@ from processor.pipeline.deadlines import next_row
 from processor.pipeline.identity_index import NOBODY, IdentityIndex
 from processor.pipeline.jobs.partition_jobs import PartitionJobs
 from processor.pipeline.profiles import Profiles
-from processor.pipeline.records import dead_letter_record, export_record
 from processor.pipeline.refused import DeadLetterTooLarge
 from processor.pipeline.trace import trace_headers
 from schemas.kafka import NO_HEADERS, ConsumerRecord, ProducerRecord
+from schemas.wire.dead_letters import encode_dead_letter
+from schemas.wire.exports import encode_export
 from schemas.wire.identity_index import IndexProgress
 from schemas.wire.profiles_changelog import Row
 
@@ -186,7 +187,7 @@ class _Run:
         headers, attributes = record.headers, result.trace
         trace = trace_headers(headers, attributes) if headers or attributes is not None else NO_HEADERS
         for export in result.records:
-            self.exports.append(export_record(export, record, self._decided_at, trace))
+            self.exports.append(encode_export(export, record, self._decided_at, trace))
 
     def _tell_jobs(self, jobs: PartitionJobs, key: bytes, before: Row | None, result: Step) -> None:
         for exit_record in jobs.note(key, before, result, self.beside):
@@ -196,7 +197,7 @@ class _Run:
 
     def _put_aside(self, record: ConsumerRecord, result: Step) -> bool:
         assert result.dead_letter is not None
-        letter = dead_letter_record(result.dead_letter, record)
+        letter = encode_dead_letter(result.dead_letter, record.headers, record.timestamp)
         if 0 < self._policy.max_bad_in_a_row <= self.bad_in_a_row + 1:
             self.stop = TooManyBadEvents(record, str(result.dead_letter.explanation), self.bad_in_a_row + 1)
             return False

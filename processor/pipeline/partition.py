@@ -31,8 +31,8 @@ from processor.pipeline.jobs.partition_jobs import JobSettings, PartitionJobs
 from processor.pipeline.misplaced import MisplacedAlarm
 from processor.pipeline.ports import CatalogView, Log, Output, ProfileRows
 from processor.pipeline.profiles import Profiles
-from processor.pipeline.records import in_milliseconds
 from schemas.kafka import Batch, ProducerRecord, count_record_bytes
+from schemas.wire.exports import encode_decided_at
 from schemas.wire.identity_index import INDEX_KEY, encode_progress
 from schemas.wire.profiles_changelog import WATERMARK_KEY, Row, Watermark, encode_watermark
 
@@ -210,7 +210,7 @@ class PartitionPipeline:
             catalog = await self._catalog.as_of(batch.fetched_at)
             rows, told = self._jobs.follow(catalog, self._next_offset, self._sequence)
             self._sequence += 1
-            decided_at = in_milliseconds(self._settings.wall_clock())
+            decided_at = encode_decided_at(self._settings.wall_clock())
             jobs, identities = (
                 self._jobs if self._jobs.is_noting else None,
                 self._identities if self._identities.is_kept else None,

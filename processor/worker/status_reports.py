@@ -17,9 +17,9 @@ from processor.kafka.producers import NotWritten, SharedProducer
 from processor.pipeline.broker_clock import BrokerClock
 from processor.pipeline.pipeline import Pipeline
 from processor.worker.waits import Wait, Waits
-from schemas.kafka import ProducerRecord
 from schemas.partitioner import Partitioner
 from schemas.times import format_time
+from schemas.wire.worker_status import encode_worker_status
 from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, WorkerStatus, flow_sum
 from state.restore import Progress
 
@@ -117,7 +117,7 @@ class StatusReports:
         self._worker.pipeline.forget_flows(self._is_gone)
         report = worker_status(self._worker, state, self._started_at, now)
         try:
-            record = ProducerRecord(report.name.encode(), report.model_dump_json(by_alias=True).encode())
+            record = encode_worker_status(report)
             async with asyncio.timeout(REPORT_SECONDS):
                 stamped_at = await self._producer.write_stamped(self._topic, record)
             self._broker_clock.note_report(now, stamped_at)

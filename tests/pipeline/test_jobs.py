@@ -20,10 +20,10 @@ from processor.pipeline.jobs.chunk import PAGE_EXPORTS
 from processor.pipeline.jobs.partition_jobs import JobSettings
 from processor.pipeline.jobs.slots import Turns
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
-from schemas.export import ExportHeader
 from schemas.job import JobProgress, PartitionState
 from schemas.kafka import ProducerRecord, ReadRecord
 from schemas.times import parse_time
+from schemas.wire.exports import ExportHeader
 from schemas.wire.profiles_changelog import JOB, missed_key
 from tests.core.control import Control
 from tests.core.strategies import law

@@ -11,10 +11,10 @@ from typing import Any
 import orjson
 
 from processor.core.step import Limits
-from processor.delivery.export import parse_export
 from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from schemas.kafka import ProducerRecord, ReadRecord
+from schemas.wire.exports import decode_export
 from tests.delivery.fakes import Record
 from tests.kit.given import a_catalog, a_flow, cloud_event, realized
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
@@ -133,7 +133,7 @@ async def test_the_sink_reads_a_record_with_the_new_headers_as_one_without() -> 
     old = [(name, value) for name, value in record.headers if name not in ("decided-at", "traceparent")]
 
     new, before = (
-        parse_export(Record("exports", 0, 3, None, record.key, record.value, tuple(headers)))
+        decode_export(Record("exports", 0, 3, None, record.key, record.value, tuple(headers)))
         for headers in (record.headers, old)
     )
 

@@ -10,7 +10,8 @@ from processor.core.job_records import JobSkip
 from schemas.job import JobKind, JobProgress, PartitionState
 from schemas.kafka import ProducerRecord
 from schemas.times import format_time
-from schemas.wire.profiles_changelog import exported_key, job_key, missed_key
+from schemas.wire.job_progress import job_progress_key
+from schemas.wire.profiles_changelog import encode_job_row, exported_key, job_key, missed_key
 
 TOLD_SECONDS: Final = 1.0
 """How often progress is told on `job-progress`; the row is written with every page."""
@@ -119,7 +120,7 @@ class JobPart:
             updated_at=format_time(int(now)),
             notes=self._notes,
         )
-        return job_key(self.id), progress.model_dump_json(by_alias=True, exclude_none=True).encode()
+        return job_key(self.id), encode_job_row(progress)
 
     def telling(self, row: bytes, now: float) -> ProducerRecord | None:
         """The record of `job-progress` for this row; None where one like it was told a moment ago."""
@@ -127,9 +128,4 @@ class JobPart:
         if state == self._told and now - self._told_at < TOLD_SECONDS:
             return None
         self._told, self._told_at = state, now
-        return ProducerRecord(progress_key(self.id, self._partition), row)
-
-
-def progress_key(job_id: str, partition: int) -> bytes:
-    """The key of a job's progress in one partition, on `job-progress`."""
-    return b'["%b",%d]' % (job_id.encode(), partition)
+        return ProducerRecord(job_progress_key(self.id, self._partition), row)

@@ -25,19 +25,30 @@ import orjson
 import structlog
 
 from processor.core.catalog import Catalog, CompiledJob
-from processor.core.job_records import JobSkip, Missed, Passed, catchup_record, job_record, noted
+from processor.core.job_records import JobSkip, Passed, catchup_record, job_record, noted
 from processor.core.step import Step
 from processor.pipeline.jobs.chunk import LIVE_PAGE_EXPORTS, PAGE_EXPORTS, SLICE_EXPORTS, SLICE_ROWS, Page
-from processor.pipeline.jobs.partition_job import JobPart, progress_key
+from processor.pipeline.jobs.partition_job import JobPart
 from processor.pipeline.jobs.slots import Turns
 from processor.pipeline.ports import ProfileRows
 from processor.pipeline.profiles import Profiles
-from processor.pipeline.records import in_milliseconds, job_export_record
 from schemas.export import ExportRecord
-from schemas.job import JobKind, JobProgress, PartitionState
+from schemas.job import JobKind, PartitionState
 from schemas.kafka import ProducerRecord
 from schemas.profile import REALIZED
-from schemas.wire.profiles_changelog import JOB, PROFILE, Row, decode_row, job_key, profile_key
+from schemas.wire.exports import encode_decided_at, encode_job_export
+from schemas.wire.job_progress import job_progress_key
+from schemas.wire.profiles_changelog import (
+    JOB,
+    PROFILE,
+    Row,
+    decode_job_row,
+    decode_missed_changes,
+    decode_row,
+    encode_missed_changes,
+    job_key,
+    profile_key,
+)
 
 _MARK: Final = b"1"  # the job's flow sent it
 _PASSED: Final = b"0"  # of an unmap job: it was no member
@@ -84,7 +95,7 @@ class PartitionJobs:
         self._parts: dict[str, JobPart] = {}
         with closing(rows.scan_from(JOB)) as stored:
             for _, value in stored:
-                part = JobPart(JobProgress.model_validate_json(value))
+                part = JobPart(decode_job_row(value))
                 self._parts[part.id] = part
         self._catalog: Catalog | None = None
         self._jobs: Mapping[str, CompiledJob] = {}
@@ -124,7 +135,7 @@ class PartitionJobs:
             elif part.id not in self._jobs and part.id not in catalog.cancelled:
                 del self._parts[part.id]
                 told.rows[job_key(part.id)] = None
-                told.job_progress.append(ProducerRecord(progress_key(part.id, self._settings.partition), None))
+                told.job_progress.append(ProducerRecord(job_progress_key(part.id, self._settings.partition), None))
         self._look_at_states()
         return told
 
@@ -211,9 +222,11 @@ class PartitionJobs:
 
     def _note_missed(self, part: JobPart, key: bytes, passed: Passed, beside: dict[bytes, bytes | None]) -> None:
         marked = self._marked(part, key, beside)
-        note = noted(self._jobs[part.id], passed, None if marked is None else Missed.decode(marked), self._known)
+        note = noted(
+            self._jobs[part.id], passed, None if marked is None else decode_missed_changes(marked), self._known
+        )
         if note is not None:
-            beside[part.mark(key)] = note.encode()
+            beside[part.mark(key)] = encode_missed_changes(note)
 
     def _is_marked(self, part: JobPart, key: bytes, beside: Mapping[bytes, bytes | None]) -> bool:
         return self._marked(part, key, beside) is not None
@@ -392,7 +405,7 @@ class PartitionJobs:
             page.part.skipped(JobSkip.ALREADY_EXPORTED)
             return True
         page.rows[mark] = None
-        known = Missed.decode(marked)
+        known = decode_missed_changes(marked)
         if known.is_due:
             profile_id = page.part.cursor
             row = self._profiles.load([profile_id])[profile_id]
@@ -415,7 +428,7 @@ class PartitionJobs:
     def export(self, record: ExportRecord, profile_id: bytes, offset: int) -> ProducerRecord:
         """The record as `exports` takes it; `offset` of the last event applied to the profile."""
         source = self._settings.topic, self._settings.partition, offset
-        return job_export_record(record, profile_id, source, in_milliseconds(self._settings.wall_clock()))
+        return encode_job_export(record, profile_id, source, encode_decided_at(self._settings.wall_clock()))
 
     def _sweep(self, page: Page) -> None:
         """Take away the marks that are left: of profiles that were not scanned any more, or of a job that was

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from processor.delivery.ports import Undelivered
 from processor.kafka.producers import AsyncWriter
 from schemas.kafka import ProducerRecord
+from schemas.wire.dead_letters import encode_dead_letter
 
 
 class TopicDeadLetters:
@@ -19,6 +20,7 @@ class TopicDeadLetters:
         Raises NotWritten where one was not, RecordTooLarge where the topic does not take one; some may be there then.
         """
         records: dict[int, list[ProducerRecord]] = {}
-        for letter, headers in letters:
-            records.setdefault(letter.partition, []).append(ProducerRecord(letter.key, letter.value, list(headers)))
+        for letter, headers, attempts in letters:
+            record = encode_dead_letter(letter, headers, attempts=attempts)
+            records.setdefault(letter.partition, []).append(record)
         await self._producer.write_dead_letters(self._topic, records)
