@@ -13,8 +13,9 @@ _HOSTS: Final = rf"^({_HOST_OR_BELOW}(\s*,\s*{_HOST_OR_BELOW})*)?$"
 
 
 def _hosts_without_ports(text: str) -> str:
-    """Names and addresses separated by commas, in lower case, without brackets and last dots; raises ValueError for one
-    with a port.
+    """Return names and addresses separated by commas, in lower case, without brackets and last dots.
+
+    Raises ValueError for one with a port.
     """
     return ",".join(_host_without_port(each.strip()) for each in text.split(",") if each.strip())
 

@@ -37,9 +37,7 @@ def are_set(fields: Sequence[str]) -> str:
 
 
 class _EnvFile(PydanticBaseSettingsSource):
-    """`.env`, read literally (processor/foundation/env_file.py): the library's own source expands `${…}` and cuts values at `
-    #`.
-    """
+    """The source of `.env`, read literally: the library's own source expands `${…}` and cuts values at ` #`."""
 
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
         super().__init__(settings_cls)

@@ -17,7 +17,7 @@ _SKIPS: Final = r"^([0-9]+:[0-9]+(\s*,\s*[0-9]+:[0-9]+)*)?$"
 
 
 class ProcessingGuarantee(StrEnum):
-    """What holds between a profile's state and its exports (design 2)."""
+    """The guarantee between a profile's state and its exports (docs/architecture.md, "The durability order")."""
 
     EXACTLY_ONCE = "exactly_once"
     AT_LEAST_ONCE = "at_least_once"
@@ -181,8 +181,9 @@ class WorkerSettings(FromEnvironment):
 
     @property
     def max_message_bytes(self) -> int:
-        """Largest Kafka message of ours (key, value, headers): the limit of producers, and of the topics that `init`
-        makes.
+        """Return the size of the largest Kafka message of ours (key, value, headers).
+
+        It is the limit of producers, and of the topics that `init` makes.
 
         A dead letter holds a source event whole (at most 1 MiB by Kafka's own default) and its headers; an export holds
         a document and what the flow adds.
