@@ -10,6 +10,7 @@ from processor.core.consent import as_consented
 from processor.core.envelope import finished
 from processor.core.fold import Change
 from processor.core.partition_key import partition_key
+from processor.core.record_ids import event_record_id
 from processor.core.render import render, render_deletion
 from schemas.event import EventType
 from schemas.export import ExportRecord
@@ -132,6 +133,6 @@ def _record(
     flow: CompiledFlow, source: ConsumerRecord, change: Change, causes: Causes, content: Document, profile: Profile
 ) -> ExportRecord:
     event = change.event
-    record_id = f"{source.topic}-{source.partition}-{source.offset}-{flow.id}"
+    record_id = event_record_id(source, flow.id)
     key = partition_key(flow.partition_key, event.key, profile)
     return finished(flow, record_id, event.key, event.time, change.version, causes.texts(), content, key)
