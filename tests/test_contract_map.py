@@ -36,7 +36,6 @@ NO_HOME_YET: Final[frozenset[str]] = frozenset(
         "C8",
         "D1",
         "D2",
-        "D3",
         "E1",
         "E2",
         "E3",
