@@ -42,7 +42,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "benchmarks",
         "docs",
         "processor/cli",
-        "processor/dead_letters",
         "processor/delivery",
         "processor/pipeline",
         "processor/worker",

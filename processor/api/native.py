@@ -71,7 +71,7 @@ def delete_flow(
             raise not_found("flows", flow_id)
         _require_match(request, "flows", flow_id, before.etag)
         try:
-            (native.give_up_flow if give_up else native.delete_flow)(draft, flow_id)
+            (native.abandon_flow if give_up else native.delete_flow)(draft, flow_id)
         except native.NotDeletedYet as error:
             raise ApiError(Code.INVALID, str(error), kind="flows", object_id=flow_id) from None
 

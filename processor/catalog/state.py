@@ -1,4 +1,4 @@
-"""The only fold of the topics `flows`, `audiences` and `connections`: for workers, the control plane and commands. Pure."""
+"""The only fold of the topics `flows`, `audiences` and `connections`, for workers, control plane and commands. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace

@@ -19,7 +19,7 @@ from processor.cli.views.tables import Table, show
 from processor.cli.views.yaml_text import text_differences, yaml_of
 from processor.control.apply_plan import Action, Step, plan
 from processor.control.draft import Draft
-from processor.control.native import NoSuchFlow, delete_flow, give_up_flow, set_flow_state
+from processor.control.native import NoSuchFlow, abandon_flow, delete_flow, set_flow_state
 from processor.delivery.kinesis.endpoints import endpoint_rules
 from processor.files.configuration import read_configuration
 from processor.foundation.env_file import ENVIRONMENT
@@ -174,8 +174,8 @@ def check_flows(flow: str | None, as_json: bool) -> None:
 
 
 def _deleted(flow: str, give_up: bool, draft: Draft) -> list[Job]:
-    (give_up_flow if give_up else delete_flow)(draft, flow)
-    return draft.jobs_set_going
+    (abandon_flow if give_up else delete_flow)(draft, flow)
+    return draft.started_jobs
 
 
 def _set_state(flow: str, wanted: FlowState, *, strict: bool, as_json: bool) -> None:
@@ -183,7 +183,7 @@ def _set_state(flow: str, wanted: FlowState, *, strict: bool, as_json: bool) -> 
     before = _chosen(_state(), flow)
     if wanted is FlowState.ENABLED and not before.item.enabled:
         _warn_of_destination(before.item, strict=strict)
-    after, jobs = change(settings, lambda draft: (set_flow_state(draft, flow, wanted), draft.jobs_set_going))
+    after, jobs = change(settings, lambda draft: (set_flow_state(draft, flow, wanted), draft.started_jobs))
     if as_json:
         click.echo(orjson.dumps(as_stored("flow", after)))
         return

@@ -16,7 +16,7 @@ from processor.cli.views.job_watch import watch
 from processor.cli.views.tables import show
 from processor.control.job_orders import JobOrder, NoSuchJob, OrderedAudience, cancel_job, order_job
 from processor.control.job_progress import JobProgressFollower, read_job_progress
-from processor.control.job_status import FlowStands, JobStatus, all_statuses, flow_stands
+from processor.control.job_status import FlowCondition, JobStatus, find_flow_condition, list_job_statuses
 from processor.foundation.errors import UsageError
 from processor.foundation.settings import Settings, read_settings
 from processor.kafka.follower import TopicFollower
@@ -59,11 +59,11 @@ class JobsLook:
             if text not in self._told:
                 self._told.add(text)
                 click.echo(f"warning: {text}", err=True)
-        return all_statuses(self._state, progress, format_time(int(datetime.now(UTC).timestamp())))
+        return list_job_statuses(self._state, progress, format_time(int(datetime.now(UTC).timestamp())))
 
     def is_disabled(self, flow_id: str) -> bool:
         """As of the last look."""
-        return flow_stands(self._state, flow_id) is FlowStands.DISABLED
+        return find_flow_condition(self._state, flow_id) is FlowCondition.DISABLED
 
 
 def job_commands(kind: JobKind, help_text: str) -> click.Group:

@@ -1,6 +1,6 @@
 """A change in the making: what would be written, and the state as it would be.
 
-Pure; nothing is written before it is committed.
+It is pure; nothing is written before it is committed.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from processor.catalog.state import ControlRecord, ControlState, Kept, Topic, audience_etag, put_record
-from processor.control.job_status import JobsProgress, status_in
+from processor.control.job_status import JobsProgress, find_job_status
 from processor.core.job_lifecycle import Moment, jobs_after
 from schemas.audience import Audience, AudienceKey
 from schemas.connection import AnyObject, Kind, StoredObject
@@ -25,7 +25,7 @@ from schemas.wire.flows import StoredFlow, encode_flow, encode_job, flow_key, jo
 
 
 class Draft:
-    """One author's change. What is put as it is already changes nothing: no record, the same etag.
+    """A draft of one author's change. What is put as it is already changes nothing: no record, the same etag.
 
     `progress`: what workers say of jobs; it is asked only where a job is so old that it may be forgotten.
     """
@@ -50,7 +50,7 @@ class Draft:
 
     @property
     def state(self) -> ControlState:
-        """The state after what was put so far; later puts do not change it.
+        """Return the state after what was put so far; later puts do not change it.
 
         To put after each look costs a copy of it each time.
         """
@@ -58,7 +58,7 @@ class Draft:
         return self._state
 
     def put_flow(self, flow: Flow, *, even_if_same: bool = False) -> Kept[Flow]:
-        """Create it, or change it to this.
+        """Create a flow, or change it to this.
 
         `even_if_same`: what else belongs to it has changed, so it gets a new etag.
         """
@@ -66,7 +66,7 @@ class Draft:
         if before is not None and before.item == flow and not even_if_same:
             return before
         etag = self._new_etag()
-        self._set_going(None if before is None else before.item, flow)
+        self._put_jobs(None if before is None else before.item, flow)
         created_by = self._author.who if before is None else before.created_by
         self._write(Topic.FLOWS, encode_flow(StoredFlow(flow, etag, None, created_by, self._author.who)))
         content, etags = (
@@ -77,12 +77,12 @@ class Draft:
         return self._state.flows[flow.id]
 
     def delete_flow(self, flow_id: str) -> None:
-        """It is there.
+        """Delete a flow that is there.
 
-        Where exits of it may still have to arrive, it stays on the topic for as long as their jobs do (F2).
+        Where exits of it may still have to arrive, it remains on the topic for as long as their jobs do (F2).
         """
         before = self._state.flows[flow_id]
-        self._set_going(before.item, None)
+        self._put_jobs(before.item, None)
         exits = any(
             job.kind is JobKind.UNMAP and job.cancelled_at is None and job.flow == flow_id
             for job in self._state.jobs.values()
@@ -94,8 +94,8 @@ class Draft:
         etags = Etags(before.etag, None) if stored is None else Etags(before.etag, stored.etag, stored.deleted_at)
         self._audit(Kind.FLOW, flow_id, dump_model(before.item), None, etags)
 
-    def give_up_flow(self, flow_id: str) -> None:
-        """It was deleted and is leaving: what it still has to deliver becomes dead letters (G9)."""
+    def abandon_flow(self, flow_id: str) -> None:
+        """Abandon what a deleted flow that is leaving still has to deliver: it becomes dead letters (G9)."""
         before = self._state.leaving[flow_id]
         for job in [job for job in self._state.jobs.values() if job.flow == flow_id and job.cancelled_at is None]:
             self.put_job(job.model_copy(update={"cancelled_at": self.now}))
@@ -114,7 +114,7 @@ class Draft:
         )
 
     def put_job(self, job: Job, *, by_hand: bool = False) -> None:
-        """Create it, or change it to this; what ended long ago is forgotten with it.
+        """Create a job, or change it to this; what ended long ago is forgotten with it.
 
         `by_hand`: somebody asked for just this.
         """
@@ -126,8 +126,8 @@ class Draft:
             self._audit("jobs", job.id, None if before is None else dump_model(before), dump_model(job))
 
     @property
-    def jobs_set_going(self) -> list[Job]:
-        """Jobs that this change makes or starts."""
+    def started_jobs(self) -> list[Job]:
+        """Return the jobs that this change makes or starts."""
         jobs = [(self._before.jobs.get(job_id), self._state.jobs[job_id]) for job_id in self._jobs]
         return [
             job for was, job in jobs if job.cancelled_at is None and (was is None or was.started_at != job.started_at)
@@ -135,19 +135,19 @@ class Draft:
 
     @property
     def author(self) -> Author:
-        """Whose change it is."""
+        """Return the author of the change."""
         return self._author
 
     @property
     def now(self) -> str:
-        """The moment of this change in the form of C8."""
+        """Return the moment of this change in the form of C8."""
         return format_time(self.now_ms // 1000)
 
     def new_job_id(self) -> str:
-        """One that nobody had before."""
+        """Return an id that no job had before."""
         return self._new_etag()
 
-    def _set_going(self, before: Flow | None, after: Flow | None) -> None:
+    def _put_jobs(self, before: Flow | None, after: Flow | None) -> None:
         """Write the jobs that change with a flow (lifecycle)."""
         flow = after or before
         assert flow is not None
@@ -156,15 +156,16 @@ class Draft:
             self.put_job(job)
 
     def _forget_old_jobs(self) -> None:
-        """Jobs older than 30 days that have ended; and flows that were deleted as long ago, and whose exits have
-        left.
+        """Forget jobs older than 30 days that have ended.
+
+        Flows that were deleted as long ago, and whose exits have left, are forgotten with them.
         """
         oldest = plus_days(self.now, -KEPT_DAYS)
         others = [job for job in self._state.jobs.values() if job.id not in self._jobs]
         old = [job for job in others if (job.cancelled_at or job.started_at or self.now) < oldest]
         progress = self._progress() if any(job.cancelled_at is None for job in old) else JobsProgress()
         for job in old:
-            if not status_in(self._state, progress, job, self.now).is_open:
+            if not find_job_status(self._state, progress, job, self.now).is_open:
                 self._write(Topic.FLOWS, ProducerRecord(job_key(job.id), None))
         open_of = {job.flow for job in self._state.jobs.values() if job.cancelled_at is None}
         for flow_id, stored in list(self._state.leaving.items()):
@@ -172,7 +173,7 @@ class Draft:
                 self._write(Topic.FLOWS, ProducerRecord(flow_key(flow_id), None))
 
     def put_audience(self, audience: Audience) -> Kept[Audience]:
-        """Create it, or change it to this."""
+        """Create an audience, or change it to this."""
         before = self._state.audiences.get(audience.key)
         if before is not None and before.item == audience:
             return before
@@ -188,7 +189,7 @@ class Draft:
         )
 
     def delete_audience(self, key: AudienceKey) -> None:
-        """It is there."""
+        """Delete an audience that is there."""
         before = self._state.audiences[key]
         self._write(Topic.AUDIENCES, ProducerRecord(audience_key(key), None))
         self._audit("audiences", "/".join(key), dump_model(before.item), None)
@@ -212,7 +213,7 @@ class Draft:
         self._write(Topic.CONNECTIONS, encode_object(stored))
 
     def delete_object(self, kind: Kind, object_id: str) -> None:
-        """Does nothing where there is none."""
+        """Delete an object of the API, where there is one."""
         before = self._state.objects.get((kind, object_id))
         if before is None:
             return
@@ -221,9 +222,9 @@ class Draft:
             self._audit(kind, object_id, dump_model(before.item), None)
 
     def rewrite_flow(self, flow: Flow) -> None:
-        """The same flow in other words, as under another key: its etag stays.
+        """Write the same flow in other words, as under another key: its etag remains.
 
-        It is there, or was deleted and still has exits to send (F2).
+        The flow is there, or was deleted and still has exits to send (F2).
         """
         stored = self._state.leaving.get(flow.id)
         if stored is None:
@@ -232,7 +233,7 @@ class Draft:
         self._write(Topic.FLOWS, encode_flow(stored._replace(flow=flow)))
 
     def rewrite_object(self, kind: Kind, object_id: str, item: AnyObject) -> None:
-        """The same of an object of the API."""
+        """Write the same object of the API in other words: its etag remains."""
         self.keep_object(kind, object_id, replace(self._state.objects[kind, object_id], item=item))
 
     def _write(self, topic: Topic, untimed: ProducerRecord) -> None:

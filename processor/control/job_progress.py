@@ -1,4 +1,4 @@
-"""How far jobs are: the topic `job-progress`, followed and folded."""
+"""The progress of jobs: the topic `job-progress`, followed and folded."""
 
 import threading
 import time
@@ -18,19 +18,19 @@ WAIT_SECONDS: Final = 5.0
 
 
 class JobProgressRecords:
-    """The last record of each key; what cannot be read is told, and keeps nobody from the rest."""
+    """The last record of each key; what cannot be read is reported, and keeps nobody from the rest."""
 
     def __init__(self) -> None:
         self._parts: dict[str, dict[int, JobProgress]] = {}
         self._unreadable: dict[bytes, str] = {}
 
     def add(self, records: Iterable[ReadRecord]) -> None:
-        """In their order."""
+        """Take records of the topic, in their order."""
         for record in records:
             self._add(record.key or b"", record.value)
 
     def progress(self, partitions: int) -> JobsProgress:
-        """As it is now."""
+        """Return the progress of all jobs as it is now."""
         return JobsProgress(
             {job: dict(parts) for job, parts in self._parts.items()}, partitions, tuple(self._unreadable.values())
         )
@@ -59,7 +59,10 @@ class JobProgressFollower:
         self._lock = threading.Lock()
 
     def progress(self) -> JobsProgress:
-        """As it was a second ago, or later. Raises BrokerUnreachable; ReadFailed, also where the topic is missing."""
+        """Return the progress of a second ago, or later.
+
+        Raises BrokerUnreachable; ReadFailed, also where the topic is missing.
+        """
         if not self._lock.acquire(timeout=WAIT_SECONDS):
             raise ReadFailed(f"Kafka has not answered for {WAIT_SECONDS:.0f} s")
         try:
@@ -70,7 +73,7 @@ class JobProgressFollower:
             self._lock.release()
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Close the connections to the broker."""
         self._follower.close()
 
     def _read_on(self) -> None:
@@ -83,7 +86,7 @@ class JobProgressFollower:
 
 
 def read_job_progress(settings: Settings) -> JobsProgress:
-    """Once. Raises as JobProgressFollower does."""
+    """Read the progress of all jobs once. Raises as JobProgressFollower does."""
     follower = JobProgressFollower(settings)
     try:
         return follower.progress()

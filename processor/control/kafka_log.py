@@ -1,5 +1,4 @@
-"""The log of the control plane on Kafka: `flows`, `audiences`, `connections` and `audit-events`, one transaction a
-change.
+"""The log of the control plane on Kafka: one transaction a change, over its four topics.
 
               newest API ─ claims the topics by a record ─► older APIs are superseded: they stop
     fence ─► read to the end ─► decide ─► one transaction ─► the state, with it
@@ -43,7 +42,7 @@ _CLAIM_TRIES: Final = 10
 
 
 class Patience(NamedTuple):
-    """How long a control log waits for Kafka: for an answer, for an abort, and how old a state may be that it shows.
+    """The longest waits of a control log for Kafka: for an answer, for an abort, and the age of a state that it shows.
 
     A state may be older than a commit takes.
     """

@@ -1,5 +1,6 @@
-"""Records that a log committed, and that are in its state before they are read: they are passed over then, so that the
-state never goes back.
+"""Records that a log committed, and that are in its state before they are read.
+
+They are passed over when they are read, so that the state never goes back.
 """
 
 from collections import Counter, deque
@@ -11,17 +12,17 @@ _KeyAndValue = tuple[bytes | None, bytes | None]
 
 
 class OwnRecords:
-    """What was committed and not read yet, in its order.
+    """The records that were committed and not read yet, in their order.
 
-    Compaction may remove some of it before it is read, and never changes the order: what is older than what was read
-    will not come any more.
+    Compaction may remove some of them before they are read, and never changes the order: what is older than what was
+    read will not come any more.
     """
 
     def __init__(self, topics: Iterable[Topic]) -> None:
         self._pending: Mapping[Topic, _Pending] = {topic: _Pending() for topic in topics}
 
     def __bool__(self) -> bool:
-        """Whether something was not read yet."""
+        """Return whether something was not read yet."""
         return any(pending.order for pending in self._pending.values())
 
     def add(self, committed: Iterable[ControlRecord]) -> None:
@@ -35,7 +36,7 @@ class OwnRecords:
 
 
 class _Pending:
-    """Our records of one topic that were not read yet."""
+    """The records of one topic that were not read yet."""
 
     def __init__(self) -> None:
         self.order: deque[_KeyAndValue] = deque()

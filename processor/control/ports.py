@@ -1,4 +1,4 @@
-"""What the control plane needs from outside: a log that is read to its end and written all or nothing."""
+"""The port of the control plane: a log that is read to its end and written all or nothing."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -22,10 +22,10 @@ class Superseded(StoppedForOperator):
 
 
 class ControlLog(Protocol):
-    """The topics of the control plane."""
+    """The log of the control plane's topics."""
 
     def state(self) -> ControlState:
-        """As everything says that was committed when this was called, or a moment before; never goes back."""
+        """Return the state by all that was committed when this was called, or a moment before; never goes back."""
         ...
 
     def commit(self, records: Sequence[ControlRecord]) -> None:

@@ -1,4 +1,4 @@
-"""Which dead letters were sent again: the topic `dead-letters-redriven`, read."""
+"""The topic `dead-letters-redriven`, read: which dead letters were sent again."""
 
 from processor.foundation.settings import Settings
 from processor.kafka.reading import read_compacted

@@ -10,7 +10,7 @@ import pytest
 
 from processor.catalog.state import Topic
 from processor.control.draft import Draft
-from processor.control.native import delete_flow, give_up_flow, put_flow
+from processor.control.native import abandon_flow, delete_flow, put_flow
 from processor.control.plane import ControlPlane
 from processor.control.recording import record_etags
 from processor.control.rotation import rotate
@@ -112,7 +112,7 @@ def test_f2_a_deleted_flow_that_still_sends_exits_has_the_etag_of_those_until_it
     plane = Plane()
     exits = a_flow(audiences=[{"namespace": "ups", "id": "a"}], options={"emitExitOnUnmap": True})
 
-    created, deleted, given_up = plane.change(put(exits), delete, lambda draft: give_up_flow(draft, "vip"))
+    created, deleted, given_up = plane.change(put(exits), delete, lambda draft: abandon_flow(draft, "vip"))
 
     leaving = [
         orjson.loads(record.value)
@@ -128,7 +128,7 @@ def test_only_events_of_flows_have_etags() -> None:
     plane = Plane()
     exits = a_flow(audiences=[{"namespace": "ups", "id": "a"}], options={"emitExitOnUnmap": True})
 
-    plane.change(put(exits), delete, lambda draft: give_up_flow(draft, "vip"))
+    plane.change(put(exits), delete, lambda draft: abandon_flow(draft, "vip"))
 
     assert {event["kind"] for event in plane.events()} >= {"flows"}
     assert all(("etag" in event) == (event["kind"] == "flows") for event in plane.events())

@@ -20,7 +20,7 @@ from processor.control.job_orders import (
     order_job,
 )
 from processor.control.job_status import JobsProgress
-from processor.control.native import NoSuchFlow, delete_flow, give_up_flow, put_flow, set_flow_state
+from processor.control.native import NoSuchFlow, abandon_flow, delete_flow, put_flow, set_flow_state
 from processor.control.plane import ControlPlane
 from schemas.flow import Flow, FlowState
 from schemas.job import KEPT_DAYS, Job, JobKind, JobProgress, PartitionState
@@ -89,7 +89,7 @@ class Plane:
     def change(self, decide: Any) -> list[Job]:
         def decided(draft: Draft) -> list[Job]:
             decide(draft)
-            return draft.jobs_set_going
+            return draft.started_jobs
 
         return self.plane.change(ADA, decided)
 
@@ -351,12 +351,12 @@ def test_g9_a_deleted_flow_is_deleted_again_to_give_up_what_it_still_has_to_deli
     (unmap,) = (job for job in plane.state.jobs.values() if job.kind is JobKind.UNMAP)
     with pytest.raises(NoSuchFlow):  # as a client does that did not get its answer
         plane.change(lambda draft: delete_flow(draft, "leaving"))
-    plane.change(lambda draft: give_up_flow(draft, "leaving"))
+    plane.change(lambda draft: abandon_flow(draft, "leaving"))
 
     assert "leaving" not in plane.state.leaving
     assert plane.state.jobs[unmap.id].cancelled_at == plane.now
     with pytest.raises(NoSuchFlow):
-        plane.change(lambda draft: give_up_flow(draft, "leaving"))
+        plane.change(lambda draft: abandon_flow(draft, "leaving"))
 
 
 def test_f2_a_deleted_flow_whose_exits_are_decided_stays_so_that_they_find_their_destination(plane: Plane) -> None:
