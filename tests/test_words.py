@@ -62,7 +62,6 @@ DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "benchmarks",
         "processor/delivery",
-        "processor/foundation",
         "processor/pipeline",
         "processor/worker",
         "state",

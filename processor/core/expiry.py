@@ -1,4 +1,4 @@
-"""The deadlines of a profile, and the events that say that memberships ended (contract F5).
+"""Tell the deadlines of a profile, and make the events that say that memberships ended (F5).
 
 Pure; the clock is whoever asks.
 """
@@ -37,8 +37,9 @@ def next_deadline(profile: Profile) -> str:
 
 
 def new_deadline(before: Profile | None, after: Profile) -> str:
-    """The earliest deadline that an event made: of entries that are new or different, or of all where it changed what
-    they hold.
+    """Return the earliest deadline that an event made.
+
+    It is of entries that are new or different, or of all where the event changed what they hold.
     """
     if before is None or after.entry_fields is not before.entry_fields:
         return next_deadline(after)
@@ -71,8 +72,9 @@ def _earlier(one: str, other: str) -> str:
 
 
 def expiries(profile_id: str, profile: Profile, now: str) -> tuple[list[bytes], str]:
-    """The events of every deadline of a profile up to `now`, in their order, and the last of these deadlines; ([],
-    NEVER) where there is none.
+    """Make the events of every deadline of a profile up to `now`, in their order. Home of F5.
+
+    Returns them with the last of these deadlines; ([], NEVER) where there is none.
 
     What one of them makes counts for the next: after a long time a membership that ended is purged as well. Each is a
     CloudEvent. Not more than Kafka takes: what is left is due when the last of them is applied, also of its own
@@ -99,8 +101,9 @@ def _due(profile_id: str, profile: Profile, now: str) -> Iterator[tuple[str, dic
 
 
 def _data(profile: Profile, deadline: str) -> tuple[dict[str, Any], bool]:
-    """What ends at a deadline, and whether that is all of it: each item names its namespace again, which an event gave
-    in any length.
+    """Return what ends at a deadline, and whether that is all of it.
+
+    Each item names its namespace again, which an event gave in any length.
     """
     data: dict[str, Any] = {"exit": [], "purge": []}
     size = 0
