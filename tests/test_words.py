@@ -30,7 +30,6 @@ ELSEWHERE: Final = re.compile(r"\bdesign \d|(?<!aws-sdk-go, )(?<!aws-sdk-js, )\b
 
 NAMES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor/cli",
         "processor/delivery",
         "processor/pipeline",
         "processor/worker",
@@ -41,7 +40,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "benchmarks",
         "docs",
-        "processor/cli",
         "processor/delivery",
         "processor/pipeline",
         "processor/worker",

@@ -34,6 +34,5 @@ def worker(log_level: LogLevel | None) -> None:
         level = log_level or read_settings().log_level
     os.environ[env_name("log_level")] = level
     sys.argv[:] = ["faust", "-A", APP, "worker", "-l", _FAUST_LEVELS.get(level, level)]
-    run_module(
-        "faust", run_name="__main__", alter_sys=True
-    )  # this process becomes the worker: its signals and exit codes are the worker's
+    # this process becomes the worker: its signals and exit codes are the worker's
+    run_module("faust", run_name="__main__", alter_sys=True)

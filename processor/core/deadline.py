@@ -1,4 +1,4 @@
-"""When a membership ends by itself (contract F5).
+"""Tell when a membership ends by itself (F5), in one place for the fold and for the events that say so.
 
     realized, with `validUntil`                  exit at that time
     realized in an external audience without     exit 30 days after its `lastQualificationTime`
