@@ -2,7 +2,7 @@
 
     store = PartitionStore.open(folder, identity, memory)
     store.get_many([b"pAda"])                                    # values, None where there is none
-    store.apply({b"pAda": row, WATERMARK_KEY: …}, next_offset)   # one atomic batch: rows, watermark, place in the changelog
+    store.apply({b"pAda": row, SOURCE_POSITION_KEY: …}, next_offset)   # one atomic batch: rows, watermark, place in the changelog
     store.close()
 
 RocksDB keeps no log of its own: the changelog is the log. A crash takes the write buffer, some `write_buffer_bytes` of
@@ -31,7 +31,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from schemas.wire.profiles_changelog import PROFILE, WATERMARK_KEY, Watermark, decode_watermark
+from schemas.wire.profiles_changelog import PROFILE, SOURCE_POSITION_KEY, SourcePosition, decode_source_position
 from state.damage import DamagedState, Fault, NoSpace, find_fault, mark_damaged, remove_wiped, why_damaged, wipe
 from state.identity import Identity
 
@@ -144,10 +144,10 @@ class PartitionStore:
             raise self._told(error) from None
 
     @property
-    def watermark(self) -> Watermark | None:
+    def watermark(self) -> SourcePosition | None:
         """How far this copy is; None: nothing was ever applied."""
-        value = self.get_many([WATERMARK_KEY])[0]
-        return decode_watermark(value) if value is not None else None
+        value = self.get_many([SOURCE_POSITION_KEY])[0]
+        return decode_source_position(value) if value is not None else None
 
     def apply(self, rows: Mapping[bytes, bytes | None], changelog_next_offset: int) -> None:
         """Write rows (None removes one) and the place in the changelog after them, all or nothing.

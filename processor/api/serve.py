@@ -32,7 +32,8 @@ from processor.delivery.kinesis.preflight import QUOTE_ALL, QUOTE_CODES, Questio
 from processor.foundation.env_file import ENVIRONMENT
 from processor.foundation.errors import CommandError, UsageError
 from processor.foundation.secrets import Secrets, secrets_of
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 from processor.foundation.stop_signals import call_on_stop
 from processor.kafka.errors import ReadDenied
 from schemas.destination import Destination

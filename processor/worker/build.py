@@ -16,7 +16,8 @@ from processor.delivery.kinesis.client import stream_opener
 from processor.delivery.ports import ParkedPlaces
 from processor.delivery.sink import Sink
 from processor.foundation.clocks import Clock, Draw, WallClock
-from processor.foundation.settings import ProcessingGuarantee, Settings
+from processor.foundation.settings import Settings
+from processor.foundation.settings_processing import ProcessingGuarantee
 from processor.kafka.limits import TopicLimits
 from processor.kafka.producers import AsyncWriter, SharedProducer
 from processor.pipeline.broker_clock import BrokerClock

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from processor.foundation.errors import UsageError
-from processor.foundation.settings import env_name
+from processor.foundation.settings_environment import env_name
 from processor.sandbox.shop import shop_events
 from processor.sandbox.waiting import wait_until
 from processor.worker.exit_codes import FAILED

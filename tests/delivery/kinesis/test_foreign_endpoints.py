@@ -20,7 +20,8 @@ from processor.delivery.kinesis.credentials import NO_SECRETS
 from processor.delivery.kinesis.endpoints import ANY_ENDPOINT, ENDPOINT_HOSTS, EndpointRules, endpoint_rules
 from processor.delivery.kinesis.preflight import examine, list_streams
 from processor.delivery.kinesis.responses import BrokenAnswer, PauseReason, judge
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 from schemas.destination import Destination
 from schemas.model import STORED
 from tests.delivery.kinesis.test_credentials import EXPORTS
