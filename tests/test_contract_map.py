@@ -9,7 +9,6 @@ NO_CODE_YET: Final = {
 }
 NO_HOME_YET: Final[frozenset[str]] = frozenset(
     {
-        "A8",
         "E2",
     }
 )

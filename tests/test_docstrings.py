@@ -34,7 +34,6 @@ RIDDLE: Final = re.compile(rf"(?:{'|'.join([*PRONOUNS, *RIDDLES, 'Whose', 'How',
 LEAST_WORDS: Final = 4
 FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor",
         "processor/api",
         "processor/api/flow_service",
         "processor/pipeline",
@@ -48,10 +47,8 @@ FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
 )
 MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor",
         "processor/api",
         "processor/api/flow_service",
-        "processor/core",
         "processor/pipeline",
         "processor/pipeline/jobs",
         "processor/worker",

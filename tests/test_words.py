@@ -56,18 +56,10 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
 )
 DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "benchmarks",
         "processor/pipeline",
         "processor/worker",
-        "state",
         "tests/delivery",
-        "tests/faults",
-        "tests/integration",
-        "tests/kit",
         "tests/pipeline",
-        "tests/state",
-        "tests/takeover",
-        "tests/test_log_laws.py",
         "tests/worker",
     }
 )

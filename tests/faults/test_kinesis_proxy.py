@@ -89,7 +89,7 @@ UNTOUCHED = (FaultKind.AMBIGUOUS, False)
 async def test_g4_every_fault_of_a_call_reaches_boto3_as_what_it_is(
     proxy: FaultProxy, stream: KinesisStream, kinesis: str, rule: Rule, kind: FaultKind, is_applied: bool
 ) -> None:
-    """Design 6.5. What was applied stands in the stream, and the producer was not told."""
+    """What was applied stands in the stream, and the producer was not told."""
     before = len(read_stream(kinesis, REGION, STREAM))
     proxy.follow(Plan(rules=(rule,)))
 
@@ -134,7 +134,6 @@ async def test_g4_entries_fail_alone_stored_or_not(proxy: FaultProxy, stream: Ki
 async def test_a_stream_that_ignores_partition_keys_puts_a_key_on_any_shard(
     proxy: FaultProxy, stream: KinesisStream
 ) -> None:
-    """Design 6.8."""
     proxy.follow(Plan(rules=(Rule(do=Do.SPREAD),)))
 
     answers = [await outcome_of(stream) for _ in range(12)]
