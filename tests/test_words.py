@@ -30,7 +30,6 @@ ELSEWHERE: Final = re.compile(r"\bdesign \d|(?<!aws-sdk-go, )(?<!aws-sdk-js, )\b
 
 NAMES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor/delivery",
         "processor/pipeline",
         "processor/worker",
         "state",
@@ -40,7 +39,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "benchmarks",
         "docs",
-        "processor/delivery",
         "processor/pipeline",
         "processor/worker",
         "state",
@@ -58,19 +56,10 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
 )
 DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "benchmarks",
-        "processor/delivery",
         "processor/pipeline",
         "processor/worker",
-        "state",
         "tests/delivery",
-        "tests/faults",
-        "tests/integration",
-        "tests/kit",
         "tests/pipeline",
-        "tests/state",
-        "tests/takeover",
-        "tests/test_log_laws.py",
         "tests/worker",
     }
 )

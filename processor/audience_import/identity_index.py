@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from processor.foundation.settings import env_name
+from processor.foundation.settings_environment import env_name
 from schemas.kafka import ReadRecord
 from schemas.wire.identity_index import (
     IDENTITY,

@@ -1,4 +1,4 @@
-"""The rows that workers left, in the changelog and on disk, held against the fold (design 2: neither may differ from
+"""The rows that workers left, in the changelog and on disk, held against the fold (neither may differ from
 it).
 """
 

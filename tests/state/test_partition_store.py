@@ -1,4 +1,4 @@
-"""One partition on disk: atomic batches, its place in the changelog, and whose copy it is (design 5.9)."""
+"""One partition on disk: atomic batches, its place in the changelog, and whose copy it is."""
 
 from pathlib import Path
 from types import SimpleNamespace
