@@ -10,14 +10,6 @@ NO_CODE_YET: Final = {
 NO_HOME_YET: Final[frozenset[str]] = frozenset(
     {
         "E2",
-        "G1",
-        "G11",
-        "G2",
-        "G3",
-        "G4",
-        "G6",
-        "G7",
-        "G9",
     }
 )
 

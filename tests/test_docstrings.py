@@ -36,10 +36,6 @@ FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "processor/api",
         "processor/api/flow_service",
-        "processor/delivery",
-        "processor/delivery/kinesis",
-        "processor/delivery/lanes",
-        "processor/delivery/parking",
         "processor/pipeline",
         "processor/pipeline/jobs",
         "processor/worker",
@@ -53,10 +49,6 @@ MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "processor/api",
         "processor/api/flow_service",
-        "processor/delivery",
-        "processor/delivery/kinesis",
-        "processor/delivery/lanes",
-        "processor/delivery/parking",
         "processor/pipeline",
         "processor/pipeline/jobs",
         "processor/worker",

@@ -30,7 +30,6 @@ ELSEWHERE: Final = re.compile(r"\bdesign \d|(?<!aws-sdk-go, )(?<!aws-sdk-js, )\b
 
 NAMES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor/delivery",
         "processor/pipeline",
         "processor/worker",
         "state",
@@ -40,7 +39,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "benchmarks",
         "docs",
-        "processor/delivery",
         "processor/pipeline",
         "processor/worker",
         "state",
@@ -58,7 +56,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
 )
 DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor/delivery",
         "processor/pipeline",
         "processor/worker",
         "tests/delivery",
