@@ -1,5 +1,4 @@
-"""What a worker says of itself on the topic `worker-status`, under its name: counts since it started, and where it
-stands.
+"""The report of a worker about itself on the topic `worker-status`, under its name: counts, and where it stands.
 
 The counts are this process' own and start at 0 with it; `profile-exporter status` shows them beside what Kafka knows.
 """
@@ -21,7 +20,7 @@ class PartitionStatus(Model):
     """One partition of profile events that the worker owns."""
 
     partition: int
-    next_offset: int  # the first offset of profile-events that is not in the state: the watermark
+    next_offset: int  # the first offset of profile-events that is not in the state: the source position
     rows: int  # profiles in the local store
     bytes: int = 0  # of the local store: files and write buffers
     restored: int  # changelog records read by the recovery of this takeover
@@ -30,7 +29,7 @@ class PartitionStatus(Model):
 
 
 class FlowStatus(Model):
-    """What one flow did in this worker. Record counts are of records, not of calls."""
+    """The counts of one flow in this worker: of records, not of calls."""
 
     decided: dict[str, int] = Field(
         default_factory=dict

@@ -21,7 +21,7 @@ Extras = dict[str, Any]
 Tree = dict[str, "Tree | None"]
 """The mapped attributes as a tree of path segments; None marks a mapped path, what lies below it leaves with it."""
 
-States = tuple[tuple[str, bool], ...]
+FlowStates = tuple[tuple[str, bool], ...]
 """(flow id, whether it is enabled) of each flow: what is kept of a catalog to tell why flows sent nothing."""
 
 FEW_FLOWS: Final = 2
@@ -44,7 +44,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class PartitionKey:
-    """Which value of the profile is Kinesis' partition key (G5); `namespace` or `path` or neither: the profile id."""
+    """The value of a profile that is Kinesis' partition key (G5): an identity, an attribute, else the profile id."""
 
     namespace: str | None = None
     path: Path | None = None
@@ -73,7 +73,7 @@ class CompiledFlow:
 class CompiledJob:
     """A job that was not cancelled, and its flow. `audiences`: those it is about, by namespace.
 
-    `runs`: its records may leave now. `gathers`: what its disabled flow misses is to be noted for it.
+    `runs`: its records may leave now. `tracks_missed`: what its disabled flow misses is kept for it.
     """
 
     job: Job
@@ -82,19 +82,20 @@ class CompiledJob:
     flow: CompiledFlow
     audiences: dict[str, tuple[str, ...]]
     runs: bool
-    gathers: bool
+    tracks_missed: bool
 
     @property
-    def notes(self) -> str:
-        """Of a catchup: what its notes are kept under."""
-        return self.job.notes_id
+    def missed_id(self) -> str:
+        """Return the id under which a catchup keeps its missed changes."""
+        return self.job.missed_id
 
 
 class Catalog:
-    """All flows, those that are enabled and their index (None where they are few), and the merge policies of all
-    audiences.
+    """The flows of one moment, compiled, with the index of the enabled ones and the merge policies of all audiences.
 
-    `missing`: disabled flows for which a catchup job gathers what they miss (F1), `records` their index (None: there
+    Where the flows are few, they have no index (None).
+
+    `tracking`: disabled flows for which a catchup job tracks what they miss (F1), `records` their index (None: there
     are none). `cancelled`: ids of jobs that are, and of those whose flow is gone.
     """
 
@@ -102,13 +103,13 @@ class Catalog:
         "_merge_policies",
         "cancelled",
         "enabled",
+        "flow_states",
         "flows",
         "flows_by_id",
         "index",
         "jobs",
-        "missing",
         "records",
-        "states",
+        "tracking",
     )
 
     def __init__(
@@ -122,13 +123,13 @@ class Catalog:
         self.flows = flows
         self.cancelled = cancelled
         self.jobs = jobs
-        self.missing = tuple(job.flow for job in jobs if job.gathers)
+        self.tracking = tuple(job.flow for job in jobs if job.tracks_missed)
         self.flows_by_id = {flow.id: flow for flow in (*leaving, *flows)}
-        self.states: States = tuple((flow.id, flow.enabled) for flow in flows)
+        self.flow_states: FlowStates = tuple((flow.id, flow.enabled) for flow in flows)
         self.enabled = tuple(flow for flow in flows if flow.enabled)
         self.index = _index(self.enabled) if len(self.enabled) > FEW_FLOWS else None
         self._merge_policies = merge_policies
-        self.records = self._record_index() if self.missing else None
+        self.records = self._record_index() if self.tracking else None
 
     @classmethod
     def of(
@@ -175,8 +176,8 @@ class Catalog:
         return self._merge_policies.get(namespace, _UNKNOWN).get(audience_id, DEFAULT_MERGE_POLICY)
 
     def _record_index(self) -> RecordIndex:
-        index = RecordIndex(_index(self.missing), self._merge_policies)
-        for place, flow in enumerate(self.missing):
+        index = RecordIndex(_index(self.tracking), self._merge_policies)
+        for place, flow in enumerate(self.tracking):
             policies = {
                 self.merge_policy(namespace, audience)
                 for namespace, audiences in flow.mapped.items()
@@ -242,6 +243,7 @@ def _index(flows: Iterable[CompiledFlow]) -> FlowIndex:
 
 
 def _extras(flow: Flow, mapping: AudienceMapping, audience: Audience | None) -> Extras:
+    """Return what an entry of a mapped audience shows beside status and time. Home of C5 and C6."""
     extras: Extras = {}
     if flow.options.include_segment_names and audience is not None and audience.name is not None:
         extras["name"] = audience.name
@@ -280,5 +282,5 @@ def _partition_key(option: str) -> PartitionKey:
 
 
 def is_own(namespace: str) -> bool:
-    """Whether an audience of this namespace comes from own segmentation (trigger `segments`, A10)."""
+    """Return whether an audience of this namespace comes from own segmentation (trigger `segments`, A10)."""
     return namespace == OWN_NAMESPACE

@@ -1,8 +1,10 @@
-"""What a change of a flow sets going: the jobs that begin, wait, go on or end with it (contract E1, E3, F1, F2). Pure.
+"""Tell which jobs begin, wait, go on or end with a change of a flow (E1, E3, F1, F2).
+
+Pure.
 
     created, or an audience mapped     backfill of what is newly mapped; it waits while the flow is disabled
     un-mapped                          that audience is dropped from jobs; with `emitExitOnUnmap` an unmap job
-    disabled                           a catchup job begins to gather what the flow misses
+    disabled                           a catchup job begins to track what the flow misses
     enabled                            what waited starts; the catchup is done, or cancelled with `onResume: skip`
     deleted                            every job is cancelled; with `emitExitOnUnmap` an unmap job
 
@@ -22,14 +24,17 @@ NewId = Callable[[JobKind], str]
 
 
 class Moment(NamedTuple):
-    """When a change happens, in the form of C8, and how the jobs that it makes are named."""
+    """The time of a change, in the form of C8, and the maker of names for the jobs that it starts."""
 
     now: str
     new_id: NewId
 
 
 def jobs_after(before: Flow | None, after: Flow | None, jobs: Iterable[Job], moment: Moment) -> list[Job]:
-    """The jobs of this flow that are new or different after the change. `jobs`: those there are, of any flow."""
+    """Return the jobs of this flow that are new or different after the change. Home of E3 and F2.
+
+    `jobs`: those there are, of any flow.
+    """
     flow = after or before
     assert flow is not None
     known = {job.id: job for job in jobs if job.flow == flow.id and job.cancelled_at is None}
@@ -67,8 +72,8 @@ def _state(before: Flow | None, after: Flow | None, jobs: Mapping[str, Job], mom
     if after.enabled:
         return [_resumed(job, after, moment) for job in jobs.values() if job.started_at is None]
     before_it = [job for job in jobs.values() if job.kind is JobKind.CATCHUP]
-    notes = next((job.notes_id for job in before_it), None)  # there is one at most: each is superseded by the next
-    catchup = _with(_job(JobKind.CATCHUP, after, [], moment, started=False), notes=notes)
+    first = next((job.missed_id for job in before_it), None)  # there is one at most: each is superseded by the next
+    catchup = _with(_job(JobKind.CATCHUP, after, [], moment, started=False), first_catchup=first)
     return [*(_with(job, cancelled_at=moment.now) for job in before_it), catchup]
 
 

@@ -1,4 +1,6 @@
-"""What a job sends for one profile, as it stands (contract E1, E4, F1, F2). Pure; the same for worker and replay.
+"""Make what a job sends for one profile, as it stands (E1, E4, F1, F2).
+
+Pure; the same for worker and replay.
 
 backfill, resend    the audiences of the job in which the profile is realized are the cause
 unmap               those audiences, exited at the job's start; of a deleted flow nothing else (as F3)
@@ -17,6 +19,7 @@ from processor.core.consent import consented, opted_out
 from processor.core.envelope import finished
 from processor.core.membership import Transition
 from processor.core.partition_key import partition_key
+from processor.core.record_ids import job_record_id
 from processor.core.render import render, render_exits, render_identities
 from schemas.audience import AudienceKey
 from schemas.export import ExportRecord
@@ -29,7 +32,7 @@ _NO_CAUSES: Final = Causes((), (), ())
 
 
 class JobSkip(StrEnum):
-    """Why a job sends nothing for a profile."""
+    """The reasons why a job sends nothing for a profile."""
 
     NOT_A_MEMBER = "not_a_member"  # not realized in any audience of the job, or of the flow (A9)
     ALREADY_EXPORTED = "already_exported"  # E2: the flow sent it since the job began
@@ -45,13 +48,15 @@ class Passed(NamedTuple):
     sends: bool
 
 
-def noted(job: CompiledJob, passed: Passed, known: MissedChanges | None, catalog: Catalog) -> MissedChanges | None:
-    """What is to be noted of a profile for a catchup that gathers (F1); None: nothing new.
+def missed_changes(
+    job: CompiledJob, passed: Passed, known: MissedChanges | None, catalog: Catalog
+) -> MissedChanges | None:
+    """Return what a catchup that tracks missed changes must keep of a profile (F1); None where nothing is new.
 
-    `known`: what is noted of it.
+    `known`: what is kept of it.
 
-    So the note tells of the profile as it was when the flow was disabled: before its first event that made another
-    record of it. Where an event made none after all (`RecordIndex` is complete, not exact), a note of it tells the
+    So it tells of the profile as it was when the flow was disabled: before its first event that made another
+    record of it. Where an event made none after all (`RecordIndex` is complete, not exact), this tells the
     same.
     """
     if known is not None:
@@ -65,7 +70,7 @@ def noted(job: CompiledJob, passed: Passed, known: MissedChanges | None, catalog
 
 
 def job_record(job: CompiledJob, key: str, profile: Profile, catalog: Catalog) -> ExportRecord | JobSkip:
-    """What a job that scans sends for a profile whose id is `key`."""
+    """Make what a job that scans sends for a profile whose id is `key`, or say why nothing. Home of E1."""
     flow = job.flow
     found = _realized(job, profile.memberships)
     if not found:
@@ -86,19 +91,20 @@ def job_record(job: CompiledJob, key: str, profile: Profile, catalog: Catalog) -
 
 
 def catchup_record(
-    job: CompiledJob, key: str, profile: Profile | None, noted: MissedChanges, catalog: Catalog
+    job: CompiledJob, key: str, profile: Profile | None, missed: MissedChanges, catalog: Catalog
 ) -> ExportRecord | JobSkip:
-    """What a catchup sends for a profile that was `noted` (F1): nothing where its record is the same, be it by another
-    way.
+    """Make what a catchup sends for a profile whose flow `missed` changes, or say why nothing. Home of F1.
+
+    Nothing leaves where its record is the same, be it by another way.
     """
     if profile is None:
         return JobSkip.DELETED
     flow = job.flow
     seen = consented(flow, profile)
-    if _digest(flow, seen, job.job.created_at, catalog) == noted.digest:
+    if _digest(flow, seen, job.job.created_at, catalog) == missed.digest:
         return JobSkip.UNCHANGED
     realized = realized_in(flow.mapped, seen.memberships)
-    changed = {key for key in noted.realized.symmetric_difference(realized) if key[1] in flow.mapped.get(key[0], {})}
+    changed = {key for key in missed.realized.symmetric_difference(realized) if key[1] in flow.mapped.get(key[0], {})}
     if not (changed or passes_gate(flow, seen.memberships)):
         return JobSkip.CONSENT if passes_gate(flow, profile.memberships) else JobSkip.NOT_A_MEMBER
     causing = [
@@ -120,7 +126,7 @@ def _realized(job: CompiledJob, memberships: Memberships) -> list[Transition]:
 
 
 def _digest(flow: CompiledFlow, seen: Profile, time: str, catalog: Catalog) -> str:
-    """Of the record that the profile has with nothing as its cause."""
+    """Return the digest of the record that the profile has with nothing as its cause."""
     content = render(flow, seen, time, _NO_CAUSES, catalog)
     return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
@@ -133,7 +139,7 @@ def _started(job: CompiledJob) -> str:
 
 def _record(job: CompiledJob, key: str, profile: Profile, causing: list[Transition], content: Document) -> ExportRecord:
     flow, kind = job.flow, job.kind.value
-    record_id = f"{kind}-{job.id}-{flow.id}-{key}"
+    record_id = job_record_id(job.kind, job.id, flow.id, key)
     causes = sorted([f"{kind}:{namespace}/{audience}" for namespace, audience, _ in causing])
     return finished(
         flow,

@@ -1,5 +1,4 @@
-"""How an event changes `segmentMembership` (contract I2, I3, I7, F5): the entries after it, and the transitions it
-made.
+"""Change `segmentMembership` by an event: the entries after it, and the transitions it made (I2, I3, I7, F5).
 
 Nothing is changed in place. An absent entry is as one that was exited: neither becomes `exited` by a transition (A2,
 A3).
@@ -9,13 +8,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
 
+from processor.core.deadline import VALID_UNTIL, has_ended
 from processor.core.json_values import merged
-from schemas.audience import OWN_NAMESPACE
 from schemas.event import MembershipPatch
 from schemas.profile import EXITED, REALIZED, Document, EntryFields, Memberships
-from schemas.times import LONGEST_CACHED, BadTimeError, normal_time, parse_time, plus_days
-
-EXPIRY_DAYS: Final = 30  # contract F5
+from schemas.times import LONGEST_CACHED, BadTimeError, normal_time
 
 Transition = tuple[str, str, str]
 """(namespace, audience id, letter of the status): an audience that the profile entered or left; any other change is
@@ -29,15 +26,15 @@ Membership = tuple[Memberships, EntryFields]
 _ABSENT: Final = EXITED
 _LETTERS: Final = {"realized": REALIZED, "existing": REALIZED, "exited": EXITED, "exiting": EXITED}
 _NAMED: Final = ("status", "lastQualificationTime")
-_END: Final = "validUntil"
 _FIRST_TIME: Final = "1970-01-01T00:00:00Z"
 _NO_ENTRIES: Final[dict[str, str]] = {}
 _NO_FIELDS: Final[dict[str, Document]] = {}
 
 
 def entry_of(last_qualification_time: str, status: str) -> str:
-    """The entry of these two values as an event writes them; KeyError for a status outside the list, BadTimeError also
-    for a missing time.
+    """Return the entry of these two values as an event writes them.
+
+    Raises KeyError for a status outside the list, BadTimeError for a bad time and for one that is as missing.
     """
     if len(last_qualification_time) > LONGEST_CACHED:
         return _entry(last_qualification_time, status)
@@ -57,14 +54,18 @@ def _entry(last_qualification_time: str, status: str) -> str:
 
 
 def is_missing(last_qualification_time: str) -> bool:
-    """Whether a `lastQualificationTime` in the form of C8 is as missing (I9): one before 1970 is the zero time of Go or
-    .NET, nobody's.
+    """Return whether a `lastQualificationTime` in the form of C8 is as missing (I9).
+
+    A time before 1970 is the zero time of Go or .NET, nobody's.
     """
     return last_qualification_time < _FIRST_TIME
 
 
 def patched(old: Membership, patch: MembershipPatch, now: str, transitions: Transitions) -> Membership:
-    """`old` after a merge patch; `now` is the event's time. Appends to `transitions`."""
+    """Return `old` after a merge patch, and append its transitions to `transitions`. Home of A3.
+
+    `now` is the event's time.
+    """
     memberships, fields = old
     if patch is None:
         patch = dict.fromkeys(memberships)
@@ -101,7 +102,7 @@ def _put(result: dict[str, Any], name: str, value: dict[str, Any]) -> None:
 
 
 def _patched_entry(before: str, patch: dict[str, Any] | None, now: str) -> str | None:
-    """The entry after a patch of some fields, with the defaults of I3; None: it is gone (I7)."""
+    """Return the entry after a patch of some fields, with the defaults of I3; None: it is gone. Home of I7."""
     if patch is None:
         return EXITED + now if before[0] == REALIZED else None
     status, time = patch.get("status"), patch.get("lastQualificationTime")
@@ -127,7 +128,9 @@ def _patched_fields(
     if fields and entry[0] != before[0]:
         fields = _without_end(fields, namespace, audience)
     others = {
-        name: value for name, value in patch.items() if name not in _NAMED and not (name == _END and entry[0] == EXITED)
+        name: value
+        for name, value in patch.items()
+        if name not in _NAMED and not (name == VALID_UNTIL and entry[0] == EXITED)
     }
     if not others:
         return fields
@@ -139,9 +142,11 @@ def _patched_fields(
 def _without_end(fields: EntryFields, namespace: str, audience: str) -> EntryFields:
     """`fields` after an entry changed its status: an end belongs to the membership it was said of (I7)."""
     of_entry = fields.get(namespace, _NO_FIELDS).get(audience)
-    if of_entry is None or _END not in of_entry:
+    if of_entry is None or VALID_UNTIL not in of_entry:
         return fields
-    return _with_fields(fields, namespace, audience, {name: value for name, value in of_entry.items() if name != _END})
+    return _with_fields(
+        fields, namespace, audience, {name: value for name, value in of_entry.items() if name != VALID_UNTIL}
+    )
 
 
 def _without_fields(fields: EntryFields, namespace: str, audience: str) -> EntryFields:
@@ -186,15 +191,14 @@ def expired(old: Membership, data: dict[str, Any], deadline: str, transitions: T
     result = {namespace: dict(entries) for namespace, entries in memberships.items()}
     for namespace, audience in _named(data, "exit"):
         entry = result.get(namespace, _NO_ENTRIES).get(audience, _ABSENT)
-        if entry[0] == REALIZED and _ends(
-            namespace, entry, fields.get(namespace, _NO_FIELDS).get(audience, {}), deadline
-        ):
+        of_entry = fields.get(namespace, _NO_FIELDS).get(audience)
+        if entry[0] == REALIZED and has_ended(namespace, entry, of_entry, deadline):
             result[namespace][audience] = EXITED + deadline
             fields = _without_fields(fields, namespace, audience)
             transitions.append((namespace, audience, EXITED))
     for namespace, audience in _named(data, "purge"):
         entry = result.get(namespace, _NO_ENTRIES).get(audience, REALIZED)
-        if entry[0] == EXITED and _is_stale(entry, deadline):
+        if entry[0] == EXITED and has_ended(namespace, entry, None, deadline):
             del result[namespace][audience]
             fields = _without_fields(fields, namespace, audience)
     return {namespace: entries for namespace, entries in result.items() if entries}, fields
@@ -202,25 +206,3 @@ def expired(old: Membership, data: dict[str, Any], deadline: str, transitions: T
 
 def _named(data: dict[str, Any], what: str) -> Iterator[tuple[str, str]]:
     return ((item["namespace"], item["id"]) for item in data.get(what, ()))
-
-
-def _ends(namespace: str, entry: str, fields: Document, deadline: str) -> bool:
-    valid_until = end_of(entry, fields)
-    if valid_until is not None:
-        return valid_until <= deadline
-    return namespace != OWN_NAMESPACE and plus_days(entry[1:], EXPIRY_DAYS) <= deadline
-
-
-def end_of(entry: str, fields: Document | None) -> str | None:
-    """The `validUntil` of an entry in the form of C8; None where it has none, or one before its `lastQualificationTime`
-    (F5).
-    """
-    written = None if fields is None else fields.get(_END)
-    if written is None:
-        return None
-    valid_until = normal_time(written)
-    return valid_until if valid_until >= entry[1:] else None
-
-
-def _is_stale(entry: str, deadline: str) -> bool:
-    return parse_time(deadline) - parse_time(entry[1:]) > EXPIRY_DAYS * 86_400

@@ -15,7 +15,7 @@ import orjson
 
 from processor.foundation.errors import CommandError, StoppedForOperator, what_and_remedy
 from processor.foundation.log_streams import raw_stderr, writes_json
-from processor.foundation.settings import read_log_format
+from processor.foundation.settings_log import read_log_format
 
 MAX_BYTES: Final = 2_048
 _CUT: Final = "…"
@@ -39,7 +39,7 @@ def write_last_line(reason: CommandError) -> None:
 
 
 def last_line(reason: CommandError, *, as_json: bool) -> str:
-    """What stopped a process, and the remedy; where it is too long, what stopped it is cut."""
+    """Return what stopped a process, and the remedy, as one line; where it is too long, what stopped it is cut."""
     what, remedy = what_and_remedy(reason)
     if as_json:
         return _fitting(lambda text: _as_json(text, remedy, reason.exit_code), what)

@@ -1,5 +1,4 @@
-"""Secrets at rest (contract G7): a topic holds only what the keys of the operator open, `encrypted:` and a Fernet
-token.
+"""Encrypt secrets at rest: a topic holds only what the operator's keys open, `encrypted:` and a Fernet token (G7).
 
     PROFILE_EXPORTER_SECRETS_KEY = new,old        the first key encrypts, each one decrypts
 
@@ -12,7 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from processor.foundation.errors import UsageError
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 from schemas.destination import ENCRYPTED
 
 if TYPE_CHECKING:

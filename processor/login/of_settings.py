@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from processor.foundation.errors import UsageError
 from processor.foundation.login_fields import AWS_MSK_IAM, TOKEN_MECHANISMS
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 from processor.login.token import TokenSource
 
 if TYPE_CHECKING:
@@ -18,12 +19,12 @@ _making: Final = threading.Lock()
 
 
 def has_token_login(settings: Settings) -> bool:
-    """Whether Kafka is shown a token."""
+    """Return whether Kafka is shown a token."""
     return settings.kafka_sasl_mechanism in TOKEN_MECHANISMS
 
 
 def tokens_of(settings: Settings) -> "Tokens":
-    """Of settings with a token login; asks nobody yet.
+    """Return the tokens of settings with a token login; nobody is asked yet.
 
     Raises UsageError for a file of authorities that cannot be read.
     """

@@ -1,6 +1,4 @@
-"""The worker as a process: what it waits for, what it refuses to start with, and how it ends (issue 3, "bad input";
-design 4).
-"""
+"""The worker as a process: what it waits for, what it refuses to start with, and how it ends."""
 
 import os
 import time
@@ -13,7 +11,8 @@ from typing import Final
 import pytest
 
 from processor.foundation.errors import UsageError
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 from processor.sandbox.shop import shop_events
 from processor.sandbox.waiting import wait_until
 from processor.worker.exit_codes import FAILED
