@@ -35,8 +35,6 @@ LEAST_WORDS: Final = 4
 FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "processor",
-        "processor/api",
-        "processor/api/flow_service",
         "processor/delivery",
         "processor/delivery/kinesis",
         "processor/delivery/lanes",
@@ -53,8 +51,6 @@ FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
 MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "processor",
-        "processor/api",
-        "processor/api/flow_service",
         "processor/core",
         "processor/delivery",
         "processor/delivery/kinesis",
