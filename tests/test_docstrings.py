@@ -34,11 +34,6 @@ RIDDLE: Final = re.compile(rf"(?:{'|'.join([*PRONOUNS, *RIDDLES, 'Whose', 'How',
 LEAST_WORDS: Final = 4
 FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor",
-        "processor/delivery",
-        "processor/delivery/kinesis",
-        "processor/delivery/lanes",
-        "processor/delivery/parking",
         "processor/pipeline",
         "processor/pipeline/jobs",
         "processor/worker",
@@ -50,12 +45,6 @@ FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
 )
 MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor",
-        "processor/core",
-        "processor/delivery",
-        "processor/delivery/kinesis",
-        "processor/delivery/lanes",
-        "processor/delivery/parking",
         "processor/pipeline",
         "processor/pipeline/jobs",
         "processor/worker",

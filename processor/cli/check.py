@@ -9,7 +9,8 @@ from processor.cli.views.check_report import count_not_in_place, print_findings
 from processor.cli.views.tables import Table, print_table
 from processor.foundation.env_file import ENVIRONMENT
 from processor.foundation.errors import CommandError
-from processor.foundation.settings import Settings, env_name, origin_of, read_settings, shown
+from processor.foundation.settings import Settings, read_settings, shown
+from processor.foundation.settings_environment import env_name, origin_of
 
 
 @click.command()

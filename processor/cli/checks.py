@@ -12,7 +12,9 @@ from processor.delivery.kinesis.endpoints import endpoint_rules
 from processor.foundation.env_file import ENV_FILE, OF_THE_ENVIRONMENT, Environment, unclosed_names
 from processor.foundation.errors import CommandError, UsageError, what_and_remedy
 from processor.foundation.secrets import secrets_of
-from processor.foundation.settings import ENV_PREFIX, ProcessingGuarantee, Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import ENV_PREFIX, env_name
+from processor.foundation.settings_processing import ProcessingGuarantee
 from processor.kafka.admin import Admin, Differences, differences_of, wrong_counts
 from processor.kafka.errors import TopicsMissing, UnsafeTopics, WrongPartitionCounts
 from processor.kafka.ground import Ground, require_settings

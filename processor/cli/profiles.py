@@ -16,7 +16,8 @@ from processor.cli.status import read_statuses
 from processor.cli.views.progress import progress
 from processor.cli.views.tables import Table, print_table
 from processor.foundation.errors import CommandError, UsageError
-from processor.foundation.settings import Settings, env_name, read_settings
+from processor.foundation.settings import Settings, read_settings
+from processor.foundation.settings_environment import env_name
 from processor.kafka.errors import BrokerUnreachable, ReadFailed
 from processor.privacy.deletion import Request, delete_profiles
 from processor.privacy.receipt import Applied, Receipt, Row

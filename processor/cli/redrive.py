@@ -17,7 +17,8 @@ from processor.dead_letters.plan import RedrivePlan
 from processor.dead_letters.redrive import plan_only
 from processor.dead_letters.redrive import redrive as send_again
 from processor.foundation.errors import CommandError, UsageError
-from processor.foundation.settings import Settings, env_name, read_settings
+from processor.foundation.settings import Settings, read_settings
+from processor.foundation.settings_environment import env_name
 from processor.kafka.admin import Admin
 from processor.kafka.profile_partitions import ProfilePartitions, profile_partitions
 from processor.kafka.timestamps import timestamp_bounds

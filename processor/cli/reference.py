@@ -11,7 +11,8 @@ import click
 from pydantic_core import PydanticUndefined
 
 from processor.cli import commands
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 
 PROGRAM: Final = "profile-exporter"
 _WIDTH: Final = 110

@@ -8,7 +8,9 @@ from typing import Final, get_args
 import click
 
 from processor.foundation.last_line import ending_with_last_line
-from processor.foundation.settings import LogLevel, env_name, read_settings
+from processor.foundation.settings import read_settings
+from processor.foundation.settings_environment import env_name
+from processor.foundation.settings_log import LogLevel
 
 APP: Final = "processor.app"
 _FAUST_LEVELS: Final = {"warning": "warn"}
