@@ -1,11 +1,11 @@
-"""The core's cost by stage: python -m benchmarks.core [--interpreted]
+"""Measure the core's cost by stage: python -m benchmarks.core [--interpreted].
 
     decode (a row) → parse → fold → decide (each flow concerned) → encode (the row)   `run`: what the pipeline does with
                                                                                        it all, export records, counts, row cache
 
 Microseconds an event, in runs as the worker decides them, over 20,000 profiles (2,000 with a hundred flows). The median
 of five rounds, and the lowest: whatever else the machine does only adds. Compiled as in production (setup.py), unless
-told otherwise.
+`--interpreted` is given.
 """
 
 import gc
@@ -39,7 +39,7 @@ STAGES = ("decode", "parse", "fold", "decide", "encode", "five stages", "run")
 
 
 class MemoryRows:
-    """`pipeline.ports.ProfileRows` in memory."""
+    """The rows of profiles in memory, as `pipeline.ports.ProfileRows`."""
 
     def __init__(self, rows: dict[bytes, bytes]) -> None:
         self.rows = rows
@@ -105,7 +105,7 @@ def whole(mix: Mix, stored: dict[bytes, bytes]) -> tuple[float, int]:
 
 
 def measure(mix: Mix, shown: Collection[str] = STAGES) -> None:
-    """Print one mix."""
+    """Measure one mix, and print it."""
     stored = filled(mix)
     rounds: list[dict[str, float]] = []
     for _ in range(ROUNDS):

@@ -20,7 +20,7 @@ SECONDS = 120.0
 
 
 class Served:
-    """A running server."""
+    """A running server of the API."""
 
     def __init__(self, port: int) -> None:
         self.port = port
