@@ -15,6 +15,8 @@ from collections.abc import Collection, Iterator
 from statistics import median
 from time import perf_counter
 
+from processor.pipeline.decided import Before, Policy, decide_run
+
 from benchmarks.hundred_flows import hundred_flows
 from benchmarks.mixes import Mix, one_flow, ten_flows
 from processor.core.concerned import concerned
@@ -23,7 +25,6 @@ from processor.core.fold import fold
 from processor.core.misplaced import Placement
 from processor.core.parse import parse_event
 from processor.core.step import Limits
-from processor.pipeline.decided import Before, Policy, decide_run
 from processor.pipeline.partition import RUN_RECORDS
 from processor.pipeline.profiles import Profiles
 from processor.worker.hot_path import COMPILED

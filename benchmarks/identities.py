@@ -20,9 +20,10 @@ from tempfile import TemporaryDirectory
 from time import thread_time
 from typing import Any
 
+from processor.pipeline.decided import Before, decide_run
+
 from benchmarks.core import POLICY, runs
 from benchmarks.mixes import AUDIENCES, Mix, catalog_of, event, records
-from processor.pipeline.decided import Before, decide_run
 from processor.pipeline.identity_index import IdentityIndex, IndexSettings
 from processor.pipeline.profiles import Profiles
 from processor.worker.hot_path import COMPILED

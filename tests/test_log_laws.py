@@ -23,6 +23,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from processor.pipeline.decided import Policy
 
 from processor.app import create_app
 from processor.core.step import Limits
@@ -30,7 +31,6 @@ from processor.foundation.errors import StoppedForOperator
 from processor.foundation.gaps import Gap
 from processor.foundation.settings import Settings
 from processor.foundation.tasks import end_task
-from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
 from processor.transport.batch import Batch
@@ -165,7 +165,7 @@ class Worker:
         done = self._pipeline.committed_offsets.get(0, 0) if place == SOURCE else next_offset
         self._gap_stop.note_done(place, done)
         if place == SOURCE:
-            self._pipeline.moved(*place)
+            self._pipeline.on_progress(*place)
 
     def _finish(self, place: Partition) -> None:
         if place == SOURCE:
@@ -185,7 +185,7 @@ class Worker:
         starts, _ = await self._positions.starts(partitions)
         for place, start in starts.items():
             if place == SOURCE:
-                self._pipeline.positioned(0, start.position)
+                self._pipeline.begin_at(0, start.position)
         return {place: start.position for place, start in starts.items()}
 
     async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int | None]:

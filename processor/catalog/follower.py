@@ -59,6 +59,7 @@ class CatalogFollower:
         self._on_failure = on_failure
         self._catalog = Contents().catalog
         self._fresh_at = float("-inf")
+        self._subscribers: list[Callable[[], None]] = []
         self._refreshed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
@@ -76,6 +77,11 @@ class CatalogFollower:
         if self._fresh_at < fetched_at - HOLDS_AFTER_SECONDS:
             await self._until(fetched_at - HOLDS_AFTER_SECONDS)
         return self._catalog
+
+    def subscribe(self, notify: Callable[[], None]) -> Callable[[], None]:
+        """Have `notify` called whenever the catalog has changed, until the returned function is called."""
+        self._subscribers.append(notify)
+        return lambda: self._subscribers.remove(notify)
 
     async def reach_end(self) -> None:
         """Return when both topics have been read to the ends that they have now."""
@@ -161,6 +167,8 @@ class CatalogFollower:
         if reading.contents.catalog is not self._catalog:
             self._catalog = reading.contents.catalog
             self._warn_of_paths()
+            for notify in self._subscribers:
+                notify()
         self._fresh_at = looked_at
         await self._wake()
         await self._read(reading)

@@ -8,11 +8,11 @@ from typing import Final
 
 from processor.foundation.errors import StoppedForOperator
 from processor.foundation.settings import env_name
-from processor.pipeline.decided import TooManyBadEvents
+from processor.pipeline.bad_events import DeadLetterTooLarge, TooManyBadEvents
 from schemas.wire.profiles_changelog import UnreadableRow
 from state.damage import NoSpace
 
-FOR_OPERATOR: Final = (StoppedForOperator, TooManyBadEvents, UnreadableRow, NoSpace)
+FOR_OPERATOR: Final = (StoppedForOperator, TooManyBadEvents, DeadLetterTooLarge, UnreadableRow, NoSpace)
 
 
 def with_remedy(reason: BaseException) -> StoppedForOperator:
@@ -32,6 +32,15 @@ def _about_bad_events(reason: BaseException) -> str:
     )
 
 
+def _about_dead_letter(reason: BaseException) -> str:
+    assert isinstance(reason, DeadLetterTooLarge)
+    _, partition, offset = reason.place
+    return (
+        "raise max.message.bytes of dead-letters with kafka-configs.sh --alter; or leave the event out with"
+        f" {env_name('skip_to')}={partition}:{offset + 1} for one start: all that stands before it is done"
+    )
+
+
 def _about_rows(_: BaseException) -> str:
     return (
         "start the version that wrote it, or a newer one; where it is damaged, stop the worker and empty its "
@@ -41,5 +50,6 @@ def _about_rows(_: BaseException) -> str:
 
 _REMEDIES: Final[Mapping[type[BaseException], Callable[[BaseException], str]]] = {
     TooManyBadEvents: _about_bad_events,
+    DeadLetterTooLarge: _about_dead_letter,
     UnreadableRow: _about_rows,
 }

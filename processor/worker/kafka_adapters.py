@@ -11,7 +11,7 @@ from processor.catalog.follower import CatalogFollower
 from processor.foundation.settings import ProcessingGuarantee, Settings
 from processor.kafka.limits import TopicLimits
 from processor.kafka.producers import SharedProducer
-from processor.pipeline.ports import Log
+from processor.pipeline.ports import PartitionLog
 from processor.worker.adapters.parked_rows import Rows, read_positions
 from processor.worker.adapters.partition_log import Destinations, PlainLog, TransactionalLog
 from processor.worker.waits import Waits
@@ -24,7 +24,7 @@ class Adapters:
 
     catalog: CatalogFollower
     producer: SharedProducer
-    new_log: Callable[[int], Log]
+    new_log: Callable[[int], PartitionLog]
     open_consumer: OpenConsumer
     read_positions: Callable[[Collection[int]], Awaitable[Mapping[int, Rows]]]
 
@@ -46,7 +46,9 @@ def kafka_adapters(
     )
 
 
-def _new_log(settings: Settings, limits: Mapping[str, TopicLimits], producer: SharedProducer, partition: int) -> Log:
+def _new_log(
+    settings: Settings, limits: Mapping[str, TopicLimits], producer: SharedProducer, partition: int
+) -> PartitionLog:
     names = settings.topics
     topics = Destinations(
         names.exports, names.dead_letters, names.changelog, names.profile_events, names.job_progress, limits

@@ -31,15 +31,16 @@ from processor.kafka.cluster import ClusterFacts
 from processor.kafka.connection import aiokafka_options
 from processor.kafka.dead_letter_batches import fits_alone
 from processor.kafka.limits import UNKNOWN
+from processor.pipeline.bad_events import BadEventLimit
 from processor.pipeline.broker_clock import BrokerClock
 from processor.pipeline.deadlines import DeadlineSettings
-from processor.pipeline.decided import Policy
+from processor.pipeline.decider import Policy
 from processor.pipeline.identity_index import IndexSettings
-from processor.pipeline.jobs.partition_jobs import JobSettings
-from processor.pipeline.jobs.slots import Turns
+from processor.pipeline.jobs.scheduler import JobSettings
+from processor.pipeline.jobs.slots import Slots
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
-from processor.pipeline.ports import KafkaRecord, Log
+from processor.pipeline.ports import KafkaRecord, PartitionLog
 from processor.transport.batch import Batch
 from processor.transport.consumer import BatchConsumer, Partition
 from processor.worker.exports_feed import FEED_SHARE, ExportsFeed
@@ -111,7 +112,7 @@ class Runtime:
         )
         self._broker_clock = BrokerClock()
         self._reports = StatusReports(self, self._shared, settings.topics.worker_status, on_failure, self._broker_clock)
-        self._turns = Turns()
+        self._slots = Slots()
         self._starting: asyncio.Task[None] | None = None
         self._group_wait: Wait | None = None
         self._lease_wait: Wait | None = None
@@ -182,7 +183,7 @@ class Runtime:
             await self._let_go_of_all()
             with self.waits.on(CATALOG):
                 await self.catalog.reach_end()
-            logs: dict[int, Log] = {
+            logs: dict[int, PartitionLog] = {
                 partition: SaidLog(self._new_log(partition), partition, self.waits) for partition in ours
             }
             try:
@@ -322,17 +323,21 @@ class Runtime:
         )
         return PartitionStore.open(self._place.directory.partition(partition), identity, self._memory)
 
-    def _new_pipeline(self, partition: int, log: Log) -> PartitionPipeline:
+    def _new_pipeline(self, partition: int, log: PartitionLog) -> PartitionPipeline:
         settings = self._settings
         limits = Limits(settings.max_document_bytes, settings.dedup_window)
         share = max(1, len(self._store.partitions))
         part = PartitionSettings(
-            Policy(limits, settings.max_bad_events_in_a_row, self._letter_fits, _placement(settings, partition)),
-            settings.linger_seconds,
-            settings.row_cache_bytes // share,
-            settings.max_waiting_bytes // share,
-            self._job_settings(partition),
-            DeadlineSettings(settings.membership_expiry, wall_clock=self._broker_clock.now),
+            policy=Policy(
+                limits,
+                BadEventLimit(settings.max_bad_events_in_a_row, self._dead_letter_fits),
+                _placement(settings, partition),
+            ),
+            cache_bytes=settings.row_cache_bytes // share,
+            max_waiting_bytes=settings.max_waiting_bytes // share,
+            linger_seconds=settings.linger_seconds,
+            jobs=self._job_settings(partition),
+            deadlines=DeadlineSettings(settings.membership_expiry, self._broker_clock.now),
             identity_index=IndexSettings(settings.identity_index),
         )
         ids = self._place.cluster.topic_ids
@@ -347,10 +352,10 @@ class Runtime:
             is_positioned=False,
         )
 
-    def _letter_fits(self, letter: KafkaRecord) -> bool:
+    def _dead_letter_fits(self, dead_letter: KafkaRecord) -> bool:
         """Whether `dead-letters` takes it; where the broker does not say what that takes, a commit will show."""
         limit = self._place.cluster.limits.get(self._settings.topics.dead_letters, UNKNOWN).max_message_bytes
-        return limit is None or fits_alone(letter, limit)
+        return limit is None or fits_alone(dead_letter, limit)
 
     def _job_settings(self, partition: int) -> JobSettings:
         settings = self._settings
@@ -361,7 +366,7 @@ class Runtime:
             settings.job_records_per_second / settings.partitions,
             self._why_jobs_wait,
             partial(self._feed.is_behind, partition),
-            self._turns,
+            self._slots,
         )
 
     def _why_jobs_wait(self, flow_id: str) -> str | None:
@@ -378,7 +383,7 @@ class Runtime:
         self._consumer.mark_done(topic, partition, next_offset)
         self._gap_stop.note_done(Partition(topic, partition), self.pipeline.committed_offsets.get(partition, 0))
         fault_point("progress_noted")
-        self.pipeline.moved(topic, partition)
+        self.pipeline.on_progress(topic, partition)
 
     def _finish(self, place: Partition) -> None:
         if place.topic == self._settings.topics.profile_events:
@@ -425,7 +430,7 @@ class Runtime:
         store = self._store.partitions.get(place.partition)
         if store is None or store is not stores.get(place.partition):
             return False  # another rebalance took it away while its start was looked up and written, and its takeover seeks again
-        self.pipeline.positioned(place.partition, position)
+        self.pipeline.begin_at(place.partition, position)
         if store.watermark is not None:
             self._consumer.mark_done(
                 *place, store.watermark.next_offset

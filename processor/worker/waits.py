@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from processor.kafka.producers import Writer
-from processor.pipeline.ports import KafkaRecord, Log, Output
+from processor.pipeline.ports import KafkaRecord, Output, PartitionLog
 
 SAID_AFTER_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 60.0
@@ -83,7 +83,7 @@ class Waits:
 class SaidLog:
     """A partition's log whose waits are said."""
 
-    def __init__(self, log: Log, partition: int, waits: Waits) -> None:
+    def __init__(self, log: PartitionLog, partition: int, waits: Waits) -> None:
         self._log, self._waits = log, waits
         self._fencing = f"the transaction coordinator, to fence earlier owners of partition {partition}"
         self._writing = f"Kafka, to acknowledge what partition {partition} writes"
