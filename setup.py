@@ -61,6 +61,7 @@ HOT_PATH = [
     "schemas/event.py",
     "schemas/profile.py",
     "schemas/export.py",
+    "schemas/kafka.py",
     "schemas/times.py",
     "schemas/xdm.py",
     "schemas/wire/identity_index.py",

@@ -15,8 +15,6 @@ from collections.abc import Collection, Iterator
 from statistics import median
 from time import perf_counter
 
-from processor.pipeline.decided import Before, Policy, decide_run
-
 from benchmarks.hundred_flows import hundred_flows
 from benchmarks.mixes import Mix, one_flow, ten_flows
 from processor.core.concerned import concerned
@@ -25,17 +23,21 @@ from processor.core.fold import fold
 from processor.core.misplaced import Placement
 from processor.core.parse import parse_event
 from processor.core.step import Limits
+from processor.pipeline.bad_events import BadEventLimit
+from processor.pipeline.decider import Policy, RunStart, decide_run
 from processor.pipeline.partition import RUN_RECORDS
 from processor.pipeline.profiles import Profiles
 from processor.worker.hot_path import COMPILED
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 from schemas.wire.profiles_changelog import decode_row, encode_row, profile_key
 from tests.kit.compiled import compiled_packages, preferring
 
 ROUNDS = 5
 CACHE_BYTES = 256 << 20
-POLICY = Policy(Limits(), 0, placement=Placement(0, 1, Partitioner.MURMUR2))  # every key is hashed, and at home
+POLICY = Policy(
+    Limits(), BadEventLimit(), placement=Placement(0, 1, Partitioner.MURMUR2)
+)  # every key is hashed, and at home
 STAGES = ("decode", "parse", "fold", "decide", "encode", "five stages", "run")
 
 
@@ -53,14 +55,14 @@ class MemoryRows:
         """Not called: the rows of a round are those of the last."""
 
 
-def runs(of: list[SourceRecord]) -> Iterator[list[SourceRecord]]:
+def runs(of: list[ReadRecord]) -> Iterator[list[ReadRecord]]:
     return (of[begin : begin + RUN_RECORDS] for begin in range(0, len(of), RUN_RECORDS))
 
 
 def filled(mix: Mix) -> dict[bytes, bytes]:
     """The row of every profile after its first event."""
     profiles = Profiles(MemoryRows({}), 0)
-    decided = decide_run(mix.first, profiles, mix.catalog, POLICY, Before(0, 0, {}, b"0"))
+    decided = decide_run(mix.first, profiles, mix.catalog, POLICY, RunStart(0, 0, b"0", {}))
     return {key: row for key, row in decided.rows.items() if row is not None}
 
 
@@ -98,7 +100,7 @@ def whole(mix: Mix, stored: dict[bytes, bytes]) -> tuple[float, int]:
     seconds, exports = 0.0, 0
     for sequence, run in enumerate(runs(mix.events)):
         begun = perf_counter()
-        decided = decide_run(run, profiles, mix.catalog, POLICY, Before(sequence, 0, {}, b"0"))
+        decided = decide_run(run, profiles, mix.catalog, POLICY, RunStart(sequence, 0, b"0", {}))
         profiles.applied(sequence, decided.rows)
         seconds += perf_counter() - begun
         exports += len(decided.exports)

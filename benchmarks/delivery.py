@@ -26,11 +26,11 @@ from botocore.config import Config
 
 from benchmarks.canned import SHARDS
 from processor.delivery.kinesis.client import stream_opener
-from processor.delivery.limits import DeliveryLimits
 from processor.delivery.ports import Export, OpenStream, ParkedPlaces, Stream, Undelivered
 from processor.delivery.sink import Sink
 from processor.foundation.settings import Settings
 from processor.sandbox.child import ChildServer
+from processor.worker.delivery_settings import delivery_limits, kinesis_options
 from processor.worker.faust_worker import GC_THRESHOLDS
 from processor.worker.hot_path import COMPILED
 from schemas.destination import Destination
@@ -143,10 +143,10 @@ async def with_sink(
 ) -> None:
     sink = Sink(
         destinations=Catalog(a_destination(url)),
-        open_stream=watched.opener(stream_opener(settings, {**os.environ, **KEYS})),
+        open_stream=watched.opener(stream_opener(kinesis_options(settings), {**os.environ, **KEYS})),
         dead_letters=NoDeadLetters(),
         parked=ParkedPlaces(NothingParked(), NothingParked(), str),
-        limits=replace(DeliveryLimits.of(settings), unknown_flow_seconds=0.0),
+        limits=replace(delivery_limits(settings), unknown_flow_seconds=0.0),
         on_progress=lambda _, offset: on_progress(offset),
     )
     running = [asyncio.create_task(sink.run()), asyncio.create_task(watched.watch_loop())]

@@ -9,8 +9,9 @@ from zlib import crc32
 import orjson
 
 from benchmarks.stage import Job
-from processor.kafka.reading import KafkaRecord, read_topic
+from processor.kafka.reading import read_topic
 from schemas.export import ExportHeader
+from schemas.kafka import ReadRecord
 
 SAMPLE = 50
 
@@ -63,7 +64,7 @@ def _first_difference(wanted: list[bytes], found: list[bytes]) -> str:
     return f"{len(found)} records instead of {len(wanted)}"
 
 
-def _source(record: KafkaRecord) -> tuple[int, int] | None:
+def _source(record: ReadRecord) -> tuple[int, int] | None:
     headers = dict(record.headers)
     if ExportHeader.SOURCE_OFFSET not in headers:
         return None

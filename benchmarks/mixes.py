@@ -12,8 +12,8 @@ import yaml
 from benchmarks.events import AUDIENCES, first_events, flows_file, profile_events
 from processor.core.catalog import Catalog
 from schemas.audience import Audience
-from schemas.event import SourceRecord
 from schemas.flow import Flow
+from schemas.kafka import ReadRecord
 
 PROFILES = 20_000
 EVENTS = 20_000
@@ -41,8 +41,8 @@ class Mix(NamedTuple):
 
     name: str
     catalog: Catalog
-    first: list[SourceRecord]
-    events: list[SourceRecord]
+    first: list[ReadRecord]
+    events: list[ReadRecord]
 
 
 def one_flow() -> Mix:
@@ -81,9 +81,9 @@ def catalog_of(configuration: dict[str, Any]) -> Catalog:
     return Catalog.of(flows, [Audience.model_validate(audience) for audience in configuration.get("audiences") or []])
 
 
-def records(events: Iterable[Event], first_offset: int) -> list[SourceRecord]:
+def records(events: Iterable[Event], first_offset: int) -> list[ReadRecord]:
     return [
-        SourceRecord("profile-events", 0, offset, 1_768_174_653_000, key, value)
+        ReadRecord("profile-events", 0, offset, 1_768_174_653_000, key, value)
         for offset, (key, value) in enumerate(events, first_offset)
     ]
 

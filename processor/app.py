@@ -30,9 +30,9 @@ from processor.pipeline.partition import GROUP_RECORDS
 from processor.transport.consumer import BatchConsumer
 from processor.worker.agents import add_agents
 from processor.worker.exit_codes import FOR_OPERATOR
+from processor.worker.recovery import TableManager
 from processor.worker.runtime import Place, Runtime
 from state.faust_store import ProfilesStore
-from state.recovery import TableManager
 
 MAX_POLL_RECORDS = GROUP_RECORDS + 1
 """More than a transaction of a worker holds: a fetch that took just that many would stop before its marker, each time.
@@ -87,7 +87,7 @@ def create_app(settings: Settings) -> ProfileExporter:
         broker_credentials=_credentials(settings),
         store="profiles://",
         datadir=settings.data_dir / "faust",
-        TableManager="state.recovery:TableManager",
+        TableManager="processor.worker.recovery:TableManager",
         Worker="processor.worker.faust_worker:Worker",
         logging_config=log.stdlib_config(settings),
         worker_redirect_stdouts=False,

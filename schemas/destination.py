@@ -204,3 +204,10 @@ class Destination(Model):
     def account(self) -> str | None:
         """The account that the stream's ARN names; None: that of the credentials."""
         return None if self.stream_arn is None else read_stream_arn(self.stream_arn).account
+
+    @property
+    def in_words(self) -> str:
+        """Where the destination is, for people: stream, account where it may be another's, region, endpoint."""
+        behind = f" at {self.endpoint_url}" if self.endpoint_url is not None else ""
+        of = f" of account {self.account}" if self.account is not None else ""
+        return f"stream {self.stream}{of} in {self.region}{behind}"

@@ -1,10 +1,9 @@
 """What arrives: a Kafka record as read, and the profile event it carries (contract section 1)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 EntryPatch = str | dict[str, Any] | None
 """An entry as a patch names it: both fields and no other, as the text in which it is kept; else the patch; null."""
@@ -17,52 +16,6 @@ IdentityPatch = dict[str, list[dict[str, Any]] | None] | None
 
 TraceAttributes = tuple[Any, Any] | None
 """`traceparent` and `tracestate` as an event's attributes have them, unchecked; None: it names no `traceparent`."""
-
-
-class Source(Protocol):
-    """What is read of a record of the source topic: a SourceRecord's fields, or those of a Kafka client's own
-    record.
-    """
-
-    @property
-    def topic(self) -> str: ...  # noqa: D102
-    @property
-    def partition(self) -> int: ...  # noqa: D102
-    @property
-    def offset(self) -> int: ...  # noqa: D102
-    @property
-    def timestamp(self) -> int | None: ...  # noqa: D102
-    @property
-    def key(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...  # noqa: D102
-
-
-def size_bytes(records: Sequence[Source]) -> int:
-    """Bytes of their keys, values and headers: what waits in memory, whatever a record is made of."""
-    size = 0
-    for record in records:
-        size += len(record.value or b"") + len(record.key or b"")
-        for name, value in record.headers:
-            size += len(name) + len(value or b"")
-    return size
-
-
-class SourceRecord(NamedTuple):
-    """One record of the source topic, bytes as they were.
-
-    `timestamp` is Kafka's, in milliseconds; None, or negative: it has none.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int | None
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class EventType(StrEnum):

@@ -12,17 +12,13 @@ It leans on these insides of Faust 0.15.3, held by `tests/state/test_canary.py`:
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Final, Protocol, cast
+from typing import Any, ClassVar, Final, Protocol, cast
 
 import structlog
 from aiokafka.errors import IllegalStateError
 from faust.tables import TableManager as FaustTableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from mode import Service
-
-from processor.foundation.revocable import PartitionsRevoked
-from processor.foundation.tasks import is_being_cancelled
-from processor.transport.lasting import LastingTasks
 
 AGAIN_SECONDS: Final = 1.0
 _log = structlog.get_logger(__name__)
@@ -34,12 +30,15 @@ class Takeover(Protocol):
     async def take_over(self, partitions: Iterable[int]) -> None:
         """Fence earlier owners, restore, be ready to process from the watermark. May be cancelled, and called again.
 
-        Raises PartitionsRevoked where the group takes them back meanwhile: another takeover follows.
+        Raises one of `TakeoverRecovery.revocations` where the group revokes them meanwhile: another takeover follows.
         """
 
 
-class TakeoverRecovery(LastingTasks, Recovery):
+class TakeoverRecovery(Recovery):
     """Faust's recovery service with its two tasks replaced; its signals and its last step are Faust's."""
+
+    revocations: ClassVar[tuple[type[Exception], ...]] = ()
+    """The errors by which a takeover says that the group has revoked the partitions."""
 
     @Service.task
     async def _slurp_changelogs(self) -> None:
@@ -54,14 +53,14 @@ class TakeoverRecovery(LastingTasks, Recovery):
             self.signal_recovery_start.clear()
             try:
                 await self._recover_once(self._generation_id)
-            except (RebalanceAgain, PartitionsRevoked, IllegalStateError):
+            except (RebalanceAgain, IllegalStateError, *self.revocations):
                 _log.info("rebalanced_during_takeover")
             except ServiceStopped:
                 if not self.should_stop:
                     raise
                 return
             except asyncio.CancelledError:
-                if self.should_stop or is_being_cancelled():
+                if self.should_stop or _is_being_cancelled():
                     raise
                 _log.warning(
                     "takeover_interrupted", again_in_seconds=AGAIN_SECONDS
@@ -85,9 +84,16 @@ class TakeoverRecovery(LastingTasks, Recovery):
         await super()._wait(coro)
 
 
+def _is_being_cancelled() -> bool:
+    """Return whether somebody asks the current task to end; aiokafka cancels also what nobody asked to."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class TableManager(FaustTableManager):
     """Faust's table manager with our recovery; `takeover` is set by the composition root before the worker starts."""
 
+    recovery_service: ClassVar[type[TakeoverRecovery]] = TakeoverRecovery
     takeover: Takeover | None = None
 
     async def on_start(self) -> None:
@@ -100,5 +106,5 @@ class TableManager(FaustTableManager):
     def recovery(self) -> Recovery:
         """The recovery service."""
         if self._recovery is None:
-            self._recovery = TakeoverRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+            self._recovery = self.recovery_service(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery

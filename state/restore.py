@@ -18,7 +18,6 @@ from typing import Any, Final
 import structlog
 from aiokafka import TopicPartition
 
-from processor.foundation.fault_points import fault_point
 from state.changelog import ChangelogConsumer, OpenConsumer, kafka_consumer, opened
 from state.partition import PartitionStore
 
@@ -92,6 +91,10 @@ def _wait_silently(_what: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+def _write_silently() -> None:
+    """Tell nobody of a write."""
+
+
 async def restore(
     stores: Stores,
     changelog: Changelog,
@@ -99,13 +102,14 @@ async def restore(
     on_progress: Callable[[Mapping[int, Progress]], None],
     open_consumer: OpenConsumer = kafka_consumer,
     waiting_on: WaitingOn = _wait_silently,
+    on_write: Callable[[], None] = _write_silently,
 ) -> dict[int, Progress]:
     """Bring every store to the changelog's end; what was done, by partition.
 
     `connection` are aiokafka's arguments to reach the broker; `on_progress` is called before the first read, where
-    there is something to read, and after each; `waiting_on` is told what is waited for beside records. Resumable: each
-    read is applied with its place, so a restart goes on where it was. Raises StaleCopies before anything was read,
-    RestoreStalled, KafkaError.
+    there is something to read, and after each; `waiting_on` is told what is waited for beside records; `on_write` is
+    called after the rows of each read are on disk. Resumable: each read is applied with its place, so a restart goes on
+    where it was. Raises StaleCopies before anything was read, RestoreStalled, KafkaError.
     """
     if not stores:
         return {}
@@ -119,7 +123,7 @@ async def restore(
         progress = await _plan(stores, changelog, consumer, ends)
         if any(part.left for part in progress.values()):
             on_progress(progress)
-            await _read(stores, changelog.topic, consumer, progress, on_progress)
+            await _read(stores, changelog.topic, consumer, progress, on_progress, on_write)
         return progress
 
 
@@ -213,6 +217,7 @@ async def _read(
     consumer: ChangelogConsumer,
     progress: dict[int, Progress],
     on_progress: Callable[[Mapping[int, Progress]], None],
+    on_write: Callable[[], None],
 ) -> None:
     waiting = {TopicPartition(changelog, partition): part for partition, part in progress.items() if part.left}
     consumer.assign(list(waiting))
@@ -224,7 +229,7 @@ async def _read(
         fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=READ_RECORDS)
         for place, records in fetched.items():
             _apply(stores[place.partition], records, waiting[place])
-            fault_point("restoring")
+            on_write()
             await asyncio.sleep(0)
         for place in list(waiting):
             if await _reached(consumer, place, waiting[place], stores[place.partition]):

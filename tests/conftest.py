@@ -16,6 +16,7 @@ import pytest
 
 from processor.sandbox.endpoint import KinesisEndpoint
 from tests.kit.distribution import KafkaUnavailable
+from tests.kit.examples import draw_the_same_examples_everywhere
 from tests.kit.installation import Installation
 from tests.kit.kafka import KafkaFailed, RealKafka
 from tests.kit.kinesis_local import KinesisLocal, KinesisLocalUnavailable
@@ -34,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    draw_the_same_examples_everywhere()
     if is_xdist_worker(config):
         return
     config.pluginmanager.register(SharedBroker())

@@ -11,7 +11,12 @@ STARTS: Final = frozenset(
     {"watched_task", "lasting_task", "create_task", "add_future", "ensure_future", "run_coroutine_threadsafe"}
 )
 STARTS_THREADS: Final = frozenset({"Thread", "ThreadPoolExecutor", "to_thread", "run_in_executor"})
-OF_OTHER_PROCESSES: Final = ("processor/api/", "processor/cli/", "processor/demo/")  # a worker runs nothing of them
+OF_OTHER_PROCESSES: Final = (
+    "processor/api/",
+    "processor/cli/",
+    "processor/demo/",
+    "processor/sandbox/",
+)  # a worker runs nothing of them
 THE_MEANS: Final = frozenset({"processor/foundation/tasks.py"})  # what starts a task for its callers
 
 

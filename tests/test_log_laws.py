@@ -23,25 +23,23 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from processor.pipeline.decided import Policy
 
 from processor.app import create_app
-from processor.core.step import Limits
 from processor.foundation.errors import StoppedForOperator
 from processor.foundation.gaps import Gap
 from processor.foundation.settings import Settings
 from processor.foundation.tasks import end_task
-from processor.pipeline.partition import PartitionPipeline, PartitionSettings
+from processor.pipeline.partition import PartitionPipeline
 from processor.pipeline.pipeline import Pipeline
-from processor.transport.batch import Batch
-from processor.transport.consumer import Partition
+from processor.transport.owner import Partition
 from processor.worker.gap_stop import FINISH_SECONDS, GapStop
 from processor.worker.log_positions import LogPositions
 from processor.worker.start_positions import GapFound, OffsetIsGone, RecordsAreGone, SeveralGaps
+from schemas.kafka import Batch
 from tests.core.strategies import law
 from tests.kit.given import a_catalog, a_flow
 from tests.kit.virtual_time import VirtualTimeLoop
-from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows
+from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, partition_settings
 from tests.transport.memory_logs import InLoopConsumer, MemoryBroker, MemoryConsumer, offsets_between
 
 SOURCE: Final = Partition("profile-events", 0)
@@ -131,7 +129,7 @@ class Worker:
         self._draining = asyncio.create_task(self.consumer._drain_messages(fetcher))
 
     def _new_part(self) -> PartitionPipeline:
-        settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, FEW_BYTES)
+        settings = partition_settings(max_waiting_bytes=FEW_BYTES)
         progress, rows, catalog = partial(self._done, SOURCE), self._rows, self._world.catalog
         ids = ("source", "changelog")
         return PartitionPipeline(

@@ -12,8 +12,7 @@ from processor.api.access import Access, Caller, require_write
 from processor.api.errors import ApiError, Code
 from processor.api.etags import quoted
 from processor.api.upload_room import UploadRoom
-from processor.audience_import.run import Change, Imported
-from processor.audience_import.run import Request as ImportRequest
+from processor.audience_import.request import ChangeCatalog, ImportRequest, ImportResult
 from processor.catalog.state import ControlState
 from processor.control.draft import Draft
 from processor.control.job_status import JobsProgress
@@ -39,11 +38,11 @@ Raises ApiError where they are not asked, since others are: that says nothing of
 """
 
 
-Importer = Callable[[Change, Path, ImportRequest, Path], Imported]
+Importer = Callable[[ChangeCatalog, Path, ImportRequest, Path], ImportResult]
 """Imports an audience: (changes the catalog, the CSV file, what is asked for, where rejected rows go)."""
 
 
-def no_importer(change: Change, path: Path, request: ImportRequest, rejected: Path) -> Imported:  # noqa: ARG001  # an Importer
+def no_importer(change: ChangeCatalog, path: Path, request: ImportRequest, rejected: Path) -> ImportResult:  # noqa: ARG001  # an Importer
     """Where there is no Kafka."""
     raise CommandError("this API cannot import")
 
@@ -102,7 +101,7 @@ class Call:
             return [error.text]
 
     def change(self, decide: Callable[[Draft], Answer]) -> Answer:
-        """Change something; raises ApiError for one who may only read."""
+        """ChangeCatalog something; raises ApiError for one who may only read."""
         require_write(self.caller)
         return self.services.plane.change(self.caller.author, decide)
 

@@ -19,7 +19,8 @@ from processor.api.connections import bounded_protocol
 from processor.api.limits import Limits, is_loopback
 from processor.api.upload_room import UploadRoom
 from processor.api.watch import WriterWatch
-from processor.audience_import.run import Change, Imported, Request, import_audience
+from processor.audience_import.request import ChangeCatalog, ImportRequest, ImportResult
+from processor.audience_import.run import import_audience
 from processor.control.audit import Author
 from processor.control.job_progress import JobProgressFollower
 from processor.control.kafka_log import KafkaControlLog
@@ -27,7 +28,6 @@ from processor.control.plane import ControlPlane
 from processor.control.ports import Superseded
 from processor.control.recording import record_etags
 from processor.control.unnamed_etags import UnnamedEtags
-from processor.delivery.destination_text import place
 from processor.delivery.kinesis.endpoints import EndpointRules, endpoint_rules
 from processor.delivery.kinesis.preflight import QUOTE_ALL, QUOTE_CODES, Question, Verdict, examine
 from processor.foundation.env_file import ENVIRONMENT
@@ -88,7 +88,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
             plane,
             secrets,
             access,
-            BoundedChecks(partial(findings, secrets, endpoint_rules(settings))),
+            BoundedChecks(partial(findings, secrets, endpoint_rules(settings.endpoint_hosts))),
             importer=partial(_import, settings, plane),
             uploads=UploadRoom(settings.api_max_upload_bytes, settings.api_request_seconds),
             jobs=jobs.progress,
@@ -142,7 +142,7 @@ def findings(secrets: Secrets, endpoints: EndpointRules, destination: Destinatio
     asked = (Question.ACCESS, Question.LIST_STREAMS) if only_access else tuple(Question)
     answers = examine(destination, ENVIRONMENT, secrets, endpoints, quote)
     wrong = [each for each in answers if each.verdict is Verdict.FAILED and each.question in asked]
-    where = destination.endpoint_url or destination.region if only_access else place(destination)
+    where = destination.endpoint_url or destination.region if only_access else destination.in_words
     return [f"{where}: {each.text}" for each in wrong]
 
 
@@ -154,8 +154,8 @@ def _log_denied(denied: ReadDenied) -> None:
 
 
 def _import(
-    settings: Settings, plane: ControlPlane, change: Change, path: Path, request: Request, rejected: Path
-) -> Imported:
+    settings: Settings, plane: ControlPlane, change: ChangeCatalog, path: Path, request: ImportRequest, rejected: Path
+) -> ImportResult:
     return import_audience(settings, change, plane.state, path, request, rejected, lambda *_: None)
 
 

@@ -16,9 +16,8 @@ from processor.api.calls import TheCall
 from processor.api.errors import ApiError, Code
 from processor.api.limits import late
 from processor.api.upload_room import Upload
+from processor.audience_import.request import ImportRequest, ImportResult
 from processor.audience_import.rows import ReadOptions
-from processor.audience_import.run import Imported
-from processor.audience_import.run import Request as ImportRequest
 from processor.foundation.errors import UsageError
 
 PATH: Final = "/v1/audiences/import"
@@ -135,7 +134,7 @@ async def _receive(request: Request, path: Path, upload: Upload, seconds: float)
             raise ApiError(Code.TOO_LATE, "the client has gone before its file had come") from None
 
 
-def _answer(audience_id: str, done: Imported, rejected_rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _answer(audience_id: str, done: ImportResult, rejected_rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "import": done.name,
         "audience": {"namespace": "CustomerAudienceUpload", "id": audience_id},

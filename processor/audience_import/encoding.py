@@ -1,4 +1,4 @@
-"""In which encoding a file is: UTF-8, UTF-16 with a byte order mark, or the one that is named.
+"""Find the encoding of a file: UTF-8, UTF-16 with a byte order mark, or the one that is named.
 
 Nothing is guessed (contract M6).
 
@@ -20,12 +20,8 @@ from processor.foundation.errors import UsageError
 UTF8: Final = "utf-8"
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _WIDE_MARKS: Final = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
-_WIDE: Final = (
-    "utf-32-le",
-    "utf-32-be",
-    "utf-16-le",
-    "utf-16-be",
-)  # UTF-32 reads as UTF-16 too, with a zero in each character
+_WIDE: Final = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+"""UTF-32 reads as UTF-16 too, with a zero in each character."""
 _LIKELY: Final = {
     "cp1252": "windows-1252",
     "cp1250": "windows-1250",
@@ -41,8 +37,8 @@ _LIKELY: Final = {
     "cp850": "cp850",
     "koi8_r": "koi8_r",
 }
-"""Python's name → how it is told. In this order where they are equally likely."""
-_TOLD: Final = 5
+"""Python's name → how it is shown. In this order where they are equally likely."""
+_SHOWN_READINGS: Final = 5
 _JUDGED_LINES: Final = 200
 _JUDGED_BYTES: Final = 64 * 1024
 _LINE_CHARACTERS: Final = 100_000
@@ -77,9 +73,7 @@ def require_named(sample: bytes, encoding: str) -> None:
 
 
 def may_be_utf8(sample: bytes) -> bool:
-    """Whether the beginning of a file holds more than ASCII, and all of it reads as UTF-8: hardly any text of another
-    encoding does.
-    """
+    """Return whether the beginning of a file holds more than ASCII and reads as UTF-8; few other texts do."""
     try:
         codecs.getincrementaldecoder(UTF8)().decode(sample)
     except UnicodeDecodeError:
@@ -103,8 +97,9 @@ def find_encoding(sample: bytes) -> str:
 
 
 def explain_bytes(path: Path, encoding: str) -> UsageError:
-    """Say where a file is not in `encoding`, and how the likeliest encodings read the first such line that is not the
-    header.
+    """Explain where a file is not in `encoding`, and how the likeliest encodings read that line.
+
+    It is the first such line that is not the header.
     """
     bad = list(islice(_bad_lines(path, encoding), _JUDGED_LINES))
     name = UTF8.upper() if encoding in (UTF8, "utf-8-sig") else encoding
@@ -121,7 +116,7 @@ def explain_bytes(path: Path, encoding: str) -> UsageError:
 
 
 def _bad_lines(path: Path, encoding: str) -> Iterator[_BadLine]:
-    """Yield the lines whose bytes are not of the encoding; ends early where it cannot be said which line that is."""
+    """Yield the lines whose bytes are not of the encoding; end early where the line cannot be found."""
     written = UTF8 if encoding == "utf-8-sig" else encoding
     with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
         try:
@@ -143,9 +138,7 @@ def _judged(lines: list[_BadLine]) -> bytes:
 
 
 def _readings(raw: bytes, line: bytes) -> dict[str, str]:
-    """Map what `line` may say to the names of the encodings that read it so; the likeliest first, judged by all of
-    `raw`.
-    """
+    """Map each reading of `line` to the encodings that read it so; the likeliest first, judged by all of `raw`."""
     order = list(_LIKELY)
     matches = from_bytes(raw, cp_isolation=order, threshold=1.0, enable_fallback=False, preemptive_behaviour=False)
     found = {name: match.chaos for match in matches for name in match.could_be_from_charset if name in _LIKELY}
@@ -153,12 +146,13 @@ def _readings(raw: bytes, line: bytes) -> dict[str, str]:
     for name in sorted(found, key=lambda name: (round(found[name], 1), order.index(name))):
         text = shown(line.decode(name, errors="replace"))
         readings[text] = f"{readings[text]}, {_LIKELY[name]}" if text in readings else _LIKELY[name]
-    return dict(islice(readings.items(), _TOLD))
+    return dict(islice(readings.items(), _SHOWN_READINGS))
 
 
 def _without_mark(sample: bytes) -> str | None:
-    """Return the encoding of two or four bytes a character that a file begins in: its letters, delimiters and line ends
-    hold zeros.
+    """Return the encoding, of two or four bytes a character, in which a file begins without a mark.
+
+    Its letters, delimiters and line ends hold zeros.
     """
     head = sample[:400]
     if b"\0" not in head:
@@ -173,9 +167,9 @@ def _without_mark(sample: bytes) -> str | None:
 
 def _wide(sample: bytes, encoding: str) -> UsageError:
     lines = sample[:4000].decode(encoding, errors="replace").lstrip("\ufeff").splitlines()
-    told = "".join(f"\n  {encoding}: {shown(line)}" for line in lines[:2])
+    shown_lines = "".join(f"\n  {encoding}: {shown(line)}" for line in lines[:2])
     what = "UTF-32" if "32" in encoding else "UTF-16 without a byte order mark"
     return UsageError(
-        f"it is {what}; nothing of it is used. Its first lines are{told}\n  say --encoding {encoding}, or save it as"
+        f"it is {what}; nothing of it is used. Its first lines are{shown_lines}\n  say --encoding {encoding}, or save it as"
         " UTF-8"
     )

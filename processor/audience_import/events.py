@@ -1,4 +1,4 @@
-"""The membership events of an import. Pure."""
+"""Write the membership events of an import. Pure."""
 
 from typing import NamedTuple
 
@@ -12,10 +12,8 @@ SOURCE = "/profile-exporter/audience-import"
 DAY_SECONDS = 24 * 60 * 60
 
 
-class Import(NamedTuple):
-    """One import: its own name, of which audience, when (seconds since 1970), and how many days its memberships
-    last.
-    """
+class ImportRun(NamedTuple):
+    """An import's own name, its audience, its time (seconds since 1970), and how many days its memberships last."""
 
     name: str
     audience_id: str
@@ -23,21 +21,23 @@ class Import(NamedTuple):
     ttl_days: int
 
 
-def realized(of: Import, profile_id: str) -> bytes:
-    """The profile is a member.
+def realized_event(run: ImportRun, profile_id: str) -> bytes:
+    """Return the event of a profile that is a member.
 
-    Who was one already keeps when he became one: the time of qualification is not said (I3).
+    A member of before keeps its time of qualification, which the event does not name (I3).
     """
-    return _event(of, profile_id, {"status": "realized", "validUntil": format_time(of.at + of.ttl_days * DAY_SECONDS)})
+    return _event(
+        run, profile_id, {"status": "realized", "validUntil": format_time(run.at + run.ttl_days * DAY_SECONDS)}
+    )
 
 
-def exited(of: Import, profile_id: str) -> bytes:
-    """The profile is a member no more."""
-    return _event(of, profile_id, {"status": "exited", "validUntil": None})
+def exited_event(run: ImportRun, profile_id: str) -> bytes:
+    """Return the event of a profile that is a member no more."""
+    return _event(run, profile_id, {"status": "exited", "validUntil": None})
 
 
-def _event(of: Import, profile_id: str, entry: dict[str, str | None]) -> bytes:
-    data = {"segmentMembership": {NAMESPACE: {of.audience_id: entry}}}
+def _event(run: ImportRun, profile_id: str, entry: dict[str, str | None]) -> bytes:
+    data = {"segmentMembership": {NAMESPACE: {run.audience_id: entry}}}
     return orjson.dumps(
-        cloud_event(f"{of.name}-{profile_id}", SOURCE, EventType.PATCHED, profile_id, format_time(of.at), data=data)
+        cloud_event(f"{run.name}-{profile_id}", SOURCE, EventType.PATCHED, profile_id, format_time(run.at), data=data)
     )

@@ -1,7 +1,7 @@
-"""Whose the identities of a file are: asked of the index of identities, in the changelog. On disk, as `Members`.
+"""Find whose the identities of a file are, by the index of identities in the changelog. On disk, as `Members`.
 
-    file ─► ask ─► asked: a row of the file each                                     ─► profile ids, where exactly one profile has the identity
-    changelog ─► note ─► owners: who has an id that was asked for, in any namespace  ─► Rejected, with the reason, where none or several have
+    file ─► add_rows ─► asked: a row of the file each                                     ─► profile ids, where exactly one profile has the identity
+    changelog ─► read_record ─► owners: who has an id that was asked for, in any namespace  ─► RejectedRow, with the reason, where none or several have
 
 Namespaces are compared as they are stored. One that differs only in case is no match, and is named in the reason.
 """
@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from processor.audience_import.identity_index import IdentityChange, IdentityRows
-from processor.audience_import.rejected import Fault, Reason, Rejected
-from processor.kafka.reading import KafkaRecord
+from processor.audience_import.rejected import RejectedRow, RejectReason, RowFault
+from schemas.kafka import ReadRecord
 from schemas.wire.identity_index import hash_id, hash_namespace
 
 SHOWN_CHARACTERS: Final = 200  # of an identity, in a reason
@@ -46,7 +46,7 @@ _FOUND: Final = """
 _ELSEWHERE: Final = "SELECT namespace, first FROM owned WHERE id_hash = ?"
 
 
-class Identity(NamedTuple):
+class IdentityRow(NamedTuple):
     """A row that names a member by an identity: its line in the file (from 1), namespace and id, and its text."""
 
     line: int
@@ -55,10 +55,8 @@ class Identity(NamedTuple):
     row: str
 
 
-class Found(NamedTuple):
-    """A row whose identity leads to one profile: its line in the file, the profile, where the index has it, and its
-    text.
-    """
+class FoundProfile(NamedTuple):
+    """A row whose identity leads to one profile: line, profile, the partitions where the index has it, and text."""
 
     line: int
     profile_id: str
@@ -67,7 +65,7 @@ class Found(NamedTuple):
 
 
 class Identities:
-    """Until the end of a `with`. `asked`: how many rows name an identity."""
+    """The identities of a file and their owners, until the end of a `with`; `asked` rows name an identity."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)  # a temporary file, removed when it is closed
@@ -84,8 +82,8 @@ class Identities:
     ) -> None:
         self._db.close()
 
-    def ask(self, identities: Iterable[Identity]) -> None:
-        """These are in the file."""
+    def add_rows(self, identities: Iterable[IdentityRow]) -> None:
+        """Add rows of the file that name an identity."""
         rows = [
             (hash_id(each.id), each.line, hash_namespace(each.namespace), each.namespace, each.id, each.row)
             for each in identities
@@ -93,23 +91,23 @@ class Identities:
         self._in_one_go(lambda: self._db.executemany("INSERT INTO asked VALUES (?, ?, ?, ?, ?, ?)", rows))
         self.asked += len(rows)
 
-    def note(self, record: KafkaRecord) -> None:
-        """Take notice of a record of the changelog, in the order of its partition. Raises UnreadableRow."""
-        change = self._rows.note(record)
+    def read_record(self, record: ReadRecord) -> None:
+        """Read a record of the changelog, in the order of its partition. Raises UnreadableRow."""
+        change = self._rows.read_record(record)
         if change is not None:
             self._changes.append(change)
             if len(self._changes) >= _BATCH:
                 self._write_changes()
 
     def why_incomplete(self) -> str | None:
-        """Why the index does not tell whose an identity is, and the remedy; None: it does.
+        """Explain why the index does not show whose an identity is, with the remedy; None: it does.
 
         Call it when the changelog is read.
         """
         return self._rows.why_incomplete()
 
-    def found(self) -> Iterator[Found | Rejected]:
-        """The profile of each row, or why there is none, in the order of the file.
+    def find_profiles(self) -> Iterator[FoundProfile | RejectedRow]:
+        """Yield the profile of each row, or why it has none, in the order of the file.
 
         Call it once, when the changelog is read.
         """
@@ -117,21 +115,16 @@ class Identities:
         self._in_one_go(lambda: self._db.execute(_COUNT_OWNERS))
         for line, namespace, identity_id, id_hash, row, profiles, first, last, partitions in self._db.execute(_FOUND):
             if profiles == 1:
-                yield Found(line, first, frozenset(map(int, partitions.split(","))), row)
+                yield FoundProfile(line, first, frozenset(map(int, partitions.split(","))), row)
                 continue
             what = f"{_short(identity_id)} of the namespace {_short(namespace)}"
-            if profiles:
-                more = f" (and {profiles - 2} more)" if profiles > 2 else ""
-                fault = Fault(
-                    Reason.SEVERAL_PROFILES, f"{profiles} profiles have the identity {what}: {first} and {last}{more}"
-                )
-            else:
-                elsewhere = self._in_another_case(id_hash, namespace)
-                fault = Fault(
-                    Reason.NAMESPACE_CASE if elsewhere else Reason.NO_PROFILE,
-                    f"no profile has the identity {what}{elsewhere}",
-                )
-            yield Rejected.because(fault, line, row)
+            fault = _several(what, profiles, first, last) if profiles else self._no_profile(what, id_hash, namespace)
+            yield RejectedRow.because(fault, line, row)
+
+    def _no_profile(self, what: str, id_hash: bytes, namespace: str) -> RowFault:
+        elsewhere = self._in_another_case(id_hash, namespace)
+        reason = RejectReason.NAMESPACE_CASE if elsewhere else RejectReason.NO_PROFILE
+        return RowFault(reason, f"no profile has the identity {what}{elsewhere}")
 
     def _in_another_case(self, id_hash: bytes, namespace: str) -> str:
         for stored, profile in self._db.execute(_ELSEWHERE, (id_hash,)):
@@ -143,7 +136,7 @@ class Identities:
         return ""
 
     def _write_changes(self) -> None:
-        """One after the other: of two changes of a row the later counts."""
+        """Write the changes one after the other: of two changes of a row the later counts."""
         self._in_one_go(self._apply_changes)
         self._changes.clear()
 
@@ -155,6 +148,13 @@ class Identities:
         self._db.execute("BEGIN")
         write()
         self._db.execute("COMMIT")
+
+
+def _several(what: str, profiles: int, first: str, last: str) -> RowFault:
+    more = f" (and {profiles - 2} more)" if profiles > 2 else ""
+    return RowFault(
+        RejectReason.SEVERAL_PROFILES, f"{profiles} profiles have the identity {what}: {first} and {last}{more}"
+    )
 
 
 def _columns(change: IdentityChange) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""Judge one id of a file: is it an id, or what a spreadsheet or an export made of one (contract M6)? Pure.
+"""Judge an id of a file: is it an id, or what a spreadsheet or an export made of one (contract M6)? Pure.
 
 Ordinary ids pass two tests: they have only printable ASCII, and they do not begin as anything suspicious does.
 """
@@ -6,7 +6,7 @@ Ordinary ids pass two tests: they have only printable ASCII, and they do not beg
 import re
 from typing import Final
 
-from processor.audience_import.rejected import Fault, Reason
+from processor.audience_import.rejected import RejectReason, RowFault
 from processor.core.profile_id import MAX_KEY_BYTES, fault_of_id, json_kind
 
 _BLANKS: Final = " \t\r\n\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
@@ -26,13 +26,15 @@ _UNSEEN: Final = re.compile(
 _LOST: Final = "\ufffd"
 _SEP: Final = re.compile(r"sep=(\\t|.)?", re.IGNORECASE)
 _CTRL_Z: Final = "\x1a"
-WORD_FOR_NOTHING: Final = Fault(Reason.WORD_FOR_NOTHING, "it is what programs write where there is no id")
+WORD_FOR_NOTHING: Final = RowFault(RejectReason.WORD_FOR_NOTHING, "it is what programs write where there is no id")
 
 
-_HEADER_AGAIN: Final = Fault(Reason.HEADER_AGAIN, "it is the header again: were files joined with their headers?")
+_HEADER_AGAIN: Final = RowFault(
+    RejectReason.HEADER_AGAIN, "it is the header again: were files joined with their headers?"
+)
 
 
-def read_id(cell: str, header: str, *, any_id: bool = False) -> str | Fault:
+def read_id(cell: str, header: str, *, any_id: bool = False) -> str | RowFault:
     """Return the id in a cell without the blanks around it, or why it is none.
 
     `header`: what the column is called, in lower case. `any_id` takes what only looks like an id that was spoilt, and
@@ -41,7 +43,7 @@ def read_id(cell: str, header: str, *, any_id: bool = False) -> str | Fault:
     profile_id = cell.strip(_BLANKS)
     if profile_id.isascii() and profile_id.isprintable() and _SUSPICIOUS.match(profile_id) is None:
         if not profile_id:
-            return Fault(Reason.NO_ID, "the id is empty")
+            return RowFault(RejectReason.NO_ID, "the id is empty")
         if profile_id.lower() != header or any_id:
             return profile_id if len(profile_id) <= MAX_KEY_BYTES else _too_long(profile_id)
     if not any_id and _without_unseen(profile_id).lower() == header:
@@ -49,7 +51,7 @@ def read_id(cell: str, header: str, *, any_id: bool = False) -> str | Fault:
     return _why_no_key(profile_id) or (not any_id and _why_spoilt(profile_id)) or profile_id
 
 
-def read_identity_part(cell: str, name: str, *, any_id: bool = False) -> str | Fault:
+def read_identity_part(cell: str, name: str, *, any_id: bool = False) -> str | RowFault:
     """Return the namespace or the id of an identity in a cell, without the blanks around it, or why it is none.
 
     `name`: what the column is called, in lower case. It is judged as a profile id is, but for what no key may be: no
@@ -57,67 +59,70 @@ def read_identity_part(cell: str, name: str, *, any_id: bool = False) -> str | F
     """
     text = cell.strip(_BLANKS)
     if not text:
-        return Fault(Reason.NO_ID, f"{name} is empty")
+        return RowFault(RejectReason.NO_ID, f"{name} is empty")
     fault = _why_no_part(text) or (None if any_id else _why_spoilt_part(text, name))
     return text if fault is None else fault._replace(explanation=f"{name}: {fault.explanation}")
 
 
-def _why_no_part(text: str) -> Fault | None:
+def _why_no_part(text: str) -> RowFault | None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return Fault(Reason.LOST_CHARACTER, "it holds half a character (a lone surrogate)")
+        return RowFault(RejectReason.LOST_CHARACTER, "it holds half a character (a lone surrogate)")
     return None
 
 
-def _why_spoilt_part(text: str, name: str) -> Fault | None:
+def _why_spoilt_part(text: str, name: str) -> RowFault | None:
     return _HEADER_AGAIN if _without_unseen(text).lower() == name else _why_spoilt(text)
 
 
-def _why_no_key(profile_id: str) -> Fault | None:
-    """Say why no record may have it as its key (contract I11): the event would only become a dead letter."""
+def _why_no_key(profile_id: str) -> RowFault | None:
+    """Explain why no record may have the id as its key (contract I11): its event would become a dead letter."""
     try:
         size = len(profile_id.encode())
     except UnicodeEncodeError:
-        return Fault(Reason.BAD_KEY, "the id holds half a character (a lone surrogate)")
+        return RowFault(RejectReason.BAD_KEY, "the id holds half a character (a lone surrogate)")
     if size > MAX_KEY_BYTES:
         return _too_long(profile_id)
     fault = fault_of_id(profile_id)
     if fault is None:
         return None
     # Blanks that people see are off already: what is no JSON has a character that nobody sees.
-    reason = Reason.BAD_KEY if json_kind(profile_id) else Reason.UNSEEN_CHARACTER
-    return Fault(reason, f"the id {fault}" + (": the end of a file of old tools" if _CTRL_Z in profile_id else ""))
+    reason = RejectReason.BAD_KEY if json_kind(profile_id) else RejectReason.UNSEEN_CHARACTER
+    return RowFault(reason, f"the id {fault}" + (": the end of a file of old tools" if _CTRL_Z in profile_id else ""))
 
 
-def _why_spoilt(profile_id: str) -> Fault | None:
-    """Say what a spreadsheet or an export made of the id."""
+def _why_spoilt(profile_id: str) -> RowFault | None:
+    """Explain what a spreadsheet or an export made of the id."""
     if unseen := _UNSEEN.search(profile_id):
-        return Fault(Reason.UNSEEN_CHARACTER, f"it holds a character that nobody sees, {_code_point(unseen)}")
+        return RowFault(RejectReason.UNSEEN_CHARACTER, f"it holds a character that nobody sees, {_code_point(unseen)}")
     if _SEP.fullmatch(profile_id):
-        return Fault(
-            Reason.HEADER_AGAIN, "it is a line that names the delimiter: were files joined with their headers?"
+        return RowFault(
+            RejectReason.HEADER_AGAIN, "it is a line that names the delimiter: were files joined with their headers?"
         )
     if _LOST in profile_id:
-        return Fault(
-            Reason.LOST_CHARACTER, "it holds U+FFFD: a program that read the file in a wrong encoding lost a character"
+        return RowFault(
+            RejectReason.LOST_CHARACTER,
+            "it holds U+FFFD: a program that read the file in a wrong encoding lost a character",
         )
     if profile_id.lower() in _NOTHING or profile_id in _NOTHING_EXACTLY:
         return WORD_FOR_NOTHING
     if _ERROR.fullmatch(profile_id):
-        return Fault(Reason.SPREADSHEET_ERROR, "it is an error of a spreadsheet's formula")
+        return RowFault(RejectReason.SPREADSHEET_ERROR, "it is an error of a spreadsheet's formula")
     if _SHORTENED.fullmatch(profile_id):
-        return Fault(
-            Reason.SHORTENED_NUMBER,
+        return RowFault(
+            RejectReason.SHORTENED_NUMBER,
             "a spreadsheet shortened the number, its other digits are lost: give the column the format Text",
         )
     if _FORMULA.fullmatch(profile_id):
-        return Fault(Reason.FORMULA, 'it is a spreadsheet\'s formula or text mark (as ="00123"): write the id alone')
+        return RowFault(
+            RejectReason.FORMULA, 'it is a spreadsheet\'s formula or text mark (as ="00123"): write the id alone'
+        )
     return None
 
 
-def _too_long(profile_id: str) -> Fault:
-    return Fault(Reason.BAD_KEY, f"the id has {len(profile_id.encode())} bytes, {MAX_KEY_BYTES} are allowed")
+def _too_long(profile_id: str) -> RowFault:
+    return RowFault(RejectReason.BAD_KEY, f"the id has {len(profile_id.encode())} bytes, {MAX_KEY_BYTES} are allowed")
 
 
 def _without_unseen(text: str) -> str:

@@ -1,6 +1,4 @@
-"""Name a file that is no CSV, whatever it is called: a workbook, a compressed file, a page, another table (contract
-M6).
-"""
+"""Refuse a file that is no CSV, whatever it is called: a workbook, a compressed file, a page, a table (M6)."""
 
 import codecs
 import re
@@ -61,7 +59,7 @@ _JSON: Final = re.compile(r"""\{\s*["}]|\[\s*[\[{"\]]""")
 
 
 def require_csv(sample: bytes) -> None:
-    """Raise UsageError for a file that is something else, with what it is and what to do; `sample` is its beginning."""
+    """Raise UsageError for a file that is no CSV, with what it is and what to do; `sample` is its beginning."""
     found = _binary(sample) or _text(sample)
     if found is not None:
         what, remedy = found

@@ -1,6 +1,6 @@
 """Two sets of profile ids, on disk: who is in the file, and who was a member before.
 
-SQLite, in a file that goes with the process.
+SQLite keeps them, in a file that goes with the process.
 """
 
 import sqlite3
@@ -12,7 +12,7 @@ _CACHE_KIB: Final = 32 * 1024  # of pages in memory; a million ids have as many
 
 
 class Members:
-    """Until the end of a `with`."""
+    """The profiles that enter and leave the audience, until the end of a `with`."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)  # a temporary file, removed when it is closed
@@ -29,22 +29,20 @@ class Members:
     ) -> None:
         self._db.close()
 
-    def name(self, profile_ids: Iterable[str]) -> None:
-        """These are in the file."""
+    def add(self, profile_ids: Iterable[str]) -> None:
+        """Add profiles that are in the file."""
         self._db.execute("BEGIN")
         self._many("INSERT OR IGNORE INTO named (id) VALUES (?)", profile_ids)
         self._db.execute("COMMIT")
 
-    def name_known(self, profile_ids: Iterable[str]) -> None:
-        """These are in the file, and profiles: by an identity that they have."""
+    def add_known(self, profile_ids: Iterable[str]) -> None:
+        """Add profiles that are in the file by an identity, and so are known."""
         self._db.execute("BEGIN")
         self._many("INSERT INTO named VALUES (?, 1) ON CONFLICT DO UPDATE SET is_known = 1", profile_ids)
         self._db.execute("COMMIT")
 
-    def note(self, changes: Iterable[tuple[str, bool | None]]) -> None:
-        """In this order: who was a member (True), or a profile that is none (False), or is no profile any more
-        (None).
-        """
+    def apply_changes(self, changes: Iterable[tuple[str, bool | None]]) -> None:
+        """Apply in order who was a member (True), a profile that is none (False), or no profile any more (None)."""
         last = dict(changes)
         self._db.execute("BEGIN")
         self._many(
@@ -59,33 +57,32 @@ class Members:
         self._many("DELETE FROM before WHERE id = ?", (each for each, is_member in last.items() if not is_member))
         self._db.execute("COMMIT")
 
-    def named(self) -> Iterator[str]:
-        """Who is in the file, each once."""
+    def entering(self) -> Iterator[str]:
+        """Yield who is in the file, each once."""
         return (profile_id for (profile_id,) in self._db.execute("SELECT id FROM named"))
 
-    def gone(self) -> Iterator[str]:
-        """Who was a member, and is not in the file."""
+    def leaving(self) -> Iterator[str]:
+        """Yield who was a member, and is not in the file."""
         return (
             profile_id
             for (profile_id,) in self._db.execute("SELECT id FROM before WHERE id NOT IN (SELECT id FROM named)")
         )
 
-    def count_named(self) -> int:
-        """How many are in the file."""
+    def count_entering(self) -> int:
+        """Count the profiles in the file."""
         return self._count("SELECT count(*) FROM named")
 
     def count_known(self) -> int:
-        """How many of those in the file are profiles that were there before."""
+        """Count those in the file that were profiles before."""
         return self._count("SELECT count(*) FROM named WHERE is_known")
 
-    def count_gone(self) -> int:
-        """How many are not in it any more."""
+    def count_leaving(self) -> int:
+        """Count those who were members, and are not in the file."""
         return self._count("SELECT count(*) FROM before WHERE id NOT IN (SELECT id FROM named)")
 
     def _count(self, query: str) -> int:
         return int(self._db.execute(query).fetchone()[0])
 
     def _many(self, statement: str, profile_ids: Iterable[str]) -> None:
-        self._db.executemany(
-            statement, ((profile_id,) for profile_id in sorted(profile_ids))
-        )  # sorted: a page of the table is touched once
+        rows = ((profile_id,) for profile_id in sorted(profile_ids))  # sorted: a page of the table is touched once
+        self._db.executemany(statement, rows)

@@ -1,31 +1,31 @@
-"""Who is in an audience, by the changelog: the last row of each profile says it. Reads, and changes nothing."""
+"""Read from the changelog who is in an audience: the last row of each profile says it. Changes nothing."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from processor.core.partitioner import partition_of
 from processor.foundation.settings import Settings
-from processor.kafka.reading import KafkaRecord, PartitionLag, group_lag, read_topic
+from processor.kafka.reading import read_topic
 from schemas.audience import AudienceKey
+from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 from schemas.profile import REALIZED
 from schemas.wire.profiles_changelog import PROFILE, decode_row
 
 
 def membership_changes(
-    settings: Settings, audience: AudienceKey, beside: Callable[[KafkaRecord], None] = lambda _: None
+    settings: Settings, audience: AudienceKey, on_other_row: Callable[[ReadRecord], None] = lambda _: None
 ) -> Iterator[tuple[str, bool | None]]:
-    """(profile id, whether it is realized in the audience), a row of the changelog after the other: the last one of a
-    profile counts.
+    """Yield (profile id, whether it is realized in the audience), a row of the changelog after the other.
 
-    None instead of whether: there is no such profile any more. A row that stands elsewhere than its key belongs is
-    passed over: what a command writes does not reach it (I12). `beside` gets every record that is no profile's row.
+    The last row of a profile counts. None instead of whether: the profile does not exist any more. A row that stands elsewhere than its key belongs is
+    passed over: what a command writes does not reach it (I12). `on_other_row` gets every record that is no profile's row.
     Raises as `read_topic` does, and UnreadableRow.
     """
     namespace, audience_id = audience
     mentioned = audience_id.encode()
     for record in read_topic(settings, settings.topics.changelog):
         if record.key is None or not record.key.startswith(PROFILE):
-            beside(record)
+            on_other_row(record)
             continue
         key = record.key[len(PROFILE) :]
         if (
@@ -42,20 +42,3 @@ def membership_changes(
             continue
         entry = decode_row(record.value).profile.memberships.get(namespace, {}).get(audience_id, "")
         yield profile_id, entry > REALIZED
-
-
-def ends_of_events(settings: Settings) -> dict[int, int]:
-    """Where profile-events ends now, by partition."""
-    return {place.partition: place.end for place in _places(settings)}
-
-
-def events_not_applied(settings: Settings, ends: Mapping[int, int]) -> int:
-    """How many offsets below these the workers have not processed; what comes after them does not count, events never
-    cease.
-    """
-    return sum(max(0, ends[place.partition] - max(place.start, place.committed or 0)) for place in _places(settings))
-
-
-def _places(settings: Settings) -> list[PartitionLag]:
-    (places,) = group_lag(settings, [settings.topics.profile_events]).values()
-    return places

@@ -1,5 +1,6 @@
-"""The records of a CSV file, by Python's `csv`: where one breaks, it is rejected, and reading goes on at the next line
-that can be trusted.
+"""Read the records of a CSV file; one that breaks is rejected, and reading goes on where lines can be trusted.
+
+Python's `csv` reads them.
 
     "5" pipe"                  broken within its line: that line alone is rejected
     "TV 32"" ⏎ p-2,B ⏎ …       a quote that is closed only for who wrote it: that line is rejected, and what follows is
@@ -19,26 +20,26 @@ from functools import partial
 from typing import Final, TextIO
 
 from processor.audience_import.layout import QUOTE, Layout
-from processor.audience_import.rejected import Fault, Reason, Rejected, shown
+from processor.audience_import.rejected import RejectedRow, RejectReason, RowFault, shown
 from processor.foundation.errors import UsageError
 
 MAX_RECORD_CHARACTERS: Final = 1024 * 1024
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _DIGITS: Final = re.compile(r"\d+")
 _BACKSLASH: Final = "\\"
-_BROKEN: Final = Fault(
-    Reason.BROKEN_QUOTES, "a quote in a value is not written twice, so where the value ends is not known"
+_BROKEN: Final = RowFault(
+    RejectReason.BROKEN_QUOTES, "a quote in a value is not written twice, so where the value ends is not known"
 )
 _MANY: Final = f"{csv.field_size_limit():,} characters, or the row more than {MAX_RECORD_CHARACTERS:,}"
-_LARGE: Final = Fault(Reason.TOO_LARGE, f"a value has more than {_MANY}")
+_LARGE: Final = RowFault(RejectReason.TOO_LARGE, f"a value has more than {_MANY}")
 
 
 class _TooLarge(csv.Error):
-    """A record has more characters than we hold."""
+    """An error: a record has more characters than memory holds."""
 
 
 class Records:
-    """The records below a file's header; `file` stands at its first row. For one walk."""
+    """The records below a file's header; `file` stands at its first row. It is iterated once."""
 
     def __init__(self, file: TextIO, layout: Layout, escape: str | None) -> None:
         self._file = file
@@ -54,28 +55,28 @@ class Records:
 
     @property
     def line(self) -> int:
-        """The first line of the record that was yielded last."""
+        """Return the first line of the record that was yielded last."""
         return self._line
 
     @property
     def text(self) -> str:
-        """The text of the record that was yielded last."""
+        """Return the text of the record that was yielded last."""
         return "".join(self._taken).rstrip("\r\n")
 
-    def why_doubtful(self, *, is_whole: bool) -> Fault | None:
-        """Say whether the record that was yielded last may be a part of one that broke.
+    def why_doubtful(self, *, is_whole: bool) -> RowFault | None:
+        """Explain whether the record that was yielded last may be a part of one that broke.
 
         `is_whole`: it has as many cells as rows have.
 
         To be asked while `is_doubtful`, which ends with the first record below the broken one that is surely a row.
         """
         if not is_whole or self.text.count(QUOTE) % 2:
-            return Fault(Reason.BROKEN_QUOTES, "it may be a part of a row above it, whose quotes are broken")
+            return RowFault(RejectReason.BROKEN_QUOTES, "it may be a part of a row above it, whose quotes are broken")
         self.is_doubtful = self._line < self._doubtful_until
         return None
 
-    def __iter__(self) -> Iterator[list[str] | Rejected]:
-        """Yield each record's cells, or why it is none; raises UsageError where nothing can be trusted any more."""
+    def __iter__(self) -> Iterator[list[str] | RejectedRow]:
+        """Yield each record's cells, or why it is none; raise UsageError where nothing can be trusted any more."""
         taken, is_done = self._taken, False
         while not is_done:
             try:
@@ -84,7 +85,7 @@ class Records:
                 ):
                     if len(taken) > 1 and self._is_followed_by_rows(cells):
                         yield self._reject_first(
-                            Fault(Reason.BROKEN_QUOTES, "a quote in it is closed only in a later row")
+                            RowFault(RejectReason.BROKEN_QUOTES, "a quote in it is closed only in a later row")
                         )
                         break
                     yield cells
@@ -114,7 +115,7 @@ class Records:
         while len(line) == MAX_RECORD_CHARACTERS and not line.endswith(("\n", "\r")):
             line = self._file.readline(MAX_RECORD_CHARACTERS)
 
-    def _reject_broken(self, *, is_large: bool) -> Iterator[Rejected]:
+    def _reject_broken(self, *, is_large: bool) -> Iterator[RejectedRow]:
         first = self._taken[0]
         self.require_no_escapes()
         if len(self._taken) == 1:
@@ -142,29 +143,30 @@ class Records:
                 what = f"line {number}: quotes stand behind backslashes: {shown(line)}"
                 raise UsageError(f"{what}; nothing of the file is used\n  read them with --escape '\\'")
 
-    def _reject_first(self, fault: Fault) -> Rejected:
+    def _reject_first(self, fault: RowFault) -> RejectedRow:
         """Reject the first line of the record, and have the others read as rows, as long as they look like some."""
         first, *others = self._taken
-        rejected = Rejected.because(fault, self._line, first.rstrip("\r\n"))
-        if fault.reason is Reason.BROKEN_QUOTES or QUOTE in first:
+        rejected = RejectedRow.because(fault, self._line, first.rstrip("\r\n"))
+        if fault.reason is RejectReason.BROKEN_QUOTES or QUOTE in first:
             self.is_doubtful, self._doubtful_until = True, max(self._doubtful_until, self._line + len(others))
         self._again.extendleft(reversed(others))
         self._taken.clear()
         self._line += 1
         return rejected
 
-    def _reject_all(self) -> Iterator[Rejected]:
+    def _reject_all(self) -> Iterator[RejectedRow]:
         begin, fault = self._line, _BROKEN
         for line in self._taken:
-            yield Rejected.because(fault, self._line, line.rstrip("\r\n"))
+            yield RejectedRow.because(fault, self._line, line.rstrip("\r\n"))
             self._line += 1
-            fault = Fault(Reason.BROKEN_QUOTES, f"it may be a part of the row in line {begin}, whose quotes are broken")
+            fault = RowFault(
+                RejectReason.BROKEN_QUOTES, f"it may be a part of the row in line {begin}, whose quotes are broken"
+            )
         self.is_doubtful = True
         self._taken.clear()
 
     def _is_followed_by_rows(self, cells: list[str]) -> bool:
-        """Whether a line below the record's first looks like a row: it has as many cells as rows have, and an id of the
-        same shape.
+        """Return whether a line below the record's first looks like a row: as many cells, and an id of the same shape.
 
         Where members are named by identity, the same shape of one that is not empty is enough: of the profile id, the
         namespace or the id.
@@ -173,14 +175,14 @@ class Records:
         if len(self._layout.columns) == 1:
             return False
         shapes = {
-            place: _shape(cells[place])
-            for place in naming
-            if place < len(cells) and (len(naming) == 1 or cells[place].strip())
+            index: _shape(cells[index])
+            for index in naming
+            if index < len(cells) and (len(naming) == 1 or cells[index].strip())
         }
         rows = (_cells_of(line, self._layout.delimiter) for line in self._taken[1:])
         return any(
             len(row) in widths
-            and any(place < len(row) and _shape(row[place]) == shape for place, shape in shapes.items())
+            and any(index < len(row) and _shape(row[index]) == shape for index, shape in shapes.items())
             for row in rows
         )
 
@@ -193,17 +195,13 @@ def _cells_of(line: str, delimiter: str) -> list[str]:
 
 
 def _is_closed_for_its_writer(line: str, delimiter: str) -> bool:
-    """Whether the value that is open at the line's end stands in quotes all the same, for a program that does not
-    double those in it.
-    """
+    """Return whether the value open at the line's end is quoted for a program that does not double quotes in it."""
     body = line.rstrip("\r\n")
     value = body[body.rfind(delimiter + QUOTE) + 1 :][1:]
     return value.endswith(QUOTE) or QUOTE + delimiter in value
 
 
 def _shape(text: str) -> str:
-    """Say what an id looks like: `crm-17` as `a-9`; one of digits alone as so many digits, since numbers stand in every
-    text.
-    """
+    """Return the shape of an id: `a-9` for `crm-17`; for digits alone so many digits, as numbers are everywhere."""
     text = text.strip()
     return "9" * len(text) if text.isdigit() else _DIGITS.sub("9", _LETTERS.sub("a", text))

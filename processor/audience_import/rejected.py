@@ -1,4 +1,4 @@
-"""Rows that name no member, and why."""
+"""Rows that name no member, and why they do not."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ SHOWN_CHARACTERS: Final = 1_000  # of a rejected row
 _SHOWN_IN_TEXT: Final = 120
 
 
-class Reason(StrEnum):
-    """Why a row is rejected.
+class RejectReason(StrEnum):
+    """The reason why a row is rejected.
 
     `--any-id` takes the first group (`SPOILT`), as long as a record may have the id as its key (contract I11).
     """
@@ -36,71 +36,69 @@ class Reason(StrEnum):
 
 SPOILT: Final = frozenset(
     {
-        Reason.SHORTENED_NUMBER,
-        Reason.WORD_FOR_NOTHING,
-        Reason.SPREADSHEET_ERROR,
-        Reason.FORMULA,
-        Reason.UNSEEN_CHARACTER,
-        Reason.LOST_CHARACTER,
-        Reason.HEADER_AGAIN,
+        RejectReason.SHORTENED_NUMBER,
+        RejectReason.WORD_FOR_NOTHING,
+        RejectReason.SPREADSHEET_ERROR,
+        RejectReason.FORMULA,
+        RejectReason.UNSEEN_CHARACTER,
+        RejectReason.LOST_CHARACTER,
+        RejectReason.HEADER_AGAIN,
     }
 )
 
 
-class Fault(NamedTuple):
-    """Why a row, or the id in it, cannot be used: the reason, and a sentence for people."""
+class RowFault(NamedTuple):
+    """A fault of a row, or of the id in it: the reason, and a sentence for people."""
 
-    reason: Reason
+    reason: RejectReason
     explanation: str
 
 
-class Rejected(NamedTuple):
+class RejectedRow(NamedTuple):
     """A row that names no member: its first line in the file (from 1), why, and its text."""
 
     line: int
-    reason: Reason
+    reason: RejectReason
     explanation: str
     row: str
 
     @classmethod
-    def because(cls, fault: Fault, line: int, row: str) -> "Rejected":
-        """Make one of a fault; `row` is cut to `SHOWN_CHARACTERS`."""
+    def because(cls, fault: RowFault, line: int, row: str) -> "RejectedRow":
+        """Make a rejected row of a fault; `row` is cut to `SHOWN_CHARACTERS`."""
         return cls(line, fault.reason, fault.explanation, row[:SHOWN_CHARACTERS])
 
 
 @dataclass(frozen=True, slots=True)
-class Rejections:
-    """How many rows were rejected for each reason, and the first row of each."""
+class RejectedCounts:
+    """The number of rows rejected for each reason, and the first row of each."""
 
-    by_reason: Counter[Reason] = field(default_factory=Counter)
-    first: dict[Reason, Rejected] = field(default_factory=dict)
+    by_reason: Counter[RejectReason] = field(default_factory=Counter)
+    first: dict[RejectReason, RejectedRow] = field(default_factory=dict)
 
-    def count(self, row: Rejected) -> None:
-        """Count one more."""
+    def count(self, row: RejectedRow) -> None:
+        """Count one more rejected row."""
         self.by_reason[row.reason] += 1
         self.first.setdefault(row.reason, row)
 
     def total(self) -> int:
-        """How many there are."""
+        """Return how many rows are rejected."""
         return self.by_reason.total()
 
     def as_json(self) -> dict[str, int]:
-        """The counts by the reasons' names, the most frequent first."""
+        """Return the counts by the reasons' names, the most frequent first."""
         return {reason.value: count for reason, count in self.by_reason.most_common()}
 
     def lines(self) -> list[str]:
-        """A line for people for each reason: how many rows, and the first of them."""
-        told = []
+        """Return a line for people for each reason: how many rows, and the first of them."""
+        lines = []
         for reason, count in self.by_reason.most_common():
             first = self.first[reason]
-            told.append(f"{reason}: {count}, the first in line {first.line}: {shown(first.row)}: {first.explanation}")
-        return told
+            lines.append(f"{reason}: {count}, the first in line {first.line}: {shown(first.row)}: {first.explanation}")
+        return lines
 
 
 def shown(text: str, characters: int = _SHOWN_IN_TEXT) -> str:
-    """Write a text of a file so that a terminal shows every character of it: those that have no picture as escapes, and
-    a long text cut.
-    """
+    """Write a text of a file so that a terminal shows each character, escaped where it must be; a long text is cut."""
     cut = text.rstrip("\r\n")[: characters + 1]
     whole = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in cut[:characters])
     return whole + ("…" if len(cut) > characters else "")

@@ -1,7 +1,6 @@
-"""What the rows of a CSV file name, as people make such files (contract M6): a member, or why a row names none, with
-its line.
+"""Read the rows of a CSV file, as people make such files: each names a member, or why it names none (M6).
 
-Home of M6. The order: what kind of file it is (`kinds`), its encoding (`encoding`), its layout (`layout`), its records
+The order: what kind of file it is (`kinds`), its encoding (`encoding`), its layout (`layout`), its records
 (`records`), and of each record the id (`ids`). A file that cannot be used raises UsageError, and nothing of it is used.
 """
 
@@ -12,22 +11,22 @@ from pathlib import Path
 from typing import Final, NamedTuple, TextIO
 
 from processor.audience_import.encoding import explain_bytes, find_encoding, may_be_utf8, require_named
-from processor.audience_import.identities import Identity
+from processor.audience_import.identities import IdentityRow
 from processor.audience_import.ids import WORD_FOR_NOTHING, read_id, read_identity_part
 from processor.audience_import.kinds import require_csv
 from processor.audience_import.layout import IDENTITY, PROFILE_ID, Dialect, find_layout, one_character
 from processor.audience_import.records import Records
-from processor.audience_import.rejected import SHOWN_CHARACTERS, Fault, Reason, Rejected
+from processor.audience_import.rejected import SHOWN_CHARACTERS, RejectedRow, RejectReason, RowFault
 from processor.foundation.errors import UsageError
 
 SAMPLE_BYTES: Final = 256 * 1024
 
 Member = str
-"""What a row names: a profile id. A row that names an identity is an `Identity`, which a look-up turns into one."""
+"""The profile id that a row names. A row that names an identity is an `IdentityRow`, which a look-up turns into one."""
 
 
 class ReadOptions(NamedTuple):
-    """How a file is to be read; None: as it shows itself.
+    """The options for reading a file; None: as the file shows itself.
 
     `any_id` takes ids that look as if a spreadsheet or an export had spoilt them.
     """
@@ -40,34 +39,32 @@ class ReadOptions(NamedTuple):
 
 
 _AS_IT_IS: Final = ReadOptions()
-_NO_PROFILE_ID: Final = Fault(Reason.NO_ID, "the id is empty")
+_NO_PROFILE_ID: Final = RowFault(RejectReason.NO_ID, "the id is empty")
 
 
 class Rows:
-    """The rows of one file."""
+    """The rows of one file. Home of M6."""
 
     def __init__(
-        self, path: Path, options: ReadOptions = _AS_IT_IS, why_not: Callable[[str], Fault | None] = lambda _: None
+        self, path: Path, options: ReadOptions = _AS_IT_IS, fault_of: Callable[[str], RowFault | None] = lambda _: None
     ) -> None:
         """Raise UsageError for a file that cannot be read, or is no CSV, or whose header does not fit.
 
-        `why_not`: why nobody can write for a profile id that is one.
+        `fault_of` explains why nobody can write for a profile id.
         """
         self.path = path
-        self._why_not = why_not
+        self._fault_of = fault_of
         self._any_id = options.any_id
         self._file: TextIO | None = None
         self._bytes_read = 0
-        with _naming(path):
+        with _naming_file(path):
             sample = _read_sample(path)
             require_csv(sample)
             if options.encoding is not None:
                 require_named(sample, options.encoding)
             encoding = options.encoding or find_encoding(sample)
-            escape, delimiter = (
-                one_character("--escape", options.escape),
-                one_character("--delimiter", options.delimiter),
-            )
+            escape = one_character("--escape", options.escape)
+            delimiter = one_character("--delimiter", options.delimiter)
             self._layout = find_layout(_decode(path, sample, encoding), delimiter, escape, options.id_column)
         self.dialect = Dialect(encoding, self._layout.delimiter, escape)
         self.columns = self._layout.columns
@@ -77,15 +74,15 @@ class Rows:
 
     @property
     def names_identities(self) -> bool:
-        """Whether rows may name a member by an identity."""
+        """Return whether rows may name a member by an identity."""
         return self._layout.identity is not None
 
     @property
     def bytes_read(self) -> int:
-        """How far the file is read, while it is."""
+        """Return how many bytes of the file are read."""
         return self._bytes_read if self._file is None else self._file.buffer.tell()
 
-    def __iter__(self) -> Iterator[Member | Identity | Rejected]:
+    def __iter__(self) -> Iterator[Member | IdentityRow | RejectedRow]:
         """Yield what each row names, or why it names nobody; blank lines are passed over.
 
         Where a row has both, its profile id wins.
@@ -93,71 +90,69 @@ class Rows:
         Raises UsageError where the file is not in its encoding, or a quote that is never closed would swallow whoever
         follows.
         """
-        with self.path.open(encoding=self.dialect.encoding, newline="") as file, _naming(self.path):
+        with self.path.open(encoding=self.dialect.encoding, newline="") as file, _naming_file(self.path):
             self._file = file
             records = Records(file, self._layout, self.dialect.escape)
             try:
                 for _ in range(self._layout.lines_above):
                     file.readline()
-                yield from self._walk(records)
+                yield from self._read_records(records)
             except UnicodeError:
                 raise explain_bytes(self.path, self.dialect.encoding) from None
             finally:
                 self._bytes_read, self._file = self.bytes_read, None
 
-    def _walk(self, records: Records) -> Iterator[Member | Identity | Rejected]:
+    def _read_records(self, records: Records) -> Iterator[Member | IdentityRow | RejectedRow]:
         width = len(self.columns)
         for cells in records:
-            if isinstance(cells, Rejected):
+            if isinstance(cells, RejectedRow):
                 yield cells
                 continue
-            fault = None if len(cells) == width else self._why_not_of_width(cells, records)
+            fault = None if len(cells) == width else self._fault_of_width(cells, records)
             if records.is_doubtful and fault is None:
                 fault = records.why_doubtful(is_whole=len(cells) in self._layout.whole_widths)
             if fault is None:
-                named = self._named_in(cells, records)
-                if not isinstance(named, Fault):
+                named = self._member_in(cells, records)
+                if not isinstance(named, RowFault):
                     yield named
                     continue
                 fault = named
             if any(cell.strip() for cell in cells):
-                yield Rejected.because(fault, records.line, records.text)
+                yield RejectedRow.because(fault, records.line, records.text)
 
-    def _named_in(self, cells: list[str], records: Records) -> Member | Identity | Fault:
-        """Return what the cells of a record name, or why they name nobody: a profile id, or an identity where that is
-        empty.
-        """
+    def _member_in(self, cells: list[str], records: Records) -> Member | IdentityRow | RowFault:
+        """Return the profile id of a record, its identity where that is empty, or why it names nobody."""
         column = self._layout.column
-        named: str | Fault = _NO_PROFILE_ID
+        named: str | RowFault = _NO_PROFILE_ID
         if column is not None and column < len(cells):
             named = read_id(cells[column], self._header, any_id=self._any_id)
         if isinstance(named, str):
-            fault = WORD_FOR_NOTHING if self._is_escaped_nothing(named, records) else self._why_not(named)
+            fault = WORD_FOR_NOTHING if self._is_escaped_nothing(named, records) else self._fault_of(named)
             return fault or named
-        if named.reason is not Reason.NO_ID or self._layout.identity is None:
+        if named.reason is not RejectReason.NO_ID or self._layout.identity is None:
             return named
         return self._read_identity(cells, self._layout.identity, records)
 
-    def _read_identity(self, cells: list[str], places: tuple[int, int], records: Records) -> Identity | Fault:
+    def _read_identity(self, cells: list[str], indices: tuple[int, int], records: Records) -> IdentityRow | RowFault:
         parts: list[str] = []
-        for name, place in zip(IDENTITY, places, strict=True):
-            part = read_identity_part(cells[place] if place < len(cells) else "", name, any_id=self._any_id)
-            if isinstance(part, Fault):
-                both_empty = part.reason is Reason.NO_ID and self._layout.column is not None
-                return Fault(Reason.NO_ID, f"{PROFILE_ID} and {name} are empty") if both_empty else part
+        for name, index in zip(IDENTITY, indices, strict=True):
+            part = read_identity_part(cells[index] if index < len(cells) else "", name, any_id=self._any_id)
+            if isinstance(part, RowFault):
+                both_empty = part.reason is RejectReason.NO_ID and self._layout.column is not None
+                return RowFault(RejectReason.NO_ID, f"{PROFILE_ID} and {name} are empty") if both_empty else part
             if self._is_escaped_nothing(part, records):
                 return WORD_FOR_NOTHING
             parts.append(part)
         namespace, identity_id = parts
-        return Identity(records.line, namespace, identity_id, records.text[:SHOWN_CHARACTERS])
+        return IdentityRow(records.line, namespace, identity_id, records.text[:SHOWN_CHARACTERS])
 
     def _is_escaped_nothing(self, text: str, records: Records) -> bool:
-        r"""Whether it is `\N`, which reads as N where the backslash is the escape."""
+        r"""Return whether a cell is `\N`, which reads as N where the backslash is the escape."""
         escape = self.dialect.escape
         return escape is not None and text == "N" and not self._any_id and f"{escape}N" in records.text
 
-    def _why_not_of_width(self, cells: list[str], records: Records) -> Fault | None:
-        """Say why a record of more or fewer cells than the header cannot be used.
+    def _fault_of_width(self, cells: list[str], records: Records) -> RowFault | None:
+        """Explain why a record of more or fewer cells than the header cannot be used.
 
         Short ones may have the id, and long ones end in empty cells.
 
@@ -166,18 +161,20 @@ class Rows:
         """
         width, naming = len(self.columns), self._layout.naming
         if len(cells) <= width:
-            last = min(max(places) for places in self._layout.ways)
+            last = min(max(indices) for indices in self._layout.ways)
             return (
                 None
                 if last < len(cells)
-                else Fault(Reason.NO_ID, f"it has {len(cells)} columns, and the id stands in column {last + 1}")
+                else RowFault(
+                    RejectReason.NO_ID, f"it has {len(cells)} columns, and the id stands in column {last + 1}"
+                )
             )
         if any(cell.strip() for cell in cells[width:]) or (
             max(naming) >= len(naming) and len(cells) > max(self._layout.whole_widths)
         ):
             records.require_no_escapes()
-            return Fault(
-                Reason.TOO_MANY_COLUMNS,
+            return RowFault(
+                RejectReason.TOO_MANY_COLUMNS,
                 f"it has {len(cells)} columns, the header has {width}: {self._why_many(records.text)}",
             )
         return None
@@ -189,8 +186,8 @@ class Rows:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Name the file in a UsageError."""
+def _naming_file(path: Path) -> Iterator[None]:
+    """Name the file in each UsageError."""
     try:
         yield
     except UsageError as error:

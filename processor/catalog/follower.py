@@ -13,6 +13,7 @@ fetched at `f` was written before `f`, so the catalog must be as of `f` - 1 s or
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -24,7 +25,6 @@ from processor.core.catalog import Catalog
 from processor.foundation.settings import Settings
 from processor.foundation.tasks import end_task, is_being_cancelled, lasting_task
 from processor.kafka.connection import aiokafka_options
-from processor.worker.waits import CATALOG, Waits
 
 LOOK_SECONDS: Final = 0.2
 HOLDS_AFTER_SECONDS: Final = 1.0  # contract M2
@@ -46,13 +46,16 @@ class CatalogFollower:
 
     `on_failure` is called with what ended it: a record that cannot be read (BadCatalogRecord).
 
-    A broker that is away is waited for: meanwhile `as_of` waits, and nothing is decided. `waits` is told of it.
+    A broker that is away is waited for: meanwhile `as_of` waits, within a context of `waiting`, and nothing is decided.
     """
 
     def __init__(
-        self, settings: Settings, on_failure: Callable[[BaseException], None], waits: Waits | None = None
+        self,
+        settings: Settings,
+        on_failure: Callable[[BaseException], None],
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self._waits = waits or Waits()
+        self._waiting = waiting
         self._flows = TopicPartition(settings.topics.flows, 0)
         self._audiences = TopicPartition(settings.topics.audiences, 0)
         self._settings = settings
@@ -99,7 +102,7 @@ class CatalogFollower:
             self._task = None
 
     async def _until(self, moment: float) -> None:
-        with self._waits.on(CATALOG):
+        with self._waiting():
             await self._until_fresh(moment)
         if self._failure is not None:
             raise self._failure

@@ -149,7 +149,7 @@ def _warn_of_denied(denied: ReadDenied) -> None:
 
 
 def _preflight(flows: Iterable[Flow], settings: Settings, *, strict: bool) -> None:
-    failed = warn_of(flows, ENVIRONMENT, secrets_of(settings), endpoint_rules(settings))
+    failed = warn_of(flows, ENVIRONMENT, secrets_of(settings), endpoint_rules(settings.endpoint_hosts))
     if failed and strict:
         raise CommandError(
             f"{failed} flow{'s' if failed > 1 else ''} would not be let in, see above; nothing was changed: --strict"

@@ -7,8 +7,9 @@ from typing import Any
 import click
 import orjson
 
+from processor.audience_import.request import ImportRequest, ImportResult
 from processor.audience_import.rows import ReadOptions
-from processor.audience_import.run import Imported, Request, import_audience
+from processor.audience_import.run import import_audience
 from processor.catalog.state import ControlState, Kept, Topic
 from processor.cli.apply import apply_audiences, tell_steps
 from processor.cli.control_plane import as_stored, change, read_and_warn, read_state, require_import_topics
@@ -138,7 +139,7 @@ def import_file(  # an option each
     settings = read_settings()
     require_import_topics(settings)
     rejected = rejected or file.with_name(f"{file.name}.rejected.csv")
-    request = Request(audience_id, **chosen, reading=ReadOptions(encoding, delimiter, escape, id_column, any_id))
+    request = ImportRequest(audience_id, **chosen, reading=ReadOptions(encoding, delimiter, escape, id_column, any_id))
     with progress("importing", file.stat().st_size if file.exists() else None) as shown:
         state, report = partial(read_state, settings), lambda _, rows, read: shown(rows, read)
         done = import_audience(settings, partial(change, settings), state, file, request, rejected, report)
@@ -161,7 +162,7 @@ def import_file(  # an option each
     )
 
 
-def _as_json(done: Imported) -> dict[str, Any]:
+def _as_json(done: ImportResult) -> dict[str, Any]:
     told = done._asdict() | {
         "dialect": done.dialect._asdict(),
         "rejected": done.rejected,

@@ -192,5 +192,5 @@ def _check_catalog(settings: Settings, environ: Environment) -> Iterator[Finding
             "put some into force with `profile-exporter apply FILE`",
         )
     yield from check_references(flows, environ)
-    for examined in examine_flows(flows, environ, secrets_of(settings), endpoint_rules(settings)):
+    for examined in examine_flows(flows, environ, secrets_of(settings), endpoint_rules(settings.endpoint_hosts)):
         yield from summary(examined)

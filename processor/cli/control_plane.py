@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from processor.catalog.state import ControlState, Kept, Topic, TopicRecord
+from processor.catalog import reading
+from processor.catalog.state import ControlState, Kept, Topic
 from processor.control.audit import Author, masked
 from processor.control.draft import Draft
 from processor.control.job_progress import read_job_progress
@@ -16,7 +17,6 @@ from processor.control.kafka_log import KafkaControlLog
 from processor.control.plane import ControlPlane
 from processor.foundation.settings import Settings
 from processor.kafka.admin import Admin
-from processor.kafka.reading import read_topic
 from processor.kafka.topics import topic_specs
 from schemas.audience import Audience
 from schemas.flow import Flow
@@ -26,23 +26,13 @@ Answer = TypeVar("Answer")
 
 
 def read_state(settings: Settings) -> ControlState:
-    """Flows, audiences and connections as they are; writes nothing and is in nobody's way.
+    """Read flows, audiences and connections as they are; writes nothing and is in nobody's way.
 
     Raises TopicsMissing, BrokerUnreachable, ReadFailed.
     """
     names = settings.topics
     require_topics(settings, (names.flows, names.audiences, names.connections))
-    state = ControlState()
-    for topic, name in (
-        (Topic.FLOWS, names.flows),
-        (Topic.AUDIENCES, names.audiences),
-        (Topic.CONNECTIONS, names.connections),
-    ):
-        records = read_topic(settings, name)
-        state = state.after(
-            TopicRecord(topic, record.key or b"", record.value, record.timestamp or 0) for record in records
-        )
-    return state
+    return reading.read_state(settings)
 
 
 def read_and_warn(settings: Settings, topic: Topic) -> ControlState:

@@ -1,14 +1,11 @@
 """The options that say which dead letters are meant; `list` and `redrive` have the same."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 import click
 
-from processor.dead_letters.letter import BadLetter, Letter, read_letter
 from processor.dead_letters.selection import OffsetRange, Selection
-from processor.foundation.settings import Settings
-from processor.kafka.reading import read_topic
 from schemas.dead_letter import DeadLetterReason
 from schemas.times import BadTimeError, normal_time
 
@@ -93,17 +90,3 @@ def selection(
         since=since,
         until=until,
     )
-
-
-def read_letters(settings: Settings, selected: Selection, problem: Callable[[str], None]) -> Iterator[Letter]:
-    """The selected letters that are there now, in the order of each partition; `problem` is told of what is no letter
-    of ours.
-    """
-    for record in read_topic(settings, settings.topics.dead_letters, selected.partitions):
-        try:
-            letter = read_letter(record)
-        except BadLetter as bad:
-            problem(str(bad))
-            continue
-        if letter in selected:
-            yield letter

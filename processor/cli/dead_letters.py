@@ -8,13 +8,14 @@ import click
 import orjson
 
 from processor.cli.control_plane import require_topics
-from processor.cli.dead_letter_options import read_letters, selecting, selection
+from processor.cli.dead_letter_options import selecting, selection
 from processor.cli.redrive import redrive
-from processor.cli.views.dead_letter_views import COLUMNS, fields_table, row, summary_object, tally_table, whole_object
+from processor.cli.views.dead_letter_views import COLUMNS, counts_table, fields_table, row, summary_object, whole_object
 from processor.cli.views.tables import Table, show
-from processor.dead_letters.counts import Tally
+from processor.dead_letters.counts import DeadLetterCounts
 from processor.dead_letters.letter import BadLetter, read_letter
-from processor.dead_letters.redriven import read_marks
+from processor.dead_letters.reading import read_dead_letters
+from processor.dead_letters.redriven import read_redrive_markers
 from processor.foundation.errors import UsageError
 from processor.foundation.settings import read_settings
 from processor.kafka.reading import read_at
@@ -48,27 +49,27 @@ def list_letters(waiting: bool, limit: int | None, as_json: bool, **chosen: Any)
     """
     settings, selected = read_settings(), selection(**chosen)
     require_topics(settings, (settings.topics.dead_letters, settings.topics.redriven))
-    marks = read_marks(settings)
+    markers = read_redrive_markers(settings)
     most = limit if limit is not None else None if as_json else SHOWN_LETTERS
-    tally, rows, told = Tally(), list[list[str]](), 0
-    for letter in read_letters(settings, selected, _warn):
-        mark = marks.get(letter.fingerprint)
-        if waiting and mark is not None:
+    counts, rows, told = DeadLetterCounts(), list[list[str]](), 0
+    for letter in read_dead_letters(settings, selected, _warn):
+        marker = markers.get(letter.fingerprint)
+        if waiting and marker is not None:
             continue
-        tally.take(letter, marks)
+        counts.add_dead_letter(letter, markers)
         if most is not None and told >= most:
             continue
         told += 1
         if as_json:
-            click.echo(orjson.dumps(summary_object(letter, mark)))
+            click.echo(orjson.dumps(summary_object(letter, marker)))
         else:
-            rows.append(row(letter, mark))
+            rows.append(row(letter, marker))
     if not as_json:
-        left = tally.letters.total() - told
+        left = counts.letters.total() - told
         show(Table("dead letters", COLUMNS, rows, "none" if not left else "none shown"))
         if left:
             click.echo(f"and {left:,} more; --limit 0 shows counts only, --json writes all")
-        show(tally_table("by flow and reason", tally))
+        show(counts_table("by flow and reason", counts))
 
 
 @dead_letters.command("show")
@@ -96,11 +97,11 @@ def show_letter(letter: str, as_json: bool, raw: bool) -> None:
     if raw:
         click.get_binary_stream("stdout").write(found.was.value or b"")
         return
-    mark = read_marks(settings).get(found.fingerprint)
+    marker = read_redrive_markers(settings).get(found.fingerprint)
     if as_json:
-        click.echo(orjson.dumps(whole_object(found, mark)))
+        click.echo(orjson.dumps(whole_object(found, marker)))
         return
-    show(fields_table(found, mark))
+    show(fields_table(found, marker))
     click.echo("value: null" if found.was.value is None else f"value:\n{found.was.value.decode(errors='replace')}")
 
 

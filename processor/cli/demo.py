@@ -2,8 +2,8 @@
 
 import click
 
-from processor.demo.screen import screen
-from processor.demo.tour import Wishes, run_tour
+from processor.demo.screen import open_screen
+from processor.demo.tour import TourOptions, run_tour
 from processor.sandbox.shop import EVENTS, SEED
 
 
@@ -37,4 +37,4 @@ def demo(broker: str | None, kinesis_endpoint: str | None, events: int, seed: in
     Sends the events of a made-up shop through a real worker, kills it half-way, starts it again, and holds what the
     streams have against replay. Everything runs on this machine; a minute at most. Exit code 0: they are equal.
     """
-    run_tour(Wishes(broker or None, kinesis_endpoint or None, events, seed, keep), screen())
+    run_tour(TourOptions(broker or None, kinesis_endpoint or None, events, seed, keep), open_screen())

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import click
 
 from processor.cli.views.check_report import Finding, Level
-from processor.delivery.destination_text import place
 from processor.delivery.kinesis.endpoints import ANY_ENDPOINT, EndpointRules
 from schemas.destination import Destination
 from schemas.flow import Flow
@@ -56,7 +55,7 @@ def summary(examined: Examined) -> Iterator[Finding]:
     What keeps a disabled flow from delivering is a warning.
     """
     flow = examined.flow
-    where = f"flow {flow.id}: {place(flow.destination)}"
+    where = f"flow {flow.id}: {flow.destination.in_words}"
     wrong = [answer for answer in examined.answers if _level(answer.verdict) is not Level.OK]
     if not wrong:
         yield Finding(Level.OK, where)

@@ -21,7 +21,6 @@ from processor.control.apply_plan import Action, Step, plan
 from processor.control.audit import masked
 from processor.control.draft import Draft
 from processor.control.native import NoSuchFlow, delete_flow, give_up_flow, set_flow_state
-from processor.delivery.destination_text import place
 from processor.delivery.kinesis.endpoints import endpoint_rules
 from processor.files.configuration import read_configuration
 from processor.foundation.env_file import ENVIRONMENT
@@ -52,7 +51,7 @@ def list_flows(as_json: bool) -> None:
         if as_json:
             click.echo(orjson.dumps(as_stored("flow", kept)))
         mapped = [f"{len(flow.audiences)}", f"{len(flow.attributes)}"]
-        rows.append([flow_id, flow.name, flow.state.value, place(flow.destination), *mapped, kept.etag[:8]])
+        rows.append([flow_id, flow.name, flow.state.value, flow.destination.in_words, *mapped, kept.etag[:8]])
     if not as_json:
         columns = ["flow", "name", "state", "destination", "audiences", "attributes", "etag"]
         show(Table("flows", columns, rows, "none; put some into force with `profile-exporter apply FILE`"))
@@ -162,7 +161,7 @@ def check_flows(flow: str | None, as_json: bool) -> None:
     state, failed = _state(), 0
     chosen = [kept.item for kept in state.flows.values()] if flow is None else [_chosen(state, flow).item]
     settings = read_settings()
-    for examined in examine_flows(chosen, ENVIRONMENT, secrets_of(settings), endpoint_rules(settings)):
+    for examined in examine_flows(chosen, ENVIRONMENT, secrets_of(settings), endpoint_rules(settings.endpoint_hosts)):
         failed += examined.failed if as_json else _told(examined)
         if as_json:
             click.echo(orjson.dumps(_as_object(examined)))
@@ -193,13 +192,13 @@ def _set_state(flow: str, wanted: FlowState, *, strict: bool, as_json: bool) -> 
 def _warn_of_destination(flow: Flow, *, strict: bool) -> None:
     enabled = flow.model_copy(update={"state": FlowState.ENABLED})
     settings = read_settings()
-    if warn_of([enabled], ENVIRONMENT, secrets_of(settings), endpoint_rules(settings)) and strict:
+    if warn_of([enabled], ENVIRONMENT, secrets_of(settings), endpoint_rules(settings.endpoint_hosts)) and strict:
         raise CommandError(f"flow {flow.id} would not be let in, see above; it stays disabled: --strict")
 
 
 def _told(examined: Examined) -> int:
     flow = examined.flow
-    click.echo(f"flow {flow.id}{'' if flow.enabled else ' (disabled)'}: {place(flow.destination)}")
+    click.echo(f"flow {flow.id}{'' if flow.enabled else ' (disabled)'}: {flow.destination.in_words}")
     return tell(details(examined))
 
 

@@ -19,7 +19,7 @@ from processor.control.job_progress import JobProgressFollower, read_job_progres
 from processor.control.job_status import FlowStands, JobStatus, all_statuses, flow_stands
 from processor.foundation.errors import UsageError
 from processor.foundation.settings import Settings, read_settings
-from processor.kafka.reading import TopicFollower
+from processor.kafka.follower import TopicFollower
 from schemas.faults import faults_of
 from schemas.job import JobKind, JobState
 from schemas.times import format_time
@@ -39,7 +39,7 @@ class JobsLook:
     def __init__(self, settings: Settings) -> None:
         require_job_topics(settings)
         self._flows = TopicFollower(settings, settings.topics.flows)
-        self._progress = JobProgressFollower(settings)
+        self._progress = JobProgressFollower(settings, age_seconds=0.0)
         self._state = ControlState()
         self._told: set[str] = set()
 

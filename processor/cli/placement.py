@@ -11,7 +11,8 @@ from processor.core.misplaced import NAMES, remedy_of_misplaced, tell_misplaced
 from processor.core.partitioner import partition_of
 from processor.foundation.errors import CommandError
 from processor.foundation.settings import Settings
-from processor.kafka.reading import KafkaRecord, read_newest
+from processor.kafka.reading import read_newest
+from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 
 NEWEST: Final = 200
@@ -47,7 +48,7 @@ def check_placement(settings: Settings) -> Iterator[Finding]:
         yield _compared(settings, events)
 
 
-def _compared(settings: Settings, events: list[KafkaRecord]) -> Finding:
+def _compared(settings: Settings, events: list[ReadRecord]) -> Finding:
     partitioner = settings.partitioner
     misplaced = [record for record in events if not _fits(record, settings, partitioner)]
     if not misplaced:
@@ -66,7 +67,7 @@ def _compared(settings: Settings, events: list[KafkaRecord]) -> Finding:
     return Finding(Level.WARNING, f"{told} ({place})", remedy_of_misplaced(partitioner, len(misplaced), fitting))
 
 
-def _unknown(settings: Settings, events: list[KafkaRecord]) -> Iterator[Finding]:
+def _unknown(settings: Settings, events: list[ReadRecord]) -> Iterator[Finding]:
     """With PARTITIONER=none: a partitioner that fits all the same, and keys on two partitions."""
     fitting = _fitting(events, settings)
     whole = [partitioner for partitioner in NAMES if fitting[partitioner] == len(events)]
@@ -92,12 +93,12 @@ def _unknown(settings: Settings, events: list[KafkaRecord]) -> Iterator[Finding]
         yield Finding(Level.WARNING, text, "let all producers of profile events use one partitioner")
 
 
-def _fitting(events: Iterable[KafkaRecord], settings: Settings) -> Counter[str]:
+def _fitting(events: Iterable[ReadRecord], settings: Settings) -> Counter[str]:
     """How many of the events each partitioner puts where they are, by its name."""
     return Counter(
         partitioner.value for record in events for partitioner in NAMES if _fits(record, settings, partitioner)
     )
 
 
-def _fits(record: KafkaRecord, settings: Settings, partitioner: Partitioner) -> bool:
+def _fits(record: ReadRecord, settings: Settings, partitioner: Partitioner) -> bool:
     return partition_of(record.key or b"", settings.partitions, partitioner) == record.partition

@@ -18,7 +18,8 @@ from processor.cli.views.tables import Table, show
 from processor.foundation.errors import CommandError, UsageError
 from processor.foundation.settings import Settings, env_name, read_settings
 from processor.kafka.errors import BrokerUnreachable, ReadFailed
-from processor.privacy.deletion import Applied, Receipt, Request, Row, delete_profiles
+from processor.privacy.deletion import Request, delete_profiles
+from processor.privacy.receipt import Applied, Receipt, Row
 from schemas.times import format_time
 
 WAIT_SECONDS: Final = 60

@@ -18,7 +18,7 @@ from processor.files.history import BEGINNING, Effective, FileHistory, RecordHis
 from processor.foundation.errors import CommandError, UsageError
 from processor.foundation.settings import read_settings
 from schemas.dead_letter import DeadLetter
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.times import BadTimeError, normal_time
 from schemas.wire.catalog import BadCatalogRecord
 
@@ -133,7 +133,7 @@ class _Run:
         self._files, self._records = history
         self.counts, self.lines, self.has_flows = Counts(), 0, False
 
-    def feed(self, line: SourceRecord | DeadLetter) -> None:
+    def feed(self, line: ReadRecord | DeadLetter) -> None:
         """One line of the events."""
         if isinstance(line, DeadLetter):
             self.lines += 1

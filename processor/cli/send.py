@@ -25,10 +25,10 @@ from processor.kafka.timestamps import TimestampBounds, timestamp_bounds
 from processor.kafka.topics import topic_specs
 from processor.kafka.writer import Writer
 from schemas.dead_letter import DeadLetter
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 
-PlaceOf = Callable[[SourceRecord | DeadLetter, bytes], int | None]
+PlaceOf = Callable[[ReadRecord | DeadLetter, bytes], int | None]
 """(record, the line it was read from): the partition it goes to."""
 _MOST_WARNINGS: Final = 20
 
@@ -121,7 +121,7 @@ def _write_all(
                 tally.left_out += 1
                 click.echo(f"line {lines.number}: {why}", err=True)
             else:
-                assert isinstance(record, SourceRecord)  # the others have a fault
+                assert isinstance(record, ReadRecord)  # the others have a fault
                 _warn_of_key(record, lines.number, tally)
                 timestamp, name = record.timestamp, f"line {lines.number}"
                 tally.handed_over += 1
@@ -153,7 +153,7 @@ def _placed(settings: Settings) -> Iterator[PlaceOf]:
         profile_partitions(settings, report=lambda records: report(records, 0)) as partitions,
     ):
 
-        def place_of(record: SourceRecord | DeadLetter, line: bytes) -> int | None:
+        def place_of(record: ReadRecord | DeadLetter, line: bytes) -> int | None:
             named = record.partition if record.partition < settings.partitions and _names_partition(line) else None
             return partitions.choose(record.key, named) if record.key else None
 
@@ -166,7 +166,7 @@ def _names_partition(line: bytes) -> bool:
     return "partition" in parsed and "specversion" not in parsed
 
 
-def _fault(record: SourceRecord | DeadLetter, bounds: TimestampBounds) -> str | None:
+def _fault(record: ReadRecord | DeadLetter, bounds: TimestampBounds) -> str | None:
     if isinstance(record, DeadLetter):
         return f"{record.reason}: {record.explanation}"
     if record.timestamp is not None and record.timestamp not in bounds:
@@ -177,7 +177,7 @@ def _fault(record: SourceRecord | DeadLetter, bounds: TimestampBounds) -> str | 
     return None
 
 
-def _warn_of_key(record: SourceRecord, number: int, tally: _Tally) -> None:
+def _warn_of_key(record: ReadRecord, number: int, tally: _Tally) -> None:
     if record.key is None:
         return
     try:

@@ -8,13 +8,14 @@ import orjson
 from pydantic import ValidationError
 
 from processor.cli.control_plane import require_topics
-from processor.cli.dead_letter_counts import count_letters
 from processor.cli.views.status_json import as_object
 from processor.cli.views.status_report import Lag, Overview, overview
 from processor.cli.views.status_tables import tables
 from processor.cli.views.tables import show
+from processor.dead_letters.counts import count_dead_letters
 from processor.foundation.settings import Settings, read_settings
-from processor.kafka.reading import group_lag, read_compacted
+from processor.kafka.group_lag import group_lag
+from processor.kafka.reading import read_compacted
 from processor.worker.adapters.parked_rows import parked_flows
 from schemas.flow import Flow
 from schemas.wire.catalog import BadCatalogRecord, is_job_key, read_flow
@@ -63,7 +64,7 @@ def gather(settings: Settings, now: datetime) -> Overview:
         title: {each.partition: Lag(each.committed, each.start, each.end, each.lag) for each in lags[topic]}
         for title, topic in (("profile-events", names.profile_events), ("exports", names.exports))
     }
-    letters = count_letters(settings, problems)
+    letters = count_dead_letters(settings, problems.append)
     return overview(statuses, flows, by_topic, letters, parked_flows(settings), problems, now)
 
 

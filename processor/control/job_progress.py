@@ -16,8 +16,9 @@ import orjson
 from processor.control.job_status import JobsProgress
 from processor.foundation.settings import Settings
 from processor.kafka.errors import ReadFailed
-from processor.kafka.reading import KafkaRecord, TopicFollower
+from processor.kafka.follower import TopicFollower
 from schemas.job import JobProgress
+from schemas.kafka import ReadRecord
 from schemas.wire.catalog import without_input
 
 AGE_SECONDS: Final = 1.0
@@ -31,7 +32,7 @@ class JobProgressRecords:
         self._parts: dict[str, dict[int, JobProgress]] = {}
         self._unreadable: dict[bytes, str] = {}
 
-    def add(self, records: Iterable[KafkaRecord]) -> None:
+    def add(self, records: Iterable[ReadRecord]) -> None:
         """In their order."""
         for record in records:
             self._add(record.key or b"", record.value)
@@ -54,9 +55,10 @@ class JobProgressRecords:
 
 
 class JobProgressFollower:
-    """Thread-safe; the topic is read on at most once a second, whoever asks how often."""
+    """A follower of `job-progress`, thread-safe: it reads at most once in `age_seconds`, however often it is asked."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, age_seconds: float = AGE_SECONDS) -> None:
+        self._age_seconds = age_seconds
         self._partitions = settings.partitions
         self._follower = TopicFollower(settings, settings.topics.job_progress)
         self._records = JobProgressRecords()
@@ -69,7 +71,7 @@ class JobProgressFollower:
         if not self._lock.acquire(timeout=WAIT_SECONDS):
             raise ReadFailed(f"Kafka has not answered for {WAIT_SECONDS:.0f} s")
         try:
-            if time.monotonic() - self._read_at >= AGE_SECONDS:
+            if time.monotonic() - self._read_at >= self._age_seconds:
                 self._read_on()
             return self._progress
         finally:

@@ -1,7 +1,7 @@
 """The pure core: same input, same answer, on any machine. No clock, no randomness, no logging, no async, no I/O.
 
-    SourceRecord ─► parse ─► Event ─► fold ─► Change ─► concerned (flows) ─► decide (each) ─► ExportRecord
-                      │ DeadLetter      │                  │ one reason for the rest  │ SkipReason
+    ConsumerRecord ─► parse ─► Event ─► fold ─► Change ─► concerned (flows) ─► decide (each) ─► ExportRecord
+                        │ DeadLetter      │                  │ one reason for the rest  │ SkipReason
                       └─────────────────┴── step ──────────┴──────────────────────────┘   one event, whole
 
 `step` is what the worker's pipeline and `Replay` call; `Catalog` is the compiled form of the flows and audiences.

@@ -7,11 +7,11 @@ Names of headers and media types are read in any case. A header that stands twic
 types the last one counts. Values are UTF-8 texts as they are: unlike HTTP's, Kafka's binding knows no percent-encoding.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetterReason
+from schemas.kafka import Headers
 
 _PREFIX: Final = "ce_"
 _PREFIX_OF_HTTP: Final = "ce-"
@@ -25,8 +25,6 @@ _PLAINLY_STRUCTURED: Final = frozenset(
 """As most producers write it: there is nothing to find out."""
 _OWN_TYPES: Final = frozenset({"", "application/cloudevents", "application/cloudevents+json"})
 _JSON_TYPES: Final = frozenset({"application/json", "text/json"})
-
-Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Head:

@@ -11,8 +11,9 @@ from processor.core.envelope import finished
 from processor.core.fold import Change
 from processor.core.partition_key import partition_key
 from processor.core.render import render, render_deletion
-from schemas.event import EventType, Source
+from schemas.event import EventType
 from schemas.export import ExportRecord
+from schemas.kafka import ConsumerRecord
 from schemas.profile import EXITED, Document, Profile
 
 
@@ -50,7 +51,7 @@ def reason_of(enabled: bool, rest: SkipReason) -> SkipReason:
     return rest if enabled else SkipReason.FLOW_DISABLED
 
 
-def decide(flow: CompiledFlow, source: Source, change: Change, catalog: Catalog) -> ExportRecord | SkipReason:
+def decide(flow: CompiledFlow, source: ConsumerRecord, change: Change, catalog: Catalog) -> ExportRecord | SkipReason:
     """What `flow`, were it enabled, sends for one profile after one event, or why it sends nothing."""
     seen = as_consented(flow, change) if flow.consent_gates else change
     after = seen.after
@@ -66,7 +67,7 @@ def decide(flow: CompiledFlow, source: Source, change: Change, catalog: Catalog)
 
 
 def _held_back(
-    flow: CompiledFlow, source: Source, change: Change, decision: ExportRecord | SkipReason
+    flow: CompiledFlow, source: ConsumerRecord, change: Change, decision: ExportRecord | SkipReason
 ) -> ExportRecord | SkipReason:
     """The decision about a profile that is or was opted out; of one to send nothing, the reason is the gate, or what
     else there is without it.
@@ -111,7 +112,7 @@ def _why_nothing(flow: CompiledFlow, change: Change) -> SkipReason:
     return _NOTHING_MAPPED_CHANGED
 
 
-def _decide_end(flow: CompiledFlow, source: Source, change: Change) -> ExportRecord | SkipReason:
+def _decide_end(flow: CompiledFlow, source: ConsumerRecord, change: Change) -> ExportRecord | SkipReason:
     """The last record of a profile that is deleted (F3); none for one that is merged into another (F4)."""
     if change.event.type is _MERGED:
         return SkipReason.MERGED_SILENTLY
@@ -128,7 +129,7 @@ def _decide_end(flow: CompiledFlow, source: Source, change: Change) -> ExportRec
 
 
 def _record(
-    flow: CompiledFlow, source: Source, change: Change, causes: Causes, content: Document, profile: Profile
+    flow: CompiledFlow, source: ConsumerRecord, change: Change, causes: Causes, content: Document, profile: Profile
 ) -> ExportRecord:
     event = change.event
     record_id = f"{source.topic}-{source.partition}-{source.offset}-{flow.id}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from processor.core.partitioner import keys_elsewhere, partition_of
-from schemas.event import Source
+from schemas.kafka import ConsumerRecord
 from schemas.partitioner import Partitioner
 
 NAMES: Final = {
@@ -55,7 +55,7 @@ class Placement:
         """Those of `keys`, read from this partition, that belong in another one."""
         return keys_elsewhere(keys, self.partition, self.partitions, self.partitioner)
 
-    def count_misplaced(self, records: Iterable[Source], keys: Container[bytes | None]) -> Misplaced | None:
+    def count_misplaced(self, records: Iterable[ConsumerRecord], keys: Container[bytes | None]) -> Misplaced | None:
         """Count the records with one of these keys, which belong elsewhere; None: there are none."""
         misplaced = [record for record in records if record.key in keys]
         if not misplaced:

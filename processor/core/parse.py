@@ -16,7 +16,8 @@ from processor.core.shape import check_data, check_nesting, take_apart
 from processor.core.unusable import Unusable
 from processor.core.wrappers import wrapper_of_bytes, wrapper_of_data, wrapper_of_json, wrapper_of_value
 from schemas.dead_letter import DeadLetterReason
-from schemas.event import LONGEST_KEPT, Event, EventType, IdentityPatch, MembershipPatch, Source, kept_text
+from schemas.event import LONGEST_KEPT, Event, EventType, IdentityPatch, MembershipPatch, kept_text
+from schemas.kafka import ConsumerRecord
 from schemas.times import BadTimeError, format_time, normal_time
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -34,7 +35,7 @@ _MERGED: Final = EventType.MERGED
 _NONE: Final[dict[str, Any]] = {}
 
 
-def parse_event(record: Source) -> Event:
+def parse_event(record: ConsumerRecord) -> Event:
     """The event in `record`; raises Unusable. A null value without attributes in headers is a deletion (I1).
 
     Of several faults the first in the order of I4 is told: the value's before the key's, since a bare line's key is its
@@ -51,11 +52,11 @@ def parse_event(record: Source) -> Event:
     return _event(record, _load(value), value)
 
 
-def _tombstone(record: Source) -> Event:
+def _tombstone(record: ConsumerRecord) -> Event:
     return Event(None, EventType.DELETED, read_profile_id(record.key), _kafka_time(record), {}, {}, {}, 0)
 
 
-def _event(record: Source, envelope: dict[str, Any], text: bytes, member: str = "data") -> Event:
+def _event(record: ConsumerRecord, envelope: dict[str, Any], text: bytes, member: str = "data") -> Event:
     """The event of an envelope.
 
     Its data were read from the member `member` of the JSON object `text`, or from `text` itself where that is "".
@@ -89,7 +90,7 @@ def _event(record: Source, envelope: dict[str, Any], text: bytes, member: str = 
     return Event(event_id, event_type, key, time, data, memberships, identities, len(text), trace, source)
 
 
-def _read_by_head(record: Source, head: Head) -> Event:
+def _read_by_head(record: ConsumerRecord, head: Head) -> Event:
     """The event of a record whose headers say what its value is.
 
     A value that is a whole event is one, whatever the content type (I10).
@@ -282,7 +283,7 @@ def _why_no_cloud_event(envelope: dict[str, Any]) -> str:
     return "" if type(envelope.get("subject")) in (str, type(None)) else "subject is not a string"
 
 
-def _event_time(time: object, record: Source) -> str:
+def _event_time(time: object, record: ConsumerRecord) -> str:
     if time is None:
         return _kafka_time(record)
     if type(time) is not str:
@@ -293,7 +294,7 @@ def _event_time(time: object, record: Source) -> str:
         raise Unusable(DeadLetterReason.BAD_TIME, f"time: {error}") from None
 
 
-def _kafka_time(record: Source) -> str:
+def _kafka_time(record: ConsumerRecord) -> str:
     if record.timestamp is None or record.timestamp < 0:
         raise Unusable(DeadLetterReason.BAD_TIME, "the event has no time and the Kafka record no timestamp")
     try:

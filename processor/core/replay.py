@@ -5,9 +5,9 @@ from collections.abc import Container, Iterator
 from processor.core.catalog import Catalog, CompiledJob
 from processor.core.job_records import JobSkip, Missed, Passed, catchup_record, job_record, noted
 from processor.core.step import EventSkip, Limits, Step, step
-from schemas.event import SourceRecord
 from schemas.export import ExportRecord
 from schemas.job import JobKind
+from schemas.kafka import ReadRecord
 from schemas.profile import Profile
 
 Place = tuple[str, int, bytes]
@@ -69,7 +69,7 @@ class Replay:
                 if not isinstance(record, JobSkip):
                     yield place, record
 
-    def feed(self, record: SourceRecord) -> Step:
+    def feed(self, record: ReadRecord) -> Step:
         """Apply one record; an offset at or below the highest one of its partition is skipped unread (I5)."""
         source = (record.topic, record.partition)
         place = (*source, record.key or b"")

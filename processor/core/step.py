@@ -17,8 +17,9 @@ from processor.core.parse import parse_event
 from processor.core.record_index import RecordIndex
 from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetter, DeadLetterReason
-from schemas.event import Event, EventType, Source, TraceAttributes
+from schemas.event import Event, EventType, TraceAttributes
 from schemas.export import ExportRecord
+from schemas.kafka import ConsumerRecord
 from schemas.profile import Profile
 from schemas.times import BadTimeError, format_time
 
@@ -116,7 +117,7 @@ _EXPIRED: Final = EventType.EXPIRED
 _ENDS: Final = (EventType.DELETED, EventType.MERGED, EventType.EXPIRED)
 
 
-def step(profile: Profile | None, record: Source, catalog: Catalog, limits: Limits) -> Step:
+def step(profile: Profile | None, record: ConsumerRecord, catalog: Catalog, limits: Limits) -> Step:
     """Apply the event in `record` to its profile and decide what each flow sends. Changes nothing in place.
 
     The caller has already skipped offsets at or below the highest one applied (I5).
@@ -134,7 +135,7 @@ def step(profile: Profile | None, record: Source, catalog: Catalog, limits: Limi
     return _decided(record, change, after, catalog)
 
 
-def _decided(record: Source, change: Change, after: Profile | None, catalog: Catalog) -> Step:
+def _decided(record: ConsumerRecord, change: Change, after: Profile | None, catalog: Catalog) -> Step:
     records: list[ExportRecord] = []
     apart: list[tuple[str, SkipReason]] = []
     rest = rest_reason(change)
@@ -184,7 +185,7 @@ def _measured(profile: Profile, max_document_bytes: int) -> Profile:
     return replace(profile, size_bound_bytes=size)
 
 
-def dead_letter(record: Source, unusable: Unusable) -> DeadLetter:
+def dead_letter(record: ConsumerRecord, unusable: Unusable) -> DeadLetter:
     """The record, put aside whole."""
     return DeadLetter(
         record.topic,

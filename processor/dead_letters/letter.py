@@ -3,37 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Protocol
 
 from schemas.dead_letter import OF_DELIVERY, DeadLetter, DeadLetterHeader, DeadLetterReason
 from schemas.export import ExportHeader
+from schemas.kafka import ConsumerRecord, Headers
 from schemas.times import normal_time, parse_time
 
-Headers = tuple[tuple[str, bytes | None], ...]
 _FINGERPRINT_BYTES = 16
 
 
 class BadLetter(ValueError):
     """The record was not written by this product, or is broken; the text says where it stands and what is missing."""
-
-
-class TopicRecord(Protocol):
-    """A record of the topic, as `kafka.reading` reads it. `timestamp` in milliseconds, None where it has none."""
-
-    @property
-    def topic(self) -> str: ...  # noqa: D102  # Kafka's own words, here and below
-    @property
-    def partition(self) -> int: ...  # noqa: D102
-    @property
-    def offset(self) -> int: ...  # noqa: D102
-    @property
-    def timestamp(self) -> int | None: ...  # noqa: D102
-    @property
-    def key(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def headers(self) -> Headers: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +75,7 @@ class Letter:
         return digest.hexdigest()
 
 
-def read_letter(record: TopicRecord) -> Letter:
+def read_letter(record: ConsumerRecord) -> Letter:
     """The letter; raises BadLetter."""
     before, own = _split(record)
     texts, kept = _texts(own), _texts(before)
@@ -124,7 +104,7 @@ def read_letter(record: TopicRecord) -> Letter:
     return Letter(record.partition, record.offset, record.timestamp, was, before, flow_id, record_id, attempts, order)
 
 
-def _split(record: TopicRecord) -> tuple[Headers, Headers]:
+def _split(record: ConsumerRecord) -> tuple[Headers, Headers]:
     """The headers that the record had before, and ours, which begin with the last `topic`."""
     starts = [index for index, (name, _) in enumerate(record.headers) if name == DeadLetterHeader.TOPIC]
     if not starts:
@@ -136,5 +116,5 @@ def _texts(headers: Headers) -> Mapping[str, str]:
     return {name: (value or b"").decode(errors="replace") for name, value in headers}
 
 
-def _bad(record: TopicRecord, why: str) -> BadLetter:
+def _bad(record: ConsumerRecord, why: str) -> BadLetter:
     return BadLetter(f"{record.topic} {record.partition}:{record.offset} is no dead letter of ours: {why}")

@@ -1,6 +1,4 @@
-"""What becomes of a dead letter that is to be sent again: the topic it goes back to, or why it is left where it is
-(contract G8).
-"""
+"""The outcome of a redrive for a dead letter: the topic that it goes back to, or why it is left where it is."""
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass
@@ -9,14 +7,14 @@ from enum import StrEnum
 from processor.core.parse import parse_event
 from processor.core.unusable import Unusable
 from processor.dead_letters.letter import Letter
-from processor.dead_letters.selection import Marks
+from processor.dead_letters.selection import RedriveMarkers
 from schemas.dead_letter import DeadLetterReason
-from schemas.event import SourceRecord
 from schemas.export import ExportHeader
+from schemas.kafka import ReadRecord
 
 
-class Fate(StrEnum):
-    """What `redrive` does with a letter. All but the first leave it."""
+class Outcome(StrEnum):
+    """An outcome of a redrive for one dead letter. All but the first leave it."""
 
     REDRIVE = "redrive"
     REDRIVEN_BEFORE = "redriven_before"
@@ -29,17 +27,17 @@ class Fate(StrEnum):
 
     @property
     def is_failure(self) -> bool:
-        """Whether something must be mended first."""
-        return self not in (Fate.REDRIVE, Fate.REDRIVEN_BEFORE)
+        """Return whether something must be mended first."""
+        return self not in (Outcome.REDRIVE, Outcome.REDRIVEN_BEFORE)
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a letter meets when it is sent again: the flows in force, the largest record (bytes), timestamps that
-    profile events may have (ms).
+    """The circumstances that a dead letter meets when it is sent again.
 
-    `fits`: whether the topic that it goes back to takes a record so large. `partition_of`: where it goes; None: its
-    profile is on two.
+    `flows`: those that records may still go to; `max_record_bytes`: of the largest record that leaves; `event_times`:
+    timestamps that profile events may have (ms). `fits`: whether the topic that it goes back to takes a record so
+    large. `partition_of`: where it goes; None: its profile is on two.
     """
 
     flows: Container[str | None]
@@ -49,41 +47,35 @@ class Circumstances:
     partition_of: Callable[[Letter], int | None]
 
 
-def fate_of(letter: Letter, marks: Marks, now: Circumstances) -> Fate:
-    """A letter whose cause plainly lasts is left: sending it would only make another letter."""
-    if letter.fingerprint in marks:
-        return Fate.REDRIVEN_BEFORE
-    fate = _fate_of_export(letter, now) if letter.is_of_delivery else _fate_of_event(letter, now)
-    return Fate.TOPIC_TOO_NARROW if fate is Fate.REDRIVE and not now.fits(letter) else fate
+def find_outcome(letter: Letter, markers: RedriveMarkers, now: Circumstances) -> Outcome:
+    """Return what a redrive does with a dead letter: one whose cause plainly lasts is left."""
+    if letter.fingerprint in markers:
+        return Outcome.REDRIVEN_BEFORE
+    outcome = _find_export_outcome(letter, now) if letter.is_of_delivery else _find_event_outcome(letter, now)
+    return Outcome.TOPIC_TOO_NARROW if outcome is Outcome.REDRIVE and not now.fits(letter) else outcome
 
 
-def _fate_of_export(letter: Letter, now: Circumstances) -> Fate:
+def _find_export_outcome(letter: Letter, now: Circumstances) -> Outcome:
     if letter.flow_id not in now.flows:
-        return Fate.FLOW_MISSING
-    if letter.was.reason is DeadLetterReason.RECORD_TOO_LARGE and _record_bytes(letter) > now.max_record_bytes:
-        return Fate.STILL_TOO_LARGE
-    return Fate.REDRIVE
+        return Outcome.FLOW_MISSING
+    if letter.was.reason is DeadLetterReason.RECORD_TOO_LARGE and _count_record_bytes(letter) > now.max_record_bytes:
+        return Outcome.STILL_TOO_LARGE
+    return Outcome.REDRIVE
 
 
-def _fate_of_event(letter: Letter, now: Circumstances) -> Fate:
+def _find_event_outcome(letter: Letter, now: Circumstances) -> Outcome:
     was = letter.was
+    place = (was.topic, was.partition, was.offset)
     try:
-        parse_event(
-            SourceRecord(
-                was.topic, was.partition, was.offset, letter.source_timestamp, was.key, was.value, letter.headers
-            )
-        )
+        parse_event(ReadRecord(*place, letter.source_timestamp, was.key, was.value, letter.headers))
     except Unusable:
-        return Fate.STILL_UNUSABLE
+        return Outcome.STILL_UNUSABLE
     if now.partition_of(letter) is None:
-        return Fate.ON_TWO_PARTITIONS
-    return (
-        Fate.REDRIVE
-        if letter.source_timestamp is None or letter.source_timestamp in now.event_times
-        else Fate.TIME_NOT_TAKEN
-    )
+        return Outcome.ON_TWO_PARTITIONS
+    is_taken = letter.source_timestamp is None or letter.source_timestamp in now.event_times
+    return Outcome.REDRIVE if is_taken else Outcome.TIME_NOT_TAKEN
 
 
-def _record_bytes(letter: Letter) -> int:
-    """As AWS counts: data and partition key."""
+def _count_record_bytes(letter: Letter) -> int:
+    """Count the bytes of data and partition key, as AWS does."""
     return len(letter.was.value or b"") + len(dict(letter.headers).get(ExportHeader.PARTITION_KEY) or b"")

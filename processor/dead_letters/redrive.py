@@ -1,48 +1,49 @@
-"""Dead letters sent again: records back to where they came from, and the marks that say so.
+"""Dead letters sent again: records back to where they came from, and the markers that say so.
 
-                  transactional (exactly_once)                  plain (at_least_once)
-    begin         fences a redrive that runs, or was killed     nothing
-    write         one transaction: records and marks            records acknowledged, then marks
+    fence others ─► read the markers ─► plan ─► in the order of the lanes, by the batch: records, then their markers
 
-So a letter whose record is there without its mark exists only without transactions, after a kill between the two: it is
-sent again, with the same bytes and the same record id (D3). None is marked that was not sent.
+With transactions a batch's records and markers are one transaction. Without, records are acknowledged before their
+markers are written: a dead letter whose record is there without its marker exists only then, after a kill between the
+two. It is sent again, with the same bytes and the same record id (D3). None has a marker that was not sent.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, TypeVar
-
-from confluent_kafka import KafkaError, KafkaException, Producer
+from typing import Final, NamedTuple, Self
 
 from processor.dead_letters.letter import Letter
-from processor.dead_letters.redriven import mark_record
-from processor.dead_letters.selection import Mark
+from processor.dead_letters.outcome import Circumstances, Outcome
+from processor.dead_letters.plan import RedrivePlan, choose_dead_letters, plan_redrive
+from processor.dead_letters.reading import read_dead_letters
+from processor.dead_letters.redriven import encode_redrive_marker, read_redrive_markers
+from processor.dead_letters.selection import RedriveMarker, RedriveMarkers, Selection
 from processor.foundation.errors import CommandError
 from processor.foundation.fault_points import fault_point
-from processor.foundation.settings import ProcessingGuarantee, Settings
-from processor.kafka.connection import FENCED, Properties, producer_config, transactional_config
+from processor.foundation.settings import Settings, TopicNames
+from processor.kafka.connection import Properties
 from processor.kafka.dead_letter_batches import ZSTD_LEVEL
 from processor.kafka.errors import WriteFailed
-from processor.kafka.queueing import enqueue
-from processor.worker.adapters.partition_log import MAX_REQUEST_BYTES
+from processor.kafka.producers import MAX_REQUEST_BYTES
+from processor.kafka.transactions import FencedWriter, OutgoingRecord, WriterFenced
+from schemas.times import format_time
 
-Answer = TypeVar("Answer")
-
-ACKNOWLEDGE_SECONDS: Final = (
-    20.0  # also the transaction's: so long, at most, one that was killed holds back the readers of its topics
-)
-ABORT_SECONDS: Final = 5.0
-_AS_LARGE_AS_LETTERS: Final[Properties] = {
+BATCH_LETTERS: Final = 500
+BATCH_BYTES: Final = 4 * 1024 * 1024
+_AS_LARGE_AS_DEAD_LETTERS: Final[Properties] = {
     "message.max.bytes": MAX_REQUEST_BYTES,
     "compression.type": "zstd",
     "compression.level": ZSTD_LEVEL,
 }
-"""As dead letters are written: what a topic takes, it says itself, and letters that it does not take are left
-(`Fate.TOPIC_TOO_NARROW`).
+"""As dead letters are written: what a topic takes, it says itself, and those that it does not take are left
+(`Outcome.TOPIC_TOO_NARROW`).
 """
-_MOST_FAULTS: Final = 5
 _AGAIN: Final = "  start it again: what was sent is marked, the rest is sent then"
+
+Report = Callable[[int, int], None]
+"""(dead letters sent, bytes of their values): both since the beginning."""
 
 
 class RedriveFenced(CommandError):
@@ -55,100 +56,143 @@ class RedriveFenced(CommandError):
         )
 
 
-class Sent(NamedTuple):
-    """A letter, the mark that says it was sent again, and the partition that it goes to."""
+class RedrivenDeadLetter(NamedTuple):
+    """A dead letter, the marker that says it was sent again, and the partition that it goes to."""
 
     letter: Letter
-    mark: Mark
+    marker: RedriveMarker
     partition: int
 
 
 class Redriver:
-    """From its beginning to its end nobody else redrives (with transactions). Raises WriteFailed, RedriveFenced."""
+    """A writer of what is sent again; from its beginning to its end nobody else redrives (with transactions).
+
+    Raises WriteFailed, RedriveFenced.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._marks = settings.topics.redriven
-        self._transactional = settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE
-        self._faults: list[str] = []
-        properties = (
-            producer_config(settings) | _AS_LARGE_AS_LETTERS | {"message.timeout.ms": int(ACKNOWLEDGE_SECONDS * 1000)}
-        )
-        if self._transactional:
-            properties |= transactional_config(settings, "redrive", ACKNOWLEDGE_SECONDS)
-        self._producer = Producer(properties)
+        self._markers_topic = settings.topics.redriven
+        self._writer = FencedWriter(settings, "redrive", client=_AS_LARGE_AS_DEAD_LETTERS)
 
     def __enter__(self) -> Self:
-        if self._transactional:
-            self._asked(lambda: self._producer.init_transactions(ACKNOWLEDGE_SECONDS))
+        with _errors_of_a_redrive():
+            self._writer.begin()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._producer.purge()
-        if kind is not None and self._transactional:
-            with suppress(KafkaException):  # none was open, or it is settled by the next redrive
-                self._producer.abort_transaction(ABORT_SECONDS)
+        self._writer.close()
 
-    def write(self, sent: list[Sent]) -> None:
+    def write(self, redriven: Sequence[RedrivenDeadLetter]) -> None:
         """Send these, in this order, and mark them; when it returns both are durable.
 
         When it raises, what was sent may be unmarked.
         """
-        if not self._transactional:
-            self._records(sent)
-            self._flush()
-            fault_point("redriven_sent")
-            self._mark(sent)
-            self._flush()
-            return
-        self._asked(self._producer.begin_transaction)
-        self._records(sent)
-        self._mark(sent)
-        self._flush()
-        fault_point("redriven_sent")
-        self._asked(lambda: self._producer.commit_transaction(ACKNOWLEDGE_SECONDS))
+        with _errors_of_a_redrive():
+            self._writer.write(
+                [_original_record(each) for each in redriven],
+                [self._marker_record(each) for each in redriven],
+                on_sent=partial(fault_point, "redriven_sent"),
+            )
 
-    def _records(self, sent: list[Sent]) -> None:
-        for letter, mark, partition in sent:
-            again = {
-                "partition": partition,
-                "timestamp": letter.source_timestamp or 0,
-                "headers": letter.headers,
-            }  # librdkafka's 0 is now
-            self._produce(letter.place, mark.topic, letter.was.key, letter.was.value, **again)
+    def _marker_record(self, redriven: RedrivenDeadLetter) -> OutgoingRecord:
+        key, value = encode_redrive_marker(redriven.letter, redriven.marker)
+        return OutgoingRecord(self._markers_topic, key, value, name=redriven.letter.place)
 
-    def _mark(self, sent: list[Sent]) -> None:
-        for letter, mark, _ in sent:
-            key, value = mark_record(letter, mark)
-            self._produce(letter.place, self._marks, key, value)
 
-    def _produce(self, name: str, topic: str, key: bytes | None, value: bytes | None, **more: Any) -> None:
-        def note(error: KafkaError | None, _: object) -> None:
-            if error is not None:
-                self._faults.append(f"  {name}: {error.str()}")
+def plan_only(
+    settings: Settings, selected: Selection, now: Circumstances, on_problem: Callable[[str], None]
+) -> RedrivePlan:
+    """Return what `redrive` would do, and send nothing."""
+    return _plan(settings, selected, now, read_redrive_markers(settings), on_problem)
 
-        told: dict[str, Any] = (
-            {} if self._transactional else {"on_delivery": note}
-        )  # a transaction with a record that failed does not commit
-        headers = list(more.pop("headers", ()))
-        self._asked(lambda: enqueue(self._producer, topic, value, key, headers=headers, **told, **more))
 
-    def _flush(self) -> None:
-        left = self._asked(lambda: self._producer.flush(ACKNOWLEDGE_SECONDS))
-        faults = self._faults[:_MOST_FAULTS]
-        faults += [f"  {left} records were not acknowledged"] if left else []
-        if faults:
-            raise WriteFailed([*faults, _AGAIN])
+def redrive(
+    settings: Settings,
+    selected: Selection,
+    now: Circumstances,
+    on_problem: Callable[[str], None],
+    reporting: Callable[[int], AbstractContextManager[Report]],
+) -> RedrivePlan:
+    """Send the selected dead letters again, in the order of their lanes, and mark them. Home of G8.
 
-    def _asked(self, ask: Callable[[], Answer]) -> Answer:
-        try:
-            return ask()
-        except KafkaException as error:
-            raise self._told(error) from None
+    `reporting` is opened with the number of those that are to be sent. Raises WriteFailed, RedriveFenced, and as
+    `read_topic` does.
+    """
+    with Redriver(settings) as redriver:  # before the markers are read: from here on nobody else writes any
+        markers = read_redrive_markers(settings)
+        plan = _plan(settings, selected, now, markers, on_problem)
+        if not (number := plan.count_outcomes(Outcome.REDRIVE)):
+            return plan
+        there = (letter for letter in read_dead_letters(settings, selected, _ignore) if plan.covers(letter))
+        with reporting(number) as report:
+            in_order = plan.put_in_order(choose_dead_letters(there, markers, now))
+            _send(redriver, _with_markers(in_order, settings.topics, now), report)
+    return plan
 
-    def _told(self, error: KafkaException) -> CommandError:
-        reason: KafkaError = error.args[0]
-        if reason.code() in FENCED:
-            return RedriveFenced()
-        return WriteFailed([f"  {reason.str()}", _AGAIN])
+
+def origin_topic(letter: Letter, names: TopicNames) -> str:
+    """Return the topic that a dead letter came from, and goes back to."""
+    return names.exports if letter.is_of_delivery else names.profile_events
+
+
+def _plan(
+    settings: Settings,
+    selected: Selection,
+    now: Circumstances,
+    markers: RedriveMarkers,
+    on_problem: Callable[[str], None],
+) -> RedrivePlan:
+    return plan_redrive(read_dead_letters(settings, selected, on_problem), markers, now)
+
+
+def _with_markers(letters: Iterable[Letter], names: TopicNames, now: Circumstances) -> Iterator[RedrivenDeadLetter]:
+    for letter in letters:
+        partition = now.partition_of(letter)
+        assert partition is not None  # as when its outcome was found
+        yield RedrivenDeadLetter(
+            letter, RedriveMarker(format_time(int(time.time())), origin_topic(letter, names)), partition
+        )
+
+
+def _send(redriver: Redriver, redriven: Iterable[RedrivenDeadLetter], report: Report) -> None:
+    batch: list[RedrivenDeadLetter] = []
+    done = size = total_size = 0
+    for each in redriven:
+        batch.append(each)
+        size += len(each.letter.was.value or b"")
+        if len(batch) >= BATCH_LETTERS or size >= BATCH_BYTES:
+            redriver.write(batch)
+            done, total_size = done + len(batch), total_size + size
+            report(done, total_size)
+            batch, size = [], 0
+    if batch:
+        redriver.write(batch)
+
+
+def _original_record(redriven: RedrivenDeadLetter) -> OutgoingRecord:
+    letter = redriven.letter
+    return OutgoingRecord(
+        redriven.marker.topic,
+        letter.was.key,
+        letter.was.value,
+        redriven.partition,
+        letter.source_timestamp or 0,
+        letter.headers,
+        letter.place,
+    )
+
+
+@contextmanager
+def _errors_of_a_redrive() -> Iterator[None]:
+    try:
+        yield
+    except WriterFenced:
+        raise RedriveFenced from None
+    except WriteFailed as failed:
+        raise WriteFailed([*failed.faults, _AGAIN]) from None
+
+
+def _ignore(_: str) -> None:
+    """Ignore a problem that the plan has told."""

@@ -1,4 +1,4 @@
-"""Which dead letters are asked for."""
+"""The dead letters that somebody asks for, and the markers of those that were sent again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ from processor.dead_letters.letter import Letter
 from schemas.dead_letter import DeadLetterReason
 
 
-class Mark(NamedTuple):
-    """A letter was sent again: when (C8), and to which topic."""
+class RedriveMarker(NamedTuple):
+    """A note that a dead letter was sent again: when (C8), and to which topic."""
 
     time: str
     topic: str
 
 
-Marks = Mapping[str, Mark]
-"""By the letter's fingerprint."""
+RedriveMarkers = Mapping[str, RedriveMarker]
+"""Redrive markers by the dead letter's fingerprint."""
 
 
 class OffsetRange(NamedTuple):
-    """First and last offset on `dead-letters`, both included."""
+    """A range of offsets on `dead-letters`, the first and the last included."""
 
     first: int
     last: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`7` or `7-12`; raises ValueError."""
+        """Read `7` or `7-12`; raises ValueError."""
         first, dash, last = text.partition("-")
         if not (first.isdecimal() and (last.isdecimal() or not dash)) or (dash and int(last) < int(first)):
             raise ValueError(f"{text} is no offset (7) and no range of offsets (7-12)")
@@ -36,7 +36,7 @@ class OffsetRange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Empty fields ask for everything.
+    """A selection of dead letters; empty fields ask for everything.
 
     Times in the form of C8 are of the record that became a letter; `until` is not included.
     """
@@ -51,7 +51,7 @@ class Selection:
 
     @property
     def is_everything(self) -> bool:
-        """Whether nothing is left out."""
+        """Return whether nothing is left out."""
         return self == Selection()
 
     def __contains__(self, letter: object) -> bool:

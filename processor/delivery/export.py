@@ -2,9 +2,9 @@
 (design 2).
 """
 
-from processor.delivery.ports import ConsumerRecord, Export
-from schemas.event import size_bytes
+from processor.delivery.ports import Export
 from schemas.export import ExportHeader
+from schemas.kafka import ConsumerRecord, count_record_bytes
 
 
 class UnreadableExport(ValueError):
@@ -22,6 +22,8 @@ def parse_export(record: ConsumerRecord) -> Export:
     try:
         flow_id, partition_key = headers[ExportHeader.FLOW_ID], headers[ExportHeader.PARTITION_KEY]
         hash_key = headers.get(ExportHeader.EXPLICIT_HASH_KEY)
+        if flow_id is None or partition_key is None:
+            raise UnreadableExport("a header of a record of exports has no value")
         return Export(
             record,
             flow_id.decode(),
@@ -29,11 +31,9 @@ def parse_export(record: ConsumerRecord) -> Export:
             partition_key.decode(),
             None if hash_key is None else hash_key.decode(),
             len(value) + len(partition_key),
-            size_bytes((record,)),
+            count_record_bytes((record,)),
         )
     except KeyError as error:
         raise UnreadableExport(f"a record of exports needs the header {error.args[0]}, and this one has none") from None
-    except (AttributeError, TypeError):  # interpreted, and compiled
-        raise UnreadableExport("a header of a record of exports has no value") from None
     except UnicodeDecodeError as error:
         raise UnreadableExport(f"a header of a record of exports is not UTF-8: {error}") from None

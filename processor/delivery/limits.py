@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from processor.delivery.backoff import Backoff
-from processor.foundation.settings import MIB, Settings
+from processor.foundation.sizes import MIB
 
 DEFAULT_BACKOFF: Final = Backoff(base_seconds=0.1, cap_seconds=10.0)
 
@@ -53,20 +53,3 @@ class DeliveryLimits:
     def __post_init__(self) -> None:
         if self.max_record_bytes > self.max_call_bytes:
             raise ValueError("a record of max_record_bytes does not fit in a call of max_call_bytes")
-
-    @classmethod
-    def of(cls, settings: Settings) -> "DeliveryLimits":
-        """What the settings say, and the defaults for the rest."""
-        return cls(
-            max_records_per_call=settings.kinesis_max_records_per_call,
-            max_call_bytes=settings.kinesis_max_call_bytes,
-            max_record_bytes=settings.kinesis_max_record_bytes,
-            calls_in_flight=settings.kinesis_calls_in_flight,
-            linger_seconds=settings.kinesis_linger_seconds,
-            shard=ShardLimits(settings.kinesis_shard_records_per_second, settings.kinesis_shard_bytes_per_second),
-            max_buffered_records=settings.max_buffered_records,
-            max_buffered_bytes=settings.max_buffered_bytes,
-            probe_seconds=settings.kinesis_probe_seconds,
-            park_after_seconds=settings.park_after_seconds,
-            max_rejections_in_a_row=settings.kinesis_max_rejections_in_a_row,
-        )

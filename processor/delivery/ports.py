@@ -5,28 +5,8 @@ from typing import NamedTuple, Protocol
 
 from schemas.dead_letter import DeadLetter
 from schemas.destination import Destination
+from schemas.kafka import ConsumerRecord, Headers
 from schemas.parked_flow import ParkedFlowRow
-
-Headers = tuple[tuple[str, bytes], ...]
-
-
-class ConsumerRecord(Protocol):
-    """One record of `exports` as aiokafka reads it. `timestamp` in milliseconds, negative or None where it has none."""
-
-    @property
-    def topic(self) -> str: ...  # noqa: D102  # Kafka's own words, here and below
-    @property
-    def partition(self) -> int: ...  # noqa: D102
-    @property
-    def offset(self) -> int: ...  # noqa: D102
-    @property
-    def timestamp(self) -> int | None: ...  # noqa: D102
-    @property
-    def key(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
 
 
 class Export(NamedTuple):

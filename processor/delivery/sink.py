@@ -25,9 +25,10 @@ from processor.delivery.lanes.sender import Outside, Sender
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.parking.parked_flow import ParkedFlow
 from processor.delivery.parking.parking import Parking, Times
-from processor.delivery.ports import ConsumerRecord, DeadLetters, Destinations, OpenStream, ParkedPlaces
+from processor.delivery.ports import DeadLetters, Destinations, OpenStream, ParkedPlaces
 from processor.delivery.status import FlowDelivery, Now, forgotten_of, status_of
 from schemas.destination import Destination
+from schemas.kafka import ConsumerRecord
 from schemas.parked_flow import ParkedFlowRow
 
 CATALOG_SECONDS: Final = 1.0  # how late a flow that sends nothing notices a change of the catalog

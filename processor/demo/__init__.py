@@ -1,13 +1,12 @@
-"""What the tour and the tests stand on: everything a worker talks to, made up and on loopback. And the tour.
+"""The tour: a made-up shop, a real worker, a crash, and what came out held against replay.
 
-    broker      an embedded Kafka-protocol broker        endpoint    a Kinesis endpoint (moto); both child processes (child)
-    shop        a made-up shop's profile events, of customers to whom happenings happen, and poison
-    scenery     its audiences and flows (demo.yaml)
+    environment ─► scenario ─► processor.verify ─► summary ─► report ─► screen
 
-    tour ─ stage ─ story ─ worker        broker and endpoint, then events, a crash, a restart (progress, steps, waiting,
-                                         interruption)
-      ├─ verdict                         what came out (evidence) against replay (expectation): comparison, walk
-      └─ findings ─ report ─ screen      what is shown, causes in words
+    tour          all of it, in order                  environment   broker and endpoint, and what is removed again
+    scenario      events, a crash, a restart           steps         one step on the screen, while it takes
+    progress      how far the worker is                interruption  Ctrl-C and SIGTERM
+    summary       what is shown at the end             report        its texts and rows
+    descriptions  causes in words                      screen        a terminal, or plain lines
 
-Nothing here is part of a deployment. All processes end with the one that started them.
+The sandbox (`processor/sandbox`) has the broker, the endpoint, the shop and the processes.
 """

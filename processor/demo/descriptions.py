@@ -1,4 +1,4 @@
-"""The causes of a record in words (contract A13)."""
+"""Describe the causes of a record (contract A13) in words."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -17,20 +17,20 @@ _ATTRIBUTES: Final[Mapping[str, str]] = {
 _CHANGES: Final[Mapping[str, str]] = {"realized": "entered", "exited": "left"}
 
 
-class Words:
-    """Causes in words, with the names of these audiences."""
+class CauseDescriptions:
+    """Descriptions of causes, with the names of `audiences`."""
 
     def __init__(self, audiences: Iterable[Audience]) -> None:
         self._names: dict[AudienceKey, str] = {
             audience.key: audience.name for audience in audiences if audience.name is not None
         }
 
-    def all_of(self, causes: Iterable[str]) -> str:
-        """Every cause, one sentence."""
-        return "; ".join(self.one(cause) for cause in causes)
+    def describe_all(self, causes: Iterable[str]) -> str:
+        """Describe every cause, in one sentence."""
+        return "; ".join(self.describe(cause) for cause in causes)
 
-    def one(self, cause: str) -> str:
-        """One cause, as a record lists it; a kind that is not known stays as it is."""
+    def describe(self, cause: str) -> str:
+        """Describe a cause, as a record lists it; a kind that is not known stays as it is."""
         kind, _, rest = cause.partition(":")
         if kind == "attribute":
             return f"its {_ATTRIBUTES.get(rest, f'attribute {rest}')} was written"
@@ -41,8 +41,8 @@ class Words:
         return cause
 
     def _transition(self, text: str) -> str:
-        """`<namespace>/<audience id>:<new status>`."""
-        place, _, status = text.rpartition(":")
-        namespace, _, audience_id = place.partition("/")
+        """Describe a transition, `<namespace>/<audience id>:<new status>`."""
+        audience, _, status = text.rpartition(":")
+        namespace, _, audience_id = audience.partition("/")
         name = self._names.get((namespace, audience_id), audience_id)
         return f"the profile {_CHANGES.get(status, status)} the audience {name} ({namespace})"

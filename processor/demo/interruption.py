@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: both end the tour with everything tidied up.
+"""End the tour on SIGTERM or Ctrl-C with everything tidied up.
 
 The first one is noted, and raised at the next `check`: an exception that a signal handler raises while an object is
 being destroyed is lost or garbled, and librdkafka's clients take their time for that. The second one is raised where it
@@ -15,25 +15,25 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interruption:
-    """Whether a signal has come."""
+    """The first signal that came, if any."""
 
     def __init__(self) -> None:
         self._number = 0
 
     def check(self) -> None:
-        """Raise SystemExit if one has."""
+        """Raise SystemExit if a signal has come."""
         if self._number:
             raise SystemExit(128 + self._number)
 
-    def note(self, number: int, _frame: FrameType | None) -> None:
-        """The signal handler."""
+    def handle_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Keep the signal for the next `check`; raise SystemExit at the second one."""
         self.check()
         self._number = number
 
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], None]]:
-    """Yields `check`, to be called in loops and between steps.
+    """Yield `check`, to be called in loops and between steps.
 
     For the main thread; a signal that is ignored stays so.
     """
@@ -41,7 +41,7 @@ def interruptible() -> Iterator[Callable[[], None]]:
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
-            signal.signal(number, interruption.note)
+            signal.signal(number, interruption.handle_signal)
     try:
         yield interruption.check
     finally:

@@ -1,4 +1,4 @@
-"""The tour's findings as texts and rows for the screen. Pure."""
+"""Write the tour's summary as texts and rows for the screen. Pure."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from processor.core.decide import SkipReason
-from processor.demo.descriptions import Words
-from processor.sandbox.endpoint import StreamRecord
+from processor.demo.descriptions import CauseDescriptions
+from processor.sandbox.streams import StreamRecord
 from processor.verify.comparison import Comparison
 from processor.verify.evidence import Evidence
 from processor.verify.expectation import Expectation
@@ -29,7 +29,7 @@ _CAUSES: Final[Mapping[str, Callable[[str], bool]]] = {
 
 
 class Example(NamedTuple):
-    """One record in full."""
+    """A record in full, with its title and why it left."""
 
     title: str
     text: str
@@ -37,14 +37,14 @@ class Example(NamedTuple):
 
 
 def counted(counts: Mapping[Any, int]) -> str:
-    """`first 12 · second 3`, the most frequent first."""
+    """Write counts as `first 12 · second 3`, the most frequent first."""
     return " · ".join(f"{name} {count:,}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
 
 
 def flow_rows(
     flows: Iterable[Flow], expectation: Expectation, evidence: Evidence, comparisons: Mapping[str, Comparison]
 ) -> Iterator[Row]:
-    """One row a flow under FLOW_HEADER; a record with causes of several kinds counts under each of them."""
+    """Yield a row a flow under FLOW_HEADER; a record with causes of several kinds counts under each of them."""
     for flow in flows:
         records = expectation.of_flow(flow.id)
         by_cause = [sum(any(map(is_one, record.causes)) for record in records) for is_one in _CAUSES.values()]
@@ -53,15 +53,17 @@ def flow_rows(
 
 
 def skip_rows(flows: Sequence[Flow], skipped: Mapping[tuple[str, SkipReason], int]) -> Iterator[Row]:
-    """One row a reason, one column a flow: how often it decided to send nothing."""
+    """Yield a row a reason, with a column a flow: how often it decided to send nothing."""
     for reason in SkipReason:
         numbers = [skipped.get((flow.id, reason), 0) for flow in flows]
         if any(numbers):
             yield (reason.replace("_", " "), *(f"{number:,}" if number else "-" for number in numbers))
 
 
-def examples(flows: Iterable[Flow], expectation: Expectation, evidence: Evidence, words: Words) -> Iterator[Example]:
-    """For each flow that sends, one record as its stream holds it; another kind of cause each time, and few causes."""
+def examples(
+    flows: Iterable[Flow], expectation: Expectation, evidence: Evidence, descriptions: CauseDescriptions
+) -> Iterator[Example]:
+    """Yield a record of each flow that sends, as its stream holds it: with few causes, of another kind each time."""
     kinds = iter(_CAUSES.values())
     for flow in flows:
         arrived = {(record.partition_key, record.data): record for record in evidence.streams[flow.id]}
@@ -72,7 +74,7 @@ def examples(flows: Iterable[Flow], expectation: Expectation, evidence: Evidence
             default=None,
         )
         if found is not None:
-            yield _example(flow, *found, words)
+            yield _example(flow, *found, descriptions)
 
 
 def _delivered(
@@ -84,13 +86,15 @@ def _delivered(
             yield record, in_stream
 
 
-def _example(flow: Flow, record: ExportRecord, in_stream: StreamRecord, words: Words) -> Example:
+def _example(flow: Flow, record: ExportRecord, in_stream: StreamRecord, descriptions: CauseDescriptions) -> Example:
     title = f"{flow.name}: {flow.destination.stream}, {in_stream.shard}, partition key {in_stream.partition_key}"
-    return Example(title, laid_out(orjson.loads(in_stream.data)), f"left because: {words.all_of(record.causes)}")
+    return Example(
+        title, laid_out(orjson.loads(in_stream.data)), f"left because: {descriptions.describe_all(record.causes)}"
+    )
 
 
 def laid_out(value: Any, indent: int = 0) -> str:
-    """A JSON value as text: an object on one line where it fits, else each of its keys on a line of its own."""
+    """Write a JSON value: an object on one line where it fits, else each of its keys on a line of its own."""
     text = orjson.dumps(value).decode()
     if not isinstance(value, dict) or indent + len(text) <= _LINE_CHARACTERS:
         return text
@@ -100,7 +104,7 @@ def laid_out(value: Any, indent: int = 0) -> str:
 
 
 def dead_letter_counts(evidence: Evidence) -> Counter[str]:
-    """Dead letters by reason, as read back; one that came again counts once."""
+    """Count dead letters by reason, as read back; one that came again counts once."""
     return Counter(
         str(reason)
         for _, _, _, reason in {(one.topic, one.partition, one.offset, one.reason) for one in evidence.dead_letters}

@@ -1,9 +1,9 @@
-"""The story: a shop's events through a real worker that is killed half-way. What came out is read back for the verdict.
+"""The scenario: a shop's events through a real worker that is killed half-way; what came out is read back.
 
     apply ─ events ─ worker ─ events ─ SIGKILL ─ events ─┬─ worker ─ SIGTERM ─ read back
                                                          └─ replay: what must come out
 
-Every step is waited for by its condition; a worker that ends by itself ends the story.
+Every step is waited for by its condition; a worker that ends by itself ends the scenario.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,20 +15,20 @@ from typing import Final
 
 from processor.core.catalog import Catalog
 from processor.core.step import Limits
-from processor.demo.environment import Stage
-from processor.demo.progress import Progress
+from processor.demo.environment import TourEnvironment
+from processor.demo.progress import ProgressReader
 from processor.demo.screen import Screen
 from processor.demo.steps import Step, step
 from processor.files.configuration import Configuration
 from processor.kafka.writer import Writer
 from processor.sandbox.broker import assert_nothing_dropped
-from processor.sandbox.endpoint import create_stream
-from processor.sandbox.flows import configuration, configuration_text
+from processor.sandbox.flows import fill_shop_template, parse_shop_configuration
 from processor.sandbox.shop import ShopEvent
+from processor.sandbox.streams import create_stream
 from processor.sandbox.waiting import wait_until
-from processor.sandbox.worker_process import Worker, run_command
+from processor.sandbox.worker_process import WorkerProcess, run_command
 from processor.verify.evidence import Evidence, read_events, read_evidence
-from processor.verify.expectation import Expectation, expect
+from processor.verify.expectation import Expectation, expect_by_replay
 
 SHARDS: Final = 2
 SLICES: Final = 16
@@ -39,57 +39,62 @@ _FILE: Final = "demo.yaml"
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
-    """What the story came to; `restarted_at` is when the second worker was started."""
+class ScenarioOutcome:
+    """The outcome of a scenario; `restarted_at` is when the second worker was started."""
 
-    said: Configuration
+    configuration: Configuration
     expectation: Expectation
     evidence: Evidence
     restarted_at: datetime
 
 
-class Story:
-    """One telling on a stage; `directory` is for its files, `check` raises once nobody wants the rest."""
+class Scenario:
+    """One run in an environment; `directory` is for its files, `check` raises once nobody wants the rest."""
 
     def __init__(
-        self, stage: Stage, worker: Worker, directory: Path, screen: Screen, check: Callable[[], None]
+        self,
+        environment: TourEnvironment,
+        worker: WorkerProcess,
+        directory: Path,
+        screen: Screen,
+        check: Callable[[], None],
     ) -> None:
-        self._stage, self._worker, self._directory, self._screen = stage, worker, directory, screen
+        self._environment, self._worker, self._directory, self._screen = environment, worker, directory, screen
         self._check = check
-        self._settings, self._topics = stage.settings, stage.settings.topics
-        self._limits = Limits(stage.settings.max_document_bytes, stage.settings.dedup_window)
+        self._settings, self._topics = environment.settings, environment.settings.topics
+        self._limits = Limits(environment.settings.max_document_bytes, environment.settings.dedup_window)
 
-    def play(self, events: Sequence[ShopEvent]) -> Played:
-        """From empty topics to what the worker left behind. Raises CommandError where it cannot go on."""
+    def play(self, events: Sequence[ShopEvent]) -> ScenarioOutcome:
+        """Play all from empty topics to what the worker left behind. Raises CommandError where it cannot go on."""
         half = len(events) // 2
-        said = self._put_in_force()
+        configuration = self._put_in_force()
         self._open_shop(events[:half])
         self._worker.start()
-        with Progress(self._settings, self._stage.endpoint_url, said.flows) as progress:
+        with ProgressReader(self._settings, self._environment.endpoint_url, configuration.flows) as progress:
             self._wait_for_first_records(progress)
             self._kill_in_full_flow(progress, events[half:])
             restarted_at = datetime.now(UTC)
             self._worker.start()
-            expectation = self._replay(said)
+            expectation = self._replay(configuration)
             self._catch_up(progress)
         self._stop()
-        return Played(said, expectation, self._read_back(said), restarted_at)
+        return ScenarioOutcome(configuration, expectation, self._read_back(configuration), restarted_at)
 
     def _put_in_force(self) -> Configuration:
-        text = configuration_text(self._stage.endpoint_url, self._stage.suffix)
-        said = configuration(text)
+        text = fill_shop_template(self._environment.endpoint_url, self._environment.suffix)
+        configuration = parse_shop_configuration(text)
         with self._step("putting flows and audiences in force") as now:
-            for flow in said.flows:
-                create_stream(self._stage.endpoint_url, flow.destination.region, flow.destination.stream, SHARDS)
+            for flow in configuration.flows:
+                create_stream(self._environment.endpoint_url, flow.destination.region, flow.destination.stream, SHARDS)
             (self._directory / _FILE).write_text(text, encoding="utf-8")
-            if not self._stage.has_own_broker:
-                run_command(self._stage.environment, self._directory, "init")
-            run_command(self._stage.environment, self._directory, "apply", _FILE)
+            if not self._environment.has_own_broker:
+                run_command(self._environment.variables, self._directory, "init")
+            run_command(self._environment.variables, self._directory, "apply", _FILE)
             now.done(
-                f"profile-exporter apply {_FILE}: {len(said.flows)} flows, each with a stream, and"
-                f" {len(said.audiences)} audiences in force"
+                f"profile-exporter apply {_FILE}: {len(configuration.flows)} flows, each with a stream, and"
+                f" {len(configuration.audiences)} audiences in force"
             )
-        return said
+        return configuration
 
     def _open_shop(self, events: Sequence[ShopEvent]) -> None:
         with self._step("sending events") as now, Writer(self._settings) as writer:
@@ -105,18 +110,18 @@ class Story:
             )
         writer.flush()
 
-    def _wait_for_first_records(self, progress: Progress) -> None:
+    def _wait_for_first_records(self, progress: ProgressReader) -> None:
         def has_delivered() -> bool:
-            state = progress.look()
-            now.far(state.short)
+            state = progress.read()
+            now.show_progress(state.short)
             return state.delivered > 0
 
         with self._step("starting faust -A processor.app worker") as now:
             self._wait(has_delivered, "the worker's first records", START_SECONDS)
             now.done("faust -A processor.app worker is at work: the first records are in the streams")
 
-    def _kill_in_full_flow(self, progress: Progress, events: Sequence[ShopEvent]) -> None:
-        """The shop goes on, a slice of `events` at a time, also after the kill.
+    def _kill_in_full_flow(self, progress: ProgressReader, events: Sequence[ShopEvent]) -> None:
+        """Send `events`, a slice at a time, also after the kill of the worker.
 
         The worker is killed between a half and three quarters of them, as soon as it has delivered what it has not
         committed.
@@ -127,12 +132,12 @@ class Story:
                 self._check()
                 self._worker.require_running()
                 self._send(writer, events[sent - size : sent])
-                state = progress.look()
-                now.far(state.short)
+                state = progress.read()
+                now.show_progress(state.short)
                 if sent >= len(events) // 2 and state.delivered > state.exports_committed:
                     break
             self._worker.kill()
-            state = progress.look()
+            state = progress.read()
             now.done(
                 f"killed with SIGKILL while the shop goes on: of {state.events_end:,} events sent"
                 f" {state.events_committed:,} are committed, of {state.delivered:,} records in the streams about"
@@ -140,19 +145,21 @@ class Story:
             )
             self._send(writer, events[sent:])
 
-    def _replay(self, said: Configuration) -> Expectation:
+    def _replay(self, configuration: Configuration) -> Expectation:
         with self._step("replaying") as now:
-            expectation = expect(read_events(self._settings), Catalog.of(said.flows, said.audiences), self._limits)
+            expectation = expect_by_replay(
+                read_events(self._settings), Catalog.of(configuration.flows, configuration.audiences), self._limits
+            )
             now.done(
                 f"replay of all {expectation.events:,} events as they stand on the topic: {len(expectation.records):,}"
                 " records are to come out"
             )
         return expectation
 
-    def _catch_up(self, progress: Progress) -> None:
+    def _catch_up(self, progress: ProgressReader) -> None:
         def is_caught_up() -> bool:
-            state = progress.look()
-            now.far(state.short)
+            state = progress.read()
+            now.show_progress(state.short)
             return state.is_caught_up
 
         with self._step("the same worker again") as now:
@@ -164,10 +171,10 @@ class Story:
             self._worker.stop()
             now.done("stopped with SIGTERM: exit code 0")
 
-    def _read_back(self, said: Configuration) -> Evidence:
+    def _read_back(self, configuration: Configuration) -> Evidence:
         with self._step("reading back") as now:
-            evidence = read_evidence(self._settings, said.flows, self._stage.endpoint_url)
-            if self._stage.has_own_broker:
+            evidence = read_evidence(self._settings, configuration.flows, self._environment.endpoint_url)
+            if self._environment.has_own_broker:
                 assert_nothing_dropped(self._settings.kafka_bootstrap_servers)
             now.done("streams, exports and dead letters read back")
         return evidence

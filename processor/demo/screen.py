@@ -1,4 +1,4 @@
-"""Where the tour is shown: tables and panels on a terminal, plain lines elsewhere. On stdout."""
+"""Show the tour on stdout: tables and panels on a terminal, plain lines elsewhere."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -18,60 +18,60 @@ _WIDEST: Final = 120
 
 
 class Screen(Protocol):
-    """What the tour shows."""
+    """The screen of the tour."""
 
     def title(self, text: str) -> None:
-        """The beginning of a part."""
+        """Show the title of a part."""
 
     def line(self, text: str) -> None:
-        """Something that is so, or has been done."""
+        """Show a line about what is so, or has been done."""
 
     def waiting(self, text: str) -> AbstractContextManager[Update]:
-        """Something that takes a while; what it yields takes how far it is."""
+        """Show that something takes a while; what it yields is called with how far it is."""
         ...
 
     def record(self, title: str, text: str, reason: str) -> None:
-        """A record in full, and why it is there."""
+        """Show a record in full, and why it is there."""
 
     def table(self, header: Row, rows: Sequence[Row]) -> None:
-        """A small table; all columns but the first are numbers."""
+        """Show a small table; all columns but the first are numbers."""
 
-    def verdict(self, text: str, *, good: bool) -> None:
-        """What comes out in the end."""
+    def show_result(self, text: str, *, good: bool) -> None:
+        """Show the result of the tour."""
 
 
-def screen() -> Screen:
-    """The one for this process' stdout."""
+def open_screen() -> Screen:
+    """Return the screen for this process' stdout."""
     console = Console(highlight=False)
     return Terminal(console) if console.is_terminal else Plain(partial(print, flush=True))
 
 
 class Plain:
-    """Lines of text for a file, a pipe or a log."""
+    """A screen of plain lines, for a file, a pipe or a log."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
 
     def title(self, text: str) -> None:
-        """A line after an empty one."""
+        """Write a title after an empty line."""
         self._write(f"\n{text}")
 
     def line(self, text: str) -> None:
-        """Indented."""
+        """Write an indented line."""
         self._write(f"  {text}")
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[Update]:  # noqa: ARG002  # the signature is Screen's
-        """Nothing: what it came to is said afterwards."""
+        """Show nothing: the outcome has a line afterwards."""
         yield lambda _: None
 
     def record(self, title: str, text: str, reason: str) -> None:
-        """Indented lines."""
+        """Write a record as indented lines."""
         for line in (title, *(f"  {line}" for line in text.splitlines()), f"  {reason}", ""):
             self.line(line)
 
     def table(self, header: Row, rows: Sequence[Row]) -> None:
-        """Columns of text."""
+        """Write a table as columns of text."""
         widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
         for first, *numbers in (header, *rows):
             self.line(
@@ -83,39 +83,39 @@ class Plain:
                 )
             )
 
-    def verdict(self, text: str, *, good: bool) -> None:
-        """A line that begins with OK or FAILED."""
+    def show_result(self, text: str, *, good: bool) -> None:
+        """Write a line that begins with OK or FAILED."""
         self._write(f"\n{'OK' if good else 'FAILED'}: {text}")
 
 
 class Terminal:
-    """For people."""
+    """A screen with colours, panels and spinners, for people."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._width = min(console.width, _WIDEST)
 
     def title(self, text: str) -> None:
-        """Bold."""
+        """Print a title in bold."""
         self._console.print(f"\n[bold]{escape(text)}[/bold]")
 
     def line(self, text: str) -> None:
-        """Indented; long ones are folded."""
+        """Print an indented line; long ones are folded."""
         self._console.print(f"  {escape(text)}", width=self._width)
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[Update]:
-        """A spinner, and how far it is."""
+        """Show a spinner, and how far it is."""
         with self._console.status(escape(text)) as status:
             yield lambda far: status.update(escape(f"{text}: {far}"))
 
     def record(self, title: str, text: str, reason: str) -> None:
-        """A panel."""
+        """Print a record in a panel."""
         self._console.print(Panel(escape(text), title=escape(title), title_align="left", width=self._width))
         self._console.print(f"  [green]{escape(reason)}[/green]\n", width=self._width)
 
     def table(self, header: Row, rows: Sequence[Row]) -> None:
-        """With borders."""
+        """Print a table with borders."""
         table = Table(box=SIMPLE_HEAD)
         for index, name in enumerate(header):
             table.add_column(name, justify="right" if index else "left")
@@ -123,8 +123,8 @@ class Terminal:
             table.add_row(*map(escape, row))
         self._console.print(table)
 
-    def verdict(self, text: str, *, good: bool) -> None:
-        """A panel, green or red."""
+    def show_result(self, text: str, *, good: bool) -> None:
+        """Print the result in a panel, green or red."""
         word, color = ("OK", "green") if good else ("FAILED", "red")
         self._console.print(
             Panel(f"[bold {color}]{word}[/bold {color}]: {escape(text)}", border_style=color, width=self._width)

@@ -1,6 +1,4 @@
-"""The tour from its beginning to its end: a place for its files, a stage, the story, what it came to, and the
-verdict.
-"""
+"""Run the tour from its beginning to its end: a folder, an environment, the scenario, its outcome and the result."""
 
 import tempfile
 import time
@@ -13,27 +11,27 @@ from typing import Final
 from botocore.exceptions import BotoCoreError, ClientError
 from confluent_kafka import KafkaException
 
-from processor.demo.environment import Stage, set_stage
+from processor.demo.environment import TourEnvironment, prepare_environment
 from processor.demo.interruption import interruptible
-from processor.demo.scenario import Story
+from processor.demo.scenario import Scenario
 from processor.demo.screen import Screen
 from processor.demo.steps import step
-from processor.demo.summary import Findings, show
+from processor.demo.summary import Summary, show_summary
 from processor.foundation.errors import CommandError
 from processor.sandbox.broker import RecordsDroppedError
 from processor.sandbox.child import ChildError
-from processor.sandbox.errors import DemoFailed
+from processor.sandbox.errors import SandboxFailed
 from processor.sandbox.shop import CUSTOMERS, EVENTS, MOST_SECONDS_BETWEEN, SEED, shop_events
-from processor.sandbox.worker_process import Worker
-from processor.verify.result import judge, listed
+from processor.sandbox.worker_process import WorkerProcess
+from processor.verify.result import list_faults, verify_delivery
 
 _PREFIX: Final = "profile-exporter-demo-"
 _FAILURES: Final = (ChildError, RecordsDroppedError, KafkaException, BotoCoreError, ClientError)
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the tour is asked for; a broker or endpoint of None is the tour's own."""
+class TourOptions:
+    """The options of a tour; a broker or endpoint of None is the tour's own."""
 
     broker: str | None = None
     kinesis_endpoint: str | None = None
@@ -42,8 +40,8 @@ class Wishes:
     keep: bool = False
 
 
-def run_tour(wishes: Wishes, screen: Screen) -> None:
-    """Tell the story and show the verdict; raises CommandError where it cannot be told, or is not good.
+def run_tour(options: TourOptions, screen: Screen) -> None:
+    """Play the scenario and show the result; raise CommandError where it cannot be played, or has faults.
 
     Leaves no process and no file behind, also after Ctrl-C or SIGTERM; `keep` leaves files, topics and streams.
     """
@@ -52,37 +50,42 @@ def run_tour(wishes: Wishes, screen: Screen) -> None:
     with (
         interruptible() as check,
         _in_words(),
-        _directory(screen, keep=wishes.keep) as directory,
-        _stage(wishes, directory, screen) as stage,
+        _directory(screen, keep=options.keep) as directory,
+        _environment(options, directory, screen) as environment,
     ):
-        findings = _find_out(wishes, stage, directory, screen, check)
-    show(findings, screen)
+        summary = _play(options, environment, directory, screen, check)
+    show_summary(summary, screen)
     seconds = time.monotonic() - began
-    if faults := findings.verdict.faults:
-        screen.verdict(f"what left is not what replay gives\n{listed(faults)}", good=False)
-        raise DemoFailed(f"{len(faults)} differences to replay; `--keep` keeps the files to look into")
-    screen.verdict(f"{findings.conclusion()} In {seconds:.0f} s.", good=True)
+    if faults := summary.verification.faults:
+        screen.show_result(f"what left is not what replay gives\n{list_faults(faults)}", good=False)
+        raise SandboxFailed(f"{len(faults)} differences to replay; `--keep` keeps the files to look into")
+    screen.show_result(f"{summary.conclusion()} In {seconds:.0f} s.", good=True)
 
 
-def _find_out(wishes: Wishes, stage: Stage, directory: Path, screen: Screen, check: Callable[[], None]) -> Findings:
-    opens_at = (
-        int(time.time()) - wishes.events * MOST_SECONDS_BETWEEN
-    )  # it closes about now: a broker may remove what is old
-    customers = max(1, CUSTOMERS * wishes.events // EVENTS)
-    events = list(shop_events(wishes.events, customers=customers, seed=wishes.seed, opens_at=opens_at))
-    with Worker(stage.environment, directory) as worker, _with_its_log(worker):
-        played = Story(stage, worker, directory, screen, check).play(events)
-    flows = played.said.flows
-    has_transactions = not stage.has_own_broker
-    verdict = judge(
-        flows, played.expectation, played.evidence, has_transactions=has_transactions, restarted_at=played.restarted_at
+def _play(
+    options: TourOptions, environment: TourEnvironment, directory: Path, screen: Screen, check: Callable[[], None]
+) -> Summary:
+    # the shop closes about now: a broker may remove what is old
+    opens_at = int(time.time()) - options.events * MOST_SECONDS_BETWEEN
+    customers = max(1, CUSTOMERS * options.events // EVENTS)
+    events = list(shop_events(options.events, customers=customers, seed=options.seed, opens_at=opens_at))
+    with WorkerProcess(environment.variables, directory) as worker, _with_its_log(worker):
+        outcome = Scenario(environment, worker, directory, screen, check).play(events)
+    flows = outcome.configuration.flows
+    has_transactions = not environment.has_own_broker
+    verification = verify_delivery(
+        flows,
+        outcome.expectation,
+        outcome.evidence,
+        has_transactions=has_transactions,
+        restarted_at=outcome.restarted_at,
     )
-    return Findings(events, played, verdict)
+    return Summary(events, outcome, verification)
 
 
 @contextmanager
 def _directory(screen: Screen, *, keep: bool) -> Iterator[Path]:
-    """A folder for the worker's log and state, removed at the end unless it is to be kept."""
+    """Yield a folder for the worker's log and state, removed at the end unless it is to be kept."""
     if not keep:
         with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as directory:
             yield Path(directory)
@@ -93,32 +96,34 @@ def _directory(screen: Screen, *, keep: bool) -> Iterator[Path]:
 
 
 @contextmanager
-def _stage(wishes: Wishes, directory: Path, screen: Screen) -> Iterator[Stage]:
-    """The stage, from the first step on."""
+def _environment(options: TourOptions, directory: Path, screen: Screen) -> Iterator[TourEnvironment]:
+    """Yield the environment, and show its preparation as the first step."""
     with ExitStack() as stack:
         with step(screen, "starting a broker and a Kinesis endpoint") as now:
-            stage = stack.enter_context(set_stage(directory, wishes.broker, wishes.kinesis_endpoint, keep=wishes.keep))
-            now.done(
-                f"Kafka at {stage.settings.kafka_bootstrap_servers} ({stage.settings.processing_guarantee}), Kinesis at"
-                f" {stage.endpoint_url}"
+            environment = stack.enter_context(
+                prepare_environment(directory, options.broker, options.kinesis_endpoint, keep=options.keep)
             )
-        yield stage
+            now.done(
+                f"Kafka at {environment.settings.kafka_bootstrap_servers}"
+                f" ({environment.settings.processing_guarantee}), Kinesis at {environment.endpoint_url}"
+            )
+        yield environment
 
 
 @contextmanager
-def _with_its_log(worker: Worker) -> Iterator[None]:
-    """What fails while the worker is there is told with the end of its log."""
+def _with_its_log(worker: WorkerProcess) -> Iterator[None]:
+    """Add the end of the worker's log to the error of what fails meanwhile."""
     try:
         yield
     except (CommandError, *_FAILURES) as error:
         tail = worker.log_tail()
-        raise DemoFailed(f"{error}\n\nthe end of the worker's log:\n{tail}" if tail else str(error)) from None
+        raise SandboxFailed(f"{error}\n\nthe end of the worker's log:\n{tail}" if tail else str(error)) from None
 
 
 @contextmanager
 def _in_words() -> Iterator[None]:
-    """What a broker or an endpoint can do wrong is an error in words, not a traceback."""
+    """Report what a broker or an endpoint can do wrong as an error in words, without a traceback."""
     try:
         yield
     except _FAILURES as error:
-        raise DemoFailed(str(error)) from None
+        raise SandboxFailed(str(error)) from None

@@ -19,12 +19,11 @@ from processor.core.wrappers import wrapper_of_file, wrapper_of_json
 from processor.files.json_text import member_text
 from processor.foundation.errors import UsageError
 from schemas.dead_letter import DeadLetter, DeadLetterReason
-from schemas.event import SourceRecord
 from schemas.export import ExportRecord
+from schemas.kafka import Headers, ReadRecord
 
 DEFAULT_TOPIC: Final = "profile-events"
-Form = Callable[[dict[str, Any], bytes, int], SourceRecord]
-Headers = tuple[tuple[str, bytes | None], ...]
+Form = Callable[[dict[str, Any], bytes, int], ReadRecord]
 _TELLING_BYTES: Final = 64  # of a file's beginning, blank lines included: more than any mark has
 _MOST_DIGITS: Final = 19  # of a whole number that is surely within 64 bits
 _BLANKS: Final = b" \t\r\n"
@@ -46,7 +45,7 @@ def lines_of(file: Iterable[bytes]) -> Iterator[bytes]:
     return chain(beginning, lines)
 
 
-def read_events(lines: Iterable[bytes]) -> Iterator[SourceRecord | DeadLetter]:
+def read_events(lines: Iterable[bytes]) -> Iterator[ReadRecord | DeadLetter]:
     """The records of a file, in its order."""
     form: Form | None = None
     for number, ended in enumerate(lines):
@@ -105,15 +104,15 @@ def _form_of(parsed: dict[str, Any]) -> Form | None:
     return _kcat_record if "payload" in parsed else _kafka_record if "value" in parsed else None
 
 
-def _bare_event(parsed: dict[str, Any], line: bytes, number: int) -> SourceRecord:
+def _bare_event(parsed: dict[str, Any], line: bytes, number: int) -> ReadRecord:
     if _form_of(parsed) not in (_bare_event, None):
         raise _malformed("a Kafka record, but the file's first line is a CloudEvent")
     subject = parsed.get("subject")
     key = subject.encode() if type(subject) is str else None
-    return SourceRecord(DEFAULT_TOPIC, 0, number, None, key, line)
+    return ReadRecord(DEFAULT_TOPIC, 0, number, None, key, line)
 
 
-def _kafka_record(parsed: dict[str, Any], line: bytes, _number: int) -> SourceRecord:
+def _kafka_record(parsed: dict[str, Any], line: bytes, _number: int) -> ReadRecord:
     value = _field(parsed, "value", object)
     return _record(parsed, "timestamp", None if value is None else _as_written(value, line))
 
@@ -165,12 +164,12 @@ def _as_written(value: Any, line: bytes) -> bytes:
     )  # mostly it is compact, and no scan is needed
 
 
-def _kcat_record(parsed: dict[str, Any], _line: bytes, _number: int) -> SourceRecord:
+def _kcat_record(parsed: dict[str, Any], _line: bytes, _number: int) -> ReadRecord:
     payload = _field(parsed, "payload", str | None)
     return _record(parsed, "ts", None if payload is None else payload.encode())
 
 
-def _record(parsed: dict[str, Any], timestamp_field: str, value: bytes | None) -> SourceRecord:
+def _record(parsed: dict[str, Any], timestamp_field: str, value: bytes | None) -> ReadRecord:
     key = parsed.get("key")
     if not isinstance(key, str | None):
         raise _malformed("key is not a text")
@@ -179,7 +178,7 @@ def _record(parsed: dict[str, Any], timestamp_field: str, value: bytes | None) -
         raise _malformed(f"{timestamp_field} is not a whole number of milliseconds")
     topic, partition, offset = _field(parsed, "topic", str), _place(parsed, "partition"), _place(parsed, "offset")
     headers = read_headers(parsed.get("headers"))
-    return SourceRecord(topic, partition, offset, timestamp, None if key is None else key.encode(), value, headers)
+    return ReadRecord(topic, partition, offset, timestamp, None if key is None else key.encode(), value, headers)
 
 
 def _place(parsed: dict[str, Any], name: str) -> int:

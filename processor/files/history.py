@@ -18,9 +18,9 @@ from processor.core.job_lifecycle import Moment, jobs_after
 from processor.core.parse import load_json
 from processor.core.unusable import Unusable
 from schemas.audience import Audience
-from schemas.event import SourceRecord
 from schemas.flow import Flow
 from schemas.job import Job
+from schemas.kafka import ReadRecord
 from schemas.times import MIN_SECONDS, BadTimeError, format_time, normal_time
 
 BEGINNING: Final = format_time(MIN_SECONDS)
@@ -45,7 +45,7 @@ class FileHistory:
         self._leaving: dict[str, Flow] = {}
         self._jobs: dict[str, Job] = {}
 
-    def due(self, record: SourceRecord | None) -> Iterator[Catalog]:
+    def due(self, record: ReadRecord | None) -> Iterator[Catalog]:
         """The catalogs that take effect before a record is decided; with None, all that are left."""
         while self._waiting and (record is None or self._waiting[0].since <= time_of(record)):
             yield self._put(self._waiting.pop(0))
@@ -80,7 +80,7 @@ class RecordHistory:
         self._contents = Contents()
         self._changed = False
 
-    def take(self, record: SourceRecord) -> bool:
+    def take(self, record: ReadRecord) -> bool:
         """Whether it is one of these topics'. Raises BadCatalogRecord."""
         if record.topic not in (self._flows, self._audiences):
             return False
@@ -96,7 +96,7 @@ class RecordHistory:
             yield self._contents.catalog
 
 
-def time_of(record: SourceRecord) -> str:
+def time_of(record: ReadRecord) -> str:
     """When a record was written, else when its event says it happened; the beginning where neither can be read."""
     try:
         if record.timestamp is not None:

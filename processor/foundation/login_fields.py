@@ -2,11 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    from processor.foundation.settings import Settings
 
 AWS_REGION: Final = r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$"
 AWS_ROLE: Final = r"^arn:[a-z0-9-]+:iam::[0-9]{12}:role/.+$"
@@ -34,9 +31,48 @@ _MECHANISMS_OF: Final = {
 _RESERVED: Final = "auth"  # RFC 7628, section 3.1: where the token stands
 
 
-def login_faults(settings: "Settings", env_name: Callable[[str], str]) -> Iterator[str]:
+class LoginSettings(Protocol):
+    """The settings of a login that are compared with each other here; the others are only asked whether they are set."""
+
+    @property
+    def kafka_security_protocol(self) -> str:
+        """How to talk to Kafka."""
+        ...
+
+    @property
+    def kafka_sasl_mechanism(self) -> str | None:
+        """How to log in, where the protocol does."""
+        ...
+
+    @property
+    def kafka_oauth_token_url(self) -> str | None:
+        """The endpoint that makes tokens."""
+        ...
+
+    @property
+    def kafka_oauth_token_file(self) -> object:
+        """The file with a token."""
+        ...
+
+    @property
+    def kafka_oauth_ca_file(self) -> object:
+        """Who vouches for the endpoint."""
+        ...
+
+    @property
+    def kafka_oauth_extensions(self) -> str | None:
+        """What Kafka wants beside the token."""
+        ...
+
+    @property
+    def kafka_aws_role_arn(self) -> str | None:
+        """The role to assume."""
+        ...
+
+
+def login_faults(settings: LoginSettings, env_name: Callable[[str], str]) -> Iterator[str]:
     """Yield what is missing, too much, or of another mechanism, with what to do; no value of a secret is in it."""
-    faults = _Faults(settings, env_name)
+    faults = _LoginFaults(settings, env_name)
     if not settings.kafka_security_protocol.startswith("SASL_"):
         yield from faults.without_login()
     elif settings.kafka_sasl_mechanism is None:
@@ -46,8 +82,8 @@ def login_faults(settings: "Settings", env_name: Callable[[str], str]) -> Iterat
         yield from faults.of_mechanism(settings.kafka_sasl_mechanism)
 
 
-class _Faults:
-    def __init__(self, settings: "Settings", env_name: Callable[[str], str]) -> None:
+class _LoginFaults:
+    def __init__(self, settings: LoginSettings, env_name: Callable[[str], str]) -> None:
         self._settings, self._name = settings, env_name
         self._protocol = f"{env_name('kafka_security_protocol')}={settings.kafka_security_protocol}"
         self._mechanism = f"{env_name('kafka_sasl_mechanism')}={settings.kafka_sasl_mechanism}"

@@ -19,13 +19,10 @@ from processor.foundation.env_file import OF_THE_ENVIRONMENT, Environment, read_
 from processor.foundation.errors import UsageError
 from processor.foundation.gaps import GAPS_PATTERN, AcceptedGaps, accepted_gaps, normal_acceptance
 from processor.foundation.login_fields import AWS_REGION, AWS_ROLE, login_faults
+from processor.foundation.sizes import GIB, KIB, MIB, TIB
 from schemas.partitioner import Partitioner
 
 ENV_PREFIX: Final = "PROFILE_EXPORTER_"
-KIB: Final = 1024
-MIB: Final = 1024 * KIB
-GIB: Final = 1024 * MIB
-TIB: Final = 1024 * GIB
 MASKED: Final = "**********"
 
 _TOPIC_PREFIX: Final = r"^[A-Za-z0-9._-]{0,100}$"

@@ -1,20 +1,24 @@
-"""Plain Kafka, for the commands and for what the worker does beside its stream. No Faust here.
+"""Clients of Kafka, for the commands and for what the worker does beside its stream: records are bytes. No Faust here.
 
-    connection   settings → what the clients take        errors    what can be wrong with a broker, with the remedy
-    topics       our topics, as they should be           admin     create what is missing, compare, require
-    reading      a topic to its end, a group's lag       writing   records out, acknowledged or refused by name
-    token_provider  our tokens as aiokafka takes them (`processor.login`)
-    queueing     a record into librdkafka's queue, when it has room
-    timestamps   which ones a topic takes                ends      where partitions end, and what is shown of them
-    neighbours   other installations with names of ours  safety    what of topics' configuration would lose something
-    ground       what a worker stands on, judged for it, `check` and `init`
-    limits       what a topic takes, as it says itself   origins   which event a record comes of
-    letter_batches    dead letters, compressed so that they fit
-    memberships  who is in an audience                   deletions profiles deleted on request, and what became of each
-    catalog_records   flows and audiences as records of their topics
-    rights            what is not checked without the right to describe topics
-    own_records       what a log committed and has not read yet
-    audit_events      which etags the topic `audit-events` names
+    connection        settings to client options           token_provider   our tokens as aiokafka takes them
+    errors            what can be wrong, with the remedy   topics           our topics, as they should be
+    admin             create what is missing, compare      safety           configurations that would lose something
+    cluster           ids of cluster and topics            limits           what a topic takes
+    timestamps        which ones a topic takes             rights           what is not checked without a right
+    neighbours        installations with names of ours     ground           what a worker does not start without
 
-Every reader is `read_committed`, every producer keys with Kafka's own murmur2 (design 2).
+    confluent-kafka                                        aiokafka
+    reading           a topic to its end                   assigned_reader  named partitions to their ends, and on
+    follower          topics read on and on                producers        how one is made; the one that parts share
+    log_ends          where logs start and end             batches          record batches, queued and refused
+    group_lag         how far the group is behind          dead_letter_batches  such of dead letters, with zstd
+    messages          a message as a record, or an error
+    writer            acknowledged records
+    transactions      a writer that fences all others
+    queueing          a record into the client's queue
+
+    profile_partitions   the partition of a profile's events (I12)
+
+Three loops read: `reading`, `follower` and `assigned_reader`. Every reader is `read_committed`; every producer places a
+key as PARTITIONER says.
 """

@@ -33,7 +33,7 @@ _TRIES_WHEN_REFUSED: Final = 2  # a refused connection is no slow network
 
 
 class TopicOutcome(StrEnum):
-    """What became of a topic that `create_missing` was asked for."""
+    """An outcome of `create_missing` for one topic."""
 
     CREATED = "created"
     PRESENT = "present"
@@ -42,7 +42,7 @@ class TopicOutcome(StrEnum):
 
 
 class TopicResult(NamedTuple):
-    """`text` explains a failure."""
+    """The outcome for one topic; `text` explains a failure."""
 
     topic: str
     outcome: TopicOutcome
@@ -59,8 +59,9 @@ class ConfigDifference(NamedTuple):
 
 
 class TopicConfigs(NamedTuple):
-    """Topics' configurations in force, defaults included, by topic; of the topics `denied` we may not ask
-    (DescribeConfigs).
+    """The configurations in force of topics, defaults included, by topic.
+
+    Of the topics `denied` we may not ask (DescribeConfigs).
     """
 
     found: Mapping[str, Mapping[str, str]]
@@ -68,17 +69,17 @@ class TopicConfigs(NamedTuple):
 
 
 class Differences(NamedTuple):
-    """What of the topics' configuration is not as it should be; the topics `denied` could not be compared."""
+    """The differences of topics' configurations from what they should be; those `denied` could not be compared."""
 
     found: list[ConfigDifference]
     denied: tuple[str, ...] = ()
 
 
 class Admin:
-    """A connection for questions about topics; every call raises BrokerUnreachable when nobody answers in
-    `answer_seconds`, or lets us in.
+    """A connection for questions about topics.
 
-    Raises SettingsRefused, NoTokenForKafka.
+    Every call raises BrokerUnreachable when nobody answers in `answer_seconds`, or lets us in; the constructor raises
+    SettingsRefused, NoTokenForKafka.
     """
 
     def __init__(self, settings: Settings, answer_seconds: float = ANSWER_SECONDS) -> None:
@@ -92,7 +93,7 @@ class Admin:
             raise SettingsRefused(error.args[0].str()) from None
 
     def partition_counts(self) -> dict[str, int]:
-        """Every topic on the broker and how many partitions it has."""
+        """Return every topic on the broker and how many partitions it has."""
         return {name: len(topic.partitions) for name, topic in self._metadata().topics.items()}
 
     def create_missing(self, specs: Sequence[TopicSpec]) -> list[TopicResult]:
@@ -117,21 +118,17 @@ class Admin:
             raise WrongPartitionCounts(wrong)
 
     def differences(self, specs: Sequence[TopicSpec]) -> Differences | None:
-        """Compare the topics that are there with how they should be; None where the broker cannot tell, as the embedded
-        one.
-        """
+        """Compare the topics that are there with how they should be; None where the broker cannot tell."""
         topics = self._metadata().topics
         return differences_of(specs, self.configs([spec.name for spec in specs if spec.config and spec.name in topics]))
 
     def config(self, topic: str) -> Mapping[str, str] | None:
-        """A topic's configuration in force, defaults included; None where the broker cannot tell, or may not tell
-        us.
-        """
+        """Return a topic's configuration in force, defaults included; None where the broker does not tell us."""
         configs = self.configs([topic])
         return None if configs is None else configs.found.get(topic)
 
     def configs(self, topics: Sequence[str]) -> TopicConfigs | None:
-        """The configurations of topics; None where the broker cannot tell, as the embedded one."""
+        """Return the configurations of topics; None where the broker cannot tell, as the embedded one."""
         if not has_controller(self._metadata()):
             return None
         if not topics:
@@ -144,8 +141,9 @@ class Admin:
         return TopicConfigs(found, tuple(name for name, answer in answers.items() if answer is None))
 
     def _wait_until_led(self, topics: Sequence[str]) -> None:
-        """The controller answers before the brokers know: wait until one names a leader of every partition, as long as
-        for an answer.
+        """Wait until a broker names a leader of every partition, as long as for an answer.
+
+        The controller answers before the brokers know.
         """
         deadline = time.monotonic() + self._seconds
         while topics and not _all_led(self._metadata(), topics) and time.monotonic() < deadline:
@@ -220,7 +218,7 @@ def differences_of(specs: Sequence[TopicSpec], told: TopicConfigs | None) -> Dif
 
 
 def wrong_counts(specs: Sequence[TopicSpec], counts: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    """Topic → (partitions found, wanted), of those that are there with another number."""
+    """Return topic → (partitions found, wanted), of topics that are there with another number."""
     return {
         spec.name: (counts[spec.name], spec.partitions)
         for spec in specs
@@ -229,8 +227,9 @@ def wrong_counts(specs: Sequence[TopicSpec], counts: Mapping[str, int]) -> dict[
 
 
 def has_controller(metadata: ClusterMetadata) -> bool:
-    """Whether the broker answers questions of an operator; the embedded one names a controller that is none of its
-    brokers, and does not.
+    """Return whether the broker answers an operator's questions.
+
+    The embedded one names a controller that is none of its brokers, and does not.
     """
     return metadata.controller_id in metadata.brokers
 

@@ -1,6 +1,4 @@
-"""Which cluster and which topics these are: ids that change when a topic is deleted and created again under its
-name.
-"""
+"""The ids of the cluster and of topics, which change when a topic is deleted and created again under its name."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -18,7 +16,7 @@ ANSWER_SECONDS: Final = 10.0
 
 
 class ClusterFacts(NamedTuple):
-    """None where the broker does not tell, as the embedded one."""
+    """The facts that a worker knows of its cluster; None where the broker does not tell, as the embedded one."""
 
     cluster_id: str | None
     topic_ids: Mapping[str, str | None]

@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import KafkaError
-
 from processor.foundation.login_fields import OAUTHBEARER, extensions_of
 from processor.foundation.settings import Settings
 from processor.kafka.errors import NoTokenForKafka, SettingsRefused
@@ -29,9 +27,6 @@ PARTITIONERS: Final = {
 _log = logging.getLogger("librdkafka")
 _CRITICAL: Final = 2  # syslog: librdkafka's own lines would stand beside our errors, which say the same
 
-FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
-"""What a transactional producer is told when another one with its id has begun."""
-
 Properties = dict[str, str | int | float | bool]
 _ASKS_AGAIN_AT: Final = 0.8  # librdkafka: of the lifetime that it was told
 _MOST_TOLD_SECONDS: Final = 86_400.0
@@ -39,7 +34,7 @@ _LATE_SECONDS: Final = 1.0  # librdkafka looks once a second
 
 
 def confluent_config(settings: Settings) -> Properties:
-    """librdkafka's properties to reach the broker; the same for admin, producer and consumer.
+    """Return librdkafka's properties to reach the broker; the same for admin, producer and consumer.
 
     With a token login the first token is there when this returns; making a client takes a second more, in which its
     thread asks for it (confluent_kafka looks once a second). Raises NoTokenForKafka, and UsageError for a file of
@@ -50,7 +45,8 @@ def confluent_config(settings: Settings) -> Properties:
         "security.protocol": settings.kafka_security_protocol,
         "client.id": settings.app_id,
         "log_level": _CRITICAL,
-        "logger": _log,  # type: ignore[dict-item]  # the client's types leave it out; its lines would go to stderr, past our logs
+        # The client's types leave it out; its lines would go to stderr, past our logs.
+        "logger": _log,  # type: ignore[dict-item]
     }
     password = settings.kafka_sasl_password
     optional = {
@@ -73,8 +69,9 @@ def _token_login(settings: Settings) -> Properties:
         raise NoTokenForKafka(unavailable) from None
 
     def give(_: str) -> tuple[str, float, str, dict[str, str]]:
-        """Called by a thread of the client, at the beginning and before the token ends; after an error again in ten
-        seconds.
+        """Give the client's thread a token.
+
+        The client asks at the beginning and before the token ends; after an error again in ten seconds.
         """
         held = tokens.get()
         told = min(
@@ -84,11 +81,12 @@ def _token_login(settings: Settings) -> Properties:
         )
         return held.text, time.time() + told, "", extensions
 
-    return {"sasl.mechanism": OAUTHBEARER, "oauth_cb": give}  # type: ignore[dict-item]  # the client's types leave it out
+    # The client's types leave the callback out.
+    return {"sasl.mechanism": OAUTHBEARER, "oauth_cb": give}  # type: ignore[dict-item]
 
 
 def producer_config(settings: Settings) -> Properties:
-    """Properties of a producer whose acknowledged records are on every replica, once and in order."""
+    """Return the properties of a producer whose acknowledged records are on every replica, once and in order."""
     return confluent_config(settings) | {
         "acks": "all",
         "enable.idempotence": True,
@@ -100,14 +98,15 @@ def producer_config(settings: Settings) -> Properties:
 
 
 def transactional_config(settings: Settings, purpose: str, seconds: float) -> Properties:
-    """What makes it transactional: the id of this installation for a purpose, and how long its transactions may stay
-    open.
+    """Return what makes a producer transactional.
+
+    These are the id of this installation for a purpose, and how long its transactions may stay open.
     """
     return {"transactional.id": f"{settings.app_id}-{purpose}", "transaction.timeout.ms": int(seconds * 1000)}
 
 
 def consumer_config(settings: Settings, group: str) -> Properties:
-    """Properties of a reader that is assigned its partitions, commits nothing and sees only what is committed."""
+    """Return the properties of a reader of assigned partitions that commits nothing and reads what is committed."""
     return confluent_config(settings) | {
         "group.id": group,
         "isolation.level": "read_committed",
@@ -120,7 +119,7 @@ def consumer_config(settings: Settings, group: str) -> Properties:
 
 
 def aiokafka_options(settings: Settings) -> dict[str, Any]:
-    """Arguments that every aiokafka client takes; raises SettingsRefused for certificate files that cannot be read."""
+    """Return the arguments of every aiokafka client; raises SettingsRefused for unreadable certificate files."""
     options: dict[str, Any] = {
         "bootstrap_servers": [address.strip() for address in settings.kafka_bootstrap_servers.split(",")],
         "security_protocol": settings.kafka_security_protocol,
@@ -141,8 +140,9 @@ def aiokafka_options(settings: Settings) -> dict[str, Any]:
 
 
 def ssl_context(settings: Settings) -> ssl.SSLContext | None:
-    """The TLS side of the settings, None where the protocol has none; raises SettingsRefused for certificate files that
-    cannot be read.
+    """Return the TLS side of the settings, None where the protocol has none.
+
+    Raises SettingsRefused for certificate files that cannot be read.
     """
     if settings.kafka_security_protocol not in ("SSL", "SASL_SSL"):
         return None

@@ -1,4 +1,4 @@
-"""What can be wrong with a broker and its topics; each text names the thing and the remedy."""
+"""The errors of a broker and its topics; each text names the thing and the remedy."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -23,7 +23,7 @@ class BrokerUnreachable(CommandError):
 
 
 class NoTokenForKafka(BrokerUnreachable):
-    """There is no token to log in with, so no broker was asked."""
+    """No token is there to log in with, so no broker was asked."""
 
     def __init__(self, unavailable: TokenUnavailable) -> None:
         CommandError.__init__(self, f"no token to log in to Kafka with: {unavailable.what}\n  {unavailable.remedy}")

@@ -1,11 +1,11 @@
-"""What a worker stands on: settings, topics and names, judged in one place for the worker, `check` and `init`.
+"""The conditions under which a worker starts, judged in one place for the worker, `check` and `init`.
 
     settings    keys for secrets, certificates                         UsageError, SettingsRefused
     topics      there, with as many partitions as the settings say     TopicsMissing, WrongPartitionCounts
     names       no worker of another installation has one of ours      NameTaken
     configs     nothing that loses records, state or flows             UnsafeTopics
 
-A worker does not start with the first of them; `check` and `init` tell all, in the same words. The settings come first:
+A worker does not start with the first refusal; `check` and `init` tell all, in the same words. The settings come first:
 without them nobody is asked.
 """
 
@@ -29,7 +29,7 @@ def require_settings(settings: Settings) -> None:
 
 
 class Ground:
-    """As the broker describes it when it is first asked; each thing is asked for once.
+    """The conditions as the broker describes them when it is first asked; each thing is asked for once.
 
     Every look raises BrokerUnreachable.
     """
@@ -41,19 +41,19 @@ class Ground:
 
     @cached_property
     def counts(self) -> Mapping[str, int]:
-        """Every topic on the broker, and how many partitions it has."""
+        """Return every topic on the broker, and how many partitions it has."""
         return self._admin.partition_counts()
 
     @cached_property
     def configs(self) -> TopicConfigs | None:
-        """How those of our topics that are there are configured; None where the broker does not tell."""
+        """Return the configurations of those of our topics that are there; None where the broker does not tell."""
         return self._admin.configs([spec.name for spec in self.specs if spec.name in self.counts])
 
     def refusals(self) -> Iterator[UsageError]:
-        """Everything that a worker does not start with, in the order in which it looks; each is looked for when the one
-        before was taken.
+        """Yield everything that a worker does not start with, in the order in which it looks.
 
-        The settings are looked at before there is an admin (`require_settings`).
+        Each is looked for when the one before was taken. The settings are looked at before there is an admin
+        (`require_settings`).
         """
         # Structlog comes with it: not before the broker answers.
         from processor.kafka.neighbours import NameTaken, require_alone  # noqa: PLC0415
@@ -79,10 +79,10 @@ class Ground:
         warn_of_topics(self._settings, self.configs)
 
     def limits(self, topics: Sequence[str]) -> dict[str, TopicLimits]:
-        """What these topics take."""
+        """Return what these topics take."""
         return limits_of(self.configs, topics)
 
     def tombstone_seconds(self) -> float | None:
-        """How long the changelog keeps tombstones; None where the broker does not tell, or may not tell us."""
+        """Return how long the changelog keeps tombstones; None where the broker does not, or may not, tell."""
         changelog = None if self.configs is None else self.configs.found.get(self._settings.topics.changelog)
         return None if changelog is None else int(changelog["delete.retention.ms"]) / 1000

@@ -1,4 +1,4 @@
-"""What topics take, as the broker says when the worker starts: how large a batch may be, and how old a record."""
+"""The limits of topics, as the broker says when the worker starts: how large a batch may be, and how old a record."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -11,7 +11,7 @@ BATCH_BYTES: Final = 1024 * 1024
 
 
 class TopicLimits(NamedTuple):
-    """What one topic takes; None where the broker does not tell, or sets no bound.
+    """The limits of one topic; None where the broker does not tell, or sets no bound.
 
     `max_message_bytes`: of a batch as it is compressed. `oldest_age_ms`: before now.
     """
@@ -25,12 +25,12 @@ NO_LIMITS: Final[Mapping[str, TopicLimits]] = {}
 
 
 def topic_limits(admin: Admin, topics: Sequence[str]) -> dict[str, TopicLimits]:
-    """The limits of these topics; raises BrokerUnreachable."""
+    """Return the limits of these topics; raises BrokerUnreachable."""
     return limits_of(admin.configs(topics), topics)
 
 
 def limits_of(told: TopicConfigs | None, topics: Sequence[str]) -> dict[str, TopicLimits]:
-    """The limits of these topics, as their configurations say."""
+    """Return the limits of these topics, as their configurations say."""
     return {topic: _limits(None if told is None else told.found.get(topic)) for topic in topics}
 
 

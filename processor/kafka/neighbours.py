@@ -78,7 +78,7 @@ def require_alone(settings: Settings) -> None:
 
 
 def _groups_with_our_ids(settings: Settings) -> Iterator[tuple[str, str]]:
-    """(APP_ID, topic of profile events) of every other installation that would have our transactional ids."""
+    """Yield (APP_ID, topic of profile events) of every other installation that would have our transactional ids."""
     ours = f"{settings.app_id}-{settings.topics.profile_events}"
     for end, letter in enumerate(ours):
         if letter == "-" and end and ours[:end] != settings.app_id and ours.endswith("profile-events", end + 1):
@@ -86,11 +86,12 @@ def _groups_with_our_ids(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _topics_of_members(settings: Settings, group: str, described: object) -> set[str]:
-    """The topics of which a group's members have partitions; empty where there is no such group, or where the broker
-    does not say.
+    """Return the topics of which a group's members have partitions.
+
+    They are none where there is no such group, or where the broker does not say.
     """
     try:
-        members = described.result().members  # type: ignore[attr-defined]  # a Future, which has no public type of its own
+        members = described.result().members  # type: ignore[attr-defined]  # a Future, which has no public type
     except KafkaException as error:
         reason: KafkaError = error.args[0]
         if reason.code() == KafkaError.GROUP_ID_NOT_FOUND:

@@ -1,4 +1,4 @@
-"""Which partition a command writes a profile's events to (contract I12).
+"""The partition that a command writes a profile's events to (I12).
 
     PARTITIONER=murmur2, crc32   where producers put the key; nothing is read
     PARTITIONER=none             where the profile is: by the last row of each partition's changelog, and the events
@@ -32,7 +32,7 @@ class NotOnePartition(Exception):
 
 
 class ProfilePartitions(Protocol):
-    """Says where to write. Until the end of a `with`."""
+    """A way to say where to write, until the end of a `with`."""
 
     def choose(self, key: bytes, otherwise: int | None = None) -> int:
         """Return the partition for events with this key; `otherwise` where it is known to be on none.
@@ -69,7 +69,7 @@ def profile_partitions(
 
 
 class _KnownPartitioner:
-    """Where producers put the key."""
+    """The partitions where producers put the key."""
 
     def __init__(self, settings: Settings) -> None:
         self._partitions, self._partitioner = settings.partitions, settings.partitioner
@@ -86,11 +86,11 @@ class _KnownPartitioner:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is open."""
+        """Close nothing, since nothing is open."""
 
 
 class _FoundPartitions:
-    """Where the profiles are: keys and partitions in SQLite, in a temporary file.
+    """The partitions where profiles are: keys and partitions in SQLite, in a temporary file.
 
     What was chosen counts from then on.
     """
@@ -145,7 +145,7 @@ class _FoundPartitions:
 
 
 def _changes(settings: Settings) -> Iterator[tuple[bytes, int, bool]]:
-    """(key, partition, whether its profile is there), in the order of each partition: the last of a key counts.
+    """Yield (key, partition, whether its profile is there), in each partition's order: the last of a key counts.
 
     An event that is in no row yet counts as its profile: no worker has said what comes of it.
     """

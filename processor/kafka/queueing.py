@@ -1,5 +1,6 @@
-"""Records into librdkafka's queue, which holds 100,000 messages or 1 GiB (`queue.buffering.max.*`): whoever writes more
-waits for room.
+"""A record into librdkafka's queue, with a wait where the queue is full.
+
+The queue holds 100,000 messages or 1 GiB (`queue.buffering.max.*`).
 """
 
 from collections.abc import Callable
@@ -20,10 +21,8 @@ def enqueue(
 ) -> None:
     """Hand one record over, and wait while the queue is full; `more`: further arguments of `Producer.produce`.
 
-    Raises as that does.
-
-    `while_full` is called at each look for room: what it raises ends the wait. Without it the wait ends as well: where
-    nobody answers, `message.timeout.ms` makes room, and ends a transaction.
+    Raises as that does. `while_full` is called at each look for room: what it raises ends the wait. Without it the wait
+    ends as well: where nobody answers, `message.timeout.ms` makes room, and ends a transaction.
     """
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What of the topics' configuration a worker must not start with.
+"""The faults of topics' configuration that a worker must not start with.
 
 Other differences are warnings of `init` and `check`.
 """
@@ -31,7 +31,7 @@ _log = structlog.get_logger(__name__)
 
 
 def faults_of_topics(settings: Settings, told: TopicConfigs | None) -> list[TopicFault]:
-    """What of the topics' configuration would lose something.
+    """Return what of the topics' configuration would lose something.
 
     A topic of which the broker does not tell, or may not tell us, has no fault.
     """
@@ -57,7 +57,7 @@ def warn_of_topics(settings: Settings, told: TopicConfigs | None) -> None:
             remedy=GRANT,
         )
     configs = _fitting(settings, told)
-    _warn_of_letters(settings.topics.dead_letters, configs[settings.topics.dead_letters])
+    _warn_of_narrow_dead_letters(settings.topics.dead_letters, configs[settings.topics.dead_letters])
     _warn_of_retention(settings.topics.exports, configs[settings.topics.exports])
     _warn_of_the_clock(settings.topics.worker_status, configs[settings.topics.worker_status])
 
@@ -67,13 +67,13 @@ def _fitting(settings: Settings, told: TopicConfigs) -> dict[str, Mapping[str, s
 
 
 def _taken_to_fit(spec: TopicSpec, settings: Settings) -> Mapping[str, str]:
-    """A configuration in which no check finds a fault: of a topic of which the broker may not tell us."""
+    """Return a configuration in which no check finds a fault: of a topic of which the broker may not tell us."""
     largest = "0" if spec.name == settings.topics.profile_events else _ANY_BYTES
     return {**_DEFAULTS, **spec.initial, **spec.config, _SIZE: largest}
 
 
 def _warn_of_retention(exports: str, config: Mapping[str, str]) -> None:
-    """No reason not to start: who limits `exports` may want that; but it takes what waits for a destination, too."""
+    """Warn where `exports` is limited: that is no reason not to start, but takes what waits for a destination, too."""
     for option in ("retention.ms", "retention.bytes"):
         if config[option] != "-1":
             said = {
@@ -84,8 +84,8 @@ def _warn_of_retention(exports: str, config: Mapping[str, str]) -> None:
             _log.warning("waiting_records_may_be_removed", **said, lost="records of a flow that is paused for longer")
 
 
-def _warn_of_letters(letters: str, config: Mapping[str, str]) -> None:
-    """No reason not to start: the broker may take no more.
+def _warn_of_narrow_dead_letters(letters: str, config: Mapping[str, str]) -> None:
+    """Warn where `dead-letters` is narrow: that is no reason not to start, the broker may take no more.
 
     An event that holds many times what its producer made of it will stop the worker.
     """
@@ -96,8 +96,9 @@ def _warn_of_letters(letters: str, config: Mapping[str, str]) -> None:
 
 
 def _warn_of_the_clock(status: str, config: Mapping[str, str]) -> None:
-    """No reason not to start: memberships end by this machine's clock then, as they did before there was a guard
-    (pipeline/broker_clock.py).
+    """Warn where the broker's clock guards nothing: that is no reason not to start.
+
+    Memberships end by this machine's clock then, as they did before there was a guard (pipeline/broker_clock.py).
     """
     found = config.get("message.timestamp.type", _BY_THE_BROKER)
     if found != _BY_THE_BROKER:
@@ -127,8 +128,10 @@ def _policy_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]])
 
 
 def _size_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -> Iterator[TopicFault]:
-    """What the worker writes must fit, and an event that cannot be used on `dead-letters`, whole: it would never get
-    past it.
+    """Yield topics that do not take what is written to them.
+
+    What the worker writes must fit, and an event that cannot be used on `dead-letters`, whole: it would never get past
+    it.
     """
     names, least = settings.topics, BATCH_BYTES + HEADERS_BYTES
     for topic in (names.exports, names.changelog):

@@ -1,4 +1,4 @@
-"""Which timestamps a topic takes, and how old a record may be to stay.
+"""The timestamps that a topic takes, and how old a record may be to remain.
 
 For one timestamp that is outside, the broker refuses a whole batch, and what is too old is removed within minutes: look
 before you write.
@@ -15,8 +15,9 @@ _APPEND_TIME: Final = "LogAppendTime"
 
 
 class TimestampBounds(NamedTuple):
-    """First and last timestamp taken, and the first that retention leaves; in milliseconds. librdkafka cannot send 0,
-    it means now.
+    """The first and last timestamp that a topic takes, and the first that retention leaves; in milliseconds.
+
+    librdkafka cannot send 0, it means now.
     """
 
     earliest: int = 1
@@ -28,8 +29,9 @@ class TimestampBounds(NamedTuple):
 
 
 def timestamp_bounds(config: Mapping[str, str] | None, now_ms: int) -> TimestampBounds:
-    """The bounds of a topic of this configuration, for records written at `now_ms`; None where the broker does not
-    tell: any.
+    """Return the bounds of a topic of this configuration, for records written at `now_ms`.
+
+    Without a configuration, which the broker does not tell, everything is within them.
     """
     if config is None or config.get("message.timestamp.type") == _APPEND_TIME:
         return TimestampBounds()
@@ -38,7 +40,7 @@ def timestamp_bounds(config: Mapping[str, str] | None, now_ms: int) -> Timestamp
 
 
 def oldest_age_ms(config: Mapping[str, str]) -> int | None:
-    """How long before now the timestamp of a record may lie; None: as long as it likes."""
+    """Return how long before now the timestamp of a record may lie; None: as long as it likes."""
     before = int(config.get(_BEFORE, MAX_TIMESTAMP))
     return None if before == MAX_TIMESTAMP or config.get("message.timestamp.type") == _APPEND_TIME else before
 

@@ -1,4 +1,4 @@
-"""Our tokens as aiokafka takes them: asked for at each connection that it makes.
+"""A provider of our tokens as aiokafka takes it: asked at each connection that it makes.
 
 aiokafka does not log in again on a connection that stands. A broker that wants it (`connections.max.reauth.ms`) closes
 the connection at the end of the session, when the next request comes, without doing that one; aiokafka connects anew,
@@ -23,17 +23,17 @@ PAUSE_SECONDS: Final = 0.5
 
 
 class NoToken(KafkaConnectionError):  # type: ignore[misc]  # aiokafka has no type information
-    """There is no token; as a connection that cannot be made, which aiokafka tries again."""
+    """No token is there; to aiokafka it is a connection that cannot be made, which is tried again."""
 
 
 class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no type information
-    """Shared by all clients of a process, in whichever event loop."""
+    """A provider shared by all clients of a process, in whichever event loop."""
 
     def __init__(self, tokens: Tokens, extensions: dict[str, str]) -> None:
         self._tokens, self._extensions = tokens, extensions
 
     async def token(self) -> str:
-        """A token that holds; raises NoToken."""
+        """Return a token that holds; raises NoToken."""
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 held = await asyncio.shield(asyncio.wrap_future(self._tokens.ask()))
@@ -45,12 +45,12 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ha
         return held.text
 
     def extensions(self) -> dict[str, str]:
-        """What Kafka wants beside the token."""
+        """Return what Kafka wants beside the token."""
         return self._extensions
 
 
 def token_provider(settings: Settings) -> TokenProvider:
-    """Of settings with a token login; asks nobody yet.
+    """Make the provider of settings with a token login; asks nobody yet.
 
     Raises UsageError for a file of authorities that cannot be read.
     """

@@ -1,8 +1,9 @@
-"""Our topics, as they should be: names, partitions, and the configuration that correctness rests on.
+"""The topics as they should be: names, partitions, and the configuration that correctness rests on.
 
-    partitions = setting   profile-events ─ exports ─ dead-letters ─ delivery-positions ─ job-progress ─ changelog   (same number: design 2)
+    partitions = setting   profile-events ─ exports ─ dead-letters ─ delivery-positions ─ job-progress ─ changelog
     one partition          flows ─ audiences ─ connections ─ audit-events ─ dead-letters-redriven ─ worker-status
 
+Those of the first line have the same number, since what comes of an event stands in the partition of the event.
 `exports`, `dead-letters` and `audit-events` are never removed by time; all but those and `profile-events` keep the last
 record of each key.
 """
@@ -35,8 +36,10 @@ def _nothing() -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """One topic: `config` holds what differs from the broker's defaults and must hold, `initial` what `init` sets and
-    others may change.
+    """A topic as it should be.
+
+    `config` holds what differs from the broker's defaults and must hold, `initial` what `init` sets and others may
+    change.
     """
 
     name: str
@@ -46,7 +49,7 @@ class TopicSpec:
 
 
 def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
-    """All our topics."""
+    """Return all topics as they should be."""
     names, count = settings.topics, settings.partitions
     large = {"max.message.bytes": str(settings.max_message_bytes)}
     return (

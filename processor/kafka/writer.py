@@ -37,7 +37,7 @@ OnPlace = Callable[[int, int], None]
 
 
 class Writer:
-    """One producer for the length of a `with`; `acknowledged` counts what the broker has."""
+    """A producer for the length of a `with`; `acknowledged` counts what the broker has."""
 
     def __init__(self, settings: Settings, acknowledge_seconds: float = ACKNOWLEDGE_SECONDS) -> None:
         self._seconds = acknowledge_seconds
@@ -83,9 +83,7 @@ class Writer:
         self._producer.poll(0)
 
     def flush(self) -> None:
-        """Wait until all that was written is acknowledged or refused; raises WriteFailed with everything that was not
-        acknowledged.
-        """
+        """Wait until everything is acknowledged or refused; raises WriteFailed with what was not acknowledged."""
         left = self._producer.flush(self._seconds + _LATE_SECONDS)
         if left:
             self._faults.append(f"  {left} records were not acknowledged")

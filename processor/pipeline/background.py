@@ -21,9 +21,9 @@ from processor.pipeline.idle_position import IdlePosition
 from processor.pipeline.jobs.chunk import Chunk
 from processor.pipeline.jobs.scheduler import JobScheduler
 from processor.pipeline.jobs.slots import PartitionSlot
-from processor.pipeline.ports import KafkaRecord
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.work_unit import NEVER, IndexMove, View, WorkUnit
+from schemas.kafka import ProducerRecord
 from schemas.wire.profiles_changelog import Row
 
 MustYield = Callable[[], bool]
@@ -134,10 +134,10 @@ class BackgroundWork:
         rows: Mapping[bytes, bytes | None],
         profiles: Mapping[bytes, Row | None] = NO_PROFILES,
         *,
-        exports: Sequence[KafkaRecord] = (),
+        exports: Sequence[ProducerRecord] = (),
         counts: Counts | None = None,
-        events: Sequence[KafkaRecord] = (),
-        job_progress: Sequence[KafkaRecord] = (),
+        events: Sequence[ProducerRecord] = (),
+        job_progress: Sequence[ProducerRecord] = (),
         index_move: IndexMove | None = None,
     ) -> WorkUnit:
         """Return a unit that passes no event; of profiles no event made the rows, so they come first."""

@@ -19,9 +19,10 @@ from typing import Final
 from processor.core.expiry import expiries, new_deadline, next_deadline
 from processor.core.step import Step
 from processor.foundation.clocks import Clock, WallClock
-from processor.pipeline.ports import KafkaRecord, ProfileRows
+from processor.pipeline.ports import ProfileRows
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.work_unit import NEVER
+from schemas.kafka import ProducerRecord
 from schemas.profile import Profile
 from schemas.times import format_time, plus_days
 from schemas.wire.profiles_changelog import DEADLINE, DEADLINE_CHARACTERS, Row, deadline_key
@@ -84,7 +85,7 @@ class DeadlineSettings:
 class Due:
     """What was due: events, the changed rows of profiles, the changes of the index."""
 
-    events: list[KafkaRecord]
+    events: list[ProducerRecord]
     profiles: dict[bytes, Row | None]
     index_rows: IndexRows
 
@@ -136,7 +137,7 @@ class Deadlines:
         if row is None or deadline_key(row.deadline, key) != place:
             return  # it moved, and this is what it left behind
         events, last = expiries(key.decode(), row.profile, now)
-        due.events.extend(KafkaRecord(key, event) for event in events)
+        due.events.extend(ProducerRecord(key, event) for event in events)
         stands = plus_days(now, self._settings.again_days) if events else next_deadline(row.profile)
         if stands:
             due.index_rows[deadline_key(stands, key)] = _STANDS

@@ -16,12 +16,11 @@ from processor.pipeline.bad_events import BadEventLimit, BadEvents, Stop
 from processor.pipeline.deadlines import next_row
 from processor.pipeline.identity_index import NOBODY, IndexUpkeep, index_changes
 from processor.pipeline.jobs.effects import ActiveJob, AppliedEvent, effects_of_event
-from processor.pipeline.ports import NO_HEADERS, KafkaRecord
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import dead_letter_record, export_record, job_export_record
 from processor.pipeline.trace import trace_headers
 from processor.pipeline.work_unit import WorkUnit
-from schemas.event import Source
+from schemas.kafka import NO_HEADERS, ConsumerRecord, ProducerRecord
 from schemas.wire.profiles_changelog import Row
 
 _NO_KEY = b""
@@ -51,7 +50,7 @@ class RunStart(NamedTuple):
     bad_in_a_row: int
     decided_at: bytes
     rows: dict[bytes, bytes | None]
-    job_progress: Sequence[KafkaRecord] = ()
+    job_progress: Sequence[ProducerRecord] = ()
     jobs: Sequence[ActiveJob] = ()
     identities: IndexUpkeep | None = None
 
@@ -110,15 +109,15 @@ class _Run:
         self._jobs = start.jobs
         self._identities = start.identities
         self._decided_at = start.decided_at
-        self.exports: list[KafkaRecord] = []
-        self.dead_letters: list[KafkaRecord] = []
+        self.exports: list[ProducerRecord] = []
+        self.dead_letters: list[ProducerRecord] = []
         self.job_exports: list[str] = []
         self.changed: set[bytes] = set()
         self.counts = Counts()
         self.stop: Stop | None = None
         self.new_profiles = 0
 
-    def apply(self, record: Source) -> bool:
+    def apply(self, record: ConsumerRecord) -> bool:
         """Apply a record to its profile; return whether the partition passes it."""
         key = record.key or _NO_KEY
         row = self._current[key]
@@ -134,7 +133,7 @@ class _Run:
             self._apply_event(record, key, row, result)
         return True
 
-    def _apply_event(self, record: Source, key: bytes, row: Row | None, result: Step) -> None:
+    def _apply_event(self, record: ConsumerRecord, key: bytes, row: Row | None, result: Step) -> None:
         if self._jobs:
             self._apply_to_jobs(record, key, row, result)
         after = self._current[key] = next_row(key, row, result, record.offset, self.rows)
@@ -149,13 +148,13 @@ class _Run:
         if result.records:
             self._export(record, result)
 
-    def _export(self, record: Source, result: Step) -> None:
+    def _export(self, record: ConsumerRecord, result: Step) -> None:
         headers, attributes = record.headers, result.trace
         trace = trace_headers(headers, attributes) if headers or attributes is not None else NO_HEADERS
         for export in result.records:
             self.exports.append(export_record(export, record, self._decided_at, trace))
 
-    def _apply_to_jobs(self, record: Source, key: bytes, before: Row | None, result: Step) -> None:
+    def _apply_to_jobs(self, record: ConsumerRecord, key: bytes, before: Row | None, result: Step) -> None:
         """Add what the event does to jobs: their rows, and records that leave before its own."""
         effects = effects_of_event(self._jobs, AppliedEvent(key, before, result, self._catalog), self._marker)
         self.rows.update(effects.rows)
@@ -170,7 +169,7 @@ class _Run:
         rows = self.rows
         return rows[key] if key in rows else self._profiles.value(key)
 
-    def _dead_letter(self, record: Source, result: Step) -> bool:
+    def _dead_letter(self, record: ConsumerRecord, result: Step) -> bool:
         assert result.dead_letter is not None, "only a bad event is dead-lettered"
         dead_letter = dead_letter_record(result.dead_letter, record)
         self.stop = self.bad_events.pass_one(record, dead_letter, str(result.dead_letter.explanation))

@@ -33,8 +33,7 @@ from processor.pipeline.ports import CatalogView, PartitionLog, ProfileRows
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import in_milliseconds
 from processor.pipeline.work_unit import NEVER, DecidedPosition, View, WorkUnit
-from processor.transport.batch import Batch
-from schemas.event import size_bytes
+from schemas.kafka import Batch, count_record_bytes
 from schemas.wire.profiles_changelog import Watermark
 
 RUN_RECORDS: Final = 100
@@ -156,7 +155,7 @@ class PartitionPipeline:
         """
         if not self._is_positioned:
             return
-        self.waiting_bytes += size_bytes(batch.records)
+        self.waiting_bytes += count_record_bytes(batch.records)
         self._inbox.append(batch)
         self._wake.set()
 
@@ -233,7 +232,7 @@ class PartitionPipeline:
             if unit.stop is not None:
                 return
             await asyncio.sleep(0)
-        self.waiting_bytes -= size_bytes(batch.records)
+        self.waiting_bytes -= count_record_bytes(batch.records)
         self._idle_position.move_to(batch.position)
         if not self._outstanding:
             self._report_progress()

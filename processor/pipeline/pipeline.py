@@ -7,7 +7,7 @@ from processor.core.counts import Counts
 from processor.foundation.tasks import watched_task
 from processor.pipeline.partition import PartitionPipeline
 from processor.pipeline.ports import Fetching
-from processor.transport.batch import Batch
+from schemas.kafka import Batch
 
 
 class Pipeline:

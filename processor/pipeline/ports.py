@@ -1,22 +1,11 @@
 """What the processing shell needs of the world."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from processor.core.catalog import Catalog
+from schemas.kafka import ProducerRecord
 from schemas.wire.profiles_changelog import Watermark
-
-Headers = list[tuple[str, bytes | None]]  # aiokafka takes nothing but a list
-NO_HEADERS: Final[Headers] = []  # never changed
-
-
-class KafkaRecord(NamedTuple):
-    """A record to write; `timestamp` in milliseconds, None: now."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Headers = NO_HEADERS
-    timestamp: int | None = None
 
 
 class Output(NamedTuple):
@@ -27,11 +16,11 @@ class Output(NamedTuple):
     `events` go to profile-events itself (F5), `job_progress` to its topic.
     """
 
-    exports: Sequence[KafkaRecord]
-    dead_letters: Sequence[KafkaRecord]
+    exports: Sequence[ProducerRecord]
+    dead_letters: Sequence[ProducerRecord]
     rows: Mapping[bytes, bytes | None]
-    events: Sequence[KafkaRecord] = ()
-    job_progress: Sequence[KafkaRecord] = ()
+    events: Sequence[ProducerRecord] = ()
+    job_progress: Sequence[ProducerRecord] = ()
 
 
 class PartitionLog(Protocol):

@@ -2,13 +2,14 @@
 
 import orjson
 
-from processor.pipeline.ports import NO_HEADERS, Headers, KafkaRecord
 from schemas.dead_letter import DeadLetter
-from schemas.event import Source, SourceRecord
 from schemas.export import ExportHeader, ExportRecord
+from schemas.kafka import NO_HEADERS, ConsumerRecord, ProducerHeaders, ProducerRecord, ReadRecord
 
 
-def export_record(record: ExportRecord, source: Source, decided_at: bytes, trace: Headers = NO_HEADERS) -> KafkaRecord:
+def export_record(
+    record: ExportRecord, source: ConsumerRecord, decided_at: bytes, trace: ProducerHeaders = NO_HEADERS
+) -> ProducerRecord:
     """The record for `exports`: the value is what leaves, byte for byte; the sink never parses it.
 
     Its timestamp is the source record's, so that the age of what waits is the age of the event; `decided_at` is the
@@ -29,10 +30,12 @@ def export_record(record: ExportRecord, source: Source, decided_at: bytes, trace
         (ExportHeader.DECIDED_AT, decided_at),
         *trace,
     ]
-    return KafkaRecord(source.key, record.value, headers, _timestamp(source))
+    return ProducerRecord(source.key, record.value, headers, _timestamp(source))
 
 
-def job_export_record(record: ExportRecord, key: bytes, source: tuple[str, int, int], decided_at: bytes) -> KafkaRecord:
+def job_export_record(
+    record: ExportRecord, key: bytes, source: tuple[str, int, int], decided_at: bytes
+) -> ProducerRecord:
     """The record of a job, which hands on no trace.
 
     `source`: topic, partition and offset of the last event applied to the profile.
@@ -40,14 +43,14 @@ def job_export_record(record: ExportRecord, key: bytes, source: tuple[str, int, 
     Its timestamp is the moment when it is written: one of a job that takes hours has not waited as long as that.
     """
     topic, partition, offset = source
-    return export_record(record, SourceRecord(topic, partition, offset, None, key, None), decided_at)
+    return export_record(record, ReadRecord(topic, partition, offset, None, key, None), decided_at)
 
 
-def dead_letter_record(letter: DeadLetter, source: Source) -> KafkaRecord:
+def dead_letter_record(letter: DeadLetter, source: ConsumerRecord) -> ProducerRecord:
     """The record for `dead-letters`: key, value and headers as they were (an event of binary mode is nothing without
     its own), then those of I4.
     """
-    headers: Headers = [
+    headers: ProducerHeaders = [
         *source.headers,
         ("topic", letter.topic.encode()),
         ("partition", b"%d" % letter.partition),
@@ -56,7 +59,7 @@ def dead_letter_record(letter: DeadLetter, source: Source) -> KafkaRecord:
         ("explanation", letter.explanation.encode(errors="replace")),
         ("time", (letter.time or "").encode()),
     ]
-    return KafkaRecord(letter.key, letter.value, headers, _timestamp(source))
+    return ProducerRecord(letter.key, letter.value, headers, _timestamp(source))
 
 
 def in_milliseconds(seconds: float) -> bytes:
@@ -64,5 +67,5 @@ def in_milliseconds(seconds: float) -> bytes:
     return b"%d" % int(seconds * 1000)
 
 
-def _timestamp(source: Source) -> int | None:
+def _timestamp(source: ConsumerRecord) -> int | None:
     return source.timestamp if source.timestamp is not None and source.timestamp >= 0 else None

@@ -9,9 +9,9 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from processor.pipeline.ports import NO_HEADERS, Headers
 from schemas.event import TraceAttributes
 from schemas.export import ExportHeader
+from schemas.kafka import NO_HEADERS, ProducerHeaders
 
 MAX_TRACESTATE_BYTES: Final = 512
 MAX_TRACESTATE_MEMBERS: Final = 32
@@ -21,7 +21,7 @@ _MEMBER: Final = re.compile(
 )
 
 
-def trace_headers(headers: Sequence[tuple[str, bytes | None]], attributes: TraceAttributes) -> Headers:
+def trace_headers(headers: Sequence[tuple[str, bytes | None]], attributes: TraceAttributes) -> ProducerHeaders:
     """Make the headers of a record on `exports` from an event's Kafka headers, else from its attributes; none without a
     valid `traceparent`.
     """
@@ -30,10 +30,10 @@ def trace_headers(headers: Sequence[tuple[str, bytes | None]], attributes: Trace
     return _checked(*first) or (NO_HEADERS if attributes is None else _checked(*map(_bytes, attributes)))
 
 
-def _checked(traceparent: bytes | None, tracestate: bytes | None) -> Headers:
+def _checked(traceparent: bytes | None, tracestate: bytes | None) -> ProducerHeaders:
     if traceparent is None or _TRACEPARENT.fullmatch(traceparent) is None:
         return NO_HEADERS
-    found: Headers = [(ExportHeader.TRACEPARENT, traceparent)]
+    found: ProducerHeaders = [(ExportHeader.TRACEPARENT, traceparent)]
     if tracestate and _is_tracestate(tracestate):
         found.append((ExportHeader.TRACESTATE, tracestate))
     return found

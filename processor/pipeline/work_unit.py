@@ -8,7 +8,7 @@ from processor.core.catalog import Catalog
 from processor.core.counts import Counts
 from processor.core.misplaced import Misplaced
 from processor.pipeline.bad_events import Stop
-from processor.pipeline.ports import KafkaRecord
+from schemas.kafka import ProducerRecord
 from schemas.wire.identity_index import IndexProgress
 
 NEVER: Final = float("inf")
@@ -38,10 +38,10 @@ class WorkUnit:
     next_offset: int
     bad_in_a_row: int
     rows: Mapping[bytes, bytes | None]
-    exports: Sequence[KafkaRecord] = ()
-    dead_letters: Sequence[KafkaRecord] = ()
-    events: Sequence[KafkaRecord] = ()
-    job_progress: Sequence[KafkaRecord] = ()
+    exports: Sequence[ProducerRecord] = ()
+    dead_letters: Sequence[ProducerRecord] = ()
+    events: Sequence[ProducerRecord] = ()
+    job_progress: Sequence[ProducerRecord] = ()
     job_exports: Sequence[str] = ()
     counts: Counts = field(default_factory=Counts)
     new_profiles: int = 0

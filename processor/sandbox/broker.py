@@ -33,21 +33,21 @@ _ERROR_BYTES: Final = 512
 
 
 class RecordsDroppedError(AssertionError):
-    """A partition lost its oldest records: the log starts above 0. `starts` is by (topic, partition)."""
+    """An error: a partition lost its oldest records. `starts` are the log starts above 0, by (topic, partition)."""
 
     def __init__(self, starts: Mapping[tuple[str, int], int]) -> None:
-        places = ", ".join(
+        partitions = ", ".join(
             f"{topic}[{partition}] starts at {start}" for (topic, partition), start in sorted(starts.items())
         )
         super().__init__(
-            f"the embedded broker dropped records (it keeps 5 MB a partition): {places}; use a real Kafka for this"
+            f"the embedded broker dropped records (it keeps 5 MB a partition): {partitions}; use a real Kafka for this"
             " volume"
         )
         self.starts = dict(starts)
 
 
 class EmbeddedBroker:
-    """The broker while the context lasts; `topics` are created with these partition counts.
+    """A broker that runs while its context lasts; `topics` are created with these partition counts.
 
     Raises ChildError when it does not listen within 20 s. It leaves no process behind, also when this process
     is killed.
@@ -61,7 +61,7 @@ class EmbeddedBroker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """`127.0.0.1:PORT`; raises ChildError when the broker has not been started or has died."""
+        """Return `127.0.0.1:PORT`; raise ChildError when the broker has not been started or has died."""
         if not self._server.is_running:
             raise ChildError("the embedded broker is not running")
         return self._bootstrap
@@ -77,18 +77,18 @@ class EmbeddedBroker:
 
 
 def assert_nothing_dropped(bootstrap_servers: str) -> None:
-    """Fail loudly when a partition of the broker no longer holds its first record; raises RecordsDroppedError.
+    """Raise RecordsDroppedError when a partition of the broker no longer holds its first record.
 
     Only for brokers where nothing is ever removed on purpose, as the embedded one.
     """
     consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "nothing-dropped"})
     try:
         topics = consumer.list_topics(timeout=QUERY_SECONDS).topics
-        places = [(topic, partition) for topic, metadata in topics.items() for partition in metadata.partitions]
-        starts = {place: _log_start(consumer, *place) for place in places}
+        partitions = [(topic, partition) for topic, metadata in topics.items() for partition in metadata.partitions]
+        starts = {each: _log_start(consumer, *each) for each in partitions}
     finally:
         consumer.close()
-    if moved := {place: start for place, start in starts.items() if start > 0}:
+    if moved := {partition: start for partition, start in starts.items() if start > 0}:
         raise RecordsDroppedError(moved)
 
 
@@ -104,7 +104,7 @@ def _log_start(consumer: Consumer, topic: str, partition: int) -> int:
 
 
 def _library() -> ctypes.CDLL:
-    """The librdkafka that confluent_kafka has loaded, with the signatures of rdkafka.h and rdkafka_mock.h."""
+    """Return the librdkafka of confluent_kafka, with the signatures of rdkafka.h and rdkafka_mock.h."""
     package = Path(confluent_kafka.__file__).parent
     found = [*package.parent.glob("confluent_kafka.libs/librdkafka*"), *package.glob(".dylibs/librdkafka*")]
     if not found:
@@ -126,7 +126,7 @@ def _library() -> ctypes.CDLL:
 
 
 def _listen(topics: list[str]) -> str:
-    """Start the cluster in this process; the address it listens on."""
+    """Start the cluster in this process and return the address it listens on."""
     library = _library()
     error = ctypes.create_string_buffer(_ERROR_BYTES)
     client = library.rd_kafka_new(_PRODUCER, library.rd_kafka_conf_new(), error, _ERROR_BYTES)

@@ -19,11 +19,11 @@ STOP_SECONDS: Final = 5.0
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
-_SAID_BYTES: Final = 2000
+_OUTPUT_BYTES: Final = 2000
 
 
 class ChildError(Exception):
-    """A child server did not come up, or has died; the text says why."""
+    """An error of a child server that did not come up, or has died; the text says why."""
 
 
 def die_with_parent() -> None:
@@ -37,7 +37,7 @@ def die_with_parent() -> None:
 
 
 def end_process(process: subprocess.Popen[bytes], stop_seconds: float = STOP_SECONDS) -> None:
-    """Have a child end: SIGTERM, SIGKILL after `stop_seconds`, its pipes closed, its exit waited for. Once or more."""
+    """End a child with SIGTERM, and SIGKILL after `stop_seconds`; close its pipes and wait for it. Once or more."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
@@ -51,7 +51,7 @@ def end_process(process: subprocess.Popen[bytes], stop_seconds: float = STOP_SEC
 
 
 class ChildServer:
-    """`python -m module arguments…`, from `start` to `stop`.
+    """A process of `python -m module arguments…`, from `start` to `stop`.
 
     It leaves no process behind, also when this process is killed.
     """
@@ -63,11 +63,11 @@ class ChildServer:
 
     @property
     def is_running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Return whether the server was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> str:
-        """The address it announced; raises ChildError, with what it said, when it does not within 20 s."""
+        """Start the server and return the address it announces; raise ChildError, with its output, after 20 s."""
         with tempfile.TemporaryFile() as errors:
             self._process = process = self._spawn(errors)
             try:
@@ -75,19 +75,19 @@ class ChildServer:
             except ChildError as error:
                 end_process(process)
                 errors.seek(0)
-                said = errors.read().decode(errors="replace").strip()[-_SAID_BYTES:]
-                raise ChildError(f"{error}; it said: {said or 'nothing'}") from None
+                output = errors.read().decode(errors="replace").strip()[-_OUTPUT_BYTES:]
+                raise ChildError(f"{error}; it said: {output or 'nothing'}") from None
             except BaseException:
                 end_process(process)
                 raise
 
     def stop(self) -> None:
-        """End it, if it runs."""
+        """End the server, if it runs."""
         if self._process is not None:
             end_process(self._process)
 
     def _spawn(self, errors: IO[bytes]) -> subprocess.Popen[bytes]:
-        """A process of its own session: Ctrl-C reaches the parent alone, which then ends it in order."""
+        """Start a process in a session of its own: Ctrl-C reaches the parent alone, which then ends it in order."""
         return subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
@@ -108,12 +108,12 @@ class ChildServer:
 
 
 def announce(address: str) -> None:
-    """In the child: tell the parent where it listens."""
+    """Announce to the parent, from within the child, where the server listens."""
     sys.stdout.write(f"{address}\n")
     sys.stdout.flush()
 
 
 def wait_for_parent() -> None:
-    """In the child: return when the parent is gone, or wants us gone."""
+    """Return, within the child, when the parent is gone or has closed the pipe."""
     while os.read(sys.stdin.fileno(), 4096):
         pass

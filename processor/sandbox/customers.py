@@ -1,4 +1,4 @@
-"""The customers of a made-up shop: who they are, and their profiles as the shop would write them."""
+"""The customers of a made-up shop, and their profiles as the shop would write them."""
 
 from dataclasses import dataclass, field
 from random import Random
@@ -55,7 +55,7 @@ _ASCII: Final = str.maketrans({"ë": "e", "Ø": "O", "ä": "a", "ü": "u"})
 
 @dataclass(slots=True)
 class Customer:
-    """One customer, as the shop knows them now. `key` is the profile id; `audiences` are those they are in."""
+    """A customer, as the shop knows them now: `key` is the profile id, `audiences` are those they are in."""
 
     key: str
     number: int
@@ -72,25 +72,25 @@ class Customer:
 
     @property
     def email(self) -> str:
-        """An address that belongs to nobody."""
+        """Return the customer's address, which belongs to nobody."""
         return f"{self.first_name}.{self.last_name}.{self.number}@example.com".translate(_ASCII).lower()
 
     def loyalty(self) -> dict[str, Any]:
-        """The part of the profile about loyalty."""
+        """Return the part of the profile about loyalty."""
         return {"tier": self.tier, "points": self.points}
 
     def cart_content(self) -> dict[str, Any]:
-        """The part of the profile about the cart; its list is an array, which leaves with the map it is in."""
+        """Return the part of the profile about the cart; its list is an array, which leaves with the map it is in."""
         return {"items": list(self.cart), "total": round(sum(9.5 + 2 * len(item) for item in self.cart), 2)}
 
     def identities(self) -> dict[str, Any]:
-        """The identity map; the CRM's number never changes."""
+        """Return the identity map; the CRM's number never changes."""
         known = {"CRMID": [{"id": f"crm-{self.number:05}", "authenticatedState": "authenticated", "primary": True}]}
         seen = {"ECID": [{"id": device, "authenticatedState": "ambiguous"} for device in self.devices]}
         return known | seen if self.devices else known
 
     def document(self) -> dict[str, Any]:
-        """The whole profile but its memberships."""
+        """Return the whole profile but its memberships."""
         return {
             "person": {"name": {"firstName": self.first_name, "lastName": self.last_name}},
             "personalEmail": {"address": self.email},
@@ -101,7 +101,7 @@ class Customer:
 
 
 def new_customer(number: int, dice: Random) -> Customer:
-    """A customer that nobody has seen before."""
+    """Return a customer that nobody has seen before."""
     customer = Customer(
         key=f"shop-{number:05}",
         number=number,
@@ -114,7 +114,7 @@ def new_customer(number: int, dice: Random) -> Customer:
 
 
 def new_device(dice: Random) -> str:
-    """An ECID."""
+    """Return a new ECID, the identity of a device."""
     return str(dice.randrange(10**15, 10**16))
 
 

@@ -1,7 +1,10 @@
-"""What ends the tour before its end."""
+"""The error that ends what runs in the sandbox before its end."""
 
 from processor.foundation.errors import CommandError
 
 
-class DemoFailed(CommandError):
-    """Something did not go as it should; the text says what, and shows the end of the worker's log where that helps."""
+class SandboxFailed(CommandError):
+    """An error that ends the tour or a test.
+
+    Its text says what failed, with the end of the worker's log where that helps.
+    """

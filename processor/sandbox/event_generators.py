@@ -1,7 +1,6 @@
-"""What happens to a customer, as the `data` of a profile event. Each function changes what the shop knows and says it.
+"""Generators of profile events: each changes what the shop knows of a customer and returns the `data` of the event.
 
-A function takes the customer, the dice and the time (form of C8); what it needs to be possible is the caller's to see
-to.
+A generator takes the customer, the dice and the time (form of C8); its caller sees to it that the event is possible.
 """
 
 from collections.abc import Callable
@@ -13,14 +12,14 @@ from schemas.audience import AudienceKey
 from schemas.times import plus_days
 
 Data = dict[str, Any]
-Happening = Callable[[Customer, Random, str], Data]
+EventGenerator = Callable[[Customer, Random, str], Data]
 
 _MEMBER_FOR_DAYS: Final = 60
 _MOST_FIRST_AUDIENCES: Final = 3
 
 
-def introduce(customer: Customer, dice: Random, now: str) -> Data:
-    """The first that is known of them; some audiences they entered long ago, one they may have left long ago."""
+def introduce_customer(customer: Customer, dice: Random, now: str) -> Data:
+    """Introduce a new customer, who entered some audiences long ago, and may have left one long ago."""
     chosen = dice.sample(AUDIENCES, dice.randint(1, _MOST_FIRST_AUDIENCES + 1))
     left, entered = chosen[:1] if len(chosen) > 1 else [], chosen[1:] or chosen
     customer.audiences.update(entered)
@@ -29,26 +28,26 @@ def introduce(customer: Customer, dice: Random, now: str) -> Data:
     return customer.document() | _memberships(entries + gone)
 
 
-def qualify(customer: Customer, dice: Random, now: str) -> Data:
-    """They enter an audience they are not in."""
+def enter_audience(customer: Customer, dice: Random, now: str) -> Data:
+    """Have the customer enter an audience they are not in."""
     audience = dice.choice([audience for audience in AUDIENCES if audience not in customer.audiences])
     customer.audiences.add(audience)
     return _memberships([(audience, "realized", now)])
 
 
-def leave(customer: Customer, dice: Random, now: str) -> Data:
-    """They leave an audience they are in."""
+def leave_audience(customer: Customer, dice: Random, now: str) -> Data:
+    """Have the customer leave an audience they are in."""
     return _memberships([(_forget_one(customer, dice), "exited", now)])
 
 
-def meet_again(customer: Customer, dice: Random, _now: str) -> Data:
-    """They are recognised on another device."""
+def add_device(customer: Customer, dice: Random, _now: str) -> Data:
+    """Recognise the customer on another device."""
     customer.devices.append(new_device(dice))
     return {"identityMap": {"ECID": customer.identities()["ECID"]}}
 
 
-def change(customer: Customer, dice: Random, _now: str) -> Data:
-    """They buy something, or fill their cart, or take another name."""
+def change_attribute(customer: Customer, dice: Random, _now: str) -> Data:
+    """Have the customer buy something, fill their cart, or take another name."""
     chance = dice.random()
     if chance < 0.4:
         customer.points += dice.randrange(10, 400)
@@ -61,29 +60,29 @@ def change(customer: Customer, dice: Random, _now: str) -> Data:
     return {"person": {"name": {"lastName": customer.last_name}}, "personalEmail": {"address": customer.email}}
 
 
-def say_again(customer: Customer, dice: Random, now: str) -> Data:
-    """A system writes what everybody knows: their address, their identities, or that they are still in an audience."""
+def write_known_value(customer: Customer, dice: Random, now: str) -> Data:
+    """Write what is known already: an address, the identities, or that the customer is still in an audience."""
     choices: list[Data] = [{"personalEmail": {"address": customer.email}}, {"identityMap": customer.identities()}]
     if customer.audiences:
         choices.append(_memberships([(min(customer.audiences), "existing", now)]))
     return dice.choice(choices)
 
 
-def visit(customer: Customer, dice: Random, _now: str) -> Data:
-    """They look around: nothing that a flow maps."""
+def visit_shop(customer: Customer, dice: Random, _now: str) -> Data:
+    """Have the customer look around the shop, which writes nothing that a flow maps."""
     customer.visits += 1
     return {"_shop": {"visits": customer.visits, "lastPage": f"/{dice.choice(('sale', 'new', 'stores', 'help'))}"}}
 
 
-def rewrite(customer: Customer, dice: Random, now: str) -> Data:
-    """Their whole profile, sometimes without an audience they were in."""
+def replace_profile(customer: Customer, dice: Random, now: str) -> Data:
+    """Write the whole profile, sometimes without an audience that the customer was in."""
     if customer.audiences and dice.random() < 0.3:
         _forget_one(customer, dice)
     return customer.document() | _memberships([(audience, "realized", now) for audience in sorted(customer.audiences)])
 
 
-def remove(customer: Customer, dice: Random, _now: str) -> Data:
-    """Something of them is removed: the cart, their devices, or a membership."""
+def remove_value(customer: Customer, dice: Random, _now: str) -> Data:
+    """Remove a value of the profile: the cart, the devices, or a membership."""
     choices: list[Callable[[], Data]] = [lambda: _without_cart(customer)]
     if customer.devices:
         choices.append(lambda: _without_devices(customer))

@@ -2,7 +2,7 @@
 
     shop_events(seed=7) ─► 3,000 ShopEvents about some 400 customers, of every Kind
 
-The shop rolls a kind of event, then a customer to whom it happens (`happenings`); `customers` is what it knows of them.
+The shop rolls a kind of event, then a customer, of whom `event_generators` makes one; `customers` is what it knows.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from processor.sandbox import event_generators as happenings
-from processor.sandbox.bad_events import poison
+from processor.sandbox import event_generators
+from processor.sandbox.bad_events import make_bad_event
 from processor.sandbox.customers import AUDIENCES, Customer, new_customer
 from schemas.dead_letter import DeadLetterReason
 from schemas.event import EventType
@@ -31,7 +31,7 @@ _HOUR_SECONDS: Final = 3600
 
 
 class Kind(StrEnum):
-    """What happened."""
+    """The kind of a shop event, in words for the tour."""
 
     NEW_CUSTOMER = "new customer"
     QUALIFIED = "entered an audience"
@@ -46,13 +46,11 @@ class Kind(StrEnum):
     DELETED = "deleted"
     TOMBSTONE = "deleted by a tombstone"
     REPEATED = "same event once more"
-    POISON = "unusable"
+    BAD = "unusable"
 
 
 class ShopEvent(NamedTuple):
-    """One record for the topic of profile events; `timestamp` in milliseconds, `reason` says why it cannot be used,
-    where it cannot.
-    """
+    """A record for the topic of profile events: `timestamp` in milliseconds, `reason` why it cannot be used, if so."""
 
     key: bytes | None
     value: bytes | None
@@ -74,18 +72,18 @@ _ODDS: Final[Mapping[Kind, int]] = {
     Kind.DELETED: 1,
     Kind.TOMBSTONE: 1,
     Kind.REPEATED: 3,
-    Kind.POISON: 2,
+    Kind.BAD: 2,
 }
-_SAID: Final[Mapping[Kind, tuple[EventType, happenings.Happening]]] = {
-    Kind.NEW_CUSTOMER: (EventType.PATCHED, happenings.introduce),
-    Kind.QUALIFIED: (EventType.PATCHED, happenings.qualify),
-    Kind.EXITED: (EventType.PATCHED, happenings.leave),
-    Kind.NEW_IDENTITY: (EventType.PATCHED, happenings.meet_again),
-    Kind.CHANGED: (EventType.PATCHED, happenings.change),
-    Kind.SAME_VALUE: (EventType.PATCHED, happenings.say_again),
-    Kind.UNMAPPED: (EventType.PATCHED, happenings.visit),
-    Kind.REPLACED: (EventType.REPLACED, happenings.rewrite),
-    Kind.REMOVED: (EventType.PATCHED, happenings.remove),
+_GENERATORS: Final[Mapping[Kind, tuple[EventType, event_generators.EventGenerator]]] = {
+    Kind.NEW_CUSTOMER: (EventType.PATCHED, event_generators.introduce_customer),
+    Kind.QUALIFIED: (EventType.PATCHED, event_generators.enter_audience),
+    Kind.EXITED: (EventType.PATCHED, event_generators.leave_audience),
+    Kind.NEW_IDENTITY: (EventType.PATCHED, event_generators.add_device),
+    Kind.CHANGED: (EventType.PATCHED, event_generators.change_attribute),
+    Kind.SAME_VALUE: (EventType.PATCHED, event_generators.write_known_value),
+    Kind.UNMAPPED: (EventType.PATCHED, event_generators.visit_shop),
+    Kind.REPLACED: (EventType.REPLACED, event_generators.replace_profile),
+    Kind.REMOVED: (EventType.PATCHED, event_generators.remove_value),
 }
 _ENDS: Final = (Kind.MERGED, Kind.DELETED, Kind.TOMBSTONE)
 
@@ -93,44 +91,44 @@ _ENDS: Final = (Kind.MERGED, Kind.DELETED, Kind.TOMBSTONE)
 def shop_events(
     count: int = EVENTS, *, customers: int = CUSTOMERS, seed: int = SEED, opens_at: int = OPENS_AT
 ) -> Iterator[ShopEvent]:
-    """`count` events, in the order of their time; the shop opens at `opens_at`, seconds since 1970 in UTC."""
+    """Yield `count` events, in the order of their time; the shop opens at `opens_at`, seconds since 1970 in UTC."""
     shop = _Shop(customers, Random(seed), opens_at)
     for _ in range(count):
         yield shop.next_event()
 
 
 class _Shop:
-    """The shop while it rolls."""
+    """The state of the shop while it rolls events."""
 
     def __init__(self, most_customers: int, dice: Random, opens_at: int) -> None:
         self._dice = dice
         self._seconds = opens_at
         self._most_customers = most_customers
-        self._seen = self._written = self._poisoned = 0
+        self._seen = self._written = self._bad_written = 0
         self._customers: list[Customer] = []
-        self._heir: Customer | None = None
+        self._survivor: Customer | None = None
 
     def next_event(self) -> ShopEvent:
         self._seconds += self._dice.randint(1, MOST_SECONDS_BETWEEN)
         self._written += 1
         kind, customer = self._roll()
-        if kind is Kind.POISON:
-            return self._poison(customer)
+        if kind is Kind.BAD:
+            return self._bad_event(customer)
         if kind is Kind.REPEATED:
             return self._record(customer, kind, customer.last_event)
         if kind in _ENDS:
             return self._end(customer, kind)
-        event_type, happen = _SAID[kind]
+        event_type, generate = _GENERATORS[kind]
         customer.last_event = orjson.dumps(
-            self._event(customer, event_type, happen(customer, self._dice, format_time(self._seconds)))
+            self._event(customer, event_type, generate(customer, self._dice, format_time(self._seconds)))
         )
         return self._record(customer, kind, customer.last_event)
 
     def _roll(self) -> tuple[Kind, Customer]:
-        """What happens next, and to whom; only what is possible."""
-        if self._heir is not None:
-            heir, self._heir = self._heir, None
-            return Kind.NEW_IDENTITY, heir
+        """Return the kind of the next event and its customer; only what is possible."""
+        if self._survivor is not None:
+            survivor, self._survivor = self._survivor, None
+            return Kind.NEW_IDENTITY, survivor
         few = len(self._customers) < _FEW
         if few or (self._seen < self._most_customers and self._dice.random() < _NEW_CUSTOMER_ODDS):
             return Kind.NEW_CUSTOMER, self._welcome()
@@ -154,17 +152,17 @@ class _Shop:
             return self._record(customer, kind, None)
         if kind is Kind.DELETED:
             return self._record(customer, kind, orjson.dumps(self._event(customer, EventType.DELETED, {})))
-        self._heir = self._dice.choice(self._customers)
-        self._heir.devices.extend(customer.devices)
+        self._survivor = self._dice.choice(self._customers)
+        self._survivor.devices.extend(customer.devices)
         return self._record(
-            customer, kind, orjson.dumps(self._event(customer, EventType.MERGED, {"into": self._heir.key}))
+            customer, kind, orjson.dumps(self._event(customer, EventType.MERGED, {"into": self._survivor.key}))
         )
 
-    def _poison(self, customer: Customer) -> ShopEvent:
+    def _bad_event(self, customer: Customer) -> ShopEvent:
         good = self._event(customer, EventType.PATCHED, {"homeAddress": {"city": customer.city}})
-        key, value, reason = poison(self._poisoned, customer.key, good, self._dice)
-        self._poisoned += 1
-        return ShopEvent(key, value, self._seconds * 1000, Kind.POISON, reason)
+        key, value, reason = make_bad_event(self._bad_written, customer.key, good, self._dice)
+        self._bad_written += 1
+        return ShopEvent(key, value, self._seconds * 1000, Kind.BAD, reason)
 
     def _event(self, customer: Customer, event_type: EventType, data: dict[str, Any]) -> dict[str, Any]:
         event_id = f"evt-{self._written:06}"
@@ -172,7 +170,7 @@ class _Shop:
         return {**head, "time": self._time_text(), "data": data}
 
     def _time_text(self) -> str:
-        """Now, in one of the forms that the contract allows (I3)."""
+        """Return the time of now, in one of the forms that the contract allows (I3)."""
         return self._dice.choice(
             (
                 format_time(self._seconds),

@@ -3,24 +3,24 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from processor.sandbox.child import die_with_parent, end_process
-from processor.sandbox.errors import DemoFailed
+from processor.sandbox.errors import SandboxFailed
 
 COMMAND_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
 
 _CONSOLE_SCRIPT: Final = (sys.executable, "-c", "from processor.cli import main; main()")
-_WORKER: Final = (sys.executable, "-m", "faust", "-A", "processor.app", "worker", "--without-web", "-l", "info")
+FAUST_WORKER: Final = (sys.executable, "-m", "faust", "-A", "processor.app", "worker", "--without-web", "-l", "info")
 _LOG_LINES: Final = 25
 
 
 def run_command(environment: Mapping[str, str], directory: Path, *arguments: str) -> str:
-    """`profile-exporter arguments…` in `directory`; its stdout. Raises DemoFailed with what it said when it fails."""
+    """Run `profile-exporter arguments…` in `directory` and return its stdout; raise SandboxFailed with its output."""
     try:
         done = subprocess.run(
             [*_CONSOLE_SCRIPT, *arguments],
@@ -33,34 +33,38 @@ def run_command(environment: Mapping[str, str], directory: Path, *arguments: str
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise DemoFailed(f"`profile-exporter {' '.join(arguments)}` did not end in {COMMAND_SECONDS:.0f} s") from None
+        raise SandboxFailed(
+            f"`profile-exporter {' '.join(arguments)}` did not end in {COMMAND_SECONDS:.0f} s"
+        ) from None
     if done.returncode != 0:
-        raise DemoFailed(
+        raise SandboxFailed(
             f"`profile-exporter {' '.join(arguments)}` ended with exit code"
             f" {done.returncode}:\n{(done.stderr or done.stdout).strip()}"
         )
     return done.stdout
 
 
-class Worker:
-    """`faust -A processor.app worker`, once or more, one at a time; whatever runs when the context ends is ended.
+class WorkerProcess:
+    """A process of `faust -A processor.app worker`, started once or more; the end of the context ends it.
 
-    It runs in a session of its own, so that Ctrl-C reaches the tour alone, and dies with it (on Linux).
+    It runs in a session of its own, so that Ctrl-C reaches the tour alone, and dies with it (on Linux). `environment`
+    may be changed between two starts. `command` is what runs instead of a worker, for tests of this class.
     """
 
-    def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
-        self._environment = dict(environment)
+    def __init__(self, environment: Mapping[str, str], directory: Path, command: Sequence[str] = FAUST_WORKER) -> None:
+        self.environment = dict(environment)
         self._directory = directory
+        self._command = command
         self._process: subprocess.Popen[bytes] | None = None
         self.log_file = directory / "worker.log"
 
     def start(self) -> None:
-        """Start it; its log is added to `log_file`."""
+        """Start the worker; its log is added to `log_file`."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                _WORKER,
+                self._command,
                 cwd=self._directory,
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -70,34 +74,34 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """The process' id; raises DemoFailed before it was started."""
-        return self._running().pid
+        """Return the id of the process; raise SandboxFailed before it was started."""
+        return self.process.pid
 
     def require_running(self) -> None:
-        """Raise DemoFailed when it ended by itself."""
-        if (code := self._running().poll()) is not None:
-            raise DemoFailed(f"the worker ended by itself with exit code {code}")
+        """Raise SandboxFailed when the worker ended by itself."""
+        if (code := self.process.poll()) is not None:
+            raise SandboxFailed(f"the worker ended by itself with exit code {code}")
 
     def kill(self) -> None:
-        """SIGKILL: it gets no chance to tidy up."""
+        """Send SIGKILL: the worker gets no chance to tidy up."""
         self.require_running()
-        self._running().kill()
-        self._running().wait()
+        self.process.kill()
+        self.process.wait()
 
     def stop(self) -> None:
-        """SIGTERM, and its exit; raises DemoFailed when it does not end cleanly in 30 s."""
+        """Send SIGTERM and wait for the exit; raise SandboxFailed when the worker does not end cleanly in 30 s."""
         self.require_running()
-        process = self._running()
+        process = self.process
         process.send_signal(signal.SIGTERM)
         try:
             code = process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            raise DemoFailed(f"the worker did not end within {STOP_SECONDS:.0f} s of SIGTERM") from None
+            raise SandboxFailed(f"the worker did not end within {STOP_SECONDS:.0f} s of SIGTERM") from None
         if code != 0:
-            raise DemoFailed(f"the worker was stopped with SIGTERM and ended with exit code {code}")
+            raise SandboxFailed(f"the worker was stopped with SIGTERM and ended with exit code {code}")
 
     def log_tail(self) -> str:
-        """The last lines of its log; empty before it was started."""
+        """Return the last lines of the worker's log; an empty text before it was started."""
         if not self.log_file.exists():
             return ""
         return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-_LOG_LINES:])
@@ -111,7 +115,9 @@ class Worker:
         if self._process is not None:
             end_process(self._process)
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """Return the process of the last start; raise SandboxFailed before the first."""
         if self._process is None:
-            raise DemoFailed("the worker was not started")
+            raise SandboxFailed("the worker was not started")
         return self._process

@@ -1,4 +1,4 @@
-"""What a worker needs for as long as it runs: where a task of it ends before, the worker ends too, and says why.
+"""Tasks that a worker needs for as long as it runs: where one ends before, the worker ends too, and says why.
 
 Faust's services let a task end in silence that returns, or that is cancelled by nobody, as aiokafka does when a
 connection closes. aiokafka's consumer keeps the errors of its own tasks for whoever calls `getmany`; Faust never calls
@@ -23,16 +23,15 @@ class TaskEnded(Exception):
 
 
 class LastingTasks(Service):
-    """A service whose tasks last as long as it does; the end of one before that crashes the service, and the worker
-    with it.
-    """
+    """A service whose tasks last as long as it does; the end of one before that crashes service and worker."""
 
     app: Any
 
     @property
     def is_ending(self) -> bool:
-        """Whether it stops, or the whole worker does: Faust closes the consumer of a worker that stops in a rebalance,
-        before its services.
+        """Return whether this service or the whole worker stops.
+
+        Faust closes the consumer of a worker that stops in a rebalance before its services.
         """
         return bool(self.should_stop or self.app.should_stop)
 
@@ -43,8 +42,9 @@ class LastingTasks(Service):
 
 
 def watch_client(consumer: Any, on_end: OnEnd) -> None:
-    """Have `on_end` called when a task of aiokafka's consumer ends, and with each error that it keeps for its user; in
-    the consumer's event loop.
+    """Have `on_end` called when a task of aiokafka's consumer ends, and with each error that it keeps for its user.
+
+    Both happen in the consumer's event loop.
     """
     coordinator = consumer._coordinator
     tasks = {
@@ -56,11 +56,11 @@ def watch_client(consumer: Any, on_end: OnEnd) -> None:
         task.add_done_callback(partial(_ended, name, on_end))
     push = coordinator._push_error_to_user
 
-    def push_and_tell(error: BaseException) -> Any:
+    def push_and_report(error: BaseException) -> Any:
         on_end(error)
         return push(error)
 
-    coordinator._push_error_to_user = push_and_tell
+    coordinator._push_error_to_user = push_and_report
 
 
 def _ended(name: str, on_end: OnEnd, task: "asyncio.Task[None]") -> None:

@@ -1,37 +1,37 @@
-"""What a worker left behind, read back: the `exports` and `dead-letters` topics, and the streams."""
+"""Read back what a worker left behind: the `exports` and `dead-letters` topics, and the streams."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from processor.foundation.settings import Settings
-from processor.kafka.reading import KafkaRecord, read_topic
-from processor.sandbox.endpoint import StreamRecord, read_stream
-from processor.verify.comparison import Exported
+from processor.kafka.reading import read_topic
+from processor.sandbox.streams import StreamRecord, read_stream
+from processor.verify.comparison import ExportedRecord
 from schemas.dead_letter import DeadLetter, DeadLetterReason
-from schemas.event import SourceRecord
 from schemas.export import ExportHeader
 from schemas.flow import Flow
+from schemas.kafka import ReadRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything in the order of each partition or shard. `streams` by flow id; no two flows of the tour share one."""
+    """The evidence that a worker left behind, in the order of each partition or shard; `streams` by flow id, one a flow."""
 
-    exports: Sequence[Exported]
+    exports: Sequence[ExportedRecord]
     dead_letters: Sequence[DeadLetter]
     streams: Mapping[str, Sequence[StreamRecord]]
 
 
-def read_events(settings: Settings) -> Iterator[SourceRecord]:
-    """The profile events as they stand on their topic."""
+def read_events(settings: Settings) -> Iterator[ReadRecord]:
+    """Yield the profile events as they stand on their topic."""
     for record in read_topic(settings, settings.topics.profile_events):
-        yield SourceRecord(
+        yield ReadRecord(
             record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, record.headers
         )
 
 
 def read_evidence(settings: Settings, flows: Sequence[Flow], endpoint_url: str) -> Evidence:
-    """All of it, as it stands now."""
+    """Read exports, dead letters and streams, as they stand now."""
     return Evidence(
         exports=[exported(record) for record in read_topic(settings, settings.topics.exports)],
         dead_letters=[dead_letter(record) for record in read_topic(settings, settings.topics.dead_letters)],
@@ -41,17 +41,17 @@ def read_evidence(settings: Settings, flows: Sequence[Flow], endpoint_url: str) 
     )
 
 
-def exported(record: KafkaRecord) -> Exported:
-    """A record of the `exports` topic; raises KeyError naming a header that is missing."""
+def exported(record: ReadRecord) -> ExportedRecord:
+    """Decode a record of the `exports` topic; raise KeyError naming a header that is missing."""
     headers = _texts(record)
     record_id, flow_id, partition_key = (
         headers[name] for name in (ExportHeader.RECORD_ID, ExportHeader.FLOW_ID, ExportHeader.PARTITION_KEY)
     )
-    return Exported(record_id, flow_id, (record.key or b"").decode(), partition_key, record.value or b"")
+    return ExportedRecord(record_id, flow_id, (record.key or b"").decode(), partition_key, record.value or b"")
 
 
-def dead_letter(record: KafkaRecord) -> DeadLetter:
-    """A record of the `dead-letters` topic; raises KeyError naming a header that is missing."""
+def dead_letter(record: ReadRecord) -> DeadLetter:
+    """Decode a record of the `dead-letters` topic; raise KeyError naming a header that is missing."""
     headers = _texts(record)
     return DeadLetter(
         topic=headers["topic"],
@@ -65,5 +65,5 @@ def dead_letter(record: KafkaRecord) -> DeadLetter:
     )
 
 
-def _texts(record: KafkaRecord) -> dict[str, str]:
+def _texts(record: ReadRecord) -> dict[str, str]:
     return {name: (value or b"").decode(errors="replace") for name, value in record.headers}

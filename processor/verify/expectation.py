@@ -1,6 +1,4 @@
-"""What replay makes of the events as they stand on the topic: the records a worker must send, and why it sends no
-others. Pure.
-"""
+"""Replay the events that stand on the topic: the records a worker must send, and why it sends no others. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,8 +10,8 @@ from processor.core.decide import SkipReason
 from processor.core.replay import Replay
 from processor.core.step import EventSkip, Limits, Step
 from schemas.dead_letter import DeadLetter
-from schemas.event import SourceRecord
 from schemas.export import ExportRecord
+from schemas.kafka import ReadRecord
 
 
 @dataclass(slots=True)
@@ -29,17 +27,17 @@ class Expectation:
     forgotten: set[str] = field(default_factory=set)
 
     def of_flow(self, flow_id: str) -> Sequence[ExportRecord]:
-        """The records of one flow."""
+        """Return the records of one flow."""
         return [record for record in self.records if record.flow_id == flow_id]
 
 
-def expect(events: Iterable[SourceRecord], catalog: Catalog, limits: Limits) -> Expectation:
+def expect_by_replay(events: Iterable[ReadRecord], catalog: Catalog, limits: Limits) -> Expectation:
     """Fold and decide `events`, which are in the order of each partition."""
     run, outcome, counts = Replay(catalog, limits), Expectation(), Counts()
     for event in events:
         was_there = (event.topic, event.partition, event.key or b"") in run.profiles
         step = run.feed(event)
-        _note(outcome, step)
+        _add_step(outcome, step)
         counts.note(step)
         if was_there and step.profile is None:
             outcome.forgotten.add((event.key or b"").decode())
@@ -49,7 +47,7 @@ def expect(events: Iterable[SourceRecord], catalog: Catalog, limits: Limits) -> 
     return outcome
 
 
-def _note(outcome: Expectation, step: Step) -> None:
+def _add_step(outcome: Expectation, step: Step) -> None:
     outcome.events += 1
     outcome.records += step.records
     if step.dead_letter is not None:

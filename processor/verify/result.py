@@ -1,4 +1,4 @@
-"""Everything a worker left behind, held against replay. Pure."""
+"""Compare everything that a worker left behind with replay. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,8 +12,8 @@ from schemas.flow import Flow
 _MOST_FAULTS: Final = 10
 
 
-class Verdict(NamedTuple):
-    """The comparisons: of the `exports` topic, of the dead letters, and of each flow's stream by flow id."""
+class VerificationResult(NamedTuple):
+    """The comparisons of the `exports` topic, of the dead letters, and of each flow's stream by flow id."""
 
     exports: Comparison
     dead_letters: Comparison
@@ -21,7 +21,7 @@ class Verdict(NamedTuple):
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """Everything that is wrong; nothing: what left equals replay."""
+        """Return all faults; none, where what left equals replay."""
         return tuple(
             fault
             for comparison in (self.exports, self.dead_letters, *self.streams.values())
@@ -30,22 +30,22 @@ class Verdict(NamedTuple):
 
     @property
     def repeated_in_streams(self) -> int:
-        """Records that stand in a stream again."""
+        """Count the records that stand in a stream again."""
         return sum(comparison.repeated for comparison in self.streams.values())
 
 
-def judge(
+def verify_delivery(
     flows: Sequence[Flow],
     expectation: Expectation,
     evidence: Evidence,
     *,
     has_transactions: bool,
     restarted_at: datetime | None,
-) -> Verdict:
-    """Compare all of it. `restarted_at` is when a killed worker was started again (None: none was killed)."""
+) -> VerificationResult:
+    """Compare all evidence with replay; `restarted_at` is when a killed worker was started again (None: never)."""
     may_repeat = not has_transactions and restarted_at is not None
     records = expectation.records
-    return Verdict(
+    return VerificationResult(
         compare_exports(records, evidence.exports, may_repeat=may_repeat, forgotten=frozenset(expectation.forgotten)),
         compare_dead_letters(expectation.dead_letters, evidence.dead_letters, may_repeat=may_repeat),
         {
@@ -55,7 +55,7 @@ def judge(
     )
 
 
-def listed(faults: Sequence[str]) -> str:
-    """Faults one a line, the first few of many."""
+def list_faults(faults: Sequence[str]) -> str:
+    """List faults one a line, the first few of many."""
     rest = len(faults) - _MOST_FAULTS
     return "\n".join([*faults[:_MOST_FAULTS], *([f"and {rest} more"] if rest > 0 else [])])

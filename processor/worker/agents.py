@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import faust
 
-from processor.transport.batch import Batch
+from schemas.kafka import Batch
 
 
 def add_agents(app: faust.App, profile_events: faust.TopicT, exports: faust.TopicT, runtime: Callable[[], Any]) -> None:

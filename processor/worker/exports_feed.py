@@ -7,8 +7,7 @@ from typing import Any, Final, Protocol
 
 from processor.foundation.tasks import end_task, watched_task
 from processor.pipeline.ports import Fetching
-from processor.transport.batch import Batch
-from schemas.event import size_bytes
+from schemas.kafka import Batch, count_record_bytes
 
 FEED_SHARE: Final = 4
 """Of MAX_BUFFERED_BYTES, one part in so many may wait before the sink: the buffer itself is what keeps delivery busy
@@ -48,7 +47,7 @@ class ExportsFeed:
 
     def submit(self, batch: Batch) -> None:
         """Take a batch; never waits."""
-        held_bytes = BATCH_BYTES + size_bytes(batch.records)
+        held_bytes = BATCH_BYTES + count_record_bytes(batch.records)
         self._waiting.append((batch, held_bytes))
         self._waiting_bytes += held_bytes
         self._arrived.set()

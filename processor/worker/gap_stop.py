@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from processor.foundation.errors import StoppedForOperator
-from processor.transport.consumer import Partition
+from processor.transport.owner import Partition
 from processor.worker.start_positions import GapFound, gaps_as_one
 
 FINISH_SECONDS: Final = 60.0

@@ -12,9 +12,10 @@ from processor.foundation.settings import ProcessingGuarantee, Settings
 from processor.kafka.limits import TopicLimits
 from processor.kafka.producers import SharedProducer
 from processor.pipeline.ports import PartitionLog
+from processor.worker.adapters.origins import explain_refusal
 from processor.worker.adapters.parked_rows import Rows, read_positions
 from processor.worker.adapters.partition_log import Destinations, PlainLog, TransactionalLog
-from processor.worker.waits import Waits
+from processor.worker.waits import CATALOG, Waits
 from state.changelog import OpenConsumer, kafka_consumer
 
 
@@ -36,9 +37,9 @@ def kafka_adapters(
 
     `on_failure` is called with what ended the catalog.
     """
-    producer = SharedProducer(settings)
+    producer = SharedProducer(settings, partial(explain_refusal, settings.topics.profile_events))
     return Adapters(
-        CatalogFollower(settings, on_failure, waits),
+        CatalogFollower(settings, on_failure, partial(waits.on, CATALOG)),
         producer,
         partial(_new_log, settings, limits, producer),
         kafka_consumer,

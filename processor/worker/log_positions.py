@@ -14,7 +14,7 @@ import structlog
 
 from processor.foundation.revocable import PartitionsRevoked
 from processor.foundation.settings import Settings
-from processor.transport.consumer import Partition
+from processor.transport.owner import Partition
 from processor.worker.gap_stop import GapStop
 from processor.worker.start_positions import (
     EXPORTS_LOG,
@@ -61,7 +61,7 @@ class Offsets(Protocol):
         """
         ...
 
-    async def still_ours(self, offsets: Mapping[Partition, int]) -> bool:
+    async def are_assigned(self, offsets: Mapping[Partition, int]) -> bool:
         """Commit these, and tell whether the group took them of us."""
         ...
 
@@ -134,7 +134,7 @@ class LogPositions:
             for place, start in starts.items()
             if place.topic == exports and bounds[place].committed is None
         }
-        if first and not await self._offsets.still_ours(first):
+        if first and not await self._offsets.are_assigned(first):
             raise PartitionsRevoked
         for place, start in starts.items():
             self._gap_stop.note_done(

@@ -14,7 +14,7 @@ from typing import Protocol
 from processor.delivery.parking.inherited import taken_over
 from processor.delivery.sink import Sink
 from processor.foundation.gaps import AcceptedGaps, Gap
-from processor.transport.consumer import Partition
+from processor.transport.owner import Partition
 from processor.worker.adapters.parked_rows import Rows
 from processor.worker.start_positions import Bounds, ExportsAreShorter, GapFound, RecordsAreGone, gaps_as_one
 
@@ -24,7 +24,7 @@ class Group(Protocol):
 
     epoch: int
 
-    async def still_ours(self, offsets: Mapping[Partition, int]) -> bool:
+    async def are_assigned(self, offsets: Mapping[Partition, int]) -> bool:
         """Whether the group counts these as ours."""
         ...
 
@@ -64,7 +64,7 @@ class ParkedTakeover:
         epoch = self._group.epoch
         rows = await self._read([place.partition for place in new])
         found = {place: position for place, position in new.items() if rows[place.partition]}
-        if (found and not await self._group.still_ours(found)) or epoch != self._group.epoch:
+        if (found and not await self._group.are_assigned(found)) or epoch != self._group.epoch:
             return set(positions) - set(new)
         for place in found:
             _require_known(logs[place], rows[place.partition])

@@ -24,8 +24,8 @@ from processor.control.audit import Author, DecidingSettings, skip_event, takeov
 from processor.foundation.errors import CommandError
 from processor.foundation.settings import Settings
 from processor.kafka.producers import NotWritten
-from processor.pipeline.ports import KafkaRecord
 from processor.worker.start_positions import Skipped, Start
+from schemas.kafka import ProducerRecord
 
 Place = TypeVar("Place", bound=tuple[str, int])
 """Topic and partition."""
@@ -47,7 +47,7 @@ class NotRecorded(CommandError):
 class Writing(Protocol):
     """The part of SharedProducer that is used here."""
 
-    async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+    async def write(self, topic: str, records: Sequence[tuple[int | None, ProducerRecord]]) -> None:
         """Write (partition, record) pairs; returns when all are acknowledged. Raises NotWritten."""
 
 
@@ -97,6 +97,6 @@ class PartitionHistory:
         if not records:
             return
         try:
-            await self._producer.write(self._topic, [(0, KafkaRecord(key, value)) for key, value in records])
+            await self._producer.write(self._topic, [(0, ProducerRecord(key, value)) for key, value in records])
         except NotWritten as error:
             raise NotRecorded(self._topic, error) from error

@@ -40,9 +40,9 @@ from processor.pipeline.jobs.scheduler import JobSettings
 from processor.pipeline.jobs.slots import Slots
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from processor.pipeline.pipeline import Pipeline
-from processor.pipeline.ports import KafkaRecord, PartitionLog
-from processor.transport.batch import Batch
-from processor.transport.consumer import BatchConsumer, Partition
+from processor.pipeline.ports import PartitionLog
+from processor.transport.consumer import BatchConsumer
+from processor.transport.owner import Partition
 from processor.worker.exports_feed import FEED_SHARE, ExportsFeed
 from processor.worker.gap_stop import GapStop
 from processor.worker.kafka_adapters import Adapters, kafka_adapters
@@ -53,6 +53,7 @@ from processor.worker.sinks import open_sink
 from processor.worker.start_positions import TopicIsAnother
 from processor.worker.status_reports import StatusReports
 from processor.worker.waits import CATALOG, LOOK_SECONDS, SaidLog, SaidWriter, Wait, Waits
+from schemas.kafka import Batch, ProducerRecord
 from schemas.partitioner import Partitioner
 from state.damage import wipe
 from state.directory import StateDirectory
@@ -279,7 +280,7 @@ class Runtime:
         )
         try:
             self.restoring = await restore(
-                stores, changelog, options, self._note_restoring, self._open_consumer, self.waits.on
+                stores, changelog, options, self._note_restoring, self._open_consumer, self.waits.on, _restored_a_read
             )
         except StaleCopies as stale:
             for partition, reason in stale.partitions.items():
@@ -294,6 +295,7 @@ class Runtime:
                 self._note_restoring,
                 self._open_consumer,
                 self.waits.on,
+                _restored_a_read,
             )
 
     def _refuse_another_source(self) -> None:
@@ -352,7 +354,7 @@ class Runtime:
             is_positioned=False,
         )
 
-    def _dead_letter_fits(self, dead_letter: KafkaRecord) -> bool:
+    def _dead_letter_fits(self, dead_letter: ProducerRecord) -> bool:
         """Whether `dead-letters` takes it; where the broker does not say what that takes, a commit will show."""
         limit = self._place.cluster.limits.get(self._settings.topics.dead_letters, UNKNOWN).max_message_bytes
         return limit is None or fits_alone(dead_letter, limit)
@@ -497,6 +499,10 @@ class Runtime:
             self.sink.stop()
             await asyncio.wait({self._sink_task})
         await self.catalog.close()
+
+
+def _restored_a_read() -> None:
+    fault_point("restoring")
 
 
 def _placement(settings: Settings, partition: int) -> Placement | None:

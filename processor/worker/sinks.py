@@ -7,15 +7,15 @@ from uuid import uuid4
 
 from processor.catalog.follower import CatalogFollower
 from processor.delivery.kinesis.client import stream_opener
-from processor.delivery.limits import DeliveryLimits
 from processor.delivery.ports import ParkedPlaces, Undelivered
 from processor.delivery.sink import Sink
 from processor.foundation.settings import Settings
-from processor.kafka.producers import Writer
-from processor.pipeline.ports import KafkaRecord
+from processor.kafka.producers import AsyncWriter
 from processor.worker.adapters.exports_reader import History, ParkedExports
 from processor.worker.adapters.parked_rows import DeliveryPositions
+from processor.worker.delivery_settings import delivery_limits, kinesis_options
 from schemas.destination import Destination
+from schemas.kafka import ProducerRecord
 
 
 class CatalogDestinations:
@@ -33,23 +33,23 @@ class CatalogDestinations:
 class TopicDeadLetters:
     """`delivery.ports.DeadLetters` on the topic `dead-letters`, each in the partition of its export record."""
 
-    def __init__(self, producer: Writer, topic: str, events: str) -> None:
-        self._producer, self._topic, self._events = producer, topic, events
+    def __init__(self, producer: AsyncWriter, topic: str) -> None:
+        self._producer, self._topic = producer, topic
 
     async def put(self, letters: Sequence[Undelivered]) -> None:
         """Raises NotWritten where one was not acknowledged, RecordTooLarge where the topic does not take one; some may
         be there then.
         """
-        records: dict[int, list[KafkaRecord]] = {}
+        records: dict[int, list[ProducerRecord]] = {}
         for letter, headers in letters:
-            records.setdefault(letter.partition, []).append(KafkaRecord(letter.key, letter.value, list(headers)))
-        await self._producer.write_letters(self._topic, self._events, records)
+            records.setdefault(letter.partition, []).append(ProducerRecord(letter.key, letter.value, list(headers)))
+        await self._producer.write_dead_letters(self._topic, records)
 
 
 def open_sink(
     settings: Settings,
     catalog: CatalogFollower,
-    producer: Writer,
+    producer: AsyncWriter,
     history: History,
     on_progress: Callable[[int, int], None],
     may_send: Callable[[], bool],
@@ -60,12 +60,12 @@ def open_sink(
     """
     return Sink(
         destinations=CatalogDestinations(catalog),
-        open_stream=stream_opener(settings, may_send=may_send),
-        dead_letters=TopicDeadLetters(producer, settings.topics.dead_letters, settings.topics.profile_events),
+        open_stream=stream_opener(kinesis_options(settings), may_send=may_send),
+        dead_letters=TopicDeadLetters(producer, settings.topics.dead_letters),
         parked=ParkedPlaces(
             DeliveryPositions(settings, producer), ParkedExports(settings, history), lambda: uuid4().hex
         ),
-        limits=DeliveryLimits.of(settings),
+        limits=delivery_limits(settings),
         on_progress=on_progress,
         may_send=may_send,
     )

@@ -16,8 +16,8 @@ from processor.foundation.tasks import end_task, lasting_task
 from processor.kafka.producers import NotWritten, SharedProducer
 from processor.pipeline.broker_clock import BrokerClock
 from processor.pipeline.pipeline import Pipeline
-from processor.pipeline.ports import KafkaRecord
 from processor.worker.waits import Wait, Waits
+from schemas.kafka import ProducerRecord
 from schemas.partitioner import Partitioner
 from schemas.times import format_time
 from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, WorkerStatus, flow_sum
@@ -113,7 +113,7 @@ class StatusReports:
         self._runtime.pipeline.forget_flows(self._is_gone)
         report = worker_status(self._runtime, state, self._started_at, now)
         try:
-            record = KafkaRecord(report.name.encode(), report.model_dump_json(by_alias=True).encode())
+            record = ProducerRecord(report.name.encode(), report.model_dump_json(by_alias=True).encode())
             async with asyncio.timeout(REPORT_SECONDS):
                 stamped_at = await self._producer.write_stamped(self._topic, record)
             self._broker_clock.note_report(now, stamped_at)

@@ -5,21 +5,22 @@ with waits.on("the catalog, to be read to its end"):
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
-from processor.kafka.producers import Writer
-from processor.pipeline.ports import KafkaRecord, Output, PartitionLog
+from processor.foundation.clocks import Clock
+from processor.kafka.producers import AsyncWriter
+from processor.pipeline.ports import Output, PartitionLog
+from schemas.kafka import ProducerRecord
 
 SAID_AFTER_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 5.0  # how often the worker looks
 CATALOG: Final = "the catalog: flows and audiences, to be read to their ends"
-Clock = Callable[[], float]
 _log = structlog.get_logger(__name__)
 
 
@@ -106,15 +107,15 @@ class SaidLog:
 class SaidWriter:
     """A shared producer whose waits are said."""
 
-    def __init__(self, writer: Writer, waits: Waits) -> None:
+    def __init__(self, writer: AsyncWriter, waits: Waits) -> None:
         self._writer, self._waits = writer, waits
 
-    async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+    async def write(self, topic: str, records: Sequence[tuple[int | None, ProducerRecord]]) -> None:
         """Write records, as the producer does."""
         with self._waits.on(f"Kafka, to acknowledge records on {topic}"):
             await self._writer.write(topic, records)
 
-    async def write_letters(self, topic: str, events: str, letters: Mapping[int, Sequence[KafkaRecord]]) -> None:
+    async def write_dead_letters(self, topic: str, letters: Mapping[int, Sequence[ProducerRecord]]) -> None:
         """Write dead letters, as the producer does."""
         with self._waits.on(f"Kafka, to acknowledge dead letters on {topic}"):
-            await self._writer.write_letters(topic, events, letters)
+            await self._writer.write_dead_letters(topic, letters)

@@ -17,8 +17,8 @@ from processor.api.checks import BoundedChecks
 from processor.api.errors import ApiError, Code
 from processor.api.upload_room import UploadRoom
 from processor.audience_import.layout import Dialect
-from processor.audience_import.rejected import Rejections
-from processor.audience_import.run import Change, Imported, Request
+from processor.audience_import.rejected import RejectedCounts
+from processor.audience_import.request import ChangeCatalog, ImportRequest, ImportResult
 from processor.foundation.secrets import Secrets
 from processor.sandbox.waiting import wait_until
 from schemas.destination import Destination
@@ -197,12 +197,12 @@ def test_a_token_for_reading_makes_no_call_to_a_destination(path: str) -> None:
     assert not asked
 
 
-def imported(change: Change, path: Path, request: Request, rejected: Path) -> Imported:
-    return Imported(path.read_text(), Dialect("utf-8", ","), 1, 1, 0, 0, Rejections(), [], [])
+def imported(change: ChangeCatalog, path: Path, request: ImportRequest, rejected: Path) -> ImportResult:
+    return ImportResult(path.read_text(), Dialect("utf-8", ","), 1, 1, 0, 0, RejectedCounts(), [], [])
 
 
 def test_uploads_that_wait_for_another_one_hold_no_thread(api: Api, gate: Gate) -> None:
-    def importer(*arguments: object) -> Imported:
+    def importer(*arguments: object) -> ImportResult:
         gate.pass_through()
         return imported(*arguments)  # type: ignore[arg-type]
 
@@ -226,7 +226,7 @@ def test_uploads_that_wait_for_another_one_hold_no_thread(api: Api, gate: Gate) 
 
 
 def test_more_uploads_or_bytes_than_there_is_room_for_are_sent_later(api: Api, gate: Gate) -> None:
-    def importer(*arguments: object) -> Imported:
+    def importer(*arguments: object) -> ImportResult:
         gate.pass_through()
         return imported(*arguments)  # type: ignore[arg-type]
 

@@ -13,7 +13,7 @@ from processor.api.errors import Code
 from processor.api.flow_service.patching import MAX_OBJECT_BYTES, MAX_OPERATIONS
 from processor.api.limits import MAX_VALUES, Limits
 from processor.foundation.secrets import Secrets
-from processor.foundation.settings import MIB
+from processor.foundation.sizes import MIB
 from tests.api.conftest import Api
 from tests.api.test_errors import NATIVE, refused
 from tests.api.tutorial import BASE, PROFILE_SERVICE, Tutorial

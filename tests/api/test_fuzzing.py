@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
 
 from processor.api.access import Access, Role, Token
-from processor.audience_import.rejected import Rejected, Rejections
+from processor.audience_import.rejected import RejectedCounts, RejectedRow
+from processor.audience_import.request import ChangeCatalog, ImportRequest, ImportResult
 from processor.audience_import.rows import Rows
-from processor.audience_import.run import Change, Imported, Request
 from processor.foundation.secrets import Secrets
 from tests.api.conftest import KEY, Api
 from tests.api.test_errors import code_of
@@ -24,14 +24,14 @@ pytestmark = pytest.mark.xdist_group("fuzzing")  # the last test looks at what t
 EXAMPLES = 25  # an operation; there are about fifty
 
 
-def without_kafka(change: Change, path: Path, request: Request, rejected: Path) -> Imported:
+def without_kafka(change: ChangeCatalog, path: Path, request: ImportRequest, rejected: Path) -> ImportResult:
     """An import that reads its file and sends nothing."""
-    rows, refused, accepted = Rows(path, request.reading), Rejections(), 0
+    rows, refused, accepted = Rows(path, request.reading), RejectedCounts(), 0
     for row in rows:
-        if isinstance(row, Rejected):
+        if isinstance(row, RejectedRow):
             refused.count(row)
         accepted += isinstance(row, str)
-    return Imported("import-1", rows.dialect, accepted, 0, 0, 0, refused, rows.ignored, rows.warnings)
+    return ImportResult("import-1", rows.dialect, accepted, 0, 0, 0, refused, rows.ignored, rows.warnings)
 
 
 STATUSES = Counter[int]()

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from processor.api.errors import Code
-from processor.audience_import.rejected import Rejected, Rejections
+from processor.audience_import.rejected import RejectedCounts, RejectedRow
+from processor.audience_import.request import ChangeCatalog, ImportRequest, ImportResult
 from processor.audience_import.rows import Rows
-from processor.audience_import.run import Change, Imported, Request
 from tests.api.conftest import Api
 from tests.api.test_errors import refused
 
@@ -17,19 +17,19 @@ PATH = "/v1/audiences/import"
 CSV = {"content-type": "text/csv"}
 
 
-def without_kafka(change: Change, path: Path, request: Request, rejected: Path) -> Imported:
+def without_kafka(change: ChangeCatalog, path: Path, request: ImportRequest, rejected: Path) -> ImportResult:
     """An import that sends nothing, where nobody is known."""
-    rows, rejections, members = Rows(path, request.reading), Rejections(), set()
+    rows, rejections, members = Rows(path, request.reading), RejectedCounts(), set()
     with rejected.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(Rejected._fields)
+        writer.writerow(RejectedRow._fields)
         for row in rows:
-            if isinstance(row, Rejected):
+            if isinstance(row, RejectedRow):
                 rejections.count(row)
                 writer.writerow(row)
             else:
                 members.add(row)
-    return Imported(
+    return ImportResult(
         ",".join(sorted(members)), rows.dialect, len(members), 0, 0, 0, rejections, rows.ignored, rows.warnings
     )
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from processor.audience_import.rejected import Reason, Rejected
+from processor.audience_import.rejected import RejectedRow, RejectReason
 from processor.audience_import.rows import ReadOptions, Rows
 
 AS_IT_IS = ReadOptions()
@@ -16,8 +16,8 @@ def rows_of(folder: Path, content: str | bytes, options: ReadOptions = AS_IT_IS)
 
 def read(
     folder: Path, content: str | bytes, options: ReadOptions = AS_IT_IS
-) -> tuple[list[str], list[tuple[int, Reason]]]:
+) -> tuple[list[str], list[tuple[int, RejectReason]]]:
     """(the members, the rejected rows by line and reason)."""
     found = list(rows_of(folder, content, options))
     members = [row for row in found if isinstance(row, str)]
-    return members, [(row.line, row.reason) for row in found if isinstance(row, Rejected)]
+    return members, [(row.line, row.reason) for row in found if isinstance(row, RejectedRow)]

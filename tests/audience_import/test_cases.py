@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import pytest
 
-from processor.audience_import.rejected import Reason
+from processor.audience_import.rejected import RejectReason
 from processor.audience_import.rows import ReadOptions
 from processor.foundation.errors import UsageError
 from tests.audience_import.files import read
 
-AGAIN, UNSEEN = Reason.HEADER_AGAIN, Reason.UNSEEN_CHARACTER
+AGAIN, UNSEEN = RejectReason.HEADER_AGAIN, RejectReason.UNSEEN_CHARACTER
 ANY_ID = ReadOptions(any_id=True)
 
 
@@ -20,7 +20,7 @@ class Case(NamedTuple):
 
     content: str | bytes
     members: list[str]
-    rejected: list[tuple[int, Reason]] = []  # noqa: RUF012  # it never changes
+    rejected: list[tuple[int, RejectReason]] = []  # noqa: RUF012  # it never changes
     options: ReadOptions = ReadOptions()
 
 
@@ -40,7 +40,7 @@ READ = {
     "backslash named": Case(
         'profileId,name\r\np-1,"Joe \\"The Man\\" S"\r\np-2,B\r\n', ["p-1", "p-2"], [], ReadOptions(escape="\\")
     ),
-    "inner-quote": Case('profileId,name\r\np-1,"5" pipe"\r\np-2,B\r\n', ["p-2"], [(2, Reason.BROKEN_QUOTES)]),
+    "inner-quote": Case('profileId,name\r\np-1,"5" pipe"\r\np-2,B\r\n', ["p-2"], [(2, RejectReason.BROKEN_QUOTES)]),
     "header-twice": Case("profileId,name\r\np-1,A\r\nprofileId,name\r\np-2,B\r\n", ["p-1", "p-2"], [(3, AGAIN)]),
     "concat-bom": Case("\ufeffprofileId\r\np-1\r\n\ufeffprofileId\r\np-2\r\n", ["p-1", "p-2"], [(3, AGAIN)]),
     "concat of UTF-16": Case(
@@ -49,19 +49,22 @@ READ = {
     "sci": Case(
         "profileId,name\r\n1.23457E+12,A\r\n1.23457E+12,B\r\n1.45750E+37,C\r\n",
         [],
-        [(line, Reason.SHORTENED_NUMBER) for line in (2, 3, 4)],
+        [(line, RejectReason.SHORTENED_NUMBER) for line in (2, 3, 4)],
     ),
-    "sci of other countries": Case("profileId;name\r\n1,23457E+12;A\r\n", [], [(2, Reason.SHORTENED_NUMBER)]),
+    "sci of other countries": Case("profileId;name\r\n1,23457E+12;A\r\n", [], [(2, RejectReason.SHORTENED_NUMBER)]),
     "sci taken": Case(
         "profileId,name\r\n1.23457E+12,A\r\n1.45750E+37,C\r\n", ["1.23457E+12", "1.45750E+37"], [], ANY_ID
     ),
     "null-words": Case(
         "profileId\r\nNULL\r\n#N/A\r\nnan\r\n\\N\r\n(null)\r\n#REF!\r\n",
         [],
-        [(line, Reason.SPREADSHEET_ERROR if line in (3, 7) else Reason.WORD_FOR_NOTHING) for line in range(2, 8)],
+        [
+            (line, RejectReason.SPREADSHEET_ERROR if line in (3, 7) else RejectReason.WORD_FOR_NOTHING)
+            for line in range(2, 8)
+        ],
     ),
     "ctrl-z": Case("profileId\r\np-1\r\n\x1a", ["p-1"], [(3, UNSEEN)]),
-    "ctrl-z of two columns": Case("name,profileId\r\nA,p-1\r\n\x1a", ["p-1"], [(3, Reason.NO_ID)]),
+    "ctrl-z of two columns": Case("name,profileId\r\nA,p-1\r\n\x1a", ["p-1"], [(3, RejectReason.NO_ID)]),
     "zwsp": Case("profileId\r\n\u200bp-1\r\np-2\u200e\r\n\ufeffp-3\r\n", [], [(line, UNSEEN) for line in (2, 3, 4)]),
     "nul": Case("profileId,x\np-1\0\0,1\np-2,\0\n", ["p-2"], [(2, UNSEEN)]),
 }

@@ -2,9 +2,9 @@
 
 import pytest
 
-from processor.audience_import.identities import SHOWN_CHARACTERS, Found, Identities, Identity
-from processor.audience_import.rejected import Reason, Rejected
-from processor.kafka.reading import KafkaRecord
+from processor.audience_import.identities import SHOWN_CHARACTERS, FoundProfile, Identities, IdentityRow
+from processor.audience_import.rejected import RejectedRow, RejectReason
+from schemas.kafka import ReadRecord
 from schemas.wire.identity_index import (
     INDEX_KEY,
     IndexProgress,
@@ -16,32 +16,32 @@ from schemas.wire.identity_index import (
 from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_watermark
 
 
-def record(partition: int, key: bytes, value: bytes | None) -> KafkaRecord:
-    return KafkaRecord("changelog", partition, 0, None, key, value, ())
+def record(partition: int, key: bytes, value: bytes | None) -> ReadRecord:
+    return ReadRecord("changelog", partition, 0, None, key, value, ())
 
 
-def owns(partition: int, profile: str, namespace: str, identity: str, *, no_more: bool = False) -> KafkaRecord:
+def owns(partition: int, profile: str, namespace: str, identity: str, *, no_more: bool = False) -> ReadRecord:
     return record(
         partition, identity_key(namespace, identity, profile.encode()), None if no_more else identity_value(namespace)
     )
 
 
-def found(asked: list[tuple[str, str]], changelog: list[KafkaRecord]) -> list[str]:
+def found(asked: list[tuple[str, str]], changelog: list[ReadRecord]) -> list[str]:
     """Each row's profile, or why there is none."""
-    return [row.explanation if isinstance(row, Rejected) else row.profile_id for row in found_rows(asked, changelog)]
+    return [row.explanation if isinstance(row, RejectedRow) else row.profile_id for row in found_rows(asked, changelog)]
 
 
-def found_rows(asked: list[tuple[str, str]], changelog: list[KafkaRecord]) -> list[Found | Rejected]:
+def found_rows(asked: list[tuple[str, str]], changelog: list[ReadRecord]) -> list[FoundProfile | RejectedRow]:
     with Identities() as identities:
-        identities.ask(
+        identities.add_rows(
             [
-                Identity(number + 2, namespace, name, f"{namespace},{name}")
+                IdentityRow(number + 2, namespace, name, f"{namespace},{name}")
                 for number, (namespace, name) in enumerate(asked)
             ]
         )
         for each in changelog:
-            identities.note(each)
-        rows = list(identities.found())
+            identities.read_record(each)
+        rows = list(identities.find_profiles())
     assert [(row.line, row.row) for row in rows] == [(number, ",".join(each)) for number, each in enumerate(asked, 2)]
     return rows
 
@@ -95,8 +95,13 @@ def test_m6_why_an_identity_leads_to_nobody_is_told_by_a_word() -> None:
 
     rows = found_rows([("ECID", "1"), ("ECID", "2"), ("ecid", "3"), ("Email", "3")], changelog)
 
-    reasons = [row.reason for row in rows if isinstance(row, Rejected)]
-    assert reasons == [Reason.SEVERAL_PROFILES, Reason.NO_PROFILE, Reason.NAMESPACE_CASE, Reason.NO_PROFILE]
+    reasons = [row.reason for row in rows if isinstance(row, RejectedRow)]
+    assert reasons == [
+        RejectReason.SEVERAL_PROFILES,
+        RejectReason.NO_PROFILE,
+        RejectReason.NAMESPACE_CASE,
+        RejectReason.NO_PROFILE,
+    ]
 
 
 def test_i12_the_partitions_that_have_an_identity_of_a_profile_are_told() -> None:
@@ -104,7 +109,7 @@ def test_i12_the_partitions_that_have_an_identity_of_a_profile_are_told() -> Non
 
     rows = found_rows([("ECID", "1"), ("ECID", "2")], changelog)
 
-    assert [row.partitions for row in rows if isinstance(row, Found)] == [{0, 11}, {2}]
+    assert [row.partitions for row in rows if isinstance(row, FoundProfile)] == [{0, 11}, {2}]
 
 
 def test_i12_a_profile_that_has_state_in_two_partitions_is_one_profile() -> None:
@@ -113,11 +118,11 @@ def test_i12_a_profile_that_has_state_in_two_partitions_is_one_profile() -> None
     assert found([("ECID", "1")], changelog[:2]) == found([("ECID", "1")], changelog) == ["p-1"]
 
 
-def progress(partition: int, state: IndexState, next_offset: int, seen: int = 0) -> KafkaRecord:
+def progress(partition: int, state: IndexState, next_offset: int, seen: int = 0) -> ReadRecord:
     return record(partition, INDEX_KEY, encode_progress(IndexProgress(state, next_offset, "", seen)))
 
 
-def watermark(partition: int, next_offset: int, profiles: int = 0) -> KafkaRecord:
+def watermark(partition: int, next_offset: int, profiles: int = 0) -> ReadRecord:
     return record(partition, WATERMARK_KEY, encode_watermark(Watermark(next_offset, profiles=profiles)))
 
 
@@ -151,11 +156,11 @@ def watermark(partition: int, next_offset: int, profiles: int = 0) -> KafkaRecor
     ],
 )
 def test_an_index_that_is_not_whole_is_known_as_such_with_the_remedy(
-    changelog: list[KafkaRecord], why: str | None
+    changelog: list[ReadRecord], why: str | None
 ) -> None:
     with Identities() as identities:
         for each in changelog:
-            identities.note(each)
+            identities.read_record(each)
         told = identities.why_incomplete()
 
     assert (told is None) == (why is None)

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor.audience_import.records import MAX_RECORD_CHARACTERS
-from processor.audience_import.rejected import Reason
+from processor.audience_import.rejected import RejectReason
 from processor.audience_import.rows import ReadOptions
 from processor.foundation.errors import UsageError
 from tests.audience_import.files import read, rows_of
 
-BROKEN, LARGE = Reason.BROKEN_QUOTES, Reason.TOO_LARGE
+BROKEN, LARGE = RejectReason.BROKEN_QUOTES, RejectReason.TOO_LARGE
 HEADER = "profileId,name\r\n"
 ESCAPED = ReadOptions(escape="\\")
 
@@ -109,7 +109,7 @@ def test_m6_a_path_that_ends_with_a_backslash_is_no_escape(tmp_path: Path) -> No
 
 
 def test_m6_what_databases_write_for_null_is_no_n_behind_an_escape(tmp_path: Path) -> None:
-    assert read(tmp_path, "profileId,x\n\\N,1\nN,2\n", ESCAPED) == (["N"], [(2, Reason.WORD_FOR_NOTHING)])
+    assert read(tmp_path, "profileId,x\n\\N,1\nN,2\n", ESCAPED) == (["N"], [(2, RejectReason.WORD_FOR_NOTHING)])
 
 
 def test_m6_values_and_rows_that_are_too_large_are_rejected(tmp_path: Path) -> None:

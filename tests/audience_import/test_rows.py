@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from processor.audience_import.rejected import Reason, Rejected
+from processor.audience_import.rejected import RejectedRow, RejectReason
 from processor.audience_import.rows import ReadOptions, Rows
 from processor.foundation.errors import UsageError
 from tests.audience_import.files import read, rows_of
@@ -104,7 +104,7 @@ def test_m6_a_row_that_is_shifted_by_a_delimiter_in_a_value_names_nobody(tmp_pat
     found = list(rows_of(tmp_path, content))
 
     assert [row for row in found if isinstance(row, str)] == ["p-1"]
-    assert [(row.line, row.explanation) for row in found if isinstance(row, Rejected)] == [
+    assert [(row.line, row.explanation) for row in found if isinstance(row, RejectedRow)] == [
         (3, "it has 4 columns, the header has 3: is a delimiter in a value that is not in quotes?"),
         (4, "it has 1 columns, and the id stands in column 2"),
         (5, "it has 4 columns, the header has 3: is a delimiter in a value that is not in quotes?"),
@@ -114,7 +114,10 @@ def test_m6_a_row_that_is_shifted_by_a_delimiter_in_a_value_names_nobody(tmp_pat
 def test_m6_another_column_is_named_by_its_name_in_any_case(tmp_path: Path) -> None:
     content = "profileId,Loyalty Id\n1,p-1\n2,p-2\nx,loyalty id\n"
 
-    assert read(tmp_path, content, ReadOptions(id_column=" loyalty ID")) == (["p-1", "p-2"], [(4, Reason.HEADER_AGAIN)])
+    assert read(tmp_path, content, ReadOptions(id_column=" loyalty ID")) == (
+        ["p-1", "p-2"],
+        [(4, RejectReason.HEADER_AGAIN)],
+    )
 
 
 def test_m6_of_names_that_differ_in_case_the_one_as_it_is_written_counts(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from processor.audience_import.identities import Identity
-from processor.audience_import.rejected import SPOILT, Fault, Reason, Rejected
+from processor.audience_import.identities import IdentityRow
+from processor.audience_import.rejected import SPOILT, RejectedRow, RejectReason, RowFault
 from processor.audience_import.rows import ReadOptions, Rows
 from processor.foundation.errors import UsageError
 from tests.audience_import.files import rows_of
@@ -17,9 +17,9 @@ def named(rows: Rows) -> list[object]:
     return [
         (
             (row.namespace, row.id)
-            if isinstance(row, Identity)
+            if isinstance(row, IdentityRow)
             else (row.line, row.reason)
-            if isinstance(row, Rejected)
+            if isinstance(row, RejectedRow)
             else row
         )
         for row in rows
@@ -37,13 +37,15 @@ def test_m6_rows_name_members_by_identity_and_a_profile_id_beside_it_wins(tmp_pa
     assert rows.ignored == ["x"]
     assert rows.names_identities
     assert list(rows) == [
-        Identity(2, "Email", "a@b", "1, a@b ,Email,"),
-        Rejected(3, Reason.NO_ID, "profileId and namespace are empty", "2,c,,"),
-        Rejected(4, Reason.NO_ID, "profileId and id are empty", "3,,Email,"),
+        IdentityRow(2, "Email", "a@b", "1, a@b ,Email,"),
+        RejectedRow(3, RejectReason.NO_ID, "profileId and namespace are empty", "2,c,,"),
+        RejectedRow(4, RejectReason.NO_ID, "profileId and id are empty", "3,,Email,"),
         "p-4",
         "p-5",
-        Rejected(7, Reason.NO_ID, "profileId and namespace are empty", "6,,,"),
-        Rejected(8, Reason.WORD_FOR_NOTHING, "it is what programs write where there is no id", "7,e,Email,NULL"),
+        RejectedRow(7, RejectReason.NO_ID, "profileId and namespace are empty", "6,,,"),
+        RejectedRow(
+            8, RejectReason.WORD_FOR_NOTHING, "it is what programs write where there is no id", "7,e,Email,NULL"
+        ),
         "p-8",
     ]
 
@@ -52,18 +54,18 @@ def test_m6_a_row_without_its_identity_is_told_with_what_is_empty(tmp_path: Path
     rows = rows_of(tmp_path, "namespace;id\nECID;\n;1\n;\n\nECID;1\n")
 
     assert list(rows) == [
-        Rejected(2, Reason.NO_ID, "id is empty", "ECID;"),
-        Rejected(3, Reason.NO_ID, "namespace is empty", ";1"),
-        Identity(6, "ECID", "1", "ECID;1"),
+        RejectedRow(2, RejectReason.NO_ID, "id is empty", "ECID;"),
+        RejectedRow(3, RejectReason.NO_ID, "namespace is empty", ";1"),
+        IdentityRow(6, "ECID", "1", "ECID;1"),
     ]
 
 
 @pytest.mark.parametrize(
-    ("cell", "reason"), [each for each in SPOILT_IDS if each[1] is not Reason.HEADER_AGAIN], ids=ascii
+    ("cell", "reason"), [each for each in SPOILT_IDS if each[1] is not RejectReason.HEADER_AGAIN], ids=ascii
 )
 @pytest.mark.parametrize("place", ["namespace", "id"])
 def test_m6_what_a_spreadsheet_or_an_export_made_of_an_identity_is_rejected_and_any_id_takes_it(
-    tmp_path: Path, cell: str, reason: Reason, place: str
+    tmp_path: Path, cell: str, reason: RejectReason, place: str
 ) -> None:
     assert reason in SPOILT
     quoted = '"' + cell.replace('"', '""') + '"'
@@ -72,9 +74,9 @@ def test_m6_what_a_spreadsheet_or_an_export_made_of_an_identity_is_rejected_and_
     (rejected,) = rows_of(tmp_path, content)
     taken = named(rows_of(tmp_path, content, ReadOptions(any_id=True)))
 
-    assert isinstance(rejected, Rejected)
+    assert isinstance(rejected, RejectedRow)
     assert rejected.reason is reason
-    assert rejected.explanation.startswith(f"{place}: it ") or reason is Reason.SHORTENED_NUMBER
+    assert rejected.explanation.startswith(f"{place}: it ") or reason is RejectReason.SHORTENED_NUMBER
     assert taken == [(cell, "1") if place == "namespace" else ("ECID", cell)]
 
 
@@ -82,7 +84,7 @@ def test_m6_what_a_spreadsheet_or_an_export_made_of_an_identity_is_rejected_and_
 def test_m6_control_characters_in_an_identity_are_rejected_and_any_id_takes_them(tmp_path: Path, control: str) -> None:
     content = f"namespace,id\nECID,a{control}b\n"
 
-    assert named(rows_of(tmp_path, content)) == [(2, Reason.UNSEEN_CHARACTER)]
+    assert named(rows_of(tmp_path, content)) == [(2, RejectReason.UNSEEN_CHARACTER)]
     assert named(rows_of(tmp_path, content, ReadOptions(any_id=True))) == [("ECID", f"a{control}b")]
 
 
@@ -90,10 +92,10 @@ def test_m6_the_header_again_and_an_escaped_word_for_nothing_name_no_identity(tm
     again = "Namespace,ID\nECID,1\nnamespace,id\nECID,2\n"
     escaped = "namespace,id\nECID,\\N\n\\N,1\nECID,N\n"
 
-    assert named(rows_of(tmp_path, again)) == [("ECID", "1"), (3, Reason.HEADER_AGAIN), ("ECID", "2")]
+    assert named(rows_of(tmp_path, again)) == [("ECID", "1"), (3, RejectReason.HEADER_AGAIN), ("ECID", "2")]
     assert named(rows_of(tmp_path, escaped, ReadOptions(escape="\\"))) == [
-        (2, Reason.WORD_FOR_NOTHING),
-        (3, Reason.WORD_FOR_NOTHING),
+        (2, RejectReason.WORD_FOR_NOTHING),
+        (3, RejectReason.WORD_FOR_NOTHING),
         ("ECID", "N"),
     ]
 
@@ -111,9 +113,9 @@ def test_i11_is_of_keys_and_an_identity_may_be_what_no_key_is(tmp_path: Path, id
         ("sep=;\nnamespace;id;x\nECID;1\nECID;2;\nECID;3;4;;\n", [("ECID", "1"), ("ECID", "2"), ("ECID", "3")]),
         (
             "name,namespace,id\nAda,ECID,1\nDoe, John,ECID,\nZoe,ECID\n",
-            [("ECID", "1"), (3, Reason.TOO_MANY_COLUMNS), (4, Reason.NO_ID)],
+            [("ECID", "1"), (3, RejectReason.TOO_MANY_COLUMNS), (4, RejectReason.NO_ID)],
         ),
-        ("profileId,namespace,id\np-1\n,ECID,1\n,ECID\n", ["p-1", ("ECID", "1"), (4, Reason.NO_ID)]),
+        ("profileId,namespace,id\np-1\n,ECID,1\n,ECID\n", ["p-1", ("ECID", "1"), (4, RejectReason.NO_ID)]),
         ("namespace\tid\nECID\ta,b\n", [("ECID", "a,b")]),
     ],
 )
@@ -130,9 +132,9 @@ def test_m6_a_broken_quote_swallows_no_identity_of_a_later_row(tmp_path: Path) -
     )
 
     assert named(rows_of(tmp_path, content)) == [
-        (2, Reason.BROKEN_QUOTES),
+        (2, RejectReason.BROKEN_QUOTES),
         ("Email", "ann@example.com"),
-        (4, Reason.BROKEN_QUOTES),
+        (4, RejectReason.BROKEN_QUOTES),
         ("Email", "b.c.d@example.com"),
         ("ECID", "3"),
     ]
@@ -145,7 +147,7 @@ def test_m6_a_column_that_is_named_holds_profile_ids_alone(tmp_path: Path) -> No
     assert (rows.names_identities, rows.ignored) == (False, ["namespace", "id"])
     assert named(rows_of(tmp_path, "namespace,id,crm\nECID,1,p-1\nECID,2,\n", ReadOptions(id_column="crm"))) == [
         "p-1",
-        (3, Reason.NO_ID),
+        (3, RejectReason.NO_ID),
     ]
     assert (of_ids.names_identities, of_ids.ignored) == (False, ["namespace"])
 
@@ -156,13 +158,16 @@ def test_m6_columns_of_identities_that_stand_twice_are_refused_or_not_used(tmp_p
     beside = rows_of(tmp_path, "profileId,namespace,id,id\np-1,ECID,1,2\n,ECID,1,2\n")
 
     assert (beside.names_identities, beside.ignored) == (False, ["namespace", "id", "id"])
-    assert named(beside) == ["p-1", (3, Reason.NO_ID)]
+    assert named(beside) == ["p-1", (3, RejectReason.NO_ID)]
 
 
 def test_i12_a_profile_id_that_nobody_can_place_is_rejected_and_its_identity_does_not_count(tmp_path: Path) -> None:
     file = tmp_path / "members.csv"
     file.write_text("profileId,namespace,id\nhalf,ECID,1\nwhole,ECID,2\n,ECID,3\n")
 
-    rows = Rows(file, why_not=lambda profile: Fault(Reason.NO_PARTITION, "it is on two") if profile == "half" else None)
+    rows = Rows(
+        file,
+        fault_of=lambda profile: RowFault(RejectReason.NO_PARTITION, "it is on two") if profile == "half" else None,
+    )
 
-    assert named(rows) == [(2, Reason.NO_PARTITION), "whole", ("ECID", "3")]
+    assert named(rows) == [(2, RejectReason.NO_PARTITION), "whole", ("ECID", "3")]

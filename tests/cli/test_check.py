@@ -14,7 +14,7 @@ from processor.foundation.settings import Settings, env_name
 from processor.kafka.topics import topic_specs
 from processor.kafka.writer import Writer
 from processor.sandbox.broker import EmbeddedBroker
-from processor.sandbox.endpoint import create_stream
+from processor.sandbox.streams import create_stream
 from schemas.partitioner import Partitioner
 from tests.kit.installation import Installation
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import orjson
 
-from processor.cli.dead_letter_counts import count_letters
-from processor.kafka.reading import KafkaRecord, read_topic
+from processor.dead_letters.counts import count_dead_letters
+from processor.kafka.reading import read_topic
 from processor.kafka.writer import Writer
 from processor.sandbox.waiting import wait_until
+from schemas.kafka import ReadRecord
 from tests.delivery.fakes import export_record
 from tests.kit.installation import Installation
 from tests.kit.letters import undelivered_letter, unusable_letter, write_letters
@@ -39,7 +40,7 @@ def redrive(installation: Installation, *options: str, exit_code: int = 0) -> di
     return said
 
 
-def records(installation: Installation, topic: str) -> list[KafkaRecord]:
+def records(installation: Installation, topic: str) -> list[ReadRecord]:
     return list(read_topic(installation.settings, topic))
 
 
@@ -212,7 +213,7 @@ def test_status_counts_the_letters_of_the_topic_by_flow_and_reason(prepared: Ins
         ],
     }  # fmt: skip
     assert "on the topic dead-letters:" in prepared.command("status").stdout
-    cut_short = count_letters(prepared.settings, [], seconds=0.0)
+    cut_short = count_dead_letters(prepared.settings, print, seconds=0.0)
     assert (cut_short.complete, cut_short.letters.total()) == (False, 1)
 
 

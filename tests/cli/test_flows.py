@@ -13,7 +13,7 @@ from click.testing import Result
 from processor.kafka.reading import read_compacted
 from processor.kafka.topics import topic_specs
 from processor.sandbox.broker import EmbeddedBroker
-from processor.sandbox.endpoint import create_stream, read_stream
+from processor.sandbox.streams import create_stream, read_stream
 from tests.kit.installation import Installation
 
 REGION = "us-east-2"

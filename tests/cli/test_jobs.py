@@ -170,7 +170,6 @@ def when_looked_at(monkeypatch: pytest.MonkeyPatch, *happen: Callable[[], object
     """In the pauses between two looks, one after the other."""
     left = list(happen)
     monkeypatch.setattr(job_watch.time, "sleep", lambda _: left.pop(0)() if left else None)
-    monkeypatch.setattr("processor.control.job_progress.AGE_SECONDS", 0.0)
 
 
 def test_waiting_shows_how_far_it_is_and_ends_with_the_job(

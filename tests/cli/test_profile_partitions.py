@@ -13,8 +13,9 @@ from click.testing import Result
 from confluent_kafka import Producer
 
 from processor.core.partitioner import partition_of
-from processor.kafka.reading import KafkaRecord, read_topic
+from processor.kafka.reading import read_topic
 from processor.sandbox.waiting import wait_until
+from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 from schemas.profile import Profile
 from schemas.wire.identity_index import (
@@ -69,7 +70,7 @@ def pass_events(installation: Installation) -> None:
     produce(installation, installation.topics.changelog, *marks)
 
 
-def written(installation: Installation) -> list[KafkaRecord]:
+def written(installation: Installation) -> list[ReadRecord]:
     return list(read_topic(installation.settings, installation.topics.profile_events))
 
 

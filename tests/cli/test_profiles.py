@@ -13,11 +13,12 @@ from confluent_kafka import Producer
 
 from processor.core.parse import parse_event
 from processor.core.partitioner import partition_of
-from processor.kafka.reading import KafkaRecord, read_topic
+from processor.kafka.reading import read_topic
 from processor.kafka.writer import Writer
 from processor.privacy import deletion as deletions
-from schemas.event import EventType, SourceRecord
+from schemas.event import EventType
 from schemas.export import ExportHeader
+from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 from schemas.profile import Profile
 from schemas.wire.identity_index import identity_key
@@ -38,7 +39,7 @@ def delete(
     return [orjson.loads(line) for line in result.stdout.splitlines()]
 
 
-def written(installation: Installation) -> list[KafkaRecord]:
+def written(installation: Installation) -> list[ReadRecord]:
     return list(read_topic(installation.settings, installation.topics.profile_events))
 
 
@@ -69,7 +70,7 @@ class FakeWorker:
                 self._apply(record)
         self._producer.flush()
 
-    def _apply(self, record: KafkaRecord) -> None:
+    def _apply(self, record: ReadRecord) -> None:
         profile = (record.key or b"").decode()
         if profile in {*self._known, *self._begun_again}:
             for flow in ("vip", "vip", "crm"):  # one of them is written twice, as without transactions after a crash
@@ -92,7 +93,7 @@ class FakeWorker:
             self._installation.topics.changelog, value=value, key=profile_key(key), partition=partition
         )
 
-    def _write_export(self, event: KafkaRecord, record_id: str, flow: str) -> None:
+    def _write_export(self, event: ReadRecord, record_id: str, flow: str) -> None:
         headers: list[tuple[str, str | bytes | None]] = [
             (ExportHeader.RECORD_ID, record_id),
             (ExportHeader.FLOW_ID, flow),
@@ -135,7 +136,7 @@ def test_i1_each_id_of_arguments_and_file_gets_one_event_that_a_worker_can_use_w
     assert len(records) == len(ids) == len({receipt["eventId"] for receipt in receipts})
     for receipt in receipts:
         record = records[receipt["partition"], receipt["offset"]]
-        event = parse_event(SourceRecord(*record[:6]))
+        event = parse_event(ReadRecord(*record[:6]))
         assert (event.type, event.key, event.id, event.time) == (
             EventType.DELETED,
             receipt["profile"],
@@ -239,7 +240,7 @@ def test_a_broker_that_goes_away_after_the_events_are_written_leaves_receipts(
 ) -> None:
     installation = Installation(own_kafka.bootstrap_servers, tmp_path / "data")
     installation.init()
-    monkeypatch.setattr("processor.kafka.reading.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("processor.kafka.log_ends.ANSWER_SECONDS", 0.5)
     written_by = deletions.Writer.__exit__
 
     def kill_after(writer: Writer, *why: Any) -> None:

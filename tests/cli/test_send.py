@@ -11,8 +11,9 @@ from click.testing import Result
 
 from processor.cli.views import progress
 from processor.kafka.admin import Admin
-from processor.kafka.reading import KafkaRecord, read_topic
+from processor.kafka.reading import read_topic
 from processor.kafka.topics import TopicSpec
+from schemas.kafka import ReadRecord
 from tests.kit.installation import Installation
 
 NOW = int(time.time() * 1000) // 1000 * 1000
@@ -36,7 +37,7 @@ def send(installation: Installation, *lines: dict[str, Any] | bytes) -> Result:
     return installation.command("send", "-", stdin=text + b"\n")
 
 
-def sent(installation: Installation) -> list[KafkaRecord]:
+def sent(installation: Installation) -> list[ReadRecord]:
     return list(read_topic(installation.settings, installation.topics.profile_events))
 
 

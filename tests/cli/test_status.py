@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from processor.cli.views.status_report import Lag, Overview, overview
-from processor.dead_letters.counts import Tally
+from processor.dead_letters.counts import DeadLetterCounts
 from processor.kafka.topics import topic_specs
 from processor.kafka.writer import Writer
 from processor.sandbox.broker import EmbeddedBroker
@@ -353,7 +353,9 @@ def test_without_a_broker_it_says_which_one_did_not_answer(tmp_path: Path) -> No
 
 def looked_at(*statuses: WorkerStatus) -> Overview:
     lag = {0: Lag(committed=5, start=0, end=9, lag=4)}
-    return overview(statuses, {}, {"profile-events": lag, "exports": lag}, Tally(), [], [], datetime.now(UTC))
+    return overview(
+        statuses, {}, {"profile-events": lag, "exports": lag}, DeadLetterCounts(), [], [], datetime.now(UTC)
+    )
 
 
 def test_a_partition_that_two_workers_claim_is_the_later_ones() -> None:

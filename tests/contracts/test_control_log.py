@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from processor.catalog.state import ControlState, Topic, TopicRecord
 from processor.control.audit import Author
 from processor.control.draft import Draft
-from processor.control.kafka_log import KafkaControlLog, TopicTruncated
+from processor.control.kafka_log import KafkaControlLog, Patience, TopicTruncated
 from processor.control.plane import ControlPlane
 from processor.control.ports import ControlLog, Overtaken, Superseded
 from processor.foundation.errors import CommandError
@@ -243,11 +243,9 @@ def test_a_change_of_more_records_than_the_producers_queue_holds_is_written_whol
 
 
 def test_what_compaction_removes_before_it_was_read_leaves_no_command_waiting_for_it(
-    on_kafka: Installation, monkeypatch: pytest.MonkeyPatch
+    on_kafka: Installation,
 ) -> None:
-    monkeypatch.setattr(
-        "processor.control.kafka_log.STALE_SECONDS", 180.0
-    )  # so long, at most, a command waits at its end
+    patience = Patience(stale_seconds=180.0)  # so long, at most, a command waits at its end
     one_record_ahead = {"batch.num.messages": 1, "fetch.message.max.bytes": 1, "queued.min.messages": 1}
     topic, settings = on_kafka.topics.flows, on_kafka.settings
     alter_topic(settings.kafka_bootstrap_servers, topic, **COMPACTED_ALL_THE_TIME)
@@ -261,7 +259,7 @@ def test_what_compaction_removes_before_it_was_read_leaves_no_command_waiting_fo
         for flow in (a_flow("fetched"), a_flow(name="first"), a_flow(name="second")):
             draft.put_flow(flow)
 
-    with KafkaControlLog(settings, client=one_record_ahead) as log:
+    with KafkaControlLog(settings, client=one_record_ahead, patience=patience) as log:
         plane(log).change(AUTHOR, change_twice)
         wait_until(is_compacted, "compaction", 60.0, poll_seconds=0.4)
         ends_at = time.monotonic()
@@ -271,10 +269,9 @@ def test_what_compaction_removes_before_it_was_read_leaves_no_command_waiting_fo
 
 
 def test_after_an_outage_the_same_log_writes_again_and_knows_what_became_of_its_change(
-    own_kafka: RealKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_kafka: RealKafka, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("processor.control.kafka_log.ANSWER_SECONDS", 3.0)
-    monkeypatch.setattr("processor.control.kafka_log._ABORT_SECONDS", 1.0)
+    patience = Patience(answer_seconds=3.0, abort_seconds=1.0)
     installation = Installation(own_kafka.bootstrap_servers, tmp_path)
     installation.init()
 
@@ -285,7 +282,7 @@ def test_after_an_outage_the_same_log_writes_again_and_knows_what_became_of_its_
             return False
         return True
 
-    with KafkaControlLog(installation.settings, is_api=True) as log:
+    with KafkaControlLog(installation.settings, is_api=True, patience=patience) as log:
         assert written(log, "before")
         own_kafka.pause()
         during = written(log, "during")
@@ -294,6 +291,7 @@ def test_after_an_outage_the_same_log_writes_again_and_knows_what_became_of_its_
         wait_until(lambda: written(log, "after"), "a change after the outage", 60.0, poll_seconds=0.2)
 
         assert not during
-        assert {"before", "after"} <= set(log.state().flows)
+        flows = set(log.state().flows)
+        assert {"before", "after"} <= flows
     with KafkaControlLog(installation.settings) as again:
-        assert set(again.state().flows) == set(log._state.flows)
+        assert set(again.state().flows) == flows

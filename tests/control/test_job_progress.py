@@ -4,13 +4,13 @@ from itertools import count
 
 import pytest
 
-from processor.control import job_progress
 from processor.control.job_progress import JobProgressFollower, JobProgressRecords, read_job_progress
 from processor.control.job_status import JobsProgress
 from processor.kafka.errors import ReadFailed
-from processor.kafka.reading import KafkaRecord, TopicFollower
+from processor.kafka.follower import TopicFollower
 from processor.kafka.writer import Writer
 from schemas.job import JobKind, JobProgress
+from schemas.kafka import ReadRecord
 from tests.kit.installation import Installation
 
 TIME = "2026-01-20T00:00:00Z"
@@ -32,7 +32,7 @@ def a_record(job: str = "j1", partition: int = 0, seen: int = 1) -> tuple[bytes,
 
 def read(*records: tuple[bytes, bytes | None]) -> JobsProgress:
     known = JobProgressRecords()
-    known.add(KafkaRecord("job-progress", 0, offset, 0, key, value, ()) for offset, (key, value) in enumerate(records))
+    known.add(ReadRecord("job-progress", 0, offset, 0, key, value, ()) for offset, (key, value) in enumerate(records))
     return known.progress(4)
 
 
@@ -96,9 +96,9 @@ def test_what_is_new_is_read_on_and_nothing_twice(installation: Installation) ->
     follower.close()
 
 
-def test_progress_is_read_once_a_second_at_most(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_read_once_a_second_at_most(installation: Installation) -> None:
     installation.init(4)
-    follower = JobProgressFollower(installation.settings)
+    follower = JobProgressFollower(installation.settings, age_seconds=600.0)
 
     def write(number: int) -> None:
         key, value = a_record(seen=number)
@@ -106,17 +106,28 @@ def test_progress_is_read_once_a_second_at_most(installation: Installation, monk
             writer.write(installation.topics.job_progress, key, value, name="j1")
 
     write(1)
-    monkeypatch.setattr(job_progress, "AGE_SECONDS", 600.0)
     first = follower.progress()
     write(2)
     again = follower.progress()
-    monkeypatch.setattr(job_progress, "AGE_SECONDS", 0.0)
-    after = follower.progress()
     follower.close()
 
     assert again is first
-    assert (seen(first), seen(after)) == ({"j1": {0: 1}}, {"j1": {0: 2}})
+    assert seen(first) == {"j1": {0: 1}}
     assert seen(read_job_progress(installation.settings)) == {"j1": {0: 2}}
+
+
+def test_progress_of_a_second_ago_is_read_on(installation: Installation) -> None:
+    installation.init(4)
+    follower = JobProgressFollower(installation.settings, age_seconds=0.0)
+    key, value = a_record(seen=2)
+
+    before = follower.progress()
+    with Writer(installation.settings) as writer:
+        writer.write(installation.topics.job_progress, key, value, name="j1")
+    after = follower.progress()
+    follower.close()
+
+    assert (seen(before), seen(after)) == ({}, {"j1": {0: 2}})
 
 
 def test_a_topic_that_is_missing_is_named_with_the_remedy(installation: Installation) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 
 ABSENT = object()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -107,14 +107,14 @@ class ReferenceReplay:
         """Of the last record: why each flow that sent nothing did so (section 7), by id; {} where no event was applied.
         """
 
-    def feed(self, record: SourceRecord) -> tuple[list[Line], str | None]:
+    def feed(self, record: ReadRecord) -> tuple[list[Line], str | None]:
         """The lines that leave after `record`, in no particular order of flows, and the reason if it is a dead
         letter.
         """
         sent, reason = self.feed_in_full(record)
         return [each.line for each in sent], reason
 
-    def feed_in_full(self, record: SourceRecord) -> tuple[list[Sent], str | None]:
+    def feed_in_full(self, record: ReadRecord) -> tuple[list[Sent], str | None]:
         """As `feed`, with what leaves and the partition key beside each line."""
         self.skipped = {}
         where = (record.topic, record.partition)
@@ -126,7 +126,7 @@ class ReferenceReplay:
         except Unusable as unusable:
             return [], unusable.reason
 
-    def _apply(self, record: SourceRecord) -> list[Sent]:
+    def _apply(self, record: ReadRecord) -> list[Sent]:
         event, subject = read_event(record)
         key = read_key(record.key)
         if subject not in (None, key):
@@ -250,7 +250,7 @@ class ReferenceReplay:
 
     def _sent(
         self,
-        record: SourceRecord,
+        record: ReadRecord,
         key: str,
         event: Event,
         version: int,
@@ -296,7 +296,7 @@ def is_json_text(text: str) -> bool:
     return True
 
 
-def read_event(record: SourceRecord) -> tuple[Event, Any]:
+def read_event(record: ReadRecord) -> tuple[Event, Any]:
     """The event and its subject; of several faults the first in the order of I4 is told."""
     cloud_event = content_of(record)
     if cloud_event is None:
@@ -321,7 +321,7 @@ def is_cloud_event(attributes: Any) -> bool:
     )
 
 
-def content_of(record: SourceRecord) -> dict[str, Any] | None:
+def content_of(record: ReadRecord) -> dict[str, Any] | None:
     """The event, whatever its content mode, as structured mode writes it; None: a tombstone (I10)."""
     in_headers, media_type = read_headers(record)
     says_json = media_type in ("", "application/json", "text/json") or media_type.endswith("+json")
@@ -364,7 +364,7 @@ def binary_content(value: bytes, in_headers: dict[str, Any], says_json: bool) ->
     return {**in_headers, "data": data}
 
 
-def read_headers(record: SourceRecord) -> tuple[dict[str, Any], str]:
+def read_headers(record: ReadRecord) -> tuple[dict[str, Any], str]:
     """The attributes, if there is one that every event has, and the media type, "" for none."""
     attributes: dict[str, Any] = {}
     content_type = ""
@@ -476,7 +476,7 @@ def read_time(text: Any) -> datetime:
         raise Unusable("bad_time") from None
 
 
-def kafka_time(record: SourceRecord) -> datetime:
+def kafka_time(record: ReadRecord) -> datetime:
     if record.timestamp is None:
         raise Unusable("bad_time")
     try:

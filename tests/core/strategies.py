@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from processor.core.catalog import FEW_FLOWS
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 
 
 def law(max_examples: int) -> settings:
@@ -400,12 +400,12 @@ def in_binary_mode(event: dict[str, Any], ascii_only: bool = False) -> tuple[byt
 
 
 @st.composite
-def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 14) -> list[SourceRecord]:
+def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 14) -> list[ReadRecord]:
     """Records of two partitions; a profile stays on its own, but now and then (I12).
 
     Some offsets repeat or fall back, as after a re-read.
     """
-    records: list[SourceRecord] = []
+    records: list[ReadRecord] = []
     offsets = [0, 0]
     for _ in range(draw(st.integers(min_size, max_size))):
         key = draw(_weighted((4, st.just(PROFILES[0])), (1, st.sampled_from(PROFILES))))
@@ -415,7 +415,7 @@ def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 14) -> list[So
         step = draw(st.sampled_from([1, 1, 1, 1, 1, 1, 1, 1, 0, -1, 3]))
         offsets[partition] += step
         offset = max(0, offsets[partition])
-        records.append(SourceRecord("profile-events", partition, offset, timestamp, key_bytes, *draw(contents(key))))
+        records.append(ReadRecord("profile-events", partition, offset, timestamp, key_bytes, *draw(contents(key))))
         offsets[partition] = max(offsets[partition], *(r.offset for r in records if r.partition == partition))
     return records
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from processor.core.replay import Replay
 from processor.core.step import Limits
-from schemas.event import SourceRecord
 from schemas.flow import Flow
+from schemas.kafka import ReadRecord
 from tests.core import strategies
 from tests.core.control import Control
 from tests.core.reference import Place, ReferenceReplay, State, mapped, read_time, render_attributes, render_identities
@@ -34,7 +34,7 @@ class ReferencePause:
         self._stood: dict[Place, State] = copy.deepcopy(model.profiles)
         self._due: set[Place] = set()
 
-    def feed(self, record: SourceRecord) -> None:
+    def feed(self, record: ReadRecord) -> None:
         """The flow hears nothing of it; who ends is forgotten, and was never there if he comes back."""
         lines, _ = self._model.feed(record)
         self._due |= {
@@ -83,7 +83,7 @@ class ReferencePause:
 @strategies.law(150)
 @given(strategies.configurations(), strategies.histories(), st.integers(0, 100))
 def test_law_f1_a_catch_up_sends_what_the_reference_sends(
-    configuration: dict[str, Any], history: list[SourceRecord], paused_at: int
+    configuration: dict[str, Any], history: list[ReadRecord], paused_at: int
 ) -> None:
     """Whatever flows and events there are."""
     flow = {**configuration["flows"][0], "state": "enabled"} if configuration["flows"] else a_flow("f")
@@ -111,7 +111,7 @@ kinds = st.sampled_from(["profile.patched"] * 8 + ["profile.replaced", "profile.
 
 
 @st.composite
-def narrow_histories(draw: st.DrawFn) -> list[SourceRecord]:
+def narrow_histories(draw: st.DrawFn) -> list[ReadRecord]:
     """A member, and somebody else at times, to whom the same few things happen again and again."""
     first = ("p-1", "profile.patched", {**realized("a"), "n": 1})
     events = [
@@ -119,7 +119,7 @@ def narrow_histories(draw: st.DrawFn) -> list[SourceRecord]:
         *draw(st.lists(st.tuples(st.sampled_from(["p-1"] * 4 + ["p-2"]), kinds, data), min_size=1, max_size=5)),
     ]
     return [
-        SourceRecord(
+        ReadRecord(
             "profile-events", 0, offset, 0, key.encode(), orjson.dumps(cloud_event(what, kind, key, id=f"e-{offset}"))
         )
         for offset, (key, kind, what) in enumerate(events)
@@ -129,7 +129,7 @@ def narrow_histories(draw: st.DrawFn) -> list[SourceRecord]:
 @strategies.law(300)
 @given(flows, narrow_histories(), st.integers(1, 3))
 def test_law_f1_a_catch_up_compares_the_record_at_the_pause_with_the_record_now(
-    flow: Any, history: list[SourceRecord], paused_at: int
+    flow: Any, history: list[ReadRecord], paused_at: int
 ) -> None:
     """Of each profile for which an event would have sent a record meanwhile, whatever changed its record before
     that.
@@ -137,7 +137,7 @@ def test_law_f1_a_catch_up_compares_the_record_at_the_pause_with_the_record_now(
     require_equal_to_the_reference(flow, history, paused_at)
 
 
-def require_equal_to_the_reference(flow: dict[str, Any], history: list[SourceRecord], paused_at: int) -> None:
+def require_equal_to_the_reference(flow: dict[str, Any], history: list[ReadRecord], paused_at: int) -> None:
     control, model = Control(), ReferenceReplay({"flows": [flow]}, max_document_bytes=MAX_BYTES)
     replay = Replay(control.catalog, Limits(max_document_bytes=MAX_BYTES))
     list(replay.change(control.put(Flow.model_validate(flow))))
@@ -166,7 +166,7 @@ def test_f1_a_record_that_an_event_changed_without_sending_it_leaves_where_a_lat
     list(replay.change(control.put(a_flow("f", ["a"], ["n"]))))
     events = [{**realized("a"), "n": 1}, realized("u"), {"n": 1}]
     records = [
-        SourceRecord("profile-events", 0, offset, 0, b"p-1", orjson.dumps(cloud_event(data, id=f"e-{offset}")))
+        ReadRecord("profile-events", 0, offset, 0, b"p-1", orjson.dumps(cloud_event(data, id=f"e-{offset}")))
         for offset, data in enumerate(events)
     ]
     replay.feed(records[0])
@@ -195,7 +195,7 @@ def missed(events: list[tuple[str, Any]], **options: Any) -> list[bool]:
     replay = Replay(control.catalog)
     list(replay.change(control.put(a_flow("f", ["a"], ["n", "m.x"], **options))))
     *before, last = [
-        SourceRecord(
+        ReadRecord(
             "profile-events", 0, offset, 0, key.encode(), orjson.dumps(cloud_event(data, subject=key, id=f"e-{offset}"))
         )
         for offset, (key, data) in enumerate(events)
@@ -258,10 +258,10 @@ def test_f1_of_many_disabled_flows_an_event_asks_only_those_whose_record_it_chan
     replay = Replay(control.catalog)
     for number in range(count):
         list(replay.change(control.put(a_flow(f"f{number}", ["a"], [f"n{number}"]))))
-    replay.feed(SourceRecord("profile-events", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(realized("a"), id="e-0"))))
+    replay.feed(ReadRecord("profile-events", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(realized("a"), id="e-0"))))
     for number in range(count):
         list(replay.change(control.set(f"f{number}", state="disabled")))
 
-    step = replay.feed(SourceRecord("profile-events", 0, 1, 0, b"p-1", orjson.dumps(cloud_event({"n0": 1}, id="e-1"))))
+    step = replay.feed(ReadRecord("profile-events", 0, 1, 0, b"p-1", orjson.dumps(cloud_event({"n0": 1}, id="e-1"))))
 
     assert [(flow.id, sends) for flow, sends in step.missed] == [("f0", True)]

@@ -18,8 +18,8 @@ from processor.core.parse import parse_event
 from processor.core.step import Limits, step
 from processor.core.unusable import Unusable
 from processor.worker.hot_path import COMPILED
-from schemas.event import SourceRecord
 from schemas.flow import Flow
+from schemas.kafka import ReadRecord
 from schemas.profile import Profile
 from tests.core.strategies import crowds, histories, law
 from tests.kit.builders import BEFORE, History, flow, member
@@ -40,7 +40,7 @@ NAMED = (
 )
 
 
-def changes(history: list[SourceRecord]) -> Iterator[tuple[SourceRecord, Change]]:
+def changes(history: list[ReadRecord]) -> Iterator[tuple[ReadRecord, Change]]:
     """What the events that can be applied do, whatever the catalog."""
     profiles: dict[bytes | None, Profile | None] = {}
     for record in history:
@@ -59,7 +59,7 @@ def concerned_by(flows: tuple[Flow, ...], *history: Any) -> list[str]:
     values = [
         orjson.dumps(cloud_event(*data, kind=kind, id=f"e-{number}")) for number, (kind, *data) in enumerate(events)
     ]
-    records = [SourceRecord("profile-events", 0, offset, None, b"p-1", value) for offset, value in enumerate(values)]
+    records = [ReadRecord("profile-events", 0, offset, None, b"p-1", value) for offset, value in enumerate(values)]
     *_, (_, change) = changes(records)
     return [each.id for each in concerned(change, Catalog.of(flows, ()))]
 
@@ -150,7 +150,7 @@ def test_few_flows_are_all_decided_and_disabled_ones_never() -> None:
 @law(250)
 @given(crowds(min_flows=1), histories(max_size=16))
 def test_whoever_is_not_concerned_would_have_said_what_the_rest_says(
-    configuration: dict[str, Any], history: list[SourceRecord]
+    configuration: dict[str, Any], history: list[ReadRecord]
 ) -> None:
     catalog = a_catalog(configuration)
     for record, change in changes(history):
@@ -203,5 +203,5 @@ def test_a_step_of_an_event_that_was_not_applied_says_nothing_of_any_flow() -> N
     catalog = Catalog.of(HUNDRED, ())
 
     for value in (b"rubbish", None):
-        taken = step(None, SourceRecord("t", 0, 0, 0, b"p-1", value), catalog, Limits())
+        taken = step(None, ReadRecord("t", 0, 0, 0, b"p-1", value), catalog, Limits())
         assert (taken.rest, taken.apart, taken.skipped) == (None, (), ())

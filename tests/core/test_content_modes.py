@@ -10,7 +10,8 @@ from hypothesis import given
 from processor.core.parse import parse_event
 from processor.core.step import EventSkip, Step
 from processor.core.unusable import Unusable
-from schemas.event import Event, SourceRecord
+from schemas.event import Event
+from schemas.kafka import ReadRecord
 from tests.core import strategies
 from tests.kit.builders import BEFORE, NOW, Headers, History, flow, member, only
 
@@ -315,7 +316,7 @@ def test_i4_explanations_are_short_and_show_every_character() -> None:
 
 def event_of(value: bytes | None, headers: Headers) -> Event | str:
     try:
-        event = parse_event(SourceRecord(*PLACE, value, headers))
+        event = parse_event(ReadRecord(*PLACE, value, headers))
     except Unusable as unusable:
         return unusable.reason.value
     event.size_bytes = 0

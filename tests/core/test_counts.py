@@ -13,8 +13,8 @@ from processor.core.catalog import Catalog
 from processor.core.counts import Counts
 from processor.core.replay import Replay
 from processor.core.step import Step
-from schemas.event import SourceRecord
 from schemas.flow import Flow
+from schemas.kafka import ReadRecord
 from tests.core.reference import ReferenceReplay
 from tests.core.strategies import crowds, histories, law
 from tests.kit.builders import History, flow, member
@@ -44,7 +44,7 @@ def counted(steps: Sequence[Step]) -> Counts:
 @law(200)
 @given(st.lists(crowds(min_flows=1, max_flows=6), min_size=1, max_size=3), histories(max_size=16), st.data())
 def test_counts_are_the_models_while_catalogs_change_however_events_are_grouped(
-    configurations: list[dict[str, Any]], history: list[SourceRecord], data: st.DataObject
+    configurations: list[dict[str, Any]], history: list[ReadRecord], data: st.DataObject
 ) -> None:
     catalogs = [a_catalog(each) for each in configurations]
     replay, reference, expected = Replay(catalogs[0]), ReferenceReplay(configurations[0]), Told()

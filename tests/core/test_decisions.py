@@ -11,7 +11,10 @@ from tests.kit.builders import BEFORE, NOW, History, flow, member, only
 
 
 def test_the_worked_example_of_the_contract() -> None:
-    """Three mapped audiences, four mapped attributes: one record, four attributes, three audiences, not the fourth."""
+    """Three mapped audiences, four mapped attributes: one record, four attributes, three audiences, not the fourth.
+
+    Rules A1, B1, B3, C1 and C2.
+    """
     policies = {
         "aud-delorean": "mp-1",
         "aud-b": "mp-1",
@@ -99,7 +102,7 @@ def test_a5_the_order_of_identities_is_no_change_and_an_empty_list_is_as_absent(
         ({"z": None}, False),
     ],
 )
-def test_a6_a_write_of_a_mapped_path_is_a_cause_also_of_the_same_value(patch: object, written: bool) -> None:
+def test_a6_a7_a_write_of_a_mapped_path_alone_is_a_cause_also_of_the_same_value(patch: object, written: bool) -> None:
     history = History(flow("ups/a", attributes=("a.b",)))
     history.patch({**member(), "a": {"b": 1}})
 
@@ -228,6 +231,15 @@ def test_a11_of_a_hundred_members_five_that_newly_qualify_are_five_records() -> 
 
     assert len(qualify(range(95))) == 95
     assert qualify(range(100)) == [f"p-{number}" for number in range(95, 100)]
+
+
+@pytest.mark.parametrize("written", ["2026-01-12T00:37:33.9+01:00", "2026-01-11t23:37:33z", "2026-01-11 23:37:33+0000"])
+def test_c8_a_time_leaves_in_utc_and_to_the_second(written: str) -> None:
+    history = History(flow("ups/a"))
+
+    content = only(history.patch({"segmentMembership": {"ups": {"a": {"lastQualificationTime": written}}}}))
+
+    assert content["segmentMembership"]["ups"]["a"]["lastQualificationTime"] == "2026-01-11T23:37:33Z"
 
 
 def test_c7_namespaces_and_ids_leave_as_they_are_stored() -> None:

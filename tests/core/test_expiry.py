@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from processor.core.catalog import Catalog
 from processor.core.expiry import expiries, new_deadline, next_deadline
 from processor.core.replay import Replay
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.profile import Profile
 from schemas.times import MAX_SECONDS, MIN_SECONDS, plus_days, plus_second
 from tests.core.strategies import law
@@ -30,7 +30,7 @@ FAR = "9999-12-31T23:59:59Z"
 def profile(entries: dict[str, Any]) -> Profile:
     run = Replay(Catalog.of((), ()))
     value = orjson.dumps(cloud_event(membership(entries)))
-    run.feed(SourceRecord("t", 0, 0, 0, b"p-1", value))
+    run.feed(ReadRecord("t", 0, 0, 0, b"p-1", value))
     return run.profiles["t", 0, b"p-1"]
 
 
@@ -103,11 +103,11 @@ def test_f5_applied_they_leave_nothing_that_is_past_its_deadline() -> None:
         "ups/b": entry("realized", validUntil=OLD),
         "ups/c": entry("realized"),
     }
-    run.feed(SourceRecord("t", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(membership(entries)))))
+    run.feed(ReadRecord("t", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(membership(entries)))))
     events, _ = expiries("p-1", run.profiles["t", 0, b"p-1"], "2027-01-01T00:00:00Z")
 
     for offset, event in enumerate(events, 1):
-        run.feed(SourceRecord("t", 0, offset, 0, b"p-1", event))
+        run.feed(ReadRecord("t", 0, offset, 0, b"p-1", event))
 
     assert run.profiles["t", 0, b"p-1"].memberships == {"ups": {"c": f"r{OLD}"}}
 
@@ -156,7 +156,7 @@ def test_law_what_an_event_makes_is_the_earliest_deadline_of_what_it_changed(
     for offset, entries in enumerate((first, second)):
         before = run.profiles.get(("t", 0, b"p-1"))
         run.feed(
-            SourceRecord("t", 0, offset, 0, b"p-1", orjson.dumps(cloud_event(membership(entries), id=f"e-{offset}")))
+            ReadRecord("t", 0, offset, 0, b"p-1", orjson.dumps(cloud_event(membership(entries), id=f"e-{offset}")))
         )
     after = run.profiles["t", 0, b"p-1"]
 
@@ -180,7 +180,7 @@ def test_f5_the_events_of_a_profile_stay_small_however_long_its_namespaces_are_a
     """
     run = Replay(Catalog.of((), ()))
     entries = {f"{'n' * 50_000}/{number}": entry("realized", validUntil=UNTIL) for number in range(20)}
-    run.feed(SourceRecord("t", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(membership(entries)))))
+    run.feed(ReadRecord("t", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(membership(entries)))))
 
     sizes = []
     for offset in range(1, 30):
@@ -190,7 +190,7 @@ def test_f5_the_events_of_a_profile_stay_small_however_long_its_namespaces_are_a
         assert last == UNTIL
         sizes.append(sum(map(len, events)))
         for event in events:
-            run.feed(SourceRecord("t", 0, offset, 0, b"p-1", event))
+            run.feed(ReadRecord("t", 0, offset, 0, b"p-1", event))
 
     assert max(sizes) < 250_000
     assert {

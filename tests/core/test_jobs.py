@@ -8,9 +8,9 @@ import pytest
 from processor.core.job_records import JobSkip, Missed, job_record
 from processor.core.replay import Replay
 from processor.core.step import Step
-from schemas.event import SourceRecord
 from schemas.export import ExportRecord
 from schemas.job import Job, JobKind
+from schemas.kafka import ReadRecord
 from tests.core.control import Control
 from tests.kit.given import LATER, NOON, a_flow, cloud_event, exited, realized
 
@@ -49,7 +49,7 @@ class Living:
         self, data: Any = None, key: str = "p-1", kind: str = "profile.patched", partition: int = 0, **attributes: Any
     ) -> Step:
         value = orjson.dumps(cloud_event(data, kind, key, id=f"e-{self._offset}", **attributes))
-        step = self.replay.feed(SourceRecord("profile-events", partition, self._offset, 0, key.encode(), value))
+        step = self.replay.feed(ReadRecord("profile-events", partition, self._offset, 0, key.encode(), value))
         assert step.dead_letter is None
         self._offset += 1
         return step
@@ -441,7 +441,7 @@ class TestConsent:
         living = self.living()
         value = orjson.dumps(cloud_event({"consents": {"share": "n"}}, id="out", time=LATER))
 
-        (record,) = living.replay.feed(SourceRecord("profile-events", 0, 9, 0, b"p-1", value)).records
+        (record,) = living.replay.feed(ReadRecord("profile-events", 0, 9, 0, b"p-1", value)).records
 
         assert content(record)["segmentMembership"]["ups"]["a"] == {"lastQualificationTime": LATER, "status": "exited"}
 

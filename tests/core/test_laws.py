@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from processor.core.catalog import Catalog
 from processor.core.replay import Replay
 from processor.core.step import Limits, Step, step
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.profile import Profile
 from schemas.wire.profiles_changelog import decode_row, encode_row
 from tests.core.reference import ReferenceReplay, format_time, look_up, mapped, mapped_paths, read_time, same_json
@@ -22,7 +22,7 @@ from tests.kit.given import a_catalog, line_of, reason
 windows = st.sampled_from([0, 1, 1, 2, 5])
 
 
-def run(configuration: dict[str, Any], history: Iterable[SourceRecord], limits: Limits) -> list[Step]:
+def run(configuration: dict[str, Any], history: Iterable[ReadRecord], limits: Limits) -> list[Step]:
     replay = Replay(a_catalog(configuration), limits)
     return [replay.feed(record) for record in history]
 
@@ -31,12 +31,12 @@ def lines_of(steps: Iterable[Step]) -> list[dict[str, Any]]:
     return [line_of(record) for each in steps for record in each.records]
 
 
-def renumbered(history: list[SourceRecord], factor: int = 1) -> list[SourceRecord]:
+def renumbered(history: list[ReadRecord], factor: int = 1) -> list[ReadRecord]:
     """The same records, each with an offset of its own."""
     return [record._replace(offset=number * factor) for number, record in enumerate(history)]
 
 
-def fold_all(profiles: dict[bytes | None, Profile | None], history: list[SourceRecord], catalog: Catalog) -> list[Step]:
+def fold_all(profiles: dict[bytes | None, Profile | None], history: list[ReadRecord], catalog: Catalog) -> list[Step]:
     steps = []
     for record in history:
         taken = step(profiles.get(record.key), record, catalog, Limits())
@@ -48,7 +48,7 @@ def fold_all(profiles: dict[bytes | None, Profile | None], history: list[SourceR
 @law(150)
 @given(configurations() | crowds(), histories(max_size=16), windows, st.just(524_288))
 def test_the_product_sends_what_the_model_sends(
-    configuration: dict[str, Any], history: list[SourceRecord], window: int, max_document_bytes: int
+    configuration: dict[str, Any], history: list[ReadRecord], window: int, max_document_bytes: int
 ) -> None:
     """Sections 1, 3, 4, 7 and F3 to F5: lines, dead letters, what leaves, Kinesis' partition keys and reasons to send
     nothing are equal.
@@ -78,7 +78,7 @@ def parsed_causes(value: dict[str, Any]) -> dict[str, Any]:
 @law(80)
 @given(configurations(), histories(min_size=2), st.integers(0, 14))
 def test_any_batching_gives_the_same_and_state_survives_being_stored(
-    configuration: dict[str, Any], history: list[SourceRecord], cut: int
+    configuration: dict[str, Any], history: list[ReadRecord], cut: int
 ) -> None:
     """I6, 4b: fold(xs + ys) = fold(ys, from fold(xs)), also when the state between was written as rows and read
     again.
@@ -97,7 +97,7 @@ def test_any_batching_gives_the_same_and_state_survives_being_stored(
 
 @law(80)
 @given(configurations(), histories(min_size=2))
-def test_profiles_do_not_touch_each_other(configuration: dict[str, Any], history: list[SourceRecord]) -> None:
+def test_profiles_do_not_touch_each_other(configuration: dict[str, Any], history: list[ReadRecord]) -> None:
     """I6, I12: order counts within a profile only; each, of one key in one partition, alone gives what it gives among
     the others.
     """
@@ -114,7 +114,7 @@ def test_profiles_do_not_touch_each_other(configuration: dict[str, Any], history
 
 @law(80)
 @given(configurations(), histories())
-def test_a_record_read_twice_is_applied_once(configuration: dict[str, Any], history: list[SourceRecord]) -> None:
+def test_a_record_read_twice_is_applied_once(configuration: dict[str, Any], history: list[ReadRecord]) -> None:
     """I5 by offset: every record read twice gives what it gives once, dead letters included."""
     history = renumbered(history)
 
@@ -128,7 +128,7 @@ def test_a_record_read_twice_is_applied_once(configuration: dict[str, Any], hist
 @law(80)
 @given(configurations(), histories(), st.sampled_from([1, 2, 5]))
 def test_an_event_written_twice_is_applied_once(
-    configuration: dict[str, Any], history: list[SourceRecord], window: int
+    configuration: dict[str, Any], history: list[ReadRecord], window: int
 ) -> None:
     """I5 by id: a good event that stands in the log twice in a row counts once (`membership.expired` apart, F5)."""
     sparse = [r for r in renumbered(history, factor=2) if b"membership.expired" not in (r.value or b"")]
@@ -141,7 +141,7 @@ def test_an_event_written_twice_is_applied_once(
 
 @law(60)
 @given(configurations(), histories())
-def test_replay_is_deterministic_to_the_byte(configuration: dict[str, Any], history: list[SourceRecord]) -> None:
+def test_replay_is_deterministic_to_the_byte(configuration: dict[str, Any], history: list[ReadRecord]) -> None:
     """D3, 4b: the same events give the same ids and the same bytes."""
     one = run(configuration, history, Limits())
     other = run(copy.deepcopy(configuration), history, Limits())
@@ -151,7 +151,7 @@ def test_replay_is_deterministic_to_the_byte(configuration: dict[str, Any], hist
 
 @law(80)
 @given(configurations(), histories())
-def test_an_event_yields_at_most_one_record_a_flow(configuration: dict[str, Any], history: list[SourceRecord]) -> None:
+def test_an_event_yields_at_most_one_record_a_flow(configuration: dict[str, Any], history: list[ReadRecord]) -> None:
     """A1, D3: at most one record per enabled flow, and no id twice."""
     steps = run(configuration, history, Limits())
 
@@ -166,9 +166,7 @@ def test_an_event_yields_at_most_one_record_a_flow(configuration: dict[str, Any]
 
 @law(120)
 @given(configurations(), histories())
-def test_everything_in_a_record_is_mapped_or_allowed(
-    configuration: dict[str, Any], history: list[SourceRecord]
-) -> None:
+def test_everything_in_a_record_is_mapped_or_allowed(configuration: dict[str, Any], history: list[ReadRecord]) -> None:
     """B1, C1, C2, C4, D1: no attribute that is not mapped, no unmapped audience that is not realized, no other
     field.
     """
@@ -211,7 +209,7 @@ def assert_entries_allowed(flow: dict[str, Any], membership: dict[str, Any]) -> 
 @law(120)
 @given(configurations(), histories())
 def test_a_step_never_changes_the_profile_it_was_given(
-    configuration: dict[str, Any], history: list[SourceRecord]
+    configuration: dict[str, Any], history: list[ReadRecord]
 ) -> None:
     """Documents share structure from step to step, so nothing may be changed in place: every older profile stays."""
     catalog = a_catalog(configuration)
@@ -230,7 +228,7 @@ def test_a_step_never_changes_the_profile_it_was_given(
 @law(120)
 @given(configurations(), histories())
 def test_the_stored_document_holds_no_nulls_and_fits_its_bound(
-    configuration: dict[str, Any], history: list[SourceRecord]
+    configuration: dict[str, Any], history: list[ReadRecord]
 ) -> None:
     """I7, I3: no null outside arrays, statuses and times in their normal form; `size_bound_bytes` is never too low."""
     profiles: dict[bytes | None, Profile | None] = {}
@@ -256,7 +254,7 @@ def has_null(value: Any) -> bool:
 @law(60)
 @given(configurations(), histories())
 def test_a_dead_letter_changes_no_state_and_keeps_the_bytes(
-    configuration: dict[str, Any], history: list[SourceRecord]
+    configuration: dict[str, Any], history: list[ReadRecord]
 ) -> None:
     """I4: key and value as they were, the profile as it was, nothing sent."""
     catalog = a_catalog(configuration)
@@ -277,7 +275,7 @@ def test_a_dead_letter_changes_no_state_and_keeps_the_bytes(
 @law(60)
 @given(configurations(), histories())
 def test_version_counts_the_events_applied_without_a_hole(
-    configuration: dict[str, Any], history: list[SourceRecord]
+    configuration: dict[str, Any], history: list[ReadRecord]
 ) -> None:
     """4b: from 1, one more with every event applied, and from 1 again after the end of a profile."""
     profiles: dict[bytes | None, Profile | None] = {}

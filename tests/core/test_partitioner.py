@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from processor.core.misplaced import Placement, remedy_of_misplaced, tell_misplaced
 from processor.core.partitioner import keys_elsewhere, murmur2, partition_of
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 from tests.core.strategies import law
 
 MURMUR2, CRC32 = Partitioner.MURMUR2, Partitioner.CRC32
 
 
-def event(offset: int, key: bytes | None) -> SourceRecord:
-    return SourceRecord("profile-events", 7, offset, 0, key, b"{}")
+def event(offset: int, key: bytes | None) -> ReadRecord:
+    return ReadRecord("profile-events", 7, offset, 0, key, b"{}")
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from processor.core.catalog import Catalog
 from processor.core.replay import Replay
 from processor.core.step import Limits, Step
 from schemas.audience import Audience
-from schemas.event import SourceRecord
 from schemas.flow import Flow
+from schemas.kafka import ReadRecord
 from tests.core import strategies
 from tests.core.reference import ReferenceReplay, Sent
 
@@ -57,9 +57,7 @@ def by_id(sent: list[Sent]) -> list[Sent]:
 
 @strategies.law(300)
 @given(strategies.configurations(), strategies.histories())
-def test_law_the_core_sends_what_the_reference_sends(
-    configuration: dict[str, Any], history: list[SourceRecord]
-) -> None:
+def test_law_the_core_sends_what_the_reference_sends(configuration: dict[str, Any], history: list[ReadRecord]) -> None:
     core = replay_of(configuration)
     reference = ReferenceReplay(configuration, max_document_bytes=MAX_BYTES, dedup_window=WINDOW)
     for record in history:

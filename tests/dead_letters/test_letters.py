@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from processor.dead_letters.counts import Tallied, Tally
+from processor.dead_letters.counts import DeadLetterCounts, FlowReasonCount
 from processor.dead_letters.letter import BadLetter, read_letter
-from processor.dead_letters.outcome import Circumstances, Fate, fate_of
-from processor.dead_letters.plan import survey
-from processor.dead_letters.selection import Mark, OffsetRange, Selection
-from processor.kafka.reading import KafkaRecord
+from processor.dead_letters.outcome import Circumstances, Outcome, find_outcome
+from processor.dead_letters.plan import plan_redrive
+from processor.dead_letters.selection import OffsetRange, RedriveMarker, Selection
 from schemas.dead_letter import DeadLetterReason
+from schemas.kafka import ReadRecord
 from tests.delivery.fakes import export_record
 from tests.kit.letters import as_letter, undelivered_letter, unusable_letter
 
@@ -85,8 +85,8 @@ def test_i4_i10_an_event_has_back_its_headers_whatever_they_are_called_and_means
         None,
         None,
     )
-    assert fate_of(letter, {}, NOW) is Fate.REDRIVE
-    assert fate_of(as_letter(unusable_letter(3, b"{}", headers=BINARY[1:])), {}, NOW) is Fate.STILL_UNUSABLE
+    assert find_outcome(letter, {}, NOW) is Outcome.REDRIVE
+    assert find_outcome(as_letter(unusable_letter(3, b"{}", headers=BINARY[1:])), {}, NOW) is Outcome.STILL_UNUSABLE
 
 
 def test_g8_the_order_of_a_lane_is_that_of_its_events_wherever_the_record_stood() -> None:
@@ -102,7 +102,7 @@ def test_g8_the_order_of_a_lane_is_that_of_its_events_wherever_the_record_stood(
 )
 def test_what_is_no_letter_of_ours_is_named_with_its_place(headers: Any) -> None:
     with pytest.raises(BadLetter, match="dead-letters 2:9 is no dead letter of ours"):
-        read_letter(KafkaRecord("dead-letters", 2, 9, None, b"k", b"v", headers))
+        read_letter(ReadRecord("dead-letters", 2, 9, None, b"k", b"v", headers))
 
 
 def test_copies_of_a_letter_have_one_fingerprint_and_nothing_else_has_it() -> None:
@@ -153,35 +153,35 @@ def test_a_range_that_is_none_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "fate"),
+    ("raw", "outcome"),
     [
-        (undelivered_letter(1), Fate.REDRIVE),
-        (undelivered_letter(1, flow="gone", reason="flow_deleted"), Fate.FLOW_MISSING),
-        (undelivered_letter(1, reason="record_too_large", value=b"x" * 997), Fate.REDRIVE),
-        (undelivered_letter(1, reason="record_too_large", value=b"x" * 998), Fate.STILL_TOO_LARGE),
-        (unusable_letter(1, EVENT), Fate.REDRIVE),
-        (unusable_letter(1, b"{", reason="not_json"), Fate.STILL_UNUSABLE),
+        (undelivered_letter(1), Outcome.REDRIVE),
+        (undelivered_letter(1, flow="gone", reason="flow_deleted"), Outcome.FLOW_MISSING),
+        (undelivered_letter(1, reason="record_too_large", value=b"x" * 997), Outcome.REDRIVE),
+        (undelivered_letter(1, reason="record_too_large", value=b"x" * 998), Outcome.STILL_TOO_LARGE),
+        (unusable_letter(1, EVENT), Outcome.REDRIVE),
+        (unusable_letter(1, b"{", reason="not_json"), Outcome.STILL_UNUSABLE),
     ],
 )
-def test_g8_what_would_only_become_a_letter_again_is_left(raw: Any, fate: Fate) -> None:
+def test_g8_what_would_only_become_a_letter_again_is_left(raw: Any, outcome: Outcome) -> None:
     letter = as_letter(raw)
 
-    assert fate_of(letter, {}, NOW) is fate
-    assert fate_of(letter, {letter.fingerprint: Mark(TIME, "exports")}, NOW) is Fate.REDRIVEN_BEFORE
+    assert find_outcome(letter, {}, NOW) is outcome
+    assert find_outcome(letter, {letter.fingerprint: RedriveMarker(TIME, "exports")}, NOW) is Outcome.REDRIVEN_BEFORE
 
 
 def test_g8_a_letter_that_its_topic_does_not_take_is_left_and_no_other_with_it() -> None:
     """Kafka would refuse the whole batch, and the redrive would end."""
     narrow = replace(NOW, fits=lambda letter: letter.is_of_delivery)
 
-    assert fate_of(as_letter(unusable_letter(3, EVENT)), {}, narrow) is Fate.TOPIC_TOO_NARROW
-    assert fate_of(as_letter(undelivered_letter(7)), {}, narrow) is Fate.REDRIVE
+    assert find_outcome(as_letter(unusable_letter(3, EVENT)), {}, narrow) is Outcome.TOPIC_TOO_NARROW
+    assert find_outcome(as_letter(undelivered_letter(7)), {}, narrow) is Outcome.REDRIVE
 
 
 def test_an_event_that_the_topic_would_refuse_or_remove_is_left() -> None:
     circumstances = replace(NOW, event_times=range(1_800_000_000_000, 1_900_000_000_000))
 
-    assert fate_of(as_letter(unusable_letter(1, EVENT)), {}, circumstances) is Fate.TIME_NOT_TAKEN
+    assert find_outcome(as_letter(unusable_letter(1, EVENT)), {}, circumstances) is Outcome.TIME_NOT_TAKEN
 
 
 def test_g8_a_lane_whose_letters_are_not_in_order_is_found_and_copies_count_once() -> None:
@@ -189,10 +189,10 @@ def test_g8_a_lane_whose_letters_are_not_in_order_is_found_and_copies_count_once
     order = [(5, "p-1"), (4, "p-2"), (2, "p-1"), (6, "p-2"), (5, "p-1")]
     letters = [as_letter(undelivered_letter(offset, profile), number) for number, (offset, profile) in enumerate(order)]
 
-    found = survey(letters, {}, NOW)
+    found = plan_redrive(letters, {}, NOW)
 
     assert found.unordered == {(0, b"p-1", "vip")}
-    assert found.fates == {("vip", "rejected", Fate.REDRIVE): 4}
+    assert found.outcomes == {("vip", "rejected", Outcome.REDRIVE): 4}
     assert [found.covers(letters[-1]), found.covers(replace(letters[-1], offset=5))] == [True, False]
 
 
@@ -201,8 +201,8 @@ def test_letters_are_counted_by_flow_and_reason() -> None:
         as_letter(raw)
         for raw in (undelivered_letter(1), undelivered_letter(2), unusable_letter(3, b"{", reason="not_json"))
     ]
-    tally = Tally()
+    counts = DeadLetterCounts()
     for letter in letters:
-        tally.take(letter, {letters[0].fingerprint: Mark(TIME, "exports")})
+        counts.add_dead_letter(letter, {letters[0].fingerprint: RedriveMarker(TIME, "exports")})
 
-    assert list(tally) == [Tallied(None, "not_json", 1, 0), Tallied("vip", "rejected", 2, 1)]
+    assert list(counts) == [FlowReasonCount(None, "not_json", 1, 0), FlowReasonCount("vip", "rejected", 2, 1)]

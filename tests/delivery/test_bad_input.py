@@ -16,7 +16,7 @@ from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
 from processor.delivery.kinesis.responses import PauseReason
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.sink import Sink
-from processor.foundation.settings import MIB
+from processor.foundation.sizes import MIB
 from schemas.destination import Destination
 from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, World, export_record, nowhere
 from tests.delivery.loopback import SECRET, Loopback, Reply, Request, success

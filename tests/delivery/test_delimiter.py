@@ -11,9 +11,9 @@ from processor.core.catalog import Catalog
 from processor.core.job_records import job_record
 from processor.files.event_log import record_line
 from processor.pipeline.records import export_record as as_kafka_record
-from schemas.event import SourceRecord
 from schemas.export import ExportRecord
 from schemas.job import Job
+from schemas.kafka import ReadRecord
 from tests.delivery.fakes import World, export_record
 from tests.kit.builders import NOW, History, flow, member
 from tests.kit.virtual_time import in_virtual_time
@@ -66,7 +66,7 @@ def test_g10_the_record_of_a_job_ends_with_one_too() -> None:
 def test_g10_the_record_on_exports_is_what_leaves_byte_for_byte() -> None:
     record = decided(**NEWLINE)
 
-    assert as_kafka_record(record, SourceRecord("profile-events", 0, 0, None, b"p-1", b""), b"0").value == record.value
+    assert as_kafka_record(record, ReadRecord("profile-events", 0, 0, None, b"p-1", b""), b"0").value == record.value
 
 
 @in_virtual_time

@@ -12,7 +12,6 @@ from processor.delivery.export import UnreadableExport, parse_export
 from processor.delivery.lanes.calls import CallWindow
 from processor.delivery.lanes.progress import PartitionProgress
 from processor.delivery.limits import DeliveryLimits
-from processor.foundation.settings import MIB, Settings
 from tests.delivery.fakes import export_record
 
 
@@ -159,28 +158,3 @@ def test_calls_that_go_well_widen_the_window_again_up_to_where_it_was() -> None:
 def test_a_record_that_could_never_leave_is_no_limit() -> None:
     with pytest.raises(ValueError, match="does not fit"):
         DeliveryLimits(max_record_bytes=2, max_call_bytes=1)
-
-
-def test_g2_the_limits_are_those_of_aws_and_may_be_raised_to_10_mib() -> None:
-    least, most = (
-        DeliveryLimits.of(Settings()),
-        DeliveryLimits.of(Settings(kinesis_max_call_bytes=10 * MIB, kinesis_max_record_bytes=10 * MIB)),
-    )
-
-    assert (least.max_records_per_call, least.max_call_bytes, least.max_record_bytes) == (500, 5 * MIB, 1 * MIB)
-    assert (most.max_call_bytes, most.max_record_bytes) == (10 * MIB, 10 * MIB)
-
-
-def test_the_limits_are_those_of_the_settings() -> None:
-    settings = Settings(
-        kinesis_max_records_per_call=7, kinesis_probe_seconds=3.0, max_buffered_records=11, kinesis_calls_in_flight=2
-    )
-
-    limits = DeliveryLimits.of(settings)
-
-    assert (limits.max_records_per_call, limits.probe_seconds, limits.max_buffered_records, limits.calls_in_flight) == (
-        7,
-        3.0,
-        11,
-        2,
-    )

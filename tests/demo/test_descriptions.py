@@ -2,8 +2,8 @@
 
 import pytest
 
-from processor.demo.descriptions import Words
-from processor.sandbox.flows import configuration, configuration_text
+from processor.demo.descriptions import CauseDescriptions
+from processor.sandbox.flows import fill_shop_template, parse_shop_configuration
 
 
 @pytest.mark.parametrize(
@@ -22,11 +22,14 @@ from processor.sandbox.flows import configuration, configuration_text
     ],
 )
 def test_a_cause_in_words(cause: str, words: str) -> None:
-    assert Words(configuration(configuration_text("http://127.0.0.1:1")).audiences).one(cause) == words
+    assert (
+        CauseDescriptions(parse_shop_configuration(fill_shop_template("http://127.0.0.1:1")).audiences).describe(cause)
+        == words
+    )
 
 
 def test_several_causes_are_one_sentence() -> None:
     assert (
-        Words(()).all_of(("attribute:_shop.cart", "identity:ECID"))
+        CauseDescriptions(()).describe_all(("attribute:_shop.cart", "identity:ECID"))
         == "its cart was written; its identities of the kind ECID changed"
     )

@@ -9,23 +9,23 @@ import pytest
 from processor.core.catalog import Catalog
 from processor.core.decide import SkipReason
 from processor.core.step import Limits
-from processor.demo.descriptions import Words
+from processor.demo.descriptions import CauseDescriptions
 from processor.demo.report import FLOW_HEADER, counted, dead_letter_counts, examples, flow_rows, laid_out, skip_rows
-from processor.demo.scenario import Played
+from processor.demo.scenario import ScenarioOutcome
 from processor.demo.screen import Plain
-from processor.demo.summary import Findings, show
-from processor.sandbox.endpoint import StreamRecord
-from processor.sandbox.flows import configuration, configuration_text
+from processor.demo.summary import Summary, show_summary
+from processor.sandbox.flows import fill_shop_template, parse_shop_configuration
 from processor.sandbox.shop import ShopEvent, shop_events
-from processor.verify.comparison import Exported
+from processor.sandbox.streams import StreamRecord
+from processor.verify.comparison import ExportedRecord
 from processor.verify.evidence import Evidence
-from processor.verify.expectation import Expectation, expect
-from processor.verify.result import Verdict, judge, listed
-from schemas.event import SourceRecord
+from processor.verify.expectation import Expectation, expect_by_replay
+from processor.verify.result import VerificationResult, list_faults, verify_delivery
+from schemas.kafka import ReadRecord
 
 pytestmark = pytest.mark.xdist_group("demo-report")  # the module's fixtures are made once
 
-SAID = configuration(configuration_text("http://127.0.0.1:1"))
+SHOP = parse_shop_configuration(fill_shop_template("http://127.0.0.1:1"))
 MOMENT = datetime(2026, 1, 11, tzinfo=UTC)
 
 
@@ -37,10 +37,10 @@ def events() -> list[ShopEvent]:
 @pytest.fixture(scope="module")
 def expectation(events: Sequence[ShopEvent]) -> Expectation:
     sources = (
-        SourceRecord("profile-events", 0, offset, event.timestamp, event.key, event.value)
+        ReadRecord("profile-events", 0, offset, event.timestamp, event.key, event.value)
         for offset, event in enumerate(events)
     )
-    return expect(sources, Catalog.of(SAID.flows, SAID.audiences), Limits())
+    return expect_by_replay(sources, Catalog.of(SHOP.flows, SHOP.audiences), Limits())
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,10 @@ def evidence(expectation: Expectation) -> Evidence:
     """What a worker without a fault leaves behind."""
     records = expectation.records
     return Evidence(
-        [Exported(record.id, record.flow_id, record.key, record.partition_key, record.value) for record in records],
+        [
+            ExportedRecord(record.id, record.flow_id, record.key, record.partition_key, record.value)
+            for record in records
+        ],
         expectation.dead_letters,
         {
             flow.id: [
@@ -56,22 +59,22 @@ def evidence(expectation: Expectation) -> Evidence:
                 for record in records
                 if record.flow_id == flow.id
             ]
-            for flow in SAID.flows
+            for flow in SHOP.flows
         },
     )
 
 
-def judged(expectation: Expectation, evidence: Evidence) -> Verdict:
-    return judge(SAID.flows, expectation, evidence, has_transactions=True, restarted_at=None)
+def verified(expectation: Expectation, evidence: Evidence) -> VerificationResult:
+    return verify_delivery(SHOP.flows, expectation, evidence, has_transactions=True, restarted_at=None)
 
 
 def test_a_worker_without_a_fault_equals_replay(expectation: Expectation, evidence: Evidence) -> None:
-    verdict = judged(expectation, evidence)
+    verification = verified(expectation, evidence)
 
-    assert verdict.faults == ()
+    assert verification.faults == ()
     assert (
-        verdict.exports.expected
-        == sum(comparison.expected for comparison in verdict.streams.values())
+        verification.exports.expected
+        == sum(comparison.expected for comparison in verification.streams.values())
         == len(expectation.records)
     )
 
@@ -85,7 +88,7 @@ def test_one_record_less_or_a_foreign_one_is_a_fault_in_any_stream(
     for stream in (whole[:-1], whole[1:], [*whole, foreign]):
         broken = Evidence(evidence.exports, evidence.dead_letters, {**evidence.streams, flow_id: stream})
 
-        assert judged(expectation, broken).faults
+        assert verified(expectation, broken).faults
 
 
 def test_whatever_stands_in_the_stream_of_a_flow_that_is_switched_off_is_a_fault(
@@ -93,7 +96,7 @@ def test_whatever_stands_in_the_stream_of_a_flow_that_is_switched_off_is_a_fault
 ) -> None:
     streams = {**evidence.streams, "spring-campaign": evidence.streams["newsletter"][:1]}
 
-    assert judged(expectation, Evidence(evidence.exports, evidence.dead_letters, streams)).faults
+    assert verified(expectation, Evidence(evidence.exports, evidence.dead_letters, streams)).faults
 
 
 def test_every_event_is_applied_skipped_or_put_aside(expectation: Expectation) -> None:
@@ -101,11 +104,11 @@ def test_every_event_is_applied_skipped_or_put_aside(expectation: Expectation) -
     assert (
         expectation.applied + expectation.skipped_events.total() + len(expectation.dead_letters) == expectation.events
     )
-    assert len(expectation.records) + expectation.skipped.total() == expectation.applied * len(SAID.flows)
+    assert len(expectation.records) + expectation.skipped.total() == expectation.applied * len(SHOP.flows)
 
 
 def test_a_row_of_a_flow_tells_its_records_and_their_causes(expectation: Expectation, evidence: Evidence) -> None:
-    told = flow_rows(SAID.flows, expectation, evidence, judged(expectation, evidence).streams)
+    told = flow_rows(SHOP.flows, expectation, evidence, verified(expectation, evidence).streams)
     rows = {row[0]: dict(zip(FLOW_HEADER, row, strict=True)) for row in told}
 
     records = expectation.of_flow("newsletter")
@@ -118,7 +121,7 @@ def test_a_row_of_a_flow_tells_its_records_and_their_causes(expectation: Expecta
 def test_reasons_to_send_nothing_are_counted_by_flow() -> None:
     rows = list(
         skip_rows(
-            SAID.flows[:2], {("vip-to-crm", SkipReason.NOT_A_MEMBER): 1200, ("newsletter", SkipReason.TRIGGER_OFF): 3}
+            SHOP.flows[:2], {("vip-to-crm", SkipReason.NOT_A_MEMBER): 1200, ("newsletter", SkipReason.TRIGGER_OFF): 3}
         )
     )
 
@@ -126,10 +129,10 @@ def test_reasons_to_send_nothing_are_counted_by_flow() -> None:
 
 
 def test_examples_stand_in_the_streams_and_say_why_they_left(expectation: Expectation, evidence: Evidence) -> None:
-    shown = list(examples(SAID.flows, expectation, evidence, Words(SAID.audiences)))
+    shown = list(examples(SHOP.flows, expectation, evidence, CauseDescriptions(SHOP.audiences)))
 
     assert len(shown) == 3
-    for flow, example in zip(SAID.flows, shown, strict=False):
+    for flow, example in zip(SHOP.flows, shown, strict=False):
         assert orjson.loads(example.text) in [orjson.loads(record.data) for record in evidence.streams[flow.id]]
     assert all(example.reason.startswith("left because: ") for example in shown)
 
@@ -155,14 +158,14 @@ def test_a_value_is_laid_out_without_being_changed() -> None:
 
 
 def test_many_faults_are_told_in_few_lines() -> None:
-    assert listed([f"fault {number}" for number in range(30)]).splitlines()[-1] == "and 20 more"
+    assert list_faults([f"fault {number}" for number in range(30)]).splitlines()[-1] == "and 20 more"
 
 
 def test_the_findings_are_no_wall(events: Sequence[ShopEvent], expectation: Expectation, evidence: Evidence) -> None:
     lines: list[str] = []
-    played = Played(SAID, expectation, evidence, MOMENT)
+    outcome = ScenarioOutcome(SHOP, expectation, evidence, MOMENT)
 
-    show(Findings(events, played, judged(expectation, evidence)), Plain(lines.append))
+    show_summary(Summary(events, outcome, verified(expectation, evidence)), Plain(lines.append))
 
     assert len(lines) < 100
     assert any("nothing came again" in line for line in lines)

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from processor.demo.screen import Plain, Terminal
 from processor.demo.steps import step
-from processor.sandbox.errors import DemoFailed
+from processor.sandbox.errors import SandboxFailed
 from processor.sandbox.waiting import wait_until
 
 
@@ -24,11 +24,11 @@ def test_a_table_is_columns_of_text() -> None:
     assert lines == ["  flow        records", "  newsletter    1,204", "  crm               9"]
 
 
-def test_a_verdict_says_in_its_first_word_whether_it_is_good() -> None:
+def test_a_result_says_in_its_first_word_whether_it_is_good() -> None:
     screen, lines = plain()
 
-    screen.verdict("equal", good=True)
-    screen.verdict("not equal", good=False)
+    screen.show_result("equal", good=True)
+    screen.show_result("not equal", good=False)
 
     assert [line.strip() for line in lines] == ["OK: equal", "FAILED: not equal"]
 
@@ -37,7 +37,7 @@ def test_a_step_leaves_one_line_with_its_time() -> None:
     screen, lines = plain()
 
     with step(screen, "doing") as now:
-        now.far("half")
+        now.show_progress("half")
         now.done("done")
 
     assert len(lines) == 1
@@ -49,10 +49,10 @@ def test_a_step_that_fails_says_how_far_it_was() -> None:
 
     def fail() -> None:
         with step(screen, "doing") as now:
-            now.far("3 of 4")
-            raise DemoFailed("too late")
+            now.show_progress("3 of 4")
+            raise SandboxFailed("too late")
 
-    with pytest.raises(DemoFailed, match=r"^too late: 3 of 4$"):
+    with pytest.raises(SandboxFailed, match=r"^too late: 3 of 4$"):
         fail()
     assert lines == []
 
@@ -63,7 +63,7 @@ def test_a_terminal_shows_text_as_it_is_also_where_it_looks_like_markup() -> Non
 
     terminal.record("a [b] record", '{"list": [1]}', "left because: [nothing]")
     terminal.table(["a", "b"], [["[x]", "1"]])
-    terminal.verdict("[all] equal", good=True)
+    terminal.show_result("[all] equal", good=True)
 
     text = written.getvalue()
     for part in ("a [b] record", '{"list": [1]}', "[nothing]", "[x]", "[all] equal"):
@@ -75,5 +75,5 @@ def test_waiting_ends_with_the_condition_or_the_deadline() -> None:
 
     wait_until(lambda: next(answers), "the third answer", seconds=5, poll_seconds=0.001)
 
-    with pytest.raises(DemoFailed, match="still waiting for what never comes"):
+    with pytest.raises(SandboxFailed, match="still waiting for what never comes"):
         wait_until(lambda: False, "what never comes", seconds=0.01, poll_seconds=0.001)

@@ -14,13 +14,14 @@ from processor.core.catalog import Catalog
 from processor.core.job_records import job_record
 from processor.core.replay import Replay
 from processor.core.step import Limits
-from processor.kafka.reading import KafkaRecord, read_compacted, read_topic
-from processor.sandbox.endpoint import read_stream
-from processor.verify.comparison import Exported, Sent, lane_by
+from processor.kafka.reading import read_compacted, read_topic
+from processor.sandbox.streams import read_stream
+from processor.verify.comparison import ExportedRecord, SentRecord, lane_reader
 from processor.verify.evidence import exported, read_events
-from processor.verify.sequence import walk
+from processor.verify.sequence import match_sequence
 from schemas.export import ExportHeader, ExportRecord
 from schemas.job import JobKind, JobProgress, PartitionState
+from schemas.kafka import ReadRecord
 from schemas.profile import REALIZED, Profile
 from tests.kit.crew import Crew
 from tests.kit.replayed import catalog_in_force
@@ -42,13 +43,13 @@ def running_jobs(job: WholeJob) -> list[str]:
     return [each.id for each in catalog_in_force(settings).jobs if each.runs and done[each.id] < settings.partitions]
 
 
-def exports(job: WholeJob) -> Iterator[KafkaRecord]:
+def exports(job: WholeJob) -> Iterator[ReadRecord]:
     """As the topic has them."""
     settings = job.installation.settings
     return read_topic(settings, settings.topics.exports)
 
 
-def header(record: KafkaRecord, name: str) -> str:
+def header(record: ReadRecord, name: str) -> str:
     """Raises KeyError where there is none."""
     return dict(record.headers)[name].decode()
 
@@ -87,27 +88,29 @@ def require_streams_hold_exports(job: WholeJob) -> None:
     }
     records = list(map(exported, exports(job)))
     for flow in job.configuration.flows:
-        lane_of = lane_by(flow)
-        wanted: dict[str, list[Exported]] = defaultdict(list)
+        lane_of = lane_reader(flow)
+        wanted: dict[str, list[ExportedRecord]] = defaultdict(list)
         for record in records:
             if record.flow_id == flow.id:
-                wanted[lane_of(Sent(record.partition_key, record.value))].append(record)
-        came: dict[str, list[Sent]] = defaultdict(list)
+                wanted[lane_of(SentRecord(record.partition_key, record.value))].append(record)
+        came: dict[str, list[SentRecord]] = defaultdict(list)
         for stored in read_stream(job.kinesis, flow.destination.region, flow.destination.stream):
-            sent = Sent(stored.partition_key, stored.data)
+            sent = SentRecord(stored.partition_key, stored.data)
             came[lane_of(sent)].append(sent)
         for lane in {**wanted, **came}:
             arrived = set(came[lane])
             items = [
-                Sent(record.partition_key, record.value) for record in wanted[lane] if record.record_id not in letters
+                SentRecord(record.partition_key, record.value)
+                for record in wanted[lane]
+                if record.record_id not in letters
             ]
             also = {
-                Sent(record.partition_key, record.value) for record in wanted[lane] if record.record_id in letters
+                SentRecord(record.partition_key, record.value) for record in wanted[lane] if record.record_id in letters
             } & arrived
-            way = walk(items, came[lane], also)
+            way = match_sequence(items, came[lane], also)
             assert way.reached == len(items), f"{flow.id}, {lane}: missing, or out of order: {items[way.reached]}"
-            assert not way.strangers, (
-                f"{flow.id}, {lane}: {came[lane][way.strangers[0]]} stands where `exports` has it not"
+            assert not way.unexpected, (
+                f"{flow.id}, {lane}: {came[lane][way.unexpected[0]]} stands where `exports` has it not"
             )
 
 
@@ -116,7 +119,7 @@ def require_what_jobs_sent(job: WholeJob, catalogs: list[Catalog]) -> int:
     etag; how many there are.
     """
     settings = job.installation.settings
-    wanted: dict[int, list[KafkaRecord]] = defaultdict(list)
+    wanted: dict[int, list[ReadRecord]] = defaultdict(list)
     jobs = {each.id: each for catalog in catalogs for each in catalog.jobs}
     by_etag = {flow.etag: (catalog, flow) for catalog in catalogs for flow in catalog.flows}
     for record in exports(job):

@@ -21,8 +21,9 @@ import yaml
 
 from processor.core.catalog import Catalog
 from processor.foundation.fault_points import FAULT_POINTS
-from processor.kafka.reading import KafkaRecord, read_topic
+from processor.kafka.reading import read_topic
 from processor.sandbox.shop import Kind, ShopEvent, shop_events
+from schemas.kafka import ReadRecord
 from schemas.times import format_time
 from tests.faults.job_evidence import (
     AUDIENCES,
@@ -235,7 +236,7 @@ def test_f5_memberships_end_within_a_minute_and_once_whoever_is_killed(job: Whol
     assert settings.membership_expiry
 
 
-def expiries(job: WholeJob) -> list[KafkaRecord]:
+def expiries(job: WholeJob) -> list[ReadRecord]:
     settings = job.installation.settings
     return [
         record

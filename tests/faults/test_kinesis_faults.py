@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import pytest
 
-from processor.sandbox.endpoint import create_stream, delete_stream, read_stream
+from processor.sandbox.streams import create_stream, delete_stream, read_stream
 from tests.faults.kinesis_proxy import Buckets, Do, FaultProxy, Plan, Rule, chaos
 from tests.faults.kinesis_proxy.chaos import POISON
 from tests.faults.kinesis_proxy.traffic import LIMITS, REGION, Traffic

@@ -15,8 +15,8 @@ from botocore import exceptions as boto
 from processor.delivery.export import parse_export
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
 from processor.delivery.kinesis.responses import FaultKind, judge
-from processor.foundation.settings import MIB
-from processor.sandbox.endpoint import create_stream, read_stream
+from processor.foundation.sizes import MIB
+from processor.sandbox.streams import create_stream, read_stream
 from tests.delivery.fakes import export_record
 from tests.faults.kinesis_proxy import Buckets, Do, FaultProxy, Plan, Rule, chaos, codes
 from tests.faults.kinesis_proxy.buckets import Shards

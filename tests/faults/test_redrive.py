@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from processor.dead_letters.redrive import RedriveFenced, Redriver, Sent
-from processor.dead_letters.selection import Mark
+from processor.dead_letters.redrive import RedriveFenced, RedrivenDeadLetter, Redriver
+from processor.dead_letters.selection import RedriveMarker
 from processor.foundation.fault_points import VARIABLE
 from processor.kafka.reading import read_topic
 from processor.kafka.writer import Writer
@@ -60,12 +60,16 @@ def test_a_redrive_killed_in_the_middle_goes_on_when_it_is_started_again(
     wanted = [export_record(offset).value for offset in range(LETTERS)]
     assert list(dict.fromkeys(values)) == wanted
     assert max(Counter(values).values()) == at_most
-    marks = {record.key for record in read_topic(prepared.settings, prepared.topics.redriven)}
-    assert len(marks) == LETTERS
+    markers = {record.key for record in read_topic(prepared.settings, prepared.topics.redriven)}
+    assert len(markers) == LETTERS
 
 
 def test_of_two_redrives_at_once_the_later_one_goes_on_and_the_earlier_one_stops(prepared: Installation) -> None:
-    sent = [Sent(as_letter(undelivered_letter(1)), Mark("2026-01-01T00:00:00Z", prepared.topics.exports), 0)]
+    sent = [
+        RedrivenDeadLetter(
+            as_letter(undelivered_letter(1)), RedriveMarker("2026-01-01T00:00:00Z", prepared.topics.exports), 0
+        )
+    ]
 
     with Redriver(prepared.settings) as earlier, Redriver(prepared.settings) as later:
         later.write(sent)

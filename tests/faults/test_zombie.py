@@ -10,8 +10,8 @@ from typing import Final
 
 import pytest
 
-from processor.sandbox.endpoint import ACCESS_KEY_ID
 from processor.sandbox.shop import shop_events
+from processor.sandbox.streams import ACCESS_KEY_ID
 from processor.sandbox.waiting import wait_until
 from tests.faults.kinesis_proxy import Do, FaultProxy, Plan, Rule
 from tests.kit.crew import crew

@@ -13,13 +13,13 @@ from processor.files.event_log import dead_letter_line, lines_of, read_events, r
 from processor.files.json_text import member_text
 from processor.foundation.errors import UsageError
 from schemas.dead_letter import DeadLetter, DeadLetterReason
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 
 BARE = b'{"specversion":"1.0","id":"e","source":"/u","type":"profile.patched","subject":"p-1","data":{}}'
 KAFKA: dict[str, Any] = {"topic": "t", "partition": 3, "offset": 7, "timestamp": 5, "key": "p-1", "value": {}}
 
 
-def read(*lines: bytes) -> list[SourceRecord | DeadLetter]:
+def read(*lines: bytes) -> list[ReadRecord | DeadLetter]:
     return list(read_events(lines))
 
 
@@ -27,13 +27,13 @@ def kafka(**changes: Any) -> bytes:
     return orjson.dumps({**KAFKA, **changes})
 
 
-def faults(events: Iterable[SourceRecord | DeadLetter]) -> list[tuple[int, str]]:
+def faults(events: Iterable[ReadRecord | DeadLetter]) -> list[tuple[int, str]]:
     return [(event.offset, event.reason) for event in events if isinstance(event, DeadLetter)]
 
 
 def test_4b_a_bare_event_is_keyed_by_its_subject_and_its_offset_is_its_line_counted_with_blank_ones() -> None:
     assert read(BARE + b"\r\n", b"  \n", BARE) == [
-        SourceRecord("profile-events", 0, number, None, b"p-1", BARE) for number in (0, 2)
+        ReadRecord("profile-events", 0, number, None, b"p-1", BARE) for number in (0, 2)
     ]
 
 
@@ -52,7 +52,7 @@ def test_4b_a_line_that_cannot_be_parsed_is_a_dead_letter_at_its_line_number() -
     assert events[0] == DeadLetter(
         "profile-events", 0, 0, None, b"\xff", DeadLetterReason.NOT_UTF8, "invalid start byte at byte 0", None
     )
-    assert isinstance(events[-1], SourceRecord)
+    assert isinstance(events[-1], ReadRecord)
 
 
 def test_i13_an_event_with_a_number_that_no_double_holds_is_a_record_in_its_place_and_a_torn_line_is_not() -> None:
@@ -60,7 +60,7 @@ def test_i13_an_event_with_a_number_that_no_double_holds_is_a_record_in_its_plac
 
     good, torn = read(bare, bare[:-1])
 
-    assert good == SourceRecord("profile-events", 0, 0, None, b"p-1", bare)
+    assert good == ReadRecord("profile-events", 0, 0, None, b"p-1", bare)
     assert (torn.offset, torn.reason) == (1, "not_json")
 
 
@@ -101,7 +101,7 @@ def test_4b_a_kafka_record_with_a_wrong_place_key_or_timestamp_is_a_dead_letter_
 def test_i4_a_kafka_record_without_a_key_or_a_timestamp_keeps_its_place() -> None:
     line = orjson.dumps({name: KAFKA[name] for name in ("topic", "partition", "offset", "value")})
 
-    assert read(line) == [SourceRecord("t", 3, 7, None, None, b"{}")]
+    assert read(line) == [ReadRecord("t", 3, 7, None, None, b"{}")]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_i10_a_byte_order_mark_before_a_file_or_a_line_is_passed_over_and_the_li
     events = read(MARK + BARE, MARK + BARE, MARK + b"\r\n", MARK, BARE)
 
     assert events == [
-        SourceRecord("profile-events", 0, number, None, b"p-1", value)
+        ReadRecord("profile-events", 0, number, None, b"p-1", value)
         for number, value in [(0, BARE), (1, MARK + BARE), (4, BARE)]
     ]
     assert [event.offset for event in read(MARK + kafka(offset=8), MARK + kafka(offset=9))] == [8, 9]
@@ -247,7 +247,7 @@ def test_i4_any_other_file_is_read_line_by_line(lines: list[bytes]) -> None:
 )
 def test_i10_headers_of_a_record_are_read_in_each_form(written: Any) -> None:
     assert read_headers(written) == (("a", b"1"), ("b", None))
-    assert read(kafka(headers=written)) == [SourceRecord("t", 3, 7, 5, b"p-1", b"{}", (("a", b"1"), ("b", None)))]
+    assert read(kafka(headers=written)) == [ReadRecord("t", 3, 7, 5, b"p-1", b"{}", (("a", b"1"), ("b", None)))]
 
 
 def test_i10_values_of_headers_that_are_no_texts_are_their_json_and_one_that_stands_twice_is_kept_twice() -> None:
@@ -262,10 +262,10 @@ def test_i10_values_of_headers_that_are_no_texts_are_their_json_and_one_that_sta
 
 @pytest.mark.parametrize("written", [None, 5, "a=1", True, [], {}, [1, 2], [[1, "a"]], ["a"], [{"x": 1}]])
 def test_i4_headers_of_no_form_are_none_and_the_record_is_read_as_before(written: Any) -> None:
-    assert read(kafka(headers=written)) == [SourceRecord("t", 3, 7, 5, b"p-1", b"{}")]
+    assert read(kafka(headers=written)) == [ReadRecord("t", 3, 7, 5, b"p-1", b"{}")]
 
 
 def test_i10_a_line_of_kcat_has_its_headers_as_kcat_prints_them() -> None:
     line = b'{"topic":"t","partition":0,"offset":1,"ts":5,"headers":["ce_id","1","ce_id",null],"key":"p","payload":"\\ufeff{}"}'
 
-    assert read(line) == [SourceRecord("t", 0, 1, 5, b"p", MARK + b"{}", (("ce_id", b"1"), ("ce_id", None)))]
+    assert read(line) == [ReadRecord("t", 0, 1, 5, b"p", MARK + b"{}", (("ce_id", b"1"), ("ce_id", None)))]

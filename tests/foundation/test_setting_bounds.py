@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from processor.app import create_app
 from processor.delivery.kinesis.client import stream_opener
-from processor.delivery.limits import DeliveryLimits
 from processor.delivery.ports import Export
 from processor.foundation.settings import Settings
 from processor.kafka.connection import confluent_config, consumer_config, producer_config
-from processor.worker.adapters.partition_log import producer
+from processor.kafka.producers import new_producer
+from processor.worker.delivery_settings import delivery_limits, kinesis_options
 from schemas.destination import Destination
 from state.partition import shared_memory
 from tests.delivery.fakes import export_record
@@ -66,8 +66,8 @@ async def make_clients(settings: Settings, *, is_kinesis: bool) -> None:
     group_consumer = app.consumer._thread._create_worker_consumer(
         app.transport
     )  # Faust makes it in a thread of its own, when it starts
-    log = producer(settings, "transactional-id")
-    opened = stream_opener(settings, {"SECRET": "secret"})(destination())
+    log = new_producer(settings, "transactional-id")
+    opened = stream_opener(kinesis_options(settings), {"SECRET": "secret"})(destination())
     try:
         for client in (
             Producer(producer_config(settings)),
@@ -76,7 +76,7 @@ async def make_clients(settings: Settings, *, is_kinesis: bool) -> None:
         ):
             assert client is not None
         shared_memory(settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions)
-        DeliveryLimits.of(settings)
+        delivery_limits(settings)
         if is_kinesis:
             with pytest.raises(EndpointConnectionError):  # nobody listens there; the client was made
                 await opened.put([Export(export_record(1), "vip", b"{}", "p-1", None, 5, 5)])

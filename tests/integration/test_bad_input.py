@@ -12,12 +12,13 @@ import orjson
 import pytest
 
 from processor.foundation.errors import StoppedForOperator
-from processor.kafka.reading import KafkaRecord, read_compacted, read_topic
-from processor.sandbox.bad_events import poison
-from processor.sandbox.endpoint import create_stream, read_stream
+from processor.kafka.reading import read_compacted, read_topic
+from processor.sandbox.bad_events import make_bad_event
 from processor.sandbox.shop import Kind, ShopEvent, shop_events
+from processor.sandbox.streams import create_stream, read_stream
 from processor.sandbox.waiting import wait_until
 from schemas.dead_letter import DeadLetterReason as Reason
+from schemas.kafka import ReadRecord
 from schemas.wire.profiles_changelog import PROFILE
 from tests.kit.installation import Installation
 from tests.kit.whole_job import WholeJob
@@ -58,7 +59,7 @@ def good(number: int, **data: Any) -> dict[str, Any]:
     return head | {"time": "2026-01-11T08:37:33Z", "data": vip | data}
 
 
-def event(value: bytes | None, key: bytes | None = PROFILE_ID.encode(), kind: Kind = Kind.POISON) -> ShopEvent:
+def event(value: bytes | None, key: bytes | None = PROFILE_ID.encode(), kind: Kind = Kind.BAD) -> ShopEvent:
     return ShopEvent(key, value, NOW_MS, kind)
 
 
@@ -73,7 +74,7 @@ class Bad(NamedTuple):
 def bad_events() -> Iterator[Bad]:
     """All that the demo has, and what came to our minds beside it."""
     for number in range(KINDS_OF_THE_DEMO):
-        key, value, reason = poison(number, PROFILE_ID, good(0), Random(number))
+        key, value, reason = make_bad_event(number, PROFILE_ID, good(0), Random(number))
         yield Bad(reason, value, key)
     yield from (
         Bad(Reason.NOT_UTF8, value) for value in (b"\x80", b"\x00\xfe\xff" * 1000, '{"a":"ü"}'.encode("utf-16"))
@@ -146,7 +147,7 @@ def data_with(membership: object) -> dict[str, object]:
     return {"segmentMembership": membership}
 
 
-def read(job: WholeJob, topic: str) -> list[KafkaRecord]:
+def read(job: WholeJob, topic: str) -> list[ReadRecord]:
     return list(read_topic(job.installation.settings, topic))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from processor.kafka.reading import read_topic
 from processor.kafka.writer import Writer
-from processor.sandbox.endpoint import create_stream, read_stream
+from processor.sandbox.streams import create_stream, read_stream
 from processor.sandbox.waiting import wait_until
 from tests.kit.installation import Installation
 from tests.kit.whole_job import WholeJob

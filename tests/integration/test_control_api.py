@@ -21,7 +21,7 @@ from cryptography.fernet import Fernet
 
 from processor.kafka.reading import read_compacted, read_topic
 from processor.kafka.writer import Writer
-from processor.sandbox.endpoint import SECRET_KEY, create_stream, read_stream
+from processor.sandbox.streams import SECRET_KEY, create_stream, read_stream
 from processor.sandbox.waiting import wait_until
 from schemas.wire.catalog import StoredFlow, flow_key, flow_value, is_job_key
 from tests.api.tutorial import BASE, HEADERS, Tutorial

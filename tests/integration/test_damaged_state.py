@@ -10,9 +10,9 @@ import orjson
 import yaml
 from click.testing import Result
 
-from processor.sandbox.endpoint import read_stream
 from processor.sandbox.flows import REGION
 from processor.sandbox.shop import Kind, ShopEvent
+from processor.sandbox.streams import read_stream
 from processor.sandbox.waiting import wait_until
 from tests.kit.installation import Installation
 from tests.kit.rows import require_rows_of_the_fold

@@ -10,12 +10,13 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from processor.kafka.reading import KafkaRecord, read_topic
-from processor.sandbox.endpoint import read_stream
+from processor.kafka.reading import read_topic
 from processor.sandbox.shop import Kind, ShopEvent
+from processor.sandbox.streams import read_stream
 from processor.sandbox.waiting import wait_until
 from schemas.event import EventType
 from schemas.export import ExportHeader
+from schemas.kafka import ReadRecord
 from schemas.wire.identity_index import identity_key
 from schemas.wire.profiles_changelog import decode_row, profile_key
 from tests.faults.kinesis_proxy import Do, FaultProxy, Plan, Rule
@@ -109,7 +110,7 @@ def envelopes(job: WholeJob, profile: str) -> list[dict[str, Any]]:
     return [orjson.loads(record.data) for record in records if record.partition_key == profile]
 
 
-def exports(job: WholeJob, profile: str) -> list[KafkaRecord]:
+def exports(job: WholeJob, profile: str) -> list[ReadRecord]:
     settings = job.installation.settings
     return [record for record in read_topic(settings, settings.topics.exports) if record.key == profile.encode()]
 

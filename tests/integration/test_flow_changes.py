@@ -17,9 +17,9 @@ import yaml
 from processor.catalog.follower import HOLDS_AFTER_SECONDS
 from processor.core.catalog import Catalog
 from processor.kafka.reading import read_topic
-from processor.sandbox.endpoint import read_stream
 from processor.sandbox.flows import REGION
 from processor.sandbox.shop import shop_events
+from processor.sandbox.streams import read_stream
 from processor.sandbox.waiting import wait_until
 from processor.verify.evidence import exported, read_evidence
 from schemas.dead_letter import DeadLetterReason

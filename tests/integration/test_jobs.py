@@ -10,9 +10,9 @@ import pytest
 import yaml
 from click.testing import Result
 
-from processor.sandbox.endpoint import read_stream
 from processor.sandbox.flows import REGION
 from processor.sandbox.shop import Kind, ShopEvent
+from processor.sandbox.streams import read_stream
 from processor.sandbox.waiting import wait_until
 from tests.integration.test_control_api import api_of
 from tests.kit.installation import Installation

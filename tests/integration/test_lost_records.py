@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from processor.kafka.reading import group_lag
+from processor.kafka.group_lag import group_lag
 from processor.sandbox.shop import shop_events
 from processor.sandbox.waiting import wait_until
 from tests.kit.installation import Installation

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from processor.kafka.reading import read_topic
-from processor.sandbox.endpoint import read_stream
 from processor.sandbox.shop import shop_events
+from processor.sandbox.streams import read_stream
 from processor.sandbox.waiting import wait_until
 from processor.verify.evidence import exported, read_evidence
 from processor.worker.adapters.parked_rows import parked_flows

@@ -12,11 +12,12 @@ from aiokafka import AIOKafkaProducer
 from confluent_kafka import Producer
 
 from processor.core.partitioner import partition_of
-from processor.kafka.reading import KafkaRecord, read_topic
+from processor.kafka.reading import read_topic
 from processor.kafka.writer import Writer
 from processor.sandbox.waiting import wait_until
 from schemas.event import EventType
 from schemas.export import ExportHeader
+from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 from schemas.times import format_time
 from schemas.wire.profiles_changelog import profile_key
@@ -119,7 +120,7 @@ def exported(job: WholeJob) -> dict[str, bytes]:
     return {dict(record.headers)[ExportHeader.RECORD_ID].decode(): record.value or b"" for record in records}
 
 
-def expiries(job: WholeJob) -> list[KafkaRecord]:
+def expiries(job: WholeJob) -> list[ReadRecord]:
     events = read_topic(job.installation.settings, job.installation.topics.profile_events)
     return [record for record in events if b'"membership.expired"' in (record.value or b"")]
 

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from processor.sandbox.endpoint import create_stream, read_stream
 from processor.sandbox.shop import Kind, ShopEvent
+from processor.sandbox.streams import create_stream, read_stream
 from processor.sandbox.waiting import wait_until
 from tests.kit.installation import Installation
 from tests.kit.whole_job import WholeJob
@@ -49,7 +49,7 @@ def event(number: int, note: str, profile: str = "Zoë") -> ShopEvent:
         "subject": profile,
         "time": "2026-01-11T08:37:33Z",
     }
-    return ShopEvent(profile.encode(), orjson.dumps(head | {"data": data}), NOW_MS, Kind.POISON)
+    return ShopEvent(profile.encode(), orjson.dumps(head | {"data": data}), NOW_MS, Kind.BAD)
 
 
 def delivered(job: WholeJob) -> list[tuple[int, str]]:

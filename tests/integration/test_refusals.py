@@ -9,7 +9,8 @@ from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartiti
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # public names that its __init__ does not list
 
 from processor.core.partitioner import partition_of
-from processor.kafka.reading import group_lag, read_topic
+from processor.kafka.group_lag import group_lag
+from processor.kafka.reading import read_topic
 from processor.sandbox.shop import shop_events
 from processor.sandbox.waiting import wait_until
 from schemas.partitioner import Partitioner

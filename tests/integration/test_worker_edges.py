@@ -81,7 +81,7 @@ def test_without_a_web_port_fausts_own_command_listens_nowhere(ready: Installati
     assert objects(worker)
 
 
-@pytest.mark.parametrize("moment", ["worker_starts", "BatchConsumerThread]: Starting", "TakeoverRecovery]: Starting"])
+@pytest.mark.parametrize("moment", ["worker_starts", "BatchConsumerThread]: Starting", "LastingRecovery]: Starting"])
 def test_a_worker_that_is_stopped_while_it_starts_ends_with_exit_code_0(
     ready: Installation, tmp_path: Path, moment: str
 ) -> None:

@@ -4,27 +4,29 @@ aiokafka's BatchBuilder.
 
 import os
 from collections.abc import AsyncIterator
+from functools import partial
 from random import Random
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from processor.kafka.dead_letter_batches import batch_bytes, fits_alone, letter_batch
+from processor.kafka.dead_letter_batches import batch_bytes, dead_letter_batch, fits_alone
 from processor.kafka.errors import RecordTooLarge
 from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
-from processor.pipeline.ports import KafkaRecord
+from processor.worker.adapters.origins import explain_refusal
 from processor.worker.sinks import TopicDeadLetters
 from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.kafka import ProducerRecord
 from tests.kit.installation import Installation
 from tests.kit.topics import create_topic
 
 MIB = 1024 * 1024
 
 
-def letter(value: bytes) -> KafkaRecord:
-    return KafkaRecord(b"k", value, [("reason", b"bad_shape")])
+def letter(value: bytes) -> ProducerRecord:
+    return ProducerRecord(b"k", value, [("reason", b"bad_shape")])
 
 
 @pytest.mark.parametrize(
@@ -42,8 +44,8 @@ async def test_a_producer_makes_its_batches_of_the_class_that_letters_lean_on() 
     producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", compression_type="snappy")
     own = producer.create_batch()
 
-    assert type(own) is type(letter_batch(is_transactional=False)) is BatchBuilder
-    for batch in (own, letter_batch(is_transactional=True)):
+    assert type(own) is type(dead_letter_batch(is_transactional=False)) is BatchBuilder
+    for batch in (own, dead_letter_batch(is_transactional=True)):
         batch.append(timestamp=1, key=b"k", value=b"v" * 10_000, headers=[])
         assert (batch.record_count(), batch.size() > 10_000, len(batch._build()) < 1_000) == (1, True, True)
     await producer.stop()
@@ -51,7 +53,7 @@ async def test_a_producer_makes_its_batches_of_the_class_that_letters_lean_on() 
 
 @pytest.fixture
 async def producer(installation: Installation) -> AsyncIterator[SharedProducer]:
-    shared = SharedProducer(installation.settings)
+    shared = SharedProducer(installation.settings, partial(explain_refusal, "profile-events"))
     await shared.start()
     yield shared
     await shared.stop()
@@ -67,9 +69,7 @@ async def test_g2_a_record_that_kinesis_does_not_take_becomes_a_letter_however_l
 ) -> None:
     topic, large = create_topic(kafka, max_message_bytes=str(2 * MIB)), b'{"name":"x"}' * 400_000
 
-    await TopicDeadLetters(producer, topic, "profile-events").put(
-        [undelivered(b"1", 6), undelivered(large, 7), undelivered(b"2", 8)]
-    )  # type: ignore[list-item]
+    await TopicDeadLetters(producer, topic).put([undelivered(b"1", 6), undelivered(large, 7), undelivered(b"2", 8)])  # type: ignore[list-item]
 
     assert [record.value for record in read_topic(installation.settings, topic)] == [b"1", large, b"2"]
 
@@ -80,7 +80,7 @@ async def test_i4_a_letter_of_delivery_that_its_topic_does_not_take_names_the_re
     topic = create_topic(kafka, max_message_bytes=str(MIB))
 
     with pytest.raises(RecordTooLarge) as refused:
-        await TopicDeadLetters(producer, topic, "profile-events").put([undelivered(os.urandom(2 * MIB), 7)])  # type: ignore[list-item]
+        await TopicDeadLetters(producer, topic).put([undelivered(os.urandom(2 * MIB), 7)])  # type: ignore[list-item]
 
     assert "what came of exports[0] offset 7" in str(refused.value)
     assert f"raise max.message.bytes of {topic}" in str(refused.value)

@@ -7,7 +7,7 @@ import pytest
 
 from processor.kafka.errors import RecordTooLarge
 from processor.kafka.producers import NotWritten, SharedProducer
-from processor.pipeline.ports import KafkaRecord
+from schemas.kafka import ProducerRecord
 from tests.kit.installation import Installation
 from tests.kit.topics import create_topic
 
@@ -22,9 +22,9 @@ async def test_the_time_of_a_record_is_told_where_the_topic_is_stamped_by_the_br
     await producer.start()
 
     by_the_broker = await producer.write_stamped(
-        installation.topics.worker_status, KafkaRecord(b"worker", b"{}", timestamp=1)
+        installation.topics.worker_status, ProducerRecord(b"worker", b"{}", timestamp=1)
     )
-    by_us = await producer.write_stamped(create_topic(kafka), KafkaRecord(b"worker", b"{}", timestamp=1))
+    by_us = await producer.write_stamped(create_topic(kafka), ProducerRecord(b"worker", b"{}", timestamp=1))
     await producer.stop()
 
     assert by_the_broker is not None
@@ -36,7 +36,7 @@ async def test_a_record_that_its_topic_does_not_take_stops_for_the_operator_and_
     installation: Installation, kafka: str
 ) -> None:
     """A row of `delivery-positions` that is not written would be written again by every owner, for ever."""
-    topic, large = create_topic(kafka, max_message_bytes="1000"), KafkaRecord(b"worker", os.urandom(10_000))
+    topic, large = create_topic(kafka, max_message_bytes="1000"), ProducerRecord(b"worker", os.urandom(10_000))
     producer = SharedProducer(installation.settings)
     await producer.start()
 

@@ -11,9 +11,11 @@ from confluent_kafka.admin import AdminClient
 
 from processor.kafka.connection import consumer_config
 from processor.kafka.errors import ReadFailed
+from processor.kafka.group_lag import PartitionLag, group_lag
 from processor.kafka.log_ends import stable_ends, wait_until_shown
-from processor.kafka.reading import KafkaRecord, PartitionLag, group_lag, read_compacted, read_from, read_topic
+from processor.kafka.reading import read_compacted, read_from, read_topic
 from processor.kafka.writer import Headers, Writer
+from schemas.kafka import ReadRecord
 from tests.kit.installation import Installation
 from tests.kit.topics import create_topic
 
@@ -49,8 +51,8 @@ def test_a_record_is_read_as_it_was_written(installation: Installation, kafka: s
 
     headers = (("flow-id", b"vip"), ("empty", None))
     assert records == [
-        KafkaRecord(topic, 0, 0, TIMESTAMP, b"k", b"v", headers),
-        KafkaRecord(topic, 0, 1, TIMESTAMP, None, None, headers),
+        ReadRecord(topic, 0, 0, TIMESTAMP, b"k", b"v", headers),
+        ReadRecord(topic, 0, 1, TIMESTAMP, None, None, headers),
     ]
 
 

@@ -8,8 +8,8 @@ from processor.core.catalog import Catalog
 from processor.core.replay import Replay
 from processor.core.step import Limits, Step
 from schemas.audience import Audience
-from schemas.event import SourceRecord
 from schemas.flow import Flow
+from schemas.kafka import ReadRecord
 from schemas.profile import Profile
 
 PLACE = ("profile-events", 0, b"p-1")
@@ -44,7 +44,7 @@ class History:
         self, value: bytes | None, key: bytes | None = b"p-1", timestamp: int | None = None, headers: Headers = ()
     ) -> Step:
         self.offset += 1
-        return self.replay.feed(SourceRecord("profile-events", 0, self.offset, timestamp, key, value, headers))
+        return self.replay.feed(ReadRecord("profile-events", 0, self.offset, timestamp, key, value, headers))
 
     def event(self, type: str, data: Any = None, **attributes: Any) -> Step:
         envelope = {

@@ -11,9 +11,9 @@ from processor.core.catalog import Catalog
 from processor.core.replay import Replay
 from processor.core.step import Limits, Step
 from schemas.audience import Audience
-from schemas.event import SourceRecord
 from schemas.export import ExportRecord
 from schemas.flow import Flow
+from schemas.kafka import ReadRecord
 
 DESTINATION = {"type": "kinesis", "stream": "vip-profiles", "region": "us-east-2"}
 NOON = "2026-01-11T12:00:00Z"
@@ -101,7 +101,7 @@ class Scene:
 
     def value(self, value: bytes | None, key: bytes | None = b"p-1", timestamp: int | None = None) -> Step:
         """Feed bytes as they are, at the next offset."""
-        step = self.replay.feed(SourceRecord("profile-events", 0, self.offset, timestamp, key, value))
+        step = self.replay.feed(ReadRecord("profile-events", 0, self.offset, timestamp, key, value))
         self.offset += 1
         return step
 

@@ -12,7 +12,7 @@ from processor.cli import commands
 from processor.foundation.settings import ENV_PREFIX, Settings, TopicNames, env_name
 from processor.kafka.admin import Admin, TopicOutcome
 from processor.kafka.topics import topic_specs
-from processor.sandbox.endpoint import ACCESS_KEY_ID, SECRET_KEY
+from processor.sandbox.streams import ACCESS_KEY_ID, SECRET_KEY
 
 _AWS = {
     "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,

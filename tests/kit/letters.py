@@ -8,11 +8,10 @@ from processor.delivery.lanes.dead_letter_queue import Condemned, undelivered
 from processor.delivery.lanes.lanes import Waiting
 from processor.delivery.lanes.progress import PartitionProgress
 from processor.foundation.settings import Settings
-from processor.kafka.reading import KafkaRecord
 from processor.kafka.writer import Headers, Writer
 from processor.pipeline.records import dead_letter_record
 from schemas.dead_letter import DeadLetter, DeadLetterReason
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from tests.delivery.fakes import export_record
 
 Raw = tuple[bytes | None, bytes | None, Headers, int | None]
@@ -40,7 +39,7 @@ def unusable_letter(
     headers: Sequence[tuple[str, bytes | None]] = (),
 ) -> Raw:
     """A profile event that could not be used."""
-    source = SourceRecord("profile-events", 0, offset, timestamp, profile.encode(), value, headers)
+    source = ReadRecord("profile-events", 0, offset, timestamp, profile.encode(), value, headers)
     letter = DeadLetter(*source[:3], source.key, value, DeadLetterReason(reason), "so it was", "2026-01-11T23:37:33Z")
     record = dead_letter_record(letter, source)
     return record.key, record.value, list(record.headers), record.timestamp
@@ -50,7 +49,7 @@ def as_letter(raw: Raw, offset: int = 0, partition: int = 0) -> Letter:
     """What is read of it."""
     key, value, headers, timestamp = raw
     read = tuple((name, text) for name, text in headers if not isinstance(text, str))
-    return read_letter(KafkaRecord("dead-letters", partition, offset, timestamp, key, value, read))
+    return read_letter(ReadRecord("dead-letters", partition, offset, timestamp, key, value, read))
 
 
 def write_letters(settings: Settings, letters: Iterable[Raw]) -> None:

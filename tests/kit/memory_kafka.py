@@ -13,10 +13,11 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 
 from processor.core.catalog import Catalog
-from processor.pipeline.ports import KafkaRecord, Output
-from processor.transport.consumer import Partition
+from processor.pipeline.ports import Output
 from processor.transport.lease import Lease
+from processor.transport.owner import Partition
 from processor.worker.kafka_adapters import Adapters
+from schemas.kafka import ProducerRecord
 from schemas.profile import Profile
 from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_row, encode_watermark
 
@@ -204,10 +205,10 @@ class MemoryProducer:
 
     async def stop(self) -> None: ...
 
-    async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+    async def write(self, topic: str, records: Sequence[tuple[int | None, ProducerRecord]]) -> None:
         await asyncio.sleep(0)
 
-    async def write_stamped(self, topic: str, record: KafkaRecord) -> float | None:
+    async def write_stamped(self, topic: str, record: ProducerRecord) -> float | None:
         await asyncio.sleep(0)
         return None
 
@@ -237,7 +238,7 @@ class MemoryGroup:
         await self._kafka.answer()
         return dict.fromkeys(places, (0, 1_000_000))
 
-    async def still_ours(self, offsets: Mapping[Partition, int]) -> bool:
+    async def are_assigned(self, offsets: Mapping[Partition, int]) -> bool:
         await self._kafka.answer()
         return True
 

@@ -14,11 +14,10 @@ from processor.foundation.revocable import PartitionsRevoked
 from processor.foundation.settings import Settings
 from processor.foundation.tasks import CancelledByNobody, end_task, is_being_cancelled
 from processor.kafka.cluster import ClusterFacts
-from processor.transport.batch import Batch
-from processor.transport.consumer import Partition
+from processor.transport.owner import Partition
 from processor.worker.runtime import Place, Runtime
 from processor.worker.waits import Waits
-from schemas.event import SourceRecord
+from schemas.kafka import Batch, ReadRecord
 from state.directory import StateDirectory
 from state.faust_store import ProfilesStore
 from tests.kit.memory_kafka import MemoryGroup, MemoryKafka, memory_adapters
@@ -93,7 +92,7 @@ class MemoryWorker:
         """Events come, each of a profile of its own."""
         begin = self.runtime.pipeline.committed_offsets[partition]
         records = [
-            SourceRecord(SOURCE, partition, begin + number, 0, key.encode(), event(key))
+            ReadRecord(SOURCE, partition, begin + number, 0, key.encode(), event(key))
             for number, key in enumerate(keys)
         ]
         self.runtime.process(

@@ -10,10 +10,10 @@ from processor.core.step import Limits
 from processor.foundation.settings import Settings
 from processor.kafka.reading import read_compacted
 from processor.verify.expectation import Expectation
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.profile import Profile
 
-CatalogOf = Callable[[SourceRecord], Catalog]
+CatalogOf = Callable[[ReadRecord], Catalog]
 """The catalog that decided a record."""
 
 
@@ -32,7 +32,7 @@ class Replayed:
     bad_in_a_row: dict[int, int] = field(default_factory=dict)
 
 
-def replay(events: Iterable[SourceRecord], limits: Limits, catalog_of: CatalogOf) -> Replayed:
+def replay(events: Iterable[ReadRecord], limits: Limits, catalog_of: CatalogOf) -> Replayed:
     """Fold and decide `events`, which are in the order of each partition; a change of the catalog sends what its jobs
     send.
     """

@@ -21,14 +21,14 @@ from processor.core.catalog import Catalog
 from processor.core.step import Limits
 from processor.files.configuration import Configuration
 from processor.kafka.errors import BrokerUnreachable
-from processor.kafka.reading import PartitionLag, group_lag
+from processor.kafka.group_lag import PartitionLag, group_lag
 from processor.kafka.writer import Writer
-from processor.sandbox.endpoint import create_stream
-from processor.sandbox.flows import configuration, configuration_text, worker_environment
+from processor.sandbox.flows import fill_shop_template, parse_shop_configuration, worker_environment
 from processor.sandbox.shop import ShopEvent
+from processor.sandbox.streams import create_stream
 from processor.sandbox.waiting import wait_until
 from processor.verify.evidence import read_events, read_evidence
-from processor.verify.result import judge, listed
+from processor.verify.result import list_faults, verify_delivery
 from processor.worker.adapters.parked_rows import parked_flows
 from tests.kit.installation import Installation
 from tests.kit.replayed import CatalogOf, Replayed, catalog_in_force, replay
@@ -48,12 +48,12 @@ class WholeJob:
         self.kinesis = kinesis
         self._folder = folder
         installation.change(session_timeout_seconds=SESSION_SECONDS, log_format="console")
-        self.text = configuration_text(kinesis, f"-{installation.settings.app_id}")
+        self.text = fill_shop_template(kinesis, f"-{installation.settings.app_id}")
 
     @property
     def configuration(self) -> Configuration:
         """What `text` says."""
-        return configuration(self.text)
+        return parse_shop_configuration(self.text)
 
     def create_streams(self) -> None:
         """The stream of every flow."""
@@ -176,11 +176,11 @@ class WholeJob:
         """
         flows, replayed = self.configuration.flows, self.replay(catalog_of)
         evidence = read_evidence(self.installation.settings, flows, self.kinesis)
-        verdict = judge(
+        verdict = verify_delivery(
             flows, replayed.expectation, evidence, has_transactions=has_transactions, restarted_at=restarted_at
         )
         assert replayed.expectation.records, "replay sends nothing: the test proves nothing"
-        assert not verdict.faults, listed(verdict.faults)
+        assert not verdict.faults, list_faults(verdict.faults)
         return replayed
 
 

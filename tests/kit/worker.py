@@ -10,41 +10,41 @@ from typing import Final
 
 from processor.foundation.fault_points import VARIABLE
 from processor.foundation.settings import env_name
-from processor.sandbox.errors import DemoFailed
-from processor.sandbox.worker_process import Worker
+from processor.sandbox.errors import SandboxFailed
+from processor.sandbox.worker_process import WorkerProcess
 
 KILLED: Final = -signal.SIGKILL
 
 
-class KitWorker(Worker):
+class KitWorker(WorkerProcess):
     """The demo's worker, and what an operator's supervisor knows of it."""
 
     def change(self, **settings: object) -> None:
         """Other settings, from the next start on."""
-        self._environment |= {env_name(field): str(value) for field, value in settings.items()}
+        self.environment |= {env_name(field): str(value) for field, value in settings.items()}
 
     def arm(self, fault: str | None) -> None:
         """At its next start it gets a fault point where it dies (`processor.foundation.fault_points`); None: no more."""
-        self._environment.pop(VARIABLE, None)
+        self.environment.pop(VARIABLE, None)
         if fault is not None:
-            self._environment[VARIABLE] = fault
+            self.environment[VARIABLE] = fault
 
     def sign_with(self, access_key_id: str) -> None:
         """From the next start on, flows with default credentials call Kinesis with this key: an endpoint can tell who
         called.
         """
-        self._environment["AWS_ACCESS_KEY_ID"] = access_key_id
+        self.environment["AWS_ACCESS_KEY_ID"] = access_key_id
 
     def exit_code(self) -> int | None:
         """How it ended; minus the number of a signal, None while it runs."""
-        return self._running().poll()
+        return self.process.poll()
 
     def wait_for_end(self, seconds: float) -> int:
-        """Its exit code, once it ended by itself; raises DemoFailed when it does not in time."""
+        """Its exit code, once it ended by itself; raises SandboxFailed when it does not in time."""
         try:
-            return self._running().wait(seconds)
+            return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise DemoFailed(f"the worker did not end by itself within {seconds:.0f} s") from None
+            raise SandboxFailed(f"the worker did not end by itself within {seconds:.0f} s") from None
 
     def said(self) -> str:
         """Everything it wrote, over all its starts."""
@@ -66,7 +66,7 @@ class KitWorker(Worker):
 
     def freeze(self) -> None:
         """SIGSTOP: it hears and does nothing, and does not know."""
-        self._running().send_signal(signal.SIGSTOP)
+        self.process.send_signal(signal.SIGSTOP)
 
     @property
     def is_frozen(self) -> bool:
@@ -75,18 +75,18 @@ class KitWorker(Worker):
 
     def go_on(self) -> None:
         """SIGUSR1: it leaves the fault point that holds it."""
-        self._running().send_signal(signal.SIGUSR1)
+        self.process.send_signal(signal.SIGUSR1)
 
     def set_variable(self, name: str, value: str) -> None:
         """A variable of its environment that is no setting of ours, as Faust's own, from the next start on."""
-        self._environment[name] = value
+        self.environment[name] = value
 
     def add_to_path(self, folder: Path) -> None:
         """Its next start finds modules there first; a `sitecustomize` is run before everything else."""
-        self._environment["PYTHONPATH"] = os.pathsep.join(
-            [str(folder), *filter(None, [self._environment.get("PYTHONPATH")])]
+        self.environment["PYTHONPATH"] = os.pathsep.join(
+            [str(folder), *filter(None, [self.environment.get("PYTHONPATH")])]
         )
 
     def thaw(self) -> None:
         """SIGCONT."""
-        self._running().send_signal(signal.SIGCONT)
+        self.process.send_signal(signal.SIGCONT)

@@ -11,9 +11,8 @@ from processor.pipeline.decider import Policy
 from processor.pipeline.jobs.scheduler import JobSettings
 from processor.pipeline.jobs.slots import Slots
 from processor.pipeline.partition import PartitionSettings
-from processor.pipeline.ports import KafkaRecord, Output
-from processor.transport.batch import Batch
-from schemas.event import SourceRecord
+from processor.pipeline.ports import Output
+from schemas.kafka import Batch, ProducerRecord, ReadRecord
 from schemas.wire.profiles_changelog import WATERMARK_KEY, Row, Watermark, decode_row, decode_watermark
 
 
@@ -105,11 +104,11 @@ class MemoryLog:
             raise self.close_error
 
     @property
-    def exports(self) -> list[KafkaRecord]:
+    def exports(self) -> list[ProducerRecord]:
         return [record for output in self.outputs for record in output.exports]
 
     @property
-    def dead_letters(self) -> list[KafkaRecord]:
+    def dead_letters(self) -> list[ProducerRecord]:
         return [record for output in self.outputs for record in output.dead_letters]
 
 
@@ -141,10 +140,10 @@ def apply(rows: dict[bytes, bytes], changes: Mapping[bytes, bytes | None]) -> No
             rows[key] = value
 
 
-def batch(records: Sequence[SourceRecord], position: int | None = None) -> Batch:
+def batch(records: Sequence[ReadRecord], position: int | None = None) -> Batch:
     """The records of one fetch."""
     end = records[-1].offset + 1 if records else 0
-    return Batch("profile-events", 0, records, end if position is None else position, 0, 0.0)  # type: ignore[arg-type]  # SourceRecord has all that is read
+    return Batch("profile-events", 0, records, end if position is None else position, 0, 0.0)  # type: ignore[arg-type]  # ReadRecord has all that is read
 
 
 class LoopClock:

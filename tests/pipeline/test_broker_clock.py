@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from processor.pipeline.broker_clock import BrokerClock
 from processor.pipeline.deadlines import DeadlineSettings
 from processor.pipeline.partition import PartitionPipeline
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.times import parse_time
 from tests.kit.given import NOON, a_catalog, cloud_event, realized
 from tests.kit.virtual_time import in_virtual_time
@@ -77,7 +77,7 @@ async def expired_after(clock: BrokerClock, deadline: str) -> int:
     )
     pipeline.start()
     value = orjson.dumps(cloud_event(realized("a", validUntil=deadline)))
-    pipeline.submit(batch([SourceRecord("profile-events", 0, 0, 0, b"p-1", value)]))
+    pipeline.submit(batch([ReadRecord("profile-events", 0, 0, 0, b"p-1", value)]))
     await until(lambda: pipeline.committed_offset >= 1)
     await asyncio.sleep(10.0)
     await pipeline.close()

@@ -16,7 +16,7 @@ from processor.core.expiry import next_deadline
 from processor.core.replay import Replay
 from processor.pipeline.deadlines import CHUNK_PROFILES, DeadlineSettings
 from processor.pipeline.partition import PartitionPipeline
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.times import format_time, parse_time
 from schemas.wire.profiles_changelog import DEADLINE, Watermark
 from tests.core.strategies import law
@@ -37,7 +37,7 @@ class Life:
         self.rows, self.log = MemoryRows(), MemoryLog()
         self.now = float(START)
         self.clock = LoopClock()
-        self.events: list[SourceRecord] = []
+        self.events: list[ReadRecord] = []
         self.failure: BaseException | None = None
         self._looped = 0
         self.open()
@@ -75,7 +75,7 @@ class Life:
         self._append(key.encode(), value)
 
     def _append(self, key: bytes, value: bytes) -> None:
-        event = SourceRecord("profile-events", 0, len(self.events), 0, key, value)
+        event = ReadRecord("profile-events", 0, len(self.events), 0, key, value)
         self.events.append(event)
         self.pipeline.submit(batch([event]))
 
@@ -329,7 +329,7 @@ async def test_off_nothing_is_written_and_the_index_is_kept() -> None:
     value = orjson.dumps(
         cloud_event(membership({"ext/x": {"status": "realized", "lastQualificationTime": end, "validUntil": end}}))
     )
-    pipeline.submit(batch([SourceRecord("profile-events", 0, 0, 0, b"p-1", value)]))
+    pipeline.submit(batch([ReadRecord("profile-events", 0, 0, 0, b"p-1", value)]))
     await until(lambda: rows.watermark == Watermark(1, profiles=1))
     await asyncio.sleep(30.0)
     await pipeline.close()

@@ -20,7 +20,7 @@ from processor.pipeline.jobs.scheduler import JobSettings
 from processor.pipeline.jobs.slots import Slots
 from processor.pipeline.partition import PartitionPipeline
 from processor.pipeline.profiles import Profiles
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.wire.identity_index import (
     IDENTITY,
     INDEX_KEY,
@@ -50,7 +50,7 @@ class Partition:
 
     def __init__(self) -> None:
         self.log = MemoryLog()
-        self.events: list[SourceRecord] = []
+        self.events: list[ReadRecord] = []
         self.commits: list[dict[bytes, bytes]] = []  # the changelog after each
 
     @property
@@ -126,7 +126,7 @@ class Partition:
     def send(self, profile: str, identities: Any, kind: str = "profile.patched") -> None:
         data = None if identities is None else {"identityMap": identities}
         value = orjson.dumps(cloud_event(data, kind, profile, id=f"e-{len(self.events)}"))
-        self.events.append(SourceRecord("profile-events", 0, len(self.events), 0, profile.encode(), value))
+        self.events.append(ReadRecord("profile-events", 0, len(self.events), 0, profile.encode(), value))
 
     def is_applied(self) -> bool:
         return not self.events or self.next_offset > self.events[-1].offset
@@ -181,12 +181,12 @@ mostly_identities = st.builds(
 
 
 @st.composite
-def identity_histories(draw: st.DrawFn, min_size: int = 1) -> list[SourceRecord]:
+def identity_histories(draw: st.DrawFn, min_size: int = 1) -> list[ReadRecord]:
     """Events of one partition; of two in three nothing but identities."""
     others = draw(histories(max_size=8))
     values = draw(st.lists(mostly_identities, min_size=min_size, max_size=16))
     records = others + [
-        SourceRecord("profile-events", 0, 0, 0, draw(st.sampled_from(PROFILES)).encode(), orjson.dumps(value))
+        ReadRecord("profile-events", 0, 0, 0, draw(st.sampled_from(PROFILES)).encode(), orjson.dumps(value))
         for value in values
     ]
     return [
@@ -194,7 +194,7 @@ def identity_histories(draw: st.DrawFn, min_size: int = 1) -> list[SourceRecord]
     ]
 
 
-async def lived(history: Sequence[SourceRecord], owners: Sequence[Life]) -> Partition:
+async def lived(history: Sequence[ReadRecord], owners: Sequence[Life]) -> Partition:
     """All owners, and a last one that stays, with the rest of the events."""
     partition, waiting = Partition(), list(history)
     for life in [*owners, Life("on", len(waiting), True, None, None, 3)]:
@@ -215,7 +215,7 @@ async def lived(history: Sequence[SourceRecord], owners: Sequence[Life]) -> Part
 @law(150)
 @given(history=identity_histories(), owners=st.lists(lives, max_size=6))
 def test_m6_whoever_owned_it_and_died_the_index_is_what_the_profiles_say(
-    history: list[SourceRecord], owners: list[Life]
+    history: list[ReadRecord], owners: list[Life]
 ) -> None:
     """And whenever it says that it is whole, it is."""
     partition = run_in_virtual_time(lived(history, owners))
@@ -228,7 +228,7 @@ def test_m6_whoever_owned_it_and_died_the_index_is_what_the_profiles_say(
 @law(100)
 @given(history=identity_histories(), owners=st.lists(lives.filter(lambda life: life.kind != "old"), max_size=6))
 def test_f3_no_row_of_the_index_outlives_what_it_says_switched_on_and_off_at_any_time(
-    history: list[SourceRecord], owners: list[Life]
+    history: list[ReadRecord], owners: list[Life]
 ) -> None:
     partition = run_in_virtual_time(lived(history, owners))
 
@@ -239,7 +239,7 @@ def test_f3_no_row_of_the_index_outlives_what_it_says_switched_on_and_off_at_any
 @law(150)
 @given(history=identity_histories(min_size=4), owners=st.lists(st.one_of(lives, tearing), min_size=1, max_size=6))
 def test_m6_the_index_is_whole_where_a_log_without_transactions_tears(
-    history: list[SourceRecord], owners: list[Life]
+    history: list[ReadRecord], owners: list[Life]
 ) -> None:
     partition = run_in_virtual_time(lived(history, owners))
 

@@ -18,10 +18,9 @@ from processor.pipeline.jobs.chunk import CHUNK_EXPORTS
 from processor.pipeline.jobs.scheduler import JobSettings
 from processor.pipeline.jobs.slots import Slots
 from processor.pipeline.partition import PartitionPipeline
-from processor.pipeline.ports import KafkaRecord
-from schemas.event import SourceRecord
 from schemas.export import ExportHeader
 from schemas.job import JobProgress, PartitionState
+from schemas.kafka import ProducerRecord, ReadRecord
 from schemas.times import parse_time
 from schemas.wire.profiles_changelog import JOB, missed_key
 from tests.core.control import Control
@@ -78,7 +77,7 @@ class Partition:
         self.catalog = catalog
         self.view.change(catalog)
 
-    def submit(self, events: Iterable[SourceRecord]) -> None:
+    def submit(self, events: Iterable[ReadRecord]) -> None:
         records = list(events)
         self.offset += len(records)
         self.pipeline.submit(batch(records))
@@ -116,7 +115,7 @@ class Partition:
         ]
 
     @property
-    def told(self) -> list[KafkaRecord]:
+    def told(self) -> list[ProducerRecord]:
         """On `job-progress`."""
         return [record for output in self.log.outputs for record in output.job_progress]
 
@@ -135,9 +134,9 @@ def header(record: Any, name: str) -> str:
     return str(dict(record.headers)[name].decode())
 
 
-def patch(offset: int, key: str, data: Any, kind: str = "profile.patched") -> SourceRecord:
+def patch(offset: int, key: str, data: Any, kind: str = "profile.patched") -> ReadRecord:
     value = orjson.dumps(cloud_event(data, kind, key, id=f"e-{offset}"))
-    return SourceRecord("profile-events", 0, offset, 0, key.encode(), value)
+    return ReadRecord("profile-events", 0, offset, 0, key.encode(), value)
 
 
 def status(audience: str, of: str) -> Any:
@@ -168,7 +167,7 @@ options = st.fixed_dictionaries(
 )
 
 
-def an_event(offset: int, happening: tuple[str, str, Any]) -> SourceRecord:
+def an_event(offset: int, happening: tuple[str, str, Any]) -> ReadRecord:
     kind, key, what = happening
     if kind == "status":
         return patch(offset, key, status(*what))
@@ -508,7 +507,7 @@ async def test_a_job_that_is_forgotten_goes_from_the_rows_and_from_its_topic() -
     await partition.until(lambda: not partition.parts)
     await partition.pipeline.close()
 
-    assert partition.told[-1] == KafkaRecord(b'["j0001",0]', None)
+    assert partition.told[-1] == ProducerRecord(b'["j0001",0]', None)
     assert partition.rows.rows == partition.log.changelog
 
 
@@ -543,7 +542,7 @@ async def test_a_job_that_still_ran_when_it_was_forgotten_leaves_nothing_behind(
     await partition.pipeline.close()
 
     assert partition.marks == []
-    assert partition.told[-1] == KafkaRecord(b'["j0001",0]', None)
+    assert partition.told[-1] == ProducerRecord(b'["j0001",0]', None)
 
 
 @in_virtual_time

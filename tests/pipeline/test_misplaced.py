@@ -14,7 +14,7 @@ from processor.pipeline.misplaced import ALARM_SECONDS, MisplacedAlarm
 from processor.pipeline.partition import PartitionPipeline
 from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.profiles import Profiles
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 from tests.kit.given import a_catalog, a_flow, cloud_event, realized
 from tests.kit.virtual_time import in_virtual_time
@@ -29,11 +29,11 @@ BY_NONE = next(key for key in KEYS if key not in AT_HOME and partition_of(key, P
 CATALOG = a_catalog({"flows": [a_flow("f", ["a"])]})
 
 
-def event(offset: int, key: bytes | None, value: bytes | None = None) -> SourceRecord:
+def event(offset: int, key: bytes | None, value: bytes | None = None) -> ReadRecord:
     whole = value or orjson.dumps(
         cloud_event(realized("a"), subject=None if key is None else key.decode(), id=f"e-{offset}")
     )
-    return SourceRecord("profile-events", HERE, offset, 0, key, whole)
+    return ReadRecord("profile-events", HERE, offset, 0, key, whole)
 
 
 def policy(placement: Placement | None = PLACEMENT, max_bad_in_a_row: int = 0) -> Policy:

@@ -16,8 +16,8 @@ from processor.core.catalog import Catalog
 from processor.core.replay import Replay
 from processor.pipeline.bad_events import TooManyBadEvents
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
-from schemas.event import SourceRecord
 from schemas.export import ExportHeader
+from schemas.kafka import ReadRecord
 from schemas.wire.identity_index import INDEX_KEY
 from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, decode_watermark
 from tests.core.strategies import configurations, histories, law
@@ -59,11 +59,11 @@ class Running:
         await until(lambda: self.failure.done() or bool(self.progress and self.progress[-1] >= offset))
 
 
-def patches(count: int, profiles: int = 3, first: int = 0) -> list[SourceRecord]:
+def patches(count: int, profiles: int = 3, first: int = 0) -> list[ReadRecord]:
     """Events that realize and exit audience `a` in turn, of a few profiles."""
     statuses = (b"realized", b"exited")
     return [
-        SourceRecord(
+        ReadRecord(
             "profile-events",
             0,
             offset,
@@ -75,14 +75,14 @@ def patches(count: int, profiles: int = 3, first: int = 0) -> list[SourceRecord]
     ]
 
 
-def same_place(history: Sequence[SourceRecord]) -> list[SourceRecord]:
+def same_place(history: Sequence[ReadRecord]) -> list[ReadRecord]:
     """The history in one partition, offsets rising with gaps, as after compaction and markers."""
     return [
         record._replace(topic="profile-events", partition=0, offset=3 * index) for index, record in enumerate(history)
     ]
 
 
-def replayed(catalog: Catalog, history: Sequence[SourceRecord]) -> tuple[list[str], dict[bytes, Any]]:
+def replayed(catalog: Catalog, history: Sequence[ReadRecord]) -> tuple[list[str], dict[bytes, Any]]:
     """(ids of the records, profiles) by replay."""
     replay = Replay(catalog)
     ids = [record.id for event in history for record in replay.feed(event).records]
@@ -101,7 +101,7 @@ def ids(log: MemoryLog) -> list[str]:
     cache=st.sampled_from([0, 400, 1 << 20]),
 )
 def test_any_batching_commits_what_replay_gives(
-    configuration: dict[str, Any], history: list[SourceRecord], cuts: list[int], cache: int
+    configuration: dict[str, Any], history: list[ReadRecord], cuts: list[int], cache: int
 ) -> None:
     catalog, records = a_catalog(configuration), same_place(history)
     edges = sorted({0, len(records), *(min(cut, len(records)) for cut in cuts)})
@@ -134,7 +134,7 @@ def test_any_batching_commits_what_replay_gives(
     size=st.integers(1, 6),
 )
 def test_wherever_it_dies_the_next_owner_goes_on_and_nothing_is_lost_or_exported_twice(
-    configuration: dict[str, Any], history: list[SourceRecord], crash_after: int, durable: bool, size: int
+    configuration: dict[str, Any], history: list[ReadRecord], crash_after: int, durable: bool, size: int
 ) -> None:
     """A commit that raised may be durable or not: the changelog decides, not the worker's memory (design 2)."""
     catalog, records = a_catalog(configuration), same_place(history)
@@ -303,7 +303,7 @@ async def test_a_poison_event_becomes_a_dead_letter_and_the_stream_goes_on() -> 
     """I4: unchanged, its own headers before ours, with its place, and the profile's state does not change."""
     running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings())
     before = (("ce_id", b"\xff"), ("topic", b"theirs"), ("traceparent", None))
-    bad = SourceRecord("profile-events", 0, 1, 1_768_174_653_000, b"p-1", b"\xff\x00", before)
+    bad = ReadRecord("profile-events", 0, 1, 1_768_174_653_000, b"p-1", b"\xff\x00", before)
 
     running.pipeline.submit(batch([patches(1)[0], bad, patches(1, first=2)[0]]))
     await running.reach(3)
@@ -322,7 +322,7 @@ async def test_a_poison_event_becomes_a_dead_letter_and_the_stream_goes_on() -> 
 async def test_the_nth_bad_event_in_a_row_stops_without_being_passed_and_the_count_survives_a_restart() -> None:
     """I4: everything before it is committed; a restart meets the same event and stops at once."""
     catalog = a_catalog({"flows": [a_flow()]})
-    bad = [SourceRecord("profile-events", 0, offset, 0, b"p-1", b"rubbish") for offset in range(1, 6)]
+    bad = [ReadRecord("profile-events", 0, offset, 0, b"p-1", b"rubbish") for offset in range(1, 6)]
     first = Running(catalog, MemoryRows(), MemoryLog(), partition_settings(3))
     first.pipeline.submit(batch([patches(1)[0], *bad]))
     error = await asyncio.wait_for(first.failure, SECONDS)
@@ -346,8 +346,8 @@ async def test_a_good_event_ends_a_run_of_bad_ones() -> None:
     """I4: in a row."""
     records = []
     for offset in range(0, 30, 3):
-        records += [SourceRecord("profile-events", 0, offset + step, 0, b"p-1", b"rubbish") for step in range(2)]
-        records.append(SourceRecord("profile-events", 0, offset + 2, 0, b"p-2", EVENT % (offset, b"realized")))
+        records += [ReadRecord("profile-events", 0, offset + step, 0, b"p-1", b"rubbish") for step in range(2)]
+        records.append(ReadRecord("profile-events", 0, offset + 2, 0, b"p-2", EVENT % (offset, b"realized")))
     running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings(3))
 
     running.pipeline.submit(batch(records))
@@ -398,13 +398,13 @@ async def test_a_deleted_profile_leaves_a_tombstone_and_no_row(status: str) -> N
     """F3: gone, in the changelog and on disk."""
     log = MemoryLog()
     running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), log, partition_settings())
-    born = SourceRecord(
+    born = ReadRecord(
         "profile-events", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(realized("a", status=status), id="1"))
     )
 
     running.pipeline.submit(batch([born]))
     await running.reach(1)
-    running.pipeline.submit(batch([SourceRecord("profile-events", 0, 1, 1_768_174_653_000, b"p-1", None)]))
+    running.pipeline.submit(batch([ReadRecord("profile-events", 0, 1, 1_768_174_653_000, b"p-1", None)]))
     await running.reach(2)
 
     assert log.outputs[-1].rows[b"pp-1"] is None

@@ -11,8 +11,7 @@ import orjson
 
 from processor.delivery.export import parse_export
 from processor.pipeline.partition import PartitionPipeline
-from processor.pipeline.ports import KafkaRecord
-from schemas.event import SourceRecord
+from schemas.kafka import ProducerRecord, ReadRecord
 from tests.delivery.fakes import Record
 from tests.kit.given import a_catalog, a_flow, cloud_event, realized
 from tests.kit.virtual_time import in_virtual_time
@@ -26,14 +25,14 @@ STATE = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"
 FLOWS = {"flows": [a_flow("f", ["a"]), a_flow("enveloped", ["a"], envelope="cloudevents")]}
 
 
-def an_event(offset: int = 0, key: str = "p-1", headers: Any = (), **attributes: Any) -> SourceRecord:
+def an_event(offset: int = 0, key: str = "p-1", headers: Any = (), **attributes: Any) -> ReadRecord:
     value = orjson.dumps(cloud_event(realized("a"), key=key, id=f"e-{offset}", **attributes))
-    return SourceRecord("profile-events", 0, offset, 1_768_120_653_000, key.encode(), value, headers)
+    return ReadRecord("profile-events", 0, offset, 1_768_120_653_000, key.encode(), value, headers)
 
 
 async def exported(
-    *events: SourceRecord, log: MemoryLog | None = None, clock: Callable[[], float] = lambda: DECIDED_AT
-) -> list[KafkaRecord]:
+    *events: ReadRecord, log: MemoryLog | None = None, clock: Callable[[], float] = lambda: DECIDED_AT
+) -> list[ProducerRecord]:
     """What a pipeline writes to `exports` after these events, one batch each."""
     log, done = log or MemoryLog(), asyncio.Event()
 

@@ -7,14 +7,8 @@ import boto3
 import pytest
 
 from processor.sandbox.child import ChildError
-from processor.sandbox.endpoint import (
-    ACCESS_KEY_ID,
-    SECRET_KEY,
-    KinesisEndpoint,
-    StreamReader,
-    create_stream,
-    read_stream,
-)
+from processor.sandbox.endpoint import KinesisEndpoint
+from processor.sandbox.streams import ACCESS_KEY_ID, SECRET_KEY, StreamReader, create_stream, read_stream
 
 pytestmark = pytest.mark.xdist_group("demo-endpoint")  # the module's fixtures are made once
 

@@ -1,20 +1,20 @@
 """The tour's file of audiences and flows is one that `profile-exporter apply` takes."""
 
-from processor.sandbox.flows import REGION, configuration, configuration_text, worker_environment
+from processor.sandbox.flows import REGION, fill_shop_template, parse_shop_configuration, worker_environment
 from schemas.destination import KeyCredentials
 
 URL = "http://127.0.0.1:4567"
 
 
 def test_the_file_has_no_faults_and_no_warnings() -> None:
-    said = configuration(configuration_text(URL))
+    said = parse_shop_configuration(fill_shop_template(URL))
 
     assert said.warnings == ()
     assert (len(said.flows), len(said.audiences)) == (4, 6)
 
 
 def test_every_flow_has_a_stream_of_its_own_at_the_endpoint_that_was_named() -> None:
-    destinations = [flow.destination for flow in configuration(configuration_text(URL, "-run-1")).flows]
+    destinations = [flow.destination for flow in parse_shop_configuration(fill_shop_template(URL, "-run-1")).flows]
 
     assert {(destination.endpoint_url, destination.region) for destination in destinations} == {(URL, REGION)}
     assert len({destination.stream for destination in destinations}) == len(destinations)
@@ -22,14 +22,14 @@ def test_every_flow_has_a_stream_of_its_own_at_the_endpoint_that_was_named() -> 
 
 
 def test_flows_differ_in_what_they_show() -> None:
-    flows = configuration(configuration_text(URL)).flows
+    flows = parse_shop_configuration(fill_shop_template(URL)).flows
 
     assert [flow.enabled for flow in flows].count(False) == 1
     assert len({flow.options.model_dump_json() for flow in flows}) == len(flows)
 
 
 def test_one_mapped_audience_is_described_by_nobody_and_one_described_is_mapped_by_none() -> None:
-    said = configuration(configuration_text(URL))
+    said = parse_shop_configuration(fill_shop_template(URL))
     mapped = {mapping.key for flow in said.flows for mapping in flow.audiences}
     described = {audience.key for audience in said.audiences}
 
@@ -38,7 +38,7 @@ def test_one_mapped_audience_is_described_by_nobody_and_one_described_is_mapped_
 
 
 def test_every_secret_that_a_flow_names_is_in_the_worker_s_environment() -> None:
-    credentials = [flow.destination.credentials for flow in configuration(configuration_text(URL)).flows]
+    credentials = [flow.destination.credentials for flow in parse_shop_configuration(fill_shop_template(URL)).flows]
 
     references = [one.secret_key for one in credentials if isinstance(one, KeyCredentials)]
     assert references

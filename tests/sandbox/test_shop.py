@@ -10,23 +10,24 @@ from processor.core.parse import parse_event
 from processor.core.replay import Replay
 from processor.core.step import EventSkip, Step
 from processor.core.unusable import Unusable
-from processor.sandbox.flows import configuration, configuration_text
+from processor.sandbox.flows import fill_shop_template, parse_shop_configuration
 from processor.sandbox.shop import EVENTS, Kind, ShopEvent, shop_events
 from schemas.dead_letter import DeadLetterReason
-from schemas.event import EventType, SourceRecord
+from schemas.event import EventType
 from schemas.export import ExportRecord
+from schemas.kafka import ReadRecord
 
 pytestmark = pytest.mark.xdist_group("demo-shop")  # the module's fixtures are made once
 
 BROKER_KEEPS_BYTES = 5_000_000  # of each partition, see broker.py
 
 
-def source(offset: int, event: ShopEvent) -> SourceRecord:
-    return SourceRecord("profile-events", 0, offset, event.timestamp, event.key, event.value)
+def source(offset: int, event: ShopEvent) -> ReadRecord:
+    return ReadRecord("profile-events", 0, offset, event.timestamp, event.key, event.value)
 
 
 def replayed(events: list[ShopEvent]) -> list[Step]:
-    said = configuration(configuration_text("http://127.0.0.1:1"))
+    said = parse_shop_configuration(fill_shop_template("http://127.0.0.1:1"))
     run = Replay(Catalog.of(said.flows, said.audiences))
     return [run.feed(source(offset, event)) for offset, event in enumerate(events)]
 
@@ -70,7 +71,7 @@ def test_an_event_is_usable_or_put_aside_for_the_reason_it_names(seed: int | Non
 
 
 def test_unusable_events_are_of_every_kind_that_a_single_event_can_be(events: list[ShopEvent]) -> None:
-    reasons = {event.reason for event in events if event.kind is Kind.POISON}
+    reasons = {event.reason for event in events if event.kind is Kind.BAD}
 
     in_delivery = {DeadLetterReason.RECORD_TOO_LARGE, DeadLetterReason.REJECTED, DeadLetterReason.FLOW_DELETED}
     assert reasons == set(DeadLetterReason) - in_delivery - {DeadLetterReason.DOCUMENT_TOO_LARGE}
@@ -83,7 +84,7 @@ def test_an_event_is_what_its_kind_says(events: list[ShopEvent], steps: list[Ste
             assert event.value is not None
             assert orjson.loads(event.value)["type"] == ends[event.kind]
         assert (event.value is None) == (event.kind is Kind.TOMBSTONE)
-        assert (step.dead_letter is not None) == (event.kind is Kind.POISON)
+        assert (step.dead_letter is not None) == (event.kind is Kind.BAD)
         assert (step.skipped_event is EventSkip.DUPLICATE_EVENT) == (event.kind is Kind.REPEATED)
         assert not (step.records and event.kind is Kind.UNMAPPED)
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from processor.delivery.destination_text import place
 from processor.files.configuration import ConfigurationError, parse_configuration
 from schemas.destination import Destination
 from schemas.model import STORED
@@ -45,7 +44,7 @@ def test_g10_an_arn_says_the_stream_and_the_region_and_what_stands_beside_it_may
         "210987654321",
     )
     assert destination.named == {"StreamARN": ARN}
-    assert place(destination) == "stream profiles.of-two of account 210987654321 in eu-west-1"
+    assert destination.in_words == "stream profiles.of-two of account 210987654321 in eu-west-1"
 
 
 def test_g10_it_is_another_destination_than_the_stream_of_that_name_in_the_own_account() -> None:

@@ -9,7 +9,7 @@ from rocksdict import DBCompressionType
 
 from processor.core.catalog import Catalog
 from processor.core.step import EventSkip, Limits, Step, step
-from schemas.event import SourceRecord
+from schemas.kafka import ReadRecord
 from schemas.profile import Profile
 from schemas.wire.profiles_changelog import (
     WATERMARK_KEY,
@@ -85,7 +85,7 @@ def test_i5_a_row_of_format_3_is_read_and_its_ids_are_of_any_source() -> None:
             "data": {},
         }
         return step(
-            profile, SourceRecord("profile-events", 0, 0, 0, b"p-1", orjson.dumps(event)), Catalog.of((), ()), limits
+            profile, ReadRecord("profile-events", 0, 0, 0, b"p-1", orjson.dumps(event)), Catalog.of((), ()), limits
         )
 
     assert (row.offset, row.profile.version, row.deadline) == (41, 7, "2027-01-01T00:00:00Z")

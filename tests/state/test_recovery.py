@@ -11,6 +11,10 @@ from state.recovery import RebalanceAgain, TakeoverRecovery
 SECONDS = 10.0
 
 
+class Revoked(Exception):
+    """The group has revoked the partitions."""
+
+
 class Service:
     """What the loop sees of Faust's recovery service; each takeover ends as `ends` says, the last one stops it."""
 
@@ -21,6 +25,7 @@ class Service:
         self.signal_recovery_start.set()
         self._generation_id = 1
         self.takeovers = 0
+        self.revocations = (Revoked,)
 
     async def wait_for_stopped(self, signal: asyncio.Event) -> bool:
         await signal.wait()
@@ -33,7 +38,7 @@ class Service:
         self.takeovers += 1
         end = self._ends.pop(0)
         self.should_stop = not self._ends
-        if isinstance(end, RebalanceAgain):
+        if isinstance(end, (RebalanceAgain, Revoked)):
             self.signal_recovery_start.set()
         if end is not None:
             raise end
@@ -44,8 +49,9 @@ async def run(service: Any) -> None:
         await TakeoverRecovery._restart_recovery.fun(service)
 
 
-async def test_another_rebalance_begins_it_anew() -> None:
-    service = Service(RebalanceAgain(), None)
+@pytest.mark.parametrize("end", [RebalanceAgain(), Revoked()])
+async def test_another_rebalance_begins_it_anew(end: Exception) -> None:
+    service = Service(end, None)
 
     await run(service)
 

@@ -16,7 +16,8 @@ from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import OffsetAndMetadata
 
-from processor.transport.consumer import BatchConsumer, BatchConsumerThread
+from processor.transport.consumer import BatchConsumer
+from processor.transport.fetching import BatchConsumerThread
 
 NODE: Final = 0
 FETCH_BATCHES: Final = 5

@@ -14,7 +14,7 @@ from faust.transport import drivers
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 from mode import Service
-from mode.threads import ServiceThread
+from mode.threads import QueueServiceThread, ServiceThread
 
 from processor.transport.consumer import BatchConsumer
 from processor.transport.transport import LastingFetcher, Transport
@@ -51,6 +51,23 @@ def test_commits_go_through_the_methods_that_are_replaced() -> None:
     assert "self._filter_tps_with_pending_acks(topics)" in inspect.getsource(Consumer.force_commit)
     assert "self._new_offset(tp)" in inspect.getsource(Consumer._filter_committable_offsets)
     assert "self._commit_offsets(" in inspect.getsource(Consumer._commit_tps)
+
+
+def test_the_loop_that_fetches_sees_a_stopped_service_and_the_consumer_has_its_thread() -> None:
+    assert "self._stopped = self._new_stopped_event()" in inspect.getsource(Service)
+    assert "cast(Service, fetcher)._stopped.is_set" in inspect.getsource(Consumer._drain_messages)
+    assert "self._thread = self._new_consumer_thread()" in inspect.getsource(ThreadDelegateConsumer.__init__)
+    assert "await self._thread.getmany(" in inspect.getsource(ThreadDelegateConsumer._getmany)
+
+
+def test_commits_and_calls_of_the_thread_go_to_aiokafkas_consumer() -> None:
+    thread = driver.AIOKafkaConsumerThread
+    assert "await self._thread.commit(offsets)" in inspect.getsource(ThreadDelegateConsumer._commit)
+    assert "self.call_thread(self._commit, offsets)" in inspect.getsource(thread.commit)
+    assert list(inspect.signature(thread._ensure_consumer).parameters) == ["self"]
+    assert "return self._consumer" in inspect.getsource(thread._ensure_consumer)
+    assert isinstance(inspect.getattr_static(QueueServiceThread, "method_queue"), property)
+    assert "self.parent_loop = loop or get_event_loop()" in inspect.getsource(ServiceThread.__init__)
 
 
 def test_the_thread_fetches_and_seeks_by_the_methods_that_are_replaced() -> None:

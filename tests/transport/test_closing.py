@@ -15,9 +15,10 @@ from structlog.testing import capture_logs
 
 from processor.app import create_app
 from processor.foundation.settings import Settings
-from processor.transport import consumer as transport
-from processor.transport.consumer import BatchConsumer, BatchConsumerThread
+from processor.transport.consumer import BatchConsumer
+from processor.transport.fetching import BatchConsumerThread
 from processor.transport.lasting import TaskEnded
+from processor.transport.owner import Partition, Timeouts
 
 Stop = Callable[[], Awaitable[None]]
 
@@ -63,10 +64,11 @@ async def never() -> None:
 async def test_a_client_that_does_not_close_keeps_no_thread(
     stop: Stop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "_CLOSE_SECONDS", 0.2)
     monkeypatch.setattr(BatchConsumerThread, "_create_consumer", lambda _self, loop: Client(stop))
     app = create_app(Settings(app_id="closing", data_dir=tmp_path))
-    thread = cast("BatchConsumer", app.consumer)._thread
+    consumer = cast("BatchConsumer", app.consumer)
+    consumer.timeouts = Timeouts(close=0.2)
+    thread = consumer._thread
 
     await thread.start()
     with capture_logs() as logs:
@@ -84,11 +86,11 @@ async def test_a_commit_that_is_cut_off_by_nobody_keeps_no_partitions(
     consumer = cast("BatchConsumer", app.consumer)
     monkeypatch.setattr(consumer, "commit", cut_off)
     monkeypatch.setattr(BatchConsumerThread, "assignment", lambda _self: set())
-    place = transport.Partition("events", 0)
-    consumer.mark_done(*place, 7)
+    partition = Partition("events", 0)
+    consumer.mark_done(*partition, 7)
 
     with capture_logs() as logs:
-        await consumer.on_partitions_revoked({place})
+        await consumer.on_partitions_revoked({partition})
 
     assert [entry["event"] for entry in logs] == ["not_committed_on_revoke"]
     assert list(consumer._filter_tps_with_pending_acks()) == []
@@ -108,8 +110,8 @@ async def test_a_call_that_the_thread_does_not_answer_any_more_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A commit that was on its way when the thread ended held a worker that had crashed in its group, for ever."""
-    monkeypatch.setattr(transport, "_CLOSE_SECONDS", 0.2)
     app = create_app(Settings(app_id="closing", data_dir=tmp_path))
+    cast("BatchConsumer", app.consumer).timeouts = Timeouts(close=0.2)
     thread = await started(app, monkeypatch, nothing)
     asked = [asyncio.create_task(thread.call_thread(never)) for _ in range(4)]  # more than the thread does at a time
 
@@ -128,7 +130,7 @@ async def test_a_worker_that_crashes_keeps_its_thread_until_the_last_offsets_are
     app = create_app(Settings(app_id="closing", data_dir=tmp_path))
     thread = await started(app, monkeypatch, nothing)
     consumer = cast("BatchConsumer", app.consumer)
-    place = transport.Partition("events", 0)
+    partition = Partition("events", 0)
     committed: list[object] = []
 
     async def commit(_self: object, offsets: object) -> bool:
@@ -136,8 +138,8 @@ async def test_a_worker_that_crashes_keeps_its_thread_until_the_last_offsets_are
         return True
 
     monkeypatch.setattr(BatchConsumerThread, "_commit", commit)
-    monkeypatch.setattr(BatchConsumerThread, "assignment", lambda _self: {place})
-    consumer.mark_done(*place, 7)
+    monkeypatch.setattr(BatchConsumerThread, "assignment", lambda _self: {partition})
+    consumer.mark_done(*partition, 7)
 
     await app.crash(RuntimeError("the local copy is damaged"))
     await asyncio.sleep(2)  # the thread looks once a second whether it should end
@@ -145,4 +147,4 @@ async def test_a_worker_that_crashes_keeps_its_thread_until_the_last_offsets_are
         await consumer.on_stop()
         await thread.stop()
 
-    assert committed == [{place: 7}]
+    assert committed == [{partition: 7}]

@@ -16,13 +16,14 @@ from aiokafka.errors import GroupAuthorizationFailedError
 from processor.app import ProfileExporter, create_app
 from processor.foundation.revocable import PartitionsRevoked
 from processor.foundation.settings import Settings
-from processor.transport import consumer as transport
-from processor.transport.consumer import BatchConsumer, BatchConsumerThread, Partition, ReleaseTooSlow, SeekTooSlow
+from processor.transport.consumer import BatchConsumer
+from processor.transport.fetching import BatchConsumerThread
 from processor.transport.lasting import LastingTasks, TaskEnded
-from state.recovery import TableManager
+from processor.transport.owner import DEFAULT_TIMEOUTS, Partition, ReleaseTooSlow, SeekTooSlow, Timeouts
+from processor.worker.recovery import TableManager
 
 SECONDS: Final = 60.0
-PLACE: Final = Partition("profile-events", 0)
+PARTITION: Final = Partition("profile-events", 0)
 
 
 async def never() -> None:
@@ -77,7 +78,7 @@ class Owner:
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProfileExporter:
     monkeypatch.setattr(BatchConsumerThread, "_create_consumer", lambda _self, loop: Client())
-    monkeypatch.setattr(BatchConsumerThread, "assignment", lambda _self: {PLACE})
+    monkeypatch.setattr(BatchConsumerThread, "assignment", lambda _self: {PARTITION})
     return create_app(Settings(app_id="lasting", data_dir=tmp_path))
 
 
@@ -206,10 +207,8 @@ async def test_a_seek_that_takes_longer_than_fausts_time_out_does_not_end_recove
     assert not recovery.crashed
 
 
-async def test_a_seek_that_nobody_answers_ends_the_worker(
-    app: ProfileExporter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transport, "SEEK_SECONDS", 0.05)
+async def test_a_seek_that_nobody_answers_ends_the_worker(app: ProfileExporter) -> None:
+    cast("BatchConsumer", app.consumer).timeouts = Timeouts(seek=0.05)
     recovery = await recovering(app, Owner())
 
     await until(lambda: recovery.crashed)
@@ -225,29 +224,25 @@ async def test_a_release_that_fails_ends_the_worker(app: ProfileExporter) -> Non
     owner.error = RuntimeError("a store cannot be closed")
 
     with pytest.raises(RuntimeError):
-        await consumer.on_partitions_revoked({PLACE})
+        await consumer.on_partitions_revoked({PARTITION})
 
     assert consumer.crash_reason is owner.error
 
 
-async def test_a_release_that_takes_longer_than_the_group_waits_ends_the_worker(
-    app: ProfileExporter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_release_that_takes_longer_than_the_group_waits_ends_the_worker(app: ProfileExporter) -> None:
     """The next owner begins then: nothing may be written any more."""
-    monkeypatch.setattr(transport, "RELEASE_SECONDS", 0.05)
     consumer = cast("BatchConsumer", app.consumer)
+    consumer.timeouts = Timeouts(release=0.05)
     consumer.owner = cast("Any", Owner())
 
     with pytest.raises(ReleaseTooSlow):
-        await consumer.on_partitions_revoked({PLACE})
+        await consumer.on_partitions_revoked({PARTITION})
 
     assert isinstance(consumer.crash_reason, ReleaseTooSlow)
-    assert app.conf.broker_rebalance_timeout > transport.RELEASE_SECONDS
+    assert app.conf.broker_rebalance_timeout > DEFAULT_TIMEOUTS.release
 
 
-async def test_a_seek_during_which_partitions_are_revoked_is_left_to_the_next_takeover(
-    app: ProfileExporter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_seek_during_which_partitions_are_revoked_is_left_to_the_next_takeover(app: ProfileExporter) -> None:
     consumer, owner = cast("BatchConsumer", app.consumer), Owner()
     consumer.owner = cast("Any", owner)
     seek = asyncio.create_task(consumer.perform_seek())

@@ -1,4 +1,4 @@
-"""What a worker owns is its own for a session's time after the group answered (design 6: Kinesis cannot fence)."""
+"""What a worker owns is its own for a session's time after the group answered (Kinesis cannot fence)."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""The tour's verdict is honest: it sees what is missing, out of order, foreign or repeated without a reason."""
+"""The comparison is honest: it sees what is missing, out of order, foreign or repeated without a reason."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,9 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.sandbox.endpoint import StreamRecord
-from processor.verify.comparison import Comparison, Exported, compare_dead_letters, compare_exports, compare_stream
-from processor.verify.sequence import walk
+from processor.sandbox.streams import StreamRecord
+from processor.verify.comparison import (
+    Comparison,
+    ExportedRecord,
+    compare_dead_letters,
+    compare_exports,
+    compare_stream,
+)
+from processor.verify.sequence import match_sequence
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.export import ExportRecord
 from schemas.flow import Flow
@@ -29,8 +35,8 @@ def decided(offset: int, key: str = "p-1", data: bytes | None = None, partition_
     return ExportRecord(f"profile-events-0-{offset}-f", "f", "etag", key, "", 1, (), value, value, partition_key or key)
 
 
-def exported(record: ExportRecord) -> Exported:
-    return Exported(record.id, record.flow_id, record.key, record.partition_key, record.value)
+def exported(record: ExportRecord) -> ExportedRecord:
+    return ExportedRecord(record.id, record.flow_id, record.key, record.partition_key, record.value)
 
 
 def arrived(record: ExportRecord, at: datetime = BEFORE) -> StreamRecord:
@@ -123,7 +129,7 @@ def test_records_that_do_not_say_whose_they_are_cannot_be_compared() -> None:
 
 
 def compared_exports(
-    expected: list[ExportRecord], found: list[Exported], *, may_repeat: bool = False, forgotten: str = ""
+    expected: list[ExportRecord], found: list[ExportedRecord], *, may_repeat: bool = False, forgotten: str = ""
 ) -> Comparison:
     return compare_exports(expected, found, may_repeat=may_repeat, forgotten=frozenset({forgotten}))
 
@@ -187,7 +193,7 @@ def test_a_dead_letter_that_came_again_is_a_fault_only_where_transactions_hold()
     assert compare_dead_letters([LETTER], [LETTER, LETTER], may_repeat=False).faults
 
 
-# The walk, as a law
+# The match_sequence, as a law
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.data())
@@ -195,22 +201,22 @@ def test_going_back_to_any_place_and_on_from_there_is_no_fault(expected: list[in
     killed_at = data.draw(st.integers(0, len(expected)))
     back_to = data.draw(st.integers(0, killed_at))
 
-    way = walk(expected, expected[:killed_at] + expected[back_to:])
+    way = match_sequence(expected, expected[:killed_at] + expected[back_to:])
 
-    assert (way.reached, len(way.repeats), way.strangers) == (len(expected), killed_at - back_to, ())
+    assert (way.reached, len(way.repeats), way.unexpected) == (len(expected), killed_at - back_to, ())
 
 
 @given(st.lists(st.integers(), unique=True, min_size=1, max_size=12), st.data())
 def test_whatever_is_left_out_of_distinct_items_is_missed(expected: list[int], data: st.DataObject) -> None:
     left_out = data.draw(st.integers(0, len(expected) - 1))
 
-    way = walk(expected, expected[:left_out] + expected[left_out + 1 :])
+    way = match_sequence(expected, expected[:left_out] + expected[left_out + 1 :])
 
     assert way.reached == left_out
 
 
 @given(st.permutations(list(range(6))))
 def test_no_other_order_of_distinct_items_passes(found: list[int]) -> None:
-    way = walk(range(6), found)
+    way = match_sequence(range(6), found)
 
-    assert (way.reached == 6 and not way.strangers) == (found == sorted(found))
+    assert (way.reached == 6 and not way.unexpected) == (found == sorted(found))

@@ -2,20 +2,19 @@
 
 from processor.core.step import dead_letter as put_aside
 from processor.core.unusable import Unusable
-from processor.kafka.reading import KafkaRecord
-from processor.pipeline.ports import KafkaRecord as Written
 from processor.pipeline.records import dead_letter_record, export_record
-from processor.verify.comparison import Exported
+from processor.verify.comparison import ExportedRecord
 from processor.verify.evidence import dead_letter, exported
 from schemas.dead_letter import DeadLetterReason
-from schemas.event import SourceRecord
 from schemas.export import ExportRecord
+from schemas.kafka import ProducerRecord as Written
+from schemas.kafka import ReadRecord
 
-SOURCE = SourceRecord("profile-events", 2, 17, 1_768_120_653_000, b"p-1", b"\xff\xfe")
+SOURCE = ReadRecord("profile-events", 2, 17, 1_768_120_653_000, b"p-1", b"\xff\xfe")
 
 
-def read_back(topic: str, written: Written) -> KafkaRecord:
-    return KafkaRecord(topic, 2, 0, written.timestamp, written.key, written.value, tuple(written.headers))
+def read_back(topic: str, written: Written) -> ReadRecord:
+    return ReadRecord(topic, 2, 0, written.timestamp, written.key, written.value, tuple(written.headers))
 
 
 def test_an_export_is_read_back_by_its_headers() -> None:
@@ -34,7 +33,7 @@ def test_an_export_is_read_back_by_its_headers() -> None:
 
     found = exported(read_back("exports", export_record(record, SOURCE, b"0")))
 
-    assert found == Exported("profile-events-2-17-f", "f", "p-1", "crm-1", b'{"id":1}')
+    assert found == ExportedRecord("profile-events-2-17-f", "f", "p-1", "crm-1", b'{"id":1}')
 
 
 def test_a_dead_letter_is_read_back_whole() -> None:

@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
-from processor.transport.batch import NO_RECORDS, Batch
 from processor.worker.exports_feed import BATCH_BYTES, ExportsFeed
-from schemas.event import size_bytes
+from schemas.kafka import Batch, count_record_bytes
 from tests.delivery.fakes import Record, export_record
 
 MAX_BYTES: Final = 100_000
@@ -52,13 +51,15 @@ async def fed(stack: AsyncExitStack) -> tuple[ExportsFeed, Fetching, Door]:
 
 
 def batch(partition: int, *records: Record) -> Batch:
-    return Batch("exports", partition, records or NO_RECORDS, 1, 0, 0.0)
+    return Batch("exports", partition, records or (), 1, 0, 0.0)
 
 
 def of_headers(size: int) -> Record:
     """A record whose headers hold nearly all that it holds."""
     record = export_record(0)
-    return record._replace(headers=(*record.headers, ("trace", b"x" * (size - size_bytes([record]) - len("trace")))))
+    return record._replace(
+        headers=(*record.headers, ("trace", b"x" * (size - count_record_bytes([record]) - len("trace"))))
+    )
 
 
 async def until(holds: Callable[[], bool]) -> None:

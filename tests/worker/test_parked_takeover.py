@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from processor.foundation.gaps import accepted_gaps
-from processor.transport.consumer import Partition
+from processor.transport.owner import Partition
 from processor.worker.parked_takeover import ParkedTakeover
 from processor.worker.start_positions import Bounds, LogIsShorter, RecordsAreGone, SeveralGaps
 from schemas.parked_flow import ParkedFlowRow
@@ -26,7 +26,7 @@ class Group:
         self.is_ours = True
         self.asked: list[Mapping[Partition, int]] = []
 
-    async def still_ours(self, offsets: Mapping[Partition, int]) -> bool:
+    async def are_assigned(self, offsets: Mapping[Partition, int]) -> bool:
         self.asked.append(offsets)
         return self.is_ours
 

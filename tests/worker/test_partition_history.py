@@ -11,9 +11,9 @@ import pytest
 
 from processor.foundation.settings import Settings
 from processor.kafka.producers import NotWritten
-from processor.pipeline.ports import KafkaRecord
 from processor.worker.partition_history import NotRecorded, PartitionHistory
 from processor.worker.start_positions import Skipped, Start
+from schemas.kafka import ProducerRecord
 
 SOURCE, EXPORTS = "profile-events", "exports"
 NOW = 1_768_174_653.25
@@ -23,10 +23,10 @@ class Producer:
     """Keeps what it is given; `error` makes it refuse."""
 
     def __init__(self) -> None:
-        self.written: list[tuple[str, int | None, KafkaRecord]] = []
+        self.written: list[tuple[str, int | None, ProducerRecord]] = []
         self.error: Exception | None = None
 
-    async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+    async def write(self, topic: str, records: Sequence[tuple[int | None, ProducerRecord]]) -> None:
         if self.error is not None:
             raise self.error
         self.written.extend((topic, partition, record) for partition, record in records)

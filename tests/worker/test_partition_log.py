@@ -13,10 +13,12 @@ from processor.foundation.errors import StoppedForOperator
 from processor.kafka.admin import Admin
 from processor.kafka.errors import RecordTooLarge, TimestampRefused
 from processor.kafka.limits import topic_limits
+from processor.kafka.log_ends import wait_until_shown
 from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
-from processor.pipeline.ports import KafkaRecord, Output, PartitionLog
+from processor.pipeline.ports import Output, PartitionLog
 from processor.worker.adapters.partition_log import Destinations, PlainLog, TransactionalLog
+from schemas.kafka import ProducerRecord
 from schemas.profile import Profile
 from schemas.wire.profiles_changelog import WATERMARK_KEY, encode_row, profile_key
 from tests.kit.installation import Installation
@@ -24,6 +26,7 @@ from tests.kit.topics import create_topic
 
 MIB = 1024 * 1024
 HOUR_MS = 3_600_000
+SECONDS = 20.0
 LONG_AGO_MS = 1_500_000_000_000
 TAKES_A_MIB = {"max_message_bytes": str(MIB)}
 ROWS = {WATERMARK_KEY: b"{}"}
@@ -50,9 +53,9 @@ async def log(
     await shared.stop()
 
 
-def export(value: bytes, timestamp: int | None = None) -> KafkaRecord:
+def export(value: bytes, timestamp: int | None = None) -> ProducerRecord:
     headers = [("source-topic", b"profile-events"), ("source-partition", b"0"), ("source-offset", b"17")]
-    return KafkaRecord(b"Ada", value, headers, timestamp)
+    return ProducerRecord(b"Ada", value, headers, timestamp)
 
 
 async def test_an_export_that_does_not_fit_names_the_event_that_it_comes_of_and_how_to_go_on(
@@ -94,6 +97,8 @@ async def test_what_is_older_than_a_topic_takes_is_written_as_old_as_may_be(
 
     await log.commit(Output([export(b"old", LONG_AGO_MS), export(b"new", before)], [export(b"{}", LONG_AGO_MS)], ROWS))
     await log.close()
+    for topic in (topics.exports, topics.dead_letters):
+        assert wait_until_shown(installation.settings, topic, [0], time.monotonic() + SECONDS)
 
     old, new = read_topic(installation.settings, topics.exports)
     (letter,) = read_topic(installation.settings, topics.dead_letters)

@@ -15,13 +15,13 @@ from processor.foundation.revocable import PartitionsRevoked
 from processor.foundation.settings import Settings
 from processor.kafka.cluster import ClusterFacts
 from processor.kafka.producers import NotWritten
-from processor.pipeline.ports import KafkaRecord
-from processor.transport.consumer import Partition
 from processor.transport.lease import Lease
+from processor.transport.owner import Partition
 from processor.worker.kafka_adapters import Adapters
 from processor.worker.partition_history import NotRecorded
 from processor.worker.runtime import Place, Runtime
 from processor.worker.start_positions import SeveralGaps, StateIsGone
+from schemas.kafka import ProducerRecord
 from schemas.parked_flow import ParkedFlowRow
 from schemas.wire.profiles_changelog import Watermark
 from state.directory import StateDirectory
@@ -55,7 +55,7 @@ class Consumer:
     async def log_bounds(self, places: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
         return dict.fromkeys(places, (0, 100))
 
-    async def still_ours(self, offsets: Mapping[Partition, int]) -> bool:
+    async def are_assigned(self, offsets: Mapping[Partition, int]) -> bool:
         return self.is_ours
 
     def mark_done(self, topic: str, partition: int, next_offset: int) -> None:
@@ -69,7 +69,7 @@ class Producer:
         self.when_written = when_written
         self.written: list[dict[str, Any]] = []
 
-    async def write(self, topic: str, records: Sequence[tuple[int | None, KafkaRecord]]) -> None:
+    async def write(self, topic: str, records: Sequence[tuple[int | None, ProducerRecord]]) -> None:
         self.when_written()
         self.written.extend(orjson.loads(record.value or b"") for _, record in records)
 

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from processor.cli.views.tables import Table
-from processor.dead_letters.counts import Tallied
+from processor.dead_letters.counts import FlowReasonCount
 from processor.dead_letters.letter import Letter
-from processor.dead_letters.selection import Mark
+from processor.dead_letters.selection import RedriveMarker
 
 COLUMNS: Final = [
     "letter",
@@ -34,7 +34,7 @@ _SHOWN_CHARACTERS: Final = 60
 _EVENTS: Final = "(profile events)"
 
 
-def summary_object(letter: Letter, mark: Mark | None) -> dict[str, Any]:
+def summary_object(letter: Letter, marker: RedriveMarker | None) -> dict[str, Any]:
     """A line of `list --json`."""
     was = letter.was
     return {
@@ -49,17 +49,17 @@ def summary_object(letter: Letter, mark: Mark | None) -> dict[str, Any]:
         "explanation": was.explanation,
         "attempts": letter.attempts,
         "bytes": len(was.value or b""),
-        "redriven": None if mark is None else mark._asdict(),
+        "redriven": None if marker is None else marker._asdict(),
     }
 
 
-def whole_object(letter: Letter, mark: Mark | None) -> dict[str, Any]:
+def whole_object(letter: Letter, marker: RedriveMarker | None) -> dict[str, Any]:
     """What `show --json` writes."""
     headers = {name: _text(value) for name, value in letter.headers}
-    return {**summary_object(letter, mark), "headers": headers, **_value(letter.was.value)}
+    return {**summary_object(letter, marker), "headers": headers, **_value(letter.was.value)}
 
 
-def row(letter: Letter, mark: Mark | None) -> list[str]:
+def row(letter: Letter, marker: RedriveMarker | None) -> list[str]:
     """One line of the table, by COLUMNS."""
     was = letter.was
     return [
@@ -71,21 +71,23 @@ def row(letter: Letter, mark: Mark | None) -> list[str]:
         f"{was.topic} {was.partition}:{was.offset}",
         "" if letter.attempts is None else str(letter.attempts),
         f"{len(was.value or b''):,}",
-        "no" if mark is None else mark.time,
+        "no" if marker is None else marker.time,
         _cut(was.explanation),
     ]
 
 
-def fields_table(letter: Letter, mark: Mark | None) -> Table:
+def fields_table(letter: Letter, marker: RedriveMarker | None) -> Table:
     """Everything but the value."""
-    rows = [[name, "" if value is None else str(value)] for name, value in _flat(summary_object(letter, mark)).items()]
+    rows = [
+        [name, "" if value is None else str(value)] for name, value in _flat(summary_object(letter, marker)).items()
+    ]
     rows += [[f"header {name}", _text(value) or ""] for name, value in letter.headers]
     return Table(f"dead letter {letter.place}", ["what", "value"], rows)
 
 
-def tally_table(title: str, tallied: Iterable[Tallied]) -> Table:
+def counts_table(title: str, counts: Iterable[FlowReasonCount]) -> Table:
     """Counts by flow and reason."""
-    rows = [[each.flow or _EVENTS, each.reason, f"{each.letters:,}", f"{each.redriven:,}"] for each in tallied]
+    rows = [[each.flow or _EVENTS, each.reason, f"{each.letters:,}", f"{each.redriven:,}"] for each in counts]
     return Table(title, ["flow", "reason", "letters", "redriven"], rows)
 
 

@@ -4,7 +4,7 @@
     flows ─────────► Flow ────────┼─► Overview ─► JSON, tables
     group lag ────────────────────┤
     delivery-positions ► rows ────┤
-    dead-letters ──► Tally ───────┘
+    dead-letters ──► DeadLetterCounts ───────┘
 
 Counts are of all workers that the topic names; each counts since its own start. Dead letters are counted besides as the
 topic holds them. What is so *now* (owners, waiting, paused) is of the workers that live: neither stopped nor silent.
@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Final
 
 from processor.core.misplaced import NAMES, remedy_of_misplaced, tell_misplaced
-from processor.dead_letters.counts import Tally
+from processor.dead_letters.counts import DeadLetterCounts
 from schemas.flow import Flow
 from schemas.parked_flow import ParkedFlowRow
 from schemas.times import format_time, parse_time
@@ -134,7 +134,7 @@ class Overview:
     events_skipped: Counter[str]
     dead_letters: Counter[str]
     problems: Sequence[str]
-    letters: Tally
+    letters: DeadLetterCounts
     deleted_flows: FlowTotals
     misplaced: int
     misplaced_fitting: Counter[str]
@@ -161,7 +161,7 @@ def overview(
     statuses: Iterable[WorkerStatus],
     flows: Mapping[str, Flow],
     lags: Mapping[str, Mapping[int, Lag]],
-    letters: Tally,
+    letters: DeadLetterCounts,
     parked: Iterable[ParkedFlowRow],
     problems: Sequence[str],
     now: datetime,

@@ -1,6 +1,6 @@
 """The tables of `status`."""
 
-from processor.cli.views.dead_letter_views import tally_table
+from processor.cli.views.dead_letter_views import counts_table
 from processor.cli.views.status_report import FlowTotals, Overview, Partition
 from processor.cli.views.tables import Table
 
@@ -159,4 +159,4 @@ def _counts(found: Overview) -> Table:
 
 
 def _letters(found: Overview) -> Table:
-    return tally_table(f"on the topic dead-letters{'' if found.letters.complete else ', at least'}", found.letters)
+    return counts_table(f"on the topic dead-letters{'' if found.letters.complete else ', at least'}", found.letters)

@@ -23,13 +23,12 @@ from botocore.config import Config
 from pybase64 import b64encode_as_string
 
 from processor.delivery.kinesis.credentials import NO_SECRETS, REREAD_SECONDS, open_session
-from processor.delivery.kinesis.endpoints import ANY_ENDPOINT, EndpointRules, endpoint_rules
+from processor.delivery.kinesis.endpoints import ANY_ENDPOINT, EndpointRules
 from processor.delivery.kinesis.fence import Fenced
 from processor.delivery.kinesis.responses import BrokenAnswer, DestinationUnusable, PauseReason, words_of
 from processor.delivery.ports import Export, OpenStream
 from processor.foundation.env_file import ENVIRONMENT
-from processor.foundation.secrets import Secrets, secrets_of
-from processor.foundation.settings import Settings
+from processor.foundation.secrets import Secrets
 from schemas.destination import Destination
 
 _ANSWER: Final = "RawAnswer"  # where the answer's bytes stand in what `put_records` returns
@@ -48,19 +47,12 @@ class KinesisOptions:
 
 
 def stream_opener(
-    settings: Settings, environ: Mapping[str, str] = ENVIRONMENT, may_send: Callable[[], bool] = lambda: True
+    options: KinesisOptions, environ: Mapping[str, str] = ENVIRONMENT, may_send: Callable[[], bool] = lambda: True
 ) -> OpenStream:
-    """Opens destinations as the settings say; secrets are looked up in `environ` whenever one is opened.
+    """Return what opens a destination's stream; secrets are looked up in `environ` whenever one is opened.
 
     `may_send` is asked once more when a request is about to be written (`fence.py`).
     """
-    options = KinesisOptions(
-        settings.kinesis_calls_in_flight,
-        settings.kinesis_connect_timeout_seconds,
-        settings.kinesis_read_timeout_seconds,
-        secrets=secrets_of(settings),
-        endpoints=endpoint_rules(settings),
-    )
     return lambda destination: KinesisStream(destination, options, environ, may_send)
 
 

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from processor.foundation.settings import Settings, env_name
 from schemas.destination import Destination, require_one_host
 
 if TYPE_CHECKING:
@@ -46,7 +45,8 @@ _METADATA_ADDRESSES: Final = frozenset(
 )
 """Those of AWS, EKS, Google, Alibaba, Azure and Oracle that are not link-local, as 169.254.169.254 is."""
 _SESSION_TOKEN: Final = "X-Amz-Security-Token"  # noqa: S105  # a header's name
-_SETTING: Final = env_name("endpoint_hosts")
+ENDPOINT_HOSTS: Final = "PROFILE_EXPORTER_ENDPOINT_HOSTS"
+"""The variable in which an operator names hosts."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -79,12 +79,12 @@ class EndpointRules:
             raise _unusable(f"endpointUrl: {error}; correct the flow") from None
         if self.hosts:
             raise _unusable(
-                f"endpointUrl: {host} is none of {_SETTING} ({', '.join(self.hosts)}): name it there, or correct the"
+                f"endpointUrl: {host} is none of {ENDPOINT_HOSTS} ({', '.join(self.hosts)}): name it there, or correct the"
                 " flow"
             )
         if host in _METADATA_NAMES or any(map(_is_metadata, _addresses_of(host))):
             raise _unusable(
-                f"endpointUrl: {host} is the metadata service of a machine, or link-local: name it in {_SETTING}, or"
+                f"endpointUrl: {host} is the metadata service of a machine, or link-local: name it in {ENDPOINT_HOSTS}, or"
                 " correct the flow"
             )
 
@@ -105,9 +105,9 @@ ANY_ENDPOINT: Final = EndpointRules()
 """Where no operator named any: what stands above."""
 
 
-def endpoint_rules(settings: Settings) -> EndpointRules:
-    """The rules of an installation."""
-    return EndpointRules(tuple(host for host in settings.endpoint_hosts.split(",") if host))
+def endpoint_rules(hosts: str) -> EndpointRules:
+    """Return the rules of an installation; `hosts` are divided by commas."""
+    return EndpointRules(tuple(host for host in hosts.split(",") if host))
 
 
 def _write_headers_as_text(request: Any, **_: Any) -> None:
@@ -124,7 +124,7 @@ def _keep_session_token(host: str, request: Any, **_: Any) -> None:
     if _SESSION_TOKEN in request.headers:
         text = (
             f"endpointUrl: {host} is not AWS's, and the credentials are a role's, with a session token: name the host"
-            f" in {_SETTING}, or give keys"
+            f" in {ENDPOINT_HOSTS}, or give keys"
         )
         raise _unusable(text)
 

@@ -9,9 +9,9 @@ from processor.delivery.lanes.dead_letter_queue import Condemned, DeadLetterQueu
 from processor.delivery.lanes.lanes import FlowCounts, FlowLanes, Held, Lane, Waiting
 from processor.delivery.lanes.progress import PartitionProgress
 from processor.delivery.limits import DeliveryLimits
-from processor.delivery.ports import ConsumerRecord, DeadLetters, Export
+from processor.delivery.ports import DeadLetters, Export
 from schemas.dead_letter import DeadLetterReason
-from schemas.event import size_bytes
+from schemas.kafka import ConsumerRecord, count_record_bytes
 
 
 class Backlog:
@@ -148,7 +148,7 @@ class Backlog:
         return [*heads, *self.letters.writing()]
 
     def _accept_unreadable(self, record: ConsumerRecord, progress: PartitionProgress, explanation: str) -> None:
-        export = Export(record, "", b"", "", None, len(record.value or b""), size_bytes((record,)))
+        export = Export(record, "", b"", "", None, len(record.value or b""), count_record_bytes((record,)))
         self._hold(export, progress, None)
         self._condemn(Waiting(export, progress), None, DeadLetterReason.REJECTED, explanation)
 

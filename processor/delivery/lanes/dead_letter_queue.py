@@ -11,8 +11,9 @@ import structlog
 
 from processor.delivery.lanes.lanes import FlowLanes, Waiting
 from processor.delivery.lanes.progress import PartitionProgress
-from processor.delivery.ports import ConsumerRecord, DeadLetters, Headers, Undelivered
+from processor.delivery.ports import DeadLetters, Undelivered
 from schemas.dead_letter import DeadLetter, DeadLetterHeader, DeadLetterReason
+from schemas.kafka import ConsumerRecord, Headers
 from schemas.times import format_time
 
 BATCH_RECORDS: Final = 500

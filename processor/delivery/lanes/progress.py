@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Protocol
 
-from processor.delivery.ports import ConsumerRecord
+from schemas.kafka import ConsumerRecord
 
 
 class Parked(Protocol):

@@ -23,7 +23,8 @@ from processor.delivery.lanes.progress import PartitionProgress
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.parking.parked_flow import ParkedFlow
 from processor.delivery.parking.unavailable import most_to_probe
-from processor.delivery.ports import ConsumerRecord, ExportsLog, Page
+from processor.delivery.ports import ExportsLog, Page
+from schemas.kafka import ConsumerRecord
 
 END_SECONDS: Final = 1.0  # between two looks at a log that had nothing
 _log = structlog.get_logger(__name__)

@@ -11,10 +11,11 @@ from processor.core.counts import Counts
 from processor.core.job_records import JobSkip
 from processor.pipeline.jobs.effects import ActiveJob, EventRules, rows_of_export
 from processor.pipeline.jobs.partition_job import PartitionJob
-from processor.pipeline.ports import KafkaRecord, ProfileRows
+from processor.pipeline.ports import ProfileRows
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.records import job_export_record
 from schemas.export import ExportRecord
+from schemas.kafka import ProducerRecord
 
 SLICE_ROWS: Final = 1000
 """Rows looked at in one slice, 1 ms; then an event that has come goes first."""
@@ -55,7 +56,7 @@ class Chunk:
     input: ChunkInput
     rate: float = 0.0
     bound: int = CHUNK_EXPORTS
-    exports: list[KafkaRecord] = field(default_factory=list)
+    exports: list[ProducerRecord] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
     scanned: int = 0

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 from processor.core.catalog import CompiledJob
 from processor.core.job_records import JobSkip
-from processor.pipeline.ports import KafkaRecord
 from schemas.job import JobProgress, PartitionState
+from schemas.kafka import ProducerRecord
 from schemas.times import format_time
 from schemas.wire.profiles_changelog import job_key
 
@@ -21,7 +21,7 @@ class JobWrites(NamedTuple):
     """What is to be written of jobs: rows, and records of `job-progress`."""
 
     rows: dict[bytes, bytes | None]
-    job_progress: list[KafkaRecord]
+    job_progress: list[ProducerRecord]
 
     def add(self, other: "JobWrites") -> None:
         """Add the writes of another job."""
@@ -116,13 +116,13 @@ class PartitionJob:
         )
         return progress.model_dump_json(by_alias=True, exclude_none=True).encode()
 
-    def _next_report(self, progress: bytes, now: float) -> KafkaRecord | None:
+    def _next_report(self, progress: bytes, now: float) -> ProducerRecord | None:
         """Return the record of `job-progress`; None where one like it was reported a moment ago."""
         state = (self.state, self.waiting)
         if state == self._reported and now - self._reported_at < REPORT_SECONDS:
             return None
         self._reported, self._reported_at = state, now
-        return KafkaRecord(progress_key(self.id, self._partition), progress)
+        return ProducerRecord(progress_key(self.id, self._partition), progress)
 
 
 def first_progress(job: CompiledJob, partition: int, start: int, total: int, now: float) -> JobProgress:

@@ -14,9 +14,10 @@ from processor.pipeline.jobs.chunk import Kind
 from processor.pipeline.jobs.effects import ActiveJob
 from processor.pipeline.jobs.partition_job import JobWrites, PartitionJob, first_progress, progress_key
 from processor.pipeline.jobs.unmap import Unmap
-from processor.pipeline.ports import KafkaRecord, ProfileRows
+from processor.pipeline.ports import ProfileRows
 from processor.pipeline.profiles import Profiles
 from schemas.job import JobKind, JobProgress, PartitionState
+from schemas.kafka import ProducerRecord
 from schemas.wire.profiles_changelog import JOB, job_key
 
 _BACKFILL: Final = Backfill()
@@ -122,7 +123,7 @@ class JobRegistry:
 
     def _forget(self, job: PartitionJob) -> JobWrites:
         del self._jobs[job.id]
-        tombstone = KafkaRecord(progress_key(job.id, self._partition), None)
+        tombstone = ProducerRecord(progress_key(job.id, self._partition), None)
         return JobWrites({job_key(job.id): None}, [tombstone])
 
     def _find_active(self) -> None:

@@ -12,14 +12,14 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from processor.delivery.ports import ConsumerRecord, Page
+from processor.delivery.ports import Page
 from processor.foundation.gaps import Gap
 from processor.foundation.settings import Settings
 from processor.foundation.tasks import is_being_cancelled
 from processor.kafka.connection import aiokafka_options
 from processor.worker.start_positions import RecordsAreGone, Skipped
-from schemas.event import size_bytes
 from schemas.export import ExportHeader
+from schemas.kafka import ConsumerRecord, count_record_bytes
 
 CONSUMERS: Final = 4
 SCANNED_RECORDS: Final = 5_000
@@ -135,7 +135,7 @@ class Reader:
             self._offset = record.offset + 1
             if _is_of(wanted.flow_id, record):
                 found.append(record)
-                left -= size_bytes((record,))
+                left -= count_record_bytes((record,))
         if not self._fetched:
             self._offset = self._position
         return Page(found, self._offset, gone)

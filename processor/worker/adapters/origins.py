@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-from processor.pipeline.ports import Headers
+from processor.kafka.batches import RecordFields, Refusal
 from schemas.dead_letter import DeadLetterHeader
 from schemas.export import ExportHeader
+from schemas.kafka import ProducerHeaders
 from schemas.wire.profiles_changelog import PROFILE, UnreadableRow, decode_row
 
 _LETTER = (DeadLetterHeader.TOPIC, DeadLetterHeader.PARTITION, DeadLetterHeader.OFFSET)
@@ -26,7 +27,9 @@ class Origin(NamedTuple):
         return f"{self.topic}[{self.partition}] offset {self.offset}"
 
 
-def origin_of(key: bytes | None, value: bytes | None, headers: Headers, events: str, partition: int) -> Origin | None:
+def origin_of(
+    key: bytes | None, value: bytes | None, headers: ProducerHeaders, events: str, partition: int
+) -> Origin | None:
     """The origin of an export, a dead letter or a row of `partition` whose events stand on the topic `events`; None: it
     has none.
     """
@@ -38,6 +41,20 @@ def origin_of(key: bytes | None, value: bytes | None, headers: Headers, events: 
         if key is not None and key.startswith(PROFILE) and value is not None:
             return Origin(events, partition, decode_row(value).offset)
     return None
+
+
+def explain_refusal(events: str, partition: int, first: RecordFields, last: RecordFields) -> Refusal:
+    """Say what a refused batch of `partition` holds (`kafka.batches.Explain`); `events` is the topic of the events."""
+    began, ended = (_origin_in(events, partition, record) for record in (first, last))
+    skip_to = (ended.partition, ended.offset + 1) if ended is not None and ended.topic == events else None
+    if began is None or ended is None:
+        return Refusal(f"a record of partition {partition}", skip_to)
+    return Refusal(f"what came of {began}" if began == ended else f"what came of {began} to {ended.offset}", skip_to)
+
+
+def _origin_in(events: str, partition: int, record: RecordFields) -> Origin | None:
+    key, value, headers, _ = record
+    return origin_of(key, value, headers, events, partition)
 
 
 def _named(headers: Mapping[str, str], names: tuple[str, str, str]) -> Origin:

@@ -16,13 +16,13 @@ from processor.foundation.errors import StoppedForOperator
 from processor.foundation.settings import Settings
 from processor.kafka.connection import aiokafka_options
 from processor.kafka.reading import read_compacted
-from processor.pipeline.ports import KafkaRecord
+from schemas.kafka import ProducerRecord
 from schemas.parked_flow import ParkedFlowRow
 
 if TYPE_CHECKING:  # `status` reads this topic too, and needs no aiokafka for it
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
-    from processor.kafka.producers import Writer
+    from processor.kafka.producers import AsyncWriter
 
 READ_SECONDS: Final = 60.0
 _WAIT_MS: Final = 100
@@ -44,14 +44,14 @@ class BadPosition(StoppedForOperator):
 class DeliveryPositions:
     """`delivery.ports.ParkedRows`; the producer is the caller's."""
 
-    def __init__(self, settings: Settings, producer: "Writer") -> None:
+    def __init__(self, settings: Settings, producer: "AsyncWriter") -> None:
         self._settings, self._producer = settings, producer
         self._topic = settings.topics.delivery_positions
 
     async def write(self, partition: int, rows: Mapping[str, ParkedFlowRow | None]) -> None:
         """Raises NotWritten where one was not acknowledged; some may be there then."""
         await self._producer.write(
-            self._topic, [(partition, KafkaRecord(key.encode(), _value(row))) for key, row in rows.items()]
+            self._topic, [(partition, ProducerRecord(key.encode(), _value(row))) for key, row in rows.items()]
         )
 
 

@@ -15,7 +15,6 @@ from processor.delivery.export import parse_export
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream, stream_opener
 from processor.delivery.kinesis.responses import FaultKind, PauseReason, Verdict, judge
 from processor.delivery.ports import Export
-from processor.foundation.settings import Settings
 from schemas.destination import Destination
 from tests.delivery.fakes import export_record
 from tests.delivery.loopback import SECRET, Loopback, Reply, Request, failure, success
@@ -303,7 +302,7 @@ async def test_g7_a_worker_finds_a_secret_in_the_file_of_its_working_directory(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path(".env").write_text(f"KINESIS_SECRET={SECRET}\n")
-    stream = stream_opener(Settings(kinesis_read_timeout_seconds=1.0))(a_destination(server.url))
+    stream = stream_opener(KinesisOptions(4, 5.0, 1.0))(a_destination(server.url))
 
     answer = await stream.put(EXPORTS)
     stream.close()
@@ -413,7 +412,7 @@ async def test_g7_a_role_that_may_not_be_assumed_pauses_the_flow(
 
 
 async def test_the_settings_time_out_and_open_streams(server: Loopback) -> None:
-    stream = stream_opener(Settings(kinesis_read_timeout_seconds=1.0), ENVIRON)(a_destination(server.url))
+    stream = stream_opener(KinesisOptions(4, 5.0, 1.0), ENVIRON)(a_destination(server.url))
 
     answer = await stream.put(EXPORTS)
     stream.close()

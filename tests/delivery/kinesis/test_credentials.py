@@ -20,7 +20,8 @@ from processor.delivery.kinesis.credentials import open_session
 from processor.delivery.kinesis.responses import PauseReason, Verdict, judge
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.sink import Sink
-from processor.sandbox.endpoint import KinesisEndpoint, create_stream, read_stream
+from processor.sandbox.endpoint import KinesisEndpoint
+from processor.sandbox.streams import create_stream, read_stream
 from schemas.destination import Destination
 from tests.delivery.aws import REGION, UNASKED, a_role, a_user, ask_iam, give
 from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, export_record, nowhere
@@ -432,7 +433,7 @@ def test_g7_a_secret_is_in_no_log_whatever_happens_and_however_much_is_logged(
 
     done = subprocess.run(
         [sys.executable, "-c", LOGGING, orjson.dumps(destinations).decode()],
-        capture_output=True, text=True, check=False, timeout=60, cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, check=False, timeout=60, cwd=Path(__file__).parents[3],
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr

@@ -20,8 +20,8 @@ from processor.delivery.kinesis.responses import PauseReason
 from processor.delivery.lanes.order_check import OrderFault
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.sink import Sink
-from processor.foundation.settings import MIB
-from processor.sandbox.endpoint import StreamRecord, create_stream, delete_stream, read_stream
+from processor.foundation.sizes import MIB
+from processor.sandbox.streams import StreamRecord, create_stream, delete_stream, read_stream
 from schemas.destination import Destination
 from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, export_record, nowhere
 from tests.faults.kinesis_proxy import Do, FaultProxy, Plan, Rule

@@ -8,7 +8,7 @@ from processor.delivery.export import parse_export
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
 from processor.delivery.kinesis.fence import FENCED, Fence, Fenced
 from processor.delivery.kinesis.responses import FaultKind, judge
-from processor.sandbox.endpoint import create_stream, read_stream
+from processor.sandbox.streams import create_stream, read_stream
 from tests.delivery.fakes import World, export_record
 from tests.faults.kinesis_proxy.traffic import ENVIRON, REGION, destination
 from tests.kit.virtual_time import in_virtual_time

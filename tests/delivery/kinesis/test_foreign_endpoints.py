@@ -17,10 +17,10 @@ from pydantic import ValidationError
 from processor.api.serve import findings
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
 from processor.delivery.kinesis.credentials import NO_SECRETS
-from processor.delivery.kinesis.endpoints import ANY_ENDPOINT, EndpointRules, endpoint_rules
+from processor.delivery.kinesis.endpoints import ANY_ENDPOINT, ENDPOINT_HOSTS, EndpointRules, endpoint_rules
 from processor.delivery.kinesis.preflight import examine, list_streams
 from processor.delivery.kinesis.responses import BrokenAnswer, PauseReason, judge
-from processor.foundation.settings import Settings
+from processor.foundation.settings import Settings, env_name
 from schemas.destination import Destination
 from schemas.model import STORED
 from tests.delivery.kinesis.test_credentials import EXPORTS
@@ -112,7 +112,8 @@ async def test_a_metadata_service_is_never_called(others: Loopback, url: str) ->
 
 
 async def test_a_host_that_an_operator_named_is_called_whatever_it_is(others: Loopback, of_a_role: None) -> None:
-    named = endpoint_rules(Settings(_env_file=None, endpoint_hosts="169.254.169.254, *.example.com"))  # type: ignore[call-arg]
+    hosts = Settings(_env_file=None, endpoint_hosts="169.254.169.254, *.example.com").endpoint_hosts  # type: ignore[call-arg]
+    named = endpoint_rules(hosts)
 
     assert await pause_of(a_destination(METADATA[0]), named) == (None, "")
     assert [request.headers["X-Amz-Security-Token"] for request in others.requests] == ["the-token"]
@@ -314,6 +315,10 @@ def test_a_host_with_a_port_is_refused_with_words_since_it_would_match_nothing(h
     ],
 )
 def test_a_host_that_is_named_is_trusted_however_it_is_spelled(hosts: str, url: str) -> None:
-    rules = endpoint_rules(Settings(_env_file=None, endpoint_hosts=hosts))  # type: ignore[call-arg]
+    rules = endpoint_rules(Settings(_env_file=None, endpoint_hosts=hosts).endpoint_hosts)  # type: ignore[call-arg]
 
     assert rules.trusts(a_destination(url))
+
+
+def test_errors_name_the_variable_in_which_an_operator_names_hosts() -> None:
+    assert env_name("endpoint_hosts") == ENDPOINT_HOSTS

@@ -14,7 +14,8 @@ import orjson
 import pytest
 
 from processor.delivery.kinesis.preflight import Answer, Question, Verdict, examine, list_streams
-from processor.sandbox.endpoint import KinesisEndpoint, create_stream, read_stream
+from processor.sandbox.endpoint import KinesisEndpoint
+from processor.sandbox.streams import create_stream, read_stream
 from schemas.destination import Destination
 from tests.delivery.aws import UNASKED, a_user, ask_iam
 

@@ -18,7 +18,7 @@ from processor.delivery.backoff import Backoff
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.sink import DeliveryStopped, Sink
-from processor.sandbox.endpoint import StreamRecord
+from processor.sandbox.streams import StreamRecord
 from schemas.destination import Destination
 from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, FakePlaces, Record, export_record
 from tests.faults.kinesis_proxy.chaos import POISON
