@@ -26,7 +26,7 @@ from botocore.config import Config
 
 from benchmarks.canned import SHARDS
 from processor.delivery.kinesis.client import stream_opener
-from processor.delivery.ports import Export, OpenStream, ParkedPlaces, Stream, Undelivered
+from processor.delivery.ports import OpenStream, ParkedPlaces, Stream, Undelivered
 from processor.delivery.sink import Sink
 from processor.foundation.settings import Settings
 from processor.sandbox.child import ChildServer
@@ -34,6 +34,7 @@ from processor.worker.delivery_settings import delivery_limits, kinesis_options
 from processor.worker.faust_worker import GC_THRESHOLDS
 from processor.worker.hot_path import COMPILED
 from schemas.destination import Destination
+from schemas.export import Export
 from schemas.parked_flow import ParkedFlowRow
 from tests.kit.compiled import compiled_packages, preferring
 

@@ -10,8 +10,8 @@ import orjson
 
 from benchmarks.stage import Job
 from processor.kafka.reading import read_topic
-from schemas.export import ExportHeader
 from schemas.kafka import ReadRecord
+from schemas.wire.exports import ExportHeader
 
 SAMPLE = 50
 

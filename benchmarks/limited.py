@@ -23,8 +23,8 @@ from benchmarks.watch import GroupWatch, wait_until_quiet
 from processor.core.partitioner import partition_of
 from processor.kafka.connection import confluent_config, producer_config
 from processor.sandbox.child import ChildServer
-from schemas.export import ExportHeader
 from schemas.partitioner import Partitioner
+from schemas.wire.exports import ExportHeader
 
 A_SECOND: Final = 1_000  # of a shard (AWS: "Quotas and limits")
 RECORD_BYTES: Final = 1_000

@@ -10,15 +10,22 @@ It is `processor.app` with another sink, for comparison with stream processors t
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
-from processor.worker.faust_worker import runtime
+from processor.foundation.stop_signals import end_at_once, runs_faust_worker
+
+if runs_faust_worker():
+    end_at_once()
+
+from processor.worker.build import build
+from processor.worker.faust_app import declare_app
 
 
 class NoSink:
     """In the place of `processor.delivery.sink.Sink`."""
 
-    def __init__(self, on_progress: Callable[[int, int], None], takes: bool) -> None:
+    def __init__(self, *, takes: bool, on_progress: Callable[[int, int], None], **_ports: Any) -> None:
         self._on_progress, self._takes = on_progress, takes
         self._stopped = asyncio.Event()
 
@@ -62,19 +69,6 @@ class NoSink:
         return False
 
 
-def _open_sink(
-    _settings: object,
-    _catalog: object,
-    _producer: object,
-    _history: object,
-    on_progress: Callable[[int, int], None],
-    _may_send: object,
-) -> NoSink:
-    return NoSink(on_progress, os.environ.get("BENCHMARK_EXPORTS", "unread") == "acknowledged")
+TAKES: Final = os.environ.get("BENCHMARK_EXPORTS", "unread") == "acknowledged"
 
-
-runtime.open_sink = _open_sink  # type: ignore[assignment]
-
-from processor.app import app  # noqa: E402  # after the sink was exchanged
-
-__all__ = ["app"]
+app = declare_app(partial(build, sink=partial(NoSink, takes=TAKES)))

@@ -1,7 +1,14 @@
-"""What could not be used or delivered, kept whole (contract I4, G4, G9)."""
+"""Dead letters: records that could not be used or delivered, kept whole (contract I4, G4, G9)."""
 
+from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Final, NamedTuple
+
+from schemas.kafka import Headers
+from schemas.times import parse_time
+
+_FINGERPRINT_BYTES: Final = 16
 
 
 class DeadLetterReason(StrEnum):
@@ -30,20 +37,6 @@ OF_DELIVERY: Final = frozenset(
 """Reasons of letters that were records of `exports`; all others were profile events."""
 
 
-class DeadLetterHeader:
-    """Names of the headers of a record on `dead-letters`, behind those that the record had before; UTF-8 text, numbers
-    decimal.
-    """
-
-    TOPIC: Final = "topic"  # the first of them
-    PARTITION: Final = "partition"
-    OFFSET: Final = "offset"
-    REASON: Final = "reason"
-    EXPLANATION: Final = "explanation"
-    TIME: Final = "time"
-    ATTEMPTS: Final = "attempts"  # of delivery: how often the record was sent
-
-
 class DeadLetter(NamedTuple):
     """A record that was put aside: key and value bytes as they were, and where and why.
 
@@ -58,3 +51,64 @@ class DeadLetter(NamedTuple):
     reason: DeadLetterReason
     explanation: str
     time: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDeadLetter:
+    """A dead letter as it stands on `dead-letters`.
+
+    `partition` and `offset` are its position there; those of the record it was are in `was`.
+
+    `headers` are those that the record had before (contract G8), `attempts` how often it was sent; None: it is no
+    letter of delivery. `timestamp` is the letter's own. `order`: letters of one lane leave by it, the offset of the
+    profile event that they come from.
+    """
+
+    partition: int
+    offset: int
+    timestamp: int | None
+    was: DeadLetter
+    headers: Headers
+    flow_id: str | None
+    record_id: str | None
+    attempts: int | None
+    order: int
+
+    @property
+    def place(self) -> str:
+        """For people, and for `dead-letters show`."""
+        return f"{self.partition}:{self.offset}"
+
+    @property
+    def is_of_delivery(self) -> bool:
+        """Whether it was a record of `exports`; else it was a profile event."""
+        return self.was.reason in OF_DELIVERY
+
+    @property
+    def source_timestamp(self) -> int | None:
+        """Kafka's timestamp of the record that it was, in milliseconds; of a record of `exports` as exactly as
+        `was.time` is.
+        """
+        return parse_time(self.was.time) * 1000 if self.is_of_delivery and self.was.time is not None else self.timestamp
+
+    @property
+    def lane(self) -> tuple[int, bytes | None, str | None]:
+        """Letters with equal lanes are sent again by their `order`: one profile and flow, or one profile's events."""
+        return self.partition, self.was.key, self.flow_id
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for every copy of a letter (a crash may repeat one), and for nothing else: hexadecimal digits."""
+        was = self.was
+        parts = (
+            was.topic.encode(),
+            b"%d" % was.partition,
+            b"%d" % was.offset,
+            (was.time or "").encode(),
+            was.key,
+            was.value,
+        )
+        digest = blake2b(digest_size=_FINGERPRINT_BYTES)
+        for part in parts:
+            digest.update(b"-" if part is None else b"%d:" % len(part) + part)
+        return digest.hexdigest()

@@ -16,6 +16,9 @@ from schemas.model import STORED, Model, Name
 from schemas.stream_arn import STREAM_NAME, StreamArn, fault_of_endpoint, read_stream_arn
 
 ENCRYPTED: Final = "encrypted:"
+MASKED: Final = "**********"
+"""A secret as it is shown; written back, it stands for the secret that is there."""
+SECRET_NAMES: Final = frozenset({"secretKey", "secret_key"})
 REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _OF_IDS: Final = "ACCESS_KEY_ID"
 _OUR_SETTINGS: Final = "PROFILE_EXPORTER_"
@@ -211,3 +214,16 @@ class Destination(Model):
         behind = f" at {self.endpoint_url}" if self.endpoint_url is not None else ""
         of = f" of account {self.account}" if self.account is not None else ""
         return f"stream {self.stream}{of} in {self.region}{behind}"
+
+
+def mask_secrets(value: Any) -> Any:
+    """Return `value` with every secret in it hidden, also an encrypted one; a reference to the environment is none."""
+    if isinstance(value, dict):
+        return {
+            name: _mask_secret(inner) if name in SECRET_NAMES else mask_secrets(inner) for name, inner in value.items()
+        }
+    return [mask_secrets(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _mask_secret(secret: Any) -> Any:
+    return secret if isinstance(secret, str) and secret.startswith("${") else MASKED

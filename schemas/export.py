@@ -1,10 +1,12 @@
-"""What leaves: the export record, and the headers it carries on the `exports` topic."""
+"""Export records: as a flow sends them, and as they are read from `exports` on their way to Kinesis."""
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
+
+from schemas.kafka import ConsumerRecord
 
 
 class ExportRecord(NamedTuple):
-    """What one flow sends for one profile after one event (contract sections 3 and 4).
+    """The export record that one flow sends for one profile after one event (contract sections 3 and 4).
 
     `id` is `<topic>-<partition>-<offset>-<flow id>` (D3). `data` is the record as JSON without any envelope; `value` is
     what leaves: `data`, or its CloudEvents envelope (D2), with a line feed where the flow wants one (G10). `time` is
@@ -24,20 +26,19 @@ class ExportRecord(NamedTuple):
     partition_key: str
 
 
-class ExportHeader:
-    """Names of the headers of a record on `exports`; values are UTF-8 text, numbers decimal."""
+class Export(NamedTuple):
+    """A record of `exports` as read, ready to leave.
 
-    RECORD_ID: Final = "record-id"
-    FLOW_ID: Final = "flow-id"
-    FLOW_ETAG: Final = "flow-etag"
-    PROFILE_VERSION: Final = "profile-version"
-    SOURCE_TOPIC: Final = "source-topic"
-    SOURCE_PARTITION: Final = "source-partition"
-    SOURCE_OFFSET: Final = "source-offset"
-    EVENT_TIME: Final = "event-time"
-    CAUSES: Final = "causes"
-    PARTITION_KEY: Final = "partition-key"
-    EXPLICIT_HASH_KEY: Final = "explicit-hash-key"  # optional (contract G5)
-    DECIDED_AT: Final = "decided-at"  # milliseconds since 1970; records of before lack it
-    TRACEPARENT: Final = "traceparent"  # W3C Trace Context, as the event has it; optional, as the next
-    TRACESTATE: Final = "tracestate"
+    Its lane is (`record.key`, `flow_id`), whatever the partition key (contract G3).
+
+    `partition_key` and `explicit_hash_key` are Kinesis'; `size_bytes` is what AWS counts: data and partition key, as
+    UTF-8; `held_bytes` what the record holds in memory: key, value and headers.
+    """
+
+    record: ConsumerRecord
+    flow_id: str
+    value: bytes
+    partition_key: str
+    explicit_hash_key: str | None
+    size_bytes: int
+    held_bytes: int

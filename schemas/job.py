@@ -10,7 +10,7 @@ owners of the partitions, each in its own. How far they are stands in their stat
 """
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field
 
@@ -126,3 +126,16 @@ class JobProgress(NamedModel):
     notes: str | None = None
     begun_at: Time
     updated_at: Time
+
+
+class MissedChanges(NamedTuple):
+    """A profile as a flow knew it when it was disabled: what the flow missed is all that came after (F1).
+
+    It is written at the first event that changed the profile's record or would have sent it. `digest` of the record, ""
+    where there was no profile; `realized`: the mapped audiences it was realized in. `is_due`: an event would have sent
+    a record since; until one does, the catchup has nothing to send of the profile.
+    """
+
+    digest: str
+    realized: frozenset[AudienceKey]
+    is_due: bool = True

@@ -31,6 +31,14 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
+class RecordPosition(NamedTuple):
+    """The position of a record in its log."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
 class ConsumerRecord(Protocol):
     """A record as read: aiokafka's own record, or a ReadRecord.
 

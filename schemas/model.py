@@ -1,14 +1,30 @@
-"""How configuration is read: camelCase names, strict types, no unknown keys, nothing changed after it was checked."""
+"""The base of all configuration, and its faults in words.
+
+Names are camelCase, types are strict, unknown keys are faults, and nothing changes after it was checked. A fault never
+quotes a value: it may be a secret.
+"""
 
 import re
-from typing import Annotated, Final, Self
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from schemas.times import normal_time
 
 _HALF_OF_A_PAIR: Final = re.compile("[\ud800-\udfff]")
+MAX_FAULTS_TOLD: Final = 100
+_MAX_STEP_CHARACTERS: Final = 200  # a name that nobody knows is quoted, and may be as long as the body
 STORED: Final = "stored"
 """The context in which an object is read that was put into force before: bounds that came later do not hold for it."""
 
@@ -57,3 +73,40 @@ Items = BeforeValidator(_none_as_empty)
 """Marks a list: YAML's empty value is the empty list."""
 
 Name = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+def dump_model(model: Model) -> dict[str, Any]:
+    """Return a model as a JSON value, without what is not said."""
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def list_faults(error: ValidationError, place: str = "", whole: str = "the body") -> list[str]:
+    """Return a text for each fault: where, below `place`, and what; `whole` names what has no place within.
+
+    The first hundred, and how many more there are.
+    """
+    errors: Iterable[Mapping[str, Any]] = error.errors(include_input=False, include_url=False, include_context=False)
+    told = (describe_fault(fault, (*([place] if place else []), *fault["loc"]), whole) for fault in errors)
+    return first_faults(told, error.error_count())
+
+
+def first_faults(told: Iterable[str], count: int) -> list[str]:
+    """Return the first hundred of `count` texts, and how many more there are."""
+    more = [f"and {count - MAX_FAULTS_TOLD} more faults"] if count > MAX_FAULTS_TOLD else []
+    return [*islice(told, MAX_FAULTS_TOLD), *more]
+
+
+def describe_fault(fault: Mapping[str, Any], place: Iterable[int | str], whole: str = "the body") -> str:
+    """Return the text of one fault that pydantic found at `place`; `whole` names the object where the place is empty."""
+    where = ".".join(str(step)[:_MAX_STEP_CHARACTERS] for step in place)
+    told = f"{where or whole}: {str(fault['msg']).removeprefix('Value error, ')}"
+    return told.encode(
+        errors="backslashreplace"
+    ).decode()  # a name may hold half of a surrogate pair, which nobody can write
+
+
+def describe_record_fault(error: Exception) -> str:
+    """Return what is wrong with a record of a topic, without its values."""
+    if not isinstance(error, ValidationError):
+        return "it is no JSON object of the right form" if not isinstance(error, KeyError) else f"it lacks {error}"
+    return "; ".join(list_faults(error, whole="the record"))

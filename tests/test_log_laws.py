@@ -24,7 +24,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from processor.app import create_app
 from processor.foundation.errors import StoppedForOperator
 from processor.foundation.gaps import Gap
 from processor.foundation.settings import Settings
@@ -32,6 +31,7 @@ from processor.foundation.tasks import end_task
 from processor.pipeline.partition import PartitionPipeline
 from processor.pipeline.pipeline import Pipeline
 from processor.transport.owner import Partition
+from processor.worker.faust_app import create_app
 from processor.worker.gap_stop import FINISH_SECONDS, GapStop
 from processor.worker.log_positions import LogPositions
 from processor.worker.start_positions import GapFound, OffsetIsGone, RecordsAreGone, SeveralGaps

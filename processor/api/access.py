@@ -25,10 +25,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from processor.api.errors import ApiError, Code, error_response
-from processor.control.audit import Author
 from processor.foundation.errors import UsageError
 from processor.foundation.settings import Settings, env_name
 from schemas.model import Model, Name
+from schemas.wire.audit_events import Author
 
 _MINUTE_SECONDS: Final = 60.0
 _MOST_ADDRESSES: Final = 10_000

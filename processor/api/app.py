@@ -19,7 +19,7 @@ from processor.api.limits import LimitBody, Limits, NoTraceback, NoTrailingSlash
 from processor.api.page import SECURITY_HEADERS, docs_page
 from processor.control.ports import Superseded
 from processor.foundation.errors import CommandError, UsageError
-from schemas.faults import fault_text, first_faults
+from schemas.model import describe_fault, first_faults
 
 _log = structlog.get_logger(__name__)
 
@@ -136,6 +136,8 @@ def _of_validation(request: Request, error: RequestValidationError) -> ApiError:
         return ApiError(
             Code.STATE_IN_CREATE, "state: a flow is created enabled; POST /flows/{id}/action?op=disable disables it"
         )
-    texts = (fault_text(fault, [step for step in fault["loc"] if step not in _PARTS_OF_A_REQUEST]) for fault in faults)
+    texts = (
+        describe_fault(fault, [step for step in fault["loc"] if step not in _PARTS_OF_A_REQUEST]) for fault in faults
+    )
     told = first_faults(texts, len(faults))
     return ApiError(Code.INVALID, "; ".join(told), kind=request.url.path.rpartition("/")[2])

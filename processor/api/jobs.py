@@ -8,7 +8,7 @@ from processor.api.calls import TheCall
 from processor.api.errors import ApiError, Code, not_found
 from processor.api.flow_service.bodies import checked
 from processor.control import job_orders as jobs
-from processor.control.job_status import JobStatus, all_statuses, status_in
+from processor.control.job_status import JobStatus, find_job_status, list_job_statuses
 from processor.control.native import NoSuchFlow
 from processor.foundation.errors import CommandError
 from schemas.job import JobKind, JobState
@@ -26,7 +26,7 @@ def list_jobs(
     current, progress = call.state, call.services.jobs()
     found = [
         status.as_object()
-        for status in all_statuses(current, progress, call.now)
+        for status in list_job_statuses(current, progress, call.now)
         if flow in (None, status.flow) and kind in (None, status.kind) and state in (None, status.state)
     ]
     return {"items": found} | ({"warnings": list(progress.unreadable)} if progress.unreadable else {})
@@ -72,7 +72,7 @@ def _status(call: TheCall, job_id: str) -> JobStatus:
     job = state.jobs.get(job_id)
     if job is None:
         raise not_found("jobs", job_id)
-    return status_in(state, call.services.jobs(), job, call.now)
+    return find_job_status(state, call.services.jobs(), job, call.now)
 
 
 def _refused(code: Code, error: CommandError, job_id: str = "") -> ApiError:

@@ -10,13 +10,11 @@ from processor.api.etags import quoted, require_match
 from processor.api.flow_service.bodies import checked
 from processor.catalog.state import Kept
 from processor.control import native
-from processor.control.audit import masked
 from processor.control.draft import Draft
-from processor.foundation.settings import MASKED
 from schemas.audience import Audience, warning_of_namespace
+from schemas.destination import MASKED, mask_secrets
 from schemas.flow import Flow
-from schemas.model import Remarks
-from schemas.wire.catalog import plain
+from schemas.model import Remarks, dump_model
 
 router = APIRouter(prefix="/v1", tags=["native"])
 
@@ -73,7 +71,7 @@ def delete_flow(
             raise not_found("flows", flow_id)
         _require_match(request, "flows", flow_id, before.etag)
         try:
-            (native.give_up_flow if give_up else native.delete_flow)(draft, flow_id)
+            (native.abandon_flow if give_up else native.delete_flow)(draft, flow_id)
         except native.NotDeletedYet as error:
             raise ApiError(Code.INVALID, str(error), kind="flows", object_id=flow_id) from None
 
@@ -151,9 +149,9 @@ def _require_match(request: Request, kind: str, object_id: str, etag: str | None
 
 
 def _shown(kept: Kept[Flow]) -> JsonObject:
-    flow: JsonObject = masked(plain(kept.item))
+    flow: JsonObject = mask_secrets(dump_model(kept.item))
     return {"flow": flow, "etag": quoted(kept.etag), "createdAt": kept.created_at, "updatedAt": kept.updated_at}
 
 
 def _audience(kept: Kept[Audience]) -> JsonObject:
-    return {"audience": plain(kept.item), "etag": quoted(kept.etag)}
+    return {"audience": dump_model(kept.item), "etag": quoted(kept.etag)}

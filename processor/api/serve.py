@@ -21,7 +21,6 @@ from processor.api.upload_room import UploadRoom
 from processor.api.watch import WriterWatch
 from processor.audience_import.request import ChangeCatalog, ImportRequest, ImportResult
 from processor.audience_import.run import import_audience
-from processor.control.audit import Author
 from processor.control.job_progress import JobProgressFollower
 from processor.control.kafka_log import KafkaControlLog
 from processor.control.plane import ControlPlane
@@ -37,6 +36,7 @@ from processor.foundation.settings import Settings, env_name
 from processor.foundation.stop_signals import call_on_stop
 from processor.kafka.errors import ReadDenied
 from schemas.destination import Destination
+from schemas.wire.audit_events import Author
 
 _ITSELF: Final = Author("profile-exporter", "api")
 _log = structlog.get_logger(__name__)

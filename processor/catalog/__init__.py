@@ -1,6 +1,9 @@
-"""The flows and audiences as they stand now: the compacted topics `flows` and `audiences`, read to their end and
-followed.
+"""The flows and audiences as they stand now, by the compacted topics of the control plane.
 
-contents    the last record of each key, compiled into a core Catalog when something changed; pure
-follower    reads the topics, and says how fresh the catalog is (contract M2)
+    records ─► state (the only fold) ─► compiled (what decides)
+
+state      the fold of flows, audiences and connections; pure
+compiled   the core's Catalog of a state; pure
+reading    the topics read once, for whoever looks
+follower   the topics followed by a worker: it says how fresh the catalog is (M2)
 """

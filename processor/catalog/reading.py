@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from processor.catalog.state import ControlState, Topic, TopicRecord
+from processor.catalog.state import ControlState, Topic
 from processor.foundation.settings import Settings, TopicNames
 from processor.kafka.reading import read_topic
 
@@ -24,8 +24,5 @@ def read_state(settings: Settings, topics: Collection[Topic] = ALL) -> ControlSt
     """Read what these topics say now; writes nothing, and is in nobody's way. Raises BrokerUnreachable, ReadFailed."""
     state, names = ControlState(), topic_names(settings.topics)
     for topic in topics:
-        state = state.after(
-            TopicRecord(topic, record.key or b"", record.value, record.timestamp or 0)
-            for record in read_topic(settings, names[topic])
-        )
+        state = state.after((topic, record) for record in read_topic(settings, names[topic]))
     return state

@@ -1,30 +1,29 @@
-"""What the topics `flows`, `audiences` and `connections` say: a fold of their records. Pure."""
+"""The only fold of the topics `flows`, `audiences` and `connections`, for workers, control plane and commands. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Final, Generic, NamedTuple, TypeVar
-
-import orjson
+from typing import Any, Final, Generic, TypeVar
 
 from schemas.audience import Audience, AudienceKey
 from schemas.connection import AnyObject, Kind
 from schemas.flow import Flow
 from schemas.job import Job
-from schemas.wire.catalog import (
-    BadCatalogRecord,
-    StoredFlow,
-    audience_value,
-    is_job_key,
-    job_id_of,
-    read_audience,
-    read_flow,
-    read_job,
+from schemas.kafka import BadRecord, ConsumerRecord, ProducerRecord
+from schemas.wire.audiences import decode_audience, decode_audience_key, encode_audience
+from schemas.wire.connections import (
+    ACCEPTED_KEY,
+    WRITER_KEY,
+    decode_accepted,
+    decode_object,
+    decode_object_key,
+    decode_writer,
 )
-from schemas.wire.connections import ACCEPTED_KEY, WRITER_KEY, read_accepted, read_object, read_writer
+from schemas.wire.flows import StoredFlow, decode_flow, decode_flow_key, decode_job, decode_job_key, is_job_key
 
 Item = TypeVar("Item", bound=Flow | Audience | AnyObject)
+Record = ConsumerRecord | ProducerRecord
 
 
 class Topic(StrEnum):
@@ -53,13 +52,11 @@ class Kept(Generic[Item]):
     updated_by: str | None = None
 
 
-class TopicRecord(NamedTuple):
-    """A record of one of the topics; `timestamp` in milliseconds since 1970."""
+TopicRecord = tuple[Topic, Record]
+"""A record as read or to be written, and the topic that it is of, by the name that it has in every installation."""
 
-    topic: Topic
-    key: bytes
-    value: bytes | None
-    timestamp: int
+ControlRecord = tuple[Topic, ProducerRecord]
+"""A record that the control plane writes, and the topic that it is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +81,8 @@ class ControlState:
     def after(self, records: Iterable[TopicRecord]) -> "ControlState":
         """The state after these records, in their order."""
         state = self.copied()
-        for record in records:
-            state = put_record(state, record)
+        for topic, record in records:
+            state = put_record(state, topic, record)
         return state
 
     def copied(self) -> "ControlState":
@@ -102,85 +99,78 @@ class ControlState:
         )
 
 
-def put_record(state: ControlState, record: TopicRecord) -> ControlState:
-    """Return the state after one more record; changes the maps of `state`, which must be nobody else's yet
-    (`ControlState.copied`).
+def put_record(state: ControlState, topic: Topic, record: Record) -> ControlState:
+    """Return the state after one more record; change the maps of `state`, which must be nobody else's yet.
+
+    `ControlState.copied` makes such maps.
     """
-    topic, key, value, _ = record
+    key, value = record.key or b"", record.value
     unreadable: dict[tuple[Topic, bytes], str] = state.unreadable  # type: ignore[assignment]
     unreadable.pop((topic, key), None)
     try:
         if topic is Topic.CONNECTIONS and key == WRITER_KEY:
-            return replace(state, writer=None if value is None else read_writer(value))
+            return replace(state, writer=None if value is None else decode_writer(value))
         if topic is Topic.CONNECTIONS and key == ACCEPTED_KEY:
-            return replace(state, accepted={} if value is None else read_accepted(value))
+            return replace(state, accepted={} if value is None else decode_accepted(value))
         if topic is Topic.FLOWS:
-            (_put_job if is_job_key(key) else _put_flow)(state, record)
+            (_put_job if is_job_key(key) else _put_flow)(state, key, record)
         elif topic in _PUT:
             put, items = _PUT[topic]
-            put(getattr(state, items), record)
-    except BadCatalogRecord as bad:
+            put(getattr(state, items), key, record)
+    except BadRecord as bad:
         unreadable[topic, key] = str(bad)
     return state
 
 
 def audience_etag(audience: Audience) -> str:
-    """Of its content: audiences have no history that anybody asks for."""
-    return sha256(audience_value(audience)).hexdigest()[:32]
+    """Return the etag of an audience, which is of its content: nobody asks for the history of audiences."""
+    return sha256(encode_audience(audience).value or b"").hexdigest()[:32]
 
 
-def _put_flow(state: ControlState, record: TopicRecord) -> None:
+def _put_flow(state: ControlState, key: bytes, record: Record) -> None:
     flows: dict[str, Kept[Flow]] = state.flows  # type: ignore[assignment]  # nobody else's yet, as `leaving`
     leaving: dict[str, StoredFlow] = state.leaving  # type: ignore[assignment]
-    flow_id = record.key.decode(errors="replace")
+    flow_id, timestamp = decode_flow_key(key), record.timestamp or 0
     before = flows.pop(flow_id, None)
     leaving.pop(flow_id, None)
     if record.value is not None:
-        stored = read_flow(record.key, record.value)
+        stored = decode_flow(key, record.value)
         if stored.deleted_at is None:
-            created_at = record.timestamp if before is None else before.created_at
+            created_at = timestamp if before is None else before.created_at
             flows[stored.flow.id] = Kept(
-                stored.flow, stored.etag, created_at, record.timestamp, stored.created_by, stored.updated_by
+                stored.flow, stored.etag, created_at, timestamp, stored.created_by, stored.updated_by
             )
         else:
             leaving[stored.flow.id] = stored
 
 
-def _put_job(state: ControlState, record: TopicRecord) -> None:
+def _put_job(state: ControlState, key: bytes, record: Record) -> None:
     jobs: dict[str, Job] = state.jobs  # type: ignore[assignment]
     if record.value is None:
-        jobs.pop(job_id_of(record.key), None)
+        jobs.pop(decode_job_key(key), None)
     else:
-        job = read_job(record.key, record.value)
+        job = decode_job(key, record.value)
         jobs[job.id] = job
 
 
-def _put_audience(audiences: dict[AudienceKey, Kept[Audience]], record: TopicRecord) -> None:
-    before = audiences.pop(_pair(record.key), None)
+def _put_audience(audiences: dict[AudienceKey, Kept[Audience]], key: bytes, record: Record) -> None:
+    before, timestamp = audiences.pop(decode_audience_key(key), None), record.timestamp or 0
     if record.value is not None:
-        audience = read_audience(record.key, record.value)
-        created_at = record.timestamp if before is None else before.created_at
-        audiences[audience.key] = Kept(audience, audience_etag(audience), created_at, record.timestamp)
+        audience = decode_audience(key, record.value)
+        created_at = timestamp if before is None else before.created_at
+        audiences[audience.key] = Kept(audience, audience_etag(audience), created_at, timestamp)
 
 
-def _put_object(objects: dict[tuple[str, str], Kept[AnyObject]], record: TopicRecord) -> None:
-    objects.pop(_pair(record.key), None)
+def _put_object(objects: dict[tuple[str, str], Kept[AnyObject]], key: bytes, record: Record) -> None:
+    objects.pop(decode_object_key(key), None)
     if record.value is not None:
-        stored, item = read_object(record.key, record.value)
+        stored, item = decode_object(key, record.value)
         objects[stored.kind, stored.id] = Kept(
             item, stored.etag, stored.created_at, stored.updated_at, stored.created_by, stored.updated_by
         )
 
 
-_PUT: Final[dict[Topic, tuple[Callable[[Any, TopicRecord], None], str]]] = {
+_PUT: Final[dict[Topic, tuple[Callable[[Any, bytes, Record], None], str]]] = {
     Topic.AUDIENCES: (_put_audience, "audiences"),
     Topic.CONNECTIONS: (_put_object, "objects"),
 }
-
-
-def _pair(key: bytes) -> tuple[str, str]:
-    try:
-        first, second = orjson.loads(key)
-    except (orjson.JSONDecodeError, TypeError, ValueError):
-        raise BadCatalogRecord(f"the key {key.decode(errors='replace')} is no pair of texts") from None
-    return str(first), str(second)

@@ -15,7 +15,7 @@ from processor.cli.destinations import warn_of
 from processor.cli.views.job_views import tell_jobs
 from processor.control.apply_plan import Action, Step, activated, carry_out, plan
 from processor.control.draft import Draft
-from processor.control.recording import Unnamed, flows_of_before, record_etags
+from processor.control.recording import Unnamed, find_unnamed_candidates, record_etags
 from processor.control.unnamed_etags import UnnamedEtags
 from processor.delivery.kinesis.endpoints import endpoint_rules
 from processor.files.configuration import Configuration, read_configuration
@@ -107,8 +107,8 @@ def put_into_force(file: Path, kinds: Collection[str], how: How) -> None:
     if not how.no_check:
         _preflight(activated(steps), settings, strict=how.strict)
     jobs: list[Job] = []
-    if not how.dry_run and (any(step.writes for step in steps) or unnamed(flows_of_before(state))):
-        steps, jobs = change(settings, lambda draft: (_carried_out(draft, planned, unnamed), draft.jobs_set_going))
+    if not how.dry_run and (any(step.writes for step in steps) or unnamed(find_unnamed_candidates(state))):
+        steps, jobs = change(settings, lambda draft: (_carried_out(draft, planned, unnamed), draft.started_jobs))
     tell_steps(steps, "nothing was changed: --dry-run" if how.dry_run else "in force", jobs, as_json=how.as_json)
 
 

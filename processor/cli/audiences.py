@@ -21,7 +21,7 @@ from processor.control.native import NoSuchAudience, delete_audience
 from processor.foundation.errors import UsageError
 from processor.foundation.settings import read_settings
 from schemas.audience import Audience, AudienceKey
-from schemas.wire.catalog import plain
+from schemas.model import dump_model
 
 
 @click.group("audiences")
@@ -68,7 +68,7 @@ def list_audiences(as_json: bool) -> None:
 def show_audience(audience: str, as_json: bool) -> None:
     """Show AUDIENCE as a file would have it."""
     kept = _chosen(_state(), audience)
-    click.echo(orjson.dumps(as_stored("audience", kept)) if as_json else yaml_of(plain(kept.item)), nl=as_json)
+    click.echo(orjson.dumps(as_stored("audience", kept)) if as_json else yaml_of(dump_model(kept.item)), nl=as_json)
 
 
 @audiences.command("import")

@@ -5,6 +5,8 @@ destination.
 from collections.abc import Container, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
+from processor.catalog.reading import read_state
+from processor.catalog.state import Topic
 from processor.cli.destinations import examine_flows, summary
 from processor.cli.placement import check_placement
 from processor.cli.views.check_report import Finding, Level
@@ -16,11 +18,9 @@ from processor.foundation.settings import ENV_PREFIX, ProcessingGuarantee, Setti
 from processor.kafka.admin import Admin, Differences, differences_of, wrong_counts
 from processor.kafka.errors import TopicsMissing, UnsafeTopics, WrongPartitionCounts
 from processor.kafka.ground import Ground, require_settings
-from processor.kafka.reading import read_compacted
 from processor.kafka.rights import GRANT, NOT_CHECKED
 from processor.kafka.topics import TopicSpec, topic_specs
 from schemas.flow import Flow
-from schemas.wire.catalog import BadCatalogRecord, is_job_key, read_audience, read_flow
 
 _APPLY = "put it into force again with `profile-exporter apply FILE`"
 
@@ -161,29 +161,19 @@ def _check_configuration(
 
 
 def _check_catalog(settings: Settings, environ: Environment) -> Iterator[Finding]:
-    flows: list[Flow] = []
-    for key, value in read_compacted(settings, settings.topics.flows).items():
-        if is_job_key(key):
-            continue
-        try:
-            flows.append(read_flow(key, value).flow)
-        except BadCatalogRecord as bad:
-            yield Finding(Level.FAILED, str(bad), _APPLY)
+    state = read_state(settings, (Topic.FLOWS, Topic.AUDIENCES))
+    flows = [*(kept.item for kept in state.flows.values()), *(stored.flow for stored in state.leaving.values())]
+    for fault in state.unreadable.values():
+        yield Finding(Level.FAILED, fault, _APPLY)
     for flow in flows:
         yield from (
             Finding(Level.WARNING, f"flow {flow.id}: {fault}; it goes on as it did", _APPLY)
             for fault in flow.path_faults
         )
-    audiences = read_compacted(settings, settings.topics.audiences)
-    for key, value in audiences.items():
-        try:
-            read_audience(key, value)
-        except BadCatalogRecord as bad:
-            yield Finding(Level.FAILED, str(bad), _APPLY)
     if flows:
         yield Finding(
             Level.OK,
-            f"{len(flows)} flow{'s' if len(flows) > 1 else ''} and {len(audiences)} described audiences can be read",
+            f"{len(flows)} flow{'s' if len(flows) > 1 else ''} and {len(state.audiences)} described audiences can be read",
         )
     else:
         yield Finding(

@@ -10,7 +10,6 @@ import click
 
 from processor.catalog import reading
 from processor.catalog.state import ControlState, Kept, Topic
-from processor.control.audit import Author, masked
 from processor.control.draft import Draft
 from processor.control.job_progress import read_job_progress
 from processor.control.kafka_log import KafkaControlLog
@@ -19,8 +18,10 @@ from processor.foundation.settings import Settings
 from processor.kafka.admin import Admin
 from processor.kafka.topics import topic_specs
 from schemas.audience import Audience
+from schemas.destination import mask_secrets
 from schemas.flow import Flow
-from schemas.wire.catalog import plain
+from schemas.model import dump_model
+from schemas.wire.audit_events import Author
 
 Answer = TypeVar("Answer")
 
@@ -47,7 +48,7 @@ def read_and_warn(settings: Settings, topic: Topic) -> ControlState:
 def as_stored(name: str, kept: Kept[Flow] | Kept[Audience]) -> dict[str, Any]:
     """As --json shows it, secrets masked."""
     return {
-        name: masked(plain(kept.item)),
+        name: mask_secrets(dump_model(kept.item)),
         "etag": kept.etag,
         "createdAt": kept.created_at,
         "updatedAt": kept.updated_at,

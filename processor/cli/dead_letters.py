@@ -13,12 +13,13 @@ from processor.cli.redrive import redrive
 from processor.cli.views.dead_letter_views import COLUMNS, counts_table, fields_table, row, summary_object, whole_object
 from processor.cli.views.tables import Table, show
 from processor.dead_letters.counts import DeadLetterCounts
-from processor.dead_letters.letter import BadLetter, read_letter
 from processor.dead_letters.reading import read_dead_letters
 from processor.dead_letters.redriven import read_redrive_markers
 from processor.foundation.errors import UsageError
 from processor.foundation.settings import read_settings
 from processor.kafka.reading import read_at
+from schemas.kafka import BadRecord
+from schemas.wire.dead_letters import decode_dead_letter
 
 SHOWN_LETTERS: Final = 100
 
@@ -91,8 +92,8 @@ def show_letter(letter: str, as_json: bool, raw: bool) -> None:
             f"there is no dead letter {letter}; `profile-exporter dead-letters list` names those that are there"
         )
     try:
-        found = read_letter(record)
-    except BadLetter as bad:
+        found = decode_dead_letter(record)
+    except BadRecord as bad:
         raise UsageError(str(bad)) from None
     if raw:
         click.get_binary_stream("stdout").write(found.was.value or b"")

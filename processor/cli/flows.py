@@ -18,18 +18,18 @@ from processor.cli.views.job_views import tell_jobs
 from processor.cli.views.tables import Table, show
 from processor.cli.views.yaml_text import text_differences, yaml_of
 from processor.control.apply_plan import Action, Step, plan
-from processor.control.audit import masked
 from processor.control.draft import Draft
-from processor.control.native import NoSuchFlow, delete_flow, give_up_flow, set_flow_state
+from processor.control.native import NoSuchFlow, abandon_flow, delete_flow, set_flow_state
 from processor.delivery.kinesis.endpoints import endpoint_rules
 from processor.files.configuration import read_configuration
 from processor.foundation.env_file import ENVIRONMENT
 from processor.foundation.errors import CommandError
 from processor.foundation.secrets import secrets_of
 from processor.foundation.settings import read_settings
+from schemas.destination import mask_secrets
 from schemas.flow import Flow, FlowState
 from schemas.job import Job
-from schemas.wire.catalog import plain
+from schemas.model import dump_model
 
 DIFFERENT: Final = 1
 as_object = click.option("--json", "as_json", is_flag=True, help="Write one JSON object. [default: a line for people]")
@@ -65,7 +65,9 @@ def list_flows(as_json: bool) -> None:
 def show_flow(flow: str, as_json: bool) -> None:
     """Show FLOW as a file would have it. A secret that is stored encrypted is masked."""
     kept = _chosen(_state(), flow)
-    click.echo(orjson.dumps(as_stored("flow", kept)) if as_json else yaml_of(masked(plain(kept.item))), nl=as_json)
+    click.echo(
+        orjson.dumps(as_stored("flow", kept)) if as_json else yaml_of(mask_secrets(dump_model(kept.item))), nl=as_json
+    )
 
 
 @flows.command("diff")
@@ -172,8 +174,8 @@ def check_flows(flow: str | None, as_json: bool) -> None:
 
 
 def _deleted(flow: str, give_up: bool, draft: Draft) -> list[Job]:
-    (give_up_flow if give_up else delete_flow)(draft, flow)
-    return draft.jobs_set_going
+    (abandon_flow if give_up else delete_flow)(draft, flow)
+    return draft.started_jobs
 
 
 def _set_state(flow: str, wanted: FlowState, *, strict: bool, as_json: bool) -> None:
@@ -181,7 +183,7 @@ def _set_state(flow: str, wanted: FlowState, *, strict: bool, as_json: bool) -> 
     before = _chosen(_state(), flow)
     if wanted is FlowState.ENABLED and not before.item.enabled:
         _warn_of_destination(before.item, strict=strict)
-    after, jobs = change(settings, lambda draft: (set_flow_state(draft, flow, wanted), draft.jobs_set_going))
+    after, jobs = change(settings, lambda draft: (set_flow_state(draft, flow, wanted), draft.started_jobs))
     if as_json:
         click.echo(orjson.dumps(as_stored("flow", after)))
         return
@@ -218,7 +220,7 @@ def _state() -> ControlState:
 
 
 def _plain(item: Any) -> Any:
-    return None if item is None else masked(plain(item))
+    return None if item is None else mask_secrets(dump_model(item))
 
 
 def _chosen(state: ControlState, name: str) -> Kept[Flow]:

@@ -8,7 +8,7 @@ import click
 import orjson
 from pydantic import ValidationError
 
-from processor.catalog.state import ControlState, Topic, TopicRecord
+from processor.catalog.state import ControlState, Topic
 from processor.cli.audiences import key_of
 from processor.cli.control_plane import change, require_job_topics
 from processor.cli.views.job_views import job_details, job_line, jobs_table
@@ -16,12 +16,12 @@ from processor.cli.views.job_watch import watch
 from processor.cli.views.tables import show
 from processor.control.job_orders import JobOrder, NoSuchJob, OrderedAudience, cancel_job, order_job
 from processor.control.job_progress import JobProgressFollower, read_job_progress
-from processor.control.job_status import FlowStands, JobStatus, all_statuses, flow_stands
+from processor.control.job_status import FlowCondition, JobStatus, find_flow_condition, list_job_statuses
 from processor.foundation.errors import UsageError
 from processor.foundation.settings import Settings, read_settings
 from processor.kafka.follower import TopicFollower
-from schemas.faults import faults_of
 from schemas.job import JobKind, JobState
+from schemas.model import list_faults
 from schemas.times import format_time
 
 NOT_SUCCEEDED: Final = 1
@@ -53,19 +53,17 @@ class JobsLook:
         if self._flows.is_new:
             self._state = ControlState()
         records = self._flows.read_on()
-        self._state = self._state.after(
-            TopicRecord(Topic.FLOWS, record.key or b"", record.value, record.timestamp or 0) for record in records
-        )
+        self._state = self._state.after((Topic.FLOWS, record) for record in records)
         progress = self._progress.progress()
         for text in (*self._state.unreadable.values(), *progress.unreadable):
             if text not in self._told:
                 self._told.add(text)
                 click.echo(f"warning: {text}", err=True)
-        return all_statuses(self._state, progress, format_time(int(datetime.now(UTC).timestamp())))
+        return list_job_statuses(self._state, progress, format_time(int(datetime.now(UTC).timestamp())))
 
     def is_disabled(self, flow_id: str) -> bool:
         """As of the last look."""
-        return flow_stands(self._state, flow_id) is FlowStands.DISABLED
+        return find_flow_condition(self._state, flow_id) is FlowCondition.DISABLED
 
 
 def job_commands(kind: JobKind, help_text: str) -> click.Group:
@@ -181,7 +179,7 @@ def _order(kind: JobKind, flow: str, audiences: tuple[str, ...], **chosen: Any) 
         named = tuple(OrderedAudience(namespace=namespace, id=audience) for namespace, audience in keys)
         return JobOrder(kind=kind, flow=flow, audiences=named, **chosen)
     except ValidationError as error:
-        raise UsageError("; ".join(faults_of(error, whole="the order"))) from None
+        raise UsageError("; ".join(list_faults(error, whole="the order"))) from None
 
 
 def _tell_and_exit(settings: Settings, job_id: str, *, wait: bool, as_json: bool) -> None:

@@ -18,9 +18,8 @@ from processor.files.history import BEGINNING, Effective, FileHistory, RecordHis
 from processor.foundation.errors import CommandError, UsageError
 from processor.foundation.settings import read_settings
 from schemas.dead_letter import DeadLetter
-from schemas.kafka import ReadRecord
+from schemas.kafka import BadRecord, ReadRecord
 from schemas.times import BadTimeError, normal_time
-from schemas.wire.catalog import BadCatalogRecord
 
 
 @click.command()
@@ -139,19 +138,22 @@ class _Run:
             self.lines += 1
             self._note(Step(None, dead_letter=line))
             return
-        try:
-            if self._records.take(line):
-                self.has_flows = True
-                return
-        except BadCatalogRecord as bad:
-            raise UsageError(f"{line.topic}[{line.partition}] offset {line.offset}: {bad}") from None
-        self._change([*self._files.due(line), *self._records.due()])
+        if self._records.take(line):
+            self.has_flows = True
+            return
+        self._change(self._due(line))
         self.lines += 1
         self._note(self.replay.feed(line))
 
     def end(self) -> None:
         """What takes effect after the last event."""
-        self._change([*self._files.due(None), *self._records.due()])
+        self._change(self._due(None))
+
+    def _due(self, line: ReadRecord | None) -> list[Catalog]:
+        try:
+            return [*self._files.due(line), *self._records.due()]
+        except BadRecord as bad:
+            raise UsageError(f"the last record of a flow, a job or an audience cannot be read: {bad}") from None
 
     def _change(self, catalogs: Iterable[Catalog]) -> None:
         for catalog in catalogs:

@@ -1,12 +1,12 @@
 """`profile-exporter status`: workers, partitions, lag, rows, flows and counts, as tables or as JSON."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import click
 import orjson
-from pydantic import ValidationError
 
+from processor.catalog.reading import read_state
+from processor.catalog.state import Topic
 from processor.cli.control_plane import require_topics
 from processor.cli.views.status_json import as_object
 from processor.cli.views.status_report import Lag, Overview, overview
@@ -17,8 +17,8 @@ from processor.foundation.settings import Settings, read_settings
 from processor.kafka.group_lag import group_lag
 from processor.kafka.reading import read_compacted
 from processor.worker.adapters.parked_rows import parked_flows
-from schemas.flow import Flow
-from schemas.wire.catalog import BadCatalogRecord, is_job_key, read_flow
+from schemas.kafka import BadRecord
+from schemas.wire.worker_status import decode_worker_status
 from schemas.worker_status import WorkerStatus
 
 
@@ -57,7 +57,9 @@ def gather(settings: Settings, now: datetime) -> Overview:
     )
     require_topics(settings, read)
     problems: list[str] = []
-    flows = _read_flows(read_compacted(settings, names.flows), problems)
+    state = read_state(settings, (Topic.FLOWS,))
+    problems.extend(state.unreadable.values())
+    flows = {flow_id: kept.item for flow_id, kept in state.flows.items()}
     statuses = read_statuses(settings, problems)
     lags = group_lag(settings, [names.profile_events, names.exports])
     by_topic = {
@@ -68,30 +70,12 @@ def gather(settings: Settings, now: datetime) -> Overview:
     return overview(statuses, flows, by_topic, letters, parked_flows(settings), problems, now)
 
 
-def _read_flows(values: Mapping[bytes, bytes], problems: list[str]) -> dict[str, Flow]:
-    flows: dict[str, Flow] = {}
-    for key, value in values.items():
-        if is_job_key(key):
-            continue
-        try:
-            stored = read_flow(key, value)
-        except BadCatalogRecord as bad:
-            problems.append(str(bad))
-        else:
-            if stored.deleted_at is None:
-                flows[stored.flow.id] = stored.flow
-    return flows
-
-
 def read_statuses(settings: Settings, problems: list[str]) -> list[WorkerStatus]:
     """What workers said last, and in `problems` what cannot be read of it. Raises BrokerUnreachable, ReadFailed."""
     statuses: list[WorkerStatus] = []
     for key, value in read_compacted(settings, settings.topics.worker_status).items():
         try:
-            statuses.append(WorkerStatus.model_validate_json(value))
-        except ValidationError as error:
-            name = key.decode(errors="replace")
-            problems.append(
-                f"what worker {name} says of itself cannot be read (another version?): {error.error_count()} faults"
-            )
+            statuses.append(decode_worker_status(key, value))
+        except BadRecord as bad:
+            problems.append(str(bad))
     return statuses

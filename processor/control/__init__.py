@@ -4,10 +4,13 @@
                             ▲                                                       │
                             └──── ControlState = fold of flows, audiences, connections ◄─┘
 
-    state    what the topics say (pure)          draft     a change in the making (pure)
-    plane    decide, write, again if overtaken   ports     what a log must do; the real one is processor/control/kafka_log.py
-    native   flows and audiences as in a file    audit     who changed what, on a topic
-    jobs     orders by hand, job_status how they stand     recording   flows whose etag no audit event names
+    plane        decide, write, again if overtaken     draft          a change in the making (pure)
+    ports        what a log must do                    kafka_log      the real one: one transaction a change
+    own_records  committed, and not read yet           native         flows and audiences as in a file
+    apply_plan   what `apply` would change             rotation       secrets under another key
+    job_orders   ordered by hand, cancelled            job_status     how jobs stand
+    job_progress what workers say of jobs
+    recording    flows whose etag no audit event names unnamed_etags  which those are
 
 Nothing is kept but on the topics. Whoever writes has fenced everybody else before it read what it decides by, so no
 change is lost; the workers follow the same topics (processor/catalog).

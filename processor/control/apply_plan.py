@@ -1,4 +1,4 @@
-"""What `apply` would change, before it changes anything. Pure.
+"""The plan of `apply`: what it would change, before it changes anything. Pure.
 
 in the file, not on the topic ── create        in both, different ── change (a new etag)
 in both, equal ── unchanged                    on the topic only ── keep, or remove with --prune
@@ -15,11 +15,12 @@ from processor.files.configuration import Configuration
 from schemas.audience import Audience
 from schemas.connection import Kind
 from schemas.flow import MAX_FLOWS, Flow
-from schemas.wire.catalog import audience_key, flow_key
+from schemas.wire.audiences import audience_key
+from schemas.wire.flows import flow_key
 
 
 class Action(StrEnum):
-    """What happens to one flow or audience."""
+    """An action of the plan for one flow or audience."""
 
     CREATE = "create"
     CHANGE = "change"
@@ -29,8 +30,9 @@ class Action(StrEnum):
 
 
 class Step(NamedTuple):
-    """One line of the plan: a flow or an audience, as it would be (`item`; None: gone, or kept as it is) and as it
-    is.
+    """A step of the plan: a flow or an audience as it would be, and as it is (`before`).
+
+    `item` None: it goes, or is kept as it is.
     """
 
     kind: str
@@ -41,16 +43,15 @@ class Step(NamedTuple):
 
     @property
     def writes(self) -> bool:
-        """Whether it changes something."""
+        """Return whether the step changes something."""
         return self.action in (Action.CREATE, Action.CHANGE, Action.REMOVE)
 
 
 def plan(wanted: Configuration, state: ControlState, *, prune: bool) -> list[Step]:
-    """Audiences first, so that no flow is in force before what it names.
+    """Compare a file with the state: audiences first, so that no flow is in force before what it names.
 
-    What cannot be read on a topic is written over.
-
-    Raises TooManyFlows where more flows would be in force than are allowed (M3).
+    What cannot be read on a topic is written over. Raises TooManyFlows where more flows would be in force than M3
+    allows.
     """
     steps = [
         _step("audience", "/".join(each.key), each, state.audiences.get(each.key), _is_unreadable(state, each))
@@ -88,7 +89,7 @@ def carry_out(draft: Draft, steps: Iterable[Step]) -> None:
 
 
 def activated(steps: Iterable[Step]) -> list[Flow]:
-    """Those that will deliver where they did not before: new, enabled again, or to another destination."""
+    """Return the flows that will deliver where they did not before: new, enabled again, or to another destination."""
     return [
         step.item
         for step in steps

@@ -1,4 +1,4 @@
-"""Jobs that somebody orders, and cancels (contract E1, E4). What a change of a flow sets going is in core/lifecycle.py.
+"""Jobs that somebody orders, and cancels (E1, E4). What a change of a flow starts is in core/job_lifecycle.py.
 
 order    backfill or resend: every profile realized in the audiences, one record each; once a day, unless forced
 cancel   any job that has not ended
@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from pydantic import Field, field_validator
 
 from processor.control.draft import Draft
-from processor.control.job_status import JobsProgress, status_in
+from processor.control.job_status import JobsProgress, find_job_status
 from processor.control.native import NoSuchFlow
 from processor.foundation.errors import CommandError, UsageError
 from schemas.audience import AudienceKey
@@ -27,14 +27,14 @@ _MOST_RECORDS_PER_SECOND: Final = 1_000_000_000
 
 
 class OrderedAudience(Model):
-    """An audience of an order."""
+    """An audience that an order names."""
 
     namespace: Name
     id: Name
 
 
 class JobOrder(NamedModel):
-    """What is asked for.
+    """An order of a job.
 
     `audiences`: none named is all that the flow maps; `force`: also where there was one today, or one is open.
     """
@@ -54,14 +54,14 @@ class JobOrder(NamedModel):
 
 
 class NothingMapped(UsageError):
-    """Nobody could be meant."""
+    """The flow of an order maps no audience, so nobody could be meant."""
 
     def __init__(self, flow_id: str) -> None:
         super().__init__(f"flow {flow_id} maps no audience: map one first; mapping it exports who is in it")
 
 
 class AudienceNotMapped(UsageError):
-    """Only who is in a mapped audience leaves."""
+    """An order names an audience that its flow does not map: only who is in a mapped audience leaves."""
 
     def __init__(self, flow: Flow, key: AudienceKey) -> None:
         mapped = ["/".join(mapping.key) for mapping in flow.audiences]
@@ -72,7 +72,7 @@ class AudienceNotMapped(UsageError):
 
 
 class OneADay(CommandError):
-    """Contract E4. `allowed_at`: when the next one is."""
+    """An order comes within a day of the last one (E4). `allowed_at`: when the next one is allowed."""
 
     def __init__(self, order: JobOrder, key: AudienceKey, last: Job, force: str) -> None:
         self.allowed_at = plus_days(_when(last), 1)
@@ -94,7 +94,7 @@ class OneIsOpen(CommandError):
 
 
 class NoSuchJob(UsageError):
-    """There is none of this id; ended jobs are forgotten after 30 days."""
+    """No job has this id; ended jobs are forgotten after 30 days."""
 
     def __init__(self, job_id: str, known: Iterable[str]) -> None:
         near = get_close_matches(job_id, known, n=1)
@@ -105,7 +105,7 @@ class NoSuchJob(UsageError):
 
 
 class JobHasEnded(CommandError):
-    """There is nothing to cancel."""
+    """A job has ended, so nothing is to cancel."""
 
     def __init__(self, job: Job, state: str, at: str | None) -> None:
         super().__init__(
@@ -115,9 +115,10 @@ class JobHasEnded(CommandError):
 
 
 def order_job(draft: Draft, order: JobOrder, progress: JobsProgress, *, force: str = "force: true") -> Job:
-    """Order it: it starts at once, or when its flow is enabled. `force`: what says so, in the words of whoever asks.
+    """Order a job: it starts at once, or when its flow is enabled. Home of E4.
 
-    Raises NoSuchFlow, NothingMapped, AudienceNotMapped, OneADay, OneIsOpen.
+    `force`: what says so, in the words of whoever asks. Raises NoSuchFlow, NothingMapped, AudienceNotMapped, OneADay,
+    OneIsOpen.
     """
     flow = _flow(draft, order.flow)
     keys = _audiences(flow, order)
@@ -138,14 +139,14 @@ def order_job(draft: Draft, order: JobOrder, progress: JobsProgress, *, force: s
 
 
 def cancel_job(draft: Draft, job_id: str, progress: JobsProgress) -> Job:
-    """Cancel it: what is decided already still leaves.
+    """Cancel a job: what is decided already still leaves.
 
     Of a catchup, nothing is caught up. Raises NoSuchJob, JobHasEnded.
     """
     job = draft.state.jobs.get(job_id)
     if job is None:
         raise NoSuchJob(job_id, draft.state.jobs)
-    stands = status_in(draft.state, progress, job, draft.now)
+    stands = find_job_status(draft.state, progress, job, draft.now)
     if not stands.is_open:
         raise JobHasEnded(job, stands.state, stands.ended_at)
     cancelled = job.model_copy(update={"cancelled_at": draft.now})
@@ -173,7 +174,7 @@ def _audiences(flow: Flow, order: JobOrder) -> list[AudienceKey]:
 
 def _refuse(draft: Draft, order: JobOrder, keys: Collection[AudienceKey], progress: JobsProgress, force: str) -> None:
     jobs = sorted((job for job in draft.state.jobs.values() if job.flow == order.flow), key=_when, reverse=True)
-    stands = {job.id: status_in(draft.state, progress, job, draft.now) for job in jobs}
+    stands = {job.id: find_job_status(draft.state, progress, job, draft.now) for job in jobs}
     for key in keys:
         for job in jobs:
             if job.kind is order.kind and key in job.wanted and stands[job.id].is_open:
@@ -191,5 +192,5 @@ def _refuse(draft: Draft, order: JobOrder, keys: Collection[AudienceKey], progre
 
 
 def _when(job: Job) -> str:
-    """When it was sent: it may have waited."""
+    """Return when a job was sent: it may have waited."""
     return job.started_at or job.created_at

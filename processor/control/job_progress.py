@@ -1,44 +1,36 @@
-"""The topic `job-progress`: how far jobs are, as the owners of the partitions say.
-
-Compacted, each in the partition that it is about.
-
-key    ["<job>",<partition>]
-value  schemas.job.JobProgress
-"""
+"""The progress of jobs: the topic `job-progress`, followed and folded."""
 
 import threading
 import time
 from collections.abc import Iterable
 from typing import Final
 
-import orjson
-
 from processor.control.job_status import JobsProgress
 from processor.foundation.settings import Settings
 from processor.kafka.errors import ReadFailed
 from processor.kafka.follower import TopicFollower
 from schemas.job import JobProgress
-from schemas.kafka import ReadRecord
-from schemas.wire.catalog import without_input
+from schemas.kafka import BadRecord, ReadRecord
+from schemas.wire.job_progress import decode_job_progress, decode_job_progress_key
 
 AGE_SECONDS: Final = 1.0
 WAIT_SECONDS: Final = 5.0
 
 
 class JobProgressRecords:
-    """The last record of each key; what cannot be read is told, and keeps nobody from the rest."""
+    """The last record of each key; what cannot be read is reported, and keeps nobody from the rest."""
 
     def __init__(self) -> None:
         self._parts: dict[str, dict[int, JobProgress]] = {}
         self._unreadable: dict[bytes, str] = {}
 
     def add(self, records: Iterable[ReadRecord]) -> None:
-        """In their order."""
+        """Take records of the topic, in their order."""
         for record in records:
             self._add(record.key or b"", record.value)
 
     def progress(self, partitions: int) -> JobsProgress:
-        """As it is now."""
+        """Return the progress of all jobs as it is now."""
         return JobsProgress(
             {job: dict(parts) for job, parts in self._parts.items()}, partitions, tuple(self._unreadable.values())
         )
@@ -46,12 +38,12 @@ class JobProgressRecords:
     def _add(self, key: bytes, value: bytes | None) -> None:
         self._unreadable.pop(key, None)
         try:
-            job, partition = _place(key)
+            job, partition = decode_job_progress_key(key)
             self._parts.get(job, {}).pop(partition, None)
             if value is not None:
-                self._parts.setdefault(job, {})[partition] = _progress(value, job, partition)
-        except ValueError as error:
-            self._unreadable[key] = f"job-progress {key.decode(errors='replace')}: {without_input(error)}"
+                self._parts.setdefault(job, {})[partition] = decode_job_progress(key, value)
+        except BadRecord as bad:
+            self._unreadable[key] = str(bad)
 
 
 class JobProgressFollower:
@@ -67,7 +59,10 @@ class JobProgressFollower:
         self._lock = threading.Lock()
 
     def progress(self) -> JobsProgress:
-        """As it was a second ago, or later. Raises BrokerUnreachable; ReadFailed, also where the topic is missing."""
+        """Return the progress of a second ago, or later.
+
+        Raises BrokerUnreachable; ReadFailed, also where the topic is missing.
+        """
         if not self._lock.acquire(timeout=WAIT_SECONDS):
             raise ReadFailed(f"Kafka has not answered for {WAIT_SECONDS:.0f} s")
         try:
@@ -78,7 +73,7 @@ class JobProgressFollower:
             self._lock.release()
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Close the connections to the broker."""
         self._follower.close()
 
     def _read_on(self) -> None:
@@ -91,25 +86,9 @@ class JobProgressFollower:
 
 
 def read_job_progress(settings: Settings) -> JobsProgress:
-    """Once. Raises as JobProgressFollower does."""
+    """Read the progress of all jobs once. Raises as JobProgressFollower does."""
     follower = JobProgressFollower(settings)
     try:
         return follower.progress()
     finally:
         follower.close()
-
-
-def _place(key: bytes) -> tuple[str, int]:
-    """Job and partition; raises ValueError."""
-    named = orjson.loads(key)
-    if not isinstance(named, list) or [type(each) for each in named] != [str, int]:
-        raise ValueError
-    return named[0], named[1]
-
-
-def _progress(value: bytes, job: str, partition: int) -> JobProgress:
-    """Raises ValueError, of which ValidationError is one."""
-    progress = JobProgress.model_validate_json(value)
-    if (progress.job, progress.partition) != (job, partition):
-        raise ValueError
-    return progress

@@ -1,4 +1,4 @@
-"""How jobs stand: what was ordered, and what workers say of each partition, in one view (contract E1, E4). Pure.
+"""The status of jobs: what was ordered, and what workers say of each partition, in one view (E1, E4). Pure.
 
     queued      nothing is sent yet: its flow is disabled, or no partition has begun it
     running     at least one partition has begun it
@@ -8,7 +8,7 @@
     failed      reserved: none ends so today. What a destination does not take waits, or becomes a dead letter of its
                 flow
 
-A job whose flow is gone is cancelled. One that was done before somebody cancelled it stays done.
+A job whose flow is gone is cancelled. One that was done before somebody cancelled it remains done.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -23,12 +23,12 @@ from schemas.times import MAX_SECONDS, format_time, parse_time
 
 OPEN: Final = frozenset({JobState.QUEUED, JobState.RUNNING})
 
-Parts = Mapping[int, JobProgress]
+ProgressByPartition = Mapping[int, JobProgress]
 """What workers say of one job, by partition."""
 
 
-class FlowStands(StrEnum):
-    """What the flow of a job is to it."""
+class FlowCondition(StrEnum):
+    """The condition of a job's flow, as far as it concerns the job."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
@@ -38,15 +38,18 @@ class FlowStands(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobsProgress:
-    """What `job-progress` says, of each job; `unreadable`: what is wrong with records that cannot be read."""
+    """The progress of all jobs, as `job-progress` has it.
 
-    parts: Mapping[str, Parts] = field(default_factory=dict)
+    `unreadable`: what is wrong with records that cannot be read.
+    """
+
+    by_job: Mapping[str, ProgressByPartition] = field(default_factory=dict)
     partitions: int = 1
     unreadable: tuple[str, ...] = ()
 
 
 class JobCounts(NamedModel):
-    """Of profiles.
+    """Counts of a job's profiles.
 
     `to_go`: those still to be looked at, of as many as there were at the beginning; None: not known, as of a catchup.
     """
@@ -58,7 +61,7 @@ class JobCounts(NamedModel):
 
 
 class JobPartitions(NamedModel):
-    """How many partitions have begun it, and are done."""
+    """Numbers of partitions: those that have begun a job, that are done, and that there are."""
 
     done: int
     begun: int
@@ -66,14 +69,20 @@ class JobPartitions(NamedModel):
 
 
 class JobRate(NamedModel):
-    """A second of work, over all partitions, without what it waited for; None: it has not worked for a second."""
+    """The rate of a second of work, over all partitions, without what it waited for.
+
+    None: it has not worked for a second.
+    """
 
     records_per_second: float | None
     profiles_per_second: float | None
 
 
 class JobStatus(NamedModel):
-    """One job, whole. `reason`: why it waits; `records_per_second`: its own bound; a time that is not known is None."""
+    """The status of one job, whole.
+
+    `reason`: why it waits; `records_per_second`: its own bound; a time that is not known is None.
+    """
 
     id: str
     kind: JobKind
@@ -95,63 +104,69 @@ class JobStatus(NamedModel):
 
     @property
     def is_open(self) -> bool:
-        """Whether something of it may still happen."""
+        """Return whether something of the job may still happen."""
         return self.state in OPEN
 
     def as_object(self) -> dict[str, Any]:
-        """As JSON; what is not known is null."""
+        """Return the status as JSON; what is not known is null."""
         return self.model_dump(mode="json", by_alias=True)
 
 
-def flow_stands(state: ControlState, flow_id: str) -> FlowStands:
-    """By the flows there are."""
+def find_flow_condition(state: ControlState, flow_id: str) -> FlowCondition:
+    """Return the condition of a flow, by the flows there are."""
     kept = state.flows.get(flow_id)
     if kept is not None:
-        return FlowStands.ENABLED if kept.item.enabled else FlowStands.DISABLED
-    return FlowStands.LEAVING if flow_id in state.leaving else FlowStands.GONE
+        return FlowCondition.ENABLED if kept.item.enabled else FlowCondition.DISABLED
+    return FlowCondition.LEAVING if flow_id in state.leaving else FlowCondition.GONE
 
 
-def all_statuses(state: ControlState, progress: JobsProgress, now: str) -> list[JobStatus]:
-    """The newest first."""
+def list_job_statuses(state: ControlState, progress: JobsProgress, now: str) -> list[JobStatus]:
+    """Return the status of all jobs, the newest first."""
     jobs = sorted(state.jobs.values(), key=lambda job: job.order, reverse=True)
-    return [status_in(state, progress, job, now) for job in jobs]
+    return [find_job_status(state, progress, job, now) for job in jobs]
 
 
-def status_in(state: ControlState, progress: JobsProgress, job: Job, now: str) -> JobStatus:
-    """One of them."""
-    flow, parts = flow_stands(state, job.flow), progress.parts.get(job.id, {})
+def find_job_status(state: ControlState, progress: JobsProgress, job: Job, now: str) -> JobStatus:
+    """Return the status of one job of a state."""
+    flow, parts = find_flow_condition(state, job.flow), progress.by_job.get(job.id, {})
     waits = (
         not any(part.seen for part in parts.values())
         and _state(job, parts.values(), flow, progress.partitions) is JobState.RUNNING
     )
-    return job_status(job, parts, flow, progress.partitions, now, _older(state, progress, job, flow) if waits else None)
+    return describe_job(
+        job, parts, flow, progress.partitions, now, _find_older_job(state, progress, job, flow) if waits else None
+    )
 
 
-def _older(state: ControlState, progress: JobsProgress, job: Job, flow: FlowStands) -> Job | None:
-    """The first job of its flow that is not done, where that is another: a flow's jobs are done one after the other,
-    the oldest first.
+def _find_older_job(state: ControlState, progress: JobsProgress, job: Job, flow: FlowCondition) -> Job | None:
+    """Return the first job of the same flow that is not done, where that is another.
+
+    A flow's jobs are done one after the other, the oldest first.
     """
     before = [each for each in state.jobs.values() if each.flow == job.flow and each.order < job.order]
     running = [
         each
         for each in before
-        if _state(each, progress.parts.get(each.id, {}).values(), flow, progress.partitions) is JobState.RUNNING
+        if _state(each, progress.by_job.get(each.id, {}).values(), flow, progress.partitions) is JobState.RUNNING
     ]
     return min(running, key=lambda each: each.order, default=None)
 
 
-def job_status(
-    job: Job, parts: Parts, flow: FlowStands, partitions: int, now: str, older: Job | None = None
+def describe_job(
+    job: Job, parts: ProgressByPartition, flow: FlowCondition, partitions: int, now: str, older: Job | None = None
 ) -> JobStatus:
-    """Of `partitions` there are; `now` in the form of C8. `older`: the job that it waits for."""
-    told = list(parts.values())
-    state = _state(job, told, flow, partitions)
-    begun_at = min((part.begun_at for part in told), default=None)
-    ended_at = _ended_at(job, told, state)
-    reason = _reason(job, told, flow, partitions, older) if state in OPEN else None
-    counts = _counts(job, told, state)
-    rate = _rate(counts, max((part.worked_seconds for part in told), default=0.0))
-    done = sum(part.state is PartitionState.DONE for part in told)
+    """Return the status of a job, of `partitions` there are.
+
+    `now` in the form of C8. `older`: the job that it waits for.
+    """
+    reported = list(parts.values())
+    state = _state(job, reported, flow, partitions)
+    begun_at = min((part.begun_at for part in reported), default=None)
+    ended_at = _ended_at(job, reported, state)
+    reason = _reason(job, reported, flow, partitions, older) if state in OPEN else None
+    counts = _counts(job, reported, state)
+    rate = _rate(counts, max((part.worked_seconds for part in reported), default=0.0))
+    done = sum(part.state is PartitionState.DONE for part in reported)
     sure = state is JobState.RUNNING and reason is None
     return JobStatus(
         id=job.id,
@@ -161,7 +176,7 @@ def job_status(
         state=state,
         reason=reason,
         counts=counts,
-        partitions=JobPartitions(done=done, begun=len(told), total=partitions),
+        partitions=JobPartitions(done=done, begun=len(reported), total=partitions),
         rate=rate,
         estimated_end=_estimated_end(counts, rate, now) if sure else None,
         created_at=job.created_at,
@@ -174,11 +189,11 @@ def job_status(
     )
 
 
-def _state(job: Job, parts: Collection[JobProgress], flow: FlowStands, partitions: int) -> JobState:
+def _state(job: Job, parts: Collection[JobProgress], flow: FlowCondition, partitions: int) -> JobState:
     done = sum(part.state is PartitionState.DONE for part in parts)
     if done >= partitions:
         return JobState.SUCCEEDED
-    if job.cancelled_at is not None or flow is FlowStands.GONE:
+    if job.cancelled_at is not None or flow is FlowCondition.GONE:
         return JobState.PARTIAL if done or any(part.exported for part in parts) else JobState.CANCELLED
     return JobState.QUEUED if job.started_at is None or not parts else JobState.RUNNING
 
@@ -190,11 +205,11 @@ def _ended_at(job: Job, parts: Iterable[JobProgress], state: JobState) -> str | 
 
 
 def _reason(
-    job: Job, parts: Collection[JobProgress], flow: FlowStands, partitions: int, older: Job | None
+    job: Job, parts: Collection[JobProgress], flow: FlowCondition, partitions: int, older: Job | None
 ) -> str | None:
     if job.started_at is None and job.kind is JobKind.CATCHUP:
         return f"flow {job.flow} is disabled: what it misses is noted, and sent when it is enabled"
-    if job.started_at is None or flow is FlowStands.DISABLED:
+    if job.started_at is None or flow is FlowCondition.DISABLED:
         return f"flow {job.flow} is disabled: it {'starts' if not parts else 'goes on'} when the flow is enabled"
     if not parts:
         return "no worker has begun it"
@@ -224,7 +239,7 @@ def _counts(job: Job, parts: Collection[JobProgress], state: JobState) -> JobCou
 
 
 def _rate(counts: JobCounts, seconds: float) -> JobRate:
-    """`seconds`: of the partition that has worked longest; they work beside each other."""
+    """Return the rate; `seconds`: of the partition that has worked longest; they work beside each other."""
     if seconds < 1.0:
         return JobRate(records_per_second=None, profiles_per_second=None)
     return JobRate(

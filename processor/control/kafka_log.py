@@ -1,5 +1,4 @@
-"""The log of the control plane on Kafka: `flows`, `audiences`, `connections` and `audit-events`, one transaction a
-change.
+"""The log of the control plane on Kafka: one transaction a change, over its four topics.
 
               newest API ─ claims the topics by a record ─► older APIs are superseded: they stop
     fence ─► read to the end ─► decide ─► one transaction ─► the state, with it
@@ -26,7 +25,7 @@ from typing import Final, NamedTuple, Self
 from uuid import uuid4
 
 from processor.catalog.reading import ALL, topic_names
-from processor.catalog.state import ControlState, Topic, TopicRecord
+from processor.catalog.state import ControlRecord, ControlState, Topic, TopicRecord
 from processor.control.own_records import OwnRecords
 from processor.control.ports import Overtaken, Superseded
 from processor.foundation.gaps import Gap
@@ -36,14 +35,14 @@ from processor.kafka.errors import ReadFailed, WriteFailed
 from processor.kafka.follower import TopicFollower
 from processor.kafka.transactions import ABORT_SECONDS, ANSWER_SECONDS, FencedWriter, OutgoingRecord, WriterFenced
 from schemas.kafka import ReadRecord
-from schemas.wire.connections import ACCEPTED_KEY, WRITER_KEY, accepted_value, writer_value
+from schemas.wire.connections import encode_accepted, encode_writer
 
 LOOK_SECONDS: Final = 0.2  # how late an API sees what a command wrote
 _CLAIM_TRIES: Final = 10
 
 
 class Patience(NamedTuple):
-    """How long a control log waits for Kafka: for an answer, for an abort, and how old a state may be that it shows.
+    """The longest waits of a control log for Kafka: for an answer, for an abort, and the age of a state that it shows.
 
     A state may be older than a commit takes.
     """
@@ -144,7 +143,7 @@ class KafkaControlLog:
         if self._claimed and state.writer != self._name:
             raise Superseded
 
-    def commit(self, records: Sequence[TopicRecord]) -> None:
+    def commit(self, records: Sequence[ControlRecord]) -> None:
         """Write all of these, or none (`ControlLog.commit`)."""
         with self._lock:
             self.require_unsuperseded()
@@ -164,7 +163,7 @@ class KafkaControlLog:
                 self._must_begin = True
                 raise
             if self._writer.is_transactional:
-                ours = [record for record in records if record.topic in ALL]
+                ours = [(topic, record) for topic, record in records if topic in ALL]
                 self._state = self._state.after(ours)
                 self._ours.add(ours)
 
@@ -176,28 +175,24 @@ class KafkaControlLog:
         self._read_to_end()
         self._must_begin = False
 
-    def _first_records(self) -> list[TopicRecord]:
+    def _first_records(self) -> list[ControlRecord]:
         """Return what is to be written at the beginning; raises TopicTruncated."""
-        records, now_ms = [], int(time.time() * 1000)
+        records: list[ControlRecord] = []
+        now_ms = int(time.time() * 1000)
         starts = {topic: self._follower.log_start(name, 0) for name, topic in self._kinds.items()}
         for topic, start in starts.items():
             gap = Gap(self._topics[topic], 0, self._state.accepted.get(topic, 0), start)
             if gap.next > gap.first:
                 if not self._settings.accepted.cover(gap):
                     raise TopicTruncated(gap)
-                records = [TopicRecord(Topic.CONNECTIONS, ACCEPTED_KEY, accepted_value(starts), now_ms)]
+                records = [(Topic.CONNECTIONS, encode_accepted(starts)._replace(timestamp=now_ms))]
         if self._is_api:
-            records.append(TopicRecord(Topic.CONNECTIONS, WRITER_KEY, writer_value(self._name, now_ms), now_ms))
+            records.append((Topic.CONNECTIONS, encode_writer(self._name, now_ms)._replace(timestamp=now_ms)))
         return records
 
-    def _write(self, records: Sequence[TopicRecord]) -> None:
+    def _write(self, records: Sequence[ControlRecord]) -> None:
         with _overtaken_where_fenced():
-            self._writer.write(
-                [
-                    OutgoingRecord(self._topics[topic], key, value, timestamp=timestamp)
-                    for topic, key, value, timestamp in records
-                ]
-            )
+            self._writer.write([OutgoingRecord(self._topics[topic], record) for topic, record in records])
         if not self._writer.is_transactional:
             self._read_to_end()
 
@@ -220,9 +215,9 @@ class KafkaControlLog:
 
     def _written_by_others(self, records: Iterable[ReadRecord]) -> Iterator[TopicRecord]:
         for record in records:
-            read = TopicRecord(self._kinds[record.topic], record.key or b"", record.value, record.timestamp or 0)
-            if not self._ours.read(read):
-                yield read
+            topic = self._kinds[record.topic]
+            if not self._ours.read(topic, record):
+                yield topic, record
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from schemas.flow import MAX_FLOWS, Flow, FlowState
 
 
 class TooManyFlows(UsageError):
-    """Contract M3."""
+    """More flows would be in force than M3 allows."""
 
     def __init__(self, count: int, kept: int = 0) -> None:
         besides = f" ({kept} of them not in the file)" if kept else ""
@@ -20,7 +20,7 @@ class TooManyFlows(UsageError):
 
 
 class NoSuchFlow(UsageError):
-    """There is none of this id; `known`: those there are, one of which may be meant."""
+    """No flow has this id; `known`: the ids there are, one of which may be meant."""
 
     def __init__(self, flow_id: str, known: Iterable[str] = ()) -> None:
         near = get_close_matches(flow_id, known, n=1)
@@ -29,7 +29,7 @@ class NoSuchFlow(UsageError):
 
 
 class NotDeletedYet(UsageError):
-    """Only what a deleted flow still has to deliver can be given up."""
+    """A flow is in force: only what a deleted one still has to deliver can be abandoned."""
 
     def __init__(self, flow_id: str) -> None:
         super().__init__(
@@ -39,14 +39,14 @@ class NotDeletedYet(UsageError):
 
 
 class NoSuchAudience(UsageError):
-    """Nobody described it."""
+    """Nobody described an audience of this key."""
 
     def __init__(self, key: AudienceKey) -> None:
         super().__init__(f"there is no audience {'/'.join(key)}")
 
 
 def put_flow(draft: Draft, flow: Flow) -> Kept[Flow]:
-    """Create or change it. Raises TooManyFlows."""
+    """Create or change a flow; raises TooManyFlows."""
     kept = draft.put_flow(flow)
     if len(draft.state.flows) > MAX_FLOWS:
         raise TooManyFlows(len(draft.state.flows))
@@ -54,14 +54,14 @@ def put_flow(draft: Draft, flow: Flow) -> Kept[Flow]:
 
 
 def set_flow_state(draft: Draft, flow_id: str, state: FlowState) -> Kept[Flow]:
-    """Enable or disable it: from the next event that a worker decides (A12). Raises NoSuchFlow."""
+    """Enable or disable a flow: from the next event that a worker decides (A12). Raises NoSuchFlow."""
     if flow_id not in draft.state.flows:
         raise NoSuchFlow(flow_id)
     return draft.put_flow(draft.state.flows[flow_id].item.model_copy(update={"state": state}))
 
 
-def give_up_flow(draft: Draft, flow_id: str) -> None:
-    """It was deleted with `emitExitOnUnmap`: what it still has to deliver becomes dead letters.
+def abandon_flow(draft: Draft, flow_id: str) -> None:
+    """Abandon what a flow that was deleted with `emitExitOnUnmap` has to deliver: it becomes dead letters.
 
     Raises NotDeletedYet, NoSuchFlow.
     """
@@ -69,14 +69,13 @@ def give_up_flow(draft: Draft, flow_id: str) -> None:
         raise NotDeletedYet(flow_id)
     if flow_id not in draft.state.leaving:
         raise NoSuchFlow(flow_id)
-    draft.give_up_flow(flow_id)
+    draft.abandon_flow(flow_id)
 
 
 def delete_flow(draft: Draft, flow_id: str) -> None:
-    """Its records that still wait become dead letters `flow_deleted` (G9); with `emitExitOnUnmap` they and its last
-    exits are delivered.
+    """Delete a flow: its records that still wait become dead letters `flow_deleted` (G9).
 
-    Raises NoSuchFlow.
+    With `emitExitOnUnmap` they and its last exits are delivered. Raises NoSuchFlow.
     """
     if flow_id not in draft.state.flows:
         raise NoSuchFlow(flow_id)
@@ -85,7 +84,7 @@ def delete_flow(draft: Draft, flow_id: str) -> None:
 
 
 def delete_audience(draft: Draft, key: AudienceKey) -> None:
-    """Only its description; memberships in it go on (M1). Raises NoSuchAudience."""
+    """Delete the description of an audience; memberships in it go on (M1). Raises NoSuchAudience."""
     if key not in draft.state.audiences:
         raise NoSuchAudience(key)
     draft.delete_audience(key)

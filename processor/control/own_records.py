@@ -1,56 +1,59 @@
-"""Records that a log committed, and that are in its state before they are read: they are passed over then, so that the
-state never goes back.
+"""Records that a log committed, and that are in its state before they are read.
+
+They are passed over when they are read, so that the state never goes back.
 """
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 
-from processor.catalog.state import Topic, TopicRecord
+from processor.catalog.state import ControlRecord, Record, Topic
+
+_KeyAndValue = tuple[bytes | None, bytes | None]
 
 
 class OwnRecords:
-    """What was committed and not read yet, in its order.
+    """The records that were committed and not read yet, in their order.
 
-    Compaction may remove some of it before it is read, and never changes the order: what is older than what was read
-    will not come any more.
+    Compaction may remove some of them before they are read, and never changes the order: what is older than what was
+    read will not come any more.
     """
 
     def __init__(self, topics: Iterable[Topic]) -> None:
         self._pending: Mapping[Topic, _Pending] = {topic: _Pending() for topic in topics}
 
     def __bool__(self) -> bool:
-        """Whether something was not read yet."""
+        """Return whether something was not read yet."""
         return any(pending.order for pending in self._pending.values())
 
-    def add(self, committed: Iterable[TopicRecord]) -> None:
+    def add(self, committed: Iterable[ControlRecord]) -> None:
         """Take what was committed, in the order of the log."""
-        for topic, key, value, _ in committed:
-            self._pending[topic].add((key, value))
+        for topic, record in committed:
+            self._pending[topic].add((record.key, record.value))
 
-    def read(self, record: TopicRecord) -> bool:
-        """Note a record that was read; whether it is one of these."""
-        return self._pending[record.topic].read((record.key, record.value))
+    def read(self, topic: Topic, record: Record) -> bool:
+        """Note a record that was read; return whether it is one of these."""
+        return self._pending[topic].read((record.key, record.value))
 
 
 class _Pending:
-    """Our records of one topic that were not read yet."""
+    """The records of one topic that were not read yet."""
 
     def __init__(self) -> None:
-        self.order: deque[tuple[bytes, bytes | None]] = deque()
-        self._counts: Counter[tuple[bytes, bytes | None]] = Counter()
+        self.order: deque[_KeyAndValue] = deque()
+        self._counts: Counter[_KeyAndValue] = Counter()
 
-    def add(self, said: tuple[bytes, bytes | None]) -> None:
+    def add(self, said: _KeyAndValue) -> None:
         self.order.append(said)
         self._counts[said] += 1
 
-    def read(self, said: tuple[bytes, bytes | None]) -> bool:
+    def read(self, said: _KeyAndValue) -> bool:
         if said not in self._counts:
             return False
         while self._take() != said:
             continue
         return True
 
-    def _take(self) -> tuple[bytes, bytes | None]:
+    def _take(self) -> _KeyAndValue:
         oldest = self.order.popleft()
         self._counts[oldest] -= 1
         if not self._counts[oldest]:

@@ -1,5 +1,6 @@
-"""Changes, one after the other: decided by the state as it is, written whole, decided again where somebody else wrote
-in between.
+"""Changes, one after the other: decided by the state as it is, and written whole.
+
+A change is decided again where somebody else wrote in between.
 """
 
 import threading
@@ -9,12 +10,12 @@ from typing import Final, TypeVar
 from uuid import uuid4
 
 from processor.catalog.state import ControlState
-from processor.control.audit import Author
 from processor.control.draft import Draft
 from processor.control.job_status import JobsProgress
 from processor.control.ports import ControlLog, Overtaken
 from processor.foundation.errors import CommandError
 from schemas.times import format_time
+from schemas.wire.audit_events import Author
 
 Answer = TypeVar("Answer")
 
@@ -23,7 +24,7 @@ _TRIES: Final = 10
 
 
 class ControlPlane:
-    """Thread-safe.
+    """The way of every change, for threads and processes at once.
 
     `now_ms`: milliseconds since 1970; `new_etag` gives a text that nobody had before; `progress`: what workers say of
     jobs.
@@ -43,12 +44,12 @@ class ControlPlane:
         self._changing = threading.Lock()
 
     def state(self) -> ControlState:
-        """As it is now."""
+        """Return the state as it is now."""
         return self._log.state()
 
     @property
     def now(self) -> str:
-        """The moment, in the form of C8."""
+        """Return the moment, in the form of C8."""
         return format_time(self._now_ms() // 1000)
 
     def change(self, author: Author, decide: Callable[[Draft], Answer]) -> Answer:

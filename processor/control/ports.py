@@ -1,9 +1,9 @@
-"""What the control plane needs from outside: a log that is read to its end and written all or nothing."""
+"""The port of the control plane: a log that is read to its end and written all or nothing."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from processor.catalog.state import ControlState, TopicRecord
+from processor.catalog.state import ControlRecord, ControlState
 from processor.foundation.errors import StoppedForOperator
 
 
@@ -22,13 +22,13 @@ class Superseded(StoppedForOperator):
 
 
 class ControlLog(Protocol):
-    """The topics of the control plane."""
+    """The log of the control plane's topics."""
 
     def state(self) -> ControlState:
-        """As everything says that was committed when this was called, or a moment before; never goes back."""
+        """Return the state by all that was committed when this was called, or a moment before; never goes back."""
         ...
 
-    def commit(self, records: Sequence[TopicRecord]) -> None:
+    def commit(self, records: Sequence[ControlRecord]) -> None:
         """Write all of these, or none; when it returns they are durable and in `state`.
 
         Raises Overtaken, Superseded; CommandError where the broker does not take them: then it is not known whether

@@ -7,20 +7,19 @@ alone.
 from collections.abc import Callable, Collection, Container, Mapping
 
 from processor.catalog.state import ControlState
-from processor.control.audit import FlowEtag
 from processor.control.draft import Draft
-from schemas.wire.catalog import StoredFlow
+from schemas.wire.audit_events import FlowEtag
+from schemas.wire.flows import StoredFlow
 
 Unnamed = Callable[[Collection[FlowEtag]], Container[FlowEtag]]
 """Those of some flows and etags that no audit event names."""
 
 
-def flows_of_before(state: ControlState) -> Mapping[FlowEtag, StoredFlow]:
-    """Give the flows that audit events may not name: those in force, or deleted with exits still to send (F2), whose
-    record names no author.
+def find_unnamed_candidates(state: ControlState) -> Mapping[FlowEtag, StoredFlow]:
+    """Return the flows that audit events may not name: those whose record names no author.
 
-    A record that names its author was written in one transaction with an audit event that names its etag: for it
-    nothing is looked up.
+    They are in force, or deleted with exits still to send (F2). A record that names its author was written in one
+    transaction with an audit event that names its etag: for it nothing is looked up.
     """
     in_force = {
         (flow_id, kept.etag): StoredFlow(kept.item, kept.etag)
@@ -33,10 +32,11 @@ def flows_of_before(state: ControlState) -> Mapping[FlowEtag, StoredFlow]:
 
 
 def record_etags(draft: Draft, unnamed: Unnamed) -> None:
-    """Put an audit event `recorded` into the draft for each flow that lacks one; `unnamed` reads what was committed
-    before.
+    """Put an audit event `recorded` into the draft for each flow that lacks one.
+
+    `unnamed` reads what was committed before.
     """
-    before = flows_of_before(draft.state)
+    before = find_unnamed_candidates(draft.state)
     missing = unnamed(before.keys()) if before else ()
     for flow_etag, stored in before.items():
         if flow_etag in missing:

@@ -7,7 +7,7 @@ from schemas.destination import ENCRYPTED, Credentials, KeyCredentials
 
 
 def rotate(draft: Draft, secrets: Secrets) -> int:
-    """How many secrets were encrypted anew; a flow and its connection share one.
+    """Encrypt all secrets anew, and return how many there were; a flow and its connection share one.
 
     Raises SecretUnreadable, NoSecretsKey.
     """

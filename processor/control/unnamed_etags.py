@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Collection
 
-from processor.control.audit import FlowEtag, etags_named
 from processor.foundation.settings import Settings
 from processor.kafka.errors import ReadDenied
 from processor.kafka.reading import read_topic
+from schemas.wire.audit_events import FlowEtag, decode_flow_etags
 
 
 class UnnamedEtags:
-    """Which of some flows and etags no audit event names, as `control.recording.Unnamed`; each is looked up once, and
-    no further than it must.
+    """A look-up of flows and etags that no audit event names, as `control.recording.Unnamed`.
 
-    Where the topic may not be read, `on_denied` is told why, once, and none is said to be unnamed: nothing is recorded
-    then.
+    Each is looked up once, and no further than it must. Where the topic may not be read, `on_denied` is told why, once,
+    and none is said to be unnamed: nothing is recorded then.
     """
 
     def __init__(self, settings: Settings, on_denied: Callable[[ReadDenied], None]) -> None:
@@ -23,7 +22,7 @@ class UnnamedEtags:
         self._is_denied = False
 
     def __call__(self, wanted: Collection[FlowEtag]) -> set[FlowEtag]:
-        """Give those of `wanted` that no audit event named when it was first asked for them.
+        """Return those of `wanted` that no audit event named when it was first asked for them.
 
         Raises as `read_topic` does, but for ReadDenied.
         """
@@ -40,7 +39,7 @@ class UnnamedEtags:
     def _read(self, missing: set[FlowEtag]) -> set[FlowEtag]:
         missing = set(missing)
         for event in read_topic(self._settings, self._settings.topics.audit_events):
-            missing.difference_update(etags_named(event.key, event.value))
+            missing.difference_update(decode_flow_etags(event.key, event.value))
             if not missing:
                 break
         return missing

@@ -1,4 +1,6 @@
-"""What a job sends for one profile, as it stands (contract E1, E4, F1, F2). Pure; the same for worker and replay.
+"""Make what a job sends for one profile, as it stands (E1, E4, F1, F2).
+
+Pure; the same for worker and replay.
 
 backfill, resend    the audiences of the job in which the profile is realized are the cause
 unmap               those audiences, exited at the job's start; of a deleted flow nothing else (as F3)
@@ -20,50 +22,22 @@ from processor.core.partition_key import partition_key
 from processor.core.render import render, render_exits, render_identities
 from schemas.audience import AudienceKey
 from schemas.export import ExportRecord
-from schemas.job import JobKind
+from schemas.job import JobKind, MissedChanges
 from schemas.profile import REALIZED, Document, Memberships, Profile
 
 _CATCHUP: Final = JobKind.CATCHUP
 _UNMAP: Final = JobKind.UNMAP
-_NOT_DUE: Final = "?"
 _NO_CAUSES: Final = Causes((), (), ())
 
 
 class JobSkip(StrEnum):
-    """Why a job sends nothing for a profile."""
+    """The reasons why a job sends nothing for a profile."""
 
     NOT_A_MEMBER = "not_a_member"  # not realized in any audience of the job, or of the flow (A9)
     ALREADY_EXPORTED = "already_exported"  # E2: the flow sent it since the job began
     UNCHANGED = "unchanged"  # F1: its record is what it was when the flow was disabled
     DELETED = "deleted"  # F3: it is gone
     CONSENT = "consent"  # F6: it would be sent, were it not opted out
-
-
-class Missed(NamedTuple):
-    """A profile as a flow knew it when it was disabled, noted at the first event that changed its record or would have
-    sent it.
-
-    `digest` of its record, "" where there was no profile; `realized`: the mapped audiences it was realized in.
-    `is_due`: an event would have sent a record since; until one does, the catchup has nothing to send of the profile.
-    """
-
-    digest: str
-    realized: frozenset[AudienceKey]
-    is_due: bool = True
-
-    def encode(self) -> bytes:
-        """As it is stored: where it is due, in the form that versions before wrote of nothing else."""
-        return orjson.dumps([self.digest if self.is_due else _NOT_DUE + self.digest, *sorted(self.realized)])
-
-    @classmethod
-    def decode(cls, value: bytes) -> "Missed":
-        """What `encode` made."""
-        digest, *realized = orjson.loads(value)
-        return cls(
-            digest.removeprefix(_NOT_DUE),
-            frozenset((namespace, audience) for namespace, audience in realized),
-            digest[:1] != _NOT_DUE,
-        )
 
 
 class Passed(NamedTuple):
@@ -73,8 +47,8 @@ class Passed(NamedTuple):
     sends: bool
 
 
-def noted(job: CompiledJob, passed: Passed, known: Missed | None, catalog: Catalog) -> Missed | None:
-    """What is to be noted of a profile for a catchup that gathers (F1); None: nothing new.
+def noted(job: CompiledJob, passed: Passed, known: MissedChanges | None, catalog: Catalog) -> MissedChanges | None:
+    """Return what a catchup that gathers must note of a profile (F1); None where nothing is new.
 
     `known`: what is noted of it.
 
@@ -89,11 +63,11 @@ def noted(job: CompiledJob, passed: Passed, known: Missed | None, catalog: Catal
     if passed.before is not None:
         seen = consented(flow, passed.before)
         digest, realized = _digest(flow, seen, since, catalog), frozenset(realized_in(flow.mapped, seen.memberships))
-    return Missed(digest, realized, passed.sends)
+    return MissedChanges(digest, realized, passed.sends)
 
 
 def job_record(job: CompiledJob, key: str, profile: Profile, catalog: Catalog) -> ExportRecord | JobSkip:
-    """What a job that scans sends for a profile whose id is `key`."""
+    """Make what a job that scans sends for a profile whose id is `key`, or say why nothing. Home of E1."""
     flow = job.flow
     found = _realized(job, profile.memberships)
     if not found:
@@ -114,10 +88,11 @@ def job_record(job: CompiledJob, key: str, profile: Profile, catalog: Catalog) -
 
 
 def catchup_record(
-    job: CompiledJob, key: str, profile: Profile | None, noted: Missed, catalog: Catalog
+    job: CompiledJob, key: str, profile: Profile | None, noted: MissedChanges, catalog: Catalog
 ) -> ExportRecord | JobSkip:
-    """What a catchup sends for a profile that was `noted` (F1): nothing where its record is the same, be it by another
-    way.
+    """Make what a catchup sends for a profile that was `noted`, or say why nothing. Home of F1.
+
+    Nothing leaves where its record is the same, be it by another way.
     """
     if profile is None:
         return JobSkip.DELETED
@@ -148,7 +123,7 @@ def _realized(job: CompiledJob, memberships: Memberships) -> list[Transition]:
 
 
 def _digest(flow: CompiledFlow, seen: Profile, time: str, catalog: Catalog) -> str:
-    """Of the record that the profile has with nothing as its cause."""
+    """Return the digest of the record that the profile has with nothing as its cause."""
     content = render(flow, seen, time, _NO_CAUSES, catalog)
     return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 

@@ -3,10 +3,10 @@
 from collections.abc import Container, Iterator
 
 from processor.core.catalog import Catalog, CompiledJob
-from processor.core.job_records import JobSkip, Missed, Passed, catchup_record, job_record, noted
+from processor.core.job_records import JobSkip, Passed, catchup_record, job_record, noted
 from processor.core.step import EventSkip, Limits, Step, step
 from schemas.export import ExportRecord
-from schemas.job import JobKind
+from schemas.job import JobKind, MissedChanges
 from schemas.kafka import ReadRecord
 from schemas.profile import Profile
 
@@ -15,8 +15,9 @@ Place = tuple[str, int, bytes]
 
 
 class Replay:
-    """The state of one replay: profiles by topic, partition and key (contract I12), and the highest offset seen in each
-    partition.
+    """The state of one replay: profiles by topic, partition and key (I12), and each partition's offset. Home of 4b.
+
+    The offset is the highest one seen.
 
     It is the reference for what the worker sends. `catalog` may be exchanged between two records, as a worker's changes
     between two batches; `change` also does the jobs that the new one brings, at once and whole, as a worker would that
@@ -29,7 +30,7 @@ class Replay:
         self.profiles: dict[Place, Profile] = {}
         self._offsets: dict[tuple[str, int], int] = {}
         self._done: set[str] = set()
-        self._missed: dict[tuple[str, Place], Missed] = {}  # by the notes of a catchup, and the profile
+        self._missed: dict[tuple[str, Place], MissedChanges] = {}  # by the notes of a catchup, and the profile
 
     def change(self, catalog: Catalog) -> Iterator[ExportRecord]:
         """Decide by another catalog from here on; the records of the jobs that are due by it (contract section 5).

@@ -1,10 +1,10 @@
-"""Dead letters, looked at and sent again (contract I4, G8). Pure: records in, decisions out.
+"""Dead letters, looked at and sent again (I4, G8).
 
-    letter      a record of `dead-letters`, read
-    selection   which of them are asked for
-    fate        where one goes when it is sent again, or why it is left
-    tally       how many there are, by flow and reason
-    survey      all of them looked at once: how many, and which lanes must be put in order
+    selection      which of them are asked for         reading        the topic, read for these
+    redriven       which were sent again               counts         how many there are, by flow and reason
+    outcome        what a redrive does with one        circumstances  what it meets now
+    plan           all looked at once: the order of lanes
+    redrive        sent again, by the batch, and marked
 
-Called by the commands; what reads and writes Kafka is processor/dead_letters/redriven.py and processor/dead_letters/redrive.py.
+`selection`, `outcome` and `plan` are pure; the wire format is in schemas/wire/dead_letters.py.
 """

@@ -4,7 +4,6 @@ from contextlib import suppress
 
 from processor.catalog.reading import read_state
 from processor.catalog.state import Topic
-from processor.dead_letters.letter import Letter
 from processor.dead_letters.outcome import Circumstances
 from processor.dead_letters.redrive import origin_topic
 from processor.foundation.settings import Settings
@@ -13,6 +12,7 @@ from processor.kafka.dead_letter_batches import fits_alone
 from processor.kafka.limits import topic_limits
 from processor.kafka.profile_partitions import NotOnePartition, ProfilePartitions
 from processor.kafka.timestamps import TimestampBounds
+from schemas.dead_letter import StoredDeadLetter
 from schemas.kafka import ProducerRecord
 
 
@@ -26,13 +26,13 @@ def read_circumstances(
     names = settings.topics
     limits = topic_limits(admin, (names.exports, names.profile_events))
 
-    def fits(letter: Letter) -> bool:
+    def fits(letter: StoredDeadLetter) -> bool:
         limit = limits[origin_topic(letter, names)].max_message_bytes
         return limit is None or fits_alone(
             ProducerRecord(letter.was.key, letter.was.value, list(letter.headers)), limit
         )
 
-    def partition_of(letter: Letter) -> int | None:
+    def partition_of(letter: StoredDeadLetter) -> int | None:
         if letter.is_of_delivery:
             return letter.partition
         with suppress(NotOnePartition):

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from processor.dead_letters.letter import Letter
 from processor.dead_letters.reading import read_dead_letters
 from processor.dead_letters.redriven import read_redrive_markers
 from processor.dead_letters.selection import RedriveMarkers, Selection
 from processor.foundation.settings import Settings
+from schemas.dead_letter import StoredDeadLetter
 
 COUNT_SECONDS: Final = 10.0
 
@@ -32,7 +32,7 @@ class DeadLetterCounts:
     redriven: Counter[tuple[str | None, str]] = field(default_factory=Counter)
     complete: bool = True
 
-    def add_dead_letter(self, letter: Letter, markers: RedriveMarkers) -> None:
+    def add_dead_letter(self, letter: StoredDeadLetter, markers: RedriveMarkers) -> None:
         """Count one dead letter."""
         key = letter.flow_id, letter.was.reason.value
         self.letters[key] += 1

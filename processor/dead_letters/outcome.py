@@ -6,11 +6,10 @@ from enum import StrEnum
 
 from processor.core.parse import parse_event
 from processor.core.unusable import Unusable
-from processor.dead_letters.letter import Letter
 from processor.dead_letters.selection import RedriveMarkers
-from schemas.dead_letter import DeadLetterReason
-from schemas.export import ExportHeader
+from schemas.dead_letter import DeadLetterReason, StoredDeadLetter
 from schemas.kafka import ReadRecord
+from schemas.wire.exports import decode_export_headers
 
 
 class Outcome(StrEnum):
@@ -43,11 +42,11 @@ class Circumstances:
     flows: Container[str | None]
     max_record_bytes: int
     event_times: Container[int]
-    fits: Callable[[Letter], bool]
-    partition_of: Callable[[Letter], int | None]
+    fits: Callable[[StoredDeadLetter], bool]
+    partition_of: Callable[[StoredDeadLetter], int | None]
 
 
-def find_outcome(letter: Letter, markers: RedriveMarkers, now: Circumstances) -> Outcome:
+def find_outcome(letter: StoredDeadLetter, markers: RedriveMarkers, now: Circumstances) -> Outcome:
     """Return what a redrive does with a dead letter: one whose cause plainly lasts is left."""
     if letter.fingerprint in markers:
         return Outcome.REDRIVEN_BEFORE
@@ -55,7 +54,7 @@ def find_outcome(letter: Letter, markers: RedriveMarkers, now: Circumstances) ->
     return Outcome.TOPIC_TOO_NARROW if outcome is Outcome.REDRIVE and not now.fits(letter) else outcome
 
 
-def _find_export_outcome(letter: Letter, now: Circumstances) -> Outcome:
+def _find_export_outcome(letter: StoredDeadLetter, now: Circumstances) -> Outcome:
     if letter.flow_id not in now.flows:
         return Outcome.FLOW_MISSING
     if letter.was.reason is DeadLetterReason.RECORD_TOO_LARGE and _count_record_bytes(letter) > now.max_record_bytes:
@@ -63,7 +62,7 @@ def _find_export_outcome(letter: Letter, now: Circumstances) -> Outcome:
     return Outcome.REDRIVE
 
 
-def _find_event_outcome(letter: Letter, now: Circumstances) -> Outcome:
+def _find_event_outcome(letter: StoredDeadLetter, now: Circumstances) -> Outcome:
     was = letter.was
     place = (was.topic, was.partition, was.offset)
     try:
@@ -76,6 +75,6 @@ def _find_event_outcome(letter: Letter, now: Circumstances) -> Outcome:
     return Outcome.REDRIVE if is_taken else Outcome.TIME_NOT_TAKEN
 
 
-def _count_record_bytes(letter: Letter) -> int:
+def _count_record_bytes(letter: StoredDeadLetter) -> int:
     """Count the bytes of data and partition key, as AWS does."""
-    return len(letter.was.value or b"") + len(dict(letter.headers).get(ExportHeader.PARTITION_KEY) or b"")
+    return len(letter.was.value or b"") + len((decode_export_headers(letter.headers).partition_key or "").encode())

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from processor.dead_letters.letter import Letter
 from processor.dead_letters.outcome import Circumstances, Outcome, find_outcome
 from processor.dead_letters.selection import RedriveMarkers
+from schemas.dead_letter import StoredDeadLetter
 
 Lane = tuple[int, bytes | None, str | None]
 
@@ -30,7 +30,7 @@ class RedrivePlan:
     _latest: dict[Lane, int] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
 
-    def add_dead_letter(self, letter: Letter, outcome: Outcome) -> None:
+    def add_dead_letter(self, letter: StoredDeadLetter, outcome: Outcome) -> None:
         """Count one dead letter, the next of its partition."""
         self.ends[letter.partition] = letter.offset + 1
         if letter.fingerprint in self._seen:
@@ -44,13 +44,13 @@ class RedrivePlan:
         """Count the dead letters with one of these outcomes."""
         return sum(letters for (_, _, outcome), letters in self.outcomes.items() if outcome in outcomes)
 
-    def covers(self, letter: Letter) -> bool:
+    def covers(self, letter: StoredDeadLetter) -> bool:
         """Return whether the dead letter was there when this plan was made."""
         return letter.offset < self.ends.get(letter.partition, 0)
 
-    def put_in_order(self, letters: Iterable[Letter]) -> Iterator[Letter]:
+    def put_in_order(self, letters: Iterable[StoredDeadLetter]) -> Iterator[StoredDeadLetter]:
         """Yield dead letters in the order of their lanes: lanes that are not in order on the topic come last."""
-        held: list[Letter] = []
+        held: list[StoredDeadLetter] = []
         for letter in letters:
             if letter.lane in self.unordered:
                 held.append(letter)
@@ -58,14 +58,14 @@ class RedrivePlan:
                 yield letter
         yield from sorted(held, key=lambda letter: (letter.partition, letter.order))
 
-    def _note_order(self, letter: Letter) -> None:
+    def _note_order(self, letter: StoredDeadLetter) -> None:
         latest = self._latest.get(letter.lane, -1)
         if letter.order < latest:
             self.unordered.add(letter.lane)
         self._latest[letter.lane] = max(latest, letter.order)
 
 
-def plan_redrive(letters: Iterable[Letter], markers: RedriveMarkers, now: Circumstances) -> RedrivePlan:
+def plan_redrive(letters: Iterable[StoredDeadLetter], markers: RedriveMarkers, now: Circumstances) -> RedrivePlan:
     """Look at all selected dead letters once, before any is sent again."""
     plan = RedrivePlan()
     for letter in letters:
@@ -73,7 +73,9 @@ def plan_redrive(letters: Iterable[Letter], markers: RedriveMarkers, now: Circum
     return plan
 
 
-def choose_dead_letters(letters: Iterable[Letter], markers: RedriveMarkers, now: Circumstances) -> Iterator[Letter]:
+def choose_dead_letters(
+    letters: Iterable[StoredDeadLetter], markers: RedriveMarkers, now: Circumstances
+) -> Iterator[StoredDeadLetter]:
     """Yield each dead letter that is to be sent again, once, whatever copies there are."""
     seen: set[str] = set()
     for letter in letters:

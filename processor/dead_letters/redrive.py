@@ -14,12 +14,11 @@ from functools import partial
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from processor.dead_letters.letter import Letter
 from processor.dead_letters.outcome import Circumstances, Outcome
 from processor.dead_letters.plan import RedrivePlan, choose_dead_letters, plan_redrive
 from processor.dead_letters.reading import read_dead_letters
-from processor.dead_letters.redriven import encode_redrive_marker, read_redrive_markers
-from processor.dead_letters.selection import RedriveMarker, RedriveMarkers, Selection
+from processor.dead_letters.redriven import read_redrive_markers
+from processor.dead_letters.selection import RedriveMarkers, Selection
 from processor.foundation.errors import CommandError
 from processor.foundation.fault_points import fault_point
 from processor.foundation.settings import Settings, TopicNames
@@ -28,7 +27,10 @@ from processor.kafka.dead_letter_batches import ZSTD_LEVEL
 from processor.kafka.errors import WriteFailed
 from processor.kafka.producers import MAX_REQUEST_BYTES
 from processor.kafka.transactions import FencedWriter, OutgoingRecord, WriterFenced
+from schemas.dead_letter import StoredDeadLetter
+from schemas.kafka import ProducerRecord
 from schemas.times import format_time
+from schemas.wire.dead_letters_redriven import RedriveMarker, encode_redrive_marker
 
 BATCH_LETTERS: Final = 500
 BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -59,7 +61,7 @@ class RedriveFenced(CommandError):
 class RedrivenDeadLetter(NamedTuple):
     """A dead letter, the marker that says it was sent again, and the partition that it goes to."""
 
-    letter: Letter
+    letter: StoredDeadLetter
     marker: RedriveMarker
     partition: int
 
@@ -97,8 +99,8 @@ class Redriver:
             )
 
     def _marker_record(self, redriven: RedrivenDeadLetter) -> OutgoingRecord:
-        key, value = encode_redrive_marker(redriven.letter, redriven.marker)
-        return OutgoingRecord(self._markers_topic, key, value, name=redriven.letter.place)
+        record = encode_redrive_marker(redriven.letter, redriven.marker)
+        return OutgoingRecord(self._markers_topic, record, name=redriven.letter.place)
 
 
 def plan_only(
@@ -132,7 +134,7 @@ def redrive(
     return plan
 
 
-def origin_topic(letter: Letter, names: TopicNames) -> str:
+def origin_topic(letter: StoredDeadLetter, names: TopicNames) -> str:
     """Return the topic that a dead letter came from, and goes back to."""
     return names.exports if letter.is_of_delivery else names.profile_events
 
@@ -147,7 +149,9 @@ def _plan(
     return plan_redrive(read_dead_letters(settings, selected, on_problem), markers, now)
 
 
-def _with_markers(letters: Iterable[Letter], names: TopicNames, now: Circumstances) -> Iterator[RedrivenDeadLetter]:
+def _with_markers(
+    letters: Iterable[StoredDeadLetter], names: TopicNames, now: Circumstances
+) -> Iterator[RedrivenDeadLetter]:
     for letter in letters:
         partition = now.partition_of(letter)
         assert partition is not None  # as when its outcome was found
@@ -173,15 +177,8 @@ def _send(redriver: Redriver, redriven: Iterable[RedrivenDeadLetter], report: Re
 
 def _original_record(redriven: RedrivenDeadLetter) -> OutgoingRecord:
     letter = redriven.letter
-    return OutgoingRecord(
-        redriven.marker.topic,
-        letter.was.key,
-        letter.was.value,
-        redriven.partition,
-        letter.source_timestamp or 0,
-        letter.headers,
-        letter.place,
-    )
+    record = ProducerRecord(letter.was.key, letter.was.value, list(letter.headers), letter.source_timestamp)
+    return OutgoingRecord(redriven.marker.topic, record, redriven.partition, letter.place)
 
 
 @contextmanager

@@ -1,19 +1,11 @@
-"""The dead letters that somebody asks for, and the markers of those that were sent again."""
+"""The dead letters that somebody asks for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-from processor.dead_letters.letter import Letter
-from schemas.dead_letter import DeadLetterReason
-
-
-class RedriveMarker(NamedTuple):
-    """A note that a dead letter was sent again: when (C8), and to which topic."""
-
-    time: str
-    topic: str
-
+from schemas.dead_letter import DeadLetterReason, StoredDeadLetter
+from schemas.wire.dead_letters_redriven import RedriveMarker
 
 RedriveMarkers = Mapping[str, RedriveMarker]
 """Redrive markers by the dead letter's fingerprint."""
@@ -55,20 +47,25 @@ class Selection:
         return self == Selection()
 
     def __contains__(self, letter: object) -> bool:
-        return isinstance(letter, Letter) and self._names(letter) and self._places(letter) and self._times(letter)
+        return (
+            isinstance(letter, StoredDeadLetter)
+            and self._names(letter)
+            and self._places(letter)
+            and self._times(letter)
+        )
 
-    def _names(self, letter: Letter) -> bool:
+    def _names(self, letter: StoredDeadLetter) -> bool:
         return (
             (not self.flows or letter.flow_id in self.flows)
             and (not self.reasons or letter.was.reason in self.reasons)
             and (not self.profiles or letter.was.key in self.profiles)
         )
 
-    def _places(self, letter: Letter) -> bool:
+    def _places(self, letter: StoredDeadLetter) -> bool:
         in_range = self.offsets is None or self.offsets.first <= letter.offset <= self.offsets.last
         return in_range and (not self.partitions or letter.partition in self.partitions)
 
-    def _times(self, letter: Letter) -> bool:
+    def _times(self, letter: StoredDeadLetter) -> bool:
         time = letter.was.time
         if time is None:
             return self.since is None and self.until is None

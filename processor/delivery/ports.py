@@ -5,33 +5,17 @@ from typing import NamedTuple, Protocol
 
 from schemas.dead_letter import DeadLetter
 from schemas.destination import Destination
+from schemas.export import Export
 from schemas.kafka import ConsumerRecord, Headers
 from schemas.parked_flow import ParkedFlowRow
 
 
-class Export(NamedTuple):
-    """One record of `exports`, ready to leave.
-
-    Its lane is (`record.key`, `flow_id`), whatever the partition key (contract G3).
-
-    `partition_key` and `explicit_hash_key` are Kinesis'; `size_bytes` is what AWS counts: data and partition key, as
-    UTF-8; `held_bytes` what the record holds in memory: key, value and headers.
-    """
-
-    record: ConsumerRecord
-    flow_id: str
-    value: bytes
-    partition_key: str
-    explicit_hash_key: str | None
-    size_bytes: int
-    held_bytes: int
-
-
 class Undelivered(NamedTuple):
-    """A dead letter of delivery. `headers` are those of the export record, as they were, then those of contract I4."""
+    """A dead letter of delivery: `headers` of the export record, as they were, and how often it was sent."""
 
     letter: DeadLetter
     headers: Headers
+    attempts: int
 
 
 class Destinations(Protocol):

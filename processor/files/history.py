@@ -1,7 +1,6 @@
-"""The catalog as it changes in the course of a replay: by files that take effect at a time, or by records of `flows`
-and `audiences`.
+"""Change the catalog in the course of a replay: by files that take effect at a time, or by records of the topics.
 
-What a change sets going is the same as in the control plane (core.lifecycle), so a replay has the jobs that a worker
+What a change starts is the same as in the control plane (core/job_lifecycle), so a replay has the jobs that a worker
 had. A job of a file has an id made from the file's time, the flow and the kind of job; a job among the records keeps
 its own, and so do its records.
 """
@@ -11,7 +10,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from processor.catalog.compiled import Contents
+from processor.catalog.compiled import compile_catalog
+from processor.catalog.state import ControlState, Topic, put_record
 from processor.core.catalog import Catalog
 from processor.core.content_mode import read_head
 from processor.core.job_lifecycle import Moment, jobs_after
@@ -29,7 +29,7 @@ BEGINNING: Final = format_time(MIN_SECONDS)
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """What is in force from a time on, in the form of C8."""
+    """The configuration that is in force from a time on, in the form of C8."""
 
     since: str
     flows: tuple[Flow, ...]
@@ -76,28 +76,28 @@ class RecordHistory:
     """
 
     def __init__(self, flows: str, audiences: str) -> None:
-        self._flows, self._audiences = flows, audiences
-        self._contents = Contents()
+        self._topics = {flows: Topic.FLOWS, audiences: Topic.AUDIENCES}
+        self._state = ControlState()
         self._changed = False
 
     def take(self, record: ReadRecord) -> bool:
-        """Whether it is one of these topics'. Raises BadCatalogRecord."""
-        if record.topic not in (self._flows, self._audiences):
+        """Take a record in where it is one of these topics'; return whether it is."""
+        topic = self._topics.get(record.topic)
+        if topic is None:
             return False
-        put = self._contents.put_flow if record.topic == self._flows else self._contents.put_audience
-        put(record.key or b"", record.value)
+        self._state = put_record(self._state, topic, record)
         self._changed = True
         return True
 
     def due(self) -> Iterator[Catalog]:
-        """The catalog, where it has changed."""
+        """Yield the catalog, where it has changed; raise BadRecord where the last record of a key cannot be read."""
         if self._changed:
             self._changed = False
-            yield self._contents.catalog
+            yield compile_catalog(self._state)
 
 
 def time_of(record: ReadRecord) -> str:
-    """When a record was written, else when its event says it happened; the beginning where neither can be read."""
+    """Return when a record was written, else the time of its event; the beginning where neither can be read."""
     try:
         if record.timestamp is not None:
             return format_time(record.timestamp // 1000)

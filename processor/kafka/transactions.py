@@ -19,6 +19,7 @@ from processor.foundation.settings import ProcessingGuarantee, Settings
 from processor.kafka.connection import Properties, producer_config, transactional_config
 from processor.kafka.errors import WriteFailed
 from processor.kafka.queueing import enqueue
+from schemas.kafka import ProducerRecord
 
 Answer = TypeVar("Answer")
 
@@ -41,14 +42,11 @@ class WriterFenced(Exception):
 
 
 class OutgoingRecord(NamedTuple):
-    """A record and where it goes; `timestamp` in milliseconds, 0: now. `name` stands for it in an error."""
+    """A record and where it goes; `name` stands for it in an error."""
 
     topic: str
-    key: bytes | None
-    value: bytes | None
+    record: ProducerRecord
     partition: int = 0
-    timestamp: int = 0
-    headers: Sequence[tuple[str, bytes | None]] = ()
     name: str = ""
 
 
@@ -129,19 +127,20 @@ class FencedWriter:
             self._faults.append(f"  {left} records were not acknowledged")
         self._raise_faults()
 
-    def _enqueue(self, record: OutgoingRecord) -> None:
+    def _enqueue(self, outgoing: OutgoingRecord) -> None:
+        record = outgoing.record
         told: dict[str, Any] = (
-            {} if self.is_transactional else {"on_delivery": partial(self._note_fault, record.name)}
+            {} if self.is_transactional else {"on_delivery": partial(self._note_fault, outgoing.name)}
         )  # a transaction that lacks a record fails itself
         enqueue(
             self._begun,
-            record.topic,
+            outgoing.topic,
             record.value,
             record.key,
             self._raise_faults,
-            partition=record.partition,
-            timestamp=record.timestamp,
-            headers=list(record.headers),
+            partition=outgoing.partition,
+            timestamp=record.timestamp or 0,  # librdkafka's 0 is now
+            headers=record.headers,
             **told,
         )
 

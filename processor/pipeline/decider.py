@@ -17,10 +17,11 @@ from processor.pipeline.deadlines import next_row
 from processor.pipeline.identity_index import NOBODY, IndexUpkeep, index_changes
 from processor.pipeline.jobs.effects import ActiveJob, AppliedEvent, effects_of_event
 from processor.pipeline.profiles import Profiles
-from processor.pipeline.records import dead_letter_record, export_record, job_export_record
 from processor.pipeline.trace import trace_headers
 from processor.pipeline.work_unit import WorkUnit
 from schemas.kafka import NO_HEADERS, ConsumerRecord, ProducerRecord
+from schemas.wire.dead_letters import encode_dead_letter
+from schemas.wire.exports import encode_export, encode_job_export
 from schemas.wire.profiles_changelog import Row
 
 _NO_KEY = b""
@@ -42,7 +43,7 @@ class RunStart(NamedTuple):
     """What a run of records begins with.
 
     `sequence` is the run's own; `bad_in_a_row` counts the bad events just before it. `decided_at`: the moment, as
-    `export_record` takes it. `rows` are written beside those of its profiles, and `job_progress` with them. `jobs`:
+    `encode_export` takes it. `rows` are written beside those of its profiles, and `job_progress` with them. `jobs`:
     those that follow what is applied. `identities`: how events change the index of identities.
     """
 
@@ -152,7 +153,7 @@ class _Run:
         headers, attributes = record.headers, result.trace
         trace = trace_headers(headers, attributes) if headers or attributes is not None else NO_HEADERS
         for export in result.records:
-            self.exports.append(export_record(export, record, self._decided_at, trace))
+            self.exports.append(encode_export(export, record, self._decided_at, trace))
 
     def _apply_to_jobs(self, record: ConsumerRecord, key: bytes, before: Row | None, result: Step) -> None:
         """Add what the event does to jobs: their rows, and records that leave before its own."""
@@ -163,7 +164,7 @@ class _Run:
             assert before is not None, "a record of a profile that was absent"
             self.counts.note_job_record(export)
             source = record.topic, record.partition, before.offset
-            self.exports.append(job_export_record(export, key, source, self._decided_at))
+            self.exports.append(encode_job_export(export, key, source, self._decided_at))
 
     def _marker(self, key: bytes) -> bytes | None:
         rows = self.rows
@@ -171,7 +172,7 @@ class _Run:
 
     def _dead_letter(self, record: ConsumerRecord, result: Step) -> bool:
         assert result.dead_letter is not None, "only a bad event is dead-lettered"
-        dead_letter = dead_letter_record(result.dead_letter, record)
+        dead_letter = encode_dead_letter(result.dead_letter, record.headers, record.timestamp)
         self.stop = self.bad_events.pass_one(record, dead_letter, str(result.dead_letter.explanation))
         if self.stop is not None:
             return False

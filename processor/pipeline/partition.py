@@ -31,9 +31,9 @@ from processor.pipeline.jobs.slots import PartitionSlot
 from processor.pipeline.misplaced import MisplacedAlarm
 from processor.pipeline.ports import CatalogView, PartitionLog, ProfileRows
 from processor.pipeline.profiles import Profiles
-from processor.pipeline.records import in_milliseconds
 from processor.pipeline.work_unit import NEVER, DecidedPosition, View, WorkUnit
 from schemas.kafka import Batch, count_record_bytes
+from schemas.wire.exports import encode_decided_at
 from schemas.wire.profiles_changelog import Watermark
 
 RUN_RECORDS: Final = 100
@@ -244,7 +244,7 @@ class PartitionPipeline:
         start = RunStart(
             sequence=decided.sequence + 1,
             bad_in_a_row=decided.bad_in_a_row,
-            decided_at=in_milliseconds(self._settings.wall_clock()),
+            decided_at=encode_decided_at(self._settings.wall_clock()),
             rows=writes.rows,
             job_progress=writes.job_progress,
             jobs=registry.active,

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from schemas.event import TraceAttributes
-from schemas.export import ExportHeader
 from schemas.kafka import NO_HEADERS, ProducerHeaders
+from schemas.wire.exports import ExportHeader
 
 MAX_TRACESTATE_BYTES: Final = 512
 MAX_TRACESTATE_MEMBERS: Final = 32

@@ -13,8 +13,8 @@ from processor.foundation.settings import Settings
 from processor.kafka.errors import ReadFailed
 from processor.kafka.log_ends import wait_until_shown
 from processor.kafka.reading import read_from
-from schemas.export import ExportHeader
 from schemas.kafka import ReadRecord
+from schemas.wire.exports import decode_export_headers
 from schemas.wire.identity_index import IDENTITY, decode_identity_key
 from schemas.wire.profiles_changelog import WATERMARK_KEY, UnreadableRow, decode_row, decode_watermark, profile_key
 
@@ -156,7 +156,7 @@ def read_last_records(
 
 
 def _because_of(deletion: Deletion, record: ReadRecord) -> Iterator[LastRecord]:
-    headers = dict(record.headers)
-    record_id = (headers.get(ExportHeader.RECORD_ID) or b"").decode(errors="replace")
+    headers = decode_export_headers(record.headers)
+    record_id = headers.record_id or ""
     if record_id.startswith(f"{deletion.topic}-{deletion.partition}-{deletion.offset}-"):
-        yield LastRecord((headers.get(ExportHeader.FLOW_ID) or b"").decode(errors="replace"), record_id)
+        yield LastRecord(headers.flow_id or "", record_id)

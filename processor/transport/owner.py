@@ -20,7 +20,7 @@ class Timeouts:
     """For the owner to finish or drop what revoked partitions have under way."""
     last_commit: float = 4.0
     """For the last commit of revoked partitions; with `release` and the time to hear of the revocation it stays below
-    the time that the group waits for its members (20 s and more, app.py).
+    the time that the group waits for its members (20 s and more, `worker.faust_app`).
     """
     close: float = 10.0
     """For aiokafka's consumer to close."""

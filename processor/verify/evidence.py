@@ -7,10 +7,11 @@ from processor.foundation.settings import Settings
 from processor.kafka.reading import read_topic
 from processor.sandbox.streams import StreamRecord, read_stream
 from processor.verify.comparison import ExportedRecord
-from schemas.dead_letter import DeadLetter, DeadLetterReason
-from schemas.export import ExportHeader
+from schemas.dead_letter import DeadLetter
 from schemas.flow import Flow
-from schemas.kafka import ReadRecord
+from schemas.kafka import BadRecord, ReadRecord
+from schemas.wire.dead_letters import decode_dead_letter
+from schemas.wire.exports import decode_export_headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +43,14 @@ def read_evidence(settings: Settings, flows: Sequence[Flow], endpoint_url: str) 
 
 
 def exported(record: ReadRecord) -> ExportedRecord:
-    """Decode a record of the `exports` topic; raise KeyError naming a header that is missing."""
-    headers = _texts(record)
-    record_id, flow_id, partition_key = (
-        headers[name] for name in (ExportHeader.RECORD_ID, ExportHeader.FLOW_ID, ExportHeader.PARTITION_KEY)
-    )
-    return ExportedRecord(record_id, flow_id, (record.key or b"").decode(), partition_key, record.value or b"")
+    """Decode a record of the topic `exports`; raise BadRecord where a header is missing."""
+    headers = decode_export_headers(record.headers)
+    if headers.record_id is None or headers.flow_id is None or headers.partition_key is None:
+        raise BadRecord(f"{record.topic} {record.partition}:{record.offset} lacks a header of an export")
+    key, value = (record.key or b"").decode(), record.value or b""
+    return ExportedRecord(headers.record_id, headers.flow_id, key, headers.partition_key, value)
 
 
 def dead_letter(record: ReadRecord) -> DeadLetter:
-    """Decode a record of the `dead-letters` topic; raise KeyError naming a header that is missing."""
-    headers = _texts(record)
-    return DeadLetter(
-        topic=headers["topic"],
-        partition=int(headers["partition"]),
-        offset=int(headers["offset"]),
-        key=record.key,
-        value=record.value,
-        reason=DeadLetterReason(headers["reason"]),
-        explanation=headers["explanation"],
-        time=headers["time"] or None,
-    )
-
-
-def _texts(record: ReadRecord) -> dict[str, str]:
-    return {name: (value or b"").decode(errors="replace") for name, value in record.headers}
+    """Decode a record of the topic `dead-letters`; raise BadRecord where it is none of ours."""
+    return decode_dead_letter(record).was

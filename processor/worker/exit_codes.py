@@ -1,18 +1,27 @@
-"""Which errors stop a worker in order, for the operator: exit code 3.
+"""The exit codes of a worker, and the errors that stop it in order for the operator.
 
-A supervisor that starts it again changes nothing.
+0 stopped on request    1 failed: start it again    2 wrong settings or topics    3 stopped for the operator: a
+supervisor that starts it again changes nothing
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from processor.foundation.errors import StoppedForOperator
+from processor.foundation.errors import CommandError, StoppedForOperator
 from processor.foundation.settings import env_name
 from processor.pipeline.bad_events import DeadLetterTooLarge, TooManyBadEvents
 from schemas.wire.profiles_changelog import UnreadableRow
 from state.damage import NoSpace
 
+FAILED: Final = 1
 FOR_OPERATOR: Final = (StoppedForOperator, TooManyBadEvents, DeadLetterTooLarge, UnreadableRow, NoSpace)
+
+
+def exit_code_of(reason: BaseException) -> int:
+    """Return the exit code of a worker that ended for a reason."""
+    if isinstance(reason, FOR_OPERATOR):
+        return StoppedForOperator.exit_code
+    return reason.exit_code if isinstance(reason, CommandError) else FAILED
 
 
 def with_remedy(reason: BaseException) -> StoppedForOperator:

@@ -20,12 +20,12 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from processor.control.audit import Author, DecidingSettings, skip_event, takeover_event
 from processor.foundation.errors import CommandError
 from processor.foundation.settings import Settings
 from processor.kafka.producers import NotWritten
 from processor.worker.start_positions import Skipped, Start
 from schemas.kafka import ProducerRecord
+from schemas.wire.audit_events import Author, DecidingSettings, encode_skip, encode_takeover
 
 Place = TypeVar("Place", bound=tuple[str, int])
 """Topic and partition."""
@@ -75,28 +75,28 @@ class PartitionHistory:
         }
         records = [self._skip(place, skipped) for place, skipped in skips.items()]
         if first_offsets:
-            records.append(takeover_event(self._author, self._now_ms, first_offsets, self._deciding))
+            records.append(encode_takeover(self._author, self._now_ms, first_offsets, self._deciding))
         await self._write(records)
 
     async def record_skip(self, place: tuple[str, int], skipped: Skipped) -> None:
         """Write what a partition passes over while it is read; durable when it returns. Raises NotRecorded."""
         await self._write([self._skip(place, skipped)])
 
-    def _skip(self, place: tuple[str, int], skipped: Skipped) -> tuple[bytes, bytes]:
+    def _skip(self, place: tuple[str, int], skipped: Skipped) -> ProducerRecord:
         topic, partition = place
         _log.warning(
             "offsets_skipped", topic=topic, partition=partition, first=skipped.first, next=skipped.next, why=skipped.why
         )
-        return skip_event(self._author, self._now_ms, place, skipped.first, skipped.next - 1, skipped.why)
+        return encode_skip(self._author, self._now_ms, place, skipped.first, skipped.next - 1, skipped.why)
 
     @property
     def _now_ms(self) -> int:
         return int(self._wall_clock() * 1000)
 
-    async def _write(self, records: Sequence[tuple[bytes, bytes]]) -> None:
+    async def _write(self, records: Sequence[ProducerRecord]) -> None:
         if not records:
             return
         try:
-            await self._producer.write(self._topic, [(0, ProducerRecord(key, value)) for key, value in records])
+            await self._producer.write(self._topic, [(0, record) for record in records])
         except NotWritten as error:
             raise NotRecorded(self._topic, error) from error

@@ -17,9 +17,9 @@ from processor.kafka.producers import NotWritten, SharedProducer
 from processor.pipeline.broker_clock import BrokerClock
 from processor.pipeline.pipeline import Pipeline
 from processor.worker.waits import Wait, Waits
-from schemas.kafka import ProducerRecord
 from schemas.partitioner import Partitioner
 from schemas.times import format_time
+from schemas.wire.worker_status import encode_worker_status
 from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, WorkerStatus, flow_sum
 from state.restore import Progress
 
@@ -32,11 +32,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Watched(Protocol):
-    """A worker's runtime, as far as it is reported."""
+    """A worker as far as it is reported."""
 
     pipeline: Pipeline
     sink: Sink
-    restoring: Mapping[int, Progress]
     has_taken_over: bool
     waits: Waits
 
@@ -48,6 +47,11 @@ class Watched(Protocol):
     @property
     def partitioner(self) -> Partitioner:
         """Where keys belong, as the worker was told (I12)."""
+        ...
+
+    @property
+    def restoring(self) -> Mapping[int, Progress]:
+        """How far the restore of each partition is, or was."""
         ...
 
     @property
@@ -68,7 +72,7 @@ class StatusReports:
 
     def __init__(
         self,
-        runtime: Watched,
+        worker: Watched,
         producer: SharedProducer,
         topic: str,
         on_failure: Callable[[BaseException], None],
@@ -76,7 +80,7 @@ class StatusReports:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._on_failure, self._broker_clock = on_failure, broker_clock
-        self._runtime, self._producer, self._topic, self._wall_clock = runtime, producer, topic, wall_clock
+        self._worker, self._producer, self._topic, self._wall_clock = worker, producer, topic, wall_clock
         self._started_at = format_time(int(wall_clock()))
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
@@ -84,7 +88,7 @@ class StatusReports:
 
     def start(self) -> None:
         """Begin to report; call once. Until the first report is acknowledged, the broker's time is waited for (F5)."""
-        self._clock_wait = self._runtime.waits.begin(
+        self._clock_wait = self._worker.waits.begin(
             f"the broker's time, from a report on {self._topic}: no membership ends without it"
         )
         self._task = lasting_task(self._run(), self._on_failure)
@@ -103,17 +107,17 @@ class StatusReports:
     async def _run(self) -> None:
         while True:
             self._wanted.clear()
-            await self._send("running" if self._runtime.has_taken_over else "restoring")
+            await self._send("running" if self._worker.has_taken_over else "restoring")
             with suppress(TimeoutError):
                 async with asyncio.timeout(REPORT_SECONDS):
                     await self._wanted.wait()
 
     async def _send(self, state: State) -> None:
         now = self._wall_clock()
-        self._runtime.pipeline.forget_flows(self._is_gone)
-        report = worker_status(self._runtime, state, self._started_at, now)
+        self._worker.pipeline.forget_flows(self._is_gone)
+        report = worker_status(self._worker, state, self._started_at, now)
         try:
-            record = ProducerRecord(report.name.encode(), report.model_dump_json(by_alias=True).encode())
+            record = encode_worker_status(report)
             async with asyncio.timeout(REPORT_SECONDS):
                 stamped_at = await self._producer.write_stamped(self._topic, record)
             self._broker_clock.note_report(now, stamped_at)
@@ -124,24 +128,24 @@ class StatusReports:
 
     def _end_clock_wait(self) -> None:
         if self._clock_wait is not None:
-            self._runtime.waits.end(self._clock_wait)
+            self._worker.waits.end(self._clock_wait)
             self._clock_wait = None
 
     def _is_gone(self, flow_id: str) -> bool:
-        return not self._runtime.has_flow(flow_id) and not self._runtime.sink.has_flow(flow_id)
+        return not self._worker.has_flow(flow_id) and not self._worker.sink.has_flow(flow_id)
 
 
-def worker_status(runtime: Watched, state: State, started_at: str, now: float) -> WorkerStatus:
+def worker_status(worker: Watched, state: State, started_at: str, now: float) -> WorkerStatus:
     """The worker as it stands; `now` in seconds since 1970."""
-    counts, delivered = runtime.pipeline.counts(), runtime.sink.status()
-    flow_ids = sorted({*counts.flows, *delivered}, key=lambda flow_id: (not runtime.has_flow(flow_id), flow_id))
+    counts, delivered = worker.pipeline.counts(), worker.sink.status()
+    flow_ids = sorted({*counts.flows, *delivered}, key=lambda flow_id: (not worker.has_flow(flow_id), flow_id))
     flows = {
         flow_id: _flow(counts.flows.get(flow_id, FlowCounts()), delivered.get(flow_id), now) for flow_id in flow_ids
     }
     left_out = [flows.pop(flow_id) for flow_id in flow_ids[MOST_FLOWS:]]
     return WorkerStatus.model_validate(
         {
-            "name": runtime.name,
+            "name": worker.name,
             "state": state,
             "version": version("profile-exporter"),
             "startedAt": started_at,
@@ -149,23 +153,23 @@ def worker_status(runtime: Watched, state: State, started_at: str, now: float) -
             "events": counts.applied,
             "eventsSkipped": _named(counts.skipped_events),
             "deadLetters": _named(counts.dead_letters),
-            "partitioner": runtime.partitioner,
+            "partitioner": worker.partitioner,
             "misplaced": counts.misplaced,
             "misplacedFitting": counts.misplaced_fitting,
             "waiting": tuple(
                 {"what": what, "since": format_time(int(now - seconds))}
-                for what, seconds in runtime.waits.long().items()
+                for what, seconds in worker.waits.long().items()
             ),
-            "partitions": _partitions(runtime),
+            "partitions": _partitions(worker),
             "flows": flows,
-            "deletedFlows": flow_sum([_flow(counts.forgotten, runtime.sink.forgotten(), now), *left_out]),
+            "deletedFlows": flow_sum([_flow(counts.forgotten, worker.sink.forgotten(), now), *left_out]),
             "leftOut": len(left_out),
         }
     )
 
 
-def _partitions(runtime: Watched) -> tuple[PartitionStatus, ...]:
-    committed, misplaced, restoring = runtime.pipeline.committed_offsets, runtime.pipeline.misplaced, runtime.restoring
+def _partitions(worker: Watched) -> tuple[PartitionStatus, ...]:
+    committed, misplaced, restoring = worker.pipeline.committed_offsets, worker.pipeline.misplaced, worker.restoring
     return tuple(
         PartitionStatus.model_validate(
             {
@@ -178,7 +182,7 @@ def _partitions(runtime: Watched) -> tuple[PartitionStatus, ...]:
                 "toRestore": restoring[partition].left if partition in restoring else 0,
             }
         )
-        for partition, (rows, size) in sorted(runtime.stored.items())
+        for partition, (rows, size) in sorted(worker.stored.items())
     )
 
 

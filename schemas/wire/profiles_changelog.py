@@ -5,7 +5,7 @@
     b"j" + job id          how far a job is here: schemas.job.JobProgress as JSON
     b"x" + job id + b"\0" + profile id     the job's flow sent this profile since the job began (E2); gone when the job
                                            is done here
-    b"m" + job id + b"\0" + profile id     the profile as the catchup's disabled flow knew it (F1, core/jobs.py); gone
+    b"m" + job id + b"\0" + profile id     the profile as the catchup's disabled flow knew it (F1, schemas.job.MissedChanges); gone
                                            when it has caught up
     b"d" + deadline + profile id            something of this profile may end then, or later, never earlier (F5): the
                                             index of deadlines
@@ -23,6 +23,8 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from schemas.job import JobProgress, MissedChanges
+from schemas.kafka import BadRecord
 from schemas.profile import Profile
 from schemas.wire import old_profile_rows as old_rows
 
@@ -34,9 +36,10 @@ _MISSED: Final = b"m"
 DEADLINE: Final = b"d"
 DEADLINE_CHARACTERS: Final = 20  # of the form of C8
 FORMAT: Final = 4
+_NOT_DUE: Final = "?"
 
 
-class UnreadableRow(ValueError):
+class UnreadableRow(BadRecord):
     """The bytes are no row of a format that this version knows: another version wrote them, or they are damaged."""
 
 
@@ -161,3 +164,28 @@ def decode_watermark(value: bytes) -> Watermark:
         return Watermark(**orjson.loads(value))
     except (orjson.JSONDecodeError, TypeError) as error:
         raise UnreadableRow(f"damaged watermark: {error}") from None
+
+
+def encode_job_row(progress: JobProgress) -> bytes:
+    """Return the value of a job's row: as on the topic `job-progress`."""
+    return progress.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+def decode_job_row(value: bytes) -> JobProgress:
+    """Return the progress of a job's row."""
+    return JobProgress.model_validate_json(value)
+
+
+def encode_missed_changes(missed: MissedChanges) -> bytes:
+    """Return the value of what a flow missed: where it is due, in the form that versions before wrote of nothing else."""
+    return orjson.dumps([missed.digest if missed.is_due else _NOT_DUE + missed.digest, *sorted(missed.realized)])
+
+
+def decode_missed_changes(value: bytes) -> MissedChanges:
+    """Return what `encode_missed_changes` encoded."""
+    digest, *realized = orjson.loads(value)
+    return MissedChanges(
+        digest.removeprefix(_NOT_DUE),
+        frozenset((namespace, audience) for namespace, audience in realized),
+        digest[:1] != _NOT_DUE,
+    )

@@ -47,7 +47,7 @@ def test_a_reader_reads_and_a_writer_writes_under_his_name(guarded: Api) -> None
     assert code_of(guarded.put("/v1/flows/vip", json=NATIVE, headers=bearer(READER))) == "FLOW-9102-403"
     assert guarded.put("/v1/flows/vip", json=NATIVE, headers=bearer(WRITER)).status_code == 200
 
-    (audit,) = [record.value or b"" for record in guarded.shared.records if record.topic is Topic.AUDIT_EVENTS]
+    (audit,) = [record.value or b"" for topic, record in guarded.shared.records if topic is Topic.AUDIT_EVENTS]
     assert b'"who":"ada","via":"api","action":"created","kind":"flows","id":"vip","before":null' in audit
 
 

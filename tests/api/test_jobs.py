@@ -50,7 +50,7 @@ def work(api: Api, *jobs: dict[str, Any]) -> None:
         )
 
     assert isinstance(api.jobs, JobsProgress)
-    api.jobs = replace(api.jobs, parts={**api.jobs.parts, **{job["id"]: {0: done(job)} for job in jobs}})
+    api.jobs = replace(api.jobs, by_job={**api.jobs.by_job, **{job["id"]: {0: done(job)} for job in jobs}})
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from processor.catalog.state import Topic, TopicRecord
+from processor.catalog.state import Topic
 from schemas.flow import Flow
 from schemas.model import STORED
-from schemas.wire.catalog import StoredFlow, flow_key, flow_value
+from schemas.wire.flows import StoredFlow, encode_flow
 from tests.api.conftest import NOW_MS, Api
 from tests.api.tutorial import BASE, KINESIS, Tutorial
 
@@ -108,7 +108,7 @@ def test_m5_a_flow_that_was_put_into_force_before_is_shown_switched_and_correcte
     options = {"partitionKey": "attribute:/person/name", "consentGate": "consents[0]"}
     fields = {"id": "old", "destination": DESTINATION, "attributes": ["/person/name"], "options": options}
     old = Flow.model_validate(fields, context=STORED)
-    api.shared.records.append(TopicRecord(Topic.FLOWS, flow_key("old"), flow_value(StoredFlow(old, "etag-0")), NOW_MS))
+    api.shared.records.append((Topic.FLOWS, encode_flow(StoredFlow(old, "etag-0"))._replace(timestamp=NOW_MS)))
     tutorial = Tutorial(api)
 
     assert tutorial.get("/targetConnections")["items"][0]["params"]["partitionKey"] == "attribute:/person/name"

@@ -95,7 +95,7 @@ def test_the_secret_is_nowhere_but_encrypted(api: Api) -> None:
 
     assert not any(SECRET in answer or "encrypted:" in answer or 'secretKey":"*' in answer for answer in answers[:-1])
     assert SECRET not in answers[-1]
-    written = b"".join(record.value or b"" for record in api.shared.records)
+    written = b"".join(record.value or b"" for _, record in api.shared.records)
     assert SECRET.encode() not in written
     assert written.count(b"encrypted:") == 2  # the connection and the flow; the audit event is masked
     (flow,) = api.log.state().flows.values()

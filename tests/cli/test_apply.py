@@ -9,7 +9,7 @@ import orjson
 from processor.files.configuration import read_configuration
 from processor.kafka.reading import read_compacted, read_topic
 from processor.kafka.writer import Writer
-from schemas.wire.catalog import StoredFlow, flow_key, flow_value, is_job_key, read_flow
+from schemas.wire.flows import StoredFlow, decode_flow, encode_flow, flow_key, is_job_key
 from tests.kit.installation import Installation
 
 FILE = """
@@ -40,7 +40,7 @@ def written(folder: Path, text: str) -> Path:
 
 def flows(installation: Installation) -> dict[str, StoredFlow]:
     stored = read_compacted(installation.settings, installation.topics.flows)
-    return {key.decode(): read_flow(key, value) for key, value in stored.items() if not is_job_key(key)}
+    return {key.decode(): decode_flow(key, value) for key, value in stored.items() if not is_job_key(key)}
 
 
 def audiences(installation: Installation) -> dict[bytes, Any]:
@@ -114,7 +114,10 @@ def test_m2_flows_of_before_audit_events_had_etags_are_recorded_by_the_next_appl
     with Writer(ready.settings) as writer:
         for flow in wanted.flows:
             writer.write(
-                ready.topics.flows, flow_key(flow.id), flow_value(StoredFlow(flow, f"etag-of-{flow.id}")), name=flow.id
+                ready.topics.flows,
+                flow_key(flow.id),
+                encode_flow(StoredFlow(flow, f"etag-of-{flow.id}")).value,
+                name=flow.id,
             )
     before = flows(ready)
 
@@ -134,7 +137,7 @@ def test_m2_a_flow_of_before_is_recorded_also_where_nothing_else_is_written(
     apply(prepared, tmp_path, FILE)
     changed = flows(prepared)["other"]._replace(etag="etag-of-an-old-version", created_by=None, updated_by=None)
     with Writer(prepared.settings) as writer:
-        writer.write(prepared.topics.flows, flow_key("other"), flow_value(changed), name="other")
+        writer.write(prepared.topics.flows, flow_key("other"), encode_flow(changed).value, name="other")
 
     lines = apply(prepared, tmp_path, FILE)
 

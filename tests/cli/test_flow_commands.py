@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 from processor.cli.control_plane import change, read_state
 from processor.control.draft import Draft
 from processor.foundation.secrets import Secrets, secrets_of
-from processor.foundation.settings import MASKED
+from schemas.destination import MASKED
 from schemas.flow import AudienceMapping, Flow, FlowState
 from tests.kit.installation import Installation
 

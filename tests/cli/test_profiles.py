@@ -17,10 +17,10 @@ from processor.kafka.reading import read_topic
 from processor.kafka.writer import Writer
 from processor.privacy import deletion as deletions
 from schemas.event import EventType
-from schemas.export import ExportHeader
 from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 from schemas.profile import Profile
+from schemas.wire.exports import ExportHeader
 from schemas.wire.identity_index import identity_key
 from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_row, encode_watermark, profile_key
 from tests.kit.installation import Installation

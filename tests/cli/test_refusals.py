@@ -18,7 +18,7 @@ from processor.kafka.ground import Ground
 from processor.kafka.limits import BATCH_BYTES
 from processor.kafka.safety import HEADERS_BYTES
 from processor.sandbox.waiting import wait_until
-from processor.worker.faust_worker import find_place
+from processor.worker.preconditions import find_environment
 from tests.kit.installation import Installation
 from tests.kit.topics import alter_topic, create_topic
 
@@ -173,7 +173,7 @@ def test_what_a_worker_does_not_start_with_check_and_init_refuse_in_its_words(
         ]
 
         with pytest.raises(UsageError) as worker:
-            find_place(standing.settings)
+            find_environment(standing.settings)
         check = standing.command("check")
         init = standing.command("init") if refusal.by_init else None
 
@@ -202,7 +202,7 @@ def test_several_refusals_are_told_at_once_by_check_and_init(standing: Installat
 def test_what_is_as_it_should_be_is_refused_by_none(standing: Installation, tmp_path: Path) -> None:
     standing.change(data_dir=tmp_path)
 
-    assert find_place(standing.settings).cluster.tombstone_seconds == 86_400
+    assert find_environment(standing.settings).cluster.tombstone_seconds == 86_400
     assert standing.command("init").exit_code == 0
     assert "FAILED" not in standing.command("check").output
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from processor.catalog.state import ControlState, TopicRecord
+from processor.catalog.state import ControlRecord, ControlState
 from processor.control.ports import Overtaken, Superseded
 
 
@@ -10,7 +10,7 @@ class SharedRecords:
     """What all logs of one installation have in common."""
 
     def __init__(self) -> None:
-        self.records: list[TopicRecord] = []
+        self.records: list[ControlRecord] = []
         self.owner: object = None  # whoever fenced the others last
         self.api: object = None  # the newest control API
 
@@ -28,7 +28,7 @@ class MemoryControlLog:
     def state(self) -> ControlState:
         return ControlState().after(self._shared.records)
 
-    def commit(self, records: Sequence[TopicRecord]) -> None:
+    def commit(self, records: Sequence[ControlRecord]) -> None:
         shared = self._shared
         if self._is_api and shared.api is not self:
             raise Superseded

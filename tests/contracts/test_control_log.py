@@ -12,8 +12,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from processor.catalog.state import ControlState, Topic, TopicRecord
-from processor.control.audit import Author
+from processor.catalog.state import ControlRecord, ControlState, Topic
 from processor.control.draft import Draft
 from processor.control.kafka_log import KafkaControlLog, Patience, TopicTruncated
 from processor.control.plane import ControlPlane
@@ -24,7 +23,9 @@ from processor.kafka.writer import Writer
 from processor.sandbox.waiting import wait_until
 from schemas.audience import Audience
 from schemas.flow import Flow
-from schemas.wire.catalog import StoredFlow, audience_key, flow_key, flow_value
+from schemas.wire.audiences import audience_key
+from schemas.wire.audit_events import Author
+from schemas.wire.flows import StoredFlow, encode_flow, flow_key
 from tests.contracts.memory_control_log import MemoryControlLog, SharedRecords
 from tests.kit.installation import Installation
 from tests.kit.kafka import RealKafka
@@ -135,12 +136,12 @@ def test_flow_audience_and_audit_event_are_one_transaction(on_kafka: Installatio
     assert [record.key for record in audits] == [b'["flows","vip"]', b'["flows","other"]']
 
 
-class MeanwhileWritten(tuple[TopicRecord, ...]):
+class MeanwhileWritten(tuple[ControlRecord, ...]):
     """Records in the middle of whose writing `meanwhile` happens, as another process does it."""
 
     meanwhile: Callable[[], None]
 
-    def __iter__(self) -> Iterator[TopicRecord]:
+    def __iter__(self) -> Iterator[ControlRecord]:
         self.meanwhile()
         self.meanwhile = lambda: None
         return super().__iter__()
@@ -155,7 +156,9 @@ def test_without_transactions_the_state_is_what_the_topic_says_in_its_order_whoe
 
     def write(flow: Flow) -> None:
         with Writer(settings) as writer:
-            writer.write(on_kafka.topics.flows, flow_key(flow.id), flow_value(StoredFlow(flow, "e")), name=flow.id)
+            writer.write(
+                on_kafka.topics.flows, flow_key(flow.id), encode_flow(StoredFlow(flow, "e")).value, name=flow.id
+            )
 
     with KafkaControlLog(settings, is_api=True) as api:
         mine = draft(api.state())
@@ -179,7 +182,7 @@ def test_a_log_of_which_records_were_removed_is_refused_until_somebody_says_that
     topic = on_kafka.topics.flows
     with Writer(on_kafka.settings) as writer:
         for name in ("a", "b"):
-            writer.write(topic, flow_key(name), flow_value(StoredFlow(a_flow(name), "e")), name=name)
+            writer.write(topic, flow_key(name), encode_flow(StoredFlow(a_flow(name), "e")).value, name=name)
     broker = on_kafka.settings.kafka_bootstrap_servers
     admin = AdminClient({"bootstrap.servers": broker})
     alter_topic(broker, topic, cleanup_policy="delete")
@@ -218,7 +221,7 @@ def test_compaction_is_no_truncation(on_kafka: Installation) -> None:
 
     def write(number: int) -> int:
         with Writer(settings) as writer:
-            writer.write(topic, flow_key("a"), flow_value(StoredFlow(a_flow("a"), f"e{number}")), name="a")
+            writer.write(topic, flow_key("a"), encode_flow(StoredFlow(a_flow("a"), f"e{number}")).value, name="a")
         return sum(1 for _ in read_topic(settings, topic))
 
     numbers = count(1)
@@ -252,7 +255,7 @@ def test_what_compaction_removes_before_it_was_read_leaves_no_command_waiting_fo
 
     def is_compacted() -> bool:
         with Writer(settings) as writer:
-            writer.write(topic, flow_key("other"), flow_value(StoredFlow(a_flow("other"), "e")), name="other")
+            writer.write(topic, flow_key("other"), encode_flow(StoredFlow(a_flow("other"), "e")).value, name="other")
         return sum(record.key == b"vip" for record in read_topic(settings, topic)) == 1
 
     def change_twice(draft: Draft) -> None:

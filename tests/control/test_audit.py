@@ -8,17 +8,17 @@ from typing import Any
 import orjson
 import pytest
 
-from processor.catalog.state import Topic, TopicRecord
-from processor.control.audit import Author, FlowEtag, etags_named
+from processor.catalog.state import Topic
 from processor.control.draft import Draft
-from processor.control.native import delete_flow, give_up_flow, put_flow
+from processor.control.native import abandon_flow, delete_flow, put_flow
 from processor.control.plane import ControlPlane
 from processor.control.recording import record_etags
 from processor.control.rotation import rotate
 from processor.foundation.secrets import Secrets
 from schemas.flow import Flow
 from schemas.times import format_time
-from schemas.wire.catalog import StoredFlow, flow_key, flow_value
+from schemas.wire.audit_events import Author, FlowEtag, decode_flow_etags
+from schemas.wire.flows import StoredFlow, encode_flow
 from tests.contracts.memory_control_log import MemoryControlLog, SharedRecords
 
 ADA = Author("ada", "command")
@@ -53,18 +53,19 @@ class Plane:
         return [event for event in self.events(before) if event["kind"] == "flows"]
 
     def events(self, first: int = 0) -> list[dict[str, Any]]:
-        records = [record for record in self.records.records[first:] if record.topic is Topic.AUDIT_EVENTS]
+        records = [record for topic, record in self.records.records[first:] if topic is Topic.AUDIT_EVENTS]
         return [orjson.loads(record.value or b"") for record in records]
 
     def unnamed(self, wanted: Collection[FlowEtag]) -> set[FlowEtag]:
         """As the topic says."""
-        audits = [record for record in self.records.records if record.topic is Topic.AUDIT_EVENTS]
-        return set(wanted) - {named for record in audits for named in etags_named(record.key, record.value)}
+        audits = [record for topic, record in self.records.records if topic is Topic.AUDIT_EVENTS]
+        return set(wanted) - {named for record in audits for named in decode_flow_etags(record.key, record.value)}
 
     def stored(self) -> dict[str, Any]:
         """What stands on `flows` for the flow last."""
         return (
-            orjson.loads([record.value or b"null" for record in self.records.records if record.key == b"vip"][-1]) or {}
+            orjson.loads([record.value or b"null" for _, record in self.records.records if record.key == b"vip"][-1])
+            or {}
         )
 
     def record(self) -> list[dict[str, Any]]:
@@ -111,11 +112,11 @@ def test_f2_a_deleted_flow_that_still_sends_exits_has_the_etag_of_those_until_it
     plane = Plane()
     exits = a_flow(audiences=[{"namespace": "ups", "id": "a"}], options={"emitExitOnUnmap": True})
 
-    created, deleted, given_up = plane.change(put(exits), delete, lambda draft: give_up_flow(draft, "vip"))
+    created, deleted, given_up = plane.change(put(exits), delete, lambda draft: abandon_flow(draft, "vip"))
 
     leaving = [
         orjson.loads(record.value)
-        for record in plane.records.records
+        for _, record in plane.records.records
         if record.key == b"vip" and b"deletedAt" in (record.value or b"")
     ]
     assert told(deleted) == ("deleted", created["etag"], leaving[0]["etag"], format_time(NOW_MS // 1000))
@@ -127,7 +128,7 @@ def test_only_events_of_flows_have_etags() -> None:
     plane = Plane()
     exits = a_flow(audiences=[{"namespace": "ups", "id": "a"}], options={"emitExitOnUnmap": True})
 
-    plane.change(put(exits), delete, lambda draft: give_up_flow(draft, "vip"))
+    plane.change(put(exits), delete, lambda draft: abandon_flow(draft, "vip"))
 
     assert {event["kind"] for event in plane.events()} >= {"flows"}
     assert all(("etag" in event) == (event["kind"] == "flows") for event in plane.events())
@@ -138,7 +139,7 @@ def test_a_flow_of_before_is_recorded_once_and_nothing_is_changed(deleted_at: st
     plane = Plane()
     secret = {"type": "keys", "accessKeyId": "AKIA0000000000000000", "secretKey": "${THE_SECRET}"}
     old = StoredFlow(a_flow("old", destination={"credentials": secret}), "etag-of-before", deleted_at)
-    plane.records.records.append(TopicRecord(Topic.FLOWS, flow_key("vip"), flow_value(old), NOW_MS))
+    plane.records.records.append((Topic.FLOWS, encode_flow(old)._replace(timestamp=NOW_MS)))
     before = plane.stored()
 
     (recorded,) = plane.record()
@@ -168,7 +169,7 @@ def test_a_flow_that_an_old_version_changed_again_is_recorded_again() -> None:
     plane = Plane()
     plane.change(put(a_flow("one")))
     plane.records.records.append(
-        TopicRecord(Topic.FLOWS, flow_key("vip"), flow_value(StoredFlow(a_flow("two"), "etag-of-another")), NOW_MS)
+        (Topic.FLOWS, encode_flow(StoredFlow(a_flow("two"), "etag-of-another"))._replace(timestamp=NOW_MS))
     )
 
     (recorded,) = plane.record()
@@ -189,7 +190,7 @@ def test_a_flow_that_an_old_version_changed_again_is_recorded_again() -> None:
     ],
 )
 def test_audit_events_of_before_and_of_others_name_no_etag(key: bytes | None, value: bytes | None) -> None:
-    assert list(etags_named(key, value)) == []
+    assert list(decode_flow_etags(key, value)) == []
 
 
 def test_nothing_is_looked_up_for_flows_whose_record_names_its_author() -> None:
@@ -203,7 +204,7 @@ def test_nothing_is_looked_up_for_flows_whose_record_names_its_author() -> None:
     old = StoredFlow(a_flow("old"), "etag-of-before")
 
     plane.change(lambda draft: record_etags(draft, lambda wanted: asked.append(wanted) or set()))
-    plane.records.records.append(TopicRecord(Topic.FLOWS, flow_key("vip"), flow_value(old), NOW_MS))
+    plane.records.records.append((Topic.FLOWS, encode_flow(old)._replace(timestamp=NOW_MS)))
     plane.change(lambda draft: record_etags(draft, lambda wanted: asked.append(wanted) or set()))
 
     assert [list(each) for each in asked] == [[("vip", "etag-of-before")]]

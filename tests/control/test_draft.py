@@ -5,9 +5,9 @@ is there.
 import time
 
 from processor.catalog.state import ControlState, Kept
-from processor.control.audit import Author
 from processor.control.draft import Draft
 from schemas.audience import Audience
+from schemas.wire.audit_events import Author
 
 AUTHOR = Author("ada", "command")
 

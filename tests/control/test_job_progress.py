@@ -39,7 +39,7 @@ def read(*records: tuple[bytes, bytes | None]) -> JobsProgress:
 def seen(progress: JobsProgress) -> dict[str, dict[int, int]]:
     return {
         job: {partition: part.seen for partition, part in parts.items()}
-        for job, parts in progress.parts.items()
+        for job, parts in progress.by_job.items()
         if parts
     }
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from processor.catalog.state import ControlState, Topic, TopicRecord
-from processor.control.job_status import FlowStands, JobsProgress, JobStatus, all_statuses, job_status
+from processor.catalog.state import ControlState, Topic
+from processor.control.job_status import FlowCondition, JobsProgress, JobStatus, describe_job, list_job_statuses
 from schemas.flow import Flow
 from schemas.job import Job, JobProgress, JobState, PartitionState
-from schemas.wire.catalog import StoredFlow, flow_key, flow_value, job_key, job_value
+from schemas.wire.flows import StoredFlow, encode_flow, encode_job
 
 CREATED, STARTED, BEGUN, TOLD, NOW = (f"2026-01-20T00:0{minute}:00Z" for minute in range(5))
 PAUSED = "the destination is paused: stream_missing"
@@ -43,32 +43,32 @@ DONE, CANCELLED = PartitionState.DONE, PartitionState.CANCELLED
 
 
 def status(
-    job: Job, *parts: JobProgress, flow: FlowStands = FlowStands.ENABLED, partitions: int = 2, now: str = NOW
+    job: Job, *parts: JobProgress, flow: FlowCondition = FlowCondition.ENABLED, partitions: int = 2, now: str = NOW
 ) -> JobStatus:
-    return job_status(job, {each.partition: each for each in parts}, flow, partitions, now)
+    return describe_job(job, {each.partition: each for each in parts}, flow, partitions, now)
 
 
 @pytest.mark.parametrize(
     ("job", "parts", "flow", "state"),
     [
-        (a_job(), [], FlowStands.ENABLED, JobState.QUEUED),
-        (a_job(startedAt=None), [], FlowStands.DISABLED, JobState.QUEUED),
-        (a_job("catchup", startedAt=None), [part(0), part(1)], FlowStands.DISABLED, JobState.QUEUED),
-        (a_job(), [part(0)], FlowStands.ENABLED, JobState.RUNNING),
-        (a_job(), [part(0, DONE)], FlowStands.ENABLED, JobState.RUNNING),
-        (a_job(), [part(0), part(1, DONE)], FlowStands.DISABLED, JobState.RUNNING),
-        (a_job("unmap"), [part(0)], FlowStands.LEAVING, JobState.RUNNING),
-        (a_job(), [part(0, DONE), part(1, DONE)], FlowStands.ENABLED, JobState.SUCCEEDED),
-        (a_job(cancelledAt=NOW), [part(0, DONE), part(1, DONE)], FlowStands.GONE, JobState.SUCCEEDED),
-        (a_job(cancelledAt=NOW), [], FlowStands.ENABLED, JobState.CANCELLED),
-        (a_job(cancelledAt=NOW), [part(0), part(1, CANCELLED)], FlowStands.ENABLED, JobState.CANCELLED),
-        (a_job(), [part(0)], FlowStands.GONE, JobState.CANCELLED),
-        (a_job(cancelledAt=NOW), [part(0, CANCELLED, exported=1), part(1)], FlowStands.ENABLED, JobState.PARTIAL),
-        (a_job(cancelledAt=NOW), [part(0, CANCELLED), part(1, DONE)], FlowStands.ENABLED, JobState.PARTIAL),
+        (a_job(), [], FlowCondition.ENABLED, JobState.QUEUED),
+        (a_job(startedAt=None), [], FlowCondition.DISABLED, JobState.QUEUED),
+        (a_job("catchup", startedAt=None), [part(0), part(1)], FlowCondition.DISABLED, JobState.QUEUED),
+        (a_job(), [part(0)], FlowCondition.ENABLED, JobState.RUNNING),
+        (a_job(), [part(0, DONE)], FlowCondition.ENABLED, JobState.RUNNING),
+        (a_job(), [part(0), part(1, DONE)], FlowCondition.DISABLED, JobState.RUNNING),
+        (a_job("unmap"), [part(0)], FlowCondition.LEAVING, JobState.RUNNING),
+        (a_job(), [part(0, DONE), part(1, DONE)], FlowCondition.ENABLED, JobState.SUCCEEDED),
+        (a_job(cancelledAt=NOW), [part(0, DONE), part(1, DONE)], FlowCondition.GONE, JobState.SUCCEEDED),
+        (a_job(cancelledAt=NOW), [], FlowCondition.ENABLED, JobState.CANCELLED),
+        (a_job(cancelledAt=NOW), [part(0), part(1, CANCELLED)], FlowCondition.ENABLED, JobState.CANCELLED),
+        (a_job(), [part(0)], FlowCondition.GONE, JobState.CANCELLED),
+        (a_job(cancelledAt=NOW), [part(0, CANCELLED, exported=1), part(1)], FlowCondition.ENABLED, JobState.PARTIAL),
+        (a_job(cancelledAt=NOW), [part(0, CANCELLED), part(1, DONE)], FlowCondition.ENABLED, JobState.PARTIAL),
     ],
 )
 def test_e4_the_state_follows_from_the_order_the_partitions_and_the_flow(
-    job: Job, parts: list[JobProgress], flow: FlowStands, state: JobState
+    job: Job, parts: list[JobProgress], flow: FlowCondition, state: JobState
 ) -> None:
     assert status(job, *parts, flow=flow).state is state
 
@@ -76,23 +76,23 @@ def test_e4_the_state_follows_from_the_order_the_partitions_and_the_flow(
 @pytest.mark.parametrize(
     ("job", "parts", "flow", "reason"),
     [
-        (a_job(), [], FlowStands.ENABLED, "no worker has begun it"),
-        (a_job(startedAt=None), [], FlowStands.DISABLED, "flow vip is disabled: it starts when the flow is enabled"),
-        (a_job(), [part(0)], FlowStands.DISABLED, "flow vip is disabled: it goes on when the flow is enabled"),
+        (a_job(), [], FlowCondition.ENABLED, "no worker has begun it"),
+        (a_job(startedAt=None), [], FlowCondition.DISABLED, "flow vip is disabled: it starts when the flow is enabled"),
+        (a_job(), [part(0)], FlowCondition.DISABLED, "flow vip is disabled: it goes on when the flow is enabled"),
         (
             a_job("catchup", startedAt=None),
             [part(0, waiting="the flow is disabled")],
-            FlowStands.DISABLED,
+            FlowCondition.DISABLED,
             "flow vip is disabled: what it misses is noted, and sent when it is enabled",
         ),
-        (a_job(), [part(0, waiting=PAUSED), part(1, waiting=PAUSED)], FlowStands.ENABLED, PAUSED),
-        (a_job(), [part(0, waiting=PAUSED)], FlowStands.ENABLED, f"{PAUSED}; no worker has begun 1 of 2 partitions"),
-        (a_job(), [part(0), part(1)], FlowStands.ENABLED, None),
-        (a_job(), [part(0, DONE, waiting=PAUSED), part(1)], FlowStands.ENABLED, None),
-        (a_job(cancelledAt=NOW), [part(0, waiting=PAUSED)], FlowStands.DISABLED, None),
+        (a_job(), [part(0, waiting=PAUSED), part(1, waiting=PAUSED)], FlowCondition.ENABLED, PAUSED),
+        (a_job(), [part(0, waiting=PAUSED)], FlowCondition.ENABLED, f"{PAUSED}; no worker has begun 1 of 2 partitions"),
+        (a_job(), [part(0), part(1)], FlowCondition.ENABLED, None),
+        (a_job(), [part(0, DONE, waiting=PAUSED), part(1)], FlowCondition.ENABLED, None),
+        (a_job(cancelledAt=NOW), [part(0, waiting=PAUSED)], FlowCondition.DISABLED, None),
     ],
 )
-def test_a_job_that_waits_says_why(job: Job, parts: list[JobProgress], flow: FlowStands, reason: str | None) -> None:
+def test_a_job_that_waits_says_why(job: Job, parts: list[JobProgress], flow: FlowCondition, reason: str | None) -> None:
     assert status(job, *parts, flow=flow).reason == reason
 
 
@@ -164,7 +164,7 @@ def test_an_end_is_not_foretold_of_a_job_that_waits_or_does_not_move() -> None:
 
 def test_the_end_of_a_cancelled_job_is_when_it_was_cancelled() -> None:
     assert status(a_job(cancelledAt=NOW), part(0, CANCELLED, exported=1)).ended_at == NOW
-    assert status(a_job(), part(0), flow=FlowStands.GONE).ended_at is None
+    assert status(a_job(), part(0), flow=FlowCondition.GONE).ended_at is None
 
 
 def test_it_is_json_in_the_style_of_the_rest() -> None:
@@ -181,10 +181,8 @@ def test_it_is_json_in_the_style_of_the_rest() -> None:
 
 def state_with(*jobs: Job) -> ControlState:
     flow = Flow.model_validate({"id": "vip", "destination": {"type": "kinesis", "stream": "s", "region": "us-east-2"}})
-    records = [TopicRecord(Topic.FLOWS, flow_key("vip"), flow_value(StoredFlow(flow, "e")), 0)]
-    return ControlState().after(
-        [*records, *(TopicRecord(Topic.FLOWS, job_key(job.id), job_value(job), 0) for job in jobs)]
-    )
+    records = [(Topic.FLOWS, encode_flow(StoredFlow(flow, "e")))]
+    return ControlState().after([*records, *((Topic.FLOWS, encode_job(job)) for job in jobs)])
 
 
 @pytest.mark.parametrize(
@@ -200,7 +198,7 @@ def test_a_job_says_which_older_one_of_its_flow_goes_first(
 ) -> None:
     jobs = [a_job(), a_job("resend", id="j2", createdAt=STARTED), a_job(id="j0", flow="other")]
 
-    second, *_ = all_statuses(
+    second, *_ = list_job_statuses(
         state_with(*jobs), JobsProgress({"j1": {0: older}, "j2": {0: newer}, "j0": {0: part(0)}}, 1), NOW
     )
 
@@ -210,7 +208,7 @@ def test_a_job_says_which_older_one_of_its_flow_goes_first(
 def test_all_jobs_are_told_the_newest_first_each_with_its_own_flow() -> None:
     state = state_with(a_job(), a_job(id="j2", createdAt=STARTED), a_job(id="j0", flow="other"))
 
-    told = all_statuses(state, JobsProgress({"j1": {0: part(0, DONE)}}, 1), NOW)
+    told = list_job_statuses(state, JobsProgress({"j1": {0: part(0, DONE)}}, 1), NOW)
 
     assert [(each.id, each.state) for each in told] == [
         ("j2", JobState.QUEUED),

@@ -7,7 +7,6 @@ import orjson
 import pytest
 
 from processor.catalog.state import ControlState, Topic
-from processor.control.audit import Author
 from processor.control.draft import Draft
 from processor.control.job_orders import (
     AudienceNotMapped,
@@ -21,12 +20,13 @@ from processor.control.job_orders import (
     order_job,
 )
 from processor.control.job_status import JobsProgress
-from processor.control.native import NoSuchFlow, delete_flow, give_up_flow, put_flow, set_flow_state
+from processor.control.native import NoSuchFlow, abandon_flow, delete_flow, put_flow, set_flow_state
 from processor.control.plane import ControlPlane
 from schemas.flow import Flow, FlowState
 from schemas.job import KEPT_DAYS, Job, JobKind, JobProgress, PartitionState
 from schemas.times import format_time
-from schemas.wire.catalog import job_key
+from schemas.wire.audit_events import Author
+from schemas.wire.flows import job_key
 from tests.contracts.memory_control_log import MemoryControlLog, SharedRecords
 
 ADA = Author("ada", "command")
@@ -55,8 +55,8 @@ class Plane:
     def audited(self) -> list[dict[str, Any]]:
         return [
             orjson.loads(record.value or b"")
-            for record in self.log._shared.records
-            if record.topic is Topic.AUDIT_EVENTS
+            for topic, record in self.log._shared.records
+            if topic is Topic.AUDIT_EVENTS
         ]
 
     @property
@@ -89,7 +89,7 @@ class Plane:
     def change(self, decide: Any) -> list[Job]:
         def decided(draft: Draft) -> list[Job]:
             decide(draft)
-            return draft.jobs_set_going
+            return draft.started_jobs
 
         return self.plane.change(ADA, decided)
 
@@ -326,7 +326,7 @@ def test_a_job_older_than_30_days_is_gone_after_the_next_one_and_one_that_waits_
     assert done not in plane.state.jobs
     assert {waiting.id, kept.id} < plane.state.jobs.keys()
     tombstones = [
-        record.key for record in plane.log._shared.records if record.topic is Topic.FLOWS and record.value is None
+        record.key for topic, record in plane.log._shared.records if topic is Topic.FLOWS and record.value is None
     ]
     assert tombstones == [job_key(done)]
 
@@ -351,12 +351,12 @@ def test_g9_a_deleted_flow_is_deleted_again_to_give_up_what_it_still_has_to_deli
     (unmap,) = (job for job in plane.state.jobs.values() if job.kind is JobKind.UNMAP)
     with pytest.raises(NoSuchFlow):  # as a client does that did not get its answer
         plane.change(lambda draft: delete_flow(draft, "leaving"))
-    plane.change(lambda draft: give_up_flow(draft, "leaving"))
+    plane.change(lambda draft: abandon_flow(draft, "leaving"))
 
     assert "leaving" not in plane.state.leaving
     assert plane.state.jobs[unmap.id].cancelled_at == plane.now
     with pytest.raises(NoSuchFlow):
-        plane.change(lambda draft: give_up_flow(draft, "leaving"))
+        plane.change(lambda draft: abandon_flow(draft, "leaving"))
 
 
 def test_f2_a_deleted_flow_whose_exits_are_decided_stays_so_that_they_find_their_destination(plane: Plane) -> None:

@@ -5,12 +5,13 @@ from typing import Any
 import orjson
 import pytest
 
-from processor.core.job_records import JobSkip, Missed, job_record
+from processor.core.job_records import JobSkip, job_record
 from processor.core.replay import Replay
 from processor.core.step import Step
 from schemas.export import ExportRecord
-from schemas.job import Job, JobKind
+from schemas.job import Job, JobKind, MissedChanges
 from schemas.kafka import ReadRecord
+from schemas.wire.profiles_changelog import decode_missed_changes, encode_missed_changes
 from tests.core.control import Control
 from tests.kit.given import LATER, NOON, a_flow, cloud_event, exited, realized
 
@@ -206,16 +207,16 @@ class TestCatchUp:
 
     def test_notes_of_before_are_read_as_due_and_those_that_are_not_due_tell_so(self) -> None:
         """A state may hold notes of a version that noted nothing else."""
-        of_before = Missed.decode(b'["0123abcd",["ups","a"]]')
+        of_before = decode_missed_changes(b'["0123abcd",["ups","a"]]')
 
-        assert of_before == Missed("0123abcd", frozenset({("ups", "a")}), is_due=True)
+        assert of_before == MissedChanges("0123abcd", frozenset({("ups", "a")}), is_due=True)
         for note in (
             of_before,
             of_before._replace(is_due=False),
-            Missed("", frozenset()),
-            Missed("", frozenset(), is_due=False),
+            MissedChanges("", frozenset()),
+            MissedChanges("", frozenset(), is_due=False),
         ):
-            assert Missed.decode(note.encode()) == note
+            assert decode_missed_changes(encode_missed_changes(note)) == note
 
     def test_none_for_one_that_is_again_as_it_was(self) -> None:
         living = self.living()

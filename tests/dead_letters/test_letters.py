@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from processor.dead_letters.counts import DeadLetterCounts, FlowReasonCount
-from processor.dead_letters.letter import BadLetter, read_letter
 from processor.dead_letters.outcome import Circumstances, Outcome, find_outcome
 from processor.dead_letters.plan import plan_redrive
-from processor.dead_letters.selection import OffsetRange, RedriveMarker, Selection
+from processor.dead_letters.selection import OffsetRange, Selection
 from schemas.dead_letter import DeadLetterReason
-from schemas.kafka import ReadRecord
+from schemas.kafka import BadRecord, ReadRecord
+from schemas.wire.dead_letters import decode_dead_letter
+from schemas.wire.dead_letters_redriven import RedriveMarker
 from tests.delivery.fakes import export_record
 from tests.kit.letters import as_letter, undelivered_letter, unusable_letter
 
@@ -101,8 +102,8 @@ def test_g8_the_order_of_a_lane_is_that_of_its_events_wherever_the_record_stood(
     [(), (("topic", b"t"),), (("topic", b"t"), ("partition", b"x"), ("offset", b"1"), ("reason", b"rejected"))],
 )
 def test_what_is_no_letter_of_ours_is_named_with_its_place(headers: Any) -> None:
-    with pytest.raises(BadLetter, match="dead-letters 2:9 is no dead letter of ours"):
-        read_letter(ReadRecord("dead-letters", 2, 9, None, b"k", b"v", headers))
+    with pytest.raises(BadRecord, match="dead-letters 2:9 is no dead letter of ours"):
+        decode_dead_letter(ReadRecord("dead-letters", 2, 9, None, b"k", b"v", headers))
 
 
 def test_copies_of_a_letter_have_one_fingerprint_and_nothing_else_has_it() -> None:

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 from processor.delivery.backoff import Backoff
 from processor.delivery.limits import DeliveryLimits
-from processor.delivery.ports import Export, Page, ParkedPlaces, Undelivered
+from processor.delivery.ports import Page, ParkedPlaces, Undelivered
 from processor.delivery.sink import Sink
 from schemas.destination import Destination
+from schemas.export import Export
 from schemas.parked_flow import ParkedFlowRow
 
 ANSWER_SECONDS = 0.02
@@ -93,7 +94,7 @@ class FakeDeadLetters:
         self.letters.extend(letters)
 
     def reasons(self) -> list[tuple[int, str]]:
-        return [(letter.offset, letter.reason.value) for letter, _ in self.letters]
+        return [(letter.offset, letter.reason.value) for letter, *_ in self.letters]
 
 
 class FakeRows:

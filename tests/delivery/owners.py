@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from processor.delivery.limits import DeliveryLimits
-from processor.delivery.ports import Export
 from processor.delivery.sink import DeliveryStopped, Sink
 from schemas.destination import Destination
+from schemas.export import Export
 from schemas.parked_flow import ParkedFlowRow
 from tests.delivery.fakes import (
     ANSWER_SECONDS,

@@ -10,10 +10,10 @@ import pytest
 from processor.core.catalog import Catalog
 from processor.core.job_records import job_record
 from processor.files.event_log import record_line
-from processor.pipeline.records import export_record as as_kafka_record
 from schemas.export import ExportRecord
 from schemas.job import Job
 from schemas.kafka import ReadRecord
+from schemas.wire.exports import encode_export as as_kafka_record
 from tests.delivery.fakes import World, export_record
 from tests.kit.builders import NOW, History, flow, member
 from tests.kit.virtual_time import in_virtual_time
@@ -79,4 +79,4 @@ async def test_g2_g10_the_line_feed_counts_and_a_dead_letter_keeps_it() -> None:
 
         assert world.kinesis.offsets() == [1]
         assert world.dead_letters.reasons() == [(2, "record_too_large")]
-        assert [letter.value for letter, _ in world.dead_letters.letters] == [value]
+        assert [letter.value for letter, *_ in world.dead_letters.letters] == [value]

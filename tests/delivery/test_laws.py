@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from processor.delivery.ports import Export
 from schemas.destination import Destination
+from schemas.export import Export
 from tests.delivery.fakes import World, a_destination, export_record
 from tests.delivery.kinesis.test_responses import client_error
 from tests.kit.virtual_time import in_virtual_time

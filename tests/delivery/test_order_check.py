@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from processor.delivery.export import parse_export
 from processor.delivery.kinesis.responses import judge
 from processor.delivery.lanes.lanes import FlowLanes, Lane, Waiting
 from processor.delivery.lanes.no_destination import Unknown
 from processor.delivery.lanes.order_check import MOST_LANES, OrderCheck, OrderFault
 from processor.delivery.lanes.progress import PartitionProgress
-from processor.delivery.ports import Export
 from schemas.destination import Destination
+from schemas.export import Export
+from schemas.wire.exports import decode_export
 from tests.delivery.fakes import World, a_destination, export_record
 from tests.kit.virtual_time import in_virtual_time
 
@@ -43,7 +43,7 @@ class Asked:
             export_record(1, profile, partition_key=key, hash_key=hash_key) for profile in profiles[: len(entries)]
         ]
         lanes = [
-            Lane(self.flow, record.key or b"", Waiting(parse_export(record), PartitionProgress(0)))
+            Lane(self.flow, record.key or b"", Waiting(decode_export(record), PartitionProgress(0)))
             for record in records
         ]
         answer = {"Records": list(entries)}

@@ -9,9 +9,9 @@ import pytest
 
 from processor.delivery.backoff import Backoff
 from processor.delivery.kinesis.responses import PauseReason
-from processor.delivery.ports import Export
 from schemas.dead_letter import DeadLetterReason
 from schemas.destination import Destination
+from schemas.export import Export
 from schemas.parked_flow import ParkedFlowRow
 from tests.delivery.fakes import ANSWER_SECONDS, FakePlaces, Record, World, a_destination, export_record
 from tests.delivery.kinesis.test_responses import client_error

@@ -8,17 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.delivery.backoff import Backoff
-from processor.delivery.export import UnreadableExport, parse_export
 from processor.delivery.lanes.calls import CallWindow
 from processor.delivery.lanes.progress import PartitionProgress
 from processor.delivery.limits import DeliveryLimits
+from schemas.kafka import BadRecord
+from schemas.wire.exports import decode_export
 from tests.delivery.fakes import export_record
 
 
 def test_g5_a_record_is_read_from_its_headers_and_its_value_is_left_alone() -> None:
     record = export_record(7, "Zoë", "vip", value=b"\xff not JSON", partition_key="Zoë", hash_key="12")
 
-    export = parse_export(record)
+    export = decode_export(record)
 
     assert (export.flow_id, export.value, export.partition_key, export.explicit_hash_key) == (
         "vip",
@@ -30,7 +31,7 @@ def test_g5_a_record_is_read_from_its_headers_and_its_value_is_left_alone() -> N
 
 
 def test_g2_a_record_counts_its_data_and_the_bytes_of_its_partition_key() -> None:
-    assert parse_export(export_record(1, value=b"12345", partition_key="Zoë")).size_bytes == 5 + 4
+    assert decode_export(export_record(1, value=b"12345", partition_key="Zoë")).size_bytes == 5 + 4
 
 
 def test_a_record_holds_its_headers_as_well_as_its_key_and_value() -> None:
@@ -38,8 +39,8 @@ def test_a_record_holds_its_headers_as_well_as_its_key_and_value() -> None:
     record = export_record(1, "p-1", value=b"12345")
     more = record._replace(headers=(*record.headers, *[("trace", b"x" * 1_000)] * 3))
 
-    assert parse_export(more).held_bytes - parse_export(record).held_bytes == 3 * 1_005
-    assert parse_export(record).held_bytes == 3 + 5 + sum(len(name) + len(value) for name, value in record.headers)
+    assert decode_export(more).held_bytes - decode_export(record).held_bytes == 3 * 1_005
+    assert decode_export(record).held_bytes == 3 + 5 + sum(len(name) + len(value) for name, value in record.headers)
 
 
 @pytest.mark.parametrize(
@@ -55,8 +56,8 @@ def test_a_record_holds_its_headers_as_well_as_its_key_and_value() -> None:
     ],
 )
 def test_a_record_that_is_not_ours_is_refused_with_what_it_lacks(changes: dict[str, object], said: str) -> None:
-    with pytest.raises(UnreadableExport, match=said):
-        parse_export(export_record(1)._replace(**changes))
+    with pytest.raises(BadRecord, match=said):
+        decode_export(export_record(1)._replace(**changes))
 
 
 def accepted(*offsets: int) -> PartitionProgress:

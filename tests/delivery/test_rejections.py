@@ -9,8 +9,8 @@ from typing import Final
 import pytest
 
 from processor.delivery.kinesis.responses import PauseReason
-from processor.delivery.ports import Export
 from schemas.destination import Destination
+from schemas.export import Export
 from tests.delivery.fakes import World, export_record
 from tests.delivery.kinesis.test_responses import client_error
 from tests.kit.virtual_time import in_virtual_time

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from processor.delivery.lanes.shard_rates import NOWHERE, ShardMap, hash_key_of
 from processor.delivery.limits import ShardLimits
-from processor.delivery.ports import Export
 from schemas.destination import Destination
+from schemas.export import Export
 from tests.delivery.fakes import FakeKinesis, World, export_record
 from tests.faults.kinesis_proxy.buckets import Shards
 from tests.faults.kinesis_proxy.plan import Buckets

@@ -10,8 +10,8 @@ from contextlib import suppress
 from itertools import count
 from typing import Final
 
-from processor.delivery.ports import Export
 from schemas.destination import Destination
+from schemas.export import Export
 from tests.delivery.fakes import Record, World, a_destination, export_record
 from tests.delivery.kinesis.test_responses import client_error
 from tests.kit.virtual_time import in_virtual_time

@@ -19,10 +19,11 @@ from processor.sandbox.streams import read_stream
 from processor.verify.comparison import ExportedRecord, SentRecord, lane_reader
 from processor.verify.evidence import exported, read_events
 from processor.verify.sequence import match_sequence
-from schemas.export import ExportHeader, ExportRecord
+from schemas.export import ExportRecord
 from schemas.job import JobKind, JobProgress, PartitionState
 from schemas.kafka import ReadRecord
 from schemas.profile import REALIZED, Profile
+from schemas.wire.exports import ExportHeader
 from tests.kit.crew import Crew
 from tests.kit.replayed import catalog_in_force
 from tests.kit.rows import rows_of_changelog, rows_on_disk

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from botocore import exceptions as boto
 
-from processor.delivery.export import parse_export
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
 from processor.delivery.kinesis.responses import FaultKind, judge
 from processor.foundation.sizes import MIB
 from processor.sandbox.streams import create_stream, read_stream
+from schemas.wire.exports import decode_export
 from tests.delivery.fakes import export_record
 from tests.faults.kinesis_proxy import Buckets, Do, FaultProxy, Plan, Rule, chaos, codes
 from tests.faults.kinesis_proxy.buckets import Shards
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.xdist_group("kinesis-proxy")  # the module's fixtures a
 
 STREAM = "fault-proxy"
 OPTIONS = KinesisOptions(calls_in_flight=1, connect_timeout_seconds=5.0, read_timeout_seconds=0.5)
-EXPORTS = [parse_export(export_record(offset, f"p-{offset}")) for offset in range(3)]
+EXPORTS = [decode_export(export_record(offset, f"p-{offset}")) for offset in range(3)]
 QUIET_SECONDS = 10.0
 
 

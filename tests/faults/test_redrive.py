@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from processor.dead_letters.redrive import RedriveFenced, RedrivenDeadLetter, Redriver
-from processor.dead_letters.selection import RedriveMarker
 from processor.foundation.fault_points import VARIABLE
 from processor.kafka.reading import read_topic
 from processor.kafka.writer import Writer
 from schemas.flow import Flow
-from schemas.wire.catalog import StoredFlow, flow_key, flow_value
+from schemas.wire.dead_letters_redriven import RedriveMarker
+from schemas.wire.flows import StoredFlow, encode_flow, flow_key
 from tests.delivery.fakes import export_record
 from tests.kit.installation import Installation
 from tests.kit.letters import as_letter, undelivered_letter, write_letters
@@ -33,7 +33,9 @@ def prepared(installation: Installation) -> Installation:
         {"id": "vip", "destination": {"type": "kinesis", "stream": "vip", "region": "us-east-2"}}
     )
     with Writer(installation.settings) as writer:
-        writer.write(installation.topics.flows, flow_key("vip"), flow_value(StoredFlow(flow, "e" * 32)), name="flow")
+        writer.write(
+            installation.topics.flows, flow_key("vip"), encode_flow(StoredFlow(flow, "e" * 32)).value, name="flow"
+        )
     return installation
 
 

@@ -12,14 +12,14 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 from pydantic import ValidationError
 
-from processor.app import create_app
 from processor.delivery.kinesis.client import stream_opener
-from processor.delivery.ports import Export
 from processor.foundation.settings import Settings
 from processor.kafka.connection import confluent_config, consumer_config, producer_config
 from processor.kafka.producers import new_producer
 from processor.worker.delivery_settings import delivery_limits, kinesis_options
+from processor.worker.faust_app import create_app
 from schemas.destination import Destination
+from schemas.export import Export
 from state.partition import shared_memory
 from tests.delivery.fakes import export_record
 

@@ -8,16 +8,8 @@ from pydantic import ValidationError
 
 from processor.foundation.errors import UsageError
 from processor.foundation.gaps import Gap
-from processor.foundation.settings import (
-    ENV_PREFIX,
-    MASKED,
-    MIB,
-    ProcessingGuarantee,
-    Settings,
-    env_name,
-    read_settings,
-    shown,
-)
+from processor.foundation.settings import ENV_PREFIX, MIB, ProcessingGuarantee, Settings, env_name, read_settings, shown
+from schemas.destination import MASKED
 
 
 @pytest.fixture(autouse=True)

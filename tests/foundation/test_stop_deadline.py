@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import pytest
 
-from processor.app import create_app
 from processor.foundation.settings import Settings
 from processor.foundation.stop_deadline import STOP_SECONDS
-from processor.worker.faust_worker import FAILED, Worker
+from processor.worker.exit_codes import FAILED
+from processor.worker.faust_app import create_app
+from processor.worker.faust_worker import Worker
 
 SECONDS: Final = 60.0
 

@@ -23,7 +23,7 @@ from processor.kafka.reading import read_compacted, read_topic
 from processor.kafka.writer import Writer
 from processor.sandbox.streams import SECRET_KEY, create_stream, read_stream
 from processor.sandbox.waiting import wait_until
-from schemas.wire.catalog import StoredFlow, flow_key, flow_value, is_job_key
+from schemas.wire.flows import StoredFlow, encode_flow, flow_key, is_job_key
 from tests.api.tutorial import BASE, HEADERS, Tutorial
 from tests.kit.certificates import certificate
 from tests.kit.installation import Installation
@@ -258,7 +258,10 @@ def test_a_restart_loses_nothing_a_command_between_is_seen_and_a_second_api_ends
     old = job.configuration.flows[0]
     with Writer(installation.settings) as writer:
         writer.write(
-            installation.topics.flows, flow_key(old.id), flow_value(StoredFlow(old, "etag-of-before")), name=old.id
+            installation.topics.flows,
+            flow_key(old.id),
+            encode_flow(StoredFlow(old, "etag-of-before")).value,
+            name=old.id,
         )
     with api_of(installation, tmp_path) as api:
         flow = Tutorial(api.client).whole()

@@ -15,8 +15,8 @@ from processor.sandbox.shop import Kind, ShopEvent
 from processor.sandbox.streams import read_stream
 from processor.sandbox.waiting import wait_until
 from schemas.event import EventType
-from schemas.export import ExportHeader
 from schemas.kafka import ReadRecord
+from schemas.wire.exports import ExportHeader
 from schemas.wire.identity_index import identity_key
 from schemas.wire.profiles_changelog import decode_row, profile_key
 from tests.faults.kinesis_proxy import Do, FaultProxy, Plan, Rule

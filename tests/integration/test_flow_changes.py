@@ -23,7 +23,7 @@ from processor.sandbox.streams import read_stream
 from processor.sandbox.waiting import wait_until
 from processor.verify.evidence import exported, read_evidence
 from schemas.dead_letter import DeadLetterReason
-from schemas.export import ExportHeader
+from schemas.wire.exports import ExportHeader
 from tests.kit.installation import Installation
 from tests.kit.load import flowing
 from tests.kit.whole_job import WholeJob

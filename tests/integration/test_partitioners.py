@@ -16,10 +16,10 @@ from processor.kafka.reading import read_topic
 from processor.kafka.writer import Writer
 from processor.sandbox.waiting import wait_until
 from schemas.event import EventType
-from schemas.export import ExportHeader
 from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 from schemas.times import format_time
+from schemas.wire.exports import ExportHeader
 from schemas.wire.profiles_changelog import profile_key
 from tests.kit.installation import Installation
 from tests.kit.java_producer import produce_with_java

@@ -28,7 +28,7 @@ from processor.kafka.writer import Writer
 from processor.sandbox.shop import shop_events
 from processor.sandbox.waiting import wait_until
 from schemas.flow import Flow
-from schemas.wire.catalog import StoredFlow, flow_value
+from schemas.wire.flows import StoredFlow, encode_flow
 from tests.conftest import required
 from tests.kit.installation import Installation
 from tests.kit.kafka import RealKafka
@@ -167,7 +167,10 @@ def test_m2_whoever_may_only_write_audit_events_applies_all_the_same_and_is_told
     old, new = ({"id": flow_id, "name": flow_id, "destination": destination} for flow_id in ("old", "new"))
     with Writer(settings) as writer:
         writer.write(
-            names.flows, b"old", flow_value(StoredFlow(Flow.model_validate(old), "etag-of-an-old-version")), name="old"
+            names.flows,
+            b"old",
+            encode_flow(StoredFlow(Flow.model_validate(old), "etag-of-an-old-version")).value,
+            name="old",
         )
         writer.write(names.audit_events, b"another", b"{}", name="an event, so that there is something to read")
     deny(installation, AclOperation.READ, names.audit_events)

@@ -15,7 +15,7 @@ from processor.foundation.errors import UsageError
 from processor.foundation.settings import env_name
 from processor.sandbox.shop import shop_events
 from processor.sandbox.waiting import wait_until
-from processor.worker.faust_worker import FAILED
+from processor.worker.exit_codes import FAILED
 from tests.conftest import required
 from tests.kit.installation import Installation
 from tests.kit.kafka import RealKafka

@@ -14,10 +14,10 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
-from processor.app import create_app
 from processor.foundation.settings import Settings
 from processor.kafka.connection import aiokafka_options, confluent_config, consumer_config, producer_config, ssl_context
 from processor.kafka.errors import BrokerUnreachable, SettingsRefused
+from processor.worker.faust_app import create_app
 from tests.kit.tokens import TokenServer
 
 LIFE = 3600.0

@@ -11,12 +11,13 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from processor.delivery.ports import Undelivered
 from processor.kafka.dead_letter_batches import batch_bytes, dead_letter_batch, fits_alone
 from processor.kafka.errors import RecordTooLarge
 from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
+from processor.worker.adapters.dead_letters import TopicDeadLetters
 from processor.worker.adapters.origins import explain_refusal
-from processor.worker.sinks import TopicDeadLetters
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.kafka import ProducerRecord
 from tests.kit.installation import Installation
@@ -59,9 +60,9 @@ async def producer(installation: Installation) -> AsyncIterator[SharedProducer]:
     await shared.stop()
 
 
-def undelivered(value: bytes, offset: int) -> tuple[DeadLetter, tuple[tuple[str, bytes], ...]]:
-    headers = (("topic", b"exports"), ("partition", b"0"), ("offset", b"%d" % offset), ("reason", b"record_too_large"))
-    return DeadLetter("exports", 0, offset, b"k", value, DeadLetterReason.RECORD_TOO_LARGE, "", None), headers
+def undelivered(value: bytes, offset: int) -> Undelivered:
+    letter = DeadLetter("exports", 0, offset, b"k", value, DeadLetterReason.RECORD_TOO_LARGE, "", None)
+    return Undelivered(letter, (), 1)
 
 
 async def test_g2_a_record_that_kinesis_does_not_take_becomes_a_letter_however_large_it_is_uncompressed(
@@ -69,7 +70,7 @@ async def test_g2_a_record_that_kinesis_does_not_take_becomes_a_letter_however_l
 ) -> None:
     topic, large = create_topic(kafka, max_message_bytes=str(2 * MIB)), b'{"name":"x"}' * 400_000
 
-    await TopicDeadLetters(producer, topic).put([undelivered(b"1", 6), undelivered(large, 7), undelivered(b"2", 8)])  # type: ignore[list-item]
+    await TopicDeadLetters(producer, topic).put([undelivered(b"1", 6), undelivered(large, 7), undelivered(b"2", 8)])
 
     assert [record.value for record in read_topic(installation.settings, topic)] == [b"1", large, b"2"]
 
@@ -80,7 +81,7 @@ async def test_i4_a_letter_of_delivery_that_its_topic_does_not_take_names_the_re
     topic = create_topic(kafka, max_message_bytes=str(MIB))
 
     with pytest.raises(RecordTooLarge) as refused:
-        await TopicDeadLetters(producer, topic).put([undelivered(os.urandom(2 * MIB), 7)])  # type: ignore[list-item]
+        await TopicDeadLetters(producer, topic).put([undelivered(os.urandom(2 * MIB), 7)])
 
     assert "what came of exports[0] offset 7" in str(refused.value)
     assert f"raise max.message.bytes of {topic}" in str(refused.value)

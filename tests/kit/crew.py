@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from processor.sandbox.waiting import wait_until
-from processor.worker.faust_worker import FAILED
+from processor.worker.exit_codes import FAILED
 from tests.kit.whole_job import WholeJob
 from tests.kit.worker import KILLED, KitWorker
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
-from processor.dead_letters.letter import Letter, read_letter
-from processor.delivery.export import parse_export
 from processor.delivery.lanes.dead_letter_queue import Condemned, undelivered
 from processor.delivery.lanes.lanes import Waiting
 from processor.delivery.lanes.progress import PartitionProgress
 from processor.foundation.settings import Settings
 from processor.kafka.writer import Headers, Writer
-from processor.pipeline.records import dead_letter_record
-from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.dead_letter import DeadLetter, DeadLetterReason, StoredDeadLetter
 from schemas.kafka import ReadRecord
+from schemas.wire.dead_letters import decode_dead_letter, encode_dead_letter
+from schemas.wire.exports import decode_export
 from tests.delivery.fakes import export_record
 
 Raw = tuple[bytes | None, bytes | None, Headers, int | None]
@@ -24,10 +23,11 @@ def undelivered_letter(
     """A record of `exports` that could not be delivered."""
     record = export_record(offset, profile, flow, value=value)
     condemned = Condemned(
-        Waiting(parse_export(record), PartitionProgress(0)), None, DeadLetterReason(reason), f"because of {offset}", 3
+        Waiting(decode_export(record), PartitionProgress(0)), None, DeadLetterReason(reason), f"because of {offset}", 3
     )
-    letter, headers = undelivered(condemned)
-    return letter.key, letter.value, list(headers), None
+    letter, headers, attempts = undelivered(condemned)
+    written = encode_dead_letter(letter, headers, attempts=attempts)
+    return written.key, written.value, list(written.headers), None
 
 
 def unusable_letter(
@@ -39,17 +39,17 @@ def unusable_letter(
     headers: Sequence[tuple[str, bytes | None]] = (),
 ) -> Raw:
     """A profile event that could not be used."""
-    source = ReadRecord("profile-events", 0, offset, timestamp, profile.encode(), value, headers)
-    letter = DeadLetter(*source[:3], source.key, value, DeadLetterReason(reason), "so it was", "2026-01-11T23:37:33Z")
-    record = dead_letter_record(letter, source)
+    why, time = DeadLetterReason(reason), "2026-01-11T23:37:33Z"
+    letter = DeadLetter("profile-events", 0, offset, profile.encode(), value, why, "so it was", time)
+    record = encode_dead_letter(letter, headers, timestamp)
     return record.key, record.value, list(record.headers), record.timestamp
 
 
-def as_letter(raw: Raw, offset: int = 0, partition: int = 0) -> Letter:
+def as_letter(raw: Raw, offset: int = 0, partition: int = 0) -> StoredDeadLetter:
     """What is read of it."""
     key, value, headers, timestamp = raw
     read = tuple((name, text) for name, text in headers if not isinstance(text, str))
-    return read_letter(ReadRecord("dead-letters", partition, offset, timestamp, key, value, read))
+    return decode_dead_letter(ReadRecord("dead-letters", partition, offset, timestamp, key, value, read))
 
 
 def write_letters(settings: Settings, letters: Iterable[Raw]) -> None:

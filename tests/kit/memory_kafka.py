@@ -6,7 +6,6 @@ What reads it waits for `reads`: a test lets a restore go on read by read, and h
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
@@ -16,7 +15,7 @@ from processor.core.catalog import Catalog
 from processor.pipeline.ports import Output
 from processor.transport.lease import Lease
 from processor.transport.owner import Partition
-from processor.worker.kafka_adapters import Adapters
+from processor.worker.build import Replacements
 from schemas.kafka import ProducerRecord
 from schemas.profile import Profile
 from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_row, encode_watermark
@@ -91,6 +90,11 @@ class MemoryKafka:
             for row in {row.key: row for row in self.changelog[partition]}.values()
             if row.value is not None
         }
+
+    def open_reads(self) -> None:
+        """Let every read go on, also one that waits already."""
+        self.is_open = True
+        self.reads.release()
 
     async def answer(self) -> None:
         """Any request's answer: a moment later, and what the test has in store."""
@@ -214,7 +218,7 @@ class MemoryProducer:
 
 
 class MemoryGroup:
-    """`BatchConsumer`, as far as a runtime asks it: everything is read from its beginning, and what is done is kept."""
+    """`BatchConsumer`, as far as a worker asks it: everything is read from its beginning, and what is done is kept."""
 
     def __init__(self, kafka: MemoryKafka) -> None:
         self._kafka = kafka
@@ -250,21 +254,22 @@ class MemoryGroup:
     def resume(self, topic: str, partition: int) -> None: ...
 
 
-def memory_adapters(kafka: MemoryKafka) -> Adapters:
-    """A runtime's way to the broker in memory."""
+def memory_parts(kafka: MemoryKafka) -> Replacements:
+    """A worker's way to the broker in memory (`processor.worker.build`)."""
 
     async def read_positions(partitions: Collection[int]) -> dict[int, Any]:
         await kafka.pass_by("rows")
         return {partition: {} for partition in partitions}
 
-    adapters: Any = SimpleNamespace(
-        catalog=MemoryCatalog(kafka),
-        producer=MemoryProducer(),
+    catalog: Any = MemoryCatalog(kafka)
+    producer: Any = MemoryProducer()
+    return Replacements(
+        catalog=catalog,
+        producer=producer,
         new_log=lambda partition: MemoryLog(kafka, partition),
-        open_consumer=lambda **options: MemoryConsumer(kafka, **options),
-        read_positions=read_positions,
+        open_changelog=lambda **options: MemoryConsumer(kafka, **options),
+        read_parked_rows=read_positions,
     )
-    return adapters
 
 
 def unreachable() -> BaseException:

@@ -1,4 +1,4 @@
-"""A worker's runtime on a broker in memory, and what Faust's recovery does with it."""
+"""A worker on a broker in memory, with its real parts, and what Faust's recovery does with it."""
 
 import asyncio
 import time
@@ -15,12 +15,14 @@ from processor.foundation.settings import Settings
 from processor.foundation.tasks import CancelledByNobody, end_task, is_being_cancelled
 from processor.kafka.cluster import ClusterFacts
 from processor.transport.owner import Partition
-from processor.worker.runtime import Place, Runtime
+from processor.worker.build import build
+from processor.worker.environment import WorkerEnvironment
+from processor.worker.ownership import Ownership
 from processor.worker.waits import Waits
 from schemas.kafka import Batch, ReadRecord
 from state.directory import StateDirectory
 from state.faust_store import ProfilesStore
-from tests.kit.memory_kafka import MemoryGroup, MemoryKafka, memory_adapters
+from tests.kit.memory_kafka import MemoryGroup, MemoryKafka, memory_parts
 
 SECONDS: Final = 60.0
 SOURCE, EXPORTS = "profile-events", "exports"
@@ -42,11 +44,11 @@ class MemoryWorker:
         table: Any = SimpleNamespace(name="profiles")
         self.store = ProfilesStore("profiles://", table, table)
         settings = Settings(_env_file=None, data_dir=folder, linger_seconds=0, partitions=len(kafka.changelog))  # type: ignore[call-arg]
-        place = Place(settings, self._directory, ClusterFacts(None, {}))
+        environment = WorkerEnvironment(self._directory, ClusterFacts(None, {}))
         group: Any = self.group
-        self.runtime = Runtime(
-            place, group, self.store, self.failures.append, memory_adapters(kafka), Waits(lambda: self.now)
-        )
+        memory = memory_parts(kafka) | {"waits": Waits(lambda: self.now)}
+        self.parts = build(settings, environment, group, self.store, self.failures.append, **memory)
+        self.ownership = Ownership(self.parts)
 
     def assign(self, partitions: Collection[int]) -> None:
         """The group gives it partitions: the takeover that is under way is cancelled, another one begins."""
@@ -57,8 +59,8 @@ class MemoryWorker:
     async def _recover(self, partitions: Collection[int]) -> None:
         while True:
             try:
-                await self.runtime.take_over(partitions)
-                await self.runtime.start_positions(self.places(partitions))
+                await self.ownership.take_over(partitions)
+                await self.ownership.start_positions(self.places(partitions))
             except (PartitionsRevoked, IllegalStateError):
                 return
             except asyncio.CancelledError:
@@ -77,25 +79,25 @@ class MemoryWorker:
         """The group takes partitions back; nothing of them is written any more when this returns."""
         self.group.epoch += 1
         async with asyncio.timeout(SECONDS):
-            await self.runtime.release(self.places(partitions))
+            await self.ownership.release(self.places(partitions))
 
     async def stop(self) -> None:
         """As a worker stops, or one that failed ends."""
         async with asyncio.timeout(SECONDS):
             self.group.epoch += 1
-            await self.runtime.drain()
+            await self.ownership.drain()
             if self.recovery is not None:
                 await end_task(self.recovery)
         self._directory.close()
 
     def process(self, partition: int, keys: Collection[str]) -> None:
         """Events come, each of a profile of its own."""
-        begin = self.runtime.pipeline.committed_offsets[partition]
+        begin = self.parts.pipeline.committed_offsets[partition]
         records = [
             ReadRecord(SOURCE, partition, begin + number, 0, key.encode(), event(key))
             for number, key in enumerate(keys)
         ]
-        self.runtime.process(
+        self.ownership.process(
             Batch(SOURCE, partition, records, begin + len(records), self.group.epoch, time.monotonic())
         )
 

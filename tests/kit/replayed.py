@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from processor.catalog.compiled import Contents
+from processor.catalog.compiled import compile_catalog
+from processor.catalog.state import ControlState, Topic
 from processor.core.catalog import Catalog
 from processor.core.replay import Replay
 from processor.core.step import Limits
 from processor.foundation.settings import Settings
-from processor.kafka.reading import read_compacted
+from processor.kafka.reading import read_topic
 from processor.verify.expectation import Expectation
 from schemas.kafka import ReadRecord
 from schemas.profile import Profile
@@ -67,9 +68,7 @@ def replay(events: Iterable[ReadRecord], limits: Limits, catalog_of: CatalogOf) 
 
 def catalog_in_force(settings: Settings) -> Catalog:
     """As the topics say, with the etags of the flows."""
-    contents = Contents()
-    for key, value in read_compacted(settings, settings.topics.audiences).items():
-        contents.put_audience(key, value)
-    for key, value in read_compacted(settings, settings.topics.flows).items():
-        contents.put_flow(key, value)
-    return contents.catalog
+    state = ControlState()
+    for topic, name in ((Topic.AUDIENCES, settings.topics.audiences), (Topic.FLOWS, settings.topics.flows)):
+        state = state.after((topic, record) for record in read_topic(settings, name))
+    return compile_catalog(state)

@@ -18,10 +18,10 @@ from processor.pipeline.jobs.chunk import CHUNK_EXPORTS
 from processor.pipeline.jobs.scheduler import JobSettings
 from processor.pipeline.jobs.slots import Slots
 from processor.pipeline.partition import PartitionPipeline
-from schemas.export import ExportHeader
 from schemas.job import JobProgress, PartitionState
 from schemas.kafka import ProducerRecord, ReadRecord
 from schemas.times import parse_time
+from schemas.wire.exports import ExportHeader
 from schemas.wire.profiles_changelog import JOB, missed_key
 from tests.core.control import Control
 from tests.core.strategies import law

@@ -16,8 +16,8 @@ from processor.core.catalog import Catalog
 from processor.core.replay import Replay
 from processor.pipeline.bad_events import TooManyBadEvents
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
-from schemas.export import ExportHeader
 from schemas.kafka import ReadRecord
+from schemas.wire.exports import ExportHeader
 from schemas.wire.identity_index import INDEX_KEY
 from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, decode_watermark
 from tests.core.strategies import configurations, histories, law

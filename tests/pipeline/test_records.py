@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from processor.delivery.export import parse_export
 from processor.pipeline.partition import PartitionPipeline
 from schemas.kafka import ProducerRecord, ReadRecord
+from schemas.wire.exports import decode_export
 from tests.delivery.fakes import Record
 from tests.kit.given import a_catalog, a_flow, cloud_event, realized
 from tests.kit.virtual_time import in_virtual_time
@@ -136,7 +136,7 @@ async def test_the_sink_reads_a_record_with_the_new_headers_as_one_without() -> 
     old = [(name, value) for name, value in record.headers if name not in ("decided-at", "traceparent")]
 
     new, before = (
-        parse_export(Record("exports", 0, 3, None, record.key, record.value, tuple(headers)))
+        decode_export(Record("exports", 0, 3, None, record.key, record.value, tuple(headers)))
         for headers in (record.headers, old)
     )
 

@@ -11,7 +11,7 @@ from tests.kit.memory_worker import BOTH, SECONDS, MemoryWorker, until
 
 
 async def in_the_middle_of_a_restore(worker: MemoryWorker) -> "asyncio.Task[None]":
-    takeover = asyncio.create_task(worker.runtime.take_over(BOTH))
+    takeover = asyncio.create_task(worker.ownership.take_over(BOTH))
     worker.kafka.reads.release()
     await until(
         lambda: (
@@ -31,15 +31,14 @@ async def test_partitions_that_are_revoked_in_the_middle_of_a_restore_end_the_ta
     takeover = await in_the_middle_of_a_restore(worker)
 
     await worker.revoke(BOTH)
-    worker.kafka.is_open = True
-    worker.kafka.reads.release()
+    worker.kafka.open_reads()
     async with asyncio.timeout(SECONDS):
         with pytest.raises(PartitionsRevoked):
             await takeover
 
     assert worker.store.partitions == {}
     worker.assign(BOTH)
-    await until(lambda: worker.runtime.pipeline.committed_offsets.keys() == set(BOTH))
+    await until(lambda: worker.parts.pipeline.committed_offsets.keys() == set(BOTH))
 
 
 async def test_a_worker_that_stops_in_the_middle_of_a_restore_ends_the_takeover_first(worker: MemoryWorker) -> None:
@@ -50,7 +49,7 @@ async def test_a_worker_that_stops_in_the_middle_of_a_restore_ends_the_takeover_
     assert isinstance(takeover.exception(), PartitionsRevoked)
     assert worker.store.partitions == {}
     with pytest.raises(PartitionsRevoked):
-        await worker.runtime.take_over(BOTH)
+        await worker.ownership.take_over(BOTH)
 
 
 async def test_partitions_that_are_revoked_while_it_is_asked_where_to_begin_are_not_opened_for_delivery(
@@ -60,9 +59,9 @@ async def test_partitions_that_are_revoked_while_it_is_asked_where_to_begin_are_
     read.
     """
     worker.kafka.is_open = True
-    await worker.runtime.take_over(BOTH)
+    await worker.ownership.take_over(BOTH)
     worker.kafka.hold("rows")
-    seek = asyncio.create_task(worker.runtime.start_positions(worker.places(BOTH)))
+    seek = asyncio.create_task(worker.ownership.start_positions(worker.places(BOTH)))
     await worker.kafka.is_held("rows")
 
     await worker.revoke(BOTH)
@@ -71,7 +70,7 @@ async def test_partitions_that_are_revoked_while_it_is_asked_where_to_begin_are_
         with pytest.raises(PartitionsRevoked):
             await seek
 
-    assert not any(worker.runtime.sink.has(partition) for partition in BOTH)
+    assert not any(worker.parts.sink.has(partition) for partition in BOTH)
 
 
 async def test_what_fails_while_it_is_being_revoked_counts_as_revoked() -> None:

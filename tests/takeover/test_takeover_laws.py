@@ -1,4 +1,4 @@
-"""Takeover, release, restore and rebalance in any order (design 2, 5.6): what they must never do, on the real runtime
+"""Takeover, release, restore and rebalance in any order (design 2, 5.6): what they must never do, on the real parts
 with real RocksDB.
 
 assign ─► take over ─► seek          a rebalance, a fault, a stop begin between any two steps of these
@@ -86,7 +86,7 @@ class Takeovers(RuleBasedStateMachine):
     def process(self, partition: int, count: int) -> None:
         keys = [f"k{self.keys + number}" for number in range(count)]
         self.keys += count
-        if partition in self.worker.runtime.pipeline.committed_offsets:
+        if partition in self.worker.parts.pipeline.committed_offsets:
             self.run(self.submit(partition, keys))
 
     async def submit(self, partition: int, keys: list[str]) -> None:
@@ -119,7 +119,7 @@ class Takeovers(RuleBasedStateMachine):
         The worker owns what it was assigned, whole.
         """
         self.kafka.faults.clear()
-        self.kafka.is_open = True
+        self.kafka.open_reads()
         assert self.assigned is not None
         assigned = self.assigned
         self.run(self.until(self.is_recovered))
@@ -127,8 +127,8 @@ class Takeovers(RuleBasedStateMachine):
             self.stop_and_start_again()
             self.assign(assigned)
             self.run(self.until(self.is_recovered))
-        assert self.worker.runtime.stored.keys() == assigned
-        assert self.worker.runtime.pipeline.committed_offsets.keys() == assigned
+        assert self.worker.parts.view.stored.keys() == assigned
+        assert self.worker.parts.pipeline.committed_offsets.keys() == assigned
         self.run(
             self.until(lambda: all(self.rows_of(partition) == self.kafka.rows(partition) for partition in assigned))
         )

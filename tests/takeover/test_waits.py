@@ -60,16 +60,16 @@ def test_waits_for_the_same_are_one_since_the_first_of_them() -> None:
 def waiting(worker: MemoryWorker) -> list[str]:
     """What `status` shows half a minute later."""
     worker.now += 31.0
-    return [wait.what for wait in worker_status(worker.runtime, "restoring", "2026-01-01T00:00:00Z", 1e9).waiting]
+    return [wait.what for wait in worker_status(worker.parts.view, "restoring", "2026-01-01T00:00:00Z", 1e9).waiting]
 
 
 async def test_every_step_of_a_takeover_says_what_it_waits_for(worker: MemoryWorker) -> None:
     kafka = worker.kafka
-    worker.runtime.start()
+    worker.ownership.start()
     steps = {"group": waiting(worker)}
 
     kafka.hold("catalog")
-    takeover = asyncio.create_task(worker.runtime.take_over(BOTH))
+    takeover = asyncio.create_task(worker.ownership.take_over(BOTH))
     await kafka.is_held("catalog")
     steps["catalog"] = waiting(worker)
     kafka.hold("fence")
@@ -77,13 +77,12 @@ async def test_every_step_of_a_takeover_says_what_it_waits_for(worker: MemoryWor
     await kafka.is_held("fence")
     steps["fence"] = waiting(worker)
     kafka.let_go("fence")
-    await until(lambda: bool(worker.runtime.restoring))
+    await until(lambda: bool(worker.parts.view.restoring))
     steps["restore"] = waiting(worker)
-    kafka.is_open = True
-    kafka.reads.release()
+    kafka.open_reads()
     await takeover
     kafka.hold("offsets")
-    seek = asyncio.create_task(worker.runtime.start_positions(worker.places(BOTH)))
+    seek = asyncio.create_task(worker.ownership.start_positions(worker.places(BOTH)))
     await kafka.is_held("offsets")
     steps["offsets"] = waiting(worker)
     kafka.hold("rows")
@@ -102,7 +101,7 @@ async def test_every_step_of_a_takeover_says_what_it_waits_for(worker: MemoryWor
     assert steps["restore"] == ["the restore of partitions 0, 1"]
     assert steps["offsets"] == ["the leaders of partitions and the group's coordinator, for offsets to begin at"]
     assert steps["rows"] == ["Kafka, to read and write the rows of parked flows"]
-    assert worker.runtime.waits.long() == {}
+    assert worker.parts.waits.long() == {}
 
 
 async def test_a_write_that_kafka_does_not_acknowledge_is_said(worker: MemoryWorker) -> None:
@@ -116,12 +115,12 @@ async def test_a_write_that_kafka_does_not_acknowledge_is_said(worker: MemoryWor
     assert waiting(worker) == ["Kafka, to acknowledge what partition 0 writes"]
 
     worker.kafka.let_go("commit")
-    await until(lambda: not worker.runtime.waits.long())
+    await until(lambda: not worker.parts.waits.long())
 
 
 async def test_a_worker_whose_partitions_were_revoked_waits_for_the_group(worker: MemoryWorker) -> None:
     worker.kafka.is_open = True
-    await worker.runtime.take_over(BOTH)
+    await worker.ownership.take_over(BOTH)
     assert waiting(worker) == []
 
     await worker.revoke(BOTH)

@@ -13,12 +13,12 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from structlog.testing import capture_logs
 
-from processor.app import create_app
 from processor.foundation.settings import Settings
 from processor.transport.consumer import BatchConsumer
 from processor.transport.fetching import BatchConsumerThread
 from processor.transport.lasting import TaskEnded
 from processor.transport.owner import Partition, Timeouts
+from processor.worker.faust_app import create_app
 
 Stop = Callable[[], Awaitable[None]]
 

@@ -13,13 +13,13 @@ from typing import Any, Final, cast
 import pytest
 from aiokafka.errors import GroupAuthorizationFailedError
 
-from processor.app import ProfileExporter, create_app
 from processor.foundation.revocable import PartitionsRevoked
 from processor.foundation.settings import Settings
 from processor.transport.consumer import BatchConsumer
 from processor.transport.fetching import BatchConsumerThread
 from processor.transport.lasting import LastingTasks, TaskEnded
 from processor.transport.owner import DEFAULT_TIMEOUTS, Partition, ReleaseTooSlow, SeekTooSlow, Timeouts
+from processor.worker.faust_app import ProfileExporter, create_app
 from processor.worker.recovery import TableManager
 
 SECONDS: Final = 60.0

@@ -13,11 +13,11 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError, NodeNotReadyError
 
-from processor.app import MAX_POLL_RECORDS, create_app
 from processor.foundation.settings import Settings
 from processor.foundation.tasks import end_task
 from processor.pipeline.partition import GROUP_RECORDS
 from processor.transport.owner import Partition
+from processor.worker.faust_app import MAX_POLL_RECORDS, create_app
 from processor.worker.gap_stop import FINISH_SECONDS, GapStop
 from processor.worker.log_positions import LogPositions
 from tests.kit.virtual_time import in_virtual_time

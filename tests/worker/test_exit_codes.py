@@ -7,9 +7,9 @@ from typing import NoReturn
 import faust
 import pytest
 
-from processor.app import create_app
 from processor.foundation.gaps import Gap
 from processor.foundation.settings import Settings
+from processor.worker.faust_app import create_app
 from processor.worker.faust_worker import Worker
 from processor.worker.start_positions import RecordsAreGone
 

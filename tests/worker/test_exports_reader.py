@@ -17,7 +17,7 @@ from processor.kafka.writer import Writer
 from processor.worker.adapters.exports_reader import ParkedExports
 from processor.worker.partition_history import PartitionHistory
 from processor.worker.start_positions import RecordsAreGone
-from schemas.export import ExportHeader
+from schemas.wire.exports import ExportHeader
 from tests.kit.installation import Installation
 
 SECONDS = 60.0

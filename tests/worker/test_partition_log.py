@@ -18,7 +18,7 @@ from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
 from processor.pipeline.ports import Output, PartitionLog
 from processor.worker.adapters.partition_log import Destinations, PlainLog, TransactionalLog
-from schemas.kafka import ProducerRecord
+from schemas.kafka import ProducerHeaders, ProducerRecord
 from schemas.profile import Profile
 from schemas.wire.profiles_changelog import WATERMARK_KEY, encode_row, profile_key
 from tests.kit.installation import Installation
@@ -54,7 +54,11 @@ async def log(
 
 
 def export(value: bytes, timestamp: int | None = None) -> ProducerRecord:
-    headers = [("source-topic", b"profile-events"), ("source-partition", b"0"), ("source-offset", b"17")]
+    headers: ProducerHeaders = [
+        ("source-topic", b"profile-events"),
+        ("source-partition", b"0"),
+        ("source-offset", b"17"),
+    ]
     return ProducerRecord(b"Ada", value, headers, timestamp)
 
 

@@ -31,12 +31,17 @@ from processor.api.flow_service.specs import (
 )
 from processor.api.flow_service.views import AT_THE_TARGET, attribute_place, audience_place
 from processor.foundation.secrets import NoSecretsKey, Secrets
-from processor.foundation.settings import MASKED
 from schemas.connection import Connection, Note, SourceConnection, SpecReference, TargetConnection, TargetParams
-from schemas.destination import Credentials, DefaultCredentials, KeyCredentials, ProfileCredentials, RoleCredentials
-from schemas.faults import faults_of
+from schemas.destination import (
+    MASKED,
+    Credentials,
+    DefaultCredentials,
+    KeyCredentials,
+    ProfileCredentials,
+    RoleCredentials,
+)
 from schemas.flow import AudienceMapping, Options
-from schemas.model import Remarks
+from schemas.model import Remarks, list_faults
 from schemas.paths import without_prefixes
 from schemas.times import format_time
 
@@ -59,7 +64,7 @@ def checked(model: type[Checked], value: Any, place: str = "", remarks: Remarks 
     try:
         return model.model_validate(value, context=remarks)
     except ValidationError as error:
-        raise ApiError(Code.INVALID, "; ".join(faults_of(error, place))) from None
+        raise ApiError(Code.INVALID, "; ".join(list_faults(error, place))) from None
 
 
 def connection_of(body: ConnectionBody, secrets: Secrets, before: Connection | None = None) -> Connection:

@@ -30,9 +30,8 @@ from processor.control.native import TooManyFlows, put_flow
 from processor.foundation.secrets import Secrets
 from schemas.connection import AnyObject, Connection, FlowLink, Kind, SourceConnection, TargetConnection
 from schemas.destination import Destination
-from schemas.faults import faults_of
 from schemas.flow import Flow, FlowState
-from schemas.model import Remarks
+from schemas.model import Remarks, list_faults
 
 
 def create_connection(draft: Draft, object_id: str, body: ConnectionBody, secrets: Secrets) -> str:
@@ -257,4 +256,4 @@ def _destination(base: Connection, target: TargetConnection) -> Destination:
     try:
         return destination_of(base, target)
     except ValidationError as error:
-        raise ApiError(Code.INVALID, "; ".join(faults_of(error, "params"))) from None
+        raise ApiError(Code.INVALID, "; ".join(list_faults(error, "params"))) from None

@@ -28,8 +28,7 @@ from schemas.connection import (
 )
 from schemas.destination import DefaultCredentials, Destination
 from schemas.flow import Flow, Options
-from schemas.model import STORED
-from schemas.wire.connections import plain_object
+from schemas.model import STORED, dump_model
 
 _NAMES: Final = UUID("2f6c6d2e-5f0e-4a4b-9b39-0d3f0e8c7a11")  # ours, for derived ids
 _THE_SOURCE: Final = "the source of flows that a file made"
@@ -257,4 +256,4 @@ def _id(kind: Kind, name: str) -> str:
 
 def _etag(item: AnyObject) -> str:
     """Of the content, which is all there is."""
-    return sha256(repr(plain_object(item)).encode()).hexdigest()[:32]
+    return sha256(repr(dump_model(item)).encode()).hexdigest()[:32]

@@ -22,9 +22,8 @@ from processor.api.flow_service.specs import CONNECTION_SPECS, FLOW_SPECS, KINES
 from processor.api.flow_service.views import all_views, connection_view, flow_view, without_secret
 from processor.catalog.state import Kept
 from schemas.connection import AnyObject, Connection, Kind, SpecReference, TargetConnection, TargetParams
-from schemas.faults import faults_of
 from schemas.flow import Flow
-from schemas.model import Remarks
+from schemas.model import Remarks, list_faults
 
 PATH: Final = "/data/foundation/flowservice"
 CREATED: Final = 201
@@ -229,7 +228,7 @@ def _findings(call: Call, base: Connection, targets: list[Kept[AnyObject]]) -> l
         )
         return examine([destination_of(base, anywhere)], True)
     except ValidationError as error:  # an address or a region that was stored before it was refused
-        return faults_of(error, "auth.params")
+        return list_faults(error, "auth.params")
 
 
 @router.get("/runs")

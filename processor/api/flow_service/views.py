@@ -8,8 +8,6 @@ from processor.api.etags import quoted
 from processor.api.flow_service.objects import Attached, Hanging, Objects
 from processor.api.flow_service.specs import ASSUME_ROLE, DEFAULT_CHAIN, KEYS, NAMED_PROFILE
 from processor.catalog.state import Kept
-from processor.control.audit import masked
-from processor.foundation.settings import MASKED
 from schemas.connection import (
     TARGET_OPTIONS,
     AnyObject,
@@ -20,10 +18,18 @@ from schemas.connection import (
     SourceConnection,
     SpecReference,
 )
-from schemas.destination import Credentials, DefaultCredentials, KeyCredentials, ProfileCredentials, RoleCredentials
+from schemas.destination import (
+    MASKED,
+    Credentials,
+    DefaultCredentials,
+    KeyCredentials,
+    ProfileCredentials,
+    RoleCredentials,
+    mask_secrets,
+)
 from schemas.flow import AudienceMapping, Flow, Options
+from schemas.model import dump_model
 from schemas.times import parse_time
-from schemas.wire.catalog import plain
 
 AT_THE_TARGET: Final = frozenset(map(to_camel, TARGET_OPTIONS))
 """The same as clients write them."""
@@ -48,11 +54,11 @@ def connection_view(objects: Objects, object_id: str, kept: Kept[AnyObject]) -> 
     view = {
         **_head(object_id, item.name, item.description, kept),
         "state": ENABLED,
-        "connectionSpec": plain(item.connection_spec),
+        "connectionSpec": dump_model(item.connection_spec),
     }
     if isinstance(item, Connection):
         return view if item.credentials is None else view | {"auth": _auth(item)}
-    params = item.params if isinstance(item, SourceConnection) else plain(item.params)
+    params = item.params if isinstance(item, SourceConnection) else dump_model(item.params)
     inherited = {"baseConnection": _base(item.base_connection_id, objects.base_spec(item))}
     return view | {
         "baseConnectionId": item.base_connection_id,
@@ -68,7 +74,7 @@ def flow_view(flow_id: str, attached: Attached) -> dict[str, Any]:
     return {
         **_head(flow_id, flow.name or flow.id, flow.description, attached.flow),
         "createdAt": attached.created_at,
-        "flowSpec": plain(link.flow_spec),
+        "flowSpec": dump_model(link.flow_spec),
         "state": flow.state.value,
         "sourceConnectionIds": [link.source_connection_id],
         "targetConnectionIds": [link.target_connection_id],
@@ -84,9 +90,11 @@ def flow_view(flow_id: str, attached: Attached) -> dict[str, Any]:
 
 def flow_options(options: Options) -> dict[str, Any]:
     """Those that stand at the flow and are not the parity behaviour."""
-    usual = plain(Options())
+    usual = dump_model(Options())
     return {
-        name: value for name, value in plain(options).items() if name not in AT_THE_TARGET and value != usual.get(name)
+        name: value
+        for name, value in dump_model(options).items()
+        if name not in AT_THE_TARGET and value != usual.get(name)
     }
 
 
@@ -117,11 +125,11 @@ def _head(object_id: str, name: str, description: str | None, kept: Kept[Any]) -
 
 
 def _inherited(of: Hanging) -> dict[str, Any]:
-    return {"id": of.id, "connectionSpec": plain(of.spec), "baseConnection": _base(of.base_id, of.base_spec)}
+    return {"id": of.id, "connectionSpec": dump_model(of.spec), "baseConnection": _base(of.base_id, of.base_spec)}
 
 
 def _base(base_id: str, spec: SpecReference) -> dict[str, Any]:
-    return {"id": base_id, "connectionSpec": plain(spec)}
+    return {"id": base_id, "connectionSpec": dump_model(spec)}
 
 
 def _auth(connection: Connection) -> dict[str, Any]:
@@ -134,7 +142,7 @@ def _auth(connection: Connection) -> dict[str, Any]:
 def _params(credentials: Credentials) -> tuple[str, dict[str, Any]]:
     match credentials:
         case KeyCredentials():
-            return KEYS, masked({"accessKeyId": credentials.access_key_id, "secretKey": credentials.secret_key})
+            return KEYS, mask_secrets({"accessKeyId": credentials.access_key_id, "secretKey": credentials.secret_key})
         case RoleCredentials():
             outside = {} if credentials.external_id is None else {"externalId": credentials.external_id}
             return ASSUME_ROLE, {"roleArn": credentials.arn, **outside}

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from processor.cli.views.tables import Table
 from processor.dead_letters.counts import FlowReasonCount
-from processor.dead_letters.letter import Letter
-from processor.dead_letters.selection import RedriveMarker
+from schemas.dead_letter import StoredDeadLetter
+from schemas.wire.dead_letters_redriven import RedriveMarker
 
 COLUMNS: Final = [
     "letter",
@@ -34,7 +34,7 @@ _SHOWN_CHARACTERS: Final = 60
 _EVENTS: Final = "(profile events)"
 
 
-def summary_object(letter: Letter, marker: RedriveMarker | None) -> dict[str, Any]:
+def summary_object(letter: StoredDeadLetter, marker: RedriveMarker | None) -> dict[str, Any]:
     """A line of `list --json`."""
     was = letter.was
     return {
@@ -53,13 +53,13 @@ def summary_object(letter: Letter, marker: RedriveMarker | None) -> dict[str, An
     }
 
 
-def whole_object(letter: Letter, marker: RedriveMarker | None) -> dict[str, Any]:
+def whole_object(letter: StoredDeadLetter, marker: RedriveMarker | None) -> dict[str, Any]:
     """What `show --json` writes."""
     headers = {name: _text(value) for name, value in letter.headers}
     return {**summary_object(letter, marker), "headers": headers, **_value(letter.was.value)}
 
 
-def row(letter: Letter, marker: RedriveMarker | None) -> list[str]:
+def row(letter: StoredDeadLetter, marker: RedriveMarker | None) -> list[str]:
     """One line of the table, by COLUMNS."""
     was = letter.was
     return [
@@ -76,7 +76,7 @@ def row(letter: Letter, marker: RedriveMarker | None) -> list[str]:
     ]
 
 
-def fields_table(letter: Letter, marker: RedriveMarker | None) -> Table:
+def fields_table(letter: StoredDeadLetter, marker: RedriveMarker | None) -> Table:
     """Everything but the value."""
     rows = [
         [name, "" if value is None else str(value)] for name, value in _flat(summary_object(letter, marker)).items()

@@ -26,10 +26,11 @@ from processor.delivery.kinesis.credentials import NO_SECRETS, REREAD_SECONDS, o
 from processor.delivery.kinesis.endpoints import ANY_ENDPOINT, EndpointRules
 from processor.delivery.kinesis.fence import Fenced
 from processor.delivery.kinesis.responses import BrokenAnswer, DestinationUnusable, PauseReason, words_of
-from processor.delivery.ports import Export, OpenStream
+from processor.delivery.ports import OpenStream
 from processor.foundation.env_file import ENVIRONMENT
 from processor.foundation.secrets import Secrets
 from schemas.destination import Destination
+from schemas.export import Export
 
 _ANSWER: Final = "RawAnswer"  # where the answer's bytes stand in what `put_records` returns
 

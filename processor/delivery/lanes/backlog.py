@@ -4,14 +4,15 @@ holds.
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from processor.delivery.export import UnreadableExport, parse_export
 from processor.delivery.lanes.dead_letter_queue import Condemned, DeadLetterQueue
 from processor.delivery.lanes.lanes import FlowCounts, FlowLanes, Held, Lane, Waiting
 from processor.delivery.lanes.progress import PartitionProgress
 from processor.delivery.limits import DeliveryLimits
-from processor.delivery.ports import DeadLetters, Export
+from processor.delivery.ports import DeadLetters
 from schemas.dead_letter import DeadLetterReason
-from schemas.kafka import ConsumerRecord, count_record_bytes
+from schemas.export import Export
+from schemas.kafka import BadRecord, ConsumerRecord, count_record_bytes
+from schemas.wire.exports import decode_export
 
 
 class Backlog:
@@ -54,8 +55,8 @@ class Backlog:
         One that cannot leave is condemned at once, and its lane goes on (contract G2).
         """
         try:
-            export = parse_export(record)
-        except UnreadableExport as error:
+            export = decode_export(record)
+        except BadRecord as error:
             progress.accept(record.offset)
             self._accept_unreadable(record, progress, str(error))
             return

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from processor.delivery.lanes.lanes import Lane
 from processor.delivery.lanes.progress import PartitionProgress
-from processor.delivery.ports import Export
+from schemas.export import Export
 
 
 @dataclass(frozen=True, slots=True, eq=False)

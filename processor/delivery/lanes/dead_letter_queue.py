@@ -12,8 +12,8 @@ import structlog
 from processor.delivery.lanes.lanes import FlowLanes, Waiting
 from processor.delivery.lanes.progress import PartitionProgress
 from processor.delivery.ports import DeadLetters, Undelivered
-from schemas.dead_letter import DeadLetter, DeadLetterHeader, DeadLetterReason
-from schemas.kafka import ConsumerRecord, Headers
+from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.kafka import ConsumerRecord
 from schemas.times import format_time
 
 BATCH_RECORDS: Final = 500
@@ -94,20 +94,7 @@ def undelivered(condemned: Condemned) -> Undelivered:
         condemned.explanation,
         _time(record),
     )
-    return Undelivered(letter, (*record.headers, *_headers(letter, condemned.attempts)))
-
-
-def _headers(letter: DeadLetter, attempts: int) -> Headers:
-    fields = {
-        DeadLetterHeader.TOPIC: letter.topic,
-        DeadLetterHeader.PARTITION: str(letter.partition),
-        DeadLetterHeader.OFFSET: str(letter.offset),
-        DeadLetterHeader.REASON: letter.reason.value,
-        DeadLetterHeader.EXPLANATION: letter.explanation,
-        DeadLetterHeader.TIME: letter.time,
-        DeadLetterHeader.ATTEMPTS: str(attempts),
-    }
-    return tuple((name, text.encode(errors="replace")) for name, text in fields.items() if text is not None)
+    return Undelivered(letter, record.headers, condemned.attempts)
 
 
 def _time(record: ConsumerRecord) -> str | None:

@@ -16,9 +16,9 @@ from typing import NamedTuple, Protocol
 
 from processor.delivery.kinesis.responses import PauseReason
 from processor.delivery.lanes.progress import PartitionProgress
-from processor.delivery.ports import Export
 from schemas.dead_letter import DeadLetterReason
 from schemas.destination import Destination
+from schemas.export import Export
 
 
 class Waiting(NamedTuple):

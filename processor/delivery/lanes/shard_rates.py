@@ -23,7 +23,7 @@ from typing import Any, Final
 from processor.delivery.kinesis.responses import FaultKind, Verdict
 from processor.delivery.lanes.lanes import Lane
 from processor.delivery.limits import ShardLimits
-from processor.delivery.ports import Export
+from schemas.export import Export
 
 BURST_SECONDS: Final = 0.5  # of a shard's allowance that may leave at once after a rest; AWS meters by the second
 GRID_SECONDS: Final = 0.5  # turns come on this grid, so that a call is full (500 of a shard's 1,000 records): small calls cost three times the CPU

@@ -16,7 +16,6 @@ from typing import Final
 
 import structlog
 
-from processor.delivery.export import UnreadableExport, parse_export
 from processor.delivery.lanes.backlog import Backlog
 from processor.delivery.lanes.lanes import RouteState
 from processor.delivery.lanes.progress import PartitionProgress
@@ -24,7 +23,8 @@ from processor.delivery.limits import DeliveryLimits
 from processor.delivery.parking.parked_flow import ParkedFlow
 from processor.delivery.parking.unavailable import most_to_probe
 from processor.delivery.ports import ExportsLog, Page
-from schemas.kafka import ConsumerRecord
+from schemas.kafka import BadRecord, ConsumerRecord
+from schemas.wire.exports import decode_export
 
 END_SECONDS: Final = 1.0  # between two looks at a log that had nothing
 _log = structlog.get_logger(__name__)
@@ -122,8 +122,8 @@ class CatchUp:
         if not parked.wants(record.offset):
             return
         try:
-            export = parse_export(record)
-        except UnreadableExport:
+            export = decode_export(record)
+        except BadRecord:
             return  # belongs to no flow: the partition's own progress makes it a dead letter
         parked.note_timestamp(record.offset, record.timestamp)
         self._backlog.take_in(export, parked)

@@ -11,7 +11,6 @@ it.
 """
 
 import asyncio
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Final
@@ -21,6 +20,7 @@ from processor.delivery.lanes.progress import PartitionProgress
 from processor.delivery.parking.finished import Finished, Ranges, ranges_of
 from schemas.parked_flow import ParkedFlowRow
 from schemas.times import format_time
+from schemas.wire.delivery_positions import parked_flow_key
 
 MAX_RANGES: Final = 50_000
 """Of a row, about 1 MB; what is left out is only forgotten."""
@@ -90,7 +90,7 @@ class ParkedFlow(PartitionProgress):
     @property
     def key(self) -> str:
         """Of its row."""
-        return json.dumps([self.flow_id, self.stay], ensure_ascii=False, separators=(",", ":"))
+        return parked_flow_key(self.flow_id, self.stay)
 
     @property
     def counted(self) -> int:

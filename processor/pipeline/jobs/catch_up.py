@@ -7,10 +7,10 @@ one is exported.
 from contextlib import closing
 from typing import Final
 
-from processor.core.job_records import JobSkip, Missed, Passed, catchup_record, noted
+from processor.core.job_records import JobSkip, Passed, catchup_record, noted
 from processor.pipeline.jobs.chunk import SLICE_EXPORTS, Chunk
 from processor.pipeline.jobs.effects import ActiveJob, AppliedEvent, Effects, MarkerLookup
-from schemas.wire.profiles_changelog import missed_key
+from schemas.wire.profiles_changelog import decode_missed_changes, encode_missed_changes, missed_key
 
 
 class CatchUp:
@@ -37,9 +37,9 @@ class CatchUp:
             if flow.id == job.flow_id:
                 passed = Passed(None if event.before is None else event.before.profile, sends)
                 known = marker(marker_key)
-                missed = noted(ordered, passed, None if known is None else Missed.decode(known), event.catalog)
+                missed = noted(ordered, passed, None if known is None else decode_missed_changes(known), event.catalog)
                 if missed is not None:
-                    effects.rows[marker_key] = missed.encode()
+                    effects.rows[marker_key] = encode_missed_changes(missed)
 
     def on_export(self, active: ActiveJob, profile_id: bytes, rows: dict[bytes, bytes | None]) -> None:
         """Forget a profile that the flow exported: nothing of it is missed any more."""
@@ -67,7 +67,7 @@ def _consider(chunk: Chunk, marker_key: bytes, marker: bytes | None) -> bool:
         chunk.job.count_skipped(JobSkip.ALREADY_EXPORTED)
         return True
     chunk.rows[marker_key] = None
-    missed = Missed.decode(marker)
+    missed = decode_missed_changes(marker)
     if missed.is_due:
         profile_id = chunk.job.cursor
         row = chunk.input.profiles.load([profile_id])[profile_id]

@@ -13,9 +13,9 @@ from processor.pipeline.jobs.effects import ActiveJob, EventRules, rows_of_expor
 from processor.pipeline.jobs.partition_job import PartitionJob
 from processor.pipeline.ports import ProfileRows
 from processor.pipeline.profiles import Profiles
-from processor.pipeline.records import job_export_record
 from schemas.export import ExportRecord
 from schemas.kafka import ProducerRecord
+from schemas.wire.exports import encode_job_export
 
 SLICE_ROWS: Final = 1000
 """Rows looked at in one slice, 1 ms; then an event that has come goes first."""
@@ -31,7 +31,7 @@ LIVE_CHUNK_EXPORTS: Final = 100
 class ChunkInput:
     """What a chunk is decided on: rows and profiles as they are now, and the partition's other jobs.
 
-    `source` is topic and partition of the events, `decided_at` the moment as `export_record` takes it.
+    `source` is topic and partition of the events, `decided_at` the moment as `encode_export` takes it.
     `markers_are_inherited`: a later job goes on with the markers of this one.
     """
 
@@ -107,7 +107,7 @@ class Chunk:
         self.job.count_exported()
         self.counts.note_job_record(record)
         source = (*self.input.source, offset)
-        self.exports.append(job_export_record(record, profile_id, source, self.input.decided_at))
+        self.exports.append(encode_job_export(record, profile_id, source, self.input.decided_at))
 
     def export_for_all(self, record: ExportRecord | JobSkip, profile_id: bytes, offset: int) -> None:
         """Add a record as `export` does, which also stands for what other jobs of the flow would send (E2)."""

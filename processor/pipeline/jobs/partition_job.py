@@ -11,7 +11,8 @@ from processor.core.job_records import JobSkip
 from schemas.job import JobProgress, PartitionState
 from schemas.kafka import ProducerRecord
 from schemas.times import format_time
-from schemas.wire.profiles_changelog import job_key
+from schemas.wire.job_progress import job_progress_key
+from schemas.wire.profiles_changelog import encode_job_row, job_key
 
 REPORT_SECONDS: Final = 1.0
 """How often progress is reported on `job-progress`; the row is written with every chunk."""
@@ -114,7 +115,7 @@ class PartitionJob:
             updated_at=format_time(int(now)),
             notes=self._missed_id,
         )
-        return progress.model_dump_json(by_alias=True, exclude_none=True).encode()
+        return encode_job_row(progress)
 
     def _next_report(self, progress: bytes, now: float) -> ProducerRecord | None:
         """Return the record of `job-progress`; None where one like it was reported a moment ago."""
@@ -122,7 +123,7 @@ class PartitionJob:
         if state == self._reported and now - self._reported_at < REPORT_SECONDS:
             return None
         self._reported, self._reported_at = state, now
-        return ProducerRecord(progress_key(self.id, self._partition), progress)
+        return ProducerRecord(job_progress_key(self.id, self._partition), progress)
 
 
 def first_progress(job: CompiledJob, partition: int, start: int, total: int, now: float) -> JobProgress:
@@ -139,8 +140,3 @@ def first_progress(job: CompiledJob, partition: int, start: int, total: int, now
         updated_at=time,
         notes=job.job.notes,
     )
-
-
-def progress_key(job_id: str, partition: int) -> bytes:
-    """Return the key of a job's progress in one partition, on `job-progress`."""
-    return b'["%b",%d]' % (job_id.encode(), partition)

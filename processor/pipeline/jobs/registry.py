@@ -12,13 +12,14 @@ from processor.pipeline.jobs.backfill import Backfill
 from processor.pipeline.jobs.catch_up import CatchUp
 from processor.pipeline.jobs.chunk import Kind
 from processor.pipeline.jobs.effects import ActiveJob
-from processor.pipeline.jobs.partition_job import JobWrites, PartitionJob, first_progress, progress_key
+from processor.pipeline.jobs.partition_job import JobWrites, PartitionJob, first_progress
 from processor.pipeline.jobs.unmap import Unmap
 from processor.pipeline.ports import ProfileRows
 from processor.pipeline.profiles import Profiles
 from schemas.job import JobKind, JobProgress, PartitionState
 from schemas.kafka import ProducerRecord
-from schemas.wire.profiles_changelog import JOB, job_key
+from schemas.wire.job_progress import job_progress_key
+from schemas.wire.profiles_changelog import JOB, decode_job_row, job_key
 
 _BACKFILL: Final = Backfill()
 KINDS: Final[Mapping[JobKind, Kind]] = {
@@ -42,7 +43,7 @@ class JobRegistry:
         self._jobs: dict[str, PartitionJob] = {}
         with closing(rows.scan_from(JOB)) as stored:
             for _, value in stored:
-                self._add(JobProgress.model_validate_json(value))
+                self._add(decode_job_row(value))
         self._catalog: Catalog | None = None
         self.ordered: Mapping[str, CompiledJob] = {}
         self.active: Sequence[ActiveJob] = ()
@@ -123,7 +124,7 @@ class JobRegistry:
 
     def _forget(self, job: PartitionJob) -> JobWrites:
         del self._jobs[job.id]
-        tombstone = ProducerRecord(progress_key(job.id, self._partition), None)
+        tombstone = ProducerRecord(job_progress_key(job.id, self._partition), None)
         return JobWrites({job_key(job.id): None}, [tombstone])
 
     def _find_active(self) -> None:

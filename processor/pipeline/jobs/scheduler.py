@@ -14,8 +14,8 @@ from processor.pipeline.jobs.registry import KINDS, JobRegistry
 from processor.pipeline.jobs.slots import Slots
 from processor.pipeline.ports import ProfileRows
 from processor.pipeline.profiles import Profiles
-from processor.pipeline.records import in_milliseconds
 from processor.pipeline.work_unit import AT_ONCE, NEVER, View
+from schemas.wire.exports import encode_decided_at
 
 _CLEANUP: Final = Cleanup()
 
@@ -129,7 +129,7 @@ class JobScheduler:
             profiles=self._profiles,
             others=[each for each in self.registry.active if each.job is not active.job],
             source=(settings.topic, settings.partition),
-            decided_at=in_milliseconds(self._wall_clock()),
+            decided_at=encode_decided_at(self._wall_clock()),
             markers_are_inherited=self.registry.markers_are_inherited(active.job),
         )
 

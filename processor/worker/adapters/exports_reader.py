@@ -18,8 +18,8 @@ from processor.foundation.settings import Settings
 from processor.foundation.tasks import is_being_cancelled
 from processor.kafka.connection import aiokafka_options
 from processor.worker.start_positions import RecordsAreGone, Skipped
-from schemas.export import ExportHeader
 from schemas.kafka import ConsumerRecord, count_record_bytes
+from schemas.wire.exports import is_export_of
 
 CONSUMERS: Final = 4
 SCANNED_RECORDS: Final = 5_000
@@ -133,7 +133,7 @@ class Reader:
             record = self._fetched.popleft()
             scanned += 1
             self._offset = record.offset + 1
-            if _is_of(wanted.flow_id, record):
+            if is_export_of(record, wanted.flow_id):
                 found.append(record)
                 left -= count_record_bytes((record,))
         if not self._fetched:
@@ -178,7 +178,3 @@ class Reader:
             )
             await self._consumer.start()
         return self._consumer
-
-
-def _is_of(flow_id: bytes, record: ConsumerRecord) -> bool:
-    return any(name == ExportHeader.FLOW_ID and value == flow_id for name, value in record.headers)

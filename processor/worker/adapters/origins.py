@@ -2,18 +2,14 @@
 to.
 """
 
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
 from processor.kafka.batches import RecordFields, Refusal
-from schemas.dead_letter import DeadLetterHeader
-from schemas.export import ExportHeader
 from schemas.kafka import ProducerHeaders
+from schemas.wire.dead_letters import decode_dead_letter_source
+from schemas.wire.exports import decode_export_source
 from schemas.wire.profiles_changelog import PROFILE, UnreadableRow, decode_row
-
-_LETTER = (DeadLetterHeader.TOPIC, DeadLetterHeader.PARTITION, DeadLetterHeader.OFFSET)
-_EXPORT = (ExportHeader.SOURCE_TOPIC, ExportHeader.SOURCE_PARTITION, ExportHeader.SOURCE_OFFSET)
 
 
 class Origin(NamedTuple):
@@ -33,10 +29,9 @@ def origin_of(
     """The origin of an export, a dead letter or a row of `partition` whose events stand on the topic `events`; None: it
     has none.
     """
-    named = {name: (text or b"").decode(errors="replace") for name, text in headers}
-    for names in (_LETTER, _EXPORT):
-        if names[-1] in named:
-            return _named(named, names)
+    source = decode_dead_letter_source(headers) or decode_export_source(headers)
+    if source is not None:
+        return Origin(*source)
     with suppress(UnreadableRow):
         if key is not None and key.startswith(PROFILE) and value is not None:
             return Origin(events, partition, decode_row(value).offset)
@@ -55,8 +50,3 @@ def explain_refusal(events: str, partition: int, first: RecordFields, last: Reco
 def _origin_in(events: str, partition: int, record: RecordFields) -> Origin | None:
     key, value, headers, _ = record
     return origin_of(key, value, headers, events, partition)
-
-
-def _named(headers: Mapping[str, str], names: tuple[str, str, str]) -> Origin:
-    topic, partition, offset = (headers[name] for name in names)
-    return Origin(topic, int(partition), int(offset))

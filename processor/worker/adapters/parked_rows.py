@@ -1,23 +1,16 @@
-"""The topic `delivery-positions`: how far parked flows are on `exports`.
-
-Compacted, in the partition of `exports` that a row is of.
-
-key    ["<flow id>","<stay id>"]
-value  schemas/parked_flow.py
-"""
+"""How far parked flows are on `exports`: the topic `delivery-positions`, written and read."""
 
 import asyncio
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-
 from processor.foundation.errors import StoppedForOperator
 from processor.foundation.settings import Settings
 from processor.kafka.connection import aiokafka_options
 from processor.kafka.reading import read_compacted
-from schemas.kafka import ProducerRecord
+from schemas.kafka import BadRecord
 from schemas.parked_flow import ParkedFlowRow
+from schemas.wire.delivery_positions import decode_parked_flow, encode_parked_flow
 
 if TYPE_CHECKING:  # `status` reads this topic too, and needs no aiokafka for it
     from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -34,10 +27,9 @@ Rows = Mapping[str, ParkedFlowRow]
 class BadPosition(StoppedForOperator):
     """A row that this version cannot read: to go on without it would lose what it is about."""
 
-    def __init__(self, place: str, error: ValidationError) -> None:
+    def __init__(self, place: str, bad: BadRecord) -> None:
         super().__init__(
-            f"{place} cannot be read: {error.error_count()} faults, the first: {error.errors()[0]['msg']}\n"
-            "  it was written by another version; start that one, or this one's successor"
+            f"{place}, {bad}\n  it was written by another version; start that one, or this one's successor"
         )
 
 
@@ -51,12 +43,8 @@ class DeliveryPositions:
     async def write(self, partition: int, rows: Mapping[str, ParkedFlowRow | None]) -> None:
         """Raises NotWritten where one was not acknowledged; some may be there then."""
         await self._producer.write(
-            self._topic, [(partition, ProducerRecord(key.encode(), _value(row))) for key, row in rows.items()]
+            self._topic, [(partition, encode_parked_flow(key, row)) for key, row in rows.items()]
         )
-
-
-def _value(row: ParkedFlowRow | None) -> bytes | None:
-    return None if row is None else row.model_dump_json(by_alias=True, exclude_defaults=True).encode()
 
 
 async def read_positions(settings: Settings, partitions: Collection[int]) -> dict[int, Rows]:
@@ -98,9 +86,9 @@ def _rows(place: str, values: Mapping[bytes, bytes]) -> Rows:
     rows = {}
     for key, value in values.items():
         try:
-            rows[key.decode()] = ParkedFlowRow.model_validate_json(value)
-        except ValidationError as error:
-            raise BadPosition(f"{place}, the row {key!r}", error) from None
+            rows[key.decode()] = decode_parked_flow(key, value)
+        except BadRecord as bad:
+            raise BadPosition(place, bad) from None
     return rows
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import orjson
 import pytest
 
-from processor.delivery.export import parse_export
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream, stream_opener
 from processor.delivery.kinesis.responses import FaultKind, PauseReason, Verdict, judge
-from processor.delivery.ports import Export
 from schemas.destination import Destination
+from schemas.export import Export
+from schemas.wire.exports import decode_export
 from tests.delivery.fakes import export_record
 from tests.delivery.loopback import SECRET, Loopback, Reply, Request, failure, success
 
@@ -29,7 +29,7 @@ ENVIRON = {"KINESIS_SECRET": SECRET, "KINESIS_ACCESS_KEY_ID": "AKIAFROMENV"}
 KEYS = {"type": "keys", "accessKeyId": "AKIDEXAMPLE", "secretKey": "${KINESIS_SECRET}"}
 PAGE, ELSEWHERE = b"<html>log in</html>", {"Location": "https://login.example.com/", "Content-Type": "text/html"}
 ARN = "arn:aws:kinesis:us-east-2:210987654321:stream/profiles"
-EXPORTS = [parse_export(export_record(offset, f"p-{offset}", value=b'{"n":%d}' % offset)) for offset in range(3)]
+EXPORTS = [decode_export(export_record(offset, f"p-{offset}", value=b'{"n":%d}' % offset)) for offset in range(3)]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ async def verdict_on(stream: KinesisStream, exports: list[Export] = EXPORTS) -> 
 async def test_the_body_is_ours_and_the_signature_covers_it(server: Loopback) -> None:
     """Design 6.3: swapped in before the request is signed."""
     exports = [
-        parse_export(
+        decode_export(
             export_record(
                 1, value=b"\x00\xff", partition_key="Zoë 🜚", hash_key="170141183460469231731687303715884105728"
             )

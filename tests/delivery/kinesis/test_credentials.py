@@ -14,7 +14,6 @@ from typing import Any
 import orjson
 import pytest
 
-from processor.delivery.export import parse_export
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
 from processor.delivery.kinesis.credentials import open_session
 from processor.delivery.kinesis.responses import PauseReason, Verdict, judge
@@ -23,6 +22,7 @@ from processor.delivery.sink import Sink
 from processor.sandbox.endpoint import KinesisEndpoint
 from processor.sandbox.streams import create_stream, read_stream
 from schemas.destination import Destination
+from schemas.wire.exports import decode_export
 from tests.delivery.aws import REGION, UNASKED, a_role, a_user, ask_iam, give
 from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, export_record, nowhere
 from tests.delivery.loopback import SECRET, Loopback, Reply, Request, failure, success
@@ -39,7 +39,7 @@ OPTIONS = KinesisOptions(
 )
 ROLE = {"type": "role", "arn": "arn:aws:iam::123456789012:role/exporter"}
 BY_REFERENCE = {"type": "keys", "accessKeyId": "${ACCESS_KEY_ID}", "secretKey": "${SECRET_KEY}"}
-EXPORTS = [parse_export(export_record(1))]
+EXPORTS = [decode_export(export_record(1))]
 
 
 @pytest.fixture
@@ -390,7 +390,7 @@ LOGGING = """
 import asyncio, json, os, sys
 from processor.foundation import log
 from processor.delivery.kinesis.responses import judge
-from processor.delivery.export import parse_export
+from schemas.wire.exports import decode_export
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
 from processor.foundation.settings import Settings
 from schemas.destination import Destination
@@ -402,7 +402,7 @@ log.configure(Settings(log_level="debug", log_format="json"))
 async def put(destination):
     stream = KinesisStream(Destination.model_validate(destination), KinesisOptions(1, 1.0, 1.0), os.environ)
     try:
-        outcome = await stream.put([parse_export(export_record(1))])
+        outcome = await stream.put([decode_export(export_record(1))])
     except Exception as error:
         outcome = error
         structlog.get_logger().error("raised", exc_info=error)

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from processor.delivery.export import parse_export
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
 from processor.delivery.kinesis.fence import FENCED, Fence, Fenced
 from processor.delivery.kinesis.responses import FaultKind, judge
 from processor.sandbox.streams import create_stream, read_stream
+from schemas.wire.exports import decode_export
 from tests.delivery.fakes import World, export_record
 from tests.faults.kinesis_proxy.traffic import ENVIRON, REGION, destination
 from tests.kit.virtual_time import in_virtual_time
@@ -48,7 +48,7 @@ async def test_a_request_is_held_back_when_it_is_about_to_be_written(kinesis: st
     group = Group()
     create_stream(kinesis, REGION, "fenced", 1)
     stream = KinesisStream(destination(kinesis, "fenced"), KinesisOptions(1, 5.0, 5.0), ENVIRON, group)
-    export = parse_export(export_record(1))
+    export = decode_export(export_record(1))
 
     await stream.put([export])
     group.counts_on_us = False

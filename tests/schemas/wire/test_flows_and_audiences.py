@@ -6,16 +6,9 @@ from pydantic import ValidationError
 
 from schemas.audience import Audience
 from schemas.flow import Flow
-from schemas.wire.catalog import (
-    BadCatalogRecord,
-    StoredFlow,
-    audience_key,
-    audience_value,
-    flow_key,
-    flow_value,
-    read_audience,
-    read_flow,
-)
+from schemas.kafka import BadRecord
+from schemas.wire.audiences import audience_key, decode_audience, encode_audience
+from schemas.wire.flows import StoredFlow, decode_flow, encode_flow, flow_key
 
 FLOW = Flow.model_validate(
     {
@@ -32,8 +25,8 @@ AUDIENCE = Audience.model_validate(
 def test_a_flow_and_an_audience_are_read_back_as_they_were() -> None:
     stored = StoredFlow(FLOW, "0" * 32)
 
-    assert read_flow(flow_key(FLOW.id), flow_value(stored)) == stored
-    assert read_audience(audience_key(AUDIENCE.key), audience_value(AUDIENCE)) == AUDIENCE
+    assert decode_flow(flow_key(FLOW.id), encode_flow(stored).value or b"") == stored
+    assert decode_audience(audience_key(AUDIENCE.key), encode_audience(AUDIENCE).value or b"") == AUDIENCE
 
 
 def test_c5_a_name_is_bounded_where_it_is_said_and_read_as_it_is_where_it_was_stored() -> None:
@@ -44,7 +37,7 @@ def test_c5_a_name_is_bounded_where_it_is_said_and_read_as_it_is_where_it_was_st
 
     with pytest.raises(ValidationError, match="has 1025 characters, 1024 at most are allowed"):
         Audience.model_validate(said)
-    assert read_audience(audience_key(AUDIENCE.key), orjson.dumps({"audience": said})).name == "x" * 1025
+    assert decode_audience(audience_key(AUDIENCE.key), orjson.dumps({"audience": said})).name == "x" * 1025
     assert Audience.model_validate(said | {"name": "x" * 1024}).name == "x" * 1024
 
 
@@ -65,28 +58,28 @@ def test_the_keys_are_those_of_the_contract() -> None:
     ],
 )
 def test_what_is_no_flow_is_refused_with_its_key(value: bytes) -> None:
-    with pytest.raises(BadCatalogRecord, match="flow vip"):
-        read_flow(b"vip", value)
+    with pytest.raises(BadRecord, match="flow vip"):
+        decode_flow(b"vip", value)
 
 
 def test_a_flow_under_another_key_or_without_an_etag_is_refused() -> None:
-    without_etag = orjson.dumps(orjson.loads(flow_value(StoredFlow(FLOW, "e"))) | {"etag": None})
+    without_etag = orjson.dumps(orjson.loads(encode_flow(StoredFlow(FLOW, "e")).value or b"") | {"etag": None})
 
-    with pytest.raises(BadCatalogRecord, match="flow other"):
-        read_flow(b"other", flow_value(StoredFlow(FLOW, "e")))
-    with pytest.raises(BadCatalogRecord, match="flow vip"):
-        read_flow(b"vip", without_etag)
+    with pytest.raises(BadRecord, match="flow other"):
+        decode_flow(b"other", encode_flow(StoredFlow(FLOW, "e")).value or b"")
+    with pytest.raises(BadRecord, match="flow vip"):
+        decode_flow(b"vip", without_etag)
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        (b"x", audience_value(AUDIENCE)),
-        (b'["ups","other"]', audience_value(AUDIENCE)),
+        (b"x", encode_audience(AUDIENCE).value or b""),
+        (b'["ups","other"]', encode_audience(AUDIENCE).value or b""),
         (b'["ups","gold"]', b"{}"),
         (b"\xff", b"null"),
     ],
 )
 def test_what_is_no_audience_or_under_another_key_is_refused(key: bytes, value: bytes) -> None:
-    with pytest.raises(BadCatalogRecord, match="audience"):
-        read_audience(key, value)
+    with pytest.raises(BadRecord, match="audience"):
+        decode_audience(key, value)

@@ -17,9 +17,10 @@ from processor.kafka.cluster import ClusterFacts
 from processor.kafka.producers import NotWritten
 from processor.transport.lease import Lease
 from processor.transport.owner import Partition
-from processor.worker.kafka_adapters import Adapters
+from processor.worker.build import build
+from processor.worker.environment import WorkerEnvironment
+from processor.worker.ownership import Ownership
 from processor.worker.partition_history import NotRecorded
-from processor.worker.runtime import Place, Runtime
 from processor.worker.start_positions import SeveralGaps, StateIsGone
 from schemas.kafka import ProducerRecord
 from schemas.parked_flow import ParkedFlowRow
@@ -74,7 +75,7 @@ class Producer:
         self.written.extend(orjson.loads(record.value or b"") for _, record in records)
 
 
-async def runtime(  # each by its name
+async def new_ownership(  # each by its name
     folder: Path,
     consumer: Consumer,
     watermarks: Mapping[int, Watermark | None],
@@ -83,20 +84,32 @@ async def runtime(  # each by its name
     detached: Callable[[list[int]], None] = lambda _: None,
     read_positions: Callable[[Collection[int]], Any] | None = None,
     **values: Any,
-) -> tuple[Runtime, dict[int, Any]]:
-    """A runtime that owns partitions with these watermarks; and its stores.
+) -> tuple[Ownership, dict[int, Any]]:
+    """The ownership of partitions with these watermarks; and their stores.
 
     `started` is its catalog and producer; `values` are settings.
     """
     stores = {partition: SimpleNamespace(watermark=watermark) for partition, watermark in watermarks.items()}
     settings = Settings(_env_file=None, data_dir=folder, **values)  # type: ignore[call-arg]  # pydantic-settings' own argument
-    place = Place(settings, StateDirectory.lock(folder, lambda: "0"), ClusterFacts(None, {}))
+    environment = WorkerEnvironment(StateDirectory.lock(folder, lambda: "0"), ClusterFacts(None, {}))
     store: Any = SimpleNamespace(partitions=stores, detach=detached)
     fetching: Any = consumer
-    adapters: Any = Adapters(
-        started, started or Producer(), new_log or no_log, no_changelog, read_positions or nothing_parked
+    parts = build(
+        settings,
+        environment,
+        fetching,
+        store,
+        lambda _: None,
+        catalog=started or no_catalog,
+        producer=started or Producer(),
+        new_log=new_log or no_log,
+        open_changelog=no_changelog,
+        read_parked_rows=read_positions or nothing_parked,
     )
-    return Runtime(place, fetching, store, lambda _: None, adapters), stores
+    return Ownership(parts), stores
+
+
+no_catalog: Any = SimpleNamespace(catalog=None)
 
 
 def no_log(partition: int) -> Any:
@@ -113,7 +126,7 @@ async def nothing_parked(partitions: Collection[int]) -> dict[int, Any]:
 
 async def test_a_worker_begins_at_the_watermark_and_at_the_groups_offset_of_exports(tmp_path: Path) -> None:
     consumer = Consumer(committed=40)
-    begun, _ = await runtime(tmp_path, consumer, {0: Watermark(60)})
+    begun, _ = await new_ownership(tmp_path, consumer, {0: Watermark(60)})
 
     positions = await begun.start_positions([Partition(SOURCE, 0), Partition(EXPORTS, 0), Partition("changelog", 0)])
 
@@ -126,7 +139,7 @@ async def test_a_partition_taken_away_while_its_offsets_were_asked_for_is_left_t
 ) -> None:
     """It once stopped the worker for the operator: no state here was read as no state anywhere."""
     consumer = Consumer(committed=40)
-    begun, stores = await runtime(tmp_path, consumer, {0: Watermark(60), 1: Watermark(70)})
+    begun, stores = await new_ownership(tmp_path, consumer, {0: Watermark(60), 1: Watermark(70)})
     consumer.when_asked = lambda: stores.pop(1)
 
     positions = await begun.start_positions([Partition(SOURCE, 0), Partition(SOURCE, 1)])
@@ -135,7 +148,7 @@ async def test_a_partition_taken_away_while_its_offsets_were_asked_for_is_left_t
 
 
 async def test_a_partition_that_the_group_has_read_and_whose_state_is_gone_stops_the_worker(tmp_path: Path) -> None:
-    begun, _ = await runtime(tmp_path, Consumer(committed=40), {0: None})
+    begun, _ = await new_ownership(tmp_path, Consumer(committed=40), {0: None})
 
     with pytest.raises(StateIsGone):
         await begun.start_positions([Partition(SOURCE, 0)])
@@ -146,7 +159,7 @@ async def test_who_decides_and_what_is_passed_over_is_on_the_topic_before_anythi
 ) -> None:
     consumer, producer = Consumer(committed=40), Producer(lambda: done.append(dict(consumer.done)))
     done: list[dict[tuple[str, int], int]] = []
-    begun, _ = await runtime(tmp_path, consumer, {0: Watermark(60), 1: Watermark(70)}, producer, skip_to="1:90")
+    begun, _ = await new_ownership(tmp_path, consumer, {0: Watermark(60), 1: Watermark(70)}, producer, skip_to="1:90")
 
     positions = await begun.start_positions([Partition(SOURCE, 0), Partition(SOURCE, 1), Partition(EXPORTS, 1)])
 
@@ -165,7 +178,7 @@ async def test_a_skip_that_cannot_be_written_is_not_gone_past(tmp_path: Path) ->
         raise NotWritten("audit-events")
 
     consumer = Consumer(committed=40)
-    begun, _ = await runtime(tmp_path, consumer, {0: Watermark(60)}, Producer(refuse), skip_to="0:90")
+    begun, _ = await new_ownership(tmp_path, consumer, {0: Watermark(60)}, Producer(refuse), skip_to="0:90")
 
     with pytest.raises(NotRecorded, match="the right to write to audit-events"):
         await begun.start_positions([Partition(SOURCE, 0)])
@@ -176,7 +189,7 @@ async def test_a_skip_that_cannot_be_written_is_not_gone_past(tmp_path: Path) ->
 async def test_a_partition_taken_away_while_its_start_was_written_is_left_alone(tmp_path: Path) -> None:
     consumer = Consumer(committed=40)
     producer = Producer(lambda: stores.pop(1))
-    begun, stores = await runtime(tmp_path, consumer, {0: Watermark(60), 1: Watermark(70)}, producer)
+    begun, stores = await new_ownership(tmp_path, consumer, {0: Watermark(60), 1: Watermark(70)}, producer)
 
     positions = await begun.start_positions([Partition(SOURCE, 0), Partition(SOURCE, 1)])
 
@@ -190,7 +203,7 @@ async def test_a_worker_whose_first_commit_the_group_refuses_begins_nowhere(tmp_
     """
     consumer = Consumer(committed=None)
     consumer.is_ours = False
-    begun, _ = await runtime(tmp_path, consumer, {0: Watermark(60)}, accept_gaps="exports:0:100")
+    begun, _ = await new_ownership(tmp_path, consumer, {0: Watermark(60)}, accept_gaps="exports:0:100")
 
     with pytest.raises(PartitionsRevoked):
         await begun.start_positions([Partition(SOURCE, 0), Partition(EXPORTS, 0)])
@@ -206,7 +219,7 @@ async def test_gaps_of_partitions_and_of_parked_flows_are_told_together(tmp_path
 
     consumer = Consumer(committed=40)
     consumer.begin = 50
-    begun, _ = await runtime(tmp_path, consumer, {0: Watermark(60)}, read_positions=parked)
+    begun, _ = await new_ownership(tmp_path, consumer, {0: Watermark(60)}, read_positions=parked)
 
     with pytest.raises(SeveralGaps) as stopped:
         await begun.start_positions([Partition(SOURCE, 0), Partition(EXPORTS, 0)])
@@ -236,7 +249,7 @@ async def test_a_worker_is_started_whole_though_its_first_takeover_is_cancelled(
     ever.
     """
     part = Part()
-    begun, _ = await runtime(tmp_path, Consumer(committed=None), {}, part)
+    begun, _ = await new_ownership(tmp_path, Consumer(committed=None), {}, part)
     first = asyncio.create_task(begun.take_over([]))
     await until(lambda: part.starts == 1)
     first.cancel()
@@ -261,7 +274,7 @@ async def test_a_takeover_begins_when_the_one_before_has_let_go(tmp_path: Path) 
         told.append("a log")
         return SimpleNamespace(take_over=asyncio.Event().wait, close=closing.wait)
 
-    begun, _ = await runtime(
+    begun, _ = await new_ownership(
         tmp_path, Consumer(committed=None), {}, part, new_log, lambda ours: told.append(f"detached {ours}")
     )
     first = asyncio.create_task(begun.take_over([7]))

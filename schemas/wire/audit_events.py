@@ -1,5 +1,6 @@
-"""Who changed what, when, and how it was before: records of the topic `audit-events`, in the transaction of the change
-itself.
+"""The topic `audit-events`: who changed what, when, and how it was before.
+
+A record is written in the transaction of the change itself.
 
     key    the kind and id of what was changed, ["flows","vip"]
     value  {"time", "who", "via", "action", "kind", "id", "before", "after"}; `before`, `after`: the object, secrets
@@ -10,7 +11,8 @@ where nothing does; and "deletedAt" where it stays on the topic for its last exi
 `before`. Records of before those fields lack them; the action `recorded` makes up for it: nothing was changed, `after`
 is the flow that `etag` names.
 
-What workers do has kind `partitions` (processor/worker/partition_history.py writes it, outside of transactions). `id`: the partitions, "0,3".
+What workers do has kind `partitions` (`processor/worker/partition_history.py` writes it, outside of transactions).
+`id`: the partitions, "0,3".
     taken_over   `after`: {"version", "maxDocumentBytes", "dedupWindow", "membershipExpiry", "partitions":
                  [{"partition", "firstOffset"}…]}: what decides there from that offset of `profile-events` on, until the
                  next such event of the partition
@@ -24,10 +26,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from processor.foundation.settings import MASKED
+from schemas.destination import mask_secrets
+from schemas.kafka import ProducerRecord
 from schemas.times import format_time
 
-SECRET_NAMES: Final = frozenset({"secretKey", "secret_key"})
 _PARTITIONS: Final = "partitions"
 _FLOW_KEY: Final = b'["flows",'
 
@@ -64,7 +66,7 @@ class DecidingSettings:
     membership_expiry: bool
 
 
-def audit_event(
+def encode_audit_event(
     author: Author,
     now_ms: int,
     kind: str,
@@ -73,8 +75,8 @@ def audit_event(
     after: Any,
     etags: Etags | None = None,
     action: str | None = None,
-) -> tuple[bytes, bytes]:
-    """Make key and value.
+) -> ProducerRecord:
+    """Return the record of a change.
 
     `before` and `after` are JSON values; `etags` of a flow; `action` where it does not follow from the two.
     """
@@ -85,19 +87,19 @@ def audit_event(
         "action": action or ("created" if before is None else "deleted" if after is None else "changed"),
         "kind": kind,
         "id": object_id,
-        "before": masked(before),
-        "after": masked(after),
+        "before": mask_secrets(before),
+        "after": mask_secrets(after),
     }
     if etags is not None:
         event |= {"etagBefore": etags.before, "etag": etags.after}
         event |= {} if etags.deleted_at is None else {"deletedAt": etags.deleted_at}
-    return orjson.dumps([kind, object_id]), orjson.dumps(event)
+    return ProducerRecord(orjson.dumps([kind, object_id]), orjson.dumps(event))
 
 
-def takeover_event(
+def encode_takeover(
     worker: Author, now_ms: int, first_offsets: Mapping[int, int], deciding: DecidingSettings
-) -> tuple[bytes, bytes]:
-    """Make key and value of `taken_over`. `first_offsets` of `profile-events`, by partition."""
+) -> ProducerRecord:
+    """Return the record of `taken_over`; `first_offsets` of `profile-events`, by partition."""
     after = {
         "version": deciding.version,
         "maxDocumentBytes": deciding.max_document_bytes,
@@ -107,21 +109,20 @@ def takeover_event(
             {"partition": partition, "firstOffset": offset} for partition, offset in sorted(first_offsets.items())
         ],
     }
-    return audit_event(worker, now_ms, _PARTITIONS, _names(first_offsets), None, after, action="taken_over")
+    return encode_audit_event(worker, now_ms, _PARTITIONS, _names(first_offsets), None, after, action="taken_over")
 
 
-def skip_event(
-    worker: Author, now_ms: int, place: tuple[str, int], first: int, last: int, why: str
-) -> tuple[bytes, bytes]:
-    """Make key and value of `skipped`: offsets `first` to `last`, both included, of `place` (topic, partition)."""
+def encode_skip(worker: Author, now_ms: int, place: tuple[str, int], first: int, last: int, why: str) -> ProducerRecord:
+    """Return the record of `skipped`: offsets `first` to `last`, both included, of `place` (topic, partition)."""
     topic, partition = place
     after = {"topic": topic, "partition": partition, "from": first, "to": last, "why": why}
-    return audit_event(worker, now_ms, _PARTITIONS, _names([partition]), None, after, action="skipped")
+    return encode_audit_event(worker, now_ms, _PARTITIONS, _names([partition]), None, after, action="skipped")
 
 
-def etags_named(key: bytes | None, value: bytes | None) -> Iterator[FlowEtag]:
-    """Yield each flow and etag that an audit event names; nothing for events of other kinds, of before etags, and for
-    what is none of ours.
+def decode_flow_etags(key: bytes | None, value: bytes | None) -> Iterator[FlowEtag]:
+    """Yield each flow and etag that an audit event names.
+
+    Nothing for events of other kinds, of before etags, and for what is none of ours.
     """
     if value is None or key is None or not key.startswith(_FLOW_KEY):
         return
@@ -133,17 +134,6 @@ def etags_named(key: bytes | None, value: bytes | None) -> Iterator[FlowEtag]:
         for name in ("etagBefore", "etag"):
             if isinstance(event.get(name), str):
                 yield str(event.get("id")), event[name]
-
-
-def masked(value: Any) -> Any:
-    """The same with every secret in it hidden, also an encrypted one; a reference to the environment is none."""
-    if isinstance(value, dict):
-        return {name: _shown(inner) if name in SECRET_NAMES else masked(inner) for name, inner in value.items()}
-    return [masked(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _shown(secret: Any) -> Any:
-    return secret if isinstance(secret, str) and secret.startswith("${") else MASKED
 
 
 def _names(partitions: Iterable[int]) -> str:
