@@ -16,7 +16,7 @@ from processor.pipeline.ports import Output, PartitionLog, ProfileRows
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.work_unit import WorkUnit
 from schemas.wire.identity_index import INDEX_KEY, IndexProgress, encode_progress
-from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_watermark
+from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, SourcePosition, encode_source_position
 
 TopicIds = tuple[str | None, str | None]
 """Kafka's ids of profile-events and of the changelog; None: the broker does not tell."""
@@ -83,7 +83,7 @@ class Committer:
         if self._index_progress is not None:
             rows[INDEX_KEY] = encode_progress(self._index_progress._replace(next_offset=last.next_offset))
         self._profile_count += sum(unit.new_profiles for unit in units)
-        rows[WATERMARK_KEY] = encode_watermark(
-            Watermark(last.next_offset, last.bad_in_a_row, *self._topic_ids, self._profile_count)
+        rows[SOURCE_POSITION_KEY] = encode_source_position(
+            SourcePosition(last.next_offset, last.bad_in_a_row, *self._topic_ids, self._profile_count)
         )
         return rows

@@ -34,7 +34,7 @@ from processor.pipeline.profiles import Profiles
 from processor.pipeline.work_unit import NEVER, DecidedPosition, View, WorkUnit
 from schemas.kafka import Batch, count_record_bytes
 from schemas.wire.exports import encode_decided_at
-from schemas.wire.profiles_changelog import Watermark
+from schemas.wire.profiles_changelog import SourcePosition
 
 RUN_RECORDS: Final = 100
 """Records decided together: their decoded profiles fit in the processor's second cache (measured: 500 cost a fifth
@@ -89,7 +89,7 @@ class PartitionPipeline:
         on_failure: Callable[[BaseException], None],
         is_positioned: bool = True,
     ) -> None:
-        position = rows.watermark or Watermark(0)
+        position = rows.watermark or SourcePosition(0)
         clock, profiles = settings.clock, Profiles(rows, settings.cache_bytes)
         self._log, self._catalog, self._settings, self._clock = log, catalog, settings, clock
         self._on_progress, self._on_failure = on_progress, on_failure

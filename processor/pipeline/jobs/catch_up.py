@@ -7,7 +7,7 @@ one is exported.
 from contextlib import closing
 from typing import Final
 
-from processor.core.job_records import JobSkip, Passed, catchup_record, noted
+from processor.core.job_records import JobSkip, Passed, catchup_record, missed_changes
 from processor.pipeline.jobs.chunk import SLICE_EXPORTS, Chunk
 from processor.pipeline.jobs.effects import ActiveJob, AppliedEvent, Effects, MarkerLookup
 from schemas.wire.profiles_changelog import decode_missed_changes, encode_missed_changes, missed_key
@@ -37,7 +37,9 @@ class CatchUp:
             if flow.id == job.flow_id:
                 passed = Passed(None if event.before is None else event.before.profile, sends)
                 known = marker(marker_key)
-                missed = noted(ordered, passed, None if known is None else decode_missed_changes(known), event.catalog)
+                missed = missed_changes(
+                    ordered, passed, None if known is None else decode_missed_changes(known), event.catalog
+                )
                 if missed is not None:
                     effects.rows[marker_key] = encode_missed_changes(missed)
 

@@ -51,7 +51,7 @@ class PartitionJob:
         self.runs = False
         self.not_before = 0.0
         self.waiting = progress.waiting
-        self._missed_id = progress.notes
+        self._first_catchup = progress.first_catchup
         self._seen, self._exported, self._skipped = progress.seen, progress.exported, dict(progress.skipped)
         self._partition, self._total, self._begun_at = progress.partition, progress.total, progress.begun_at
         self._worked_seconds = progress.worked_seconds
@@ -113,7 +113,7 @@ class PartitionJob:
             waiting=self.waiting,
             begun_at=self._begun_at,
             updated_at=format_time(int(now)),
-            notes=self._missed_id,
+            first_catchup=self._first_catchup,
         )
         return encode_job_row(progress)
 
@@ -138,5 +138,5 @@ def first_progress(job: CompiledJob, partition: int, start: int, total: int, now
         total=total,
         begun_at=time,
         updated_at=time,
-        notes=job.job.notes,
+        first_catchup=job.job.first_catchup,
     )

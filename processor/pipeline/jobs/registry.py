@@ -61,7 +61,7 @@ class JobRegistry:
         self._catalog = catalog
         self.ordered = {job.id: job for job in catalog.jobs}
         for ordered in catalog.jobs:
-            if ordered.id not in self._jobs and (ordered.runs or ordered.gathers):
+            if ordered.id not in self._jobs and (ordered.runs or ordered.tracks_missed):
                 writes.add(self._begin(ordered, next_offset))
         for job in list(self._jobs.values()):
             if job.state is PartitionState.RUNNING:
@@ -91,7 +91,8 @@ class JobRegistry:
         first time.
         """
         return any(
-            ordered.id != job.id and KINDS[ordered.kind].marker_prefix(ordered.id, ordered.notes) == job.marker_prefix
+            ordered.id != job.id
+            and KINDS[ordered.kind].marker_prefix(ordered.id, ordered.missed_id) == job.marker_prefix
             for ordered in self.ordered.values()
         )
 
@@ -111,7 +112,7 @@ class JobRegistry:
         return job.writes(now, {})
 
     def _add(self, progress: JobProgress) -> PartitionJob:
-        prefix = KINDS[progress.kind].marker_prefix(progress.job, progress.notes or progress.job)
+        prefix = KINDS[progress.kind].marker_prefix(progress.job, progress.first_catchup or progress.job)
         job = self._jobs[progress.job] = PartitionJob(progress, prefix)
         return job
 
