@@ -19,7 +19,7 @@ from processor.pipeline.partition import PartitionPipeline
 from schemas.kafka import ReadRecord
 from schemas.times import format_time, parse_time
 from schemas.wire.profiles_changelog import DEADLINE, SourcePosition
-from tests.core.strategies import law
+from tests.kit.examples import law
 from tests.kit.given import a_catalog, a_flow, cloud_event, membership
 from tests.kit.virtual_time import in_virtual_time, run_in_virtual_time
 from tests.pipeline.fakes import FixedCatalog, LoopClock, MemoryLog, MemoryRows, batch, partition_settings, until

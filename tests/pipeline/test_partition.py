@@ -20,7 +20,8 @@ from schemas.kafka import ReadRecord
 from schemas.wire.exports import ExportHeader
 from schemas.wire.identity_index import INDEX_KEY
 from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, SourcePosition, decode_source_position
-from tests.core.strategies import configurations, histories, law
+from tests.core.strategies import configurations, histories
+from tests.kit.examples import law
 from tests.kit.given import a_catalog, a_flow, cloud_event, realized
 from tests.kit.virtual_time import in_virtual_time, run_in_virtual_time
 from tests.pipeline.fakes import Crash, FixedCatalog, MemoryLog, MemoryRows, batch, partition_settings, until
