@@ -2,22 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 from processor.core.counts import Counts
 from processor.foundation.tasks import watched_task
 from processor.pipeline.partition import PartitionPipeline
+from processor.pipeline.ports import Fetching
 from schemas.kafka import Batch
-
-
-class Fetching(Protocol):
-    """What decides whether more of a partition is fetched."""
-
-    def pause(self, topic: str, partition: int) -> None:
-        """Fetch no more of it."""
-
-    def resume(self, topic: str, partition: int) -> None:
-        """Fetch again."""
 
 
 class Pipeline:
@@ -42,10 +32,10 @@ class Pipeline:
             self._partitions[partition] = pipeline
             pipeline.start()
 
-    def positioned(self, partition: int, position: int) -> None:
-        """Where to read a partition on is known (PartitionPipeline.positioned)."""
+    def begin_at(self, partition: int, position: int) -> None:
+        """Read a partition on at a position that is known (PartitionPipeline.begin_at)."""
         if partition in self._partitions:
-            self._partitions[partition].positioned(position)
+            self._partitions[partition].begin_at(position)
 
     def pass_at_once(self, partition: int) -> None:
         """Let a partition's watermark pass what is no event (PartitionPipeline.pass_at_once)."""
@@ -62,8 +52,8 @@ class Pipeline:
             self._paused.add(batch.partition)
             self._fetching.pause(batch.topic, batch.partition)
 
-    def moved(self, topic: str, partition: int) -> None:
-        """Call when a partition made progress: fetching goes on where there is room again."""
+    def on_progress(self, topic: str, partition: int) -> None:
+        """Fetch a partition again where it made progress, and there is room again."""
         if partition in self._paused and not self._partitions[partition].is_full:
             self._paused.discard(partition)
             self._fetching.resume(topic, partition)

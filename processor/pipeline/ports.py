@@ -1,6 +1,6 @@
 """What the processing shell needs of the world."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from processor.core.catalog import Catalog
@@ -23,7 +23,7 @@ class Output(NamedTuple):
     job_progress: Sequence[ProducerRecord] = ()
 
 
-class Log(Protocol):
+class PartitionLog(Protocol):
     """Where a partition's output is made durable: one producer of that partition's own."""
 
     async def take_over(self) -> None:
@@ -71,5 +71,19 @@ class CatalogView(Protocol):
     """The flows and audiences, followed."""
 
     async def as_of(self, fetched_at: float) -> Catalog:
-        """The catalog as it stood at most a second before `fetched_at` (monotonic seconds), or later (contract M2)."""
+        """Return the catalog as it stood at most a second before `fetched_at` (monotonic seconds), or later (M2)."""
         ...
+
+    def subscribe(self, notify: Callable[[], None]) -> Callable[[], None]:
+        """Have `notify` called whenever the catalog has changed, until the returned function is called."""
+        ...
+
+
+class Fetching(Protocol):
+    """What decides whether more of a partition is fetched."""
+
+    def pause(self, topic: str, partition: int) -> None:
+        """Fetch no more of it."""
+
+    def resume(self, topic: str, partition: int) -> None:
+        """Fetch again."""
