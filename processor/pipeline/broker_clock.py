@@ -58,9 +58,8 @@ class BrokerClock:
     def note_report(self, sent_at: float, stamped_at: float | None) -> None:
         """Take notice of a report that was sent at `sent_at`, and that the broker stamped later.
 
-
-        What the report took on its way makes the difference smaller, so clocks that agree are never held back. Where the
-        broker stamps none, as of a topic of an earlier version, this machine's time counts.
+        What the report took on its way makes the difference smaller, so clocks that agree are never held back. Where
+        the broker stamps none (`stamped_at` None), as of a topic of an earlier version, this machine's time counts.
         """
         ahead = 0.0 if stamped_at is None else max(0.0, sent_at - stamped_at)
         self._report = _Report(ahead, stamped_at, self._monotonic())

@@ -19,7 +19,7 @@ from processor.pipeline.partition import PartitionPipeline
 from schemas.kafka import ReadRecord
 from schemas.times import format_time, parse_time
 from schemas.wire.profiles_changelog import DEADLINE, SourcePosition
-from tests.core.strategies import law
+from tests.kit.examples import law
 from tests.kit.given import a_catalog, a_flow, cloud_event, membership
 from tests.kit.virtual_time import in_virtual_time, run_in_virtual_time
 from tests.pipeline.fakes import FixedCatalog, LoopClock, MemoryLog, MemoryRows, batch, partition_settings, until
@@ -330,7 +330,7 @@ async def test_off_nothing_is_written_and_the_index_is_kept() -> None:
         cloud_event(membership({"ext/x": {"status": "realized", "lastQualificationTime": end, "validUntil": end}}))
     )
     pipeline.submit(batch([ReadRecord("profile-events", 0, 0, 0, b"p-1", value)]))
-    await until(lambda: rows.watermark == SourcePosition(1, profiles=1))
+    await until(lambda: rows.source_position == SourcePosition(1, profiles=1))
     await asyncio.sleep(30.0)
     await pipeline.close()
 

@@ -36,7 +36,8 @@ from schemas.wire.profiles_changelog import (
     decode_source_position,
     encode_source_position,
 )
-from tests.core.strategies import PROFILES, histories, identity_maps, law
+from tests.core.strategies import PROFILES, histories, identity_maps
+from tests.kit.examples import law
 from tests.kit.given import cloud_event
 from tests.kit.rows import identities_of, index_of, require_whole_index, says_whole
 from tests.kit.virtual_time import in_virtual_time, run_in_virtual_time

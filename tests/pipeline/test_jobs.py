@@ -24,7 +24,7 @@ from schemas.times import parse_time
 from schemas.wire.exports import ExportHeader
 from schemas.wire.profiles_changelog import JOB, missed_key
 from tests.core.control import Control
-from tests.core.strategies import law
+from tests.kit.examples import law
 from tests.kit.given import a_flow, cloud_event
 from tests.kit.virtual_time import in_virtual_time, run_in_virtual_time
 from tests.pipeline.fakes import (
@@ -864,6 +864,6 @@ async def test_a_job_says_nothing_of_events_that_were_gone_before_the_first_star
     partition.change(control.resend("f"))
     await partition.settle()
 
-    assert partition.rows.watermark is not None
-    assert partition.rows.watermark.next_offset == 1000
+    assert partition.rows.source_position is not None
+    assert partition.rows.source_position.next_offset == 1000
     await partition.pipeline.close()
