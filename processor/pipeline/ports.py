@@ -47,7 +47,7 @@ class ProfileRows(Protocol):
         ...
 
     @property
-    def source_position(self) -> SourcePosition | None:
+    def watermark(self) -> SourcePosition | None:
         """Return how far the rows are; None: nothing was ever written."""
         ...
 
