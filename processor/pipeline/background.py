@@ -1,5 +1,4 @@
-"""What a partition does beside its events: chunks of jobs, memberships that end (F5), the index of identities, and the
-source position where nothing comes.
+"""Background work of a partition: chunks of jobs, memberships that end (F5), index of identities, idle position.
 
     next_at(now)                  when to look for work: a partition waits for that time, and looks no sooner
     next_unit(view, must_yield)   the next unit of work, decided on `view`; None: nothing now

@@ -1,4 +1,4 @@
-"""How many bad events a partition passes, and why it stops at one instead (contract I4)."""
+"""The limit of bad events in a row that a partition passes, and the errors for which it stops (contract I4)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class BadEvents:
         self.in_a_row = in_a_row
 
     def pass_one(self, record: ConsumerRecord, dead_letter: ProducerRecord, explanation: str) -> Stop | None:
-        """Count one more bad event, or return why the partition stops before it. Home of I4's limit."""
+        """Count one more bad event, or return why the partition stops before it (the limit of I4)."""
         if 0 < self._limit.in_a_row <= self.in_a_row + 1:
             return TooManyBadEvents(record, explanation, self.in_a_row + 1)
         if not self._limit.dead_letter_fits(dead_letter):

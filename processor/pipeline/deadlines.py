@@ -38,7 +38,7 @@ IndexRows = dict[bytes, bytes | None]
 
 
 def next_row(key: bytes, before: Row | None, step: Step, offset: int, index_rows: IndexRows) -> Row | None:
-    """The row of a profile after an applied event, and in `index_rows` what that changes in the index."""
+    """Return the row of a profile after an applied event; put into `index_rows` what the event changes in the index."""
     profile = step.profile
     if profile is None:
         if before is not None and before.deadline:
@@ -57,7 +57,7 @@ def next_row(key: bytes, before: Row | None, step: Step, offset: int, index_rows
 
 
 def _placed(key: bytes, profile: Profile, offset: int, was: str, now: str, index_rows: IndexRows) -> Row:
-    """The row at another place in the index."""
+    """Return the row at another place in the index, and put into `index_rows` the old and the new place."""
     if was:
         index_rows[deadline_key(was, key)] = None
     if now:
@@ -67,7 +67,7 @@ def _placed(key: bytes, profile: Profile, offset: int, was: str, now: str, index
 
 @dataclass(frozen=True, slots=True)
 class DeadlineSettings:
-    """How memberships end by themselves; `enabled` False: no events are written, and the index is kept anyway.
+    """Settings of memberships that end by themselves; not `enabled`, no events are written, the index is kept.
 
     `wall_clock` is the time by which they end. `look_seconds`: how often an owner looks for what is due, so an event is
     on the log within seconds of its deadline. After `again_days` a written event that is not applied yet is written
@@ -83,7 +83,7 @@ class DeadlineSettings:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What was due: events, the changed rows of profiles, the changes of the index."""
+    """The outcome of a look at what is due: events, the changed rows of profiles, the changes of the index."""
 
     events: list[ProducerRecord]
     profiles: dict[bytes, Row | None]
@@ -110,7 +110,7 @@ class Deadlines:
                 self._low = key[:_PROFILE_ID]
 
     def take_due(self) -> Due:
-        """What is due now, of some profiles; the caller commits it before it calls again."""
+        """Return what is due now, of some profiles; the caller commits it before it calls again."""
         now = format_time(int(self._settings.wall_clock()))
         due, looked, low = Due([], {}, {}), 0, deadline_key(now, b"")
         with closing(self._rows.scan_from(DEADLINE, self._low)) as index:

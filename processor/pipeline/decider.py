@@ -1,7 +1,9 @@
-"""What a run of records of one partition leads to, decided by one snapshot of the catalog. Changes only `Profiles`.
+"""The decider: a run of records of one partition becomes a work unit, by one snapshot of the catalog.
 
-records ─► rows of their profiles ─► core.step, event by event ─► one WorkUnit
-                                      │ deadlines, index of identities, effects on jobs: pure functions
+    records ─► rows of their profiles ─► core.step, event by event ─► one WorkUnit
+                                          │ deadlines, index of identities, effects on jobs: pure functions
+
+It changes only `Profiles`, and knows no asyncio.
 """
 
 from collections.abc import Sequence
@@ -40,7 +42,7 @@ class Policy:
 
 
 class RunStart(NamedTuple):
-    """What a run of records begins with.
+    """The state with which a run of records begins.
 
     `sequence` is the run's own; `bad_in_a_row` counts the bad events just before it. `decided_at`: the moment, as
     `encode_export` takes it. `rows` are written beside those of its profiles, and `job_progress` with them. `jobs`:

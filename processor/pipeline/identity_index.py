@@ -1,18 +1,17 @@
-"""The index of identities of one partition: kept by events, built by pages where it is not whole (contract M6; rows:
-schemas/wire/identity_index.py).
+"""The index of identities of one partition: kept by events, built by chunks where it is not whole (contract M6).
 
-    event on a profile ─► identities that came and went ─► rows beside the profile's, in its transaction
+    event on a profile ─► identities that came and went ─► index rows beside the profile's, in its transaction
 
-    the copy says, when the partition is taken over                      what is done, page by page between events
-    nothing, not even a watermark                                        COMPLETE at once
+    the copy says, when the partition is taken over                      what is done, chunk by chunk between events
+    nothing, not even a source position                                  COMPLETE at once
     no index: an older version wrote what there is                       BUILDING: every profile is looked at once
-    as far as the watermark                                              it goes on where it was
-    below the watermark: somebody applied events without it              CLEARING: its rows go; then BUILDING
+    as far as the source position                                        it goes on where it was
+    below the source position: somebody applied events without it        CLEARING: its rows go; then BUILDING
     it is switched off, and there are rows                               REMOVING: its rows go; then nothing
 
-While rows go, events take away what they end and write nothing, so nothing is left behind the sweep, and no row
+While rows go, events take away what they end and write nothing, so nothing is left behind the cleanup, and no row
 outlives its profile (F3). While it is built, events write what changes: a row is never false, and whole is what lies
-below the cursor.
+below the cursor. The rows: schemas/wire/identity_index.py.
 """
 
 from contextlib import closing
@@ -43,7 +42,7 @@ IndexRows = dict[bytes, bytes | None]
 
 
 class IndexUpkeep(NamedTuple):
-    """How events change the index; `adds` False: they take rows away and write none."""
+    """The way in which events change the index; `adds` False: they take rows away and write none."""
 
     adds: bool
 
@@ -70,11 +69,10 @@ def _pairs(of: Identities, other: Identities) -> set[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class IndexSettings:
-    """`enabled`: keep the index; off, what there is of it goes.
+    """Settings of the index; not `enabled`, what there is of it goes.
 
-    The others bound a piece of work, about a millisecond, and a chunk.
-
-    `live_chunk_rows`: while events come, they wait for a page that is being committed.
+    The other settings bound a slice, which takes about a millisecond, and a chunk. `live_chunk_rows`: while events
+    come, they wait for a chunk that is being committed.
     """
 
     enabled: bool = True
@@ -93,24 +91,24 @@ class IdentityIndex:
 
     def __init__(self, rows: ProfileRows, profiles: Profiles, settings: IndexSettings) -> None:
         self._rows, self._profiles, self._settings = rows, profiles, settings
-        self._swept = b""  # rows up to and with this one are gone
+        self._cleaned = b""  # rows up to and with this one are gone
         self.progress = self._begin()
 
     def _begin(self) -> IndexProgress | None:
         (stored,) = self._rows.get_many([INDEX_KEY])
         has_rows = stored is not None or self._has_any(IDENTITY)
-        known, watermark = decode_progress(stored), self._rows.watermark
+        known, position = decode_progress(stored), self._rows.watermark
         if not self._settings.enabled:
             return IndexProgress(IndexState.REMOVING) if has_rows else None
         if not has_rows:
             return IndexProgress(
-                IndexState.BUILDING if watermark is not None or self._has_any(PROFILE) else IndexState.COMPLETE
+                IndexState.BUILDING if position is not None or self._has_any(PROFILE) else IndexState.COMPLETE
             )
         if (
             known is None
             or known.state is IndexState.REMOVING
-            or watermark is None
-            or known.next_offset < watermark.next_offset
+            or position is None
+            or known.next_offset < position.next_offset
         ):
             return IndexProgress(IndexState.CLEARING)
         return known
@@ -128,21 +126,21 @@ class IdentityIndex:
 
     @property
     def has_work(self) -> bool:
-        """Whether there is a page to do."""
+        """Return whether there is a chunk to do."""
         return self.progress is not None and self.progress.state is not IndexState.COMPLETE
 
     def new_chunk(self, *, events_come: bool) -> "IndexChunk":
-        """A page with nothing in it."""
+        """Return a chunk with nothing in it."""
         settings = self._settings
         return IndexChunk(settings.chunk_profiles, settings.live_chunk_rows if events_come else settings.chunk_rows)
 
     def do_slice(self, chunk: "IndexChunk") -> None:
-        """Do a piece of a page: about a millisecond."""
+        """Do a slice of a chunk: about a millisecond."""
         assert self.progress is not None
         if self.progress.state is IndexState.BUILDING:
             self._build(chunk, self.progress)
         else:
-            self._sweep(chunk, self.progress)
+            self._clean_up(chunk, self.progress)
 
     def _build(self, chunk: "IndexChunk", progress: IndexProgress) -> None:
         looked, last, ended = 0, profile_key(progress.cursor.encode()), False
@@ -163,16 +161,17 @@ class IdentityIndex:
         else:
             self.progress = progress._replace(cursor=last[len(PROFILE) :].decode(), seen=seen)
 
-    def _sweep(self, chunk: "IndexChunk", progress: IndexProgress) -> None:
-        """Each piece begins where the last one ended: RocksDB would step over all that is removed and not compacted
-        yet.
+    def _clean_up(self, chunk: "IndexChunk", progress: IndexProgress) -> None:
+        """Take away the next rows.
+
+        Each slice begins where the last one ended: RocksDB would step over all that is removed and not compacted yet.
         """
-        swept = 0
-        with closing(self._rows.scan_from(IDENTITY, self._swept)) as stored:
+        cleaned = 0
+        with closing(self._rows.scan_from(IDENTITY, self._cleaned)) as stored:
             for key, _ in stored:
-                chunk.rows[key], self._swept = None, key
-                swept += 1
-                if swept >= self._settings.slice_rows or len(chunk.rows) >= chunk.most_rows:
+                chunk.rows[key], self._cleaned = None, key
+                cleaned += 1
+                if cleaned >= self._settings.slice_rows or len(chunk.rows) >= chunk.most_rows:
                     return
         self._end(chunk, IndexProgress(IndexState.BUILDING) if progress.state is IndexState.CLEARING else None)
 
@@ -188,9 +187,7 @@ class IdentityIndex:
 
 
 class IndexChunk:
-    """One piece of work on the index: bounded, so that what comes meanwhile waits for milliseconds, and a crash repeats
-    little.
-    """
+    """One chunk of work on the index: bounded, so that events wait for milliseconds, and a crash repeats little."""
 
     def __init__(self, most_profiles: int, most_rows: int) -> None:
         self.most_profiles, self.most_rows = most_profiles, most_rows
@@ -200,5 +197,5 @@ class IndexChunk:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is to be committed before more is done."""
+        """Return whether the chunk is to be committed before more is done."""
         return self.ended or self.looked >= self.most_profiles or len(self.rows) >= self.most_rows

@@ -10,7 +10,7 @@ from processor.pipeline.work_unit import AT_ONCE, NEVER, DecidedPosition, WorkUn
 
 
 class IdlePosition:
-    """When the source position is to be written though no event came.
+    """The source position of a partition as it is written where no event comes.
 
     What is no event (markers, aborted transactions) is passed after `idle_seconds` without anything new, since each
     time costs a transaction; the first source position of a partition is written at once.

@@ -48,7 +48,7 @@ GROUP_RECORDS: Final = 4000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionSettings:
-    """How one partition works; the byte bounds are of this partition, the clocks are those of all its parts.
+    """Settings of one partition; the byte bounds are of this partition, the clocks are those of all its parts.
 
     `linger_seconds`: how long a decided event waits for others. `close_seconds`: how long a transaction on its way may
     take when the partition closes. `background_seconds`: how long background work waits, at most, while events keep
@@ -129,7 +129,7 @@ class PartitionPipeline:
         return self.waiting_bytes > self._settings.max_waiting_bytes
 
     def start(self) -> None:
-        """Begin; call once."""
+        """Begin to decide and commit; call once."""
         self._unsubscribe = self._catalog.subscribe(self._wake.set)
         self._tasks = [watched_task(loop, self._fail) for loop in (self._decide_all(), self._commit_all())]
 

@@ -38,12 +38,12 @@ class Pipeline:
             self._partitions[partition].begin_at(position)
 
     def pass_at_once(self, partition: int) -> None:
-        """Let a partition's watermark pass what is no event (PartitionPipeline.pass_at_once)."""
+        """Let a partition's source position pass what is no event (PartitionPipeline.pass_at_once)."""
         if partition in self._partitions:
             self._partitions[partition].pass_at_once()
 
     def submit(self, batch: Batch) -> None:
-        """Hand a batch to its partition; one that is not ours any more is dropped: its next owner reads it again."""
+        """Hand a batch to its partition; drop one of a revoked partition, which its next owner reads again."""
         pipeline = self._partitions.get(batch.partition)
         if pipeline is None:
             return
@@ -74,7 +74,7 @@ class Pipeline:
             await asyncio.wait(set(self._ending))
 
     async def close(self) -> None:
-        """Stop all."""
+        """Stop and release all partitions."""
         await self.release(list(self._partitions))
 
     async def _end(self, pipeline: PartitionPipeline) -> None:
@@ -85,7 +85,7 @@ class Pipeline:
 
     @property
     def committed_offsets(self) -> dict[int, int]:
-        """The watermark of each partition."""
+        """Return the first offset of each partition that is not in its state."""
         return {partition: pipeline.committed_offset for partition, pipeline in self._partitions.items()}
 
     @property
@@ -99,7 +99,7 @@ class Pipeline:
             counts.forget_flows(is_gone)
 
     def counts(self) -> Counts:
-        """Of everything since the worker started."""
+        """Return the counts of everything since the worker started."""
         total = Counts()
         total.add(self._past)
         for pipeline in self._partitions.values():

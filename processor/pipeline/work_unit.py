@@ -1,4 +1,4 @@
-"""What is decided and committed as one: the outcome of a run of records, or of a piece of background work."""
+"""Work units: the outcome of a run of records, or of a chunk of background work, decided and committed as one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ AT_ONCE: Final = float("-inf")
 
 
 class IndexMove(NamedTuple):
-    """How far the index of identities is after a chunk of it; `progress` None: the index is gone."""
+    """The progress of the index of identities after a chunk of it; None: the index is gone."""
 
     progress: IndexProgress | None
 
@@ -52,7 +52,7 @@ class WorkUnit:
 
 @dataclass(slots=True)
 class DecidedPosition:
-    """How far one partition is decided; only its pipeline and its idle position write it.
+    """The position up to which one partition is decided; only its pipeline and its idle position write it.
 
     Everything below `next_offset` is decided, or is no event. `sequence` is the last work unit's.
     """
@@ -63,7 +63,7 @@ class DecidedPosition:
 
 
 class View(NamedTuple):
-    """What background work is decided on: the catalog as of now, and how far the partition is decided."""
+    """The view that background work is decided on: the catalog as of now, and how far the partition is decided."""
 
     catalog: Catalog
     decided: DecidedPosition

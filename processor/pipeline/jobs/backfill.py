@@ -22,7 +22,7 @@ Consider = Callable[[Chunk, bytes, bytes], bool]
 
 
 class Backfill:
-    """Exports the members of the job's audiences, but those that their flow has exported since it began. Home of E1."""
+    """Exports the members of the job's audiences, but those that the flow has exported since.."""
 
     scans_profiles: Final = True
 
@@ -30,7 +30,13 @@ class Backfill:
         """Return what the keys of the job's exported markers begin with."""
         return exported_key(job_id, b"")
 
-    def on_event(self, active: ActiveJob, event: AppliedEvent, marker: MarkerLookup, effects: Effects) -> None:  # noqa: ARG002
+    def on_event(
+        self,
+        active: ActiveJob,
+        event: AppliedEvent,
+        marker: MarkerLookup,  # noqa: ARG002  # as the Protocol has it
+        effects: Effects,
+    ) -> None:
         """Mark a profile that the flow exports before the scan comes to it; forget one that is gone."""
         if event.step.profile is None:
             effects.rows[active.job.marker_key(event.profile_id)] = None

@@ -14,7 +14,7 @@ from schemas.wire.profiles_changelog import decode_missed_changes, encode_missed
 
 
 class CatchUp:
-    """Exports what a flow missed while it was disabled. Home of F1."""
+    """Exports what a flow missed while it was disabled."""
 
     scans_profiles: Final = False
 

@@ -1,6 +1,4 @@
-"""One chunk of work of one job: bounded, so that what comes meanwhile waits for milliseconds, and a crash repeats
-little.
-"""
+"""One chunk of work of one job: bounded, so that events wait for milliseconds, and a crash repeats little."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,7 +27,7 @@ LIVE_CHUNK_EXPORTS: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkInput:
-    """What a chunk is decided on: rows and profiles as they are now, and the partition's other jobs.
+    """The input that a chunk is decided on: rows and profiles as they are now, and the partition's other jobs.
 
     `source` is topic and partition of the events, `decided_at` the moment as `encode_export` takes it.
     `markers_are_inherited`: a later job goes on with the markers of this one.
@@ -117,7 +115,7 @@ class Chunk:
 
 
 class ChunkWork(Protocol):
-    """What does a job's chunk: its kind, or the cleanup of its markers."""
+    """A worker at chunks: the kind of their job, or the cleanup of its markers."""
 
     def do_slice(self, chunk: Chunk) -> None:
         """Do a slice of the chunk, about a millisecond; say so where the job has no more."""
@@ -132,5 +130,5 @@ class Kind(EventRules, ChunkWork, Protocol):
         ...
 
     def marker_prefix(self, job_id: str, missed_id: str) -> bytes:
-        """Return what the keys of the job's markers begin with; `missed_id`: the id its missed changes are kept under."""
+        """Return what the keys of the job's markers begin with; missed changes are kept under `missed_id`."""
         ...

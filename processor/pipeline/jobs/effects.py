@@ -1,4 +1,4 @@
-"""What an applied event does to the jobs of its partition. Pure: nothing is changed, the caller applies the effects.
+"""Effects of an applied event on the jobs of its partition. Pure: nothing is changed, the caller applies them.
 
 jobs, an event, a look-up of markers ─► rows (markers that come and go), records that leave before the event's own,
                                         and which job exported each
@@ -38,7 +38,7 @@ class AppliedEvent(NamedTuple):
 
 @dataclass(slots=True)
 class Effects:
-    """What an event does to jobs: `exported_by` is the id of the job of each record."""
+    """The effects of an event on jobs: `exported_by` is the id of the job of each record."""
 
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
     records: list[ExportRecord] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Effects:
 
 
 class EventRules(Protocol):
-    """What a kind of job does at events and exports; every method writes to what it is given, and reads nothing else."""
+    """The rules of a kind of job at events and exports; every method writes only to what it is given."""
 
     def on_event(self, active: "ActiveJob", event: AppliedEvent, marker: MarkerLookup, effects: Effects) -> None:
         """Add to `effects` what an applied event does to the job."""

@@ -19,7 +19,7 @@ REPORT_SECONDS: Final = 1.0
 
 
 class JobWrites(NamedTuple):
-    """What is to be written of jobs: rows, and records of `job-progress`."""
+    """Writes of jobs: rows, and records of `job-progress`."""
 
     rows: dict[bytes, bytes | None]
     job_progress: list[ProducerRecord]

@@ -1,4 +1,4 @@
-"""Which job of a partition works next, and when: flows take turns, rates hold, and what waits outside is asked."""
+"""The scheduler of a partition's jobs: flows take turns, rates hold, and what waits outside is asked."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ _CLEANUP: Final = Cleanup()
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
-    """How jobs work in one partition; `topic` is that of the events.
+    """Settings of the jobs in one partition; `topic` is that of the events.
 
     `records_per_second` bounds a job in this partition (0: nothing does). `why_waiting`: why records of a flow should
     not be made now, in words; None: they may. `is_behind`: whether delivery cannot follow. `ask_seconds`: how often

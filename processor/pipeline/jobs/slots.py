@@ -1,4 +1,4 @@
-"""Which of a worker's partitions may have a chunk of a job now."""
+"""Slots: which of a worker's partitions may have a chunk of a job now."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ LIVE_SECONDS: Final = 1.0
 
 
 class Slots:
-    """Which of a worker's partitions may have a chunk: all at once, or, while events come, one after the other.
+    """The slots of a worker's partitions for chunks: all at once, or, while events come, one after the other.
 
     They share one event loop and one broker: a chunk of each at a time would make every event wait for all of them.
     """

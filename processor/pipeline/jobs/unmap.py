@@ -11,7 +11,7 @@ from schemas.wire.profiles_changelog import decode_row, exported_key
 
 
 class Unmap:
-    """Exports the exits of an audience that a flow maps no more, where it has `emitExitOnUnmap`. Home of F2."""
+    """Exports the exits of an audience that a flow maps no more, where it has `emitExitOnUnmap`."""
 
     scans_profiles: Final = True
 
