@@ -36,7 +36,7 @@ def told_how_to_repeat(seed: int) -> Iterator[None]:
 
 
 async def deliver_in_chaos(kinesis: str, seed: int) -> Counter[str]:
-    """What the proxy did meanwhile."""
+    """Deliver while Kinesis fails; return what the proxy did meanwhile."""
     streams = {"vip": f"chaos-{seed}-one", "other": f"chaos-{seed}-one", "third": f"chaos-{seed}-two"}
     for stream in set(streams.values()):
         create_stream(kinesis, REGION, stream, 2)
@@ -77,8 +77,9 @@ async def test_the_same_for_hundreds_of_seeds(kinesis: str) -> None:
 
 @pytest.mark.quiet
 async def test_shards_are_fed_what_they_take_and_hardly_ever_more(kinesis: str) -> None:
-    """Two shards with AWS' limits and a worker that knows nothing of them but its answers (no DescribeStream,
-    no ListShards).
+    """Two shards have AWS' limits.
+
+    The worker knows nothing of them but its responses (no DescribeStream, no ListShards).
     """
     create_stream(kinesis, REGION, "limited", 2)
     rejecting = Rule(

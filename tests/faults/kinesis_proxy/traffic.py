@@ -1,5 +1,6 @@
-"""Records of `exports` sent through the proxy by the real sink and boto3, by workers that may be killed; and what then
-must hold.
+"""Records of `exports` sent through the proxy by workers that may be killed; and what then must hold.
+
+The sink and boto3 are real.
 
 traffic = Traffic(seed, proxy, streams)          same seed, same records
 await traffic.deliver(kills=1)
@@ -105,9 +106,7 @@ class Traffic:
 
     @asynccontextmanager
     async def _worker(self) -> AsyncIterator[Sink]:
-        """A sink that is fed from where progress stands, and is cut off at the end: calls in flight go on without
-        it.
-        """
+        """Feed a sink from where progress stands, and cut it off at the end: calls in flight go on without it."""
         self._workers += 1
         places = {
             flow: destination(self._proxy.url, stream, f"WORKER{self._workers}")
@@ -146,7 +145,7 @@ class Traffic:
         return sum(flow.delivered for flow in sink.status().values()) >= enough or not self._left()
 
     def _left(self) -> bool:
-        """Whether something is not delivered; what a flow has parked is not, wherever its partition is."""
+        """Return whether something is not delivered; what a flow has parked is not, wherever its partition is."""
         return any(committed < len(self.records) for committed in self.committed.values()) or any(
             self._parked.rows.rows.values()
         )
