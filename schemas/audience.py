@@ -26,9 +26,7 @@ def _bounded(name: str, info: ValidationInfo) -> str:
 
 
 def warning_of_namespace(namespace: str) -> str | None:
-    """What is to be known of a namespace that differs from a known one in case alone (contract M5): it is another one
-    (C7).
-    """
+    """Return the warning for a namespace that differs from a known one in case alone (M5): it is another one (C7)."""
     known = next(
         (each for each in KNOWN_NAMESPACES if each != namespace and each.casefold() == namespace.casefold()), None
     )
@@ -42,7 +40,7 @@ def warning_of_namespace(namespace: str) -> str | None:
 
 
 class Audience(Model):
-    """What is known about one audience. Changing it never triggers an export."""
+    """An audience, as far as somebody described it; to change it never triggers an export. Home of M1."""
 
     namespace: Name
     id: Name
@@ -55,5 +53,5 @@ class Audience(Model):
 
     @property
     def key(self) -> AudienceKey:
-        """(namespace, id)."""
+        """Return the namespace and the id."""
         return self.namespace, self.id

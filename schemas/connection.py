@@ -1,7 +1,7 @@
-"""What the control API keeps beside flows and audiences: Adobe's connections, and how a flow hangs together with them.
+"""The objects that the control API keeps beside flows and audiences: Adobe's connections, and flows' links to them.
 
-    Connection (base, how to be let in) ─► SourceConnection ─┐
-    Connection (base, how to be let in) ─► TargetConnection ─┴─► FlowLink ─► the flow of the same id on `flows`
+    Connection (base, authentication) ─► SourceConnection ─┐
+    Connection (base, authentication) ─► TargetConnection ─┴─► FlowLink ─► the flow of the same id on `flows`
 
 They are for the API alone: a flow on `flows` says everything that a worker needs.
 """
@@ -46,7 +46,7 @@ class Connection(NamedModel):
 
 
 class SourceConnection(NamedModel):
-    """Where profiles come from; there is one such place."""
+    """A connection that profiles come from; there is one such source."""
 
     name: Name
     description: str | None = None
@@ -77,7 +77,7 @@ TARGET_OPTIONS: Final = tuple(sorted(TargetParams.model_fields.keys() & Options.
 
 
 class TargetConnection(NamedModel):
-    """Where records go."""
+    """A connection that records go to."""
 
     name: Name
     description: str | None = None
@@ -88,8 +88,9 @@ class TargetConnection(NamedModel):
 
 
 class Note(NamedModel):
-    """What a client said of one selector that a flow has no place for, and when the selector came and changed (seconds
-    since 1970).
+    """The words of a client about one selector that a flow has no field for, and when the selector came and changed.
+
+    Times are seconds since 1970.
     """
 
     name: str | None = None
@@ -99,7 +100,7 @@ class Note(NamedModel):
 
 
 class FlowLink(NamedModel):
-    """What the API knows of a flow beside its record on `flows`.
+    """The API's knowledge of a flow beside its record on `flows`.
 
     `notes`: by the selector's place, `audience:<ns>/<id>` or `attribute:<path>`.
     """
@@ -114,8 +115,9 @@ AnyObject = Connection | SourceConnection | TargetConnection | FlowLink
 
 
 class StoredObject(NamedModel):
-    """A record of the topic `connections`: one object, its etag, when it came and changed, and by whom (None: nobody
-    said).
+    """A record of the topic `connections`: one object, its etag, when it came and changed, and by whom.
+
+    None where nobody said who.
     """
 
     kind: Annotated[Kind, Field(strict=False)]

@@ -1,4 +1,4 @@
-"""What arrives: a Kafka record as read, and the profile event it carries (contract section 1)."""
+"""The profile event that a Kafka record carries (contract section 1)."""
 
 from dataclasses import dataclass
 from enum import StrEnum

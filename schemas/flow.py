@@ -59,7 +59,7 @@ ConsentGate = Annotated[str | tuple[str, ...], WrapValidator(_read_gate)]
 
 
 class FlowState(StrEnum):
-    """Whether a flow sends (contract A12)."""
+    """The states of a flow: it sends, or it does not (A12)."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
@@ -75,12 +75,12 @@ class AudienceMapping(Model):
 
     @property
     def key(self) -> AudienceKey:
-        """(namespace, id)."""
+        """Return the namespace and the id."""
         return self.namespace, self.id
 
 
 class Triggers(Model):
-    """Which kinds of cause may send a record (contract A10)."""
+    """The kinds of cause that may send a record (A10)."""
 
     attributes: bool = True
     segments: bool = True
@@ -149,8 +149,7 @@ class Flow(Model):
 
     @property
     def path_faults(self) -> list[str]:
-        """What of its paths is in another notation than the contract's (M5), as of a flow that was put into force
-        before that was refused.
+        """Return the paths in another notation than the contract's, of a flow from before that was refused (M5).
 
         Such a flow goes on as it did: its path names a member of just that name.
         """
@@ -170,5 +169,5 @@ class Flow(Model):
 
     @property
     def enabled(self) -> bool:
-        """Whether it sends."""
+        """Return whether the flow sends."""
         return self.state is FlowState.ENABLED

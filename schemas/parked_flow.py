@@ -1,8 +1,7 @@
-"""A row of the topic `delivery-positions`: how far one flow is in one partition of `exports`, beside the group's
-offset.
+"""A row of the topic `delivery-positions`: how far one parked flow is in one partition of `exports`.
 
-Every stay of a flow beside the group has a key of its own, ["<flow id>","<stay id>"]: nobody overwrites or removes what
-another knows, but an owner who has written what it took over from there.
+Every parked interval has a key of its own, ["<flow id>","<interval id>"]: nobody overwrites or removes what another
+knows, but an owner who has written what it took over from there.
 """
 
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Paths of attributes: the contract's notation (M3), and the right path for one in another notation. Home of M5.
+"""Read the paths of attributes: the contract's notation (M3), and the right path for one in another notation.
 
 person.name.firstName          a path: members, separated by dots
 xdm:person.xdm:name            the same with XDM's prefix, which is dropped
@@ -24,7 +24,7 @@ _BARE: Final = re.compile(r"[^\W\d]\w*")
 
 
 def split_path(dotted: str) -> Path:
-    """The segments of a dotted XDM path; ValueError where one is empty (contract M3)."""
+    """Return the segments of a dotted XDM path; ValueError where one is empty. Home of M3."""
     segments = tuple(dotted.split("."))
     if not all(segments):
         raise ValueError("is not a dotted path: a segment is empty")
@@ -53,7 +53,7 @@ def _without_prefix(segment: str) -> str:
 
 
 def fault_of_path(dotted: str) -> str | None:
-    """Say why a text is no dotted path, and which path is meant; None where it is one."""
+    """Say why a text is no dotted path, and which path is meant; None where it is one. Home of M5."""
     reason = _reason(dotted)
     if reason is None:
         return None
@@ -103,8 +103,9 @@ def _addressed(text: str) -> tuple[list[str], bool]:
 
 
 def _members(text: str) -> Iterator[str | None]:
-    """The members in their order; None for what is none, or cannot be addressed: an index, a wildcard, a name with a
-    dot or a slash in it.
+    """Yield the members in their order.
+
+    None stands for what is none, or cannot be addressed: an index, a wildcard, a name with a dot or a slash in it.
     """
     is_pointer = text.startswith(("/", "#/"))
     for step in _STEP.finditer(text, 1 if _ROOT.match(text) else 0):

@@ -1,4 +1,4 @@
-"""What is kept: one profile, as the fold of its events (contract I2, I7)."""
+"""One profile, as the fold of its events keeps it (I2, I7)."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -84,5 +84,8 @@ class Profile:
 
 @lru_cache(maxsize=65_536)
 def xdm_entry(entry: str) -> Document:
-    """The two fields of an entry, as XDM has them; one shared object for equal entries."""
+    """Return the two fields of an entry, as XDM has them, and no others. Home of C4.
+
+    Equal entries share one object.
+    """
     return {"lastQualificationTime": entry[1:], "status": STATUS[entry[0]]}

@@ -28,7 +28,7 @@ _PARTITIONS: Final = {  # by how their regions begin, the longest first (botocor
 
 
 class StreamArn(NamedTuple):
-    """What an ARN names; `account` has 12 digits."""
+    """The parts of a stream's ARN; `account` has 12 digits."""
 
     partition: str
     region: str
@@ -37,8 +37,9 @@ class StreamArn(NamedTuple):
 
 
 def read_stream_arn(text: str) -> StreamArn:
-    """The parts of an ARN; raises ValueError for what is no ARN of a stream, or one whose partition does not have its
-    region.
+    """Return the parts of the ARN of a stream, which may be another account's. Home of G10.
+
+    Raises ValueError for what is no ARN of a stream, or one whose partition does not have its region.
     """
     found = _ARN.fullmatch(text)
     if found is None:
@@ -53,8 +54,9 @@ def read_stream_arn(text: str) -> StreamArn:
 
 
 def fault_of_endpoint(arn: StreamArn, url: str) -> str | None:
-    """Say where an endpoint of AWS's is of another region or account than the stream; None where it is not, or is no
-    such endpoint.
+    """Say where an endpoint of AWS's is of another region or account than the stream.
+
+    None where it is not, or is no such endpoint.
     """
     found = _HOST.search(url)
     for name, said in (("region", arn.region), ("account", arn.account)):

@@ -1,5 +1,6 @@
-"""Times as the contract writes them (I3, C8): `YYYY-MM-DDTHH:MM:SS[.f…](Z|±HH:MM|±HHMM|±HH)`, seconds since the epoch
-inside.
+"""Read and write times as the contract has them (I3, C8); inside, they are seconds since the epoch.
+
+The form is `YYYY-MM-DDTHH:MM:SS[.f…](Z|±HH:MM|±HHMM|±HH)`.
 
 All that RFC 3339 has is read: lower-case `t` and `z`, a blank for the `T`, and second 60, which a clock that knows no
 leap seconds tells as 59. Fractions of a second are cut off. A time is a real moment of the years 1 to 9999 in UTC.
@@ -90,7 +91,10 @@ def _offset_seconds(text: str, sign: str, hours: int, minutes: int) -> int:
 
 
 def format_time(seconds: int) -> str:
-    """The moment in the form of C8, `YYYY-MM-DDTHH:MM:SSZ`; raises BadTimeError outside the years 1 to 9999."""
+    """Return the moment as a record shows it, `YYYY-MM-DDTHH:MM:SSZ`. Home of C8.
+
+    Raises BadTimeError outside the years 1 to 9999.
+    """
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
         raise BadTimeError(f"{seconds} s since the epoch lies outside the years 1 to 9999")
     moment = _EPOCH + timedelta(seconds=seconds)

@@ -1,5 +1,4 @@
-"""What a worker says of itself on the topic `worker-status`, under its name: counts since it started, and where it
-stands.
+"""The report of a worker about itself on the topic `worker-status`, under its name: counts, and where it stands.
 
 The counts are this process' own and start at 0 with it; `profile-exporter status` shows them beside what Kafka knows.
 """
@@ -30,7 +29,7 @@ class PartitionStatus(Model):
 
 
 class FlowStatus(Model):
-    """What one flow did in this worker. Record counts are of records, not of calls."""
+    """The counts of one flow in this worker: of records, not of calls."""
 
     decided: dict[str, int] = Field(
         default_factory=dict

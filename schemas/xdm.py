@@ -7,8 +7,9 @@ _PREFIX_CHARACTERS: Final = len(PREFIX)
 
 
 def plain_names(value: Any) -> Any:
-    """`value` with the prefix `xdm:` dropped from every member name in it, also inside lists; a new value, `value`
-    stays as it is.
+    """Return `value` with the prefix `xdm:` dropped from every member name in it, also inside lists.
+
+    The result is a new value, `value` stays as it is.
 
     Where both spellings stand side by side, the one without the prefix wins, whatever the order and also as null.
     """

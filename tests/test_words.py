@@ -66,7 +66,6 @@ DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "benchmarks",
         "processor/delivery",
-        "processor/foundation",
         "processor/pipeline",
         "processor/worker",
         "state",

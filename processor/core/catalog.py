@@ -44,7 +44,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class PartitionKey:
-    """Which value of the profile is Kinesis' partition key (G5); `namespace` or `path` or neither: the profile id."""
+    """The value of a profile that is Kinesis' partition key (G5): an identity, an attribute, else the profile id."""
 
     namespace: str | None = None
     path: Path | None = None
@@ -86,13 +86,14 @@ class CompiledJob:
 
     @property
     def notes(self) -> str:
-        """Of a catchup: what its notes are kept under."""
+        """Return the id under which a catchup keeps its missed changes."""
         return self.job.notes_id
 
 
 class Catalog:
-    """All flows, those that are enabled and their index (None where they are few), and the merge policies of all
-    audiences.
+    """The flows of one moment, compiled, with the index of the enabled ones and the merge policies of all audiences.
+
+    Where the flows are few, they have no index (None).
 
     `missing`: disabled flows for which a catchup job gathers what they miss (F1), `records` their index (None: there
     are none). `cancelled`: ids of jobs that are, and of those whose flow is gone.
@@ -242,6 +243,7 @@ def _index(flows: Iterable[CompiledFlow]) -> FlowIndex:
 
 
 def _extras(flow: Flow, mapping: AudienceMapping, audience: Audience | None) -> Extras:
+    """Return what an entry of a mapped audience shows beside status and time. Home of C5 and C6."""
     extras: Extras = {}
     if flow.options.include_segment_names and audience is not None and audience.name is not None:
         extras["name"] = audience.name
@@ -280,5 +282,5 @@ def _partition_key(option: str) -> PartitionKey:
 
 
 def is_own(namespace: str) -> bool:
-    """Whether an audience of this namespace comes from own segmentation (trigger `segments`, A10)."""
+    """Return whether an audience of this namespace comes from own segmentation (trigger `segments`, A10)."""
     return namespace == OWN_NAMESPACE

@@ -1,4 +1,4 @@
-"""Why a record would leave: the causes of one event for one flow (contract A2 to A10, A13)."""
+"""Find why a record would leave: the causes of one event for one flow (A2 to A10, A13)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -23,7 +23,7 @@ class Causes(NamedTuple):
     attributes: Sequence[Attribute]
 
     def texts(self) -> tuple[str, ...]:
-        """The causes as a record lists them, sorted by code point (A13)."""
+        """Return the causes as a record lists them, sorted by code point. Home of A13."""
         texts = [f"segment:{namespace}/{audience}:{STATUS[letter]}" for namespace, audience, letter in self.segments]
         texts += [f"identity:{namespace}" for namespace in self.identities]
         texts += [attribute.cause for attribute in self.attributes]
@@ -31,7 +31,7 @@ class Causes(NamedTuple):
         return tuple(texts)
 
     def allowed_by(self, triggers: Triggers) -> bool:
-        """Whether at least one cause is of a kind that is on (A10)."""
+        """Return whether at least one cause is of a kind that is on. Home of A10."""
         return (
             (bool(self.attributes) and triggers.attributes)
             or (bool(self.identities) and triggers.identities)
@@ -43,7 +43,7 @@ class Causes(NamedTuple):
 
 
 def segment_causes(flow: CompiledFlow, change: Change) -> Sequence[Transition]:
-    """The transitions of audiences that the flow maps (A2, A4)."""
+    """Return the transitions of audiences that the flow maps, and of no others. Home of A2 and A4."""
     if not change.transitions:
         return ()
     mapped = flow.mapped
@@ -51,9 +51,9 @@ def segment_causes(flow: CompiledFlow, change: Change) -> Sequence[Transition]:
 
 
 def attribute_causes(flow: CompiledFlow, change: Change, after: Document) -> Sequence[Attribute]:
-    """The mapped attributes that the event wrote (A6 to A8); with `suppressUnchanged`, those it changed.
+    """Return the mapped attributes that the event wrote; with `suppressUnchanged`, those it changed. Home of A7.
 
-    `after` are all now.
+    `after` are all attributes now.
     """
     before = change.before.attributes
     if flow.suppress_unchanged and before is after:
@@ -80,7 +80,7 @@ def realized_in(mapped: Mapping[str, Mapping[str, Any]], memberships: Membership
 
 
 def passes_gate(flow: CompiledFlow, memberships: Memberships) -> bool:
-    """Whether changes of identities and attributes count for a profile with these memberships (A9)."""
+    """Return whether changes of identities and attributes count for these memberships. Home of A9."""
     gate = flow.options.membership_gate
     if gate == "none":
         return True

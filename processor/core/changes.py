@@ -1,4 +1,4 @@
-"""What an event wrote: attributes (contract A6)."""
+"""Find what an event wrote: the mapped attributes, whatever their value (A6)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -24,8 +24,9 @@ def value_at(document: Any, path: Path) -> Any:
 
 
 def written(change: Change, mapped: Mapping[str, Sequence[Attribute]]) -> Sequence[Attribute]:
-    """The attributes that the event wrote, whatever their value; `mapped` are all, by the first segment of their
-    path.
+    """Return the attributes that the event wrote, whatever their value. Home of A6.
+
+    `mapped` are all attributes, by the first segment of their path.
     """
     event, before = change.event, change.before.attributes
     if event.type is _PATCHED:
@@ -69,7 +70,7 @@ def _patch_writes(patch: Document, attribute: Attribute, before: Document) -> bo
 
 
 def _map_writes(patch: dict[str, Any], old: Any) -> bool:
-    """Whether a map merged over `old` writes anything: a leaf, a removal of what is there, or the map itself."""
+    """Return whether a map merged over `old` writes anything: a leaf, a removal of what is there, or the map itself."""
     if type(old) is not dict:
         return True
     for name, value in patch.items():

@@ -30,7 +30,7 @@ _CONSENTS: Final = frozenset(
 
 
 def opted_out(profile: Profile, gates: Sequence[Path]) -> bool:
-    """Whether the attribute at one of the paths is an opt-out. Home of F6."""
+    """Return whether the attribute at one of the paths is an opt-out. Home of F6."""
     return any(_is_opt_out(value_at(profile.attributes, gate)) for gate in gates)
 
 

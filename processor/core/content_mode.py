@@ -28,7 +28,7 @@ _JSON_TYPES: Final = frozenset({"application/json", "text/json"})
 
 
 class Head:
-    """What the headers say.
+    """The headers of a record, as far as they say what its value is.
 
     `attributes` are those of `ce_` headers, by their names; `media_type` is in lower case, without parameters, "" for
     none.
@@ -43,17 +43,17 @@ class Head:
 
     @property
     def has_attributes(self) -> bool:
-        """Whether one of the attributes that every event has is there."""
+        """Return whether one of the attributes that every event has is there."""
         return not self.attributes.keys().isdisjoint(_REQUIRED)
 
     @property
     def is_structured(self) -> bool:
-        """Whether the content type says that the value is a whole event."""
+        """Return whether the content type says that the value is a whole event."""
         return self.media_type.startswith(_STRUCTURED)
 
     @property
     def names_json(self) -> bool:
-        """Whether the content type is one of JSON, or there is none."""
+        """Return whether the content type is one of JSON, or there is none."""
         return is_json_type(self.media_type)
 
     def require_attributes(self) -> None:
@@ -67,7 +67,7 @@ class Head:
             )
 
     def explained(self, unusable: Unusable) -> Unusable:
-        """What is wrong with a value that is no whole event, where the headers say what else it is; else `unusable`."""
+        """Explain a value that is no whole event, where the headers say what else it is; else return `unusable`."""
         if unusable.reason not in (
             DeadLetterReason.NOT_UTF8,
             DeadLetterReason.NOT_JSON,
@@ -85,7 +85,7 @@ class Head:
 
 
 def read_head(headers: Headers) -> Head | None:
-    """What the headers say of the value; None: nothing, as nearly always.
+    """Read what the headers say of the value; None where they say nothing, as nearly always.
 
     Raises Unusable where they contradict each other or are not UTF-8.
     """
@@ -135,7 +135,7 @@ def media_type_of(content_type: str) -> str:
 
 
 def is_json_type(media_type: str) -> bool:
-    """Whether it is one of JSON's; one that is not said is."""
+    """Return whether a media type is one of JSON's; one that is not said is."""
     return not media_type or media_type in _JSON_TYPES or media_type.endswith("+json")
 
 

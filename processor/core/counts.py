@@ -1,4 +1,4 @@
-"""What one worker decided, counted since it started (contract section 7)."""
+"""Counts of what one worker decided since it started (contract section 7)."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -33,8 +33,9 @@ class FlowCounts:
 
 @dataclass(slots=True)
 class Counts:
-    """Of decided events; `applied` are those that changed or ended a profile, `misplaced` those that belong in another
-    partition (I12).
+    """The counts of decided events; `applied` are those that changed or ended a profile.
+
+    `misplaced` are those that belong in another partition (I12).
 
     What steps say of the rest of the flows is counted once for all of them, in `_rest`. It becomes theirs in `_settle`:
     when a step tells of other flows, or when `flows` is read. Until then a flow that a step names has one less for it.
@@ -97,7 +98,7 @@ class Counts:
             _count(flow.skipped, reason, 1)
 
     def add(self, other: "Counts") -> None:
-        """Add another's counts."""
+        """Add the counts of another object to these."""
         self.applied += other.applied
         self.skipped_events.update(other.skipped_events)
         self.dead_letters.update(other.dead_letters)
@@ -126,7 +127,7 @@ class Counts:
         return counts
 
     def _tell_of(self, states: States) -> None:
-        """What is counted next is of these flows."""
+        """Count what comes next for these flows."""
         if states is not self._states:
             self._settle()
             self._states = states

@@ -18,7 +18,7 @@ from schemas.profile import EXITED, Document, Profile
 
 
 class SkipReason(StrEnum):
-    """Why a flow sends nothing after an event."""
+    """The reasons why a flow sends nothing after an event."""
 
     FLOW_DISABLED = "flow_disabled"  # A12
     NOTHING_MAPPED_CHANGED = "nothing_mapped_changed"  # A3, A4, A5, A7
@@ -38,21 +38,19 @@ _MERGED: Final = EventType.MERGED
 
 
 def rest_reason(change: Change) -> SkipReason:
-    """Why an enabled flow that the event does not concern (`concerned`) sends nothing: for the same reason as every
-    other.
-    """
+    """Return the one reason why no enabled flow that the event does not concern (`concerned`) sends anything."""
     if change.after is None:
         return SkipReason.MERGED_SILENTLY if change.event.type is _MERGED else _NOT_A_MEMBER
     return _NOT_A_MEMBER if change.identities else _NOTHING_MAPPED_CHANGED
 
 
 def reason_of(enabled: bool, rest: SkipReason) -> SkipReason:
-    """Why a flow of the rest sends nothing, be it enabled or not (A12)."""
+    """Return why a flow of the rest sends nothing, be it enabled or not. Home of A12."""
     return rest if enabled else SkipReason.FLOW_DISABLED
 
 
 def decide(flow: CompiledFlow, source: ConsumerRecord, change: Change, catalog: Catalog) -> ExportRecord | SkipReason:
-    """What `flow`, were it enabled, sends for one profile after one event, or why it sends nothing."""
+    """Decide what `flow`, were it enabled, sends for one profile after one event, or why nothing. Home of A1."""
     seen = as_consented(flow, change) if flow.consent_gates else change
     after = seen.after
     if after is None:
@@ -69,8 +67,9 @@ def decide(flow: CompiledFlow, source: ConsumerRecord, change: Change, catalog: 
 def _held_back(
     flow: CompiledFlow, source: ConsumerRecord, change: Change, decision: ExportRecord | SkipReason
 ) -> ExportRecord | SkipReason:
-    """The decision about a profile that is or was opted out; of one to send nothing, the reason is the gate, or what
-    else there is without it.
+    """Return the decision about a profile that is or was opted out.
+
+    Of a decision to send nothing, the reason is the gate, or what else there is without it.
     """
     if isinstance(decision, ExportRecord):
         return decision
@@ -80,8 +79,9 @@ def _held_back(
 
 
 def would_send(flow: CompiledFlow, change: Change) -> bool:
-    """Whether `flow`, were it enabled, sends a record after one event that ends no profile: `decide` without making the
-    record.
+    """Return whether `flow`, were it enabled, sends a record after an event that ends no profile.
+
+    The answer is that of `decide`, without making the record.
     """
     if flow.consent_gates:
         change = as_consented(flow, change)
@@ -113,7 +113,7 @@ def _why_nothing(flow: CompiledFlow, change: Change) -> SkipReason:
 
 
 def _decide_end(flow: CompiledFlow, source: ConsumerRecord, change: Change) -> ExportRecord | SkipReason:
-    """The last record of a profile that is deleted (F3); none for one that is merged into another (F4)."""
+    """Decide the last record of a profile: one that is deleted, or merged into another. Home of F3 and F4."""
     if change.event.type is _MERGED:
         return SkipReason.MERGED_SILENTLY
     before = change.before
@@ -131,6 +131,7 @@ def _decide_end(flow: CompiledFlow, source: ConsumerRecord, change: Change) -> E
 def _record(
     flow: CompiledFlow, source: ConsumerRecord, change: Change, causes: Causes, content: Document, profile: Profile
 ) -> ExportRecord:
+    """Make the record, and name it by topic, partition, offset and flow. Home of D3."""
     event = change.event
     record_id = f"{source.topic}-{source.partition}-{source.offset}-{flow.id}"
     key = partition_key(flow.partition_key, event.key, profile)

@@ -1,6 +1,4 @@
-"""A record's content made ready to leave: bytes, its envelope and its line feed where the flow wants them (contract D2,
-G10).
-"""
+"""Make a record's content ready to leave: bytes, in its envelope, with its line feed (D2, G10)."""
 
 import orjson
 
@@ -19,7 +17,10 @@ def finished(
     content: Document,
     partition_key: str,
 ) -> ExportRecord:
-    """The record of a profile whose id is `key`; `time` in the form of C8, `causes` sorted (A13)."""
+    """Return the record of a profile, in an envelope where the flow wants one. Home of D2.
+
+    `key` is the profile's id, `time` is in the form of C8, `causes` are sorted (A13).
+    """
     data = orjson.dumps(content)
     value = data
     if flow.options.envelope == "cloudevents":

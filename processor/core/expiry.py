@@ -1,4 +1,6 @@
-"""When memberships end by themselves, and the events that say so (contract F5). Pure; the clock is whoever asks.
+"""Tell when memberships end by themselves, and make the events that say so (F5).
+
+Pure; the clock is whoever asks.
 
     realized, with `validUntil`                  exit at that time
     realized in an external audience without     exit 30 days after its `lastQualificationTime`
@@ -45,8 +47,9 @@ def next_deadline(profile: Profile) -> str:
 
 
 def new_deadline(before: Profile | None, after: Profile) -> str:
-    """The earliest deadline that an event made: of entries that are new or different, or of all where it changed what
-    they hold.
+    """Return the earliest deadline that an event made.
+
+    It is of entries that are new or different, or of all where the event changed what they hold.
     """
     if before is None or after.entry_fields is not before.entry_fields:
         return next_deadline(after)
@@ -98,8 +101,9 @@ def _after_days(time: str) -> str:
 
 
 def expiries(profile_id: str, profile: Profile, now: str) -> tuple[list[bytes], str]:
-    """The events of every deadline of a profile up to `now`, in their order, and the last of these deadlines; ([],
-    NEVER) where there is none.
+    """Make the events of every deadline of a profile up to `now`, in their order. Home of F5.
+
+    Returns them with the last of these deadlines; ([], NEVER) where there is none.
 
     What one of them makes counts for the next: after a long time a membership that ended is purged as well. Each is a
     CloudEvent. Not more than Kafka takes: what is left is due when the last of them is applied, also of its own
@@ -126,8 +130,9 @@ def _due(profile_id: str, profile: Profile, now: str) -> Iterator[tuple[str, dic
 
 
 def _data(profile: Profile, deadline: str) -> tuple[dict[str, Any], bool]:
-    """What ends at a deadline, and whether that is all of it: each item names its namespace again, which an event gave
-    in any length.
+    """Return what ends at a deadline, and whether that is all of it.
+
+    Each item names its namespace again, which an event gave in any length.
     """
     data: dict[str, Any] = {"exit": [], "purge": []}
     size = 0

@@ -1,7 +1,7 @@
-"""The flows by what they map: which of them an audience, a set of memberships or a patch can concern (contract M3: 100
-flows of 250 audiences).
+"""Index the flows by what they map: an audience, a set of memberships or a patch finds those it can concern.
 
-Compiled once with the catalog. What an event costs here grows with what it touches, not with the flows there are.
+A catalog may have 100 flows of 250 audiences (M3). The index is compiled once with the catalog. What an event costs
+here grows with what it touches, not with the flows there are.
 """
 
 from collections.abc import Iterable, Mapping
@@ -55,25 +55,26 @@ class FlowIndex:
             _add_path(self._paths, path, flow)
 
     def mapping(self, namespace: str, audience: str) -> Flows:
-        """Those that map the audience."""
+        """Return the flows that map the audience."""
         return self._by_audience.get(namespace, _NOWHERE).get(audience, 0)
 
     def realized(self, memberships: Memberships) -> Flows:
-        """Those that map an audience in which a profile of these memberships is realized."""
+        """Return the flows that map an audience in which a profile of these memberships is realized."""
         return _mapping_any(self._by_audience, memberships, REALIZED)
 
     def letting_pass(self, memberships: Memberships) -> Flows:
-        """Those whose gate a profile of these memberships passes (A9)."""
+        """Return the flows whose gate a profile of these memberships passes (A9)."""
         found = self._without_gate | self.realized(memberships)
         return found | _mapping_any(self._by_audience_ever, memberships, "") if self._by_audience_ever else found
 
     def written(self, patch: Document) -> Flows:
-        """Those that map what a patch writes, or what a document holds (A6)."""
+        """Return the flows that map what a patch writes, or what a document holds (A6)."""
         return _written(self._paths, patch)
 
     def changed(self, before: Document, after: Document, patch: Document | None) -> Flows:
-        """Flows that map what has another value after an event; `patch`: what was merged into `before`, None where that
-        is not known.
+        """Return the flows that map what has another value after an event.
+
+        `patch`: what was merged into `before`, None where that is not known.
         """
         return _changed(self._paths, before, after, patch)
 
@@ -96,7 +97,7 @@ def _add_path(nodes: dict[str, PathNode], path: Path, flow: Flows) -> None:
 
 
 def _mapping_any(index: dict[str, dict[str, Flows]], memberships: Memberships, above: str) -> Flows:
-    """Those that map an audience of which the profile has an entry greater than `above`."""
+    """Return the flows that map an audience of which the profile has an entry greater than `above`."""
     found = 0
     for namespace, entries in memberships.items():
         flows = index.get(namespace, _NOWHERE)

@@ -1,4 +1,4 @@
-"""State is a fold: one function applies one event to one profile (contract I1 to I8, F3, F4, F5).
+"""Fold events into a profile: one function applies one event to one profile (I1 to I8, F3, F4, F5).
 
 Nothing else changes a profile.
 
@@ -28,9 +28,10 @@ _ENDS: Final = (EventType.DELETED, EventType.MERGED)
 
 @dataclass(slots=True, init=False)  # as Event
 class Change:
-    """What an event did; never changed. `before` is NO_PROFILE, `after` None where the profile was or is absent.
+    """The change that an event made; itself never changed.
 
-    `transitions` are the audiences it entered or left, `identities` the namespaces whose identities changed (A5).
+    `before` is NO_PROFILE, `after` None where the profile was or is absent. `transitions` are the audiences it entered or
+    left, `identities` the namespaces whose identities changed (A5).
     """
 
     event: Event
@@ -65,7 +66,7 @@ class Change:
 
 
 def fold(profile: Profile | None, event: Event, dedup_window: int) -> Change:
-    """Apply a valid event that was not applied before.
+    """Apply a valid event that was not applied before, in the order of the log. Home of I6.
 
     Shares what it does not touch with `profile`, changes nothing in place.
     """
@@ -99,7 +100,7 @@ def fold(profile: Profile | None, event: Event, dedup_window: int) -> Change:
 
 
 def is_remembered(profile: Profile, event: Event) -> bool:
-    """Whether an event of this source and id is among the last ones applied to the profile (I5)."""
+    """Return whether an event of this source and id is among the last ones applied to the profile (I5)."""
     kept = profile.event_ids
     sources = [kept[place] for place in range(0, len(kept), 2) if kept[place + 1] == event.id]
     return event.source in sources or _ANY_SOURCE in sources

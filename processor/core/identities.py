@@ -1,4 +1,4 @@
-"""How an event changes `identityMap` (contract I2, A5). Nothing is changed in place.
+"""Change `identityMap` by an event (I2, A5); nothing is changed in place.
 
 A namespace with an empty list is as absent, and is not kept.
 """
@@ -13,7 +13,7 @@ from schemas.profile import Identities
 
 
 def patched(old: Identities, patch: IdentityPatch) -> Identities:
-    """`old` after a merge patch; `old` itself where the patch says what is there, or nothing."""
+    """Return `old` after a merge patch; `old` itself where the patch says what is there, or nothing. Home of I2."""
     if patch is None:
         return {}
     if not patch or orjson.dumps(patch) == orjson.dumps(
@@ -30,7 +30,7 @@ def patched(old: Identities, patch: IdentityPatch) -> Identities:
 
 
 def changed(before: Identities, after: Identities) -> Sequence[str]:
-    """The namespaces in which an identity was added, removed or changed."""
+    """Return the namespaces in which an identity was added, removed or changed. Home of A5."""
     return [
         namespace
         for namespace in {**before, **after}

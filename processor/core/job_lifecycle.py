@@ -1,4 +1,6 @@
-"""What a change of a flow sets going: the jobs that begin, wait, go on or end with it (contract E1, E3, F1, F2). Pure.
+"""Tell which jobs begin, wait, go on or end with a change of a flow (E1, E3, F1, F2).
+
+Pure.
 
     created, or an audience mapped     backfill of what is newly mapped; it waits while the flow is disabled
     un-mapped                          that audience is dropped from jobs; with `emitExitOnUnmap` an unmap job
@@ -22,14 +24,17 @@ NewId = Callable[[JobKind], str]
 
 
 class Moment(NamedTuple):
-    """When a change happens, in the form of C8, and how the jobs that it makes are named."""
+    """The time of a change, in the form of C8, and the maker of names for the jobs that it starts."""
 
     now: str
     new_id: NewId
 
 
 def jobs_after(before: Flow | None, after: Flow | None, jobs: Iterable[Job], moment: Moment) -> list[Job]:
-    """The jobs of this flow that are new or different after the change. `jobs`: those there are, of any flow."""
+    """Return the jobs of this flow that are new or different after the change. Home of E3 and F2.
+
+    `jobs`: those there are, of any flow.
+    """
     flow = after or before
     assert flow is not None
     known = {job.id: job for job in jobs if job.flow == flow.id and job.cancelled_at is None}

@@ -1,4 +1,6 @@
-"""What a job sends for one profile, as it stands (contract E1, E4, F1, F2). Pure; the same for worker and replay.
+"""Make what a job sends for one profile, as it stands (E1, E4, F1, F2).
+
+Pure; the same for worker and replay.
 
 backfill, resend    the audiences of the job in which the profile is realized are the cause
 unmap               those audiences, exited at the job's start; of a deleted flow nothing else (as F3)
@@ -29,7 +31,7 @@ _NO_CAUSES: Final = Causes((), (), ())
 
 
 class JobSkip(StrEnum):
-    """Why a job sends nothing for a profile."""
+    """The reasons why a job sends nothing for a profile."""
 
     NOT_A_MEMBER = "not_a_member"  # not realized in any audience of the job, or of the flow (A9)
     ALREADY_EXPORTED = "already_exported"  # E2: the flow sent it since the job began
@@ -46,7 +48,7 @@ class Passed(NamedTuple):
 
 
 def noted(job: CompiledJob, passed: Passed, known: MissedChanges | None, catalog: Catalog) -> MissedChanges | None:
-    """What is to be noted of a profile for a catchup that gathers (F1); None: nothing new.
+    """Return what a catchup that gathers must note of a profile (F1); None where nothing is new.
 
     `known`: what is noted of it.
 
@@ -65,7 +67,7 @@ def noted(job: CompiledJob, passed: Passed, known: MissedChanges | None, catalog
 
 
 def job_record(job: CompiledJob, key: str, profile: Profile, catalog: Catalog) -> ExportRecord | JobSkip:
-    """What a job that scans sends for a profile whose id is `key`."""
+    """Make what a job that scans sends for a profile whose id is `key`, or say why nothing. Home of E1."""
     flow = job.flow
     found = _realized(job, profile.memberships)
     if not found:
@@ -88,8 +90,9 @@ def job_record(job: CompiledJob, key: str, profile: Profile, catalog: Catalog) -
 def catchup_record(
     job: CompiledJob, key: str, profile: Profile | None, noted: MissedChanges, catalog: Catalog
 ) -> ExportRecord | JobSkip:
-    """What a catchup sends for a profile that was `noted` (F1): nothing where its record is the same, be it by another
-    way.
+    """Make what a catchup sends for a profile that was `noted`, or say why nothing. Home of F1.
+
+    Nothing leaves where its record is the same, be it by another way.
     """
     if profile is None:
         return JobSkip.DELETED
@@ -120,7 +123,7 @@ def _realized(job: CompiledJob, memberships: Memberships) -> list[Transition]:
 
 
 def _digest(flow: CompiledFlow, seen: Profile, time: str, catalog: Catalog) -> str:
-    """Of the record that the profile has with nothing as its cause."""
+    """Return the digest of the record that the profile has with nothing as its cause."""
     content = render(flow, seen, time, _NO_CAUSES, catalog)
     return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 

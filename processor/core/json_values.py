@@ -1,5 +1,6 @@
-"""JSON values: equality, where 1 equals 1.0 and true does not equal 1 (contract A6), a list as a multiset (A5), and the
-merge patch.
+"""Compare and merge JSON values as the contract does.
+
+1 equals 1.0 and true does not equal 1 (A6), a list is a multiset (A5), and a merge patch is RFC 7396's.
 """
 
 from collections import Counter
@@ -12,7 +13,7 @@ MISSING: Final = object()
 
 
 def same_json(left: Any, right: Any) -> bool:
-    """Whether two parsed JSON values are equal."""
+    """Return whether two parsed JSON values are equal."""
     if left is right:
         return True
     if left != right:
@@ -22,7 +23,7 @@ def same_json(left: Any, right: Any) -> bool:
 
 
 def same_items(left: Sequence[Any], right: Sequence[Any]) -> bool:
-    """Whether two lists hold equal items equally often, in any order."""
+    """Return whether two lists hold equal items equally often, in any order."""
     if len(left) != len(right):
         return False
     return same_json(left, right) or (len(left) > 1 and Counter(map(canonical, left)) == Counter(map(canonical, right)))
@@ -41,11 +42,11 @@ def canonical(value: Any) -> Hashable:
 
 
 def merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """`target` after a JSON Merge Patch (RFC 7396), sharing what the patch does not change; `target` itself where it
-    changes nothing.
+    """Return `target` after a JSON Merge Patch (RFC 7396); `target` itself where the patch changes nothing.
 
-    So an event that writes what is there already copies nothing, and `is` tells that nothing changed. Strings alone are
-    compared: equal numbers may be written differently, and lists are rarely written again.
+    The result shares what the patch does not change. So an event that writes what is there already copies nothing, and `is`
+    tells that nothing changed. Strings alone are compared: equal numbers may be written differently, and lists are rarely
+    written again.
     """
     result = target
     value: Any  # compiled code takes its type from the first assignment

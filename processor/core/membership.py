@@ -1,5 +1,4 @@
-"""How an event changes `segmentMembership` (contract I2, I3, I7, F5): the entries after it, and the transitions it
-made.
+"""Change `segmentMembership` by an event: the entries after it, and the transitions it made (I2, I3, I7, F5).
 
 Nothing is changed in place. An absent entry is as one that was exited: neither becomes `exited` by a transition (A2,
 A3).
@@ -36,8 +35,9 @@ _NO_FIELDS: Final[dict[str, Document]] = {}
 
 
 def entry_of(last_qualification_time: str, status: str) -> str:
-    """The entry of these two values as an event writes them; KeyError for a status outside the list, BadTimeError also
-    for a missing time.
+    """Return the entry of these two values as an event writes them.
+
+    Raises KeyError for a status outside the list, BadTimeError for a bad time and for one that is as missing.
     """
     if len(last_qualification_time) > LONGEST_CACHED:
         return _entry(last_qualification_time, status)
@@ -57,14 +57,18 @@ def _entry(last_qualification_time: str, status: str) -> str:
 
 
 def is_missing(last_qualification_time: str) -> bool:
-    """Whether a `lastQualificationTime` in the form of C8 is as missing (I9): one before 1970 is the zero time of Go or
-    .NET, nobody's.
+    """Return whether a `lastQualificationTime` in the form of C8 is as missing (I9).
+
+    A time before 1970 is the zero time of Go or .NET, nobody's.
     """
     return last_qualification_time < _FIRST_TIME
 
 
 def patched(old: Membership, patch: MembershipPatch, now: str, transitions: Transitions) -> Membership:
-    """`old` after a merge patch; `now` is the event's time. Appends to `transitions`."""
+    """Return `old` after a merge patch, and append its transitions to `transitions`. Home of A3.
+
+    `now` is the event's time.
+    """
     memberships, fields = old
     if patch is None:
         patch = dict.fromkeys(memberships)
@@ -101,7 +105,7 @@ def _put(result: dict[str, Any], name: str, value: dict[str, Any]) -> None:
 
 
 def _patched_entry(before: str, patch: dict[str, Any] | None, now: str) -> str | None:
-    """The entry after a patch of some fields, with the defaults of I3; None: it is gone (I7)."""
+    """Return the entry after a patch of some fields, with the defaults of I3; None: it is gone. Home of I7."""
     if patch is None:
         return EXITED + now if before[0] == REALIZED else None
     status, time = patch.get("status"), patch.get("lastQualificationTime")
@@ -212,8 +216,9 @@ def _ends(namespace: str, entry: str, fields: Document, deadline: str) -> bool:
 
 
 def end_of(entry: str, fields: Document | None) -> str | None:
-    """The `validUntil` of an entry in the form of C8; None where it has none, or one before its `lastQualificationTime`
-    (F5).
+    """Return the `validUntil` of an entry in the form of C8.
+
+    None where it has none, or one before its `lastQualificationTime` (F5).
     """
     written = None if fields is None else fields.get(_END)
     if written is None:

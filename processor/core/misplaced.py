@@ -43,8 +43,9 @@ class Misplaced(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What a partition of profile events is compared with: its number, how many there are, and the partitioner, which
-    is not NONE.
+    """The partition of profile events that keys are compared with: its number, and how many there are.
+
+    The partitioner is not NONE.
     """
 
     partition: int
@@ -52,7 +53,7 @@ class Placement:
     partitioner: Partitioner
 
     def keys_elsewhere(self, keys: Iterable[bytes]) -> list[bytes]:
-        """Those of `keys`, read from this partition, that belong in another one."""
+        """Return those of `keys`, read from this partition, that belong in another one."""
         return keys_elsewhere(keys, self.partition, self.partitions, self.partitioner)
 
     def count_misplaced(self, records: Iterable[ConsumerRecord], keys: Container[bytes | None]) -> Misplaced | None:

@@ -32,7 +32,7 @@ class _OutOfRange(NamedTuple):
 
 
 def check_whole_numbers(text: bytes, member: str) -> None:
-    """Raise Unusable where a number that is kept is a whole number outside -2^63 to 2^64-1.
+    """Raise Unusable where a number that is kept is a whole number outside -2^63 to 2^64-1. Home of I13.
 
     `text` is the event, and `member` its member that holds the data; "": `text` is the data itself. Both are known to
     be well-formed.
@@ -48,7 +48,7 @@ def check_whole_numbers(text: bytes, member: str) -> None:
 
 
 def is_json(text: bytes) -> bool:
-    """Whether a text is JSON, whatever the size of its numbers."""
+    """Return whether a text is JSON, whatever the size of its numbers."""
     try:
         json.loads(
             text, parse_constant=_refuse, parse_int=len
@@ -71,7 +71,7 @@ def _whole_number(text: str) -> int | _OutOfRange:
 
 
 def _kept(data: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a patch or a document, its memberships and identities last."""
+    """Return what is kept of a patch or a document, its memberships and identities last."""
     apart = {name: data[name] if name in data else data.get(PREFIX + name) for name in _APART}
     attributes = {name: value for name, value in data.items() if name.removeprefix(PREFIX) not in apart}
     memberships, identities = apart["segmentMembership"] or {}, apart["identityMap"] or {}
@@ -91,7 +91,7 @@ def _kept(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _first(value: Any, place: str) -> str:
-    """Where the first number out of range stands, and the number; "" where there is none."""
+    """Return the path of the first number out of range, and the number; "" where there is none."""
     if isinstance(value, _OutOfRange):
         return f"{place[:_SHOWN_CHARACTERS_OF_A_PLACE]}: {value.text[:_SHOWN_CHARACTERS]}"
     if isinstance(value, dict):

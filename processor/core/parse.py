@@ -1,4 +1,4 @@
-"""From the bytes of a Kafka record to a valid event, or the reason why not (contract I1 to I4). Home of I10.
+"""Read a valid event from a Kafka record, or say why it cannot be used (I1 to I4, I10).
 
 structured mode   the value is the event, as nearly always: no header is looked at twice
 binary mode       headers are its attributes, the value its data: put together to the event that structured mode has
@@ -36,7 +36,9 @@ _NONE: Final[dict[str, Any]] = {}
 
 
 def parse_event(record: ConsumerRecord) -> Event:
-    """The event in `record`; raises Unusable. A null value without attributes in headers is a deletion (I1).
+    """Return the event in `record`; raise Unusable where it has none. Home of I1.
+
+    A null value without attributes in headers is a deletion.
 
     Of several faults the first in the order of I4 is told: the value's before the key's, since a bare line's key is its
     subject, and what is no CloudEvent has none (4b).
@@ -57,7 +59,7 @@ def _tombstone(record: ConsumerRecord) -> Event:
 
 
 def _event(record: ConsumerRecord, envelope: dict[str, Any], text: bytes, member: str = "data") -> Event:
-    """The event of an envelope.
+    """Return the event of an envelope, with the defaults that its record has for it. Home of I3.
 
     Its data were read from the member `member` of the JSON object `text`, or from `text` itself where that is "".
     """
@@ -91,9 +93,9 @@ def _event(record: ConsumerRecord, envelope: dict[str, Any], text: bytes, member
 
 
 def _read_by_head(record: ConsumerRecord, head: Head) -> Event:
-    """The event of a record whose headers say what its value is.
+    """Return the event of a record whose headers say what its value is. Home of I10.
 
-    A value that is a whole event is one, whatever the content type (I10).
+    A value that is a whole event is one, whatever the content type.
     """
     value = record.value
     if value is None:
@@ -203,7 +205,7 @@ def without_marks(text: bytes) -> bytes:
 
 
 def why_not_json(value: bytes, error: orjson.JSONDecodeError) -> Unusable:
-    """What is wrong with bytes that orjson refused with `error`."""
+    """Explain bytes that orjson refused with `error`."""
     if error.msg in _TOO_DEEP:
         reason, fault = DeadLetterReason.BAD_SHAPE, f"nested too deeply: {error.msg}"
     elif error.msg == _TOO_LARGE_A_NUMBER and is_json(value):
@@ -273,7 +275,7 @@ def _check_length(name: str, value: str) -> None:
 
 
 def _why_no_cloud_event(envelope: dict[str, Any]) -> str:
-    """What keeps an object from being an event; "" for one that is."""
+    """Return what keeps an object from being an event; "" for one that is."""
     if envelope.get("specversion") != "1.0":
         return 'specversion is not "1.0"'
     for name in ("id", "source", "type"):

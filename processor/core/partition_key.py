@@ -14,7 +14,7 @@ MAX_CHARACTERS: Final = 256  # AWS, PutRecordsRequestEntry.PartitionKey
 
 
 def partition_key(wanted: PartitionKey, profile_id: str, profile: Profile) -> str:
-    """The value the flow asks for; the profile id where it is absent, empty or not a scalar.
+    """Return the value the flow asks for; the profile id where it is absent, empty or not a scalar. Home of G5.
 
     Too long: its SHA-256, in hex.
     """

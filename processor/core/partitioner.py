@@ -65,8 +65,9 @@ def murmur2(key: bytes) -> int:
 
 
 def keys_elsewhere(keys: Iterable[bytes], partition: int, partitions: int, partitioner: Partitioner) -> list[bytes]:
-    """Those of `keys`, read from `partition`, that belong in another one; a loop for each hash, since every event
-    passes here.
+    """Return those of `keys`, read from `partition`, that belong in another one. Home of I12.
+
+    It has a loop for each hash, since every event passes here.
     """
     if partitioner is _MURMUR2:
         return [key for key in keys if key and (murmur2(key) & _POSITIVE) % partitions != partition]

@@ -1,7 +1,7 @@
-"""Which text can be the id of a profile (contract I11): what is a record's key, and what people name on a command line.
+"""Tell which text can be the id of a profile (I11): a record's key, and what people name on a command line.
 
 A key that another serializer wrote (in quotes, as an object, as eight bytes of a number), or that has a blank at one
-end, would begin a second profile beside the right one, without a word. Home of I11.
+end, would begin a second profile beside the right one, without a word.
 """
 
 import json
@@ -45,7 +45,10 @@ def read_profile_id(key: bytes | None) -> str:
 
 
 def fault_of_id(text: str) -> str | None:
-    """Why a text that is short enough is no profile id, as the rest of a sentence about it; None: it is one."""
+    """Return why a text that is short enough is no profile id; None: it is one. Home of I11.
+
+    The reason is the rest of a sentence about the text.
+    """
     kind = json_kind(text)
     if kind is not None:
         return f"is {kind} as a JSON serializer writes it: {_shown(text)}; {_STRING_SERIALIZER}"
@@ -66,7 +69,7 @@ def _bad_key(explanation: str) -> Unusable:
 
 
 def json_kind(text: str) -> str | None:
-    """What a text is as a JSON serializer writes it, of what can be no id; None: nothing of the kind."""
+    """Return what a text is as a JSON serializer writes it, of what can be no id; None: nothing of the kind."""
     kind = _KINDS.get(text.lstrip()[:1])
     if kind is not None:
         try:

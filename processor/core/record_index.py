@@ -1,4 +1,4 @@
-"""Which disabled flows have another record after an event than before it (contract F1).
+"""Find the disabled flows that have another record after an event than before it (F1).
 
 Its cost grows with what the event changed.
 

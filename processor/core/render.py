@@ -1,4 +1,4 @@
-"""What a record contains (contract section 4)."""
+"""Render what a record contains (contract section 4)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -37,7 +37,7 @@ _JSON: Final = _RenderedEntries()
 
 
 def render(flow: CompiledFlow, profile: Profile, time: str, causes: Causes, catalog: Catalog) -> Document:
-    """The record of a profile that stands as `profile` after an event of `time` (B1 to D1)."""
+    """Render the record of a profile as it stands after an event of `time`: nothing is renamed. Home of B3 and C7."""
     record = _attributes(flow.tree, profile.attributes, flow.options.allow_arrays)
     record["segmentMembership"] = _membership(flow, profile, time, causes, catalog)
     record["identityMap"] = render_identities(flow, profile)
@@ -53,7 +53,7 @@ def render_deletion(flow: CompiledFlow, profile: Profile, time: str, left: Cause
 
 
 def render_exits(flow: CompiledFlow, left: Iterable[Transition], time: str) -> Shown:
-    """These audiences, mapped or not any more, exited at `time`."""
+    """Render these audiences, mapped or not any more, as exited at `time`."""
     entry = EXITED + time
     membership: Shown = {}
     for namespace, audience, _ in left:
@@ -64,6 +64,7 @@ def render_exits(flow: CompiledFlow, left: Iterable[Transition], time: str) -> S
 
 
 def _attributes(tree: Tree, document: Document, allow_arrays: bool) -> Document:
+    """Return the mapped attributes that are there, at their paths, without empty parents. Home of B1 and B2."""
     rendered: Document = {}
     for segment, below in tree.items():
         if segment not in document:
@@ -78,6 +79,7 @@ def _attributes(tree: Tree, document: Document, allow_arrays: bool) -> Document:
 
 
 def _membership(flow: CompiledFlow, profile: Profile, time: str, causes: Causes, catalog: Catalog) -> Shown:
+    """Return the audiences that a record lists, those of its causes always. Home of C1, C2 and C3."""
     policies = _policies(flow, profile, causes, catalog)
     listed_since = EXITED + plus_days(time, -LISTED_AFTER_EXIT_DAYS)  # any realized entry is greater
     rendered: Shown = {}
@@ -96,7 +98,7 @@ def _membership(flow: CompiledFlow, profile: Profile, time: str, causes: Causes,
 
 
 def _of_policies(policies: set[str] | None, entries: dict[str, str], known: Mapping[str, str]) -> dict[str, Any]:
-    """The audiences in which the profile is realized, of these merge policies (None: of any), mapped or not."""
+    """Return the audiences in which the profile is realized, of these merge policies (None: of any), mapped or not."""
     if policies is None or (DEFAULT_MERGE_POLICY in policies and not known):
         return {audience: _JSON[entry] for audience, entry in entries.items() if entry > REALIZED}
     if not policies:
@@ -125,7 +127,7 @@ def _shown(entry: str, extras: Extras) -> Any:
 
 
 def render_identities(flow: CompiledFlow, profile: Profile) -> dict[str, list[Any]]:
-    """`identityMap` of a record (D1)."""
+    """Render the `identityMap` of a record: every namespace, every identity, in the stored order. Home of D1."""
     stored = profile.identities
     options = flow.options
     if options.lowercase_namespaces:

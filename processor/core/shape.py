@@ -1,6 +1,4 @@
-"""Whether an event's `data` has the shape its type asks for, and what of it is as not written (contract I1, I2, I4, I9,
-I13).
-"""
+"""Check whether an event's `data` has the shape of its type, and leave out what is as not written (I1, I2, I4, I9)."""
 
 from typing import Any, Final
 
@@ -64,10 +62,10 @@ def check_data(event_type: EventType, data: object) -> dict[str, Any]:
 def take_apart(
     event_type: EventType, data: object, text: bytes, member: str = "data"
 ) -> tuple[dict[str, Any], MembershipPatch, IdentityPatch]:
-    """(attributes, memberships, identities) of a patch or a document, known to be well-formed; raises Unusable.
+    """Return (attributes, memberships, identities) of a patch or a document, known to be well-formed. Home of I9.
 
-    Uses up `data`: the attributes are what remains of it. It was read from the member `member` of the JSON object
-    `text`, or from `text` itself where `member` is "".
+    Raises Unusable. Uses up `data`: the attributes are what remains of it. It was read from the member `member` of the JSON
+    object `text`, or from `text` itself where `member` is "".
     """
     if not isinstance(data, dict):
         raise _no_object(event_type)
@@ -93,7 +91,7 @@ def take_apart(
 
 
 def _other_spelling(attributes: dict[str, Any], name: str, value: object) -> object:
-    """What stands under the prefixed name where nothing does under the plain one; takes it out of the attributes."""
+    """Take what stands under the prefixed name out of the attributes, and return it where the plain one has nothing."""
     prefixed = attributes.pop(PREFIX + name, MISSING)
     return prefixed if value is MISSING else value
 
@@ -123,8 +121,9 @@ def _is_audience(item: object) -> bool:
 
 
 def _read_memberships(membership: object) -> int:
-    """Check every entry, and put the text in which it is kept in the place of one that names both fields and no other;
-    what was found in them.
+    """Check every entry, and return what was found in them.
+
+    Puts the text in which an entry is kept in the place of one that names both fields and no other.
     """
     if not isinstance(
         membership, dict
@@ -153,8 +152,9 @@ def _read_memberships(membership: object) -> int:
 
 
 def _read_entry(namespace: str, audience: str, entries: dict[str, Any]) -> int:
-    """Check one entry, and put it as it is meant in its place: in plain spelling, without a time that is as missing
-    (I9); what was found in it.
+    """Check one entry, and put it in plain spelling in its place; return what was found in it.
+
+    A time that is as missing is left out (I9).
     """
     entry: Any = entries[audience]
     if not isinstance(entry, dict):
@@ -198,7 +198,7 @@ def _read_time(what: str, time: object) -> str:
 
 
 def _read_identities(identity_map: object) -> int:
-    """Check every identity, and take out what is as not written (I9); what was found in them."""
+    """Check every identity, and take out what is as not written (I9); return what was found in them."""
     if not isinstance(identity_map, dict):
         raise _bad_shape("identityMap is not an object")
     found = 0
@@ -224,8 +224,9 @@ def _read_identities(identity_map: object) -> int:
 
 
 def _has_known_fields(identity: dict[str, Any]) -> bool:
-    """Whether an identity has nothing beside its id but the two fields that XDM names, as they should be: as nearly all
-    have.
+    """Return whether an identity has nothing beside its id but the two fields that XDM names, as they should be.
+
+    Nearly all have no others.
     """
     size = len(identity)
     if isinstance(identity.get("authenticatedState"), str):
@@ -236,7 +237,7 @@ def _has_known_fields(identity: dict[str, Any]) -> bool:
 
 
 def _read_identity(namespace: str, place: int, identities: list[Any]) -> int:
-    """Check one identity, and put it in plain spelling in its place; what was found in it."""
+    """Check one identity, and put it in plain spelling in its place; return what was found in it."""
     item: dict[str, Any] = identities[place]
     found = look_through(item)
     if found & PREFIXED:
@@ -263,8 +264,9 @@ def _has_good_fields(identity: dict[str, Any]) -> bool:
 
 
 def look_through(members: dict[str, Any]) -> int:
-    """Look for names with the prefix `xdm:` (PREFIXED) and for large doubles (LARGE_NUMBER) in an object and below it;
-    which of them there are.
+    """Look for names with the prefix `xdm:` and for large doubles in an object and below it.
+
+    Returns which of them (PREFIXED, LARGE_NUMBER) there are.
     """
     found = 0
     for name, value in members.items():

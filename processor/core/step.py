@@ -33,7 +33,7 @@ class Limits:
 
 
 class EventSkip(StrEnum):
-    """Why an event changed and emitted nothing."""
+    """The reasons why an event changed and emitted nothing."""
 
     ALREADY_APPLIED = "already_applied"  # I5: at or below the highest offset applied in its partition
     DUPLICATE_EVENT = "duplicate_event"  # I5: its source and id are in the profile's dedup window
@@ -49,7 +49,7 @@ Skips = tuple[tuple[str, SkipReason], ...]
 
 @dataclass(slots=True, init=False)  # as Event
 class Step:
-    """What one record led to.
+    """The outcome of one record: the profile afterwards, what leaves, and why nothing else does.
 
     `profile` is the state afterwards (None: absent); exactly the old one where nothing was applied.
 
@@ -118,9 +118,9 @@ _ENDS: Final = (EventType.DELETED, EventType.MERGED, EventType.EXPIRED)
 
 
 def step(profile: Profile | None, record: ConsumerRecord, catalog: Catalog, limits: Limits) -> Step:
-    """Apply the event in `record` to its profile and decide what each flow sends. Changes nothing in place.
+    """Apply the event in `record` to its own profile and decide what each flow sends. Home of A11.
 
-    The caller has already skipped offsets at or below the highest one applied (I5).
+    Changes nothing in place. The caller has already skipped offsets at or below the highest one applied (I5).
     """
     try:
         event = parse_event(record)
@@ -162,6 +162,7 @@ def _missed(change: Change, after: Profile, index: RecordIndex, catalog: Catalog
 
 
 def _skip_event(profile: Profile | None, event: Event) -> EventSkip | None:
+    """Return why an event applies nothing: a repetition, or the end of an absent profile. Home of I5 and I8."""
     if profile is None:
         return EventSkip.PROFILE_ABSENT if event.type in _ENDS else None
     if (
@@ -186,7 +187,7 @@ def _measured(profile: Profile, max_document_bytes: int) -> Profile:
 
 
 def dead_letter(record: ConsumerRecord, unusable: Unusable) -> DeadLetter:
-    """The record, put aside whole."""
+    """Return the record as a dead letter, whole and unchanged. Home of I4."""
     return DeadLetter(
         record.topic,
         record.partition,

@@ -1,4 +1,4 @@
-"""Why an event cannot be used, as an error that carries the dead letter's reason."""
+"""An error for an event that cannot be used, with the dead letter's reason."""
 
 from typing import Final
 

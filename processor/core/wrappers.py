@@ -1,5 +1,4 @@
-"""What other tools wrap around an event, named with the remedy (contract I10): nothing of it is taken off, and nothing
-is guessed.
+"""Name what other tools wrap around an event, with the remedy (I10); take nothing off, and guess nothing.
 
 Asked only of what cannot be used, so it may look twice. Each function gives a sentence without a full stop, "" where it
 knows nothing.
@@ -47,7 +46,7 @@ _WIDE: Final = 4  # bytes of two characters of UTF-16
 
 
 def wrapper_of_bytes(value: bytes) -> str:
-    """What bytes that are no JSON are, by how they begin."""
+    """Say what bytes that are no JSON are, by how they begin."""
     for mark, what in _MARKS:
         if value.startswith(mark):
             return what
@@ -65,7 +64,7 @@ def wrapper_of_bytes(value: bytes) -> str:
 
 
 def wrapper_of_file(beginning: bytes) -> str:
-    """What a file is that is no text in UTF-8, by how it begins."""
+    """Say what a file is that is no text in UTF-8, by how it begins."""
     for mark, what in _MARKS:
         if beginning.startswith(mark):
             return what
@@ -73,8 +72,9 @@ def wrapper_of_file(beginning: bytes) -> str:
 
 
 def is_plain_utf16(text: bytes) -> bool:
-    """Whether two ASCII characters in UTF-16 begin it, of either order of bytes, without a byte order mark: no UTF-8
-    text of JSON does.
+    """Return whether two ASCII characters in UTF-16 begin a text, without a byte order mark.
+
+    Their bytes may have either order. No UTF-8 text of JSON begins so.
     """
     first, second, third, fourth = text[:_WIDE] if len(text) >= _WIDE else b"\0\0\0\0"
     ascii_first, ascii_second = (
@@ -84,7 +84,7 @@ def is_plain_utf16(text: bytes) -> bool:
 
 
 def wrapper_of_json(parsed: Any) -> str:
-    """What JSON that is no CloudEvent is."""
+    """Say what JSON that is no CloudEvent is."""
     if isinstance(parsed, list):
         return _BATCH if not parsed or isinstance(parsed[0], dict) else "it is a JSON array"
     if isinstance(parsed, str):
@@ -102,7 +102,7 @@ def wrapper_of_json(parsed: Any) -> str:
 
 
 def wrapper_of_data(data: Any) -> str:
-    """What stands in the place of the data of an event, where it is a wrapper beyond doubt."""
+    """Say what stands in the place of the data of an event, where it is a wrapper beyond doubt."""
     if isinstance(data, list):
         return _BATCH if data and isinstance(data[0], dict) and "specversion" in data[0] else ""
     if isinstance(data, str):
@@ -111,8 +111,9 @@ def wrapper_of_data(data: Any) -> str:
 
 
 def wrapper_of_value(data: Any) -> str:
-    """As `wrapper_of_data`, of data that are the whole value: nothing but a schema of Kafka Connect's and its payload
-    is its envelope.
+    """Say what data that are the whole value are, as `wrapper_of_data` does.
+
+    Nothing but a schema of Kafka Connect's and its payload is its envelope.
     """
     if not isinstance(data, dict) or data.keys() != {"schema", "payload"}:
         return wrapper_of_data(data)
@@ -121,7 +122,7 @@ def wrapper_of_value(data: Any) -> str:
 
 
 def holds_json(text: str) -> bool:
-    """Whether a text is an object or an array in JSON."""
+    """Return whether a text is an object or an array in JSON."""
     try:
         return isinstance(orjson.loads(text.lstrip("\ufeff")), dict | list)
     except orjson.JSONDecodeError:

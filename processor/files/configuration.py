@@ -1,6 +1,4 @@
-"""The file of flows and audiences (contract 4b): checked whole, all faults at once, each with its path and line
-(M4).
-"""
+"""Read the file of flows and audiences, checked whole: all faults at once, each with its path and line (4b, M4)."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,7 +32,7 @@ _REMEDIES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What a file says, and what its author should know."""
+    """The flows and audiences of a file, and what its author should know."""
 
     flows: tuple[Flow, ...]
     audiences: tuple[Audience, ...]
@@ -59,7 +57,10 @@ def read_configuration(path: Path) -> Configuration:
 
 
 def parse_configuration(text: bytes, source: str) -> Configuration:
-    """The same of a text; `source` names it in errors."""
+    """Check the text of such a file whole, and report all faults at once. Home of M4.
+
+    `source` names it in errors.
+    """
     content, lines = load(text, source)
     faults: list[tuple[Place, str]] = []
     remarks: list[str] = []
@@ -108,7 +109,7 @@ def _checked(
 
 
 def _key(model: type[Model], value: Any) -> tuple[str, ...] | None:
-    """What must not stand twice, also where the rest of the item has faults; None where it says none."""
+    """Return what must not stand twice, also where the rest of the item has faults; None where it says none."""
     fields = _KEYS[model]
     key = (
         tuple(value[field] for field in fields if isinstance(value.get(field), str)) if isinstance(value, dict) else ()
@@ -160,7 +161,7 @@ def _located(place: Place, text: str, lines: dict[Place, int]) -> str:
 
 
 def warnings_of(flows: Sequence[Flow]) -> Iterator[str]:
-    """What M3 and M5 warn of, with the place, as flows[0].attributes."""
+    """Yield what M3 and M5 warn of, with its path, as flows[0].attributes."""
     for index, flow in enumerate(flows):
         yield from (f"flows[{index}].{warning}" for warning in _warnings_of_flow(flow))
 

@@ -32,8 +32,9 @@ _ONE_OBJECT: Final = "an event must stand in one line: jq -c . FILE"
 
 
 def lines_of(file: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines of a file of events; raises UsageError where the file begins as UTF-16 or as something compressed does
-    (I10).
+    """Yield the lines of a file of events.
+
+    Raises UsageError where the file begins as UTF-16 or as something compressed does (I10).
     """
     lines, beginning = iter(file), list[bytes]()
     for line in lines:
@@ -75,8 +76,9 @@ def _load(line: bytes) -> dict[str, Any]:
 
 
 def _with_a_number_too_large(text: bytes) -> Any:
-    """The line that orjson refused for a number that no double holds: it may be a good one, and the number stand in its
-    event (I13).
+    """Return the line that orjson refused for a number that no double holds.
+
+    It may be a good one, and the number stand in its event (I13).
     """
     parsed = json.loads(text, parse_int=lambda digits: int(digits) if len(digits) <= _MOST_DIGITS else float(digits))
     try:
@@ -89,7 +91,7 @@ def _with_a_number_too_large(text: bytes) -> Any:
 
 
 def _of_several_lines(line: bytes) -> str:
-    """What a line that is no JSON says of its file: people pretty-print their events, and export them as one array."""
+    """Say what a line that is no JSON says of its file: people pretty-print events, and export them as one array."""
     if line in (b"[", b"]", b"[{") or line.endswith((b"},", b"}]")):
         return f"; {_ONE_ARRAY}"
     return f"; {_ONE_OBJECT}" if line in (b"{", b"}") else ""

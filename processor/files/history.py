@@ -1,7 +1,6 @@
-"""The catalog as it changes in the course of a replay: by files that take effect at a time, or by records of `flows`
-and `audiences`.
+"""Change the catalog in the course of a replay: by files that take effect at a time, or by records of the topics.
 
-What a change sets going is the same as in the control plane (core.lifecycle), so a replay has the jobs that a worker
+What a change starts is the same as in the control plane (core/job_lifecycle), so a replay has the jobs that a worker
 had. A job of a file has an id made from the file's time, the flow and the kind of job; a job among the records keeps
 its own, and so do its records.
 """
@@ -30,7 +29,7 @@ BEGINNING: Final = format_time(MIN_SECONDS)
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """What is in force from a time on, in the form of C8."""
+    """The configuration that is in force from a time on, in the form of C8."""
 
     since: str
     flows: tuple[Flow, ...]
@@ -98,7 +97,7 @@ class RecordHistory:
 
 
 def time_of(record: ReadRecord) -> str:
-    """When a record was written, else when its event says it happened; the beginning where neither can be read."""
+    """Return when a record was written, else the time of its event; the beginning where neither can be read."""
     try:
         if record.timestamp is not None:
             return format_time(record.timestamp // 1000)

@@ -10,8 +10,9 @@ _DEPTH: Final = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
 
 
 def member_text(text: bytes, name: str) -> bytes:
-    """The value of the member `name` of the object `text`, which is known to be JSON; the last one where it stands
-    twice.
+    """Return the value of the member `name` of the object `text`, which is known to be JSON.
+
+    It is the last one where it stands twice.
 
     Raises KeyError where the object has no such member.
     """

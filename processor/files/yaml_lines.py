@@ -96,8 +96,9 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode, place: Place, line
 
 
 def _time_text(written: str, value: Any) -> str:
-    """An unquoted timestamp as text: as written where that is the contract's form, else the same moment (YAML: no
-    offset means UTC).
+    """Return an unquoted timestamp as text: as written where that is the contract's form, else the same moment.
+
+    YAML takes no offset for UTC.
     """
     try:
         return normal_time(written)

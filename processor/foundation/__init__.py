@@ -1,1 +1,11 @@
-"""The package processor/foundation."""
+"""The ground that every process stands on: settings, secrets, errors, logs, tasks, signals. It knows no client.
+
+settings      every setting, checked             login_fields  those of logins, and which go together
+env_file      `.env`, read literally             secrets       encryption at rest
+errors        with exit codes                    gaps          offsets that are gone, and which are accepted
+log           events with fields                 log_repeats   held back     log_streams   where lines go
+last_line     why a process ended                stop_signals, stop_deadline   how it ends
+tasks         background tasks, watched          revocable     work that a rebalance ends
+clocks        what tells the time, and draws     sizes         KIB to TIB
+fault_points  named crash points for tests
+"""

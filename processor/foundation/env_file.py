@@ -1,5 +1,4 @@
-"""The file `.env` of the working directory: variables, one a line, read literally; and what a variable is, with the
-environment above the file.
+"""Read the file `.env` of the working directory: variables, one a line, literally, below the environment.
 
     NAME=value           what stands behind the first =, to the end of the line, without the blanks at its ends
     NAME=" value "       the same between two quotes of one kind, blanks and all
@@ -34,8 +33,9 @@ def read_env_file(path: Path = ENV_FILE) -> dict[str, str]:
 
 
 def unclosed_names(path: Path = ENV_FILE) -> list[str]:
-    """The names whose value is more than what stands between quotes, as where a comment follows: quotes and comment are
-    a part of it then.
+    """Return the names whose value is more than what stands between quotes, as where a comment follows.
+
+    Quotes and comment are a part of the value then.
     """
     return [
         name
@@ -68,7 +68,7 @@ def _unquoted(value: str) -> str:
 
 
 class Environment(Mapping[str, str]):
-    """What variables are now: the environment's, and where that says nothing those of the file.
+    """The variables as they are now: the environment's, and where that says nothing those of the file.
 
     Both are looked at anew each time.
 
@@ -94,14 +94,15 @@ class Environment(Mapping[str, str]):
         return len(list(iter(self)))
 
     def origin_of(self, name: str) -> str | None:
-        """Where a variable comes from: "environment", or the file's name; None: it is set nowhere."""
+        """Return where a variable comes from: "environment", or the file's name; None: it is set nowhere."""
         if name not in self:
             return None
         return OF_THE_ENVIRONMENT if self._environ.get(name) else self._path.name
 
     def _of_file(self) -> dict[str, str]:
-        """Nothing where it cannot be read any more: the settings, which it was read for first, were refused
-        otherwise.
+        """Return the variables of the file; none where it cannot be read any more.
+
+        The settings, which it was read for first, were refused otherwise.
         """
         try:
             return read_env_file(self._path)

@@ -1,6 +1,4 @@
-"""What a command says when it cannot go on; each error knows its exit code (0 done, 1 failed, 2 wrong usage, settings
-or file).
-"""
+"""Errors of commands that cannot go on, with their exit codes (0 done, 1 failed, 2 wrong usage, settings or file)."""
 
 from typing import ClassVar
 
@@ -24,6 +22,6 @@ class StoppedForOperator(CommandError):
 
 
 def what_and_remedy(error: CommandError) -> tuple[str, str]:
-    """What went wrong, in one line, and what to do about it: the last line of several; "" where there is one alone."""
+    """Return what went wrong, in one line, and what to do about it: the last line of several, "" where there is one."""
     *lines, last = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return ("; ".join(lines), last) if lines else (last, "")

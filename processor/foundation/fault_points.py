@@ -1,4 +1,4 @@
-"""Named places where a test may kill or freeze the process: the steps of the durability order (design 2; tests/faults).
+"""Named places where a test may kill or freeze the process: the steps of the durability order (tests/faults).
 
     PROFILE_EXPORTER_FAULT=rows_acknowledged:3       SIGKILL at the 3rd passing of that point, of whatever partition
     PROFILE_EXPORTER_FAULT=rows_acknowledged:3:5     5 ms after it: inside what begins there, which is the commit

@@ -26,18 +26,18 @@ class Gap(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What an operator calls it, to accept it."""
+        """Return the name by which an operator accepts the gap."""
         return f"{self.topic}:{self.partition}:{self.first}"
 
 
 class AcceptedGaps(NamedTuple):
-    """What `ACCEPT_GAPS` says: every gap, now and later, or the named ones."""
+    """The gaps that `ACCEPT_GAPS` accepts: every one, now and later, or the named ones."""
 
     every: bool = False
     named: frozenset[str] = frozenset()
 
     def cover(self, gap: Gap) -> bool:
-        """Whether to go on without what the gap held."""
+        """Return whether to go on without what the gap held."""
         return self.every or gap.name in self.named
 
 

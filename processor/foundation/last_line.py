@@ -39,7 +39,7 @@ def write_last_line(reason: CommandError) -> None:
 
 
 def last_line(reason: CommandError, *, as_json: bool) -> str:
-    """What stopped a process, and the remedy; where it is too long, what stopped it is cut."""
+    """Return what stopped a process, and the remedy, as one line; where it is too long, what stopped it is cut."""
     what, remedy = what_and_remedy(reason)
     if as_json:
         return _fitting(lambda text: _as_json(text, remedy, reason.exit_code), what)

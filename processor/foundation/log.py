@@ -33,8 +33,9 @@ def configure(settings: Settings) -> None:
 
 
 def stdlib_config(settings: Settings) -> dict[str, Any]:
-    """What `logging.config.dictConfig` (and Faust's `logging_config`) takes, so that other libraries log in our
-    form.
+    """Return what `logging.config.dictConfig` takes, so that other libraries log in our form.
+
+    Faust takes it as `logging_config`.
     """
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,

@@ -1,5 +1,6 @@
-"""Other libraries' lines that say the same again and again, as aiokafka's while a broker is away: the first, then one
-every ten seconds.
+"""Hold back what other libraries say again and again: the first line is written, then one every ten seconds.
+
+aiokafka repeats itself so while a broker is away.
 """
 
 import logging
@@ -17,8 +18,9 @@ the same.
 
 
 class Repeats(logging.Filter):
-    """Holds back what one of these libraries said less than EVERY_SECONDS ago; the next line that is let through says
-    how many were.
+    """A filter that holds back what one of these libraries said less than EVERY_SECONDS ago.
+
+    The next line that is let through says how many were.
 
     It is a filter of a handler: lines of all threads pass it, under the handler's lock or beside it, so a count may be
     one too low.
@@ -30,7 +32,7 @@ class Repeats(logging.Filter):
         self._said: dict[_Text, tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is written; it gets a field `held_back` where others were not."""
+        """Return whether the line is written; it gets a field `held_back` where others were not."""
         if record.name.partition(".")[0] not in self._libraries:
             return True
         text, now = (record.name, record.levelno, str(record.msg)), self._clock()

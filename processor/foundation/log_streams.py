@@ -1,4 +1,4 @@
-"""Where lines go: stderr as it is, and what other libraries print there and on stdout, as events where logs are JSON.
+"""Lead lines to stderr as they are, and what other libraries print as events where logs are JSON.
 
     logs, the last line ────────────────────────────► stderr
     print, sys.stderr.write ──► EventStream ──► one JSON object a text ──► stdout, stderr
@@ -24,8 +24,9 @@ _log: Final = structlog.get_logger(__name__)
 
 
 class EventStream(io.TextIOBase):
-    """A text stream that writes each text, up to a line's end that nothing follows, as one JSON object: `{"event":
-    "printed", …}`.
+    """A text stream that writes each text as one JSON object: `{"event": "printed", …}`.
+
+    A text ends at a line's end that nothing follows.
     """
 
     def __init__(self, raw: TextIO, name: str) -> None:
@@ -50,7 +51,7 @@ class EventStream(io.TextIOBase):
         self.raw.flush()
 
     def isatty(self) -> bool:
-        """Whether a terminal is behind it."""
+        """Return whether a terminal is behind the stream."""
         return self.raw.isatty()
 
     def fileno(self) -> int:
@@ -58,7 +59,7 @@ class EventStream(io.TextIOBase):
         return self.raw.fileno()
 
     def writable(self) -> bool:
-        """Whether the stream takes text: always."""
+        """Return whether the stream takes text: always."""
         return True
 
     def _event(self, text: str) -> str:
@@ -74,13 +75,14 @@ def raw_stderr() -> TextIO:
 
 
 def writes_json(log_format: LogFormat) -> bool:
-    """Whether logs are JSON: as named, or by what stderr is."""
+    """Return whether logs are JSON: as named, or by what stderr is."""
     return log_format == "json" or (log_format == "auto" and not raw_stderr().isatty())
 
 
 def print_events(log_format: LogFormat) -> None:
-    """Where logs are JSON, have everything that Python code of this process writes be JSON; for what runs until it is
-    stopped.
+    """Have everything that Python code of this process writes be JSON, where logs are JSON.
+
+    It is for what runs until it is stopped.
     """
     if not writes_json(log_format) or isinstance(sys.stderr, EventStream):
         return

@@ -1,4 +1,4 @@
-"""Which settings a login to Kafka takes, by mechanism, and what contradicts each other among them."""
+"""The settings that a login to Kafka takes, by mechanism, and what contradicts each other among them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
@@ -36,12 +36,12 @@ class LoginSettings(Protocol):
 
     @property
     def kafka_security_protocol(self) -> str:
-        """How to talk to Kafka."""
+        """Return the protocol that is spoken with Kafka."""
         ...
 
     @property
     def kafka_sasl_mechanism(self) -> str | None:
-        """How to log in, where the protocol does."""
+        """Return the mechanism of the login, where the protocol has one."""
         ...
 
     @property
@@ -56,12 +56,12 @@ class LoginSettings(Protocol):
 
     @property
     def kafka_oauth_ca_file(self) -> object:
-        """Who vouches for the endpoint."""
+        """Return the file of who vouches for the endpoint."""
         ...
 
     @property
     def kafka_oauth_extensions(self) -> str | None:
-        """What Kafka wants beside the token."""
+        """Return what Kafka wants beside the token."""
         ...
 
     @property
@@ -171,7 +171,7 @@ class _LoginFaults:
 
 
 def url_fault(url: str) -> str | None:
-    """What is wrong with the address of a token endpoint, as the end of a sentence; None: nothing.
+    """Return what is wrong with the address of a token endpoint, as the end of a sentence; None: nothing.
 
     A secret goes there.
     """
@@ -195,7 +195,7 @@ def url_fault(url: str) -> str | None:
 
 
 def is_plain_http(url: str) -> bool:
-    """Whether the endpoint is asked without TLS: on this machine."""
+    """Return whether the endpoint is asked without TLS: on this machine."""
     return urlsplit(url).scheme == "http"
 
 

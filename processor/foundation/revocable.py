@@ -25,8 +25,9 @@ _log = structlog.get_logger(__name__)
 
 
 class PartitionsRevoked(Exception):
-    """The group took the partitions back while something was done for them: their next owner does it, or the next
-    takeover.
+    """An error for work on partitions that the group has taken back meanwhile.
+
+    Their next owner does it, or the next takeover.
     """
 
 

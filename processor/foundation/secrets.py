@@ -1,5 +1,4 @@
-"""Secrets at rest (contract G7): a topic holds only what the keys of the operator open, `encrypted:` and a Fernet
-token.
+"""Encrypt secrets at rest: a topic holds only what the operator's keys open, `encrypted:` and a Fernet token (G7).
 
     PROFILE_EXPORTER_SECRETS_KEY = new,old        the first key encrypts, each one decrypts
 

@@ -1,5 +1,4 @@
-"""Settings: read once from `PROFILE_EXPORTER_…` variables (or a `.env` file, read literally), checked, and never
-changed.
+"""Read the settings once from `PROFILE_EXPORTER_…` variables, or `.env`; check them, and never change them.
 
 The environment wins over the file. Composition roots read them; everything else receives what it needs.
 """
@@ -39,7 +38,7 @@ _ROLE_SESSION: Final = r"^[A-Za-z0-9_+=,.@-]{2,64}$"  # as STS takes it
 
 
 class ProcessingGuarantee(StrEnum):
-    """What holds between a profile's state and its exports (design 2)."""
+    """The guarantee between a profile's state and its exports (docs/architecture.md, "The durability order")."""
 
     EXACTLY_ONCE = "exactly_once"
     AT_LEAST_ONCE = "at_least_once"
@@ -76,8 +75,9 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 def _hosts_without_ports(text: str) -> str:
-    """Names and addresses separated by commas, in lower case, without brackets and last dots; raises ValueError for one
-    with a port.
+    """Return names and addresses separated by commas, in lower case, without brackets and last dots.
+
+    Raises ValueError for one with a port.
     """
     return ",".join(_host_without_port(each.strip()) for each in text.split(",") if each.strip())
 
@@ -93,9 +93,7 @@ def _host_without_port(host: str) -> str:
 
 
 class _EnvFile(PydanticBaseSettingsSource):
-    """`.env`, read literally (processor/foundation/env_file.py): the library's own source expands `${…}` and cuts values at `
-    #`.
-    """
+    """The source of `.env`, read literally: the library's own source expands `${…}` and cuts values at ` #`."""
 
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
         super().__init__(settings_cls)
@@ -471,8 +469,9 @@ class Settings(_FromEnvironment):
 
     @property
     def max_message_bytes(self) -> int:
-        """Largest Kafka message of ours (key, value, headers): the limit of producers, and of the topics that `init`
-        makes.
+        """Return the size of the largest Kafka message of ours (key, value, headers).
+
+        It is the limit of producers, and of the topics that `init` makes.
 
         A dead letter holds a source event whole (at most 1 MiB by Kafka's own default) and its headers; an export holds
         a document and what the flow adds.
@@ -492,8 +491,9 @@ class Settings(_FromEnvironment):
         return self
 
     def _faults_of_kafka_security(self) -> Iterator[str]:
-        """A login or certificate that the protocol has no use for: one client would use it, the others not, and a
-        password go out in clear.
+        """Yield what is wrong with a login or certificate that the protocol has no use for.
+
+        One client would use it, the others not, and a password go out in clear.
         """
         protocol = f"{env_name('kafka_security_protocol')}={self.kafka_security_protocol}"
         yield from login_faults(self, env_name)
@@ -559,7 +559,7 @@ def shown(settings: Settings, field: str) -> str:
 
 
 def origin_of(field: str, environment: Environment) -> str:
-    """Where a setting comes from: environment, .env, or default. Names of settings are read in any case."""
+    """Return where a setting comes from: environment, .env, or default. Names of settings are read in any case."""
     wanted = env_name(field)
     origins = [environment.origin_of(name) for name in environment if name.upper() == wanted]
     return OF_THE_ENVIRONMENT if OF_THE_ENVIRONMENT in origins else next(filter(None, origins), "default")

@@ -23,8 +23,9 @@ _log = structlog.get_logger(__name__)
 
 
 def end_after(seconds: float, loop: asyncio.AbstractEventLoop, end: Callable[[], object]) -> None:
-    """Have `end` called, in a thread of its own, where the process is still there so many seconds later; it ends the
-    process.
+    """Have `end` called where the process is still there so many seconds later; it ends the process.
+
+    A thread of its own calls it.
 
     The log then names what the main thread does, and where the tasks of `loop` wait that are not done, 20 at most
     (`stop_took_too_long`).

@@ -1,12 +1,11 @@
-"""SIGTERM and SIGINT of a process that runs until it is stopped (worker, control API): exit code 0, from the first line
-on.
+"""End a process that runs until it is stopped with exit code 0 on SIGTERM and SIGINT, from its first line on.
 
     the process begins ── end_at_once ──► nothing is open yet, or nothing that an end at once could harm
     the server runs    ── its own handlers (mode's, uvicorn's), or call_on_stop ──► it stops in order
     it has stopped     ── ignore_stops ──► the exit code is decided, a second signal changes nothing
 
-Nothing is imported here that takes time, not even typing, since this comes before everything else. For the main thread
-alone.
+Such processes are the worker and the control API. Nothing is imported here that takes time, not even typing, since this
+comes before everything else. For the main thread alone.
 """
 
 import os
@@ -34,7 +33,7 @@ def ignore_stops() -> None:
 
 
 def runs_faust_worker() -> bool:
-    """Whether this program is `faust … worker`, as a program or as `python -m faust`."""
+    """Return whether this program is `faust … worker`, as a program or as `python -m faust`."""
     return "worker" in sys.argv[1:] and f"/{sys.argv[0]}".endswith(("/faust", "/faust/__main__.py"))
 
 

@@ -20,8 +20,9 @@ class CancelledByNobody(Exception):
 
 
 def is_being_cancelled() -> bool:
-    """Whether somebody asks the current task to end. aiokafka raises CancelledError also where nobody does, as when a
-    connection closes.
+    """Return whether somebody asks the current task to end.
+
+    aiokafka raises CancelledError also where nobody does, as when a connection closes.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

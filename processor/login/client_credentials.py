@@ -145,7 +145,7 @@ class ClientCredentials:
         return TokenUnavailable(what, f"look at that server, the network and {_SETTINGS}TOKEN_URL; it is asked again")
 
     def _shown(self, text: str) -> str:
-        """What a server says may be long, hold control characters, or repeat what it was sent."""
+        """Return the text of a server in short, without control characters and without what it was sent."""
         plain = "".join(each if each.isprintable() else " " for each in text)
         for secret in (self._secret, quote_plus(self._secret)):
             plain = plain.replace(secret, _MASK)
@@ -153,8 +153,9 @@ class ClientCredentials:
 
 
 def tls_of(url: str, authorities: Path | None) -> ssl.SSLContext | None:
-    """How the certificate of the endpoint is judged, None without TLS; raises OSError, ssl.SSLError for a file that
-    cannot be read.
+    """Return how the certificate of the endpoint is judged, None without TLS.
+
+    Raises OSError, ssl.SSLError for a file that cannot be read.
     """
     if is_plain_http(url):
         return None

@@ -1,4 +1,4 @@
-"""When a token says that it ends, where it is a JWT (RFC 7519). It is not verified: that is Kafka's."""
+"""Read when a token says that it ends, where it is a JWT (RFC 7519), which is not verified: that is Kafka's."""
 
 import json
 from base64 import urlsafe_b64decode

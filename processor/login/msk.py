@@ -1,11 +1,10 @@
-"""Tokens for Amazon MSK's IAM access control: a call of `kafka-cluster:Connect`, signed here by the credentials of
-boto3 (AWS's own signer).
+"""Sign tokens for Amazon MSK's IAM access control: a call of `kafka-cluster:Connect`, by the credentials of boto3.
 
     the default chain, or a profile ─► a role, where one is named (STS, in the cluster's region) ─► signed for 15
     minutes
 
-Credentials are looked for anew for each token, so a key that is rotated is used from the next one on. Signing itself
-asks nobody.
+AWS's own signer signs. Credentials are looked for anew for each token, so a key that is rotated is used from the next
+one on. Signing itself asks nobody.
 """
 
 import time
@@ -43,7 +42,7 @@ class MskSigner:
         self._region, self._profile, self._role = region, profile, role
 
     def fetch(self) -> Token:
-        """Sign. Raises TokenUnavailable."""
+        """Sign a new token; raise TokenUnavailable where that cannot be."""
         try:
             text, ends_ms = MSKAuthTokenProvider.generate_auth_token_from_credentials_provider(
                 self._region, _Found(self._credentials())

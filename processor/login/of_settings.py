@@ -18,12 +18,12 @@ _making: Final = threading.Lock()
 
 
 def has_token_login(settings: Settings) -> bool:
-    """Whether Kafka is shown a token."""
+    """Return whether Kafka is shown a token."""
     return settings.kafka_sasl_mechanism in TOKEN_MECHANISMS
 
 
 def tokens_of(settings: Settings) -> "Tokens":
-    """Of settings with a token login; asks nobody yet.
+    """Return the tokens of settings with a token login; nobody is asked yet.
 
     Raises UsageError for a file of authorities that cannot be read.
     """

@@ -75,11 +75,11 @@ class Tokens:
             return _failed(self._unavailable)
 
     def seconds_to_next_question(self, held: HeldToken) -> float:
-        """How soon whoever was given `held` should ask again: at its renewal, or in a moment where that is overdue."""
+        """Return how soon whoever has `held` should ask again: at its renewal, or in a moment where that is overdue."""
         return max(0.0, held.renew_at - self._clock())
 
     def seconds_left(self, held: HeldToken) -> float:
-        """How long it holds."""
+        """Return for how long a token still holds."""
         return held.ends_at - self._clock()
 
     def _renew(self) -> HeldToken:

@@ -22,7 +22,10 @@ class Token:
 
 
 class TokenUnavailable(Exception):
-    """There is no token. `what` says why, `remedy` what to do; no token and no secret is in either."""
+    """An error that says why there is no token.
+
+    `what` says why, `remedy` what to do; no token and no secret is in either.
+    """
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what)
@@ -30,7 +33,7 @@ class TokenUnavailable(Exception):
 
 
 class TokenSource(Protocol):
-    """Where tokens come from."""
+    """A source that tokens come from."""
 
     def fetch(self) -> Token:
         """Make or read one; block for some seconds at most. Raises TokenUnavailable."""

@@ -1,5 +1,6 @@
-"""A file with a token that somebody else renews, as a sidecar or Kubernetes (a projected service account token)
-does.
+"""Read the file with a token that somebody else renews, as a sidecar or Kubernetes does.
+
+Kubernetes calls it a projected service account token.
 """
 
 import time
@@ -16,8 +17,9 @@ _MOST_BYTES: Final = 1024 * 1024
 
 
 class TokenFile:
-    """The file is read again every half a minute, and sooner where its token ends sooner; one that is no JWT is taken
-    to hold for ever.
+    """The file, read again every half a minute, and sooner where its token ends sooner.
+
+    A token that is no JWT is taken to hold for ever.
     """
 
     def __init__(self, path: Path, wall_clock: Callable[[], float] = time.time) -> None:

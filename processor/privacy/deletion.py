@@ -53,7 +53,7 @@ class OnTwoPartitions(CommandError):
 
 
 def delete_profiles(settings: Settings, request: Request, new_id: Callable[[], str], report: Report) -> list[Receipt]:
-    """Delete profiles, and return the receipts in the order asked. Home of F3.
+    """Delete profiles, and return the receipts in the order asked.
 
     `new_id` gives each event another id. Raises BrokerUnreachable, ReadFailed and OnTwoPartitions before anything is
     written, WriteFailed where not everything is. From then on there is a receipt, whatever happens: a broker that is

@@ -60,10 +60,14 @@ class WorkerProcess:
 
     def start(self) -> None:
         """Start the worker; its log is added to `log_file`."""
+        self._process = self.spawn(self._directory)
+
+    def spawn(self, directory: Path) -> subprocess.Popen[bytes]:
+        """Return a new process that works in `directory`; tests start their workers otherwise."""
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 self._command,
-                cwd=self._directory,
+                cwd=directory,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

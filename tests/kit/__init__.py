@@ -10,7 +10,7 @@
     topics         a topic of a name that nobody else has                 disk   a small file system, which can be full
     installation   APP_ID, TOPIC_PREFIX and data folder of one test, so that tests share the broker
     replayed       what replay makes of the events on the topic, with the catalog that was in force for each
-    worker         a worker process, its exit code, its freezing
+    worker         a worker process, its exit code, its freezing          worker_template   what it is forked from
     whole_job      topics, streams, flows, events and real workers, and what they left held against replay
     load           events that flow while a test does something else
     crew           workers that are killed and started again, as a supervisor would

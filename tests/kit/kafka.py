@@ -71,7 +71,7 @@ _PROPERTIES: Final = {
     "broker.heartbeat.interval.ms": "500",
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200",
     "log.initial.task.delay.ms": "500",
-    "log.retention.check.interval.ms": "500",
+    "log.retention.check.interval.ms": "1000",
     "log.segment.delete.delay.ms": "500",
     "log.cleaner.backoff.ms": "200",
     "log.cleaner.dedupe.buffer.size": str(2 * 1024 * 1024),

@@ -6,13 +6,16 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from processor.foundation.fault_points import VARIABLE
 from processor.foundation.settings import env_name
 from processor.sandbox.errors import SandboxFailed
 from processor.sandbox.worker_process import WorkerProcess
+from tests.kit.worker_template import CAN_FORK, template
 
+PYTHONS: Final = ("PYTHON", "BROKER_")
+"""Variables that Python and Faust read before a first line of ours."""
 KILLED: Final = -signal.SIGKILL
 
 
@@ -63,6 +66,13 @@ class KitWorker(WorkerProcess):
         """Start it; its log is added to `log_file`."""
         self._taken_over_before = self.taken_over()
         super().start()
+
+    def spawn(self, directory: Path) -> subprocess.Popen[bytes]:
+        """Fork from the template, unless Python itself must find another environment than the template had."""
+        python = {name: value for name, value in self.environment.items() if name.startswith(PYTHONS)}
+        if not CAN_FORK or any(os.environ.get(name) != value for name, value in python.items()):
+            return super().spawn(directory)
+        return cast("subprocess.Popen[bytes]", template().start(self.environment, directory, self.log_file))
 
     def freeze(self) -> None:
         """SIGSTOP: it hears and does nothing, and does not know."""
