@@ -42,7 +42,7 @@ class ParkedTakeover:
         self._sink, self._group, self._accepted, self._read = sink, group, accepted, read
 
     async def gaps(self, logs: Collection[Bounds]) -> list[GapFound]:
-        """What parked flows have lost, and nobody accepted; raises BadPosition, ReadInterrupted, TimeoutError."""
+        """What parked flows have lost, and nobody accepted; raises BadPosition, KafkaError, TimeoutError."""
         rows = await self._read([log.partition for log in logs]) if logs else {}
         return [
             gap
@@ -55,7 +55,7 @@ class ParkedTakeover:
 
         The others are not ours any more.
 
-        Raises ExportsAreShorter, BadPosition, ReadInterrupted, TimeoutError, what writing rows raises, and all that parked
+        Raises ExportsAreShorter, BadPosition, KafkaError, TimeoutError, what writing rows raises, and all that parked
         flows have lost as one.
         """
         new = {place: position for place, position in positions.items() if not self._sink.has(place.partition)}

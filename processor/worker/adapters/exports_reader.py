@@ -6,16 +6,19 @@ are few of them, so a hundred flows that catch up at once take turns.
 
 import asyncio
 from collections import deque
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from processor.delivery.ports import Page
 from processor.foundation.gaps import Gap
 from processor.foundation.settings import Settings
-from processor.kafka.assigned_reader import AssignedReader, ReadInterrupted
+from processor.foundation.tasks import is_being_cancelled
+from processor.kafka.connection import aiokafka_options
 from processor.worker.start_positions import RecordsAreGone, Skipped
-from schemas.kafka import ConsumerRecord, TopicPartition, count_record_bytes
+from schemas.kafka import ConsumerRecord, count_record_bytes
 from schemas.wire.exports import is_export_of
 
 CONSUMERS: Final = 4
@@ -23,7 +26,7 @@ SCANNED_RECORDS: Final = 5_000
 """Of other flows', at most, in one read."""
 _CHUNK_RECORDS: Final = 500
 _FETCH_BYTES: Final = 1024 * 1024
-_WAIT_SECONDS: Final = 0.2
+_WAIT_MS: Final = 200
 _ANSWER_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 1.0
 _log = structlog.get_logger(__name__)
@@ -67,12 +70,11 @@ class ParkedExports:
             try:
                 async with asyncio.timeout(_ANSWER_SECONDS):
                     page = await reader.read(wanted)
-            except BaseException as error:
+            except (KafkaError, TimeoutError, OSError, asyncio.CancelledError) as error:
                 await reader.close()
-                if not isinstance(error, ReadInterrupted | TimeoutError):
+                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                     raise
-                reason = error.reason if isinstance(error, ReadInterrupted) else repr(error)
-                _log.warning("parked_records_not_reachable", partition=partition, error=reason)
+                _log.warning("parked_records_not_reachable", partition=partition, error=repr(error))
                 await asyncio.sleep(_RETRY_SECONDS)
                 return Page((), offset)
             self._free.append(reader)
@@ -107,18 +109,18 @@ class Reader:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._reader: AssignedReader | None = None
+        self._consumer: AIOKafkaConsumer | None = None
         self._place: TopicPartition | None = None
         self._offset = 0  # everything below was looked at
         self._position = 0  # everything below was fetched
-        self._fetched: deque[ConsumerRecord] = deque()
+        self._fetched: deque[Any] = deque()
 
     def is_at(self, wanted: Wanted) -> bool:
         """Whether it can go on without being moved."""
         return self._place == wanted.place and self._offset == wanted.offset
 
     async def read(self, wanted: Wanted) -> Page:
-        """Return the next page; raises ReadInterrupted."""
+        """The next page; raises KafkaError."""
         gone = 0 if self.is_at(wanted) else await self._move(wanted.place, wanted.offset)
         found: list[ConsumerRecord] = []
         left, scanned = wanted.size_bytes, 0
@@ -139,30 +141,40 @@ class Reader:
         return Page(found, self._offset, gone)
 
     async def close(self) -> None:
-        """Close the connections to the broker."""
-        reader, self._reader, self._place = self._reader, None, None
-        if reader is not None:
-            await reader.close()
+        """Let its connections go."""
+        consumer, self._consumer, self._place = self._consumer, None, None
+        if consumer is not None:
+            await consumer.stop()
 
     async def _move(self, place: TopicPartition, offset: int) -> int:
-        """Begin anew at an offset, or at the log start; return how many offsets are gone in between."""
-        reader = await self._opened()
+        """Begin anew at an offset, or where the log begins; how many offsets are gone in between."""
+        consumer = await self._started()
         self._place, self._fetched = None, deque()
-        start = (await reader.assign({place: offset}))[place]
-        self._offset = self._position = max(start, offset)
+        consumer.assign([place])
+        begin: int = (await consumer.beginning_offsets([place]))[place]
+        self._offset = self._position = max(begin, offset)
+        consumer.seek(place, self._offset)
         self._place = place
-        return max(0, start - offset)
+        return max(0, begin - offset)
 
     async def _fetch(self) -> bool:
-        """Return whether something came; raises ReadInterrupted where the log was cut: the next read begins anew."""
-        reader = await self._opened()
-        assert self._place is not None
-        self._fetched.extend(await reader.read(_CHUNK_RECORDS))
-        self._position = (await reader.positions([self._place]))[self._place]
+        """Whether something came; raises OffsetOutOfRangeError where the log was cut meanwhile: the next read begins
+        anew.
+        """
+        consumer = await self._started()
+        for records in (await consumer.getmany(self._place, timeout_ms=_WAIT_MS, max_records=_CHUNK_RECORDS)).values():
+            self._fetched.extend(records)
+        self._position = await consumer.position(self._place)
         return bool(self._fetched)
 
-    async def _opened(self) -> AssignedReader:
-        if self._reader is None:
-            self._reader = AssignedReader(self._settings, wait_seconds=_WAIT_SECONDS, fetch_bytes=_FETCH_BYTES)
-            await self._reader.open()
-        return self._reader
+    async def _started(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            self._consumer = AIOKafkaConsumer(
+                **aiokafka_options(self._settings),
+                isolation_level="read_committed",
+                auto_offset_reset="none",
+                max_partition_fetch_bytes=_FETCH_BYTES,
+                fetch_max_wait_ms=_WAIT_MS,
+            )
+            await self._consumer.start()
+        return self._consumer

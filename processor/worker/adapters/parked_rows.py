@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Final
 
 from processor.foundation.errors import StoppedForOperator
 from processor.foundation.settings import Settings
+from processor.kafka.connection import aiokafka_options
 from processor.kafka.reading import read_compacted
-from schemas.kafka import BadRecord, ConsumerRecord, TopicPartition
+from schemas.kafka import BadRecord
 from schemas.parked_flow import ParkedFlowRow
 from schemas.wire.delivery_positions import decode_parked_flow, encode_parked_flow
 
 if TYPE_CHECKING:  # `status` reads this topic too, and needs no aiokafka for it
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+
     from processor.kafka.producers import AsyncWriter
 
 READ_SECONDS: Final = 60.0
-_WAIT_SECONDS: Final = 0.1
+_WAIT_MS: Final = 100
 
 Rows = Mapping[str, ParkedFlowRow]
 """By key."""
@@ -45,28 +48,38 @@ class DeliveryPositions:
 
 
 async def read_positions(settings: Settings, partitions: Collection[int]) -> dict[int, Rows]:
-    """Return the rows of these partitions, up to their log ends of now.
-
-    Raises BadPosition, ReadInterrupted, TimeoutError.
-    """
-    from processor.kafka.assigned_reader import AssignedReader  # noqa: PLC0415  # only a worker has aiokafka at hand
+    """The rows of these partitions, up to the ends that they have now; raises BadPosition, KafkaError, TimeoutError."""
+    from aiokafka import AIOKafkaConsumer, TopicPartition  # noqa: PLC0415  # only a worker has it at hand
 
     topic = settings.topics.delivery_positions
-    values: dict[int, dict[bytes, bytes]] = {partition: {} for partition in partitions}
-    async with asyncio.timeout(READ_SECONDS):
-        async with AssignedReader(settings, wait_seconds=_WAIT_SECONDS, answer_seconds=READ_SECONDS) as reader:
-            await reader.assign({TopicPartition(topic, partition): 0 for partition in partitions})
-            async for records in reader.read_to(await reader.log_ends()):
-                for record in records:
-                    _keep_last(values[record.partition], record)
+    places = [TopicPartition(topic, partition) for partition in partitions]
+    consumer = AIOKafkaConsumer(
+        **aiokafka_options(settings),
+        isolation_level="read_committed",
+        auto_offset_reset="none",
+        fetch_max_wait_ms=_WAIT_MS,
+    )
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            await consumer.start()
+            consumer.assign(places)
+            await consumer.seek_to_beginning()
+            return await _read(consumer, places)
+    finally:
+        await consumer.stop()
+
+
+async def _read(consumer: "AIOKafkaConsumer", places: "Collection[TopicPartition]") -> dict[int, Rows]:
+    values: dict[int, dict[bytes, bytes]] = {place.partition: {} for place in places}
+    ends = await consumer.end_offsets(places)
+    while [place for place, end in ends.items() if await consumer.position(place) < end]:
+        for place, records in (await consumer.getmany(timeout_ms=_WAIT_MS)).items():
+            for record in records:
+                values[place.partition].pop(record.key, None)
+                if record.value is not None:
+                    values[place.partition][record.key] = record.value
+    topic = next(iter(places)).topic if places else ""
     return {partition: _rows(f"{topic}[{partition}]", found) for partition, found in values.items()}
-
-
-def _keep_last(values: dict[bytes, bytes], record: ConsumerRecord) -> None:
-    assert record.key is not None  # every row has one
-    values.pop(record.key, None)
-    if record.value is not None:
-        values[record.key] = record.value
 
 
 def _rows(place: str, values: Mapping[bytes, bytes]) -> Rows:
