@@ -28,7 +28,7 @@ from processor.pipeline.profiles import Profiles
 from processor.worker.hot_path import COMPILED
 from schemas.kafka import ReadRecord
 from schemas.wire.identity_index import INDEX_KEY, IndexProgress, IndexState, encode_progress
-from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_watermark
+from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, SourcePosition, encode_source_position
 from state.identity import Identity
 from state.partition import PartitionStore, shared_memory
 from tests.kit.compiled import compiled_packages, preferring
@@ -113,7 +113,7 @@ class Player:
         if self._sequence % GROUP_RUNS == 0:
             if self._index.progress is not None:
                 self._group[INDEX_KEY] = encode_progress(self._index.progress._replace(next_offset=decided.next_offset))
-            self._group[WATERMARK_KEY] = encode_watermark(Watermark(decided.next_offset))
+            self._group[SOURCE_POSITION_KEY] = encode_source_position(SourcePosition(decided.next_offset))
             self.store.apply(self._group, decided.next_offset)
             self.profiles.applied(self._sequence, self._group)
             self._group = {}

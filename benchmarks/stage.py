@@ -19,7 +19,8 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.events import first_events, flows_file, profile_events
-from processor.foundation.settings import Settings, TopicNames
+from processor.foundation.settings import Settings
+from processor.foundation.settings_processing import TopicNames
 from processor.kafka.admin import Admin
 from processor.kafka.connection import confluent_config, producer_config
 from processor.kafka.topics import topic_specs

@@ -15,7 +15,7 @@ from benchmarks.contenders import OURS
 from benchmarks.process import Contender, family_cpu_seconds
 from benchmarks.stage import Job, Stage, open_stage
 from benchmarks.watch import BEGIN, END, LOOK_SECONDS, GroupWatch
-from processor.foundation.settings import env_name
+from processor.foundation.settings_environment import env_name
 
 LIMIT_SECONDS = 300.0
 

@@ -1,5 +1,6 @@
-"""The program `profile-exporter`, and `python -m processor`: what runs until it is stopped hears SIGTERM before
-anything else is imported.
+"""Run the program `profile-exporter`, or `python -m processor`.
+
+What runs until it is stopped hears SIGTERM before anything else is imported.
 """
 
 import sys

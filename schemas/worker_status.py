@@ -20,7 +20,7 @@ class PartitionStatus(Model):
     """One partition of profile events that the worker owns."""
 
     partition: int
-    next_offset: int  # the first offset of profile-events that is not in the state: the watermark
+    next_offset: int  # the first offset of profile-events that is not in the state: the source position
     rows: int  # profiles in the local store
     bytes: int = 0  # of the local store: files and write buffers
     restored: int  # changelog records read by the recovery of this takeover

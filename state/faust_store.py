@@ -1,8 +1,7 @@
-"""The store behind the Faust table `profiles`: the partitions of this worker, read only to Faust (scheme
-`profiles://`).
+"""The store behind the Faust table `profiles`: the partitions of this worker, read only to Faust.
 
-Rows are written by the pipeline, in the durability order; a write through the table would go to RocksDB before the
-changelog (design 5.4) and is refused.
+Its scheme is `profiles://`. Rows are written by the pipeline, in the durability order. A write through the table would
+go to RocksDB before the changelog, and is refused.
 
 It leans on `faust.stores.base.SerializedStore` of Faust 0.15.3: the abstract `_get` … `_clear`, `persisted_offset`,
 `reset_state`.

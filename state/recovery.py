@@ -1,4 +1,4 @@
-"""Takeover in the place of Faust's recovery: fence, restore in bulk, start at the watermark (design 2 and 5.8).
+"""Take over partitions in the place of Faust's recovery: fence, restore in bulk, begin at the source position.
 
     rebalance ─► Faust: on_rebalance ─► signal ─► Takeover.take_over(partitions) ─► perform_seek ─► flow resumes
                                           ▲ another rebalance begins: all over again
@@ -25,12 +25,13 @@ _log = structlog.get_logger(__name__)
 
 
 class Takeover(Protocol):
-    """Who makes partitions ours."""
+    """The owner, as the recovery sees it: it makes partitions ours."""
 
     async def take_over(self, partitions: Iterable[int]) -> None:
-        """Fence earlier owners, restore, be ready to process from the watermark. May be cancelled, and called again.
+        """Fence earlier owners, restore, be ready to process from the source position.
 
-        Raises one of `TakeoverRecovery.revocations` where the group revokes them meanwhile: another takeover follows.
+        May be cancelled, and called again. Raises one of `TakeoverRecovery.revocations` where the group revokes them meanwhile:
+        another takeover follows.
         """
 
 
@@ -76,10 +77,10 @@ class TakeoverRecovery(Recovery):
         await self._wait(self.on_recovery_completed(generation))
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109  # Faust's signature
-        """Wait as Faust does, without its time-out, which says that the service was stopped: the worker would do
-        nothing, for ever.
+        """Wait as Faust does, without its time-out, which says that the service was stopped.
 
-        What is waited for here raises by itself when it takes too long (BatchConsumer.perform_seek, restore).
+        The worker would then do nothing, for ever. What is waited for here raises by itself when it takes too long
+        (BatchConsumer.perform_seek, restore).
         """
         await super()._wait(coro)
 
@@ -104,7 +105,7 @@ class TableManager(FaustTableManager):
 
     @property
     def recovery(self) -> Recovery:
-        """The recovery service."""
+        """Return the recovery service."""
         if self._recovery is None:
             self._recovery = self.recovery_service(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery

@@ -9,16 +9,7 @@ NO_CODE_YET: Final = {
 }
 NO_HOME_YET: Final[frozenset[str]] = frozenset(
     {
-        "A8",
         "E2",
-        "G1",
-        "G11",
-        "G2",
-        "G3",
-        "G4",
-        "G6",
-        "G7",
-        "G9",
     }
 )
 RULES: Final = read_rules(CONTRACT.read_text())

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from processor.foundation.settings import ENV_PREFIX, Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import ENV_PREFIX, env_name
 
 SECONDS = 60.0
 ROOT = Path(__file__).parents[1]

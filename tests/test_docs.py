@@ -10,8 +10,9 @@ import click
 import pytest
 
 from processor.cli import commands
-from processor.cli.reference import reference
-from processor.foundation.settings import Settings, env_name
+from processor.cli.reference import write_reference
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 
 ROOT = Path(__file__).parents[1]
 DOCS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
@@ -34,7 +35,7 @@ def all_commands() -> Iterator[tuple[str, click.Command]]:
 def test_the_reference_is_what_the_program_says() -> None:
     written = (ROOT / "docs" / "reference.md").read_text()
 
-    assert written == reference(), "run `python -m processor.cli.reference > docs/reference.md`"
+    assert written == write_reference(), "run `python -m processor.cli.reference > docs/reference.md`"
 
 
 def test_every_command_and_every_option_says_what_it_does() -> None:

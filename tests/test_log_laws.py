@@ -1,5 +1,5 @@
 """A log whose beginning moves at any moment: every record is processed once, in order, or the worker stops and names
-exactly the gap (design 2).
+exactly the gap.
 
 The consumer, aiokafka's fetcher, the positions and the pipeline are the real ones; Kafka, the changelog and delivery
 are in memory.

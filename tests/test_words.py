@@ -30,11 +30,8 @@ ELSEWHERE: Final = re.compile(r"\bdesign \d|(?<!aws-sdk-go, )(?<!aws-sdk-js, )\b
 
 NAMES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor/cli",
-        "processor/delivery",
         "processor/pipeline",
         "processor/worker",
-        "schemas",
         "state",
     }
 )
@@ -42,12 +39,8 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "benchmarks",
         "docs",
-        "processor/audience_import",
-        "processor/cli",
-        "processor/delivery",
         "processor/pipeline",
         "processor/worker",
-        "schemas",
         "state",
         "tests/audience_import",
         "tests/cli",
@@ -56,7 +49,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "tests/integration",
         "tests/kit",
         "tests/pipeline",
-        "tests/schemas",
         "tests/state",
         "tests/test_log_laws.py",
         "tests/worker",
@@ -64,19 +56,10 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
 )
 DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "benchmarks",
-        "processor/delivery",
         "processor/pipeline",
         "processor/worker",
-        "state",
         "tests/delivery",
-        "tests/faults",
-        "tests/integration",
-        "tests/kit",
         "tests/pipeline",
-        "tests/state",
-        "tests/takeover",
-        "tests/test_log_laws.py",
         "tests/worker",
     }
 )

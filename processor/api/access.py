@@ -26,7 +26,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from processor.api.errors import ApiError, Code, error_response
 from processor.foundation.errors import UsageError
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 from schemas.model import Model, Name
 from schemas.wire.audit_events import Author
 

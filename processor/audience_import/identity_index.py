@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from processor.foundation.settings import env_name
+from processor.foundation.settings_environment import env_name
 from schemas.kafka import ReadRecord
 from schemas.wire.identity_index import (
     IDENTITY,
@@ -15,7 +15,7 @@ from schemas.wire.identity_index import (
     decode_namespace,
     decode_progress,
 )
-from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, decode_watermark
+from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, SourcePosition, decode_source_position
 
 SETTING: Final = env_name("identity_index")
 _SHOWN_PARTITIONS: Final = 5
@@ -38,7 +38,7 @@ class IdentityChange(NamedTuple):
 class _Partition:
     """The last rows of a partition about its index."""
 
-    source_position: Watermark | None = None
+    source_position: SourcePosition | None = None
     progress: IndexProgress | None = None
 
     @property
@@ -70,8 +70,8 @@ class IdentityRows:
             namespace = None if value is None else decode_namespace(value)
             return IdentityChange(record.partition, row.id_hash, row.namespace_hash, row.profile_id.decode(), namespace)
         partition = self._partitions.setdefault(record.partition, _Partition())
-        if key == WATERMARK_KEY:
-            partition.source_position = None if value is None else decode_watermark(value)
+        if key == SOURCE_POSITION_KEY:
+            partition.source_position = None if value is None else decode_source_position(value)
         elif key == INDEX_KEY:
             partition.progress = decode_progress(value)
         return None

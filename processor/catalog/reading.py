@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from processor.catalog.state import ControlState, Topic
-from processor.foundation.settings import Settings, TopicNames
+from processor.foundation.settings import Settings
+from processor.foundation.settings_processing import TopicNames
 from processor.kafka.reading import read_topic
 
 ALL: Final = (Topic.FLOWS, Topic.AUDIENCES, Topic.CONNECTIONS)

@@ -1,6 +1,17 @@
-"""The commands. One file a command; errors become one clear text on stderr and the exit code of the error.
+"""The commands, one module each; errors become one clear text on stderr and the exit code of the error.
 
-init ─ apply ─ send          replay: the same without Kafka
+demo            the tour                              init            topics, created and compared
+apply           flows and audiences put into force    send            events out of files
+worker          a worker, in this process             api             the control API
+status          workers, lag, flows and counts        check           is everything in place? (checks, placement)
+flows           flows in force                        audiences       what is known of audiences
+profiles        profiles deleted (profile_ids)        jobs            backfill and resend
+dead_letters    listed and inspected                  redrive         sent again (dead_letter_options)
+replay          the same without Kafka                secrets         stored secrets under another key
+
+lazy            late imports                          reference       docs/reference.md
+control_plane   opened for commands                   destinations    asked whether flows may deliver
+topic_config    of topics that commands write to      views           what people and programs read
 """
 
 from typing import Final
@@ -44,5 +55,5 @@ def commands() -> None:
 
 
 def main() -> None:
-    """The console script `profile-exporter`."""
+    """Run the console script `profile-exporter`."""
     commands()

@@ -12,7 +12,7 @@ import orjson
 from processor.catalog.state import ControlState
 from processor.cli.control_plane import change, read_state
 from processor.cli.destinations import warn_of
-from processor.cli.views.job_views import tell_jobs
+from processor.cli.views.job_views import print_jobs
 from processor.control.apply_plan import Action, Step, activated, carry_out, plan
 from processor.control.draft import Draft
 from processor.control.recording import Unnamed, find_unnamed_candidates, record_etags
@@ -32,7 +32,9 @@ _JSON = click.option(
 )
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the plan and change nothing. [default: change]")
 _STRICT = click.option(
-    "--strict", is_flag=True, help="Put nothing into force while a flow would not be let in. [default: warn, and go on]"
+    "--strict",
+    is_flag=True,
+    help="Put nothing into force while a flow would not be authorized. [default: warn, and go on]",
 )
 _NO_CHECK = click.option("--no-check", is_flag=True, help="Do not ask the destinations. [default: ask]")
 BOTH: Final = frozenset({"flow", "audience"})
@@ -50,16 +52,16 @@ BOTH: Final = frozenset({"flow", "audience"})
 def apply(file: Path, dry_run: bool, prune: bool, strict: bool, no_check: bool, as_json: bool) -> None:
     """Put the flows and audiences of FILE into force.
 
-    FILE (YAML or JSON) is checked whole first, and all its faults are told at once. Only what differs is written, all
+    FILE (YAML or JSON) is checked whole first, and all its faults are reported at once. Only what differs is written, all
     of it in one transaction or nothing; every changed flow gets a new etag. Secrets stay ${ENV_NAME}. It returns when
     the broker has acknowledged everything.
 
     Before that, destinations that become active (a flow that is new, enabled again or delivers elsewhere) are asked as
-    `flows check` does, with the credentials of this machine, which need not be the worker's: so what is wrong is told
-    as a warning, and stops nothing. A flow that is not let in pauses in the worker, loses nothing, and goes on when the
+    `flows check` does, with the credentials of this machine, which need not be the worker's: so what is wrong is
+    a warning, and stops nothing. A flow that is not authorized pauses in the worker, loses nothing, and goes on when the
     cause is gone. With --strict the command ends with exit code 1 instead, and nothing is written.
     """
-    put_into_force(file, BOTH, How(dry_run, prune, strict, no_check, as_json))
+    put_into_force(file, BOTH, ApplyOptions(dry_run, prune, strict, no_check, as_json))
 
 
 @click.command("apply")
@@ -71,7 +73,7 @@ def apply(file: Path, dry_run: bool, prune: bool, strict: bool, no_check: bool, 
 @_JSON
 def apply_flows(file: Path, dry_run: bool, prune: bool, strict: bool, no_check: bool, as_json: bool) -> None:
     """Put the flows of FILE into force, not its audiences; otherwise as `profile-exporter apply`."""
-    put_into_force(file, frozenset({"flow"}), How(dry_run, prune, strict, no_check, as_json))
+    put_into_force(file, frozenset({"flow"}), ApplyOptions(dry_run, prune, strict, no_check, as_json))
 
 
 @click.command("apply")
@@ -81,10 +83,12 @@ def apply_flows(file: Path, dry_run: bool, prune: bool, strict: bool, no_check: 
 @_JSON
 def apply_audiences(file: Path, dry_run: bool, prune: bool, as_json: bool) -> None:
     """Put the audiences of FILE into force, not its flows; otherwise as `profile-exporter apply`."""
-    put_into_force(file, frozenset({"audience"}), How(dry_run, prune, strict=False, no_check=True, as_json=as_json))
+    put_into_force(
+        file, frozenset({"audience"}), ApplyOptions(dry_run, prune, strict=False, no_check=True, as_json=as_json)
+    )
 
 
-class How(NamedTuple):
+class ApplyOptions(NamedTuple):
     """The options of `apply`."""
 
     dry_run: bool
@@ -94,28 +98,28 @@ class How(NamedTuple):
     as_json: bool
 
 
-def put_into_force(file: Path, kinds: Collection[str], how: How) -> None:
-    """Plan, ask the destinations, write, tell; also which jobs that sets going."""
+def put_into_force(file: Path, kinds: Collection[str], options: ApplyOptions) -> None:
+    """Plan, ask the destinations, write, and print the steps and the jobs that they start."""
     configuration = read_configuration(file)
     for warning in configuration.warnings:
         click.echo(f"warning: {warning}", err=True)
     settings = read_settings()
-    planned = partial(_planned, configuration, kinds, how.prune)
+    planned = partial(_planned, configuration, kinds, options.prune)
     unnamed = UnnamedEtags(settings, _warn_of_denied)
     state = read_state(settings)
     steps = planned(state)
-    if not how.no_check:
-        _preflight(activated(steps), settings, strict=how.strict)
+    if not options.no_check:
+        _preflight(activated(steps), settings, strict=options.strict)
     jobs: list[Job] = []
-    if not how.dry_run and (any(step.writes for step in steps) or unnamed(find_unnamed_candidates(state))):
+    if not options.dry_run and (any(step.writes for step in steps) or unnamed(find_unnamed_candidates(state))):
         steps, jobs = change(settings, lambda draft: (_carried_out(draft, planned, unnamed), draft.started_jobs))
-    tell_steps(steps, "nothing was changed: --dry-run" if how.dry_run else "in force", jobs, as_json=how.as_json)
+    print_steps(
+        steps, "nothing was changed: --dry-run" if options.dry_run else "in force", jobs, as_json=options.as_json
+    )
 
 
-def tell_steps(steps: list[Step], end: str, jobs: Iterable[Job] = (), *, as_json: bool) -> None:
-    """A line for each that is not unchanged, and for each job that this sets going; with how it ended, how many there
-    are of each action.
-    """
+def print_steps(steps: list[Step], end: str, jobs: Iterable[Job] = (), *, as_json: bool) -> None:
+    """Print a line for each change and each job it starts; then how many steps each action has, and `end`."""
     if as_json:
         for step in steps:
             click.echo(orjson.dumps({"action": step.action, "kind": step.kind, "name": step.name}))
@@ -123,7 +127,7 @@ def tell_steps(steps: list[Step], end: str, jobs: Iterable[Job] = (), *, as_json
     for step in steps:
         if step.action is not Action.UNCHANGED:
             click.echo(f"{step.action} {step.kind} {step.name}")
-    tell_jobs(jobs)
+    print_jobs(jobs)
     if end:
         click.echo(_summary(steps, end))
 
@@ -133,7 +137,7 @@ def _planned(configuration: Configuration, kinds: Collection[str], prune: bool, 
 
 
 def _carried_out(draft: Draft, planned: Callable[[ControlState], list[Step]], unnamed: Unnamed) -> list[Step]:
-    """By the state of this moment, which somebody may have changed since the destinations were asked."""
+    """Carry out the plan by the state of now, which may have changed since the destinations were asked."""
     record_etags(draft, unnamed)
     steps = planned(draft.state)
     carry_out(draft, steps)
@@ -141,18 +145,18 @@ def _carried_out(draft: Draft, planned: Callable[[ControlState], list[Step]], un
 
 
 def _warn_of_denied(denied: ReadDenied) -> None:
-    told = (
+    text = (
         "flows that were put into force by an earlier version are not recorded, so their etags in exports may lead"
         f" nowhere: {denied}"
     )
-    click.echo(f"warning: {told}", err=True)
+    click.echo(f"warning: {text}", err=True)
 
 
 def _preflight(flows: Iterable[Flow], settings: Settings, *, strict: bool) -> None:
     failed = warn_of(flows, ENVIRONMENT, secrets_of(settings), endpoint_rules(settings.endpoint_hosts))
     if failed and strict:
         raise CommandError(
-            f"{failed} flow{'s' if failed > 1 else ''} would not be let in, see above; nothing was changed: --strict"
+            f"{failed} flow{'s' if failed > 1 else ''} would not be authorized, see above; nothing was changed: --strict"
         )
 
 

@@ -1,4 +1,4 @@
-"""`profile-exporter audiences`: what is known of audiences, looked at and changed."""
+"""`profile-exporter audiences`: show and change what is known of audiences, and import their members (M1)."""
 
 from functools import partial
 from pathlib import Path
@@ -11,11 +11,11 @@ from processor.audience_import.request import ImportRequest, ImportResult
 from processor.audience_import.rows import ReadOptions
 from processor.audience_import.run import import_audience
 from processor.catalog.state import ControlState, Kept, Topic
-from processor.cli.apply import apply_audiences, tell_steps
+from processor.cli.apply import apply_audiences, print_steps
 from processor.cli.control_plane import as_stored, change, read_and_warn, read_state, require_import_topics
 from processor.cli.views.progress import progress
-from processor.cli.views.tables import Table, show
-from processor.cli.views.yaml_text import yaml_of
+from processor.cli.views.tables import Table, print_table
+from processor.cli.views.yaml_text import write_yaml
 from processor.control.apply_plan import Action, Step
 from processor.control.native import NoSuchAudience, delete_audience
 from processor.foundation.errors import UsageError
@@ -57,7 +57,7 @@ def list_audiences(as_json: bool) -> None:
             ]
         )
     if not as_json:
-        show(Table("audiences", ["audience", "name", "merge policy", "origin", "flows"], rows))
+        print_table(Table("audiences", ["audience", "name", "merge policy", "origin", "flows"], rows))
 
 
 @audiences.command("show")
@@ -68,7 +68,7 @@ def list_audiences(as_json: bool) -> None:
 def show_audience(audience: str, as_json: bool) -> None:
     """Show AUDIENCE as a file would have it."""
     kept = _chosen(_state(), audience)
-    click.echo(orjson.dumps(as_stored("audience", kept)) if as_json else yaml_of(dump_model(kept.item)), nl=as_json)
+    click.echo(orjson.dumps(as_stored("audience", kept)) if as_json else write_yaml(dump_model(kept.item)), nl=as_json)
 
 
 @audiences.command("import")
@@ -140,12 +140,17 @@ def import_file(  # an option each
     require_import_topics(settings)
     rejected = rejected or file.with_name(f"{file.name}.rejected.csv")
     request = ImportRequest(audience_id, **chosen, reading=ReadOptions(encoding, delimiter, escape, id_column, any_id))
-    with progress("importing", file.stat().st_size if file.exists() else None) as shown:
-        state, report = partial(read_state, settings), lambda _, rows, read: shown(rows, read)
+    with progress("importing", file.stat().st_size if file.exists() else None) as show:
+        state, report = partial(read_state, settings), lambda _, rows, read: show(rows, read)
         done = import_audience(settings, partial(change, settings), state, file, request, rejected, report)
     if as_json:
         click.echo(orjson.dumps(_as_json(done)))
         return
+    end = "nothing was sent: --dry-run" if request.dry_run else f"sent to {settings.topics.profile_events}"
+    _print_result(done, file, rejected, end)
+
+
+def _print_result(done: ImportResult, file: Path, rejected: Path, end: str) -> None:
     for column in done.ignored_columns:
         click.echo(f"warning: the column {column} is not used", err=True)
     for warning in done.warnings:
@@ -154,7 +159,6 @@ def import_file(  # an option each
         click.echo(f"warning: {done.rejected} rows cannot be used, see {rejected}", err=True)
         for line in done.rejected_rows.lines():
             click.echo(f"  {line}", err=True)
-    end = "nothing was sent: --dry-run" if request.dry_run else f"sent to {settings.topics.profile_events}"
     click.echo(f"{file} was read as {done.dialect}")
     click.echo(
         f"{done.entered} members, {done.known} of them known before, {done.exited} leave, {done.duplicates} rows stood"
@@ -163,13 +167,13 @@ def import_file(  # an option each
 
 
 def _as_json(done: ImportResult) -> dict[str, Any]:
-    told = done._asdict() | {
+    shown = done._asdict() | {
         "dialect": done.dialect._asdict(),
         "rejected": done.rejected,
         "rejected_for": done.rejected_rows.as_json(),
     }
-    del told["rejected_rows"]
-    return told
+    del shown["rejected_rows"]
+    return shown
 
 
 @audiences.command("delete")
@@ -182,14 +186,14 @@ def remove_audience(audience: str, yes: bool, as_json: bool) -> None:
     if not yes:
         click.confirm(f"delete what is known of audience {audience}?", abort=True, err=True)
     change(read_settings(), lambda draft: delete_audience(draft, described.key))
-    tell_steps([Step("audience", audience, Action.REMOVE, None, described)], "", as_json=as_json)
+    print_steps([Step("audience", audience, Action.REMOVE, None, described)], "", as_json=as_json)
 
 
 audiences.add_command(apply_audiences)
 
 
-def key_of(name: str) -> AudienceKey:
-    """Namespace and id; raises UsageError."""
+def parse_audience_name(name: str) -> AudienceKey:
+    """Return namespace and id of a name; raise UsageError."""
     namespace, slash, audience_id = name.partition("/")
     if not (namespace and slash and audience_id):
         raise UsageError(f"{name}: an audience is named NAMESPACE/ID, as ups/aud-delorean")
@@ -201,7 +205,7 @@ def _state() -> ControlState:
 
 
 def _chosen(state: ControlState, name: str) -> Kept[Audience]:
-    key = key_of(name)
+    key = parse_audience_name(name)
     if key not in state.audiences:
         raise NoSuchAudience(key)
     return state.audiences[key]

@@ -5,11 +5,12 @@ from itertools import chain
 import click
 
 from processor.cli.checks import check_kafka, check_names
-from processor.cli.views.check_report import not_in_place, tell
-from processor.cli.views.tables import Table, show
+from processor.cli.views.check_report import count_not_in_place, print_findings
+from processor.cli.views.tables import Table, print_table
 from processor.foundation.env_file import ENVIRONMENT
 from processor.foundation.errors import CommandError
-from processor.foundation.settings import Settings, env_name, origin_of, read_settings, shown
+from processor.foundation.settings import Settings, read_settings, shown
+from processor.foundation.settings_environment import env_name, origin_of
 
 
 @click.command()
@@ -20,14 +21,14 @@ def check() -> None:
     what to do. Exit codes: 0 everything is in place, 1 something FAILED, 2 the settings are wrong.
     """
     settings = read_settings()
-    show(_settings(settings))
-    failed = tell(chain(check_names(ENVIRONMENT), check_kafka(settings, ENVIRONMENT)))
+    print_table(_settings(settings))
+    failed = print_findings(chain(check_names(ENVIRONMENT), check_kafka(settings, ENVIRONMENT)))
     if failed:
-        raise CommandError(not_in_place(failed))
+        raise CommandError(count_not_in_place(failed))
 
 
 def _settings(settings: Settings) -> Table:
-    """Secrets are masked."""
+    """Return the settings in force, with secrets masked."""
     rows = [
         [env_name(name), shown(settings, name), origin_of(name, ENVIRONMENT), field.description or ""]
         for name, field in Settings.model_fields.items()

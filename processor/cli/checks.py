@@ -1,20 +1,20 @@
-"""What `check` looks at, one thing after the other: the environment, the broker, the topics, the catalog, each
-destination.
-"""
+"""The checks of `check`, in order: the environment, the broker, the topics, the catalog, each destination."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 from processor.catalog.reading import read_state
 from processor.catalog.state import Topic
-from processor.cli.destinations import examine_flows, summary
+from processor.cli.destinations import examine_flows, summarize
 from processor.cli.placement import check_placement
 from processor.cli.views.check_report import Finding, Level
 from processor.delivery.kinesis.endpoints import endpoint_rules
 from processor.foundation.env_file import ENV_FILE, OF_THE_ENVIRONMENT, Environment, unclosed_names
 from processor.foundation.errors import CommandError, UsageError, what_and_remedy
 from processor.foundation.secrets import secrets_of
-from processor.foundation.settings import ENV_PREFIX, ProcessingGuarantee, Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import ENV_PREFIX, env_name
+from processor.foundation.settings_processing import ProcessingGuarantee
 from processor.kafka.admin import Admin, Differences, differences_of, wrong_counts
 from processor.kafka.errors import TopicsMissing, UnsafeTopics, WrongPartitionCounts
 from processor.kafka.ground import Ground, require_settings
@@ -26,9 +26,9 @@ _APPLY = "put it into force again with `profile-exporter apply FILE`"
 
 
 def check_names(environ: Environment) -> Iterator[Finding]:
-    """Variables with our prefix that are no settings: a typing error would go unnoticed.
+    """Find variables with our prefix that are no settings, and values of `.env` that hold their quotes.
 
-    And values of `.env` that hold their quotes.
+    A typing error in a name would go unnoticed.
     """
     known = [env_name(field) for field in Settings.model_fields]
     for name in sorted(environ):
@@ -52,8 +52,9 @@ def _origin(environ: Environment, name: str) -> str:
 
 
 def check_references(flows: Iterable[Flow], environ: Environment) -> Iterator[Finding]:
-    """Where each `${NAME}` of a flow comes from, and never what it is; what is set nowhere is told by the check of its
-    destination.
+    """Say where each `${NAME}` of a flow comes from, and never its value.
+
+    The check of the destination reports a name that is set nowhere.
     """
     named: dict[str, list[str]] = {}
     for flow in flows:
@@ -61,7 +62,7 @@ def check_references(flows: Iterable[Flow], environ: Environment) -> Iterator[Fi
             named.setdefault(name, []).append(flow.id)
     for name, flow_ids in sorted(named.items()):
         file = f"{name}_FILE"
-        found = next(((said, origin) for said in (name, file) if (origin := environ.origin_of(said)) is not None), None)
+        found = next(((each, origin) for each in (name, file) if (origin := environ.origin_of(each)) is not None), None)
         if found is not None:
             by = f"{'the file that ' + file + ' names there' if found[0] == file else 'its value'}"
             where = "the environment" if found[1] == OF_THE_ENVIRONMENT else found[1]
@@ -73,7 +74,7 @@ def check_references(flows: Iterable[Flow], environ: Environment) -> Iterator[Fi
 
 
 def check_kafka(settings: Settings, environ: Environment) -> Iterator[Finding]:
-    """Broker, topics, catalog and destinations; each needs the one before.
+    """Check broker, topics, catalog and destinations; each needs the one before.
 
     Raises UsageError for settings that are refused.
     """
@@ -121,14 +122,14 @@ def _check_counts(specs: Iterable[TopicSpec], counts: Mapping[str, int]) -> Iter
 
 
 def _check_ground(settings: Settings, ground: Ground, specs: tuple[TopicSpec, ...]) -> Iterator[Finding]:
-    """What a worker does not start with, in its words; then what else of the topics is not as it should be."""
+    """Report what a worker does not start with, in its words; then other faults of the topics."""
     unsafe = set[tuple[str, str]]()
     for refusal in ground.refusals():
         if isinstance(refusal, UnsafeTopics):
             unsafe = {(fault.topic, fault.option) for fault in refusal.faults}
             remedy = what_and_remedy(refusal)[1]
             yield from (Finding(Level.FAILED, f"topic {fault}", remedy) for fault in refusal.faults)
-        elif not isinstance(refusal, TopicsMissing | WrongPartitionCounts):  # told topic by topic
+        elif not isinstance(refusal, TopicsMissing | WrongPartitionCounts):  # reported topic by topic
             yield _failed(refusal)
     yield from _check_configuration(settings, differences_of(specs, ground.configs), unsafe)
 
@@ -183,4 +184,4 @@ def _check_catalog(settings: Settings, environ: Environment) -> Iterator[Finding
         )
     yield from check_references(flows, environ)
     for examined in examine_flows(flows, environ, secrets_of(settings), endpoint_rules(settings.endpoint_hosts)):
-        yield from summary(examined)
+        yield from summarize(examined)

@@ -1,4 +1,4 @@
-"""Flows and audiences from the command line, by the code path that the control API takes (processor/control)."""
+"""Change flows and audiences from the command line as the control API does, by `processor/control`."""
 
 import getpass
 import os
@@ -23,11 +23,11 @@ from schemas.flow import Flow
 from schemas.model import dump_model
 from schemas.wire.audit_events import Author
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 def read_state(settings: Settings) -> ControlState:
-    """Read flows, audiences and connections as they are; writes nothing and is in nobody's way.
+    """Read flows, audiences and connections as they are; write nothing, and be in nobody's way.
 
     Raises TopicsMissing, BrokerUnreachable, ReadFailed.
     """
@@ -37,7 +37,7 @@ def read_state(settings: Settings) -> ControlState:
 
 
 def read_and_warn(settings: Settings, topic: Topic) -> ControlState:
-    """The same; warns on stderr of what cannot be read on one topic."""
+    """Read the state, and warn on stderr of what cannot be read on one topic."""
     state = read_state(settings)
     for (of, _), text in state.unreadable.items():
         if of is topic:
@@ -46,7 +46,7 @@ def read_and_warn(settings: Settings, topic: Topic) -> ControlState:
 
 
 def as_stored(name: str, kept: Kept[Flow] | Kept[Audience]) -> dict[str, Any]:
-    """As --json shows it, secrets masked."""
+    """Return a flow or audience as --json shows it, with secrets masked."""
     return {
         name: mask_secrets(dump_model(kept.item)),
         "etag": kept.etag,
@@ -55,8 +55,8 @@ def as_stored(name: str, kept: Kept[Flow] | Kept[Audience]) -> dict[str, Any]:
     }
 
 
-def change(settings: Settings, decide: Callable[[Draft], Answer]) -> Answer:
-    """Change something, all or nothing. Raises as ControlPlane.change does, and TopicsMissing."""
+def change(settings: Settings, decide: Callable[[Draft], Result]) -> Result:
+    """Change flows or audiences, all or nothing. Raises as ControlPlane.change does, and TopicsMissing."""
     require_control_topics(settings)
     with KafkaControlLog(settings) as log:
         return ControlPlane(log, progress=partial(read_job_progress, settings)).change(
@@ -91,5 +91,5 @@ def _user() -> str:
 
 
 def require_topics(settings: Settings, topics: Collection[str]) -> None:
-    """Raise TopicsMissing unless these are there, as they should be."""
+    """Raise TopicsMissing unless these topics exist, as they should be."""
     Admin(settings).require([spec for spec in topic_specs(settings) if spec.name in topics])

@@ -1,4 +1,4 @@
-"""The options that say which dead letters are meant; `list` and `redrive` have the same."""
+"""The options that select dead letters; `list` and `redrive` have the same."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
@@ -13,14 +13,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _Parsed(click.ParamType):
-    """A text that a function of ours reads; it raises ValueError."""
+    """A parameter that a function of ours parses; it raises ValueError."""
 
     def __init__(self, name: str, parse: Callable[[str], object]) -> None:
         self.name = name
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """What the text says, or a usage error (exit code 2)."""
+        """Parse the text, or fail with a usage error (exit code 2)."""
         try:
             return self._parse(value) if isinstance(value, str) else value
         except (ValueError, BadTimeError) as error:
@@ -31,30 +31,36 @@ _TIME: Final = _Parsed("time", normal_time)
 _RANGE: Final = _Parsed("first-last", OffsetRange.parse)
 _OPTIONS: Final = (
     click.option(
-        "--flow", "flows", multiple=True, metavar="ID", help="Letters of this flow; may be given again. [default: all]"
+        "--flow",
+        "flows",
+        multiple=True,
+        metavar="ID",
+        help="Dead letters of this flow; may be given again. [default: all]",
     ),
     click.option(
         "--reason",
         "reasons",
         multiple=True,
         type=click.Choice([reason.value for reason in DeadLetterReason]),
-        help="Letters with this reason; may be given again. [default: all]",
+        help="Dead letters with this reason; may be given again. [default: all]",
     ),
     click.option(
         "--profile",
         "profiles",
         multiple=True,
         metavar="ID",
-        help="Letters of this profile; may be given again. [default: all]",
+        help="Dead letters of this profile; may be given again. [default: all]",
     ),
     click.option(
         "--partition",
         "partitions",
         multiple=True,
         type=click.IntRange(min=0),
-        help="Letters in this partition; may be given again. [default: all]",
+        help="Dead letters in this partition; may be given again. [default: all]",
     ),
-    click.option("--offsets", type=_RANGE, help="Letters at these offsets of dead-letters: 7, or 7-12. [default: all]"),
+    click.option(
+        "--offsets", type=_RANGE, help="Dead letters at these offsets of the topic: 7, or 7-12. [default: all]"
+    ),
     click.option(
         "--since",
         type=_TIME,
@@ -65,13 +71,13 @@ _OPTIONS: Final = (
 
 
 def selecting(command: Command) -> Command:
-    """Give the command all of these options; what they say goes through `selection`."""
+    """Give the command all of these options; `build_selection` turns them into a Selection."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def selection(
+def build_selection(
     flows: Iterable[str],
     reasons: Iterable[str],
     profiles: Iterable[str],
@@ -80,7 +86,7 @@ def selection(
     since: str | None,
     until: str | None,
 ) -> Selection:
-    """What the options say."""
+    """Return the Selection that the options describe."""
     return Selection(
         flows=frozenset(flows),
         reasons=frozenset(map(DeadLetterReason, reasons)),

@@ -1,6 +1,4 @@
-"""`profile-exporter flows`: the flows in force, looked at, changed, and asked whether they would be let in where they
-deliver.
-"""
+"""`profile-exporter flows`: show and change the flows in force, and check whether they would be authorized."""
 
 from functools import partial
 from pathlib import Path
@@ -10,13 +8,13 @@ import click
 import orjson
 
 from processor.catalog.state import ControlState, Kept, Topic
-from processor.cli.apply import apply_flows, tell_steps
+from processor.cli.apply import apply_flows, print_steps
 from processor.cli.control_plane import as_stored, change, read_and_warn
 from processor.cli.destinations import Examined, details, examine_flows, warn_of
-from processor.cli.views.check_report import not_in_place, tell
-from processor.cli.views.job_views import tell_jobs
-from processor.cli.views.tables import Table, show
-from processor.cli.views.yaml_text import text_differences, yaml_of
+from processor.cli.views.check_report import count_not_in_place, print_findings
+from processor.cli.views.job_views import print_jobs
+from processor.cli.views.tables import Table, print_table
+from processor.cli.views.yaml_text import diff_yaml, write_yaml
 from processor.control.apply_plan import Action, Step, plan
 from processor.control.draft import Draft
 from processor.control.native import NoSuchFlow, abandon_flow, delete_flow, set_flow_state
@@ -54,7 +52,7 @@ def list_flows(as_json: bool) -> None:
         rows.append([flow_id, flow.name, flow.state.value, flow.destination.in_words, *mapped, kept.etag[:8]])
     if not as_json:
         columns = ["flow", "name", "state", "destination", "audiences", "attributes", "etag"]
-        show(Table("flows", columns, rows, "none; put some into force with `profile-exporter apply FILE`"))
+        print_table(Table("flows", columns, rows, "none; put some into force with `profile-exporter apply FILE`"))
 
 
 @flows.command("show")
@@ -66,7 +64,8 @@ def show_flow(flow: str, as_json: bool) -> None:
     """Show FLOW as a file would have it. A secret that is stored encrypted is masked."""
     kept = _chosen(_state(), flow)
     click.echo(
-        orjson.dumps(as_stored("flow", kept)) if as_json else yaml_of(mask_secrets(dump_model(kept.item))), nl=as_json
+        orjson.dumps(as_stored("flow", kept)) if as_json else write_yaml(mask_secrets(dump_model(kept.item))),
+        nl=as_json,
     )
 
 
@@ -92,18 +91,18 @@ def diff_flows(file: Path, as_json: bool) -> None:
         for step in steps:
             if step.writes:
                 click.echo(f"{step.action} {step.kind} {step.name}")
-                for line in text_differences(_plain(step.before), _plain(step.item)):
+                for line in diff_yaml(_plain(step.before), _plain(step.item)):
                     click.echo(f"    {line}")
     if any(step.writes for step in steps):
         raise SystemExit(DIFFERENT)
     if not as_json:
-        tell_steps(steps, "nothing differs", as_json=False)
+        print_steps(steps, "nothing differs", as_json=False)
 
 
 @flows.command("enable")
 @click.argument("flow")
 @click.option(
-    "--strict", is_flag=True, help="Leave it disabled while it would not be let in. [default: warn, and go on]"
+    "--strict", is_flag=True, help="Leave it disabled while it would not be authorized. [default: warn, and go on]"
 )
 @as_object
 def enable_flow(flow: str, strict: bool, as_json: bool) -> None:
@@ -127,7 +126,7 @@ def remove_flow(flow: str, yes: bool, as_json: bool) -> None:
     """Delete FLOW. Its records that still wait become dead letters `flow_deleted`.
 
     With `emitExitOnUnmap` they and the last exits are still delivered, for 30 days at least; delete FLOW once more to
-    give them up.
+    abandon them.
     """
     settings, state = read_settings(), _state()
     leaving = state.leaving.get(flow)
@@ -136,11 +135,11 @@ def remove_flow(flow: str, yes: bool, as_json: bool) -> None:
         question = (
             f"delete flow {flow}?"
             if leaving is None
-            else f"flow {flow} is deleted: give up what it still has to deliver?"
+            else f"flow {flow} is deleted: abandon what it still has to deliver?"
         )
         click.confirm(question, abort=True, err=True)
     jobs = change(settings, partial(_deleted, flow, leaving is not None))
-    tell_steps([Step("flow", flow, Action.REMOVE, None, item)], "", jobs, as_json=as_json)
+    print_steps([Step("flow", flow, Action.REMOVE, None, item)], "", jobs, as_json=as_json)
 
 
 flows.add_command(apply_flows)
@@ -152,29 +151,29 @@ flows.add_command(apply_flows)
     "--json", "as_json", is_flag=True, help="Write one JSON object a line, one a flow. [default: lines for people]"
 )
 def check_flows(flow: str | None, as_json: bool) -> None:
-    """Check whether FLOW (all, where none is named) would be let in at its destination.
+    """Check whether FLOW (all, where none is named) would be authorized at its destination.
 
     Is there a Kinesis that knows the credentials, is the stream there and active, and is each of kinesis:ListStreams,
     kinesis:PutRecord and kinesis:PutRecords allowed? Nothing else is asked, and nothing is written that a consumer
     would see. Credentials are looked up here as a worker would: run it where the worker runs. A disabled flow is
-    checked alike. Exit codes: 0 all is well or cannot be told, 1 something FAILED, 2 there is no such flow, or wrong
+    checked alike. Exit codes: 0 all is well or not known, 1 something FAILED, 2 there is no such flow, or wrong
     settings.
     """
     state, failed = _state(), 0
     chosen = [kept.item for kept in state.flows.values()] if flow is None else [_chosen(state, flow).item]
     settings = read_settings()
     for examined in examine_flows(chosen, ENVIRONMENT, secrets_of(settings), endpoint_rules(settings.endpoint_hosts)):
-        failed += examined.failed if as_json else _told(examined)
+        failed += examined.failed if as_json else _print_examined(examined)
         if as_json:
             click.echo(orjson.dumps(_as_object(examined)))
     if not chosen and not as_json:
         click.echo("there are no flows; put some into force with `profile-exporter apply FILE`")
     if failed:
-        raise CommandError(not_in_place(failed))
+        raise CommandError(count_not_in_place(failed))
 
 
-def _deleted(flow: str, give_up: bool, draft: Draft) -> list[Job]:
-    (abandon_flow if give_up else delete_flow)(draft, flow)
+def _deleted(flow: str, abandon: bool, draft: Draft) -> list[Job]:
+    (abandon_flow if abandon else delete_flow)(draft, flow)
     return draft.started_jobs
 
 
@@ -188,20 +187,20 @@ def _set_state(flow: str, wanted: FlowState, *, strict: bool, as_json: bool) -> 
         click.echo(orjson.dumps(as_stored("flow", after)))
         return
     click.echo(f"flow {flow} is {wanted.value}" + (" already" if after.etag == before.etag else ""))
-    tell_jobs(jobs)
+    print_jobs(jobs)
 
 
 def _warn_of_destination(flow: Flow, *, strict: bool) -> None:
     enabled = flow.model_copy(update={"state": FlowState.ENABLED})
     settings = read_settings()
     if warn_of([enabled], ENVIRONMENT, secrets_of(settings), endpoint_rules(settings.endpoint_hosts)) and strict:
-        raise CommandError(f"flow {flow.id} would not be let in, see above; it stays disabled: --strict")
+        raise CommandError(f"flow {flow.id} would not be authorized, see above; it stays disabled: --strict")
 
 
-def _told(examined: Examined) -> int:
+def _print_examined(examined: Examined) -> int:
     flow = examined.flow
     click.echo(f"flow {flow.id}{'' if flow.enabled else ' (disabled)'}: {flow.destination.in_words}")
-    return tell(details(examined))
+    return print_findings(details(examined))
 
 
 def _as_object(examined: Examined) -> dict[str, Any]:

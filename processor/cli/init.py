@@ -1,4 +1,4 @@
-"""`profile-exporter init`: the topics, created where they are missing, compared where they are there."""
+"""`profile-exporter init`: create the topics that are missing, and compare those that exist."""
 
 from collections.abc import Container, Sequence
 
@@ -34,7 +34,7 @@ def init() -> None:
 
 
 def _refuse_as_a_worker(ground: Ground, specs: Sequence[TopicSpec]) -> None:
-    """Tell what differs, and raise what a worker does not start with."""
+    """Print what differs, and raise what a worker does not start with."""
     refusals, unsafe = list[UsageError](), set[tuple[str, str]]()
     try:
         for refusal in ground.refusals():
@@ -54,13 +54,13 @@ def _refuse_as_a_worker(ground: Ground, specs: Sequence[TopicSpec]) -> None:
 def _line(spec: TopicSpec, result: TopicResult) -> str:
     shape = f"{spec.partitions} partition{'s' if spec.partitions > 1 else ''}"
     config = "".join(f", {name}={value}" for name, value in spec.config.items())
-    said = f": {result.text}" if result.text else ""
-    return f"{result.topic} ({shape}{config}): {result.outcome}{said}"
+    text = f": {result.text}" if result.text else ""
+    return f"{result.topic} ({shape}{config}): {result.outcome}{text}"
 
 
 def _compare(differences: Differences | None, unsafe: Container[tuple[str, str]]) -> None:
     if differences is None:
-        click.echo("configuration of topics: this broker does not tell, not compared")
+        click.echo("configuration of topics: this broker does not show it, not compared")
         return
     if differences.denied:
         click.echo(

@@ -1,4 +1,4 @@
-"""`profile-exporter backfill` and `resend`: jobs ordered, watched and cancelled (contract E1, E4)."""
+"""`profile-exporter backfill` and `resend`: order, watch and cancel jobs (contract E1, E4)."""
 
 from contextlib import closing
 from datetime import UTC, datetime
@@ -9,11 +9,11 @@ import orjson
 from pydantic import ValidationError
 
 from processor.catalog.state import ControlState, Topic
-from processor.cli.audiences import key_of
+from processor.cli.audiences import parse_audience_name
 from processor.cli.control_plane import change, require_job_topics
-from processor.cli.views.job_views import job_details, job_line, jobs_table
-from processor.cli.views.job_watch import watch
-from processor.cli.views.tables import show
+from processor.cli.views.job_views import describe_job, job_details, jobs_table
+from processor.cli.views.job_watch import watch_jobs
+from processor.cli.views.tables import print_table
 from processor.control.job_orders import JobOrder, NoSuchJob, OrderedAudience, cancel_job, order_job
 from processor.control.job_progress import JobProgressFollower, read_job_progress
 from processor.control.job_status import FlowCondition, JobStatus, find_flow_condition, list_job_statuses
@@ -33,41 +33,59 @@ _WAIT = click.option(
 )
 
 
-class JobsLook:
-    """All jobs, looked at again and again."""
+_AUDIENCES = click.option(
+    "--audience",
+    "audiences",
+    multiple=True,
+    metavar="NAMESPACE/ID",
+    help="A mapped audience; may be repeated. [default: all mapped]",
+)
+_RECORDS_PER_SECOND = click.option(
+    "--records-per-second",
+    type=click.IntRange(1),
+    default=None,
+    help="At most so many, over all partitions. [default: the setting]",
+)
+_FORCE = click.option(
+    "--force", is_flag=True, help="Also where there was one within 24 hours, or one is open. [default: refuse]"
+)
+
+
+class JobsReader:
+    """A reader of all jobs, which are looked at again and again."""
 
     def __init__(self, settings: Settings) -> None:
         require_job_topics(settings)
         self._flows = TopicFollower(settings, settings.topics.flows)
         self._progress = JobProgressFollower(settings, age_seconds=0.0)
         self._state = ControlState()
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Close the connections to the broker."""
         self._flows.close()
         self._progress.close()
 
     def __call__(self) -> list[JobStatus]:
-        """The newest first; what cannot be read is warned of, once. Raises BrokerUnreachable, ReadFailed."""
+        """Return all jobs, the newest first; warn once of what cannot be read. Raises BrokerUnreachable, ReadFailed."""
         if self._flows.is_new:
             self._state = ControlState()
         records = self._flows.read_on()
         self._state = self._state.after((Topic.FLOWS, record) for record in records)
         progress = self._progress.progress()
         for text in (*self._state.unreadable.values(), *progress.unreadable):
-            if text not in self._told:
-                self._told.add(text)
+            if text not in self._warned:
+                self._warned.add(text)
                 click.echo(f"warning: {text}", err=True)
         return list_job_statuses(self._state, progress, format_time(int(datetime.now(UTC).timestamp())))
 
     def is_disabled(self, flow_id: str) -> bool:
-        """As of the last look."""
+        """Return whether a flow was disabled at the last look."""
         return find_flow_condition(self._state, flow_id) is FlowCondition.DISABLED
 
 
 def job_commands(kind: JobKind, help_text: str) -> click.Group:
-    """The group of commands for one kind that is ordered by hand."""
+    """Return the group of commands for one kind that is ordered by hand."""
     group = click.Group(kind.value, help=help_text)
     shown = None if kind is JobKind.BACKFILL else kind
     for command in (_start(kind), _list(shown), _status(shown), _cancel()):
@@ -78,22 +96,9 @@ def job_commands(kind: JobKind, help_text: str) -> click.Group:
 def _start(kind: JobKind) -> click.Command:
     @click.command("start")
     @click.argument("flow")
-    @click.option(
-        "--audience",
-        "audiences",
-        multiple=True,
-        metavar="NAMESPACE/ID",
-        help="A mapped audience; may be repeated. [default: all mapped]",
-    )
-    @click.option(
-        "--records-per-second",
-        type=click.IntRange(1),
-        default=None,
-        help="At most so many, over all partitions. [default: the setting]",
-    )
-    @click.option(
-        "--force", is_flag=True, help="Also where there was one within 24 hours, or one is open. [default: refuse]"
-    )
+    @_AUDIENCES
+    @_RECORDS_PER_SECOND
+    @_FORCE
     @_WAIT
     @_JSON
     def start(flow: str, audiences: tuple[str, ...], wait: bool, as_json: bool, **chosen: Any) -> None:
@@ -109,9 +114,9 @@ def _start(kind: JobKind) -> click.Command:
         order = _order(kind, flow, audiences, **chosen)
         progress = read_job_progress(settings)
         job = change(settings, lambda draft: order_job(draft, order, progress, force="--force"))
-        click.echo(job_line(job), err=as_json)
+        click.echo(describe_job(job), err=as_json)
         if wait or as_json:
-            _tell_and_exit(settings, job.id, wait=wait, as_json=as_json)
+            _print_and_exit(settings, job.id, wait=wait, as_json=as_json)
 
     return start
 
@@ -120,8 +125,8 @@ def _list(kind: JobKind | None) -> click.Command:
     @click.command("list", help=f"Show {_which(kind)}, the newest first. Ended ones are forgotten after 30 days.")
     @_JSON
     def list_jobs(as_json: bool) -> None:
-        with closing(JobsLook(read_settings())) as look:
-            _tell_all(_of_kind(look(), kind), as_json=as_json)
+        with closing(JobsReader(read_settings())) as look:
+            _print_all(_of_kind(look(), kind), as_json=as_json)
 
     return list_jobs
 
@@ -130,7 +135,7 @@ def _status(kind: JobKind | None) -> click.Command:
     text = f"""Show JOB whole; {_which(kind)}, the newest first, where none is named.
 
     With --wait, a bar on a terminal and lines elsewhere, until JOB ends; where none is named, until all end that do not wait for
-    a disabled flow. Exit codes: 0 all is told (with --wait: all succeeded), 1 with --wait: one did not, 2 there is no such job.
+    a disabled flow. Exit codes: 0 all is shown (with --wait: all succeeded), 1 with --wait: one did not, 2 there is no such job.
     """
 
     @click.command("status", help=text)
@@ -140,13 +145,13 @@ def _status(kind: JobKind | None) -> click.Command:
     def status(job: str | None, wait: bool, as_json: bool) -> None:
         settings = read_settings()
         if job is not None:
-            _tell_and_exit(settings, job, wait=wait, as_json=as_json)
+            _print_and_exit(settings, job, wait=wait, as_json=as_json)
             return
-        with closing(JobsLook(settings)) as look:
+        with closing(JobsReader(settings)) as look:
             statuses = _of_kind(look(), kind)
             waited = {each.id for each in statuses if each.is_open and not look.is_disabled(each.flow)}
-            ended = watch(look, waited) if wait and waited else []
-            _tell_all(_of_kind(look(), kind) if ended else statuses, as_json=as_json)
+            ended = watch_jobs(look, waited) if wait and waited else []
+            _print_all(_of_kind(look(), kind) if ended else statuses, as_json=as_json)
         _exit(ended)
 
     return status
@@ -166,15 +171,15 @@ def _cancel() -> click.Command:
         progress = read_job_progress(settings)
         cancelled = change(settings, lambda draft: cancel_job(draft, job, progress))
         if as_json:
-            _tell_and_exit(settings, job, wait=False, as_json=True)
+            _print_and_exit(settings, job, wait=False, as_json=True)
         else:
-            click.echo(job_line(cancelled))
+            click.echo(describe_job(cancelled))
 
     return cancel
 
 
 def _order(kind: JobKind, flow: str, audiences: tuple[str, ...], **chosen: Any) -> JobOrder:
-    keys = [key_of(name) for name in audiences]
+    keys = [parse_audience_name(name) for name in audiences]
     try:
         named = tuple(OrderedAudience(namespace=namespace, id=audience) for namespace, audience in keys)
         return JobOrder(kind=kind, flow=flow, audiences=named, **chosen)
@@ -182,18 +187,18 @@ def _order(kind: JobKind, flow: str, audiences: tuple[str, ...], **chosen: Any) 
         raise UsageError("; ".join(list_faults(error, whole="the order"))) from None
 
 
-def _tell_and_exit(settings: Settings, job_id: str, *, wait: bool, as_json: bool) -> None:
-    with closing(JobsLook(settings)) as look:
+def _print_and_exit(settings: Settings, job_id: str, *, wait: bool, as_json: bool) -> None:
+    with closing(JobsReader(settings)) as look:
         found = _chosen(look(), job_id)
-        ended = watch(look, {job_id}) if wait else []
+        ended = watch_jobs(look, {job_id}) if wait else []
     (status,) = ended or [found]
     click.echo(orjson.dumps(status.as_object()) if as_json else "\n".join(job_details(status)))
     _exit(ended)
 
 
-def _tell_all(statuses: list[JobStatus], *, as_json: bool) -> None:
+def _print_all(statuses: list[JobStatus], *, as_json: bool) -> None:
     if not as_json:
-        show(jobs_table(statuses))
+        print_table(jobs_table(statuses))
     for status in statuses if as_json else []:
         click.echo(orjson.dumps(status.as_object()))
 

@@ -10,9 +10,9 @@ from processor.foundation.errors import CommandError
 
 
 class Lazy(NamedTuple):
-    """A command: where it lives (`module:attribute`), and its line in the list of commands."""
+    """A command: its location (`module:attribute`), and its line in the list of commands."""
 
-    place: str
+    location: str
     summary: str
 
 
@@ -24,25 +24,25 @@ class LazyGroup(click.Group):
         self.lazy = dict(lazy)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # the signature is click's
-        """In the order of first use, not of the alphabet."""
+        """List the commands in the order of first use, not of the alphabet."""
         return list(self.lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # the signature is click's
-        """The command itself; None where there is none of that name."""
+        """Import and return a command; None where no command has that name."""
         if cmd_name not in self.lazy:
             return None
-        module, _, attribute = self.lazy[cmd_name].place.partition(":")
+        module, _, attribute = self.lazy[cmd_name].location.partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # the signature is click's
-        """The list of commands, without importing them."""
+        """Write the list of commands, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, lazy.summary) for name, lazy in self.lazy.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it; what cannot go on is one clear text on stderr."""
+        """Run a command; a CommandError is one clear text on stderr."""
         try:
             return super().invoke(ctx)
         except CommandError as error:

@@ -1,6 +1,4 @@
-"""What `check` says of the newest events: whether they are in the partitions where PARTITIONER puts their keys
-(contract I12).
-"""
+"""Check whether the newest events are in the partitions where PARTITIONER puts their keys (contract I12)."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -23,8 +21,9 @@ _MOST_SHOWN: Final = 8
 
 
 def check_placement(settings: Settings) -> Iterator[Finding]:
-    """Compare the newest events of each partition with PARTITIONER; a topic that may not be read, or is empty, is no
-    fault.
+    """Compare the newest events of each partition with PARTITIONER.
+
+    A topic that may not be read, or is empty, is no fault.
     """
     topic = settings.topics.profile_events
     try:
@@ -59,16 +58,16 @@ def _compared(settings: Settings, events: list[ReadRecord]) -> Finding:
     more = ", …" if len(where) > _MOST_SHOWN else ""
     last = misplaced[-1]
     belongs = partition_of(last.key or b"", settings.partitions, partitioner)
-    told = f"of the newest {len(events):,} events {tell_misplaced(partitioner, len(misplaced))}"
-    place = (
+    what = f"of the newest {len(events):,} events {tell_misplaced(partitioner, len(misplaced))}"
+    where_else = (
         f"by partition: {named}{more}; the key at {last.topic}[{last.partition}] offset {last.offset} belongs in"
         f" {belongs}"
     )
-    return Finding(Level.WARNING, f"{told} ({place})", remedy_of_misplaced(partitioner, len(misplaced), fitting))
+    return Finding(Level.WARNING, f"{what} ({where_else})", remedy_of_misplaced(partitioner, len(misplaced), fitting))
 
 
 def _unknown(settings: Settings, events: list[ReadRecord]) -> Iterator[Finding]:
-    """With PARTITIONER=none: a partitioner that fits all the same, and keys on two partitions."""
+    """Find, with PARTITIONER=none, a partitioner that fits all the same, and keys on two partitions."""
     fitting = _fitting(events, settings)
     whole = [partitioner for partitioner in NAMES if fitting[partitioner] == len(events)]
     if whole and settings.partitions > 1:
@@ -82,10 +81,10 @@ def _unknown(settings: Settings, events: list[ReadRecord]) -> Iterator[Finding]:
             "PARTITIONER=none: no partitioner that is known fits the newest events; commands look up where"
             " profiles are",
         )
-    places: defaultdict[bytes, set[int]] = defaultdict(set)
+    partitions_of: defaultdict[bytes, set[int]] = defaultdict(set)
     for record in events:
-        places[record.key or b""].add(record.partition)
-    if several := sum(len(partitions) > 1 for partitions in places.values()):
+        partitions_of[record.key or b""].add(record.partition)
+    if several := sum(len(partitions) > 1 for partitions in partitions_of.values()):
         text = (
             f"{several} of the newest keys {'are' if several > 1 else 'is'} on two partitions: each is two profiles,"
             " half each"
@@ -94,7 +93,7 @@ def _unknown(settings: Settings, events: list[ReadRecord]) -> Iterator[Finding]:
 
 
 def _fitting(events: Iterable[ReadRecord], settings: Settings) -> Counter[str]:
-    """How many of the events each partitioner puts where they are, by its name."""
+    """Count the events that each partitioner puts where they are, by its name."""
     return Counter(
         partitioner.value for record in events for partitioner in NAMES if _fits(record, settings, partitioner)
     )

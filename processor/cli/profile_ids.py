@@ -1,4 +1,4 @@
-"""Ids of profiles as a command is given them: arguments, and lines of a file. All faults at once."""
+"""Read the ids of profiles that a command is given, arguments and lines of a file; all faults at once."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -11,15 +11,15 @@ _MOST_FAULTS: Final = 20
 
 
 def read_ids(named: Iterable[str], lines: Iterable[bytes], file_name: str) -> list[str]:
-    """Each id once, in the order given; an empty line is none.
+    """Return each id once, in the order given; an empty line is none.
 
     Raises UsageError, naming what is no id of a profile, or that there is none.
     """
     ids: dict[str, None] = {}
     faults: list[str] = []
-    for place, given in _given(named, lines, file_name):
+    for origin, given in _given(named, lines, file_name):
         if fault := _fault(given):
-            faults.append(f"  {place}: {fault}")
+            faults.append(f"  {origin}: {fault}")
         else:
             ids[given.decode()] = None
     if faults:
@@ -33,7 +33,7 @@ def read_ids(named: Iterable[str], lines: Iterable[bytes], file_name: str) -> li
 
 
 def _given(named: Iterable[str], lines: Iterable[bytes], file_name: str) -> Iterator[tuple[str, bytes]]:
-    """(where it was given, the bytes)."""
+    """Yield (argument or line, the bytes) of each id."""
     for number, text in enumerate(named, 1):
         yield f"ID {number}", text.encode(errors="surrogateescape")  # as the shell gave it
     for number, line in enumerate(lines, 1):

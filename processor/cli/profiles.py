@@ -1,4 +1,4 @@
-"""`profile-exporter profiles`: single profiles, as privacy requests name them."""
+"""`profile-exporter profiles`: delete single profiles, as privacy requests name them."""
 
 import time
 from collections import Counter
@@ -14,9 +14,10 @@ from processor.cli.control_plane import require_topics
 from processor.cli.profile_ids import read_ids
 from processor.cli.status import read_statuses
 from processor.cli.views.progress import progress
-from processor.cli.views.tables import Table, show
+from processor.cli.views.tables import Table, print_table
 from processor.foundation.errors import CommandError, UsageError
-from processor.foundation.settings import Settings, env_name, read_settings
+from processor.foundation.settings import Settings, read_settings
+from processor.foundation.settings_environment import env_name
 from processor.kafka.errors import BrokerUnreachable, ReadFailed
 from processor.privacy.deletion import Request, delete_profiles
 from processor.privacy.receipt import Applied, Receipt, Row
@@ -82,7 +83,7 @@ def delete(
     is, which takes a look at the whole changelog; a profile on two partitions is refused: --partition deletes one half,
     and then the other.
 
-    The receipt names the event and its place, whether the profile was known, what the changelog holds of it now, and
+    The receipt names the event and its offset, whether the profile was known, what the changelog holds of it now, and
     the records that left. An id is taken as it stands in the file. What no key may be is refused (contract I11):
     control characters, white space at either end, and what a JSON serializer makes of an id.
 
@@ -93,8 +94,7 @@ def delete(
     with click.open_file(file, "rb") if file is not None else nullcontext(()) as lines:
         ids = read_ids(profile_ids, lines, "stdin" if file == STDIN else file or "")
     settings = read_settings()
-    if partition is not None and partition >= settings.partitions:
-        raise UsageError(f"there is no partition {partition}: {env_name('partitions')} is {settings.partitions}")
+    _require_partition(settings, partition)
     names = settings.topics
     require_topics(settings, (names.profile_events, names.changelog, names.exports))
     if not yes:
@@ -104,14 +104,23 @@ def delete(
         receipts = delete_profiles(settings, request, lambda: str(uuid4()), lambda records: report(records, 0))
     if partition is None:
         _warn_of_misplaced(settings)
+    _print_receipts(receipts, as_json=as_json)
+    if not no_wait:
+        _require_all_done(receipts, timeout)
+
+
+def _require_partition(settings: Settings, partition: int | None) -> None:
+    if partition is not None and partition >= settings.partitions:
+        raise UsageError(f"there is no partition {partition}: {env_name('partitions')} is {settings.partitions}")
+
+
+def _print_receipts(receipts: Sequence[Receipt], *, as_json: bool) -> None:
     if as_json:
         for receipt in receipts:
             click.echo(orjson.dumps(_as_object(receipt)))
     else:
         for table in _tables(receipts):
-            show(table)
-    if not no_wait:
-        _require_all_done(receipts, timeout)
+            print_table(table)
 
 
 def _confirm(ids: Sequence[str], file: str | None) -> None:
@@ -126,11 +135,9 @@ def _confirm(ids: Sequence[str], file: str | None) -> None:
 
 
 def _warn_of_misplaced(settings: Settings) -> None:
-    """Say that a receipt is of one partition alone, where workers have seen keys on others (I12)."""
+    """Warn that a receipt is of one partition alone, where workers have seen keys on others (I12)."""
     misplaced = 0
-    with suppress(
-        ReadFailed, BrokerUnreachable
-    ):  # whoever may not read what workers say of themselves has the receipts all the same
+    with suppress(ReadFailed, BrokerUnreachable):  # whoever may not read worker-status has the receipts all the same
         misplaced = sum(status.misplaced for status in read_statuses(settings, []))
     if misplaced:
         text = (
@@ -141,8 +148,9 @@ def _warn_of_misplaced(settings: Settings) -> None:
 
 
 def _as_object(receipt: Receipt) -> dict[str, Any]:
-    """A line of --json: `known`, `row`, `records` are null while the event is not applied; `records` also where they
-    are not shown yet.
+    """Return a line of --json.
+
+    `known`, `row`, `records` are null while the event is not applied; `records` also where they are not shown yet.
     """
     deletion, applied = receipt
     written = {
@@ -190,7 +198,7 @@ def _line(receipt: Receipt) -> list[str]:
 
 
 def _require_all_done(receipts: Sequence[Receipt], timeout: float) -> None:
-    """Raise CommandError that says what is not done, and why nothing is lost."""
+    """Raise CommandError that explains what is not done, and why nothing is lost."""
     of = Counter("waiting" if done is None else _what_is_wrong(done) for _, done in receipts)
     faults = []
     if waiting := of["waiting"]:

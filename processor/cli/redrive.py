@@ -1,6 +1,4 @@
-"""`profile-exporter dead-letters redrive`: dead letters sent again, in the order of their lanes, and marked (contract
-G8).
-"""
+"""`profile-exporter dead-letters redrive`: send dead letters again, in the order of their lanes, and mark them (G8)."""
 
 import time
 from contextlib import AbstractContextManager
@@ -9,17 +7,18 @@ from typing import Any, Final
 import click
 import orjson
 
-from processor.cli.dead_letter_options import selecting, selection
+from processor.cli.dead_letter_options import build_selection, selecting
 from processor.cli.topic_config import read_topic_config
 from processor.cli.views.progress import Report, progress
-from processor.cli.views.tables import Table, show
+from processor.cli.views.tables import Table, print_table
 from processor.dead_letters.circumstances import read_circumstances
 from processor.dead_letters.outcome import Circumstances, Outcome
 from processor.dead_letters.plan import RedrivePlan
 from processor.dead_letters.redrive import plan_only
 from processor.dead_letters.redrive import redrive as send_again
 from processor.foundation.errors import CommandError, UsageError
-from processor.foundation.settings import Settings, env_name, read_settings
+from processor.foundation.settings import Settings, read_settings
+from processor.foundation.settings_environment import env_name
 from processor.kafka.admin import Admin
 from processor.kafka.profile_partitions import ProfilePartitions, profile_partitions
 from processor.kafka.timestamps import timestamp_bounds
@@ -53,18 +52,18 @@ _WORDS: Final = {
 def redrive(everything: bool, dry_run: bool, as_json: bool, **chosen: Any) -> None:
     """Send dead letters again, and mark them as redriven.
 
-    Letters of delivery go back to exports with their headers and key, those of one lane in the lane's order; the
+    Dead letters of delivery go back to exports with their headers and key, those of one lane in the lane's order; the
     workers deliver them as any record. Records of the lane that were delivered meanwhile came earlier: a consumer tells
-    by the version in the envelope. Letters of bad events go back to the end of profile-events: they are applied as new
+    by the version in the envelope. Dead letters of bad events go back to the end of profile-events: they are applied as new
     events, after everything that has happened since. What would only become a dead letter again is left, with the
     reason. A redrive that was stopped in the middle is started again: what was sent is marked, the rest is sent then.
 
     Exit codes: 0 all of them are sent (or would be), 1 some are left, or could not be sent, 2 wrong usage or settings.
     """
-    settings, selected = read_settings(), selection(**chosen)
+    settings, selected = read_settings(), build_selection(**chosen)
     if selected.is_everything and not everything:
         raise UsageError(
-            "say which letters: --flow, --reason, --profile, --partition, --offsets, --since, --until, or --all of them"
+            "say which dead letters: --flow, --reason, --profile, --partition, --offsets, --since, --until, or --all of them"
         )
     with profile_partitions(settings) as partitions:
         now = _read_circumstances(settings, partitions)
@@ -73,7 +72,7 @@ def redrive(everything: bool, dry_run: bool, as_json: bool, **chosen: Any) -> No
             if dry_run
             else send_again(settings, selected, now, _warn, _show_progress)
         )
-    _tell(found, dry_run=dry_run, as_json=as_json)
+    _print(found, dry_run=dry_run, as_json=as_json)
     if failed := found.count_outcomes(*(outcome for outcome in Outcome if outcome.is_failure)):
         raise CommandError(f"{failed} dead letter{'s are' if failed > 1 else ' is'} left, see above")
 
@@ -91,11 +90,11 @@ def _warn(text: str) -> None:
     click.echo(f"warning: {text}", err=True)
 
 
-def _show_progress(letters: int) -> AbstractContextManager[Report]:
-    return progress(f"redriving {letters:,} letters:", None)
+def _show_progress(dead_letters: int) -> AbstractContextManager[Report]:
+    return progress(f"redriving {dead_letters:,} dead letters:", None)
 
 
-def _tell(found: RedrivePlan, *, dry_run: bool, as_json: bool) -> None:
+def _print(found: RedrivePlan, *, dry_run: bool, as_json: bool) -> None:
     counted = sorted(found.outcomes.items(), key=lambda item: (item[0][0] or "", *item[0][1:]))
     if as_json:
         letters = [
@@ -112,4 +111,6 @@ def _tell(found: RedrivePlan, *, dry_run: bool, as_json: bool) -> None:
         [flow or "(profile events)", reason, f"{number:,}", words[outcome]]
         for (flow, reason, outcome), number in counted
     ]
-    show(Table("dead letters", ["flow", "reason", "letters", "what became of them"], rows, "none is selected"))
+    print_table(
+        Table("dead letters", ["flow", "reason", "dead letters", "what became of them"], rows, "none is selected")
+    )

@@ -1,4 +1,4 @@
-"""docs/reference.md: every command with its options, and every setting, as the program itself says them.
+"""Write docs/reference.md: every command with its options, and every setting, by the program's own help.
 
 python -m processor.cli.reference > docs/reference.md
 """
@@ -11,7 +11,8 @@ import click
 from pydantic_core import PydanticUndefined
 
 from processor.cli import commands
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 
 PROGRAM: Final = "profile-exporter"
 _WIDTH: Final = 110
@@ -32,8 +33,8 @@ _ENV_FILE: Final = (
 )
 
 
-def reference() -> str:
-    """The page."""
+def write_reference() -> str:
+    """Return the page of commands and settings."""
     return "\n".join([*_opening(), *_commands(), *_settings()]) + "\n"
 
 
@@ -56,7 +57,7 @@ def _commands() -> Iterator[str]:
 
 
 def _command(context: click.Context) -> Iterator[str]:
-    """One command, and those below it."""
+    """Yield a command, and those below it."""
     yield f"### {context.command_path}"
     yield ""
     yield from _help(context)
@@ -99,4 +100,4 @@ def _default(value: object) -> str:
 
 
 if __name__ == "__main__":
-    click.echo(reference(), nl=False)
+    click.echo(write_reference(), nl=False)

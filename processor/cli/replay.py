@@ -13,7 +13,7 @@ from processor.core.counts import Counts
 from processor.core.replay import Replay
 from processor.core.step import Limits, Step
 from processor.files.configuration import read_configuration
-from processor.files.event_log import dead_letter_line, lines_of, read_events, record_line
+from processor.files.event_log import encode_dead_letter_line, encode_record_line, read_events, read_lines
 from processor.files.history import BEGINNING, Effective, FileHistory, RecordHistory
 from processor.foundation.errors import CommandError, UsageError
 from processor.foundation.settings import read_settings
@@ -62,28 +62,30 @@ def replay(events: BinaryIO, files: tuple[str, ...], output: BinaryIO, dead_lett
     """
     settings = read_settings()
     limits = Limits(max_document_bytes=settings.max_document_bytes, dedup_window=settings.dedup_window)
-    lines = lines_of(events)
+    lines = read_lines(events)
     history = (
         FileHistory([_effective(text) for text in files]),
         RecordHistory(settings.topics.flows, settings.topics.audiences),
     )
-    letters = dead_letters or click.get_binary_stream("stderr")
-    run = _Run(Replay(Catalog.of((), ()), limits), history, output, letters)
-    with _written_whole(output, letters):
+    rejected = dead_letters or click.get_binary_stream("stderr")
+    run = _ReplayRun(Replay(Catalog.of((), ()), limits), history, output, rejected)
+    with _written_whole(output, rejected):
         for line in read_events(lines):
             run.feed(line)
         run.end()
     if not (files or run.has_flows):
         raise UsageError("no flows: give a file with --flows, or records of the topic `flows` among the events")
     click.echo(
-        "\n".join([f"replayed {run.lines} events, {len(run.replay.profiles)} profiles remain", *_told(run.counts)]),
+        "\n".join(
+            [f"replayed {run.lines} events, {len(run.replay.profiles)} profiles remain", *_count_lines(run.counts)]
+        ),
         err=True,
     )
 
 
 @contextmanager
 def _written_whole(*files: BinaryIO) -> Iterator[None]:
-    """Have the files written to their end; raises CommandError where one takes no more.
+    """Have the files written to their end; raise CommandError where one takes no more.
 
     Who reads a pipe may have enough (BrokenPipeError).
     """
@@ -96,7 +98,7 @@ def _written_whole(*files: BinaryIO) -> Iterator[None]:
     except OSError as error:
         for file in files:
             if file is click.get_binary_stream("stderr"):
-                continue  # which tells of it
+                continue  # which shows it
             with suppress(OSError):
                 file.close()  # or it is flushed once more where the process ends, and nobody hears of it
         raise CommandError(
@@ -122,36 +124,36 @@ def _time(text: str) -> str | None:
         return None
 
 
-class _Run:
-    """One replay: lines in, records and dead letters out."""
+class _ReplayRun:
+    """A replay without Kafka: lines in, records and dead letters out. Home of 4b."""
 
     def __init__(
-        self, replay: Replay, history: tuple[FileHistory, RecordHistory], output: BinaryIO, letters: BinaryIO
+        self, replay: Replay, history: tuple[FileHistory, RecordHistory], output: BinaryIO, dead_letters: BinaryIO
     ) -> None:
-        self.replay, self._output, self._letters = replay, output, letters
+        self.replay, self._output, self._dead_letters = replay, output, dead_letters
         self._files, self._records = history
         self.counts, self.lines, self.has_flows = Counts(), 0, False
 
     def feed(self, line: ReadRecord | DeadLetter) -> None:
-        """One line of the events."""
+        """Decide one line of the events."""
         if isinstance(line, DeadLetter):
             self.lines += 1
-            self._note(Step(None, dead_letter=line))
+            self._write(Step(None, dead_letter=line))
             return
-        if self._records.take(line):
+        if self._records.read_record(line):
             self.has_flows = True
             return
         self._change(self._due(line))
         self.lines += 1
-        self._note(self.replay.feed(line))
+        self._write(self.replay.feed(line))
 
     def end(self) -> None:
-        """What takes effect after the last event."""
+        """Put into force what takes effect after the last event."""
         self._change(self._due(None))
 
     def _due(self, line: ReadRecord | None) -> list[Catalog]:
         try:
-            return [*self._files.due(line), *self._records.due()]
+            return [*self._files.take_due(line), *self._records.take_due()]
         except BadRecord as bad:
             raise UsageError(f"the last record of a flow, a job or an audience cannot be read: {bad}") from None
 
@@ -159,20 +161,20 @@ class _Run:
         for catalog in catalogs:
             for record in self.replay.change(catalog):
                 self.counts.note_job_record(record)
-                self._output.write(record_line(record))
+                self._output.write(encode_record_line(record))
 
-    def _note(self, step: Step) -> None:
+    def _write(self, step: Step) -> None:
         self.counts.note(step)
         for record in step.records:
-            self._output.write(record_line(record))
+            self._output.write(encode_record_line(record))
         if step.dead_letter is not None:
-            self._letters.write(dead_letter_line(step.dead_letter))
+            self._dead_letters.write(encode_dead_letter_line(step.dead_letter))
 
 
-def _told(counts: Counts) -> Iterator[str]:
-    told = Counter({f"dead letters: {reason}": count for reason, count in counts.dead_letters.items()})
-    told.update({f"skipped: {reason}": count for reason, count in counts.skipped_events.items()})
+def _count_lines(counts: Counts) -> Iterator[str]:
+    counted = Counter({f"dead letters: {reason}": count for reason, count in counts.dead_letters.items()})
+    counted.update({f"skipped: {reason}": count for reason, count in counts.skipped_events.items()})
     for flow_id, flow in counts.flows.items():
-        told.update({f"skipped: {reason}": count for reason, count in flow.skipped.items()})
-        told[f"records of {flow_id}"] = flow.exported
-    return (f"  {name}: {count}" for name, count in sorted(told.items()) if count)
+        counted.update({f"skipped: {reason}": count for reason, count in flow.skipped.items()})
+        counted[f"records of {flow_id}"] = flow.exported
+    return (f"  {name}: {count}" for name, count in sorted(counted.items()) if count)

@@ -1,4 +1,4 @@
-"""`profile-exporter secrets`: what is stored encrypted, under another key."""
+"""`profile-exporter secrets`: encrypt stored secrets under another key."""
 
 import click
 

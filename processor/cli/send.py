@@ -1,4 +1,4 @@
-"""`profile-exporter send FILE`: events out of files onto the topic of profile events (contract 4b's forms)."""
+"""`profile-exporter send FILE`: write the events of files (contract 4b's forms) to the topic of profile events."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from processor.cli.views.progress import progress
 from processor.core.parse import without_marks
 from processor.core.profile_id import read_profile_id
 from processor.core.unusable import Unusable
-from processor.files.event_log import lines_of, read_events
+from processor.files.event_log import read_events, read_lines
 from processor.foundation.errors import CommandError
 from processor.foundation.settings import Settings, read_settings
 from processor.kafka.admin import Admin
@@ -28,8 +28,8 @@ from schemas.dead_letter import DeadLetter
 from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 
-PlaceOf = Callable[[ReadRecord | DeadLetter, bytes], int | None]
-"""(record, the line it was read from): the partition it goes to."""
+PartitionOf = Callable[[ReadRecord | DeadLetter, bytes], int | None]
+"""Returns the partition for (record, the line it was read from)."""
 _MOST_WARNINGS: Final = 20
 
 
@@ -50,39 +50,37 @@ def send(file: BinaryIO) -> None:
     compressed one, is refused (exit code 2). It warns of events that are older than the topic keeps. It returns when
     the broker has acknowledged everything.
     """
-    settings, lines = read_settings(), _Lines(lines_of(file), _size(file))
+    settings, lines = read_settings(), _Lines(read_lines(file), _size(file))
     topic = settings.topics.profile_events
     admin = Admin(settings)
     admin.require([spec for spec in topic_specs(settings) if spec.name == topic])
     bounds = timestamp_bounds(read_topic_config(admin, topic), int(time.time() * 1000))
-    tally = _Tally()
-    _send(settings, topic, bounds, lines, tally)
-    if tally.bad_keys > _MOST_WARNINGS:
-        click.echo(f"warning: {tally.bad_keys - _MOST_WARNINGS} more have a key that is no profile id", err=True)
-    if tally.old:
+    counts = _Counts()
+    _send(settings, topic, bounds, lines, counts)
+    if counts.bad_keys > _MOST_WARNINGS:
+        click.echo(f"warning: {counts.bad_keys - _MOST_WARNINGS} more have a key that is no profile id", err=True)
+    if counts.old:
         click.echo(
-            f"warning: {tally.old} of them are older than {topic} keeps events: Kafka may remove them before a worker"
+            f"warning: {counts.old} of them are older than {topic} keeps events: Kafka may remove them before a worker"
             " reads them",
             err=True,
         )
-    if tally.left_out:
-        raise CommandError(f"{tally.left_out} line{'s were' if tally.left_out > 1 else ' was'} not sent, see above")
+    if counts.left_out:
+        raise CommandError(f"{counts.left_out} line{'s were' if counts.left_out > 1 else ' was'} not sent, see above")
 
 
 @dataclass
-class _Tally:
-    """How many events were handed over, how many of them have a key that is no profile id, how many are older than the
-    topic's retention, and how many lines were left out.
-    """
+class _Counts:
+    """The numbers of events written, of them with a bad key or older than the retention, and of lines left out."""
 
-    handed_over: int = 0
+    written: int = 0
     bad_keys: int = 0
     old: int = 0
     left_out: int = 0
 
 
 class _Lines:
-    """The lines of a file, counted as they are read. `size_bytes` of the whole file; None: a pipe."""
+    """The lines of a file, counted as they are read; `size_bytes` of the whole file is None for a pipe."""
 
     def __init__(self, lines: Iterable[bytes], size_bytes: int | None) -> None:
         self._lines = lines
@@ -99,52 +97,55 @@ class _Lines:
             yield line
 
 
-def _send(settings: Settings, topic: str, bounds: TimestampBounds, lines: _Lines, tally: _Tally) -> None:
+def _send(settings: Settings, topic: str, bounds: TimestampBounds, lines: _Lines, counts: _Counts) -> None:
     writer = Writer(settings)
     try:
-        with _placed(settings) as place_of, writer:
-            _write_all(writer, topic, bounds, lines, tally, place_of)
+        with _partitioning(settings) as partition_of, writer:
+            _write_all(writer, topic, bounds, lines, counts, partition_of)
     finally:
         click.echo(f"sent {writer.acknowledged} events to {topic}", err=True)
 
 
 def _write_all(
-    writer: Writer, topic: str, bounds: TimestampBounds, lines: _Lines, tally: _Tally, place_of: PlaceOf
+    writer: Writer, topic: str, bounds: TimestampBounds, lines: _Lines, counts: _Counts, partition_of: PartitionOf
 ) -> None:
     with progress("sending", lines.size_bytes) as report:
         for record in read_events(lines):
             try:
                 if fault := _fault(record, bounds):
                     raise _LeftOut(fault)
-                partition = place_of(record, lines.last)
+                partition = partition_of(record, lines.last)
             except (_LeftOut, NotOnePartition) as why:
-                tally.left_out += 1
+                counts.left_out += 1
                 click.echo(f"line {lines.number}: {why}", err=True)
             else:
                 assert isinstance(record, ReadRecord)  # the others have a fault
-                _warn_of_key(record, lines.number, tally)
-                timestamp, name = record.timestamp, f"line {lines.number}"
-                tally.handed_over += 1
-                tally.old += timestamp is not None and timestamp < bounds.kept_from
-                writer.write(
-                    topic,
-                    record.key,
-                    record.value,
-                    name=name,
-                    timestamp=timestamp,
-                    headers=[*record.headers],
-                    partition=partition,
-                )
-            report(tally.handed_over, lines.bytes_read)
+                _warn_of_key(record, lines.number, counts)
+                counts.written += 1
+                counts.old += record.timestamp is not None and record.timestamp < bounds.kept_from
+                _write(writer, topic, record, lines.number, partition)
+            report(counts.written, lines.bytes_read)
+
+
+def _write(writer: Writer, topic: str, record: ReadRecord, number: int, partition: int | None) -> None:
+    writer.write(
+        topic,
+        record.key,
+        record.value,
+        name=f"line {number}",
+        timestamp=record.timestamp,
+        headers=[*record.headers],
+        partition=partition,
+    )
 
 
 class _LeftOut(Exception):
-    """A line is not sent, for the reason in the text."""
+    """An error: a line is not sent, for the reason in the text."""
 
 
 @contextmanager
-def _placed(settings: Settings) -> Iterator[PlaceOf]:
-    """Say the partition of each record; None: the producer's own partitioner says it (I12)."""
+def _partitioning(settings: Settings) -> Iterator[PartitionOf]:
+    """Yield what chooses the partition of a record; None leaves it to the producer's own partitioner (I12)."""
     if settings.partitioner is not Partitioner.NONE:
         yield lambda _record, _line: None
         return
@@ -153,15 +154,15 @@ def _placed(settings: Settings) -> Iterator[PlaceOf]:
         profile_partitions(settings, report=lambda records: report(records, 0)) as partitions,
     ):
 
-        def place_of(record: ReadRecord | DeadLetter, line: bytes) -> int | None:
+        def partition_of(record: ReadRecord | DeadLetter, line: bytes) -> int | None:
             named = record.partition if record.partition < settings.partitions and _names_partition(line) else None
             return partitions.choose(record.key, named) if record.key else None
 
-        yield place_of
+        yield partition_of
 
 
 def _names_partition(line: bytes) -> bool:
-    """Whether a line that was read has a partition of its own; a bare event has none."""
+    """Return whether a line that was read has a partition of its own; a bare event has none."""
     parsed = json.loads(without_marks(line))  # orjson refuses the numbers that make an event a dead letter (I13)
     return "partition" in parsed and "specversion" not in parsed
 
@@ -177,19 +178,19 @@ def _fault(record: ReadRecord | DeadLetter, bounds: TimestampBounds) -> str | No
     return None
 
 
-def _warn_of_key(record: ReadRecord, number: int, tally: _Tally) -> None:
+def _warn_of_key(record: ReadRecord, number: int, counts: _Counts) -> None:
     if record.key is None:
         return
     try:
         read_profile_id(record.key)
     except Unusable as unusable:
-        tally.bad_keys += 1
-        if tally.bad_keys <= _MOST_WARNINGS:
-            click.echo(f"warning: line {number}: {unusable.explanation}: the worker will put it aside", err=True)
+        counts.bad_keys += 1
+        if counts.bad_keys <= _MOST_WARNINGS:
+            click.echo(f"warning: line {number}: {unusable.explanation}: the worker will dead-letter it", err=True)
 
 
 def _size(file: BinaryIO) -> int | None:
-    """Bytes of a regular file; None for a pipe."""
+    """Return the bytes of a regular file; None for a pipe."""
     try:
         status = os.fstat(file.fileno())
     except OSError:

@@ -8,10 +8,10 @@ import orjson
 from processor.catalog.reading import read_state
 from processor.catalog.state import Topic
 from processor.cli.control_plane import require_topics
-from processor.cli.views.status_json import as_object
-from processor.cli.views.status_report import Lag, Overview, overview
-from processor.cli.views.status_tables import tables
-from processor.cli.views.tables import show
+from processor.cli.views.status_json import status_object
+from processor.cli.views.status_report import Lag, Overview, build_overview
+from processor.cli.views.status_tables import status_tables
+from processor.cli.views.tables import print_table
 from processor.dead_letters.counts import count_dead_letters
 from processor.foundation.settings import Settings, read_settings
 from processor.kafka.group_lag import group_lag
@@ -33,18 +33,18 @@ def status(as_json: bool) -> None:
     """
     settings = read_settings()
     now = datetime.now(UTC)
-    found = gather(settings, now)
+    found = read_overview(settings, now)
     if as_json:
-        click.echo(orjson.dumps(as_object(found, settings, now)))
+        click.echo(orjson.dumps(status_object(found, settings, now)))
         return
     for problem in found.problems:
         click.echo(f"warning: {problem}", err=True)
-    for table in tables(found):
-        show(table)
+    for table in status_tables(found):
+        print_table(table)
 
 
-def gather(settings: Settings, now: datetime) -> Overview:
-    """Ask Kafka; raises BrokerUnreachable, TopicsMissing, WrongPartitionCounts, ReadFailed."""
+def read_overview(settings: Settings, now: datetime) -> Overview:
+    """Read all that Kafka knows; raise BrokerUnreachable, TopicsMissing, WrongPartitionCounts, ReadFailed."""
     names = settings.topics
     read = (
         names.profile_events,
@@ -66,12 +66,12 @@ def gather(settings: Settings, now: datetime) -> Overview:
         title: {each.partition: Lag(each.committed, each.start, each.end, each.lag) for each in lags[topic]}
         for title, topic in (("profile-events", names.profile_events), ("exports", names.exports))
     }
-    letters = count_dead_letters(settings, problems.append)
-    return overview(statuses, flows, by_topic, letters, parked_flows(settings), problems, now)
+    dead_letter_counts = count_dead_letters(settings, problems.append)
+    return build_overview(statuses, flows, by_topic, dead_letter_counts, parked_flows(settings), problems, now)
 
 
 def read_statuses(settings: Settings, problems: list[str]) -> list[WorkerStatus]:
-    """What workers said last, and in `problems` what cannot be read of it. Raises BrokerUnreachable, ReadFailed."""
+    """Read the workers' last reports, and add to `problems` what cannot be read. Raises BrokerUnreachable, ReadFailed."""
     statuses: list[WorkerStatus] = []
     for key, value in read_compacted(settings, settings.topics.worker_status).items():
         try:

@@ -1,4 +1,4 @@
-"""A topic's configuration as commands that write need it, and a warning where it is not told."""
+"""Read a topic's configuration for commands that write, and warn where the broker does not show it."""
 
 from collections.abc import Mapping
 
@@ -9,9 +9,9 @@ from processor.kafka.rights import GRANT
 
 
 def read_topic_config(admin: Admin, topic: str) -> Mapping[str, str] | None:
-    """Read a topic's configuration; None where the broker does not tell.
+    """Read a topic's configuration; None where the broker does not show it.
 
-    Where it may not tell us, say on stderr what is not checked.
+    Where it may not show it to us, warn on stderr of what is not checked.
     """
     configs = admin.configs([topic])
     if configs is not None and configs.denied:

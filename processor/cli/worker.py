@@ -8,7 +8,9 @@ from typing import Final, get_args
 import click
 
 from processor.foundation.last_line import ending_with_last_line
-from processor.foundation.settings import LogLevel, env_name, read_settings
+from processor.foundation.settings import read_settings
+from processor.foundation.settings_environment import env_name
+from processor.foundation.settings_log import LogLevel
 
 APP: Final = "processor.app"
 _FAUST_LEVELS: Final = {"warning": "warn"}
@@ -34,6 +36,5 @@ def worker(log_level: LogLevel | None) -> None:
         level = log_level or read_settings().log_level
     os.environ[env_name("log_level")] = level
     sys.argv[:] = ["faust", "-A", APP, "worker", "-l", _FAUST_LEVELS.get(level, level)]
-    run_module(
-        "faust", run_name="__main__", alter_sys=True
-    )  # this process becomes the worker: its signals and exit codes are the worker's
+    # this process becomes the worker: its signals and exit codes are the worker's
+    run_module("faust", run_name="__main__", alter_sys=True)

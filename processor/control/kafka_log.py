@@ -29,7 +29,8 @@ from processor.catalog.state import ControlRecord, ControlState, Topic, TopicRec
 from processor.control.own_records import OwnRecords
 from processor.control.ports import Overtaken, Superseded
 from processor.foundation.gaps import Gap
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 from processor.kafka.connection import Properties
 from processor.kafka.errors import ReadFailed, WriteFailed
 from processor.kafka.follower import TopicFollower

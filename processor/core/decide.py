@@ -10,6 +10,7 @@ from processor.core.consent import as_consented
 from processor.core.envelope import finished
 from processor.core.fold import Change
 from processor.core.partition_key import partition_key
+from processor.core.record_ids import event_record_id
 from processor.core.render import render, render_deletion
 from schemas.event import EventType
 from schemas.export import ExportRecord
@@ -131,8 +132,8 @@ def _decide_end(flow: CompiledFlow, source: ConsumerRecord, change: Change) -> E
 def _record(
     flow: CompiledFlow, source: ConsumerRecord, change: Change, causes: Causes, content: Document, profile: Profile
 ) -> ExportRecord:
-    """Make the record, and name it by topic, partition, offset and flow. Home of D3."""
+    """Make the record of a flow after an event (D3)."""
     event = change.event
-    record_id = f"{source.topic}-{source.partition}-{source.offset}-{flow.id}"
+    record_id = event_record_id(source, flow.id)
     key = partition_key(flow.partition_key, event.key, profile)
     return finished(flow, record_id, event.key, event.time, change.version, causes.texts(), content, key)

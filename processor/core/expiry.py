@@ -1,13 +1,6 @@
-"""Tell when memberships end by themselves, and make the events that say so (F5).
+"""Tell the deadlines of a profile, and make the events that say that memberships ended (F5).
 
 Pure; the clock is whoever asks.
-
-    realized, with `validUntil`                  exit at that time
-    realized in an external audience without     exit 30 days after its `lastQualificationTime`
-    realized in `ups` without                    never
-    exited                                       purge a second after 30 days: C2 lists it to the second
-
-A `validUntil` before the entry's `lastQualificationTime` is as none. A deadline past the year 9999 is none.
 """
 
 from collections.abc import Iterator
@@ -15,21 +8,18 @@ from typing import Any, Final
 
 import orjson
 
+from processor.core.deadline import LAST_TIME, NEVER, deadline_of, has_ended, purged_after
 from processor.core.fold import fold
-from processor.core.membership import EXPIRY_DAYS, end_of
 from schemas.audience import OWN_NAMESPACE
 from schemas.event import Event, EventType, cloud_event
 from schemas.profile import EXITED, Document, EntryFields, Memberships, Profile
-from schemas.times import MAX_SECONDS, format_time, plus_days, plus_second
 
 SOURCE: Final = "/profile-exporter"
-NEVER: Final = ""
 _ENOUGH_CHARACTERS: Final = 100_000
 """Of namespaces and audience ids in the events of a profile at a time; a character has 6 bytes at most as JSON, and
 Kafka takes 1 MiB.
 """
-_LAST: Final = format_time(MAX_SECONDS)
-_NONE_EXITED: Final = EXITED + _LAST  # none was so later
+_NONE_EXITED: Final = EXITED + LAST_TIME  # none was so later
 _NO_ENTRIES: Final[dict[str, str]] = {}
 _NO_FIELDS: Final[dict[str, Document]] = {}
 
@@ -40,7 +30,7 @@ def next_deadline(profile: Profile) -> str:
     for namespace, entries in profile.memberships.items():
         fields = profile.entry_fields.get(namespace, _NO_FIELDS)
         for audience, entry in entries.items():
-            deadline = _deadline(namespace, entry, fields.get(audience))
+            deadline = deadline_of(namespace, entry, fields.get(audience))
             if deadline and (not earliest or deadline < earliest):
                 earliest = deadline
     return earliest
@@ -73,31 +63,12 @@ def _of_changed(old: Memberships, new: Memberships, fields: EntryFields) -> str:
             if entry[0] == EXITED:
                 exited = entry if entry < exited else exited  # a call takes three times as long
             elif not endless:
-                earliest = _earlier(earliest, _deadline(namespace, entry, inside.get(audience)))
-    return earliest if exited is _NONE_EXITED else _earlier(earliest, _purged_after(exited))
+                earliest = _earlier(earliest, deadline_of(namespace, entry, inside.get(audience)))
+    return earliest if exited is _NONE_EXITED else _earlier(earliest, purged_after(exited))
 
 
 def _earlier(one: str, other: str) -> str:
     return other if other and (not one or other < one) else one
-
-
-def _deadline(namespace: str, entry: str, fields: Document | None) -> str:
-    if entry[0] == EXITED:
-        return _purged_after(entry)
-    valid_until = end_of(entry, fields)
-    if valid_until is not None:
-        return valid_until
-    return NEVER if namespace == OWN_NAMESPACE else _after_days(entry[1:])
-
-
-def _purged_after(entry: str) -> str:
-    ends = _after_days(entry[1:])
-    return ends and plus_second(ends)
-
-
-def _after_days(time: str) -> str:
-    ends = plus_days(time, EXPIRY_DAYS)
-    return NEVER if ends >= _LAST else ends
 
 
 def expiries(profile_id: str, profile: Profile, now: str) -> tuple[list[bytes], str]:
@@ -139,8 +110,7 @@ def _data(profile: Profile, deadline: str) -> tuple[dict[str, Any], bool]:
     for namespace, entries in profile.memberships.items():
         fields = profile.entry_fields.get(namespace, _NO_FIELDS)
         for audience, entry in entries.items():
-            ends = _deadline(namespace, entry, fields.get(audience))
-            if ends and ends <= deadline:
+            if has_ended(namespace, entry, fields.get(audience), deadline):
                 if size >= _ENOUGH_CHARACTERS:
                     return _named(data), False
                 size += len(namespace) + len(audience)

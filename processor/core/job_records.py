@@ -19,6 +19,7 @@ from processor.core.consent import consented, opted_out
 from processor.core.envelope import finished
 from processor.core.membership import Transition
 from processor.core.partition_key import partition_key
+from processor.core.record_ids import job_record_id
 from processor.core.render import render, render_exits, render_identities
 from schemas.audience import AudienceKey
 from schemas.export import ExportRecord
@@ -136,7 +137,7 @@ def _started(job: CompiledJob) -> str:
 
 def _record(job: CompiledJob, key: str, profile: Profile, causing: list[Transition], content: Document) -> ExportRecord:
     flow, kind = job.flow, job.kind.value
-    record_id = f"{kind}-{job.id}-{flow.id}-{key}"
+    record_id = job_record_id(job.kind, job.id, flow.id, key)
     causes = sorted([f"{kind}:{namespace}/{audience}" for namespace, audience, _ in causing])
     return finished(
         flow,

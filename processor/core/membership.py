@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
 
+from processor.core.deadline import VALID_UNTIL, has_ended
 from processor.core.json_values import merged
-from schemas.audience import OWN_NAMESPACE
 from schemas.event import MembershipPatch
 from schemas.profile import EXITED, REALIZED, Document, EntryFields, Memberships
-from schemas.times import LONGEST_CACHED, BadTimeError, normal_time, parse_time, plus_days
-
-EXPIRY_DAYS: Final = 30  # contract F5
+from schemas.times import LONGEST_CACHED, BadTimeError, normal_time
 
 Transition = tuple[str, str, str]
 """(namespace, audience id, letter of the status): an audience that the profile entered or left; any other change is
@@ -28,7 +26,6 @@ Membership = tuple[Memberships, EntryFields]
 _ABSENT: Final = EXITED
 _LETTERS: Final = {"realized": REALIZED, "existing": REALIZED, "exited": EXITED, "exiting": EXITED}
 _NAMED: Final = ("status", "lastQualificationTime")
-_END: Final = "validUntil"
 _FIRST_TIME: Final = "1970-01-01T00:00:00Z"
 _NO_ENTRIES: Final[dict[str, str]] = {}
 _NO_FIELDS: Final[dict[str, Document]] = {}
@@ -131,7 +128,9 @@ def _patched_fields(
     if fields and entry[0] != before[0]:
         fields = _without_end(fields, namespace, audience)
     others = {
-        name: value for name, value in patch.items() if name not in _NAMED and not (name == _END and entry[0] == EXITED)
+        name: value
+        for name, value in patch.items()
+        if name not in _NAMED and not (name == VALID_UNTIL and entry[0] == EXITED)
     }
     if not others:
         return fields
@@ -143,9 +142,11 @@ def _patched_fields(
 def _without_end(fields: EntryFields, namespace: str, audience: str) -> EntryFields:
     """`fields` after an entry changed its status: an end belongs to the membership it was said of (I7)."""
     of_entry = fields.get(namespace, _NO_FIELDS).get(audience)
-    if of_entry is None or _END not in of_entry:
+    if of_entry is None or VALID_UNTIL not in of_entry:
         return fields
-    return _with_fields(fields, namespace, audience, {name: value for name, value in of_entry.items() if name != _END})
+    return _with_fields(
+        fields, namespace, audience, {name: value for name, value in of_entry.items() if name != VALID_UNTIL}
+    )
 
 
 def _without_fields(fields: EntryFields, namespace: str, audience: str) -> EntryFields:
@@ -190,15 +191,14 @@ def expired(old: Membership, data: dict[str, Any], deadline: str, transitions: T
     result = {namespace: dict(entries) for namespace, entries in memberships.items()}
     for namespace, audience in _named(data, "exit"):
         entry = result.get(namespace, _NO_ENTRIES).get(audience, _ABSENT)
-        if entry[0] == REALIZED and _ends(
-            namespace, entry, fields.get(namespace, _NO_FIELDS).get(audience, {}), deadline
-        ):
+        of_entry = fields.get(namespace, _NO_FIELDS).get(audience)
+        if entry[0] == REALIZED and has_ended(namespace, entry, of_entry, deadline):
             result[namespace][audience] = EXITED + deadline
             fields = _without_fields(fields, namespace, audience)
             transitions.append((namespace, audience, EXITED))
     for namespace, audience in _named(data, "purge"):
         entry = result.get(namespace, _NO_ENTRIES).get(audience, REALIZED)
-        if entry[0] == EXITED and _is_stale(entry, deadline):
+        if entry[0] == EXITED and has_ended(namespace, entry, None, deadline):
             del result[namespace][audience]
             fields = _without_fields(fields, namespace, audience)
     return {namespace: entries for namespace, entries in result.items() if entries}, fields
@@ -206,26 +206,3 @@ def expired(old: Membership, data: dict[str, Any], deadline: str, transitions: T
 
 def _named(data: dict[str, Any], what: str) -> Iterator[tuple[str, str]]:
     return ((item["namespace"], item["id"]) for item in data.get(what, ()))
-
-
-def _ends(namespace: str, entry: str, fields: Document, deadline: str) -> bool:
-    valid_until = end_of(entry, fields)
-    if valid_until is not None:
-        return valid_until <= deadline
-    return namespace != OWN_NAMESPACE and plus_days(entry[1:], EXPIRY_DAYS) <= deadline
-
-
-def end_of(entry: str, fields: Document | None) -> str | None:
-    """Return the `validUntil` of an entry in the form of C8.
-
-    None where it has none, or one before its `lastQualificationTime` (F5).
-    """
-    written = None if fields is None else fields.get(_END)
-    if written is None:
-        return None
-    valid_until = normal_time(written)
-    return valid_until if valid_until >= entry[1:] else None
-
-
-def _is_stale(entry: str, deadline: str) -> bool:
-    return parse_time(deadline) - parse_time(entry[1:]) > EXPIRY_DAYS * 86_400

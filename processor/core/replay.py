@@ -15,9 +15,7 @@ Place = tuple[str, int, bytes]
 
 
 class Replay:
-    """The state of one replay: profiles by topic, partition and key (I12), and each partition's offset. Home of 4b.
-
-    The offset is the highest one seen.
+    """The state of one replay: profiles by topic, partition and key (I12), and each partition's highest offset.
 
     It is the reference for what the worker sends. `catalog` may be exchanged between two records, as a worker's changes
     between two batches; `change` also does the jobs that the new one brings, at once and whole, as a worker would that

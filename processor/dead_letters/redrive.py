@@ -21,7 +21,8 @@ from processor.dead_letters.redriven import read_redrive_markers
 from processor.dead_letters.selection import RedriveMarkers, Selection
 from processor.foundation.errors import CommandError
 from processor.foundation.fault_points import fault_point
-from processor.foundation.settings import Settings, TopicNames
+from processor.foundation.settings import Settings
+from processor.foundation.settings_processing import TopicNames
 from processor.kafka.connection import Properties
 from processor.kafka.dead_letter_batches import ZSTD_LEVEL
 from processor.kafka.errors import WriteFailed

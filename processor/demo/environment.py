@@ -19,7 +19,8 @@ from uuid import uuid4
 from confluent_kafka.admin import AdminClient
 
 from processor.foundation.errors import UsageError
-from processor.foundation.settings import ENV_PREFIX, Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import ENV_PREFIX, env_name
 from processor.kafka.admin import Admin
 from processor.kafka.connection import confluent_config
 from processor.kafka.topics import topic_specs

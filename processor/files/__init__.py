@@ -1,8 +1,6 @@
-"""The files of contract 4b: event logs, and flows and audiences; read by replay and by the commands.
+"""Files of contract 4b, read and written without Kafka: event logs, flows and audiences.
 
-event_log       the three forms of events, in; records and dead letters, out
-configuration   flows and audiences, checked whole
-history         the catalog over time, as replay needs it
-yaml_lines      YAML or JSON with the line of each value
-json_text       one member of an object as it was written
+event_log      the three forms of events, records and dead letters   history     the catalog in the course of a replay
+configuration  flows and audiences, checked as a whole (M4)          yaml_lines  YAML or JSON, with line numbers
+json_text      the text of one member, as it was written
 """

@@ -1,4 +1,4 @@
-"""Read the file of flows and audiences, checked whole: all faults at once, each with its path and line (4b, M4)."""
+"""Read the file of flows and audiences (contract 4b), checked as a whole: all faults at once (M4)."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from processor.files.yaml_lines import Place, load
+from processor.files.yaml_lines import ValuePath, load_with_lines
 from processor.foundation.errors import UsageError
 from schemas.audience import Audience, warning_of_namespace
 from schemas.flow import (
@@ -32,7 +32,7 @@ _REMEDIES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The flows and audiences of a file, and what its author should know."""
+    """The flows and audiences of a file, and warnings for its author."""
 
     flows: tuple[Flow, ...]
     audiences: tuple[Audience, ...]
@@ -40,7 +40,7 @@ class Configuration:
 
 
 class ConfigurationError(UsageError):
-    """The file has faults; nothing of it was used. `faults` are one text each."""
+    """An error: the file has faults, and nothing of it was used. `faults` are one text each."""
 
     def __init__(self, source: str, faults: Sequence[str]) -> None:
         super().__init__("\n".join([f"{source}: {len(faults)} fault{'s' if len(faults) > 1 else ''}", *faults]))
@@ -48,7 +48,7 @@ class ConfigurationError(UsageError):
 
 
 def read_configuration(path: Path) -> Configuration:
-    """Read and check a file; raises UsageError, ConfigurationError with every fault."""
+    """Read and check a file; raise UsageError, or ConfigurationError with every fault."""
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -57,12 +57,12 @@ def read_configuration(path: Path) -> Configuration:
 
 
 def parse_configuration(text: bytes, source: str) -> Configuration:
-    """Check the text of such a file whole, and report all faults at once. Home of M4.
+    """Check the text of a file; raise ConfigurationError with every fault, its path and line. Home of M4.
 
-    `source` names it in errors.
+    `source` names the text in errors.
     """
-    content, lines = load(text, source)
-    faults: list[tuple[Place, str]] = []
+    content, lines = load_with_lines(text, source)
+    faults: list[tuple[ValuePath, str]] = []
     remarks: list[str] = []
     sections = _sections(content, faults)
     items = {name: list(_checked(name, model, sections[name], faults, remarks)) for name, model in _SECTIONS.items()}
@@ -70,14 +70,14 @@ def parse_configuration(text: bytes, source: str) -> Configuration:
     if len(sections["flows"]) > MAX_FLOWS:
         faults.append((("flows",), f"{len(sections['flows'])} flows, {MAX_FLOWS} at most are allowed"))
     if faults:
-        raise ConfigurationError(source, [_located(place, text, lines) for place, text in faults])
+        raise ConfigurationError(source, [_located(path, text, lines) for path, text in faults])
     audiences = [item for item in items["audiences"] if isinstance(item, Audience)]
     return Configuration(
         tuple(flows), tuple(audiences), (*remarks, *warnings_of(flows), *_warnings_of_audiences(audiences))
     )
 
 
-def _sections(content: Any, faults: list[tuple[Place, str]]) -> dict[str, list[Any]]:
+def _sections(content: Any, faults: list[tuple[ValuePath, str]]) -> dict[str, list[Any]]:
     if not isinstance(content, dict):
         faults.append(((), "is not a mapping with the keys audiences and flows"))
         content = {}
@@ -93,7 +93,7 @@ def _sections(content: Any, faults: list[tuple[Place, str]]) -> dict[str, list[A
 
 
 def _checked(
-    name: str, model: type[Model], values: list[Any], faults: list[tuple[Place, str]], remarks: list[str]
+    name: str, model: type[Model], values: list[Any], faults: list[tuple[ValuePath, str]], remarks: list[str]
 ) -> Iterator[Model]:
     seen: dict[tuple[str, ...], int] = {}
     for index, value in enumerate(values):
@@ -109,7 +109,7 @@ def _checked(
 
 
 def _key(model: type[Model], value: Any) -> tuple[str, ...] | None:
-    """Return what must not stand twice, also where the rest of the item has faults; None where it says none."""
+    """Return the key that must not stand twice, also of an item with other faults; None where it has none."""
     fields = _KEYS[model]
     key = (
         tuple(value[field] for field in fields if isinstance(value.get(field), str)) if isinstance(value, dict) else ()
@@ -117,12 +117,12 @@ def _key(model: type[Model], value: Any) -> tuple[str, ...] | None:
     return key if len(key) == len(fields) else None
 
 
-def _plain(place: Place) -> Place:
-    """The place without pydantic's tag of the credentials' kind."""
+def _plain(path: ValuePath) -> ValuePath:
+    """Return a path without pydantic's tag of the credentials' kind."""
     return tuple(
         step
-        for index, step in enumerate(place)
-        if not (index and place[index - 1] == "credentials" and step in _UNION_TAGS)
+        for index, step in enumerate(path)
+        if not (index and path[index - 1] == "credentials" and step in _UNION_TAGS)
     )
 
 
@@ -138,9 +138,9 @@ def _text(fault: Any, model: type[Model]) -> str:
     return f"{text}; {_REMEDIES[name]}" if name in _REMEDIES else text
 
 
-def _known_keys(model: type[Model], place: Place) -> list[str]:
+def _known_keys(model: type[Model], path: ValuePath) -> list[str]:
     fields = model.model_fields
-    for step in place:
+    for step in path:
         inner = next((field.annotation for field in fields.values() if field.alias == step), None)
         if not (isinstance(inner, type) and issubclass(inner, Model)):
             return []
@@ -153,15 +153,15 @@ def _unknown_key(name: str, known: list[str]) -> str:
     return f"unknown key{f'; did you mean {near[0]}?' if near else ''}"
 
 
-def _located(place: Place, text: str, lines: dict[Place, int]) -> str:
-    known = next((place[:end] for end in range(len(place), -1, -1) if place[:end] in lines), None)
+def _located(path: ValuePath, text: str, lines: dict[ValuePath, int]) -> str:
+    known = next((path[:end] for end in range(len(path), -1, -1) if path[:end] in lines), None)
     line = f"line {lines[known]}: " if known is not None else ""
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
-    return f"{line}{path or 'the file'}: {text}"
+    dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+    return f"{line}{dotted or 'the file'}: {text}"
 
 
 def warnings_of(flows: Sequence[Flow]) -> Iterator[str]:
-    """Yield what M3 and M5 warn of, with its path, as flows[0].attributes."""
+    """Yield the warnings of M3 and M5, with their path, as flows[0].attributes."""
     for index, flow in enumerate(flows):
         yield from (f"flows[{index}].{warning}" for warning in _warnings_of_flow(flow))
 
@@ -187,7 +187,7 @@ def _warnings_of_audiences(audiences: Sequence[Audience]) -> Iterator[str]:
         yield from _of_namespaces(f"audiences[{index}]", [audience.namespace])
 
 
-def _of_namespaces(place: str, namespaces: Iterable[str]) -> Iterator[str]:
+def _of_namespaces(path: str, namespaces: Iterable[str]) -> Iterator[str]:
     for namespace in dict.fromkeys(namespaces):
         if (warning := warning_of_namespace(namespace)) is not None:
-            yield f"{place}: {warning}"
+            yield f"{path}: {warning}"

@@ -1,4 +1,4 @@
-"""Event logs as files: the three forms of contract 4b read, records and dead letters written. One line at a time.
+"""Read event logs in the three forms of contract 4b, and write records and dead letters, a line at a time.
 
 The first line that is of one of the forms says which one the file has. A line that cannot be parsed, or is of another
 form, is a dead letter of `profile-events`, partition 0, its line number (from 0); blank lines are skipped but counted.
@@ -24,22 +24,19 @@ from schemas.kafka import Headers, ReadRecord
 
 DEFAULT_TOPIC: Final = "profile-events"
 Form = Callable[[dict[str, Any], bytes, int], ReadRecord]
-_TELLING_BYTES: Final = 64  # of a file's beginning, blank lines included: more than any mark has
+_MARK_BYTES: Final = 64  # of a file's beginning, blank lines included: more than any mark has
 _MOST_DIGITS: Final = 19  # of a whole number that is surely within 64 bits
 _BLANKS: Final = b" \t\r\n"
 _ONE_ARRAY: Final = "the file looks like one JSON array: make it JSON lines, one event a line: jq -c '.[]' FILE"
 _ONE_OBJECT: Final = "an event must stand in one line: jq -c . FILE"
 
 
-def lines_of(file: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a file of events.
-
-    Raises UsageError where the file begins as UTF-16 or as something compressed does (I10).
-    """
+def read_lines(file: Iterable[bytes]) -> Iterator[bytes]:
+    """Return the lines of a file of events; raise UsageError for one in UTF-16 or compressed (I10)."""
     lines, beginning = iter(file), list[bytes]()
     for line in lines:
         beginning.append(line)
-        if sum(map(len, beginning)) >= _TELLING_BYTES:
+        if sum(map(len, beginning)) >= _MARK_BYTES:
             break
     if what := wrapper_of_file(b"".join(beginning)):
         raise UsageError(f"{getattr(file, 'name', 'the file of events')} is not JSON lines in UTF-8: {what}")
@@ -47,7 +44,7 @@ def lines_of(file: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def read_events(lines: Iterable[bytes]) -> Iterator[ReadRecord | DeadLetter]:
-    """The records of a file, in its order."""
+    """Yield the records of a file in its order, and a dead letter for each line that is none."""
     form: Form | None = None
     for number, ended in enumerate(lines):
         line = (without_marks(ended) if number == 0 else ended).strip(_BLANKS)
@@ -67,7 +64,7 @@ def _load(line: bytes) -> dict[str, Any]:
     except Unusable as unusable:
         text = without_marks(line)
         if unusable.reason is not DeadLetterReason.BAD_NUMBER:
-            raise Unusable(unusable.reason, f"{unusable.explanation}{_of_several_lines(text)}") from None
+            raise Unusable(unusable.reason, f"{unusable.explanation}{_explain_several_lines(text)}") from None
         parsed = _with_a_number_too_large(text)
     if type(parsed) is not dict:
         what = _ONE_ARRAY if type(parsed) is list else wrapper_of_json(parsed)
@@ -76,10 +73,7 @@ def _load(line: bytes) -> dict[str, Any]:
 
 
 def _with_a_number_too_large(text: bytes) -> Any:
-    """Return the line that orjson refused for a number that no double holds.
-
-    It may be a good one, and the number stand in its event (I13).
-    """
+    """Parse a line that orjson refused for a number that no double holds: the number may stand in its event (I13)."""
     parsed = json.loads(text, parse_int=lambda digits: int(digits) if len(digits) <= _MOST_DIGITS else float(digits))
     try:
         json.dumps(parsed, ensure_ascii=False).encode()
@@ -90,15 +84,15 @@ def _with_a_number_too_large(text: bytes) -> Any:
     return parsed
 
 
-def _of_several_lines(line: bytes) -> str:
-    """Say what a line that is no JSON says of its file: people pretty-print events, and export them as one array."""
+def _explain_several_lines(line: bytes) -> str:
+    """Explain a line that is no JSON by its file: people pretty-print events, or export them as one array."""
     if line in (b"[", b"]", b"[{") or line.endswith((b"},", b"}]")):
         return f"; {_ONE_ARRAY}"
     return f"; {_ONE_OBJECT}" if line in (b"{", b"}") else ""
 
 
 def _form_of(parsed: dict[str, Any]) -> Form | None:
-    """The form that the line has; None: none of the three, which says nothing about the file's."""
+    """Return the form that the line has; None for none of the three, which says nothing about the file's."""
     if "specversion" in parsed:
         return _bare_event
     if "offset" not in parsed:
@@ -120,7 +114,7 @@ def _kafka_record(parsed: dict[str, Any], line: bytes, _number: int) -> ReadReco
 
 
 def read_headers(written: object) -> Headers:
-    """The headers of a record as people and tools write them; none where they have no form that is known.
+    """Read the headers of a record as people and tools write them; none where their form is not known.
 
         {"name": "text"}                                an object, a list of texts for a header that stands twice
         [["name", "text"], …]                           pairs
@@ -148,22 +142,20 @@ def _header_bytes(value: object) -> bytes | None:
     if value is None or isinstance(value, str):
         return None if value is None else value.encode()
     try:
-        return json.dumps(
-            value, separators=(",", ":"), ensure_ascii=False
-        ).encode()  # whatever its numbers: orjson writes 64 bits
+        # whatever its numbers: orjson writes 64 bits
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
     except RecursionError:
         return None
 
 
 def _as_written(value: Any, line: bytes) -> bytes:
-    """The text of the member `value`: a dead letter keeps it, spelling and all (I4)."""
+    """Return the text of the member `value`, spelling and all, which a dead letter keeps (I4)."""
     try:
         compact = orjson.dumps(value)
     except orjson.JSONEncodeError:  # nested deeper than orjson writes
         return member_text(line, "value")
-    return (
-        compact if b'"value":' + compact in line else member_text(line, "value")
-    )  # mostly it is compact, and no scan is needed
+    # mostly it is compact, and no scan is needed
+    return compact if b'"value":' + compact in line else member_text(line, "value")
 
 
 def _kcat_record(parsed: dict[str, Any], _line: bytes, _number: int) -> ReadRecord:
@@ -178,12 +170,16 @@ def _record(parsed: dict[str, Any], timestamp_field: str, value: bytes | None) -
     timestamp = parsed.get(timestamp_field)
     if type(timestamp) not in (int, type(None)):
         raise _malformed(f"{timestamp_field} is not a whole number of milliseconds")
-    topic, partition, offset = _field(parsed, "topic", str), _place(parsed, "partition"), _place(parsed, "offset")
+    topic, partition, offset = (
+        _field(parsed, "topic", str),
+        _number_from_0(parsed, "partition"),
+        _number_from_0(parsed, "offset"),
+    )
     headers = read_headers(parsed.get("headers"))
     return ReadRecord(topic, partition, offset, timestamp, None if key is None else key.encode(), value, headers)
 
 
-def _place(parsed: dict[str, Any], name: str) -> int:
+def _number_from_0(parsed: dict[str, Any], name: str) -> int:
     number: int = _field(parsed, name, int)
     if isinstance(number, bool) or number < 0:
         raise _malformed(f"{name} is not a number from 0")
@@ -200,12 +196,12 @@ def _field(parsed: dict[str, Any], name: str, kind: Any) -> Any:
 
 
 def _malformed(explanation: str) -> Unusable:
-    """The line is a JSON object, but not of the file's form."""
+    """Return the error of a line that is a JSON object, but not of the file's form."""
     return Unusable(DeadLetterReason.BAD_SHAPE, explanation)
 
 
-def record_line(record: ExportRecord) -> bytes:
-    """One line of replay's output."""
+def encode_record_line(record: ExportRecord) -> bytes:
+    """Write one line of replay's output."""
     fields = {
         "id": record.id,
         "flow": record.flow_id,
@@ -218,13 +214,17 @@ def record_line(record: ExportRecord) -> bytes:
     )
 
 
-def dead_letter_line(letter: DeadLetter) -> bytes:
-    """One line of the dead letters; `valueBase64` where the value is not UTF-8."""
-    fields: dict[str, Any] = {"topic": letter.topic, "partition": letter.partition, "offset": letter.offset}
-    fields["key"] = None if letter.key is None else letter.key.decode(errors="replace")
-    fields |= {"reason": letter.reason, "explanation": letter.explanation, "time": letter.time}
+def encode_dead_letter_line(dead_letter: DeadLetter) -> bytes:
+    """Write one line of the dead letters; `valueBase64` where the value is not UTF-8."""
+    fields: dict[str, Any] = {
+        "topic": dead_letter.topic,
+        "partition": dead_letter.partition,
+        "offset": dead_letter.offset,
+    }
+    fields["key"] = None if dead_letter.key is None else dead_letter.key.decode(errors="replace")
+    fields |= {"reason": dead_letter.reason, "explanation": dead_letter.explanation, "time": dead_letter.time}
     try:
-        fields["value"] = None if letter.value is None else letter.value.decode()
+        fields["value"] = None if dead_letter.value is None else dead_letter.value.decode()
     except UnicodeDecodeError:
-        fields["valueBase64"] = b64encode(letter.value or b"").decode()
+        fields["valueBase64"] = b64encode(dead_letter.value or b"").decode()
     return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,6 +1,6 @@
-"""Change the catalog in the course of a replay: by files that take effect at a time, or by records of the topics.
+"""The catalog as it changes in a replay: by files, each from a time on, or by records of `flows` and `audiences`.
 
-What a change starts is the same as in the control plane (core/job_lifecycle), so a replay has the jobs that a worker
+A change starts the same jobs as in the control plane (`core/job_lifecycle`), so a replay has the jobs that a worker
 had. A job of a file has an id made from the file's time, the flow and the kind of job; a job among the records keeps
 its own, and so do its records.
 """
@@ -24,12 +24,12 @@ from schemas.kafka import ReadRecord
 from schemas.times import MIN_SECONDS, BadTimeError, format_time, normal_time
 
 BEGINNING: Final = format_time(MIN_SECONDS)
-"""Before any event: what a file without a time is in force from."""
+"""The time before any event, from which a file without a time is in force."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """The configuration that is in force from a time on, in the form of C8."""
+    """The flows and audiences in force from a time on, in the form of C8."""
 
     since: str
     flows: tuple[Flow, ...]
@@ -37,7 +37,7 @@ class Effective:
 
 
 class FileHistory:
-    """Files in the order of their times; each says everything that is in force from then on."""
+    """A catalog by files in the order of their times; each has everything that is in force from then on."""
 
     def __init__(self, files: Sequence[Effective]) -> None:
         self._waiting = sorted(files, key=lambda each: each.since)
@@ -45,9 +45,9 @@ class FileHistory:
         self._leaving: dict[str, Flow] = {}
         self._jobs: dict[str, Job] = {}
 
-    def due(self, record: ReadRecord | None) -> Iterator[Catalog]:
-        """The catalogs that take effect before a record is decided; with None, all that are left."""
-        while self._waiting and (record is None or self._waiting[0].since <= time_of(record)):
+    def take_due(self, record: ReadRecord | None) -> Iterator[Catalog]:
+        """Yield the catalogs that take effect before a record is decided; with None, all that are left."""
+        while self._waiting and (record is None or self._waiting[0].since <= find_time(record)):
             yield self._put(self._waiting.pop(0))
 
     def _put(self, effective: Effective) -> Catalog:
@@ -70,7 +70,7 @@ class FileHistory:
 
 
 class RecordHistory:
-    """Records of the topics `flows` and `audiences`.
+    """A catalog by records of the topics `flows` and `audiences`.
 
     Those that follow each other, with no event between them, are one change.
     """
@@ -80,8 +80,8 @@ class RecordHistory:
         self._state = ControlState()
         self._changed = False
 
-    def take(self, record: ReadRecord) -> bool:
-        """Take a record in where it is one of these topics'; return whether it is."""
+    def read_record(self, record: ReadRecord) -> bool:
+        """Read a record of these topics, and return whether it is one."""
         topic = self._topics.get(record.topic)
         if topic is None:
             return False
@@ -89,14 +89,14 @@ class RecordHistory:
         self._changed = True
         return True
 
-    def due(self) -> Iterator[Catalog]:
+    def take_due(self) -> Iterator[Catalog]:
         """Yield the catalog, where it has changed; raise BadRecord where the last record of a key cannot be read."""
         if self._changed:
             self._changed = False
             yield compile_catalog(self._state)
 
 
-def time_of(record: ReadRecord) -> str:
+def find_time(record: ReadRecord) -> str:
     """Return when a record was written, else the time of its event; the beginning where neither can be read."""
     try:
         if record.timestamp is not None:

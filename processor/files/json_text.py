@@ -1,4 +1,4 @@
-"""The text of one member of a JSON object, as it was written: parsing and writing again would lose its spelling."""
+"""Find the text of one member of a JSON object, as it was written: parsing would lose its spelling."""
 
 import re
 from typing import Final
@@ -10,22 +10,20 @@ _DEPTH: Final = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
 
 
 def member_text(text: bytes, name: str) -> bytes:
-    """Return the value of the member `name` of the object `text`, which is known to be JSON.
-
-    It is the last one where it stands twice.
+    """Return the value of the member `name` of the object `text`, which is JSON; the last where it stands twice.
 
     Raises KeyError where the object has no such member.
     """
     found: bytes | None = None
     depth, key, start = 0, b"", 0
     for token in _TOKEN.finditer(text):
-        mark = token.group()
-        depth += _DEPTH.get(mark, 0)
-        if depth == 1 and mark.startswith(b'"'):
-            key = key if start else mark
-        elif depth == 1 and mark == b":":
+        sign = token.group()
+        depth += _DEPTH.get(sign, 0)
+        if depth == 1 and sign.startswith(b'"'):
+            key = key if start else sign
+        elif depth == 1 and sign == b":":
             start = token.end()
-        elif start and (mark == b"," if depth == 1 else depth == 0):
+        elif start and (sign == b"," if depth == 1 else depth == 0):
             if orjson.loads(key) == name:
                 found = text[start : token.start()].strip()
             start = 0

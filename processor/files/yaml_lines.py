@@ -1,4 +1,4 @@
-"""YAML or JSON text to plain values, with the line of every value, so that a fault can name its place."""
+"""Read YAML or JSON text into plain values, with the line of every value, so that a fault can name it."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -9,17 +9,17 @@ import yaml
 from processor.foundation.errors import UsageError
 from schemas.times import BadTimeError, normal_time
 
-Place = tuple[str | int, ...]
-"""The way to a value: keys and list indices."""
+ValuePath = tuple[str | int, ...]
+"""The path to a value: keys and list indices."""
 
 MAX_VALUES_BY_ALIASES: Final = 100_000
 """Values that aliases may stand for, in one file: ten lines of aliases of aliases are a billion otherwise."""
 _TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 
 
-def load(text: bytes, source: str) -> tuple[Any, dict[Place, int]]:
-    """(value, line of each place, from 1). JSON is read as JSON; raises UsageError where the text is neither."""
-    lines: dict[Place, int] = {}
+def load_with_lines(text: bytes, source: str) -> tuple[Any, dict[ValuePath, int]]:
+    """Return (value, line of each path, from 1); raise UsageError for what is neither JSON nor YAML."""
+    lines: dict[ValuePath, int] = {}
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -32,7 +32,7 @@ def load(text: bytes, source: str) -> tuple[Any, dict[Place, int]]:
 
 
 class _BoundedLoader(yaml.SafeLoader):
-    """Composes nodes, and refuses aliases that stand for too many values, or for what they are part of."""
+    """A loader that refuses aliases that stand for too many values, or for what they are part of."""
 
     def __init__(self, text: bytes) -> None:
         super().__init__(text)
@@ -40,7 +40,7 @@ class _BoundedLoader(yaml.SafeLoader):
         self._sizes: dict[int, int] = {}  # by node
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose the next node, and count what it stands for; raises MarkedYAMLError with the alias's place."""
+        """Compose the next node, and count what it stands for; raise MarkedYAMLError at the line of the alias."""
         before, is_alias = self._values, self.check_event(yaml.AliasEvent)
         mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # PyYAML's types leave this one out
         node = super().compose_node(parent, index)
@@ -59,7 +59,7 @@ class _BoundedLoader(yaml.SafeLoader):
         return node
 
 
-def _load_yaml(text: bytes, source: str, lines: dict[Place, int]) -> Any:
+def _load_yaml(text: bytes, source: str, lines: dict[ValuePath, int]) -> Any:
     try:
         loader = _BoundedLoader(text)
         node = loader.get_single_node()
@@ -71,12 +71,12 @@ def _load_yaml(text: bytes, source: str, lines: dict[Place, int]) -> Any:
         raise UsageError(f"{source}: not YAML: {error}") from None
 
 
-def _value(loader: yaml.SafeLoader, node: yaml.Node, place: Place, lines: dict[Place, int]) -> Any:
-    lines[place] = node.start_mark.line + 1
+def _value(loader: yaml.SafeLoader, node: yaml.Node, path: ValuePath, lines: dict[ValuePath, int]) -> Any:
+    lines[path] = node.start_mark.line + 1
     if isinstance(node, yaml.SequenceNode):
-        return [_value(loader, item, (*place, index), lines) for index, item in enumerate(node.value)]
+        return [_value(loader, item, (*path, index), lines) for index, item in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
-        return _mapping(loader, node, place, lines)
+        return _mapping(loader, node, path, lines)
     try:
         value = loader.construct_object(node)
     except ValueError as error:  # a day that does not exist, a number that is none
@@ -86,19 +86,21 @@ def _value(loader: yaml.SafeLoader, node: yaml.Node, place: Place, lines: dict[P
     return _time_text(node.value, value) if node.tag == _TIMESTAMP else value
 
 
-def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode, place: Place, lines: dict[Place, int]) -> dict[str, Any]:
+def _mapping(
+    loader: yaml.SafeLoader, node: yaml.MappingNode, path: ValuePath, lines: dict[ValuePath, int]
+) -> dict[str, Any]:
     names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
     for key, _ in node.value:
         if isinstance(key, yaml.ScalarNode) and names.count(key.value) > 1 and key.value != "<<":
             raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
     loader.flatten_mapping(node)
-    return {str(key.value): _value(loader, value, (*place, str(key.value)), lines) for key, value in node.value}
+    return {str(key.value): _value(loader, value, (*path, str(key.value)), lines) for key, value in node.value}
 
 
 def _time_text(written: str, value: Any) -> str:
-    """Return an unquoted timestamp as text: as written where that is the contract's form, else the same moment.
+    """Return an unquoted timestamp as text: as written in the contract's form, else as the same moment.
 
-    YAML takes no offset for UTC.
+    Without an offset it is UTC, as in YAML.
     """
     try:
         return normal_time(written)

@@ -1,6 +1,8 @@
 """The ground that every process stands on: settings, secrets, errors, logs, tasks, signals. It knows no client.
 
-settings      every setting, checked             login_fields  those of logins, and which go together
+settings      every setting, checked             settings_environment   how they are read
+              in groups: settings_kafka, settings_processing, settings_api, settings_delivery, settings_log
+login_fields  settings of logins, and which go together
 env_file      `.env`, read literally             secrets       encryption at rest
 errors        with exit codes                    gaps          offsets that are gone, and which are accepted
 log           events with fields                 log_repeats   held back     log_streams   where lines go

@@ -15,7 +15,7 @@ import orjson
 
 from processor.foundation.errors import CommandError, StoppedForOperator, what_and_remedy
 from processor.foundation.log_streams import raw_stderr, writes_json
-from processor.foundation.settings import read_log_format
+from processor.foundation.settings_log import read_log_format
 
 MAX_BYTES: Final = 2_048
 _CUT: Final = "…"

@@ -18,7 +18,7 @@ from typing import Final, TextIO
 import orjson
 import structlog
 
-from processor.foundation.settings import LogFormat
+from processor.foundation.settings_log import LogFormat
 
 _log: Final = structlog.get_logger(__name__)
 

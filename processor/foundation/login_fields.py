@@ -1,9 +1,11 @@
 """The settings that a login to Kafka takes, by mechanism, and what contradicts each other among them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from typing import Final, Protocol
 from urllib.parse import urlsplit
+
+from processor.foundation.settings_environment import are_set, env_name
 
 AWS_REGION: Final = r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$"
 AWS_ROLE: Final = r"^arn:[a-z0-9-]+:iam::[0-9]{12}:role/.+$"
@@ -70,9 +72,9 @@ class LoginSettings(Protocol):
         ...
 
 
-def login_faults(settings: LoginSettings, env_name: Callable[[str], str]) -> Iterator[str]:
+def login_faults(settings: LoginSettings) -> Iterator[str]:
     """Yield what is missing, too much, or of another mechanism, with what to do; no value of a secret is in it."""
-    faults = _LoginFaults(settings, env_name)
+    faults = _LoginFaults(settings)
     if not settings.kafka_security_protocol.startswith("SASL_"):
         yield from faults.without_login()
     elif settings.kafka_sasl_mechanism is None:
@@ -83,20 +85,20 @@ def login_faults(settings: LoginSettings, env_name: Callable[[str], str]) -> Ite
 
 
 class _LoginFaults:
-    def __init__(self, settings: LoginSettings, env_name: Callable[[str], str]) -> None:
-        self._settings, self._name = settings, env_name
+    def __init__(self, settings: LoginSettings) -> None:
+        self._settings = settings
         self._protocol = f"{env_name('kafka_security_protocol')}={settings.kafka_security_protocol}"
         self._mechanism = f"{env_name('kafka_sasl_mechanism')}={settings.kafka_sasl_mechanism}"
 
     def without_login(self) -> Iterator[str]:
         if set_ones := self._set_among(("kafka_sasl_mechanism", *_PASSWORD, *_OAUTH, *_AWS)):
             yield (
-                f"{self._are_set(set_ones)}: {self._protocol} does not log in; set it to SASL_SSL or SASL_PLAINTEXT, or"
+                f"{are_set(set_ones)}: {self._protocol} does not log in; set it to SASL_SSL or SASL_PLAINTEXT, or"
                 " unset them"
             )
 
     def without_mechanism(self) -> Iterator[str]:
-        yield f"{self._name('kafka_sasl_mechanism')} is missing: {self._protocol} logs in"
+        yield f"{env_name('kafka_sasl_mechanism')} is missing: {self._protocol} logs in"
         if not self._set_among((*_OAUTH, *_AWS)):
             yield from self._missing(_PASSWORD, f"{self._protocol} logs in")
 
@@ -105,7 +107,7 @@ class _LoginFaults:
             set_ones = self._set_among(fields)
             if set_ones and self._settings.kafka_sasl_mechanism not in mechanisms:
                 yield (
-                    f"{self._are_set(set_ones)}: {self._mechanism} does not use that; unset it, or set"
+                    f"{are_set(set_ones)}: {self._mechanism} does not use that; unset it, or set"
                     f" {' or '.join(mechanisms)}"
                 )
 
@@ -120,16 +122,16 @@ class _LoginFaults:
     def _of_oauth(self) -> Iterator[str]:
         url, file = self._settings.kafka_oauth_token_url, self._settings.kafka_oauth_token_file
         if url is not None and file is not None:
-            yield f"{self._name('kafka_oauth_token_url')} and {self._name('kafka_oauth_token_file')} exclude each other"
+            yield f"{env_name('kafka_oauth_token_url')} and {env_name('kafka_oauth_token_file')} exclude each other"
         elif file is not None:
             if too_much := self._set_among(_FOR_ENDPOINT):
                 yield (
-                    f"{self._are_set(too_much)}: they are for a token endpoint, and"
-                    f" {self._name('kafka_oauth_token_file')} is set; unset them"
+                    f"{are_set(too_much)}: they are for a token endpoint, and"
+                    f" {env_name('kafka_oauth_token_file')} is set; unset them"
                 )
         elif url is None and not self._set_among(_FOR_ENDPOINT):
             yield (
-                f"{self._name('kafka_oauth_token_url')} or {self._name('kafka_oauth_token_file')} is missing:"
+                f"{env_name('kafka_oauth_token_url')} or {env_name('kafka_oauth_token_file')} is missing:"
                 f" {self._mechanism} needs a token"
             )
         else:
@@ -137,17 +139,16 @@ class _LoginFaults:
         if url is not None:
             yield from self._of_url(url)
         if any(name == _RESERVED for name, _ in extensions_of(self._settings.kafka_oauth_extensions)):
-            yield f"{self._name('kafka_oauth_extensions')}: the name {_RESERVED} is the token's own; leave it out"
+            yield f"{env_name('kafka_oauth_extensions')}: the name {_RESERVED} is the token's own; leave it out"
 
     def _of_url(self, url: str) -> Iterator[str]:
         """The address is not repeated: somebody may have written a password into it."""
-        name = self._name("kafka_oauth_token_url")
+        name = env_name("kafka_oauth_token_url")
         if (fault := url_fault(url)) is not None:
             yield f"{name} {fault}"
         elif is_plain_http(url) and self._settings.kafka_oauth_ca_file is not None:
             yield (
-                f"{self._name('kafka_oauth_ca_file')} is set: {name} has no TLS; set an https address, or unset the"
-                " file"
+                f"{env_name('kafka_oauth_ca_file')} is set: {name} has no TLS; set an https address, or unset the file"
             )
 
     def _of_aws(self) -> Iterator[str]:
@@ -155,19 +156,14 @@ class _LoginFaults:
         if self._settings.kafka_security_protocol != "SASL_SSL":
             yield f"{self._protocol}: {self._mechanism} is let in over TLS alone; set SASL_SSL"
         if self._settings.kafka_aws_role_arn is None and (for_role := self._set_among(_FOR_ROLE)):
-            yield (
-                f"{self._are_set(for_role)}: they are for a role; set {self._name('kafka_aws_role_arn')}, or unset them"
-            )
+            yield (f"{are_set(for_role)}: they are for a role; set {env_name('kafka_aws_role_arn')}, or unset them")
 
     def _missing(self, fields: Sequence[str], why: str) -> Iterator[str]:
         set_ones = self._set_among(fields)
-        yield from (f"{self._name(field)} is missing: {why}" for field in fields if field not in set_ones)
+        yield from (f"{env_name(field)} is missing: {why}" for field in fields if field not in set_ones)
 
     def _set_among(self, fields: Sequence[str]) -> list[str]:
         return [field for field in fields if getattr(self._settings, field) is not None]
-
-    def _are_set(self, fields: Sequence[str]) -> str:
-        return f"{' and '.join(self._name(field) for field in fields)} {'is' if len(fields) == 1 else 'are'} set"
 
 
 def url_fault(url: str) -> str | None:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from processor.foundation.errors import UsageError
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 from schemas.destination import ENCRYPTED
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from processor.foundation.errors import CommandError, StoppedForOperator, UsageError
 from processor.foundation.login_fields import AWS_MSK_IAM, OAUTHBEARER
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 from processor.login.token import TokenUnavailable
 
 _REMEDY = "run `profile-exporter init`"

@@ -16,7 +16,8 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from processor.foundation.errors import UsageError
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 from processor.kafka.admin import ANSWER_SECONDS, has_controller
 from processor.kafka.connection import confluent_config
 from processor.kafka.errors import BrokerUnreachable

@@ -16,7 +16,7 @@ from processor.core.partitioner import partition_of
 from processor.foundation.settings import Settings
 from processor.kafka.reading import read_from, read_topic
 from schemas.partitioner import Partitioner
-from schemas.wire.profiles_changelog import PROFILE, WATERMARK_KEY, decode_watermark
+from schemas.wire.profiles_changelog import PROFILE, SOURCE_POSITION_KEY, decode_source_position
 
 _BATCH: Final = 10_000
 _UNKNOWN: Final = (
@@ -153,8 +153,8 @@ def _changes(settings: Settings) -> Iterator[tuple[bytes, int, bool]]:
     for record in read_topic(settings, settings.topics.changelog):
         if record.key is not None and record.key.startswith(PROFILE):
             yield record.key[len(PROFILE) :], record.partition, record.value is not None
-        elif record.key == WATERMARK_KEY and record.value is not None:
-            next_offsets[record.partition] = decode_watermark(record.value).next_offset
+        elif record.key == SOURCE_POSITION_KEY and record.value is not None:
+            next_offsets[record.partition] = decode_source_position(record.value).next_offset
     begins = {partition: next_offsets.get(partition, 0) for partition in range(settings.partitions)}
     for record in read_from(settings, settings.topics.profile_events, begins):
         if record.key:

@@ -15,7 +15,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from processor.foundation.settings import ProcessingGuarantee, Settings
+from processor.foundation.settings import Settings
+from processor.foundation.settings_processing import ProcessingGuarantee
 from processor.kafka.connection import Properties, producer_config, transactional_config
 from processor.kafka.errors import WriteFailed
 from processor.kafka.queueing import enqueue

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from processor.foundation.errors import UsageError
 from processor.foundation.login_fields import AWS_MSK_IAM, TOKEN_MECHANISMS
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 from processor.login.token import TokenSource
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from processor.pipeline.profiles import Profiles
 from schemas.kafka import Batch, ProducerRecord, count_record_bytes
 from schemas.wire.exports import encode_decided_at
 from schemas.wire.identity_index import INDEX_KEY, encode_progress
-from schemas.wire.profiles_changelog import WATERMARK_KEY, Row, Watermark, encode_watermark
+from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, Row, SourcePosition, encode_source_position
 
 RUN_RECORDS: Final = 100
 """Records decided together: their decoded profiles fit in the processor's second cache (measured: 500 cost a fifth
@@ -82,7 +82,7 @@ class PartitionPipeline:
         on_failure: Callable[[BaseException], None],
         is_positioned: bool = True,
     ) -> None:
-        watermark = rows.watermark or Watermark(0)
+        watermark = rows.watermark or SourcePosition(0)
         self._rows, self._log, self._catalog, self._settings = rows, log, catalog, settings
         self._topic_ids = topic_ids
         self._on_progress, self._on_failure = on_progress, on_failure
@@ -421,8 +421,8 @@ class PartitionPipeline:
         if self._index_progress is not None:
             rows[INDEX_KEY] = encode_progress(self._index_progress._replace(next_offset=last.next_offset))
         self._profile_count += sum(decided.new_profiles for decided in group)
-        rows[WATERMARK_KEY] = encode_watermark(
-            Watermark(last.next_offset, last.bad_in_a_row, *self._topic_ids, self._profile_count)
+        rows[SOURCE_POSITION_KEY] = encode_source_position(
+            SourcePosition(last.next_offset, last.bad_in_a_row, *self._topic_ids, self._profile_count)
         )
         exports = [record for decided in group for record in decided.exports]
         letters = [record for decided in group for record in decided.dead_letters]

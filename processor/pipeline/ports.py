@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from processor.core.catalog import Catalog
 from schemas.kafka import ProducerRecord
-from schemas.wire.profiles_changelog import Watermark
+from schemas.wire.profiles_changelog import SourcePosition
 
 
 class Output(NamedTuple):
@@ -48,7 +48,7 @@ class ProfileRows(Protocol):
         ...
 
     @property
-    def watermark(self) -> Watermark | None:
+    def watermark(self) -> SourcePosition | None:
         """How far the rows are."""
         ...
 

@@ -4,7 +4,7 @@ Interpreted: a compiled class may not inherit from this one's base.
 """
 
 from processor.foundation.errors import StoppedForOperator
-from processor.foundation.settings import env_name
+from processor.foundation.settings_environment import env_name
 from schemas.kafka import ConsumerRecord
 
 

@@ -16,7 +16,13 @@ from processor.kafka.reading import read_from
 from schemas.kafka import ReadRecord
 from schemas.wire.exports import decode_export_headers
 from schemas.wire.identity_index import IDENTITY, decode_identity_key
-from schemas.wire.profiles_changelog import WATERMARK_KEY, UnreadableRow, decode_row, decode_watermark, profile_key
+from schemas.wire.profiles_changelog import (
+    SOURCE_POSITION_KEY,
+    UnreadableRow,
+    decode_row,
+    decode_source_position,
+    profile_key,
+)
 
 SHOWN_SECONDS: Final = 10.0
 """At least so long what is committed may take to be shown."""
@@ -101,8 +107,8 @@ class ChangelogRows:
 
     def _note_record(self, record: ReadRecord, deletions: Mapping[bytes, int]) -> None:
         key, value = record.key, record.value
-        if key == WATERMARK_KEY and value is not None:
-            self._source_positions[record.partition] = decode_watermark(value).next_offset
+        if key == SOURCE_POSITION_KEY and value is not None:
+            self._source_positions[record.partition] = decode_source_position(value).next_offset
         if key is not None and key.startswith(IDENTITY):
             self._note_identity(record.partition, key, value)
         if key is None or self._partition_of_key.get(key) != record.partition:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from processor.foundation.errors import CommandError, StoppedForOperator
-from processor.foundation.settings import env_name
+from processor.foundation.settings_environment import env_name
 from processor.pipeline.decided import TooManyBadEvents
 from schemas.wire.profiles_changelog import UnreadableRow
 from state.damage import NoSpace

@@ -30,7 +30,7 @@ from processor.worker.start_positions import (
     held_start,
     source_start,
 )
-from schemas.wire.profiles_changelog import Watermark
+from schemas.wire.profiles_changelog import SourcePosition
 
 Starts = dict[Partition, Start]
 ParkedGaps = Callable[[Collection[Bounds]], Awaitable[list[GapFound]]]
@@ -70,7 +70,7 @@ class State(Protocol):
     """The state of one partition of profile-events."""
 
     @property
-    def watermark(self) -> Watermark | None:
+    def watermark(self) -> SourcePosition | None:
         """How far it is."""
         ...
 

@@ -14,7 +14,8 @@ import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from processor.foundation.errors import UsageError
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 from processor.kafka.admin import Admin
 from processor.kafka.cluster import cluster_facts
 from processor.kafka.errors import BrokerUnreachable, TopicsMissing

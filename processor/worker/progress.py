@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from processor.foundation.fault_points import fault_point
-from processor.foundation.settings import TopicNames
+from processor.foundation.settings_processing import TopicNames
 from processor.pipeline.pipeline import Pipeline
 from processor.transport.owner import Partition
 from processor.worker.gap_stop import GapStop

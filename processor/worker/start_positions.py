@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 
 from processor.foundation.errors import StoppedForOperator
 from processor.foundation.gaps import EVERY_GAP, AcceptedGaps, Gap
-from processor.foundation.settings import env_name
+from processor.foundation.settings_environment import env_name
 
 _MOST_NAMES: Final = 20
 """Gaps that one remedy names: the line stays below 2,048 bytes with topic names of a usual length."""

@@ -8,8 +8,8 @@ changes. The bytes are BLAKE2b, so a row is bounded, however long an id is. The 
 value: who looks for an id finds it in every namespace, also in one of another case.
 
 The index is what the profiles say, and can be made from them again. It is whole while the progress is COMPLETE and its
-`next_offset` is not below the watermark's: every commit of a worker that keeps the index writes both, and a worker that
-does not, writes the watermark alone.
+`next_offset` is not below the source position's: every commit of a worker that keeps the index writes both, and a worker that
+does not, writes the source position alone.
 """
 
 from enum import StrEnum
@@ -41,7 +41,7 @@ class IndexState(StrEnum):
 class IndexProgress(NamedTuple):
     """How far the index of a partition is.
 
-    `next_offset` is the watermark's of the commit that wrote it. `cursor`: the last profile whose rows are there, while
+    `next_offset` is the source position's of the commit that wrote it. `cursor`: the last profile whose rows are there, while
     it is BUILT; `seen`: how many profiles were looked at.
     """
 

@@ -1,7 +1,7 @@
 """Keys and values of the changelog and of RocksDB, the same in both. Pure.
 
     b"p" + profile id      a profile's row, below
-    b"w"                   the watermark: up to where in profile-events this state is complete
+    b"w"                   the source position: up to where in profile-events this state is complete
     b"j" + job id          how far a job is here: schemas.job.JobProgress as JSON
     b"x" + job id + b"\0" + profile id     the job's flow sent this profile since the job began (E2); gone when the job
                                            is done here
@@ -29,7 +29,7 @@ from schemas.profile import Profile
 from schemas.wire import old_profile_rows as old_rows
 
 PROFILE: Final = b"p"
-WATERMARK_KEY: Final = b"w"
+SOURCE_POSITION_KEY: Final = b"w"
 JOB: Final = b"j"
 _EXPORTED: Final = b"x"
 _MISSED: Final = b"m"
@@ -64,7 +64,7 @@ class Row:
         self.announced = announced
 
 
-class Watermark(NamedTuple):
+class SourcePosition(NamedTuple):
     """How far the state of a partition is.
 
     `next_offset` is the first offset of profile-events that is not in it. `bad_in_a_row` counts the unusable events
@@ -153,17 +153,17 @@ def _why_unreadable(value: bytes, error: str) -> str:
     )
 
 
-def encode_watermark(watermark: Watermark) -> bytes:
-    """The watermark's value: a JSON object of its fields."""
-    return orjson.dumps(watermark._asdict())
+def encode_source_position(position: SourcePosition) -> bytes:
+    """Return the value of the source position: a JSON object of its fields."""
+    return orjson.dumps(position._asdict())
 
 
-def decode_watermark(value: bytes) -> Watermark:
-    """The watermark of a value; raises UnreadableRow."""
+def decode_source_position(value: bytes) -> SourcePosition:
+    """Return the source position of a value; raise UnreadableRow."""
     try:
-        return Watermark(**orjson.loads(value))
+        return SourcePosition(**orjson.loads(value))
     except (orjson.JSONDecodeError, TypeError) as error:
-        raise UnreadableRow(f"damaged watermark: {error}") from None
+        raise UnreadableRow(f"damaged source position: {error}") from None
 
 
 def encode_job_row(progress: JobProgress) -> bytes:

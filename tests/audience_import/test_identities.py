@@ -13,7 +13,7 @@ from schemas.wire.identity_index import (
     identity_key,
     identity_value,
 )
-from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_watermark
+from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, SourcePosition, encode_source_position
 
 
 def record(partition: int, key: bytes, value: bytes | None) -> ReadRecord:
@@ -123,7 +123,9 @@ def progress(partition: int, state: IndexState, next_offset: int, seen: int = 0)
 
 
 def watermark(partition: int, next_offset: int, profiles: int = 0) -> ReadRecord:
-    return record(partition, WATERMARK_KEY, encode_watermark(Watermark(next_offset, profiles=profiles)))
+    return record(
+        partition, SOURCE_POSITION_KEY, encode_source_position(SourcePosition(next_offset, profiles=profiles))
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pytest
 from confluent_kafka import Producer
 
 from processor.core.partitioner import partition_of
-from processor.foundation.settings import Settings, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import env_name
 from processor.kafka.topics import topic_specs
 from processor.kafka.writer import Writer
 from processor.sandbox.broker import EmbeddedBroker

@@ -66,7 +66,7 @@ def test_flows_are_listed_and_shown_as_a_file_has_them(applied: Installation, tm
 
 def test_a_flow_is_enabled_disabled_and_deleted(applied: Installation) -> None:
     assert lines(applied.command("flows", "disable", "vip")) == ["flow vip is disabled already"]
-    assert "would not be let in" in applied.command("flows", "enable", "vip", "--strict").stderr
+    assert "would not be authorized" in applied.command("flows", "enable", "vip", "--strict").stderr
     assert read_state(applied.settings).flows["vip"].item.state is FlowState.DISABLED
     enabled = applied.command("flows", "enable", "vip")
     assert lines(enabled)[0] == "flow vip is enabled"

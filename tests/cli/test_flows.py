@@ -155,5 +155,5 @@ def test_g6_with_strict_nothing_is_put_into_force_until_the_flow_would_be_let_in
 
     assert (refused.exit_code, before) == (1, 0)
     assert "no such stream" in refused.stderr
-    assert "1 flow would not be let in, see above; nothing was changed: --strict" in refused.stderr
+    assert "1 flow would not be authorized, see above; nothing was changed: --strict" in refused.stderr
     assert (taken.exit_code, in_force(installation)) == (0, 1)

@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from processor.cli.control_plane import read_state
-from processor.cli.jobs import JobsLook
+from processor.cli.jobs import JobsReader
 from processor.cli.views import job_watch
 from processor.control.job_status import JobStatus
 from processor.kafka.admin import Admin
@@ -238,7 +238,7 @@ def test_on_a_terminal_there_is_a_bar(
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     (backfill,) = jobs(done)
 
-    with closing(JobsLook(done.settings)) as look:
+    with closing(JobsReader(done.settings)) as look:
         (ended,) = job_watch.watch(look, {backfill.id})
 
     assert ended.state is JobState.SUCCEEDED
@@ -252,7 +252,7 @@ def test_a_broker_that_is_away_for_a_while_ends_no_waiting(
     (backfill,) = jobs(done)
     away, looked = BrokerUnreachable(done.settings, "timed out"), []
 
-    with closing(JobsLook(done.settings)) as look:
+    with closing(JobsReader(done.settings)) as look:
 
         def now_and_then() -> list[JobStatus]:
             looked.append(1)

@@ -26,7 +26,13 @@ from schemas.wire.identity_index import (
     identity_key,
     identity_value,
 )
-from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_row, encode_watermark, profile_key
+from schemas.wire.profiles_changelog import (
+    SOURCE_POSITION_KEY,
+    SourcePosition,
+    encode_row,
+    encode_source_position,
+    profile_key,
+)
 from tests.kit.installation import Installation
 from tests.kit.letters import unusable_letter, write_letters
 
@@ -66,7 +72,9 @@ def pass_events(installation: Installation) -> None:
     ends = dict.fromkeys(range(4), 0)
     for record in written(installation):
         ends[record.partition] = record.offset + 1
-    marks = [(WATERMARK_KEY, encode_watermark(Watermark(end)), partition) for partition, end in ends.items()]
+    marks = [
+        (SOURCE_POSITION_KEY, encode_source_position(SourcePosition(end)), partition) for partition, end in ends.items()
+    ]
     produce(installation, installation.topics.changelog, *marks)
 
 

@@ -22,7 +22,13 @@ from schemas.partitioner import Partitioner
 from schemas.profile import Profile
 from schemas.wire.exports import ExportHeader
 from schemas.wire.identity_index import identity_key
-from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_row, encode_watermark, profile_key
+from schemas.wire.profiles_changelog import (
+    SOURCE_POSITION_KEY,
+    SourcePosition,
+    encode_row,
+    encode_source_position,
+    profile_key,
+)
 from tests.kit.installation import Installation
 from tests.kit.kafka import RealKafka
 
@@ -81,9 +87,9 @@ class FakeWorker:
             self._write_row(profile, None)
         if profile in self._begun_again:
             self._write_row(profile, encode_row(ROW, record.offset + 1))
-        watermark = encode_watermark(Watermark(record.offset + 1))
+        watermark = encode_source_position(SourcePosition(record.offset + 1))
         self._producer.produce(
-            self._installation.topics.changelog, value=watermark, key=WATERMARK_KEY, partition=record.partition
+            self._installation.topics.changelog, value=watermark, key=SOURCE_POSITION_KEY, partition=record.partition
         )
 
     def _write_row(self, profile: str, value: bytes | None) -> None:

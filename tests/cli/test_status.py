@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from processor.cli.views.status_report import Lag, Overview, overview
+from processor.cli.views.status_report import Lag, Overview, build_overview
 from processor.dead_letters.counts import DeadLetterCounts
 from processor.kafka.topics import topic_specs
 from processor.kafka.writer import Writer
@@ -353,7 +353,7 @@ def test_without_a_broker_it_says_which_one_did_not_answer(tmp_path: Path) -> No
 
 def looked_at(*statuses: WorkerStatus) -> Overview:
     lag = {0: Lag(committed=5, start=0, end=9, lag=4)}
-    return overview(
+    return build_overview(
         statuses, {}, {"profile-events": lag, "exports": lag}, DeadLetterCounts(), [], [], datetime.now(UTC)
     )
 

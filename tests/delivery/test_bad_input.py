@@ -13,7 +13,7 @@ import pytest
 
 from processor.delivery.backoff import Backoff
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
-from processor.delivery.kinesis.responses import PauseReason
+from processor.delivery.kinesis.faults import PauseReason
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.sink import Sink
 from processor.foundation.sizes import MIB
@@ -52,6 +52,7 @@ async def delivering_to(odd: Loopback, sound: Loopback) -> AsyncIterator[Sink]:
     )
     run = asyncio.create_task(sink.run())
     try:
+        await sink.take_over(0, 0, {})
         await sink.deliver(
             0, [export_record(offset, f"p-{offset % 6}", ("vip", "other")[offset % 2]) for offset in range(20)], 20
         )

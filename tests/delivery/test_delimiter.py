@@ -9,7 +9,7 @@ import pytest
 
 from processor.core.catalog import Catalog
 from processor.core.job_records import job_record
-from processor.files.event_log import record_line
+from processor.files.event_log import encode_record_line
 from schemas.export import ExportRecord
 from schemas.job import Job
 from schemas.kafka import ReadRecord
@@ -39,7 +39,7 @@ def test_g10_a_record_ends_with_one_line_feed_behind_its_envelope_and_is_else_as
 
 @ENVELOPES
 def test_g10_replay_writes_the_same_line_with_and_without(envelope: str) -> None:
-    assert record_line(decided(envelope=envelope, **NEWLINE)) == record_line(decided(envelope=envelope))
+    assert encode_record_line(decided(envelope=envelope, **NEWLINE)) == encode_record_line(decided(envelope=envelope))
 
 
 def test_g10_the_record_of_a_job_ends_with_one_too() -> None:

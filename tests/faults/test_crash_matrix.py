@@ -1,5 +1,4 @@
-"""Workers killed at every step of the durability order, and at random (design 2; contract D3, G1, G3, I5; issue 4, item
-5).
+"""Workers killed at every step of the durability order, and at random (contract D3, G1, G3, I5).
 
 After each run: exports are exactly replay's, none twice, in order per profile and flow; streams hold the same, and only
 the same records again; the rows of the changelog and of RocksDB are the fold.
@@ -162,7 +161,7 @@ def test_a_worker_killed_at_any_step_loses_nothing_and_exports_nothing_twice(job
 
 @pytest.mark.long
 def test_without_transactions_nothing_is_lost_and_what_comes_again_is_the_same(job: WholeJob) -> None:
-    """Design 2, `at_least_once`; there is no transaction to be killed in."""
+    """`at_least_once`; there is no transaction to be killed in."""
     chains = [
         [fault for fault in chain if not fault.startswith(("transaction_begun", "rows_acknowledged"))]
         for chain in CHAINS

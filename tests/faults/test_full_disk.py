@@ -1,4 +1,4 @@
-"""A disk that is full: the worker stops in order and says so, and loses nothing (design 5.9)."""
+"""A disk that is full: the worker stops in order and says so, and loses nothing."""
 
 from pathlib import Path
 from typing import Final

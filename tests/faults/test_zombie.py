@@ -1,4 +1,4 @@
-"""A worker that is frozen longer than its session and wakes up, not knowing that others took over (design 2, 5.7).
+"""A worker that is frozen longer than its session and wakes up, not knowing that others took over.
 
 The transactional ids fence it: nothing of it reaches `exports` or the changelog, also where the changelog is compacted,
 and what is restored from there is the fold.

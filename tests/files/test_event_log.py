@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processor.files.event_log import dead_letter_line, lines_of, read_events, read_headers
+from processor.files.event_log import encode_dead_letter_line, read_events, read_headers, read_lines
 from processor.files.json_text import member_text
 from processor.foundation.errors import UsageError
 from schemas.dead_letter import DeadLetter, DeadLetterReason
@@ -152,7 +152,7 @@ def test_law_the_text_of_a_member_is_the_text_that_was_written(
 def test_4b_a_dead_letter_shows_its_text_or_its_bytes_in_base64() -> None:
     letter = DeadLetter("t", 3, 7, b"p-1", b"x", DeadLetterReason.NOT_JSON, "why", "2026-01-01T00:00:00Z")
 
-    shown = [orjson.loads(dead_letter_line(letter._replace(value=value))) for value in (b"x", None, b"\xff")]
+    shown = [orjson.loads(encode_dead_letter_line(letter._replace(value=value))) for value in (b"x", None, b"\xff")]
 
     fields = {
         "topic": "t",
@@ -227,12 +227,12 @@ def test_i10_a_file_that_is_one_array_on_several_lines_is_named_and_the_events_t
 )
 def test_i10_a_file_that_is_no_text_in_utf_8_is_refused_as_a_whole(written: bytes, told: str) -> None:
     with pytest.raises(UsageError, match=f"the file of events is not JSON lines in UTF-8: .*{told}"):
-        lines_of(written.splitlines(keepends=True))
+        read_lines(written.splitlines(keepends=True))
 
 
 @pytest.mark.parametrize("lines", [[], [b"\n"], [b"\xff\x00\n", BARE], [b"\0\0\0\0\7{}\n"], [b"{}"], [MARK + BARE]])
 def test_i4_any_other_file_is_read_line_by_line(lines: list[bytes]) -> None:
-    assert list(lines_of(lines)) == lines
+    assert list(read_lines(lines)) == lines
 
 
 @pytest.mark.parametrize(

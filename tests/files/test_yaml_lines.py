@@ -3,7 +3,7 @@
 import pytest
 
 from processor.files.configuration import parse_configuration
-from processor.files.yaml_lines import MAX_VALUES_BY_ALIASES, load
+from processor.files.yaml_lines import MAX_VALUES_BY_ALIASES, load_with_lines
 from processor.foundation.errors import UsageError
 
 
@@ -17,7 +17,7 @@ def laughs(levels: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "read", [lambda text: load(text, "flows.yaml"), lambda text: parse_configuration(text, "flows.yaml")]
+    "read", [lambda text: load_with_lines(text, "flows.yaml"), lambda text: parse_configuration(text, "flows.yaml")]
 )
 def test_aliases_of_aliases_are_refused_with_the_line_before_they_are_expanded(read: object) -> None:
     assert callable(read)
@@ -30,13 +30,13 @@ def test_aliases_of_aliases_are_refused_with_the_line_before_they_are_expanded(r
 
 def test_an_alias_of_what_it_is_part_of_is_refused_with_its_line() -> None:
     with pytest.raises(UsageError, match=r"f.yaml, line 2: .*an alias of what it is part of"):
-        load(b"a: &a\n  - *a\n", "f.yaml")
+        load_with_lines(b"a: &a\n  - *a\n", "f.yaml")
 
 
 def test_aliases_and_merges_of_a_common_size_are_read() -> None:
     text = b"base: &base {region: us-east-2, stream: s}\nfirst: *base\nsecond: {<<: *base, stream: t}\n"
 
-    value, lines = load(text, "f.yaml")
+    value, lines = load_with_lines(text, "f.yaml")
 
     assert value["first"] == {"region": "us-east-2", "stream": "s"}
     assert value["second"] == {"region": "us-east-2", "stream": "t"}
@@ -46,6 +46,6 @@ def test_aliases_and_merges_of_a_common_size_are_read() -> None:
 def test_a_large_file_without_aliases_has_no_such_bound() -> None:
     many = "\n".join(f"- {{id: a{number}, name: n}}" for number in range(MAX_VALUES_BY_ALIASES // 4)).encode()
 
-    value, _ = load(many, "f.yaml")
+    value, _ = load_with_lines(many, "f.yaml")
 
     assert len(value) == MAX_VALUES_BY_ALIASES // 4

@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.delivery.kinesis.credentials import resolve
-from processor.delivery.kinesis.responses import DestinationUnusable
+from processor.delivery.kinesis.faults import DestinationUnusable
 from processor.foundation.env_file import Environment, read_env_file, unclosed_names
 from processor.foundation.errors import UsageError
-from processor.foundation.settings import ENV_PREFIX, Settings, origin_of, read_log_format, read_settings
+from processor.foundation.settings import Settings, read_settings
+from processor.foundation.settings_environment import ENV_PREFIX, origin_of
+from processor.foundation.settings_log import read_log_format
 
 PASSWORD = r'a${b}c #d"e\n'
 Write = Callable[[str | bytes], Path]

@@ -8,7 +8,10 @@ from pydantic import ValidationError
 
 from processor.foundation.errors import UsageError
 from processor.foundation.gaps import Gap
-from processor.foundation.settings import ENV_PREFIX, MIB, ProcessingGuarantee, Settings, env_name, read_settings, shown
+from processor.foundation.settings import Settings, read_settings, shown
+from processor.foundation.settings_environment import ENV_PREFIX, env_name
+from processor.foundation.settings_processing import ProcessingGuarantee
+from processor.foundation.sizes import MIB
 from schemas.destination import MASKED
 
 

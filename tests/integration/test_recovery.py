@@ -1,6 +1,4 @@
-"""What a worker finds on its disk when it starts, and what it makes of it: the rows of the fold, always (design 2, 5.8,
-5.9).
-"""
+"""What a worker finds on its disk when it starts, and what it makes of it: the rows of the fold, always."""
 
 import shutil
 from collections.abc import Mapping

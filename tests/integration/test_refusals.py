@@ -1,4 +1,4 @@
-"""What a worker does not start with, or on (design 2, 5.9; exit codes 2 and 3): each names the thing and the remedy."""
+"""What a worker does not start with, or on (exit codes 2 and 3): each names the thing and the remedy."""
 
 from pathlib import Path
 from typing import Any

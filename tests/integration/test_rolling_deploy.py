@@ -1,4 +1,4 @@
-"""A new version comes worker by worker, while the others run (design 2): nothing moves that need not, nothing is lost
+"""A new version comes worker by worker, while the others run: nothing moves that need not, nothing is lost
 or repeated.
 """
 

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from processor.foundation.errors import StoppedForOperator, UsageError
-from processor.foundation.settings import env_name
+from processor.foundation.settings_environment import env_name
 from processor.kafka.writer import Writer
 from tests.kit.installation import Installation
 from tests.kit.kafka import free_ports

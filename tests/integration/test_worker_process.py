@@ -1,6 +1,4 @@
-"""The worker as a process: what it waits for, what it refuses to start with, and how it ends (issue 3, "bad input";
-design 4).
-"""
+"""The worker as a process: what it waits for, what it refuses to start with, and how it ends."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +10,7 @@ from typing import Final
 import pytest
 
 from processor.foundation.errors import UsageError
-from processor.foundation.settings import env_name
+from processor.foundation.settings_environment import env_name
 from processor.sandbox.shop import shop_events
 from processor.sandbox.waiting import wait_until
 from processor.worker.exit_codes import FAILED

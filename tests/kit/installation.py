@@ -9,7 +9,9 @@ from uuid import uuid4
 from click.testing import CliRunner, Result
 
 from processor.cli import commands
-from processor.foundation.settings import ENV_PREFIX, Settings, TopicNames, env_name
+from processor.foundation.settings import Settings
+from processor.foundation.settings_environment import ENV_PREFIX, env_name
+from processor.foundation.settings_processing import TopicNames
 from processor.kafka.admin import Admin, TopicOutcome
 from processor.kafka.topics import topic_specs
 from processor.sandbox.streams import ACCESS_KEY_ID, SECRET_KEY

@@ -18,7 +18,7 @@ from processor.transport.owner import Partition
 from processor.worker.build import Replacements
 from schemas.kafka import ProducerRecord
 from schemas.profile import Profile
-from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, encode_row, encode_watermark
+from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, SourcePosition, encode_row, encode_source_position
 
 READ_RECORDS: Final = 2
 _ROW: Final = encode_row(Profile({}, {"ECID": [{"id": "1"}]}, {}, {}, 1, (), 64), 0)
@@ -81,7 +81,7 @@ class MemoryKafka:
         self.fence(partition)
         first = len(self.changelog[partition])
         rows: dict[bytes, bytes | None] = {b"pother%d" % (first + number): _ROW for number in range(count)}
-        self.append(partition, rows | {WATERMARK_KEY: encode_watermark(Watermark(first + count))})
+        self.append(partition, rows | {SOURCE_POSITION_KEY: encode_source_position(SourcePosition(first + count))})
 
     def rows(self, partition: int) -> dict[bytes, bytes]:
         """What the changelog of a partition comes to."""

@@ -1,4 +1,4 @@
-"""The rows that workers left, in the changelog and on disk, held against the fold (design 2: neither may differ from
+"""The rows that workers left, in the changelog and on disk, held against the fold (neither may differ from
 it).
 """
 
@@ -12,7 +12,13 @@ from rocksdict import AccessType, Options, Rdict
 from processor.kafka.reading import read_topic
 from schemas.profile import Profile
 from schemas.wire.identity_index import IDENTITY, INDEX_KEY, IndexState, decode_progress, identity_key
-from schemas.wire.profiles_changelog import PROFILE, WATERMARK_KEY, Watermark, decode_row, decode_watermark
+from schemas.wire.profiles_changelog import (
+    PROFILE,
+    SOURCE_POSITION_KEY,
+    SourcePosition,
+    decode_row,
+    decode_source_position,
+)
 from tests.kit.replayed import Replayed
 from tests.kit.whole_job import WholeJob
 
@@ -56,8 +62,8 @@ def require_the_fold(rows: Mapping[int, Rows], replayed: Replayed) -> None:
             else [f"{key!r}: replay has {_state(profile)}, applied at {replayed.applied[key]}; the row is {row}"]
         )
     for partition, next_offset in replayed.next_offsets.items():
-        watermark = decode_watermark(rows[partition][WATERMARK_KEY])
-        wanted = Watermark(next_offset, replayed.bad_in_a_row[partition])
+        watermark = decode_source_position(rows[partition][SOURCE_POSITION_KEY])
+        wanted = SourcePosition(next_offset, replayed.bad_in_a_row[partition])
         same = watermark.next_offset >= wanted.next_offset and watermark.bad_in_a_row == wanted.bad_in_a_row
         faults += [] if same else [f"partition {partition}: {watermark}, wanted {wanted}"]
     assert not faults, "\n".join([f"{len(faults)} faults", *faults[:_MOST_FAULTS]])
@@ -68,7 +74,7 @@ def require_the_fold(rows: Mapping[int, Rows], replayed: Replayed) -> None:
 def require_whole_index(rows: Rows) -> None:
     """Rows of one partition: the index has the identities of the profiles and no others, and says that it is whole."""
     assert index_of(rows) == identities_of(rows)
-    assert says_whole(rows), f"{rows.get(INDEX_KEY)!r} beside {rows.get(WATERMARK_KEY)!r}"
+    assert says_whole(rows), f"{rows.get(INDEX_KEY)!r} beside {rows.get(SOURCE_POSITION_KEY)!r}"
 
 
 def index_of(rows: Rows) -> dict[bytes, str]:
@@ -92,7 +98,7 @@ def identities_of(rows: Rows) -> dict[bytes, str]:
 def says_whole(rows: Rows) -> bool:
     """Whether the index says that it is whole, as far as the watermark."""
     progress = decode_progress(rows.get(INDEX_KEY))
-    reached = decode_watermark(rows[WATERMARK_KEY]).next_offset if WATERMARK_KEY in rows else 0
+    reached = decode_source_position(rows[SOURCE_POSITION_KEY]).next_offset if SOURCE_POSITION_KEY in rows else 0
     return progress is not None and progress.state is IndexState.COMPLETE and progress.next_offset >= reached
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from processor.foundation.fault_points import VARIABLE
-from processor.foundation.settings import env_name
+from processor.foundation.settings_environment import env_name
 from processor.sandbox.errors import SandboxFailed
 from processor.sandbox.worker_process import WorkerProcess
 from tests.kit.worker_template import CAN_FORK, template

@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from processor.core.catalog import Catalog
 from processor.pipeline.ports import Output
 from schemas.kafka import Batch, ProducerRecord, ReadRecord
-from schemas.wire.profiles_changelog import WATERMARK_KEY, Row, Watermark, decode_row, decode_watermark
+from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, Row, SourcePosition, decode_row, decode_source_position
 
 
 class Crash(Exception):
@@ -30,9 +30,9 @@ class MemoryRows:
         return [self.rows.get(key) for key in keys]
 
     @property
-    def watermark(self) -> Watermark | None:
-        value = self.rows.get(WATERMARK_KEY)
-        return None if value is None else decode_watermark(value)
+    def watermark(self) -> SourcePosition | None:
+        value = self.rows.get(SOURCE_POSITION_KEY)
+        return None if value is None else decode_source_position(value)
 
     def apply(self, rows: Mapping[bytes, bytes | None], changelog_next_offset: int) -> None:
         self._removed |= {key for key, value in rows.items() if value is None and key in self.rows}

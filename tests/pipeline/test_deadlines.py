@@ -20,7 +20,7 @@ from processor.pipeline.decided import Policy
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from schemas.kafka import ReadRecord
 from schemas.times import format_time, parse_time
-from schemas.wire.profiles_changelog import DEADLINE, Watermark
+from schemas.wire.profiles_changelog import DEADLINE, SourcePosition
 from tests.core.strategies import law
 from tests.kit.given import a_catalog, a_flow, cloud_event, membership
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
@@ -342,7 +342,7 @@ async def test_off_nothing_is_written_and_the_index_is_kept() -> None:
     )
     pipeline.submit(batch([ReadRecord("profile-events", 0, 0, 0, b"p-1", value)]))
     async with asyncio.timeout(SECONDS):
-        while rows.watermark != Watermark(1, profiles=1):
+        while rows.watermark != SourcePosition(1, profiles=1):
             pipeline._arrived.set()
             await asyncio.sleep(0)
     await pipeline.close()

@@ -29,7 +29,12 @@ from schemas.wire.identity_index import (
     encode_progress,
     identity_key,
 )
-from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, decode_watermark, encode_watermark
+from schemas.wire.profiles_changelog import (
+    SOURCE_POSITION_KEY,
+    SourcePosition,
+    decode_source_position,
+    encode_source_position,
+)
 from tests.core.strategies import PROFILES, histories, identity_maps, law
 from tests.kit.given import cloud_event
 from tests.kit.rows import identities_of, index_of, require_whole_index, says_whole
@@ -57,8 +62,8 @@ class Partition:
 
     @property
     def next_offset(self) -> int:
-        value = self.changelog.get(WATERMARK_KEY)
-        return 0 if value is None else decode_watermark(value).next_offset
+        value = self.changelog.get(SOURCE_POSITION_KEY)
+        return 0 if value is None else decode_source_position(value).next_offset
 
     @property
     def progress(self) -> IndexProgress | None:
@@ -118,7 +123,7 @@ class Partition:
                     records, Profiles(MemoryRows(self.changelog), 0), CATALOG, POLICY, Before(1, 0, {}, b"0")
                 ).rows
             )
-            rows[WATERMARK_KEY] = encode_watermark(Watermark(records[-1].offset + 1))
+            rows[SOURCE_POSITION_KEY] = encode_source_position(SourcePosition(records[-1].offset + 1))
             apply(self.log.changelog, rows)
 
     def send(self, profile: str, identities: Any, kind: str = "profile.patched") -> None:
@@ -326,7 +331,7 @@ async def test_switched_off_it_goes_and_costs_nothing_from_then_on() -> None:
     partition.send("p-1", {"ECID": [{"id": "other"}]})
     await partition.own(OFF, partition.is_applied)
 
-    assert [set(output.rows) for output in partition.log.outputs[commits:]] == [{b"pp-1", WATERMARK_KEY}]
+    assert [set(output.rows) for output in partition.log.outputs[commits:]] == [{b"pp-1", SOURCE_POSITION_KEY}]
 
 
 async def test_partitions_that_build_while_events_come_take_turns_and_all_end() -> None:

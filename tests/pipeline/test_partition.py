@@ -20,7 +20,7 @@ from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from schemas.kafka import ReadRecord
 from schemas.wire.exports import ExportHeader
 from schemas.wire.identity_index import INDEX_KEY
-from schemas.wire.profiles_changelog import WATERMARK_KEY, Watermark, decode_watermark
+from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, SourcePosition, decode_source_position
 from tests.core.strategies import configurations, histories, law
 from tests.kit.given import a_catalog, a_flow, cloud_event, realized
 from tests.pipeline.fakes import Crash, FixedCatalog, MemoryLog, MemoryRows, batch
@@ -180,13 +180,13 @@ async def test_progress_is_told_only_when_rows_are_on_disk() -> None:
 
     assert told_before == []
     assert running.progress[-1] == 5, "with nothing outstanding the position counts, past the markers"
-    assert running.rows.watermark == Watermark(3, 0, "source", "changelog", 3)
+    assert running.rows.watermark == SourcePosition(3, 0, "source", "changelog", 3)
     await running.pipeline.close()
 
 
 async def until_watermark(running: Running, next_offset: int) -> None:
     async with asyncio.timeout(SECONDS):
-        while (running.rows.watermark or Watermark(0)).next_offset < next_offset:
+        while (running.rows.watermark or SourcePosition(0)).next_offset < next_offset:
             running.pipeline._arrived.set()  # an idle partition looks twice a second
             await asyncio.sleep(0)
 
@@ -202,10 +202,10 @@ async def test_the_watermark_passes_what_is_no_event_once_nothing_else_comes(mon
 
     await until_watermark(running, 5)
 
-    assert soon == Watermark(3, 0, "source", "changelog", 3), "it costs a transaction: not at once"
-    assert running.rows.watermark == Watermark(5, 0, "source", "changelog", 3)
+    assert soon == SourcePosition(3, 0, "source", "changelog", 3), "it costs a transaction: not at once"
+    assert running.rows.watermark == SourcePosition(5, 0, "source", "changelog", 3)
     assert [output.rows for output in running.log.outputs[1:]] == [
-        {key: running.rows.rows[key] for key in (INDEX_KEY, WATERMARK_KEY)}
+        {key: running.rows.rows[key] for key in (INDEX_KEY, SOURCE_POSITION_KEY)}
     ]
     await running.pipeline.close()
 
@@ -237,7 +237,7 @@ async def test_the_first_watermark_says_where_a_partition_begins_before_any_even
 
     await until_watermark(running, 1000)
 
-    assert running.rows.watermark == Watermark(1000, 0, "source", "changelog", 0)
+    assert running.rows.watermark == SourcePosition(1000, 0, "source", "changelog", 0)
     await running.pipeline.close()
 
 
@@ -252,7 +252,7 @@ async def test_the_watermark_passes_what_was_gone_before_the_first_start(monkeyp
     running.pipeline.submit(batch(patches(2, first=1000)))
     await running.reach(1002)
 
-    assert running.rows.watermark == Watermark(1002, 0, "source", "changelog", 2)
+    assert running.rows.watermark == SourcePosition(1002, 0, "source", "changelog", 2)
     assert len(running.log.outputs) == 2
     await running.pipeline.close()
 
@@ -342,7 +342,7 @@ async def test_the_nth_bad_event_in_a_row_stops_without_being_passed_and_the_cou
     assert isinstance(error, TooManyBadEvents)
     assert error.place == ("profile-events", 0, 3)
     assert len(first.log.dead_letters) == 2
-    assert decode_watermark(first.log.changelog[WATERMARK_KEY])[:2] == (3, 2)
+    assert decode_source_position(first.log.changelog[SOURCE_POSITION_KEY])[:2] == (3, 2)
     assert isinstance(again, TooManyBadEvents)
     assert second.log.dead_letters == []
 

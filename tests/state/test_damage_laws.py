@@ -15,7 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.wire.profiles_changelog import PROFILE, WATERMARK_KEY, Watermark, encode_watermark, profile_key
+from schemas.wire.profiles_changelog import (
+    PROFILE,
+    SOURCE_POSITION_KEY,
+    SourcePosition,
+    encode_source_position,
+    profile_key,
+)
 from state.identity import Identity
 from state.partition import Memory, PartitionStore, shared_memory
 
@@ -40,7 +46,7 @@ def batches() -> list[dict[bytes, bytes | None]]:
         rows: dict[bytes, bytes | None] = {
             dice.choice(KEYS): dice.randbytes(300) if dice.random() < 0.9 else None for _ in range(ROWS_A_BATCH)
         }
-        made.append(rows | {WATERMARK_KEY: encode_watermark(Watermark(number))})
+        made.append(rows | {SOURCE_POSITION_KEY: encode_source_position(SourcePosition(number))})
     return made
 
 

@@ -1,4 +1,4 @@
-"""One partition on disk: atomic batches, its place in the changelog, and whose copy it is (design 5.9)."""
+"""One partition on disk: atomic batches, its place in the changelog, and whose copy it is."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,14 +12,14 @@ from processor.core.step import EventSkip, Limits, Step, step
 from schemas.kafka import ReadRecord
 from schemas.profile import Profile
 from schemas.wire.profiles_changelog import (
-    WATERMARK_KEY,
+    SOURCE_POSITION_KEY,
     Row,
+    SourcePosition,
     UnreadableRow,
-    Watermark,
     decode_row,
-    decode_watermark,
+    decode_source_position,
     encode_row,
-    encode_watermark,
+    encode_source_position,
     profile_key,
 )
 from state import partition
@@ -139,20 +139,20 @@ def test_i7_i9_a_row_of_format_3_is_read_as_todays_rules_would_keep_it() -> None
 
 
 def test_a_watermark_comes_back_as_it_was_and_a_damaged_one_is_an_error() -> None:
-    watermark = Watermark(17, 2, "a", "b")
+    watermark = SourcePosition(17, 2, "a", "b")
 
-    assert decode_watermark(encode_watermark(watermark)) == watermark
+    assert decode_source_position(encode_source_position(watermark)) == watermark
     with pytest.raises(UnreadableRow):
-        decode_watermark(b'{"next":1}')
+        decode_source_position(b'{"next":1}')
 
 
 def test_rows_watermark_and_place_are_there_after_opening_again(tmp_path: Path, memory: Memory) -> None:
     with PartitionStore.open(tmp_path / "3", IDENTITY, memory) as store:
-        store.apply({profile_key(b"p-1"): ROW, WATERMARK_KEY: encode_watermark(Watermark(42))}, 99)
+        store.apply({profile_key(b"p-1"): ROW, SOURCE_POSITION_KEY: encode_source_position(SourcePosition(42))}, 99)
 
     with PartitionStore.open(tmp_path / "3", IDENTITY, memory) as store:
         assert store.get_many([profile_key(b"p-1"), profile_key(b"p-2")]) == [ROW, None]
-        assert store.watermark == Watermark(42)
+        assert store.watermark == SourcePosition(42)
         assert store.changelog_next_offset == 99
         assert list(store.scan()) == [(b"p-1", ROW)]
 

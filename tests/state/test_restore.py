@@ -1,4 +1,4 @@
-"""Whether a local copy can go on from where it is (design 5.9); the reading itself is tested on a real Kafka
+"""Whether a local copy can go on from where it is; the reading itself is tested on a real Kafka
 (tests/integration).
 """
 

@@ -24,7 +24,7 @@ from processor.worker.partition_history import NotRecorded
 from processor.worker.start_positions import SeveralGaps, StateIsGone
 from schemas.kafka import ProducerRecord
 from schemas.parked_flow import ParkedFlowRow
-from schemas.wire.profiles_changelog import Watermark
+from schemas.wire.profiles_changelog import SourcePosition
 from state.directory import StateDirectory
 
 SECONDS = 10.0
@@ -78,7 +78,7 @@ class Producer:
 async def new_ownership(  # each by its name
     folder: Path,
     consumer: Consumer,
-    watermarks: Mapping[int, Watermark | None],
+    watermarks: Mapping[int, SourcePosition | None],
     started: Any = None,
     new_log: Callable[[int], Any] | None = None,
     detached: Callable[[list[int]], None] = lambda _: None,
@@ -126,7 +126,7 @@ async def nothing_parked(partitions: Collection[int]) -> dict[int, Any]:
 
 async def test_a_worker_begins_at_the_watermark_and_at_the_groups_offset_of_exports(tmp_path: Path) -> None:
     consumer = Consumer(committed=40)
-    begun, _ = await new_ownership(tmp_path, consumer, {0: Watermark(60)})
+    begun, _ = await new_ownership(tmp_path, consumer, {0: SourcePosition(60)})
 
     positions = await begun.start_positions([Partition(SOURCE, 0), Partition(EXPORTS, 0), Partition("changelog", 0)])
 
@@ -139,7 +139,7 @@ async def test_a_partition_taken_away_while_its_offsets_were_asked_for_is_left_t
 ) -> None:
     """It once stopped the worker for the operator: no state here was read as no state anywhere."""
     consumer = Consumer(committed=40)
-    begun, stores = await new_ownership(tmp_path, consumer, {0: Watermark(60), 1: Watermark(70)})
+    begun, stores = await new_ownership(tmp_path, consumer, {0: SourcePosition(60), 1: SourcePosition(70)})
     consumer.when_asked = lambda: stores.pop(1)
 
     positions = await begun.start_positions([Partition(SOURCE, 0), Partition(SOURCE, 1)])
@@ -159,7 +159,9 @@ async def test_who_decides_and_what_is_passed_over_is_on_the_topic_before_anythi
 ) -> None:
     consumer, producer = Consumer(committed=40), Producer(lambda: done.append(dict(consumer.done)))
     done: list[dict[tuple[str, int], int]] = []
-    begun, _ = await new_ownership(tmp_path, consumer, {0: Watermark(60), 1: Watermark(70)}, producer, skip_to="1:90")
+    begun, _ = await new_ownership(
+        tmp_path, consumer, {0: SourcePosition(60), 1: SourcePosition(70)}, producer, skip_to="1:90"
+    )
 
     positions = await begun.start_positions([Partition(SOURCE, 0), Partition(SOURCE, 1), Partition(EXPORTS, 1)])
 
@@ -178,7 +180,7 @@ async def test_a_skip_that_cannot_be_written_is_not_gone_past(tmp_path: Path) ->
         raise NotWritten("audit-events")
 
     consumer = Consumer(committed=40)
-    begun, _ = await new_ownership(tmp_path, consumer, {0: Watermark(60)}, Producer(refuse), skip_to="0:90")
+    begun, _ = await new_ownership(tmp_path, consumer, {0: SourcePosition(60)}, Producer(refuse), skip_to="0:90")
 
     with pytest.raises(NotRecorded, match="the right to write to audit-events"):
         await begun.start_positions([Partition(SOURCE, 0)])
@@ -189,7 +191,7 @@ async def test_a_skip_that_cannot_be_written_is_not_gone_past(tmp_path: Path) ->
 async def test_a_partition_taken_away_while_its_start_was_written_is_left_alone(tmp_path: Path) -> None:
     consumer = Consumer(committed=40)
     producer = Producer(lambda: stores.pop(1))
-    begun, stores = await new_ownership(tmp_path, consumer, {0: Watermark(60), 1: Watermark(70)}, producer)
+    begun, stores = await new_ownership(tmp_path, consumer, {0: SourcePosition(60), 1: SourcePosition(70)}, producer)
 
     positions = await begun.start_positions([Partition(SOURCE, 0), Partition(SOURCE, 1)])
 
@@ -203,7 +205,7 @@ async def test_a_worker_whose_first_commit_the_group_refuses_begins_nowhere(tmp_
     """
     consumer = Consumer(committed=None)
     consumer.is_ours = False
-    begun, _ = await new_ownership(tmp_path, consumer, {0: Watermark(60)}, accept_gaps="exports:0:100")
+    begun, _ = await new_ownership(tmp_path, consumer, {0: SourcePosition(60)}, accept_gaps="exports:0:100")
 
     with pytest.raises(PartitionsRevoked):
         await begun.start_positions([Partition(SOURCE, 0), Partition(EXPORTS, 0)])
@@ -219,7 +221,7 @@ async def test_gaps_of_partitions_and_of_parked_flows_are_told_together(tmp_path
 
     consumer = Consumer(committed=40)
     consumer.begin = 50
-    begun, _ = await new_ownership(tmp_path, consumer, {0: Watermark(60)}, read_positions=parked)
+    begun, _ = await new_ownership(tmp_path, consumer, {0: SourcePosition(60)}, read_positions=parked)
 
     with pytest.raises(SeveralGaps) as stopped:
         await begun.start_positions([Partition(SOURCE, 0), Partition(EXPORTS, 0)])

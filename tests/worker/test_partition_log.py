@@ -20,7 +20,7 @@ from processor.pipeline.ports import Log, Output
 from processor.worker.adapters.partition_log import Destinations, PlainLog, TransactionalLog
 from schemas.kafka import ProducerHeaders, ProducerRecord
 from schemas.profile import Profile
-from schemas.wire.profiles_changelog import WATERMARK_KEY, encode_row, profile_key
+from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, encode_row, profile_key
 from tests.kit.installation import Installation
 from tests.kit.topics import create_topic
 
@@ -29,7 +29,7 @@ HOUR_MS = 3_600_000
 SECONDS = 20.0
 LONG_AGO_MS = 1_500_000_000_000
 TAKES_A_MIB = {"max_message_bytes": str(MIB)}
-ROWS = {WATERMARK_KEY: b"{}"}
+ROWS = {SOURCE_POSITION_KEY: b"{}"}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Findings: lines that are ok, a warning, or FAILED, with what to do."""
+"""Print findings: lines that are ok, a warning, or FAILED, with what to do."""
 
 import sys
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ import click
 
 
 class Level(StrEnum):
-    """How bad it is: FAILED makes the command end with exit code 1."""
+    """The level of a finding: FAILED makes the command end with exit code 1."""
 
     OK = "ok"
     WARNING = "warning"
@@ -17,7 +17,7 @@ class Level(StrEnum):
 
 
 class Finding(NamedTuple):
-    """One line, and what to do where it is not ok."""
+    """A line of a report, and what to do where it is not ok."""
 
     level: Level
     text: str
@@ -27,18 +27,18 @@ class Finding(NamedTuple):
 _COLOURS: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILED: "red"}
 
 
-def tell(findings: Iterable[Finding]) -> int:
-    """Tell each finding as it comes, on stdout; how many FAILED."""
+def print_findings(findings: Iterable[Finding]) -> int:
+    """Print each finding as it comes, on stdout; return how many FAILED."""
     failed = 0
     for level, text, remedy in findings:
         failed += level is Level.FAILED
-        mark = f"{level:8}"
-        click.echo(f"{click.style(mark, fg=_COLOURS[level]) if sys.stdout.isatty() else mark}{text}")
+        level_text = f"{level:8}"
+        click.echo(f"{click.style(level_text, fg=_COLOURS[level]) if sys.stdout.isatty() else level_text}{text}")
         if remedy:
             click.echo(f"{'':8}  → {remedy}")
     return failed
 
 
-def not_in_place(failed: int) -> str:
-    """The end of a command that found so many FAILED."""
+def count_not_in_place(failed: int) -> str:
+    """Return the last line of a command that found so many FAILED."""
     return f"{failed} thing{'s are' if failed > 1 else ' is'} not in place, see above"

@@ -1,4 +1,4 @@
-"""Dead letters as people and programs see them.
+"""Show dead letters as people and programs read them.
 
 A line of `list --json`:
     {"partition", "offset", "reason", "flow" (null: it was a profile event), "recordId", "profile", "source": {"topic",
@@ -19,7 +19,7 @@ from schemas.dead_letter import StoredDeadLetter
 from schemas.wire.dead_letters_redriven import RedriveMarker
 
 COLUMNS: Final = [
-    "letter",
+    "dead letter",
     "time",
     "reason",
     "flow",
@@ -34,61 +34,62 @@ _SHOWN_CHARACTERS: Final = 60
 _EVENTS: Final = "(profile events)"
 
 
-def summary_object(letter: StoredDeadLetter, marker: RedriveMarker | None) -> dict[str, Any]:
-    """A line of `list --json`."""
-    was = letter.was
+def summary_object(dead_letter: StoredDeadLetter, marker: RedriveMarker | None) -> dict[str, Any]:
+    """Return a line of `list --json`."""
+    was = dead_letter.was
     return {
-        "partition": letter.partition,
-        "offset": letter.offset,
+        "partition": dead_letter.partition,
+        "offset": dead_letter.offset,
         "reason": was.reason,
-        "flow": letter.flow_id,
-        "recordId": letter.record_id,
+        "flow": dead_letter.flow_id,
+        "recordId": dead_letter.record_id,
         "profile": _text(was.key),
         "source": {"topic": was.topic, "partition": was.partition, "offset": was.offset},
         "time": was.time,
         "explanation": was.explanation,
-        "attempts": letter.attempts,
+        "attempts": dead_letter.attempts,
         "bytes": len(was.value or b""),
         "redriven": None if marker is None else marker._asdict(),
     }
 
 
-def whole_object(letter: StoredDeadLetter, marker: RedriveMarker | None) -> dict[str, Any]:
-    """What `show --json` writes."""
-    headers = {name: _text(value) for name, value in letter.headers}
-    return {**summary_object(letter, marker), "headers": headers, **_value(letter.was.value)}
+def whole_object(dead_letter: StoredDeadLetter, marker: RedriveMarker | None) -> dict[str, Any]:
+    """Return the object that `show --json` writes."""
+    headers = {name: _text(value) for name, value in dead_letter.headers}
+    return {**summary_object(dead_letter, marker), "headers": headers, **_value(dead_letter.was.value)}
 
 
-def row(letter: StoredDeadLetter, marker: RedriveMarker | None) -> list[str]:
-    """One line of the table, by COLUMNS."""
-    was = letter.was
+def row(dead_letter: StoredDeadLetter, marker: RedriveMarker | None) -> list[str]:
+    """Return a row of the table, by COLUMNS."""
+    was = dead_letter.was
     return [
-        letter.place,
+        dead_letter.place,
         was.time or "",
         was.reason.value,
-        letter.flow_id or "",
+        dead_letter.flow_id or "",
         _cut(_text(was.key) or ""),
         f"{was.topic} {was.partition}:{was.offset}",
-        "" if letter.attempts is None else str(letter.attempts),
+        "" if dead_letter.attempts is None else str(dead_letter.attempts),
         f"{len(was.value or b''):,}",
         "no" if marker is None else marker.time,
         _cut(was.explanation),
     ]
 
 
-def fields_table(letter: StoredDeadLetter, marker: RedriveMarker | None) -> Table:
-    """Everything but the value."""
+def fields_table(dead_letter: StoredDeadLetter, marker: RedriveMarker | None) -> Table:
+    """Return a table of everything but the value."""
     rows = [
-        [name, "" if value is None else str(value)] for name, value in _flat(summary_object(letter, marker)).items()
+        [name, "" if value is None else str(value)]
+        for name, value in _flat(summary_object(dead_letter, marker)).items()
     ]
-    rows += [[f"header {name}", _text(value) or ""] for name, value in letter.headers]
-    return Table(f"dead letter {letter.place}", ["what", "value"], rows)
+    rows += [[f"header {name}", _text(value) or ""] for name, value in dead_letter.headers]
+    return Table(f"dead letter {dead_letter.place}", ["what", "value"], rows)
 
 
 def counts_table(title: str, counts: Iterable[FlowReasonCount]) -> Table:
-    """Counts by flow and reason."""
+    """Return a table of counts by flow and reason."""
     rows = [[each.flow or _EVENTS, each.reason, f"{each.letters:,}", f"{each.redriven:,}"] for each in counts]
-    return Table(title, ["flow", "reason", "letters", "redriven"], rows)
+    return Table(title, ["flow", "reason", "dead letters", "redriven"], rows)
 
 
 def _flat(fields: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Jobs as people read them: a line, a table, one whole."""
+"""Describe jobs as people read them: as lines, in a table, one whole."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -12,14 +12,14 @@ from schemas.job import Job, JobAudience, JobKind
 _SHOWN_AUDIENCES: Final = 5
 
 
-def tell_jobs(jobs: Iterable[Job]) -> None:
-    """A line for each that a change made or started."""
+def print_jobs(jobs: Iterable[Job]) -> None:
+    """Print a line for each job that a change made or started."""
     for job in jobs:
-        click.echo(job_line(job))
+        click.echo(describe_job(job))
 
 
-def job_line(job: Job) -> str:
-    """What becomes of it now."""
+def describe_job(job: Job) -> str:
+    """Describe what becomes of a job now."""
     name = f"{job.kind} {job.id} of flow {job.flow}"
     if job.kind is JobKind.CATCHUP:
         return f"{name} {_catchup(job)}"
@@ -30,7 +30,7 @@ def job_line(job: Job) -> str:
 
 
 def jobs_table(statuses: Iterable[JobStatus]) -> Table:
-    """In the order given."""
+    """Return a table of jobs, in the order given."""
     columns = [
         "job",
         "kind",
@@ -53,7 +53,7 @@ def jobs_table(statuses: Iterable[JobStatus]) -> Table:
 
 
 def job_details(status: JobStatus) -> list[str]:
-    """A line for each thing that is known of it."""
+    """Return a line for each thing that is known of a job."""
     counts, rate, partitions = status.counts, status.rate, status.partitions
     by = f", by {status.requested_by}" if status.requested_by is not None else ", by a change of the flow"
     lines = {
@@ -78,8 +78,8 @@ def job_details(status: JobStatus) -> list[str]:
     return [f"{name:12}{text}" for name, text in lines.items() if text]
 
 
-def progress_line(status: JobStatus) -> str:
-    """How far it is."""
+def describe_progress(status: JobStatus) -> str:
+    """Describe how far a job is."""
     counts = status.counts
     waits = f"; waits: {status.reason}" if status.reason is not None else ""
     done = f"{counts.seen:,} profiles seen, {counts.exported:,} exported, {_count(counts.to_go)} to go"

@@ -1,4 +1,4 @@
-"""Jobs watched until they end: a bar each on a terminal, a plain line now and then otherwise. On stderr."""
+"""Watch jobs on stderr until they end: a bar each on a terminal, a plain line now and then otherwise."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from processor.cli.views.job_views import progress_line
+from processor.cli.views.job_views import describe_progress
 from processor.cli.views.progress import LINE_SECONDS
 from processor.control.job_status import JobStatus
 from processor.kafka.errors import BrokerUnreachable, ReadFailed
@@ -18,15 +18,15 @@ from processor.kafka.errors import BrokerUnreachable, ReadFailed
 LOOK_SECONDS: Final = 1.0
 
 Look = Callable[[], Sequence[JobStatus]]
-"""All jobs as they are now."""
+"""Returns all jobs as they are now."""
 
 Show = Callable[[Sequence[JobStatus]], None]
 
 
-def watch(
+def watch_jobs(
     look: Look, job_ids: Collection[str], pause: Callable[[], None] = lambda: time.sleep(LOOK_SECONDS)
 ) -> list[JobStatus]:
-    """Show these jobs until all have ended; how they ended. One that is forgotten meanwhile has.
+    """Show these jobs until all have ended, and return how. A job that is forgotten meanwhile has ended.
 
     A broker that does not answer for a while is waited for, once it has answered: the jobs go on. Raises what the first
     look does.
@@ -73,7 +73,7 @@ def _bars() -> Iterator[Show]:
                     tasks[status.id],
                     completed=seen,
                     total=None if to_go is None else seen + to_go,
-                    description=progress_line(status),
+                    description=describe_progress(status),
                 )
 
         yield show
@@ -81,16 +81,16 @@ def _bars() -> Iterator[Show]:
 
 @contextmanager
 def _lines() -> Iterator[Show]:
-    """A line where the state changed, or the reason why it waits; otherwise now and then."""
-    told: dict[str, tuple[object, float]] = {}
+    """Show a line where the state changed, or the reason why a job waits; otherwise now and then."""
+    shown: dict[str, tuple[object, float]] = {}
 
     def show(statuses: Sequence[JobStatus]) -> None:
         now = time.monotonic()
         for status in statuses:
             stands = status.state, status.reason
-            before, told_at = told.get(status.id, (None, now))
-            if stands != before or now - told_at >= LINE_SECONDS:
-                told[status.id] = stands, now
-                click.echo(progress_line(status), err=True)
+            before, shown_at = shown.get(status.id, (None, now))
+            if stands != before or now - shown_at >= LINE_SECONDS:
+                shown[status.id] = stands, now
+                click.echo(describe_progress(status), err=True)
 
     yield show

@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal, a plain line now and then otherwise. On stderr."""
+"""Show on stderr how far long work is: a bar on a terminal, a plain line now and then otherwise."""
 
 import sys
 import time
@@ -11,22 +11,27 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 LINE_SECONDS: Final = 5.0
-_BAR_SECONDS: Final = 0.1
+BAR_SECONDS: Final = 0.1
 
 Report = Callable[[int, int], None]
 """(things done, bytes read): both since the beginning."""
 
 
 @contextmanager
-def progress(title: str, total_bytes: int | None) -> Iterator[Report]:
-    """Yields what to call with each step; `total_bytes` is None where the end is not known, as on a pipe."""
+def progress(
+    title: str, total_bytes: int | None, *, line_seconds: float = LINE_SECONDS, bar_seconds: float = BAR_SECONDS
+) -> Iterator[Report]:
+    """Yield what to call with each step; `total_bytes` is None where the end is not known, as on a pipe.
+
+    It is shown every `bar_seconds` on a terminal, every `line_seconds` elsewhere.
+    """
     on_terminal = sys.stderr.isatty()
-    with _bar(title, total_bytes) if on_terminal else _lines(title) as report:
+    with _bar(title, total_bytes, bar_seconds) if on_terminal else _lines(title, line_seconds) as report:
         yield report
 
 
 @contextmanager
-def _bar(title: str, total_bytes: int | None) -> Iterator[Report]:
+def _bar(title: str, total_bytes: int | None, seconds: float) -> Iterator[Report]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -37,13 +42,13 @@ def _bar(title: str, total_bytes: int | None) -> Iterator[Report]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total_bytes)
         yield _now_and_then(
-            _BAR_SECONDS, lambda done, read: bar.update(task, completed=read, description=f"{title} {done:,}")
+            seconds, lambda done, read: bar.update(task, completed=read, description=f"{title} {done:,}")
         )
 
 
 @contextmanager
-def _lines(title: str) -> Iterator[Report]:
-    yield _now_and_then(LINE_SECONDS, lambda done, read: click.echo(f"{title} {done} ({read} bytes read)", err=True))
+def _lines(title: str, seconds: float) -> Iterator[Report]:
+    yield _now_and_then(seconds, lambda done, read: click.echo(f"{title} {done} ({read} bytes read)", err=True))
 
 
 def _now_and_then(seconds: float, show: Report) -> Report:

@@ -1,4 +1,4 @@
-"""The JSON object of `status --json`.
+"""Write the JSON object of `status --json`.
 
 Counts are as in processor/cli/views/status_report.py; null: not known, as nobody owns the partition.
 
@@ -19,7 +19,7 @@ Counts are as in processor/cli/views/status_report.py; null: not known, as nobod
                      "parked" (of those that wait, the ones that are not in memory, as last counted), "oldestWaiting": time,
                      "paused": [reason], "pausedSince": time, "nextProbe": time, (null: it is not paused)
                      "gone": offsets that the log lost before the flow's records there were read}],
-     "deletedFlows": {the counts of `flows`, summed over those that are gone and that workers tell of no more}}
+     "deletedFlows": {the counts of `flows`, summed over those that are gone and that workers report no more}}
 
 `state` of a worker is restoring, running or stopped; one that has not reported for 15 s has `silentSeconds` over 0.
 """
@@ -27,7 +27,8 @@ Counts are as in processor/cli/views/status_report.py; null: not known, as nobod
 from datetime import datetime
 from typing import Any, Final
 
-from processor.cli.views.status_report import FlowTotals, Overview, Partition, Worker
+from processor.cli.views.flow_totals import FlowTotals, ReportingWorker
+from processor.cli.views.status_report import Overview, Partition
 from processor.foundation.settings import Settings
 from schemas.times import format_time
 
@@ -36,8 +37,8 @@ _OF_ONE_FLOW: Final = frozenset(
 )
 
 
-def as_object(found: Overview, settings: Settings, now: datetime) -> dict[str, Any]:
-    """The object, ready for orjson."""
+def status_object(found: Overview, settings: Settings, now: datetime) -> dict[str, Any]:
+    """Return the object of `status --json`, ready for orjson."""
     return {
         "time": format_time(int(now.timestamp())),
         "appId": settings.app_id,
@@ -53,10 +54,10 @@ def as_object(found: Overview, settings: Settings, now: datetime) -> dict[str, A
         "misplaced": found.misplaced,
         "misplacedFitting": found.misplaced_fitting,
         "deadLetterTopic": {
-            "complete": found.letters.complete,
-            "letters": found.letters.letters.total(),
-            "redriven": found.letters.redriven.total(),
-            "counts": [each._asdict() for each in found.letters],
+            "complete": found.dead_letter_counts.complete,
+            "letters": found.dead_letter_counts.letters.total(),
+            "redriven": found.dead_letter_counts.redriven.total(),
+            "counts": [each._asdict() for each in found.dead_letter_counts],
         },
         "flows": [_flow_json(flow) for flow in found.flows],
         "deletedFlows": {
@@ -65,11 +66,13 @@ def as_object(found: Overview, settings: Settings, now: datetime) -> dict[str, A
     }
 
 
-def _worker_json(worker: Worker) -> dict[str, Any]:
-    said = worker.status.model_dump(by_alias=True, include={"name", "state", "version", "started_at", "time", "events"})
+def _worker_json(worker: ReportingWorker) -> dict[str, Any]:
+    reported = worker.status.model_dump(
+        by_alias=True, include={"name", "state", "version", "started_at", "time", "events"}
+    )
     waiting = [wait.model_dump(by_alias=True) for wait in worker.waiting]
     return {
-        **said,
+        **reported,
         "silentSeconds": worker.silent_seconds,
         "partitions": [owned.partition for owned in worker.status.partitions],
         "waiting": waiting,

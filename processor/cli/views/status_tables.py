@@ -1,12 +1,13 @@
-"""The tables of `status`."""
+"""Draw up the tables of `status`, in their order."""
 
 from processor.cli.views.dead_letter_views import counts_table
-from processor.cli.views.status_report import FlowTotals, Overview, Partition
+from processor.cli.views.flow_totals import FlowTotals
+from processor.cli.views.status_report import Overview, Partition
 from processor.cli.views.tables import Table
 
 
-def tables(found: Overview) -> tuple[Table, ...]:
-    """In the order they are shown."""
+def status_tables(found: Overview) -> tuple[Table, ...]:
+    """Return the tables in the order they are shown."""
     return (
         _workers(found),
         *_waits(found),
@@ -14,7 +15,7 @@ def tables(found: Overview) -> tuple[Table, ...]:
         _flows(found),
         *_pauses(found),
         _counts(found),
-        _letters(found),
+        _dead_letters(found),
     )
 
 
@@ -35,7 +36,7 @@ def _workers(found: Overview) -> Table:
 
 
 def _waits(found: Overview) -> list[Table]:
-    """What workers wait for; no table where they wait for nothing."""
+    """Return a table of what workers wait for; no table where they wait for nothing."""
     rows = [[worker.status.name, wait.what, wait.since] for worker in found.workers for wait in worker.waiting]
     return [Table("waiting for more than 30 s", ["worker", "for", "since"], rows)] if rows else []
 
@@ -85,39 +86,27 @@ def _flows(found: Overview) -> Table:
         "dead letters",
         "paused",
     ]
-    rows = [
-        [
-            flow.id,
-            flow.flow.name if flow.flow is not None else "",
-            flow.flow.state if flow.flow is not None else "no longer there",
-            flow.flow.destination.stream if flow.flow is not None else "",
-            *(
-                f"{count:,}"
-                for count in (
-                    flow.exported,
-                    flow.delivered,
-                    flow.waiting,
-                    flow.retried,
-                    flow.throttled,
-                    flow.dead_lettered.total(),
-                )
-            ),
-            "; ".join(flow.paused) or "no",
-        ]
-        for flow in _told_flows(found)
-    ]
+    rows = [_flow_row(flow) for flow in _shown_flows(found)]
     return Table("flows", columns, rows, "none; put some into force with `profile-exporter apply FILE`")
 
 
-def _told_flows(found: Overview) -> list[FlowTotals]:
-    """All flows, and a last one for those that are gone, where that has something to tell."""
+def _flow_row(total: FlowTotals) -> list[str]:
+    flow = total.flow
+    named = ["", "no longer there", ""] if flow is None else [flow.name, flow.state, flow.destination.stream]
+    counts = [total.exported, total.delivered, total.waiting, total.retried, total.throttled]
+    numbers = [f"{count:,}" for count in (*counts, total.dead_lettered.total())]
+    return [total.id, *named, *numbers, "; ".join(total.paused) or "no"]
+
+
+def _shown_flows(found: Overview) -> list[FlowTotals]:
+    """Return all flows, and a last one for those that are gone, where that has any count."""
     deleted = found.deleted_flows
     has_counts = deleted.exported or deleted.delivered or deleted.skipped or deleted.dead_lettered or deleted.waiting
     return [*found.flows, *([deleted] if has_counts else [])]
 
 
 def _pauses(found: Overview) -> list[Table]:
-    """Flows that are paused, or whose records are not all in memory; no table where there are none."""
+    """Return a table of flows that are paused, or whose records are not all in memory; no table for none."""
     columns = [
         "flow",
         "paused",
@@ -148,7 +137,7 @@ def _pauses(found: Overview) -> list[Table]:
 def _counts(found: Overview) -> Table:
     rows = [["", f"events skipped: {reason}", f"{count:,}"] for reason, count in sorted(found.events_skipped.items())]
     rows += [["", f"dead letters: {reason}", f"{count:,}"] for reason, count in sorted(found.dead_letters.items())]
-    for flow in _told_flows(found):
+    for flow in _shown_flows(found):
         rows += [[flow.id, f"records by cause: {kind}", f"{count:,}"] for kind, count in sorted(flow.decided.items())]
         rows += [[flow.id, f"skipped: {reason}", f"{count:,}"] for reason, count in sorted(flow.skipped.items())]
         rows += [
@@ -158,5 +147,8 @@ def _counts(found: Overview) -> Table:
     return Table("counts since the workers started", ["flow", "what", "count"], rows)
 
 
-def _letters(found: Overview) -> Table:
-    return counts_table(f"on the topic dead-letters{'' if found.letters.complete else ', at least'}", found.letters)
+def _dead_letters(found: Overview) -> Table:
+    return counts_table(
+        f"on the topic dead-letters{'' if found.dead_letter_counts.complete else ', at least'}",
+        found.dead_letter_counts,
+    )

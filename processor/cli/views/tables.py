@@ -1,4 +1,4 @@
-"""Tables on stdout: drawn by rich on a terminal, plain aligned columns otherwise."""
+"""Print tables on stdout: drawn by rich on a terminal, plain aligned columns otherwise."""
 
 import sys
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import click
 
 
 class Table(NamedTuple):
-    """A title, the columns' names, and rows of as many texts; `empty` is what is told where there are none."""
+    """A title, the columns' names, and rows of as many texts; `empty` is printed where there are none."""
 
     title: str
     columns: Sequence[str]
@@ -16,8 +16,8 @@ class Table(NamedTuple):
     empty: str = "none"
 
 
-def show(table: Table) -> None:
-    """Write it to stdout."""
+def print_table(table: Table) -> None:
+    """Write a table to stdout."""
     if not table.rows:
         click.echo(f"{table.title}: {table.empty}")
     elif sys.stdout.isatty():

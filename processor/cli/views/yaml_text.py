@@ -1,4 +1,4 @@
-"""Flows and audiences as text: the form of a file, and what differs between two."""
+"""Write flows and audiences as a file has them, and what differs between two."""
 
 from collections.abc import Iterator
 from difflib import unified_diff
@@ -7,15 +7,15 @@ from typing import Any
 import yaml
 
 
-def yaml_of(item: Any) -> str:
-    """As a file has it (contract 4b); ends with a line break."""
+def write_yaml(item: Any) -> str:
+    """Write an item as a file has it (contract 4b), with a line break at the end."""
     text: str = yaml.safe_dump(item, sort_keys=False, allow_unicode=True)
     return text
 
 
-def text_differences(before: Any, after: Any) -> Iterator[str]:
-    """The lines that differ, with + or - before them, in the form of a file; nothing where either side is not there."""
+def diff_yaml(before: Any, after: Any) -> Iterator[str]:
+    """Yield the lines that differ, with + or - before them, as a file has them; none where a side is missing."""
     if before is None or after is None:
         return
-    lines = unified_diff(yaml_of(before).splitlines(), yaml_of(after).splitlines(), lineterm="", n=0)
+    lines = unified_diff(write_yaml(before).splitlines(), write_yaml(after).splitlines(), lineterm="", n=0)
     yield from (line for line in lines if not line.startswith(("---", "+++", "@@")))

@@ -2,7 +2,6 @@
 
 import pytest
 
-from processor.cli.views import progress as module
 from processor.cli.views.progress import progress
 
 
@@ -13,12 +12,8 @@ def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-def test_long_work_says_now_and_then_on_stderr_how_far_it_is(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
-
-    with progress("sending", None) as report:
+def test_long_work_says_now_and_then_on_stderr_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("sending", None, line_seconds=0.0) as report:
         report(7, 1234)
 
     assert capsys.readouterr() == ("", "sending 7 (1234 bytes read)\n")
@@ -28,9 +23,8 @@ def test_on_a_terminal_there_is_a_bar_that_goes_when_the_work_is_done(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    monkeypatch.setattr(module, "_BAR_SECONDS", 0.0)
 
-    with progress("sending", 100) as report:
+    with progress("sending", 100, bar_seconds=0.0) as report:
         report(5, 50)
 
     out, err = capsys.readouterr()

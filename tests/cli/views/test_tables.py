@@ -4,13 +4,13 @@ import sys
 
 import pytest
 
-from processor.cli.views.tables import Table, show
+from processor.cli.views.tables import Table, print_table
 
 TABLE = Table("flows", ["id", "name"], [["f", "[bold]VIPs[/bold]"], ["longer", "x"]])
 
 
 def test_columns_are_aligned_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    show(TABLE)
+    print_table(TABLE)
 
     assert capsys.readouterr().out == "flows:\n  id      name\n  f       [bold]VIPs[/bold]\n  longer  x\n"
 
@@ -20,7 +20,7 @@ def test_a_terminal_gets_a_drawn_table_and_brackets_stay(
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
 
-    show(TABLE)
+    print_table(TABLE)
 
     drawn = capsys.readouterr().out
     assert "━" in drawn
@@ -28,6 +28,6 @@ def test_a_terminal_gets_a_drawn_table_and_brackets_stay(
 
 
 def test_a_table_without_rows_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    show(Table("flows", ["id"], [], "none yet"))
+    print_table(Table("flows", ["id"], [], "none yet"))
 
     assert capsys.readouterr().out == "flows: none yet\n"

@@ -62,17 +62,17 @@ from schemas.wire.identity_index import (
 )
 from schemas.wire.job_progress import decode_job_progress, encode_job_progress, job_progress_key
 from schemas.wire.profiles_changelog import (
-    WATERMARK_KEY,
-    Watermark,
+    SOURCE_POSITION_KEY,
+    SourcePosition,
     deadline_key,
     decode_job_row,
     decode_missed_changes,
     decode_row,
-    decode_watermark,
+    decode_source_position,
     encode_job_row,
     encode_missed_changes,
     encode_row,
-    encode_watermark,
+    encode_source_position,
     exported_key,
     job_key,
     missed_key,
@@ -180,7 +180,7 @@ PROFILE = Profile(
     120,
 )
 END = "2027-01-11T23:37:33Z"
-WATERMARK = Watermark(8, 1, "t", "c", 2)
+POSITION = SourcePosition(8, 1, "t", "c", 2)
 INDEX = IndexProgress(IndexState.BUILDING, 8, "p-1", 2)
 MISSED = MissedChanges("d" * 32, frozenset({("ups", "b"), ("ups", "a")}))
 NOT_DUE = MissedChanges("d" * 32, frozenset(), is_due=False)
@@ -240,7 +240,7 @@ WRITTEN: Mapping[str, Mapping[str, ProducerRecord]] = {
     "profiles-changelog": {
         "job": ProducerRecord(job_key("j1"), encode_job_row(PROGRESS)),
         "profile": ProducerRecord(profile_key(b"p-1"), encode_row(PROFILE, 7, END, TIME)),
-        "watermark": ProducerRecord(WATERMARK_KEY, encode_watermark(WATERMARK)),
+        "source_position": ProducerRecord(SOURCE_POSITION_KEY, encode_source_position(POSITION)),
         "exported": ProducerRecord(exported_key("j1", b"p-1"), b""),
         "missed": ProducerRecord(missed_key("j1", b"p-1"), encode_missed_changes(MISSED)),
         "missed_not_due": ProducerRecord(missed_key("j1", b"p-1"), encode_missed_changes(NOT_DUE)),
@@ -302,7 +302,7 @@ def test_what_workers_wrote_is_read_back() -> None:
 def test_what_stands_in_the_changelog_is_read_back() -> None:
     row = decode_row(value_of("profiles-changelog", "profile")[1])
     assert (row.profile, row.offset, row.deadline, row.announced) == (PROFILE, 7, END, TIME)
-    assert decode_watermark(value_of("profiles-changelog", "watermark")[1]) == WATERMARK
+    assert decode_source_position(value_of("profiles-changelog", "source_position")[1]) == POSITION
     assert decode_job_row(value_of("profiles-changelog", "job")[1]) == PROGRESS
     assert decode_missed_changes(value_of("profiles-changelog", "missed")[1]) == MISSED
     assert decode_missed_changes(value_of("profiles-changelog", "missed_not_due")[1]) == NOT_DUE
