@@ -40,8 +40,6 @@ FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
         "processor/pipeline/jobs",
         "processor/worker",
         "processor/worker/adapters",
-        "schemas",
-        "schemas/wire",
         "state",
     }
 )
@@ -53,8 +51,6 @@ MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
         "processor/pipeline/jobs",
         "processor/worker",
         "processor/worker/adapters",
-        "schemas",
-        "schemas/wire",
     }
 )
 

@@ -7,7 +7,7 @@ from processor.core.catalog import Catalog, CompiledFlow
 from processor.core.causes import Causes, attribute_causes, passes_gate, realized_in, segment_causes
 from processor.core.changes import written
 from processor.core.consent import as_consented
-from processor.core.envelope import finished
+from processor.core.envelope import finish_record
 from processor.core.fold import Change
 from processor.core.partition_key import partition_key
 from processor.core.record_ids import event_record_id
@@ -136,4 +136,4 @@ def _record(
     event = change.event
     record_id = event_record_id(source, flow.id)
     key = partition_key(flow.partition_key, event.key, profile)
-    return finished(flow, record_id, event.key, event.time, change.version, causes.texts(), content, key)
+    return finish_record(flow, record_id, event.key, event.time, change.version, causes.texts(), content, key)

@@ -16,7 +16,7 @@ import orjson
 from processor.core.catalog import Catalog, CompiledFlow, CompiledJob
 from processor.core.causes import Causes, passes_gate, realized_in
 from processor.core.consent import consented, opted_out
-from processor.core.envelope import finished
+from processor.core.envelope import finish_record
 from processor.core.membership import Transition
 from processor.core.partition_key import partition_key
 from processor.core.record_ids import job_record_id
@@ -141,7 +141,7 @@ def _record(job: CompiledJob, key: str, profile: Profile, causing: list[Transiti
     flow, kind = job.flow, job.kind.value
     record_id = job_record_id(job.kind, job.id, flow.id, key)
     causes = sorted([f"{kind}:{namespace}/{audience}" for namespace, audience, _ in causing])
-    return finished(
+    return finish_record(
         flow,
         record_id,
         key,

@@ -167,7 +167,7 @@ class _Run:
         if result.dead_letter is not None:
             return self._put_aside(record, result)
         self.bad_in_a_row = 0
-        self.counts.note(result)
+        self.counts.count_step(result)
         if result.skipped_event is None:
             if self._jobs is not None:
                 self._tell_jobs(self._jobs, key, row, result)
@@ -192,7 +192,7 @@ class _Run:
     def _tell_jobs(self, jobs: PartitionJobs, key: bytes, before: Row | None, result: Step) -> None:
         for exit_record in jobs.note(key, before, result, self.beside):
             assert before is not None
-            self.counts.note_job_record(exit_record)
+            self.counts.count_job_record(exit_record)
             self.exports.append(jobs.export(exit_record, key, before.offset))
 
     def _put_aside(self, record: ConsumerRecord, result: Step) -> bool:
@@ -205,6 +205,6 @@ class _Run:
             self.stop = DeadLetterTooLarge(record, str(result.dead_letter.explanation))
             return False
         self.bad_in_a_row += 1
-        self.counts.note(result)
+        self.counts.count_step(result)
         self.dead_letters.append(letter)
         return True

@@ -441,7 +441,7 @@ class PartitionPipeline:
             self._decided_at.popleft()
             self.counts.add(decided.counts)
             if decided.misplaced is not None:
-                self.counts.note_misplaced(decided.misplaced)
+                self.counts.count_misplaced(decided.misplaced)
                 self._alarm.note(decided.misplaced)
         self.committed_offset, self._has_watermark = group[-1].next_offset, True
         self._room.set()

@@ -418,7 +418,7 @@ class PartitionJobs:
             page.part.skipped(record)
             return
         page.part.sent()
-        page.counts.note_job_record(record)
+        page.counts.count_job_record(record)
         page.exports.append(self.export(record, profile_id, offset))
         if page.part.kind is not _UNMAP:
             self._note_sent(
