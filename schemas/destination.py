@@ -103,7 +103,7 @@ Credentials = Annotated[
 
 
 def is_http_url(text: str, info: ValidationInfo) -> str:
-    """The text, if it is such an address; raises ValueError.
+    """Return the text, if it is such an address; raises ValueError.
 
     One that is stored already is judged where it is called (processor/delivery).
     """
@@ -137,7 +137,7 @@ def require_one_host(url: str) -> str:
 
 
 def with_place_of_arn(value: Any) -> Any:
-    """The fields of a destination, with the stream's name and region where its ARN says them alone (contract G10)."""
+    """Return the fields of a destination, with the stream's name and region where its ARN says them alone (G10)."""
     text = value.get("streamArn") if isinstance(value, dict) else None
     if not isinstance(text, str):
         return value
@@ -200,14 +200,14 @@ class Destination(Model):
 
     @property
     def references(self) -> list[str]:
-        """The names of variables that the credentials refer to."""
+        """Return the names of variables that the credentials refer to."""
         said = self.credentials
         texts = (said.access_key_id, said.secret_key) if isinstance(said, KeyCredentials) else ()
         return [reference[1] for text in texts if (reference := REFERENCE.fullmatch(text)) is not None]
 
     @property
     def account(self) -> str | None:
-        """The account that the stream's ARN names; None: that of the credentials."""
+        """Return the account that the stream's ARN names; None: that of the credentials."""
         return None if self.stream_arn is None else read_stream_arn(self.stream_arn).account
 
     @property

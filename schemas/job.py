@@ -89,7 +89,7 @@ class Job(NamedModel):
 
     @property
     def wanted(self) -> tuple[AudienceKey, ...]:
-        """The audiences that were not dropped."""
+        """Return the audiences that were not dropped."""
         return tuple(audience.key for audience in self.audiences if audience.dropped_at is None)
 
 

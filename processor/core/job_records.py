@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from processor.core.catalog import Catalog, CompiledFlow, CompiledJob
-from processor.core.causes import Causes, passes_gate, realized_in
+from processor.core.causes import Causes, find_realized, passes_gate
 from processor.core.consent import consented, opted_out
 from processor.core.envelope import finish_record
 from processor.core.membership import Transition
@@ -65,7 +65,7 @@ def missed_changes(
     digest, realized = "", frozenset[AudienceKey]()
     if passed.before is not None:
         seen = consented(flow, passed.before)
-        digest, realized = _digest(flow, seen, since, catalog), frozenset(realized_in(flow.mapped, seen.memberships))
+        digest, realized = _digest(flow, seen, since, catalog), frozenset(find_realized(flow.mapped, seen.memberships))
     return MissedChanges(digest, realized, passed.sends)
 
 
@@ -103,7 +103,7 @@ def catchup_record(
     seen = consented(flow, profile)
     if _digest(flow, seen, job.job.created_at, catalog) == missed.digest:
         return JobSkip.UNCHANGED
-    realized = realized_in(flow.mapped, seen.memberships)
+    realized = find_realized(flow.mapped, seen.memberships)
     changed = {key for key in missed.realized.symmetric_difference(realized) if key[1] in flow.mapped.get(key[0], {})}
     if not (changed or passes_gate(flow, seen.memberships)):
         return JobSkip.CONSENT if passes_gate(flow, profile.memberships) else JobSkip.NOT_A_MEMBER
