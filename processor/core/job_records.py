@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 import orjson
 
 from processor.core.catalog import Catalog, CompiledFlow, CompiledJob
-from processor.core.causes import Causes, passes_gate, realized_in
+from processor.core.causes import Causes, find_realized, passes_gate
 from processor.core.consent import consented, opted_out
-from processor.core.envelope import finished
+from processor.core.envelope import finish_record
 from processor.core.membership import Transition
 from processor.core.partition_key import partition_key
 from processor.core.record_ids import job_record_id
@@ -48,13 +48,15 @@ class Passed(NamedTuple):
     sends: bool
 
 
-def noted(job: CompiledJob, passed: Passed, known: MissedChanges | None, catalog: Catalog) -> MissedChanges | None:
-    """Return what a catchup that gathers must note of a profile (F1); None where nothing is new.
+def missed_changes(
+    job: CompiledJob, passed: Passed, known: MissedChanges | None, catalog: Catalog
+) -> MissedChanges | None:
+    """Return what a catchup that tracks missed changes must keep of a profile (F1); None where nothing is new.
 
-    `known`: what is noted of it.
+    `known`: what is kept of it.
 
-    So the note tells of the profile as it was when the flow was disabled: before its first event that made another
-    record of it. Where an event made none after all (`RecordIndex` is complete, not exact), a note of it tells the
+    So it tells of the profile as it was when the flow was disabled: before its first event that made another
+    record of it. Where an event made none after all (`RecordIndex` is complete, not exact), this tells the
     same.
     """
     if known is not None:
@@ -63,7 +65,7 @@ def noted(job: CompiledJob, passed: Passed, known: MissedChanges | None, catalog
     digest, realized = "", frozenset[AudienceKey]()
     if passed.before is not None:
         seen = consented(flow, passed.before)
-        digest, realized = _digest(flow, seen, since, catalog), frozenset(realized_in(flow.mapped, seen.memberships))
+        digest, realized = _digest(flow, seen, since, catalog), frozenset(find_realized(flow.mapped, seen.memberships))
     return MissedChanges(digest, realized, passed.sends)
 
 
@@ -89,9 +91,9 @@ def job_record(job: CompiledJob, key: str, profile: Profile, catalog: Catalog) -
 
 
 def catchup_record(
-    job: CompiledJob, key: str, profile: Profile | None, noted: MissedChanges, catalog: Catalog
+    job: CompiledJob, key: str, profile: Profile | None, missed: MissedChanges, catalog: Catalog
 ) -> ExportRecord | JobSkip:
-    """Make what a catchup sends for a profile that was `noted`, or say why nothing. Home of F1.
+    """Make what a catchup sends for a profile whose flow `missed` changes, or say why nothing. Home of F1.
 
     Nothing leaves where its record is the same, be it by another way.
     """
@@ -99,10 +101,10 @@ def catchup_record(
         return JobSkip.DELETED
     flow = job.flow
     seen = consented(flow, profile)
-    if _digest(flow, seen, job.job.created_at, catalog) == noted.digest:
+    if _digest(flow, seen, job.job.created_at, catalog) == missed.digest:
         return JobSkip.UNCHANGED
-    realized = realized_in(flow.mapped, seen.memberships)
-    changed = {key for key in noted.realized.symmetric_difference(realized) if key[1] in flow.mapped.get(key[0], {})}
+    realized = find_realized(flow.mapped, seen.memberships)
+    changed = {key for key in missed.realized.symmetric_difference(realized) if key[1] in flow.mapped.get(key[0], {})}
     if not (changed or passes_gate(flow, seen.memberships)):
         return JobSkip.CONSENT if passes_gate(flow, profile.memberships) else JobSkip.NOT_A_MEMBER
     causing = [
@@ -139,7 +141,7 @@ def _record(job: CompiledJob, key: str, profile: Profile, causing: list[Transiti
     flow, kind = job.flow, job.kind.value
     record_id = job_record_id(job.kind, job.id, flow.id, key)
     causes = sorted([f"{kind}:{namespace}/{audience}" for namespace, audience, _ in causing])
-    return finished(
+    return finish_record(
         flow,
         record_id,
         key,
