@@ -78,8 +78,8 @@ class Moments:
         """Wait a while, then kill somebody, or let somebody come or go, or end the broker and start it again."""
         moment = time.monotonic() + self._dice.uniform(0, MOST_SECONDS_BETWEEN)
         self._workers.keep(lambda: time.monotonic() >= moment, "the moment", SECONDS)
-        happenings = (self._kill, self._kill_twice, self._join_or_leave, self._restart_broker, self._lose_broker)
-        (happen,) = self._dice.choices(happenings, (24, 32, 16, 8, 4))
+        blows = (self._kill, self._kill_twice, self._join_or_leave, self._restart_broker, self._lose_broker)
+        (happen,) = self._dice.choices(blows, (24, 32, 16, 8, 4))
         happen()
         if self._dice.random() < 0.7:
             self._see_progress()

@@ -148,7 +148,7 @@ def change_in_chaos(installation: Installation, kinesis: str, folder: Path, seed
         with crew(job, 3, **SETTINGS, **MEMBERSHIPS[seed % 2]) as workers:
             workers.start(*workers.members[:2])
             workers.keep(lambda: not any(job.lags().values()), "the history", SECONDS)
-            proxy.follow(chaos(seed, READ_TIMEOUT_SECONDS + 0.5, poison=False))
+            proxy.follow(chaos(seed, READ_TIMEOUT_SECONDS + 0.5, unwanted=False))
             moments = Moments(workers, dice)
             with flowing(job, events, EVENTS_A_SECOND):
                 for _ in range(CHANGES):

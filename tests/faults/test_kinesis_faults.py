@@ -17,7 +17,7 @@ import pytest
 
 from processor.sandbox.streams import create_stream, delete_stream, read_stream
 from tests.faults.kinesis_proxy import Buckets, Do, FaultProxy, Plan, Rule, chaos
-from tests.faults.kinesis_proxy.chaos import POISON
+from tests.faults.kinesis_proxy.chaos import UNWANTED
 from tests.faults.kinesis_proxy.traffic import LIMITS, REGION, Traffic
 from tests.faults.seeds import seeds
 
@@ -83,7 +83,7 @@ async def test_shards_are_fed_what_they_take_and_hardly_ever_more(kinesis: str) 
     """
     create_stream(kinesis, REGION, "limited", 2)
     rejecting = Rule(
-        do=Do.ENTRIES, code="InvalidArgumentException", keys=POISON
+        do=Do.ENTRIES, code="InvalidArgumentException", keys=UNWANTED
     )  # some of the traffic is to be rejected
     with FaultProxy(kinesis, Plan(rules=(rejecting,), buckets=Buckets(shards=2))) as proxy:
         limits = replace(LIMITS, max_records_per_call=500, max_buffered_records=20_000, linger_seconds=0.02)

@@ -42,7 +42,7 @@ SETTINGS: Final = {
 
 def plan(seed: int) -> Plan:
     """Chaos, and something that leaves a doubt for certain."""
-    made = chaos(seed, late_seconds=READ_TIMEOUT_SECONDS + 0.5, poison=False)
+    made = chaos(seed, late_seconds=READ_TIMEOUT_SECONDS + 0.5, unwanted=False)
     return made.model_copy(update={"rules": (Rule(do=Do.DROP, applied=True, every=15), *made.rules)})
 
 

@@ -189,7 +189,7 @@ def abort_events(job: WholeJob) -> None:
 
 
 def test_group_offsets_that_an_operator_reset_change_nothing(job: WholeJob) -> None:
-    """The watermark in the state says where to go on, so no event is applied twice, and it is told."""
+    """The source position in the state says where to go on, so no event is applied twice, and it is told."""
     settings = job.installation.settings
     job.send(shop_events(600, customers=100))
     process_all(job, "worker")

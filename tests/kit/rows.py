@@ -64,10 +64,10 @@ def require_the_fold(rows: Mapping[int, Rows], replayed: Replayed) -> None:
             else [f"{key!r}: replay has {_state(profile)}, applied at {replayed.applied[key]}; the row is {row}"]
         )
     for partition, next_offset in replayed.next_offsets.items():
-        watermark = decode_source_position(rows[partition][SOURCE_POSITION_KEY])
+        position = decode_source_position(rows[partition][SOURCE_POSITION_KEY])
         wanted = SourcePosition(next_offset, replayed.bad_in_a_row[partition])
-        same = watermark.next_offset >= wanted.next_offset and watermark.bad_in_a_row == wanted.bad_in_a_row
-        faults += [] if same else [f"partition {partition}: {watermark}, wanted {wanted}"]
+        same = position.next_offset >= wanted.next_offset and position.bad_in_a_row == wanted.bad_in_a_row
+        faults += [] if same else [f"partition {partition}: {position}, wanted {wanted}"]
     assert not faults, "\n".join([f"{len(faults)} faults", *faults[:_MOST_FAULTS]])
     for each in rows.values():
         require_whole_index(each)
