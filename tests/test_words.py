@@ -56,10 +56,8 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
 )
 DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor/pipeline",
         "processor/worker",
         "tests/delivery",
-        "tests/pipeline",
         "tests/worker",
     }
 )
