@@ -34,23 +34,15 @@ RIDDLE: Final = re.compile(rf"(?:{'|'.join([*PRONOUNS, *RIDDLES, 'Whose', 'How',
 LEAST_WORDS: Final = 4
 FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor/api",
-        "processor/api/flow_service",
         "processor/worker",
         "processor/worker/adapters",
-        "schemas",
-        "schemas/wire",
         "state",
     }
 )
 MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor/api",
-        "processor/api/flow_service",
         "processor/worker",
         "processor/worker/adapters",
-        "schemas",
-        "schemas/wire",
     }
 )
 

@@ -42,8 +42,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "processor/pipeline",
         "processor/worker",
         "state",
-        "tests/audience_import",
-        "tests/cli",
         "tests/delivery",
         "tests/faults",
         "tests/integration",

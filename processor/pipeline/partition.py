@@ -267,7 +267,7 @@ class PartitionPipeline:
         for unit in units:
             self.counts.add(unit.counts)
             if unit.misplaced is not None:
-                self.counts.note_misplaced(unit.misplaced)
+                self.counts.count_misplaced(unit.misplaced)
                 self._alarm.note(unit.misplaced)
         self._background.committed(units[-1].sequence)
         self._wake.set()

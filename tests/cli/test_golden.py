@@ -51,7 +51,7 @@ RULES = {
     "one-key-on-two-partitions": "I12, D3, F3, F5, I5",
     "opt-outs": "F6",
     "paths-and-namespaces": "M5, A13, C7",
-    "poison": "I4, 4b",
+    "bad-events": "I4, 4b",
     "removals": "I3, I7, A6, A8, A9, B2",
     "scopes": "C1, C2, C3, M1, I7",
     "source-and-id": "I5",
