@@ -52,7 +52,8 @@ StoredSecret = Annotated[
 ]
 """`${ENV_NAME}`: the worker reads the secret from its own environment; it never stands in a file or on a topic.
 
-Or `encrypted:` and what the keys of the installation open (processor/foundation/secrets.py), as the control API stores it.
+Or `encrypted:` and what the keys of the installation open (processor/foundation/secrets.py), as the control API stores
+it.
 """
 AccessKeyId = Annotated[Name, AfterValidator(_sendable_in_clear)]
 """As it is, or `${…ACCESS_KEY_ID}`: so a pair of keys can be rotated in files."""

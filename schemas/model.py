@@ -97,7 +97,7 @@ def first_faults(told: Iterable[str], count: int) -> list[str]:
 
 
 def describe_fault(fault: Mapping[str, Any], place: Iterable[int | str], whole: str = "the body") -> str:
-    """Return the text of one fault that pydantic found at `place`; `whole` names the object where the place is empty."""
+    """Return the text of one fault that pydantic found at `place`; `whole` names the object where that is empty."""
     where = ".".join(str(step)[:_MAX_STEP_CHARACTERS] for step in place)
     told = f"{where or whole}: {str(fault['msg']).removeprefix('Value error, ')}"
     return told.encode(

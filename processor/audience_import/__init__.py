@@ -1,8 +1,8 @@
 """Import an external audience from a CSV file (contract M1): its members become events on `profile-events`.
 
-    file ─► rows (encoding, delimiter, header found) ─► members, on disk ─┬─► realized, until the audience's end    ─► profile-events
+    file ─► rows (encoding, delimiter, header found) ─► members, on disk ─┬─► realized, until its end         ─► profile-events
              └─► rejected, with line and reason                           │
-    changelog ─► who was known, and a member, before ─────────────────────┴─► exited, where not in the file any more ─► profile-events
+    changelog ─► who was known, and a member, before ─────────────────────┴─► exited, if no longer in file ─► profile-events
 
     run             one import, from the file to the last event     request         what is asked for, and the result
     rows            what each row of a file names                   kinds           what a file is that is no CSV

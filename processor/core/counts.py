@@ -37,9 +37,9 @@ class Counts:
 
     `misplaced` are those that belong in another partition (I12).
 
-    The default skip of a step is counted once for all flows that it holds for, in `_default_skips`. It becomes theirs in
-    `_settle`:
-    when a step tells of other flows, or when `flows` is read. Until then a flow that a step names has one less for it.
+    The default skip of a step is counted once for all flows that it holds for, in `_default_skips`. It becomes theirs
+    in `_settle`: when a step tells of other flows, or when `flows` is read. Until then a flow that a step names has one
+    less for it.
     """
 
     applied: int = 0

@@ -30,8 +30,8 @@ _ENDS: Final = (EventType.DELETED, EventType.MERGED)
 class Change:
     """The change that an event made; itself never changed.
 
-    `before` is NO_PROFILE, `after` None where the profile was or is absent. `transitions` are the audiences it entered or
-    left, `identities` the namespaces whose identities changed (A5).
+    `before` is NO_PROFILE, `after` None where the profile was or is absent. `transitions` are the audiences it entered
+    or left, `identities` the namespaces whose identities changed (A5).
     """
 
     event: Event

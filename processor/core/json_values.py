@@ -44,9 +44,9 @@ def canonical(value: Any) -> Hashable:
 def merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     """Return `target` after a JSON Merge Patch (RFC 7396); `target` itself where the patch changes nothing.
 
-    The result shares what the patch does not change. So an event that writes what is there already copies nothing, and `is`
-    tells that nothing changed. Strings alone are compared: equal numbers may be written differently, and lists are rarely
-    written again.
+    The result shares what the patch does not change. So an event that writes what is there already copies nothing, and
+    `is` tells that nothing changed. Strings alone are compared: equal numbers may be written differently, and lists are
+    rarely written again.
     """
     result = target
     value: Any  # compiled code takes its type from the first assignment

@@ -1,15 +1,15 @@
 """Keys and values of the index of identities: which profiles have an identity (namespace, id). Pure.
 
-    b"i" + 16 bytes of the id + 8 bytes of the namespace + profile id    this profile has this identity; the value is its namespace
-    b"I"                                                                 how far the index of this partition is: IndexProgress as JSON
+    b"i" + 16 bytes of the id + 8 bytes of the namespace + profile id    this profile has this identity; value: namespace
+    b"I"                                                                 how far the index is: IndexProgress as JSON
 
 One row a pair of identity and profile: several profiles may have one identity, and an event writes only what it
 changes. The bytes are BLAKE2b, so a row is bounded, however long an id is. The id stands first and the namespace is the
 value: who looks for an id finds it in every namespace, also in one of another case.
 
 The index is what the profiles say, and can be made from them again. It is whole while the progress is COMPLETE and its
-`next_offset` is not below the source position's: every commit of a worker that keeps the index writes both, and a worker that
-does not, writes the source position alone.
+`next_offset` is not below the source position's: every commit of a worker that keeps the index writes both, and a
+worker that does not, writes the source position alone.
 """
 
 from enum import StrEnum
@@ -41,8 +41,8 @@ class IndexState(StrEnum):
 class IndexProgress(NamedTuple):
     """How far the index of a partition is.
 
-    `next_offset` is the source position's of the commit that wrote it. `cursor`: the last profile whose rows are there, while
-    it is BUILT; `seen`: how many profiles were looked at.
+    `next_offset` is the source position's of the commit that wrote it. `cursor`: the last profile whose rows are there,
+    while it is BUILT; `seen`: how many profiles were looked at.
     """
 
     state: IndexState

@@ -11,9 +11,9 @@
                                             index of deadlines
     b"i…", b"I"            the index of identities, and how far it is (schemas/wire/identity_index.py)
 
-A row is one compact JSON array: its format (4; 3 is read too, `schemas.wire.old_profile_rows`), the offset, the fields of
-`schemas.profile.Profile` in their order, and its two deadlines. A tombstone removes a profile. One array, since a part
-costs less to decode than to set apart: 4.2 µs a row of 1.5 KB, 5.3 in four parts with the identities left as bytes
+A row is one compact JSON array: its format (4; 3 is read too, `schemas.wire.old_profile_rows`), the offset, the fields
+of `schemas.profile.Profile` in their order, and its two deadlines. A tombstone removes a profile. One array, since a
+part costs less to decode than to set apart: 4.2 µs a row of 1.5 KB, 5.3 in four parts with the identities left as bytes
 (measured).
 """
 
@@ -177,7 +177,10 @@ def decode_job_row(value: bytes) -> JobProgress:
 
 
 def encode_missed_changes(missed: MissedChanges) -> bytes:
-    """Return the value of what a flow missed: where it is due, in the form that versions before wrote of nothing else."""
+    """Return the value of what a flow missed.
+
+    Where it is due, the value has the form that versions before wrote of nothing else.
+    """
     return orjson.dumps([missed.digest if missed.is_due else _NOT_DUE + missed.digest, *sorted(missed.realized)])
 
 
