@@ -8,8 +8,8 @@
 
 What they stand on:
 
-    events       profile events of production's size                   canned      a Kinesis endpoint that answers at once
-    stage        broker, events, endpoint; empty outputs a run          contenders  who runs (peers: the others' jobs)
+    events       profile events of production's size               canned      a Kinesis endpoint that answers at once
+    stage        broker, events, endpoint; empty outputs a run      contenders  who runs (peers: the others' jobs)
     process      a contender's process, and what it uses                watch       its progress, and the steady window
     exports      did it send what ours sends                            runs        one run, measured and judged
     recovery     rows/s from the changelog                              latency     event → exports at a paced rate

@@ -2,7 +2,7 @@
 
     store = PartitionStore.open(folder, identity, memory)
     store.get_many([b"pAda"])                                    # values, None where there is none
-    store.apply({b"pAda": row, SOURCE_POSITION_KEY: …}, next_offset)   # one atomic batch, with the place in the changelog
+    store.apply({b"pAda": row, SOURCE_POSITION_KEY: …}, next_offset)   # one atomic batch
     store.close()
 
 RocksDB keeps no log of its own: the changelog is the log. A crash takes the write buffer, some `write_buffer_bytes` of

@@ -156,7 +156,8 @@ def _preflight(flows: Iterable[Flow], settings: Settings, *, strict: bool) -> No
     failed = warn_of(flows, ENVIRONMENT, secrets_of(settings), endpoint_rules(settings.endpoint_hosts))
     if failed and strict:
         raise CommandError(
-            f"{failed} flow{'s' if failed > 1 else ''} would not be authorized, see above; nothing was changed: --strict"
+            f"{failed} flow{'s' if failed > 1 else ''} would not be authorized, see above;"
+            " nothing was changed: --strict"
         )
 
 

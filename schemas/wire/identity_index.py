@@ -1,6 +1,6 @@
 """Keys and values of the index of identities: which profiles have an identity (namespace, id). Pure.
 
-    b"i" + 16 bytes of the id + 8 bytes of the namespace + profile id    this profile has this identity; value: namespace
+    b"i" + 16 bytes of the id + 8 bytes of the namespace + profile id    the profile has the identity; value: namespace
     b"I"                                                                 how far the index is: IndexProgress as JSON
 
 One row a pair of identity and profile: several profiles may have one identity, and an event writes only what it

@@ -5,7 +5,7 @@
     b"j" + job id          how far a job is here: schemas.job.JobProgress as JSON
     b"x" + job id + b"\0" + profile id     the job's flow sent this profile since the job began (E2); gone when the job
                                            is done here
-    b"m" + job id + b"\0" + profile id     the profile as the catchup's disabled flow knew it (F1, schemas.job.MissedChanges); gone
+    b"m" + job id + b"\0" + profile id     the profile as the catchup's disabled flow knew it (F1, MissedChanges); gone
                                            when it has caught up
     b"d" + deadline + profile id            something of this profile may end then, or later, never earlier (F5): the
                                             index of deadlines
