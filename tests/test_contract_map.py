@@ -7,11 +7,7 @@ from tests.kit.contract_map import ROOT, find_homes, find_tests, read_rules, wri
 NO_CODE_YET: Final = {
     "7": "metrics, hourly runs and alerts are not built; `worker-status` and `status` count what happens until then",
 }
-NO_HOME_YET: Final[frozenset[str]] = frozenset(
-    {
-        "E2",
-    }
-)
+NO_HOME_YET: Final[frozenset[str]] = frozenset()
 
 
 def test_the_map_is_what_code_and_tests_say() -> None:

@@ -34,10 +34,6 @@ RIDDLE: Final = re.compile(rf"(?:{'|'.join([*PRONOUNS, *RIDDLES, 'Whose', 'How',
 LEAST_WORDS: Final = 4
 FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor/api",
-        "processor/api/flow_service",
-        "processor/pipeline",
-        "processor/pipeline/jobs",
         "processor/worker",
         "processor/worker/adapters",
         "schemas",
@@ -47,10 +43,6 @@ FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
 )
 MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor/api",
-        "processor/api/flow_service",
-        "processor/pipeline",
-        "processor/pipeline/jobs",
         "processor/worker",
         "processor/worker/adapters",
         "schemas",

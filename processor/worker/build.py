@@ -21,9 +21,9 @@ from processor.foundation.settings_processing import ProcessingGuarantee
 from processor.kafka.limits import TopicLimits
 from processor.kafka.producers import AsyncWriter, SharedProducer
 from processor.pipeline.broker_clock import BrokerClock
-from processor.pipeline.jobs.slots import Turns
+from processor.pipeline.jobs.slots import Slots
 from processor.pipeline.pipeline import Pipeline
-from processor.pipeline.ports import Log
+from processor.pipeline.ports import PartitionLog
 from processor.transport.consumer import BatchConsumer
 from processor.transport.owner import Partition
 from processor.worker.adapters.dead_letters import TopicDeadLetters
@@ -61,7 +61,7 @@ class Replacements(TypedDict, total=False):
     catalog: CatalogFollower
     producer: SharedProducer
     """The producer that all partitions share."""
-    new_log: Callable[[int], Log]
+    new_log: Callable[[int], PartitionLog]
     open_changelog: OpenConsumer
     read_parked_rows: Callable[[Collection[int]], Awaitable[Mapping[int, Rows]]]
     sink: Callable[..., Sink]
@@ -80,7 +80,7 @@ class Parts:
     waits: Waits
     group_waits: GroupWaits
     catalog: CatalogFollower
-    new_log: Callable[[int], Log]
+    new_log: Callable[[int], PartitionLog]
     stores: Stores
     partitions: PartitionParts
     pipeline: Pipeline
@@ -167,7 +167,7 @@ def build(  # every part has a name
             catalog=catalog,
             sink=sink,
             feed=feed,
-            slots=Turns(clock),
+            slots=Slots(clock),
             broker_clock=broker_clock,
             on_progress=progress.note_processed,
             on_failure=on_failure,
@@ -201,7 +201,9 @@ def build(  # every part has a name
     )
 
 
-def _new_log(settings: Settings, limits: Mapping[str, TopicLimits], producer: SharedProducer, partition: int) -> Log:
+def _new_log(
+    settings: Settings, limits: Mapping[str, TopicLimits], producer: SharedProducer, partition: int
+) -> PartitionLog:
     names = settings.topics
     topics = Destinations(
         names.exports, names.dead_letters, names.changelog, names.profile_events, names.job_progress, limits

@@ -14,7 +14,7 @@ import structlog
 
 from processor.foundation.fault_points import fault_point
 from processor.foundation.revocable import RevocableWork
-from processor.pipeline.ports import Log
+from processor.pipeline.ports import PartitionLog
 from processor.transport.owner import Partition
 from processor.worker.build import Parts
 from processor.worker.waits import CATALOG
@@ -77,7 +77,7 @@ class Ownership:
             parts.reports.report_now()
         _log.info("partitions_taken_over", partitions=ours, watermarks=parts.pipeline.committed_offsets)
 
-    async def _fence_and_restore(self, logs: Mapping[int, Log]) -> None:
+    async def _fence_and_restore(self, logs: Mapping[int, PartitionLog]) -> None:
         parts = self._parts
         try:
             await asyncio.gather(*(log.take_over() for log in logs.values()))
@@ -123,7 +123,7 @@ class Ownership:
         store = self._parts.stores.partitions.get(place.partition)
         if store is None or store is not stores.get(place.partition):
             return False  # another rebalance took it away meanwhile, and its takeover seeks again
-        self._parts.pipeline.positioned(place.partition, position)
+        self._parts.pipeline.begin_at(place.partition, position)
         if store.watermark is not None:  # a crash may have left the group's offset behind
             self._parts.consumer.mark_done(*place, store.watermark.next_offset)
         return True

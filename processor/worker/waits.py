@@ -14,7 +14,7 @@ import structlog
 
 from processor.foundation.clocks import Clock
 from processor.kafka.producers import AsyncWriter
-from processor.pipeline.ports import Log, Output
+from processor.pipeline.ports import Output, PartitionLog
 from schemas.kafka import ProducerRecord
 
 SAID_AFTER_SECONDS: Final = 30.0
@@ -84,7 +84,7 @@ class Waits:
 class SaidLog:
     """A partition's log whose waits are said."""
 
-    def __init__(self, log: Log, partition: int, waits: Waits) -> None:
+    def __init__(self, log: PartitionLog, partition: int, waits: Waits) -> None:
         self._log, self._waits = log, waits
         self._fencing = f"the transaction coordinator, to fence earlier owners of partition {partition}"
         self._writing = f"Kafka, to acknowledge what partition {partition} writes"

@@ -1,6 +1,4 @@
-"""A log that does not hold our position, or jumped: who is asked, how often, and what becomes of the other partitions
-meanwhile.
-"""
+"""A log that does not hold our position, or jumped: the owner is asked, now and then, and others go on."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -35,8 +33,9 @@ class NoHistory:
 
 
 class Reader:
-    """A consumer of ours at the beginning of two partitions, with the positions that a worker asks for; keeps what it
-    is handed.
+    """A consumer of ours at the beginning of two partitions, with the positions that a worker asks for.
+
+    It keeps what it is handed.
     """
 
     def __init__(self, broker: MemoryBroker, folder: Path) -> None:
