@@ -17,7 +17,7 @@ from time import perf_counter
 
 from benchmarks.hundred_flows import hundred_flows
 from benchmarks.mixes import Mix, one_flow, ten_flows
-from processor.core.concerned import concerned
+from processor.core.concerned import find_concerned
 from processor.core.decide import decide
 from processor.core.fold import fold
 from processor.core.misplaced import Placement
@@ -82,7 +82,7 @@ def stages(mix: Mix, stored: dict[bytes, bytes]) -> dict[str, float]:
             t2 = perf_counter()
             change = fold(row.profile, event, 1)
             t3 = perf_counter()
-            for flow in concerned(change, mix.catalog):
+            for flow in find_concerned(change, mix.catalog):
                 decide(flow, record, change, mix.catalog)
             t4 = perf_counter()
             parse, folding, deciding = parse + t2 - t1, folding + t3 - t2, deciding + t4 - t3

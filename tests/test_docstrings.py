@@ -36,8 +36,6 @@ FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "processor/worker",
         "processor/worker/adapters",
-        "schemas",
-        "schemas/wire",
         "state",
     }
 )
@@ -45,8 +43,6 @@ MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "processor/worker",
         "processor/worker/adapters",
-        "schemas",
-        "schemas/wire",
     }
 )
 

@@ -317,7 +317,7 @@ class PartitionPipeline:
             self._outstanding.popleft()
             self.counts.add(unit.counts)
             if unit.misplaced is not None:
-                self.counts.note_misplaced(unit.misplaced)
+                self.counts.count_misplaced(unit.misplaced)
                 self._alarm.note(unit.misplaced)
         self._has_room.set()
         self._background.committed(units[-1].sequence)
