@@ -38,7 +38,6 @@ NAMES_NOT_YET: Final[frozenset[str]] = frozenset(
 TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "benchmarks",
-        "docs",
         "processor/pipeline",
         "processor/worker",
         "state",

@@ -313,7 +313,8 @@ async def test_a_bad_event_becomes_a_dead_letter_and_the_stream_goes_on() -> Non
     headers = dict(dead_letter.headers)
     assert (dead_letter.key, dead_letter.value, tuple(dead_letter.headers[:3])) == (b"p-1", b"\xff\x00", before)
     assert {name: headers[name] for name in ("topic", "partition", "offset", "reason", "time")} == {
-        "topic": b"profile-events", "partition": b"0", "offset": b"1", "reason": b"not_utf8", "time": b"2026-01-11T23:37:33Z",
+        "topic": b"profile-events", "partition": b"0", "offset": b"1", "reason": b"not_utf8",
+        "time": b"2026-01-11T23:37:33Z",
     }  # fmt: skip
     assert len(ids(running.log)) == 2
     await running.pipeline.close()
