@@ -1,7 +1,7 @@
 """Measure the core's cost by stage: python -m benchmarks.core [--interpreted].
 
     decode (a row) → parse → fold → decide (each flow concerned) → encode (the row)   `run`: what the pipeline does with
-                                                                                       it all, export records, counts, row cache
+                                                                              it all, export records, counts, row cache
 
 Microseconds an event, in runs as the worker decides them, over 20,000 profiles (2,000 with a hundred flows). The median
 of five rounds, and the lowest: whatever else the machine does only adds. Compiled as in production (setup.py), unless

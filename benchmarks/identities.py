@@ -1,7 +1,8 @@
 """Measure what the index of identities costs: python -m benchmarks.identities [--interpreted].
 
-    an event that names the known identities, one that writes none, one that changes one of two namespaces     decided, its rows applied to RocksDB
-    a chunk of the index built                                                                                  a profile of three identities
+    an event that names the known identities, one that writes none,
+    one that changes one of two namespaces                             decided, its rows applied to RocksDB
+    a chunk of the index built                                         a profile of three identities
 
 The pipeline's own loop over runs (`decide_run`) with the index and without it, in turns within one process, by the
 processor time of its thread; the medians of the rounds, and the median of their ratios. `decide`: as `run` of

@@ -2,7 +2,7 @@
 
     store = PartitionStore.open(folder, identity, memory)
     store.get_many([b"pAda"])                                    # values, None where there is none
-    store.apply({b"pAda": row, SOURCE_POSITION_KEY: …}, next_offset)   # one atomic batch: rows, watermark, place in the changelog
+    store.apply({b"pAda": row, SOURCE_POSITION_KEY: …}, next_offset)   # one atomic batch
     store.close()
 
 RocksDB keeps no log of its own: the changelog is the log. A crash takes the write buffer, some `write_buffer_bytes` of
@@ -188,7 +188,7 @@ class PartitionStore:
                 yield key, cast("bytes", rows.value())
             rows.next()
         try:
-            rows.status()  # at a damaged block RocksDB's iterator ends as it does after the last row, and keeps the fault for who asks
+            rows.status()  # at a damaged block RocksDB's iterator ends as after the last row, and keeps the fault
         except Exception as error:  # rocksdict raises bare Exception
             raise self._told(error) from None
 
@@ -205,9 +205,9 @@ class PartitionStore:
     def compact(self) -> None:
         """Write every row into new files, and remove the old ones.
 
-        Of a profile that was removed before, no row is on disk any more. Takes as long as to read and write all rows. Ids that
-        were the first or last key of a file stand in RocksDB's MANIFEST until the store is opened again, or 1 MiB of later
-        changes to it. Raises DamagedState, NoSpace.
+        Of a profile that was removed before, no row is on disk any more. Takes as long as to read and write all rows.
+        Ids that were the first or last key of a file stand in RocksDB's MANIFEST until the store is opened again, or 1
+        MiB of later changes to it. Raises DamagedState, NoSpace.
         """
         options = CompactOptions()
         options.set_bottommost_level_compaction(BottommostLevelCompaction.force())

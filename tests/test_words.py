@@ -38,7 +38,6 @@ NAMES_NOT_YET: Final[frozenset[str]] = frozenset(
 TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "benchmarks",
-        "docs",
         "processor/pipeline",
         "processor/worker",
         "state",
@@ -53,10 +52,8 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
 )
 DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor/pipeline",
         "processor/worker",
         "tests/delivery",
-        "tests/pipeline",
         "tests/worker",
     }
 )

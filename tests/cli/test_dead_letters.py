@@ -56,8 +56,10 @@ def test_dead_letters_are_listed_with_where_why_and_how_often_and_counted(ready:
 
     first, _, event = lines(ready)
 
-    assert {name: first[name] for name in ("reason", "flow", "recordId", "profile", "time", "explanation", "attempts", "bytes", "redriven")} == {
-        "reason": "rejected", "flow": "vip", "recordId": "profile-events-0-7-vip", "profile": "Zoë", "time": "2026-01-11T23:37:33Z",
+    assert {name: first[name] for name in ("reason", "flow", "recordId", "profile", "time", "explanation", "attempts",
+    "bytes", "redriven")} == {
+        "reason": "rejected", "flow": "vip", "recordId": "profile-events-0-7-vip", "profile": "Zoë",
+        "time": "2026-01-11T23:37:33Z",
         "explanation": "because of 7", "attempts": 3, "bytes": 22, "redriven": None,
     }  # fmt: skip
     assert first["source"] == {"topic": "exports", "partition": 0, "offset": 7}

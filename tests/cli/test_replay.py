@@ -251,7 +251,7 @@ def test_m4_all_faults_are_told_at_once_each_with_path_and_line() -> None:
   - {namespace: ups, id: 7}
 flows:
   - id: a
-    destination: {type: kinesis, stream: s, region: us-east-2, credentials: {type: keys, accessKeyId: x, secretKey: clear}}
+    destination: {type: kinesis, stream: s, region: r, credentials: {type: keys, accessKeyId: x, secretKey: clear}}
     options:
       includeSegmentName: true
     attributes: [a..b]

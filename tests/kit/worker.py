@@ -25,7 +25,7 @@ class KitWorker(WorkerProcess):
         self.environment |= {env_name(field): str(value) for field, value in settings.items()}
 
     def arm(self, fault: str | None) -> None:
-        """At its next start it gets a fault point where it dies (`processor.foundation.fault_points`); None: no more."""
+        """At its next start it gets a fault point where it dies (foundation/fault_points); None: no more."""
         self.environment.pop(VARIABLE, None)
         if fault is not None:
             self.environment[VARIABLE] = fault
