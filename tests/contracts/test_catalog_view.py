@@ -1,4 +1,4 @@
-"""What a view of the catalog must do (M2): one in memory, and one that follows the topics."""
+"""Suite of the port CatalogView (M2): in memory, and following the topics."""
 
 import time
 from collections.abc import AsyncIterator, Callable

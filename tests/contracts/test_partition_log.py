@@ -1,4 +1,4 @@
-"""What the log of a partition's output must do: in memory, and on Kafka with transactions and without."""
+"""Suite of the port for a partition's output: in memory, and on Kafka with transactions and without."""
 
 import time
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""What rows of profiles must do: in memory, and in RocksDB."""
+"""Suite of the port ProfileRows: in memory, and in RocksDB."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -118,7 +118,7 @@ class Partition:
             assert rows.rows == self.changelog
 
     def own_by_an_older_version(self) -> None:
-        """It knows of no index: rows that it does not know stay as they are, its commits have the watermark alone."""
+        """It knows of no index: rows that it does not know stay as they are, its commits have the source position alone."""
         records = [record for record in self.events if record.offset >= self.next_offset]
         if records:
             rows = dict(
@@ -293,7 +293,7 @@ async def test_an_event_that_leaves_the_identities_as_they_are_writes_no_row_of_
 
 
 @in_virtual_time
-async def test_rows_of_a_version_without_the_index_are_indexed_page_by_page_while_events_come() -> None:
+async def test_rows_of_a_version_without_the_index_are_indexed_chunk_by_chunk_while_events_come() -> None:
     partition = Partition()
     for number in range(30):
         partition.send(f"p-{number:02}", {"ECID": [{"id": f"{number}"}]})

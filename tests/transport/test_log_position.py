@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaTimeoutError, NodeNotReadyError
 
 from processor.foundation.settings import Settings
 from processor.foundation.tasks import end_task
-from processor.pipeline.partition import GROUP_RECORDS
+from processor.pipeline.outstanding import GROUP_RECORDS
 from processor.transport.owner import Partition
 from processor.worker.faust_app import MAX_POLL_RECORDS, create_app
 from processor.worker.gap_stop import FINISH_SECONDS, GapStop
