@@ -92,7 +92,8 @@ async def test_i4_a_dead_letter_keeps_key_value_and_headers_and_says_where_and_w
         said = dict(headers[len(record.headers) :])
         assert "15 bytes" in (said.pop("explanation") or b"").decode()
         assert said == {
-            "topic": b"exports", "partition": b"0", "offset": b"2", "reason": b"record_too_large", "time": b"2026-01-11T23:37:33Z",
+            "topic": b"exports", "partition": b"0", "offset": b"2", "reason": b"record_too_large",
+            "time": b"2026-01-11T23:37:33Z",
             "attempts": b"0",
         }  # fmt: skip
 
