@@ -2,7 +2,7 @@
 
     property=name==X            property=id==a,b        a comma is "or", a repeated one "and"; quotes may be
     a path is dotted; what it finds in any item of a list counts, and `[]` after the list's name may show it
-    orderby=-updatedAt          limit=20                continuationToken=…        position and query: nothing is doubled
+    orderby=-updatedAt          limit=20                continuationToken=…        nothing is doubled
 
 Each object is held against each condition, so both are bounded: a URL of 64 KiB would hold ten thousand of either.
 """
