@@ -1,4 +1,4 @@
-"""What an answer of PutRecords means (G4, design 6.5): every row of the table."""
+"""What an answer of PutRecords means (G4): every row of the table."""
 
 from typing import Any
 
@@ -213,7 +213,7 @@ def test_g4_an_error_that_says_nothing_at_all_is_unknown() -> None:
     ],
 )  # fmt: skip
 def test_g4_a_success_that_does_not_answer_for_every_record_leaves_all_in_doubt(answer: object) -> None:
-    """Design 6.1: boto3 takes a broken or empty 200 for a success."""
+    """Boto3 takes a broken or empty 200 for a success."""
     whole = classify_response(answer, 2).whole
 
     assert whole is not None
@@ -224,7 +224,7 @@ def test_g4_a_success_that_does_not_answer_for_every_record_leaves_all_in_doubt(
     "entry", [GOOD, {**GOOD, "ErrorCode": None}, {**GOOD, "ErrorCode": None, "ErrorMessage": None}]
 )
 def test_g4_an_entry_with_a_sequence_number_and_no_error_is_delivered(entry: object) -> None:
-    """Design 6.4: `ErrorCode` may be present and null."""
+    """`ErrorCode` may be present and null."""
     assert classify_response({"Records": [entry, GOOD]}, 2) == Classification()
 
 
