@@ -42,7 +42,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
         "processor/worker",
         "state",
         "tests/contracts",
-        "tests/delivery",
         "tests/integration",
         "tests/pipeline",
         "tests/state",
@@ -53,7 +52,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
 DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "processor/worker",
-        "tests/delivery",
         "tests/worker",
     }
 )
