@@ -18,11 +18,11 @@ class ChangelogConsumer(Protocol):
         """Let the broker's connections go."""
 
     async def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        """Where the log of each begins."""
+        """Return the log start offset of each partition."""
         ...
 
     async def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        """Where each ends: the last stable offset, or with `read_uncommitted` the high watermark."""
+        """Return each partition's last stable offset, or with `read_uncommitted` its high watermark."""
         ...
 
     def assign(self, partitions: Collection[TopicPartition]) -> None:
@@ -35,7 +35,7 @@ class ChangelogConsumer(Protocol):
         """Read no more of these."""
 
     async def position(self, partition: TopicPartition) -> int:
-        """Where the next record is read."""
+        """Return the offset at which the next record is read."""
         ...
 
     async def getmany(self, *, timeout_ms: int, max_records: int) -> Mapping[TopicPartition, Sequence[Any]]:

@@ -1,4 +1,4 @@
-"""Whose copy a folder holds.
+"""The identity of a local copy: the cluster, app, changelog and partition that it was made of.
 
 A folder of another identity is wiped and rebuilt from the changelog; it never mixes with ours.
 """
@@ -11,7 +11,7 @@ FORMAT: Final = 1  # of keys, rows and this record
 
 
 class Identity(NamedTuple):
-    """What must be equal for a local copy to be ours.
+    """The values that must be equal for a local copy to be ours.
 
     The ids of cluster and changelog are Kafka's, None where the broker does not tell.
     """

@@ -2,7 +2,7 @@
 
     store = PartitionStore.open(folder, identity, memory)
     store.get_many([b"pAda"])                                    # values, None where there is none
-    store.apply({b"pAda": row, SOURCE_POSITION_KEY: …}, next_offset)   # one atomic batch: rows, watermark, place in the changelog
+    store.apply({b"pAda": row, SOURCE_POSITION_KEY: …}, next_offset)   # one atomic batch, and the changelog's offset after it
     store.close()
 
 RocksDB keeps no log of its own: the changelog is the log. A crash takes the write buffer, some `write_buffer_bytes` of
@@ -50,9 +50,7 @@ Clock = Callable[[], float]
 
 
 class Memory(NamedTuple):
-    """What the stores of one worker share: RocksDB's cache of blocks, and the budget of what is not yet written to
-    files.
-    """
+    """The memory that a worker's stores share: RocksDB's cache of blocks, and the budget of its write buffers."""
 
     block_cache: Cache
     write_buffers: WriteBufferManager
@@ -127,7 +125,7 @@ class PartitionStore:
             raise DamagedState(path, error) from None
 
     def _belongs_to(self, identity: Identity) -> bool:
-        """Whether the copy is of this identity; an empty one is from now on."""
+        """Return whether the copy is of this identity; an empty one is from now on."""
         if self._identity is None:
             self._database.put(_IDENTITY_KEY, identity.encode())
             return True
@@ -146,14 +144,15 @@ class PartitionStore:
             raise self._told(error) from None
 
     @property
-    def watermark(self) -> SourcePosition | None:
-        """How far this copy is; None: nothing was ever applied."""
+    def source_position(self) -> SourcePosition | None:
+        """The source position of this copy; None: nothing was ever applied."""
         value = self.get_many([SOURCE_POSITION_KEY])[0]
         return decode_source_position(value) if value is not None else None
 
     def apply(self, rows: Mapping[bytes, bytes | None], changelog_next_offset: int) -> None:
-        """Write rows (None removes one) and the place in the changelog after them, all or nothing; raises NoSpace,
-        DamagedState.
+        """Write rows (None removes one) and the changelog offset after them, all or nothing.
+
+        Raises NoSpace, DamagedState.
         """
         batch = WriteBatch(raw_mode=True)
         for key, value in rows.items():
@@ -194,9 +193,9 @@ class PartitionStore:
             raise self._told(error) from None
 
     def row_count(self) -> int:
-        """How many profiles there are, as the watermark says."""
-        watermark = self.watermark
-        return 0 if watermark is None else watermark.profiles
+        """Return how many profiles there are, as the source position says."""
+        source_position = self.source_position
+        return 0 if source_position is None else source_position.profiles
 
     def size_bytes(self) -> int:
         """Bytes of the files and of the write buffers."""
@@ -204,11 +203,11 @@ class PartitionStore:
         return sum(int(self._database.property_int_value(name) or 0) for name in names)
 
     def compact(self) -> None:
-        """Write every row into new files, and remove the old ones: of a profile that was removed before, no row is on
-        disk any more.
+        """Write every row into new files, and remove the old ones.
 
-        Takes as long as to read and write all rows. Ids that were the first or last key of a file stand in RocksDB's
-        MANIFEST until the store is opened again, or 1 MiB of later changes to it. Raises DamagedState, NoSpace.
+        Of a profile that was removed before, no row is on disk any more. It takes as long as to read and write all rows. Ids
+        that were the first or last key of a file stand in RocksDB's MANIFEST until the store is opened again, or 1 MiB of later
+        changes to it. Raises DamagedState, NoSpace.
         """
         options = CompactOptions()
         options.set_bottommost_level_compaction(BottommostLevelCompaction.force())
@@ -230,7 +229,7 @@ class PartitionStore:
             _close(self._database, self.path)
 
     def _told(self, error: Exception) -> Exception:
-        """What to raise for an error of RocksDB; a damaged copy is marked before anybody can end the process."""
+        """Return the error to raise for one of RocksDB's; a damaged copy is marked before anybody ends the process."""
         fault = find_fault(error)
         if fault is Fault.FILES:
             mark_damaged(self.path, str(error))

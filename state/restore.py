@@ -39,14 +39,15 @@ _log = structlog.get_logger(__name__)
 
 
 class RestoreStalled(Exception):
-    """Nothing came from the changelog for a minute, before its end; or a transaction stays open that nobody can be
-    writing.
+    """An error of a restore that goes no further before the changelog's end.
+
+    Nothing came for a minute, or a transaction stays open that nobody can be writing.
     """
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far the restoring of one partition is, in changelog offsets."""
+    """The progress of one partition's restore, in changelog offsets."""
 
     start: int
     next_offset: int
@@ -61,8 +62,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Changelog:
-    """The topic, and how long it keeps a tombstone (`delete.retention.ms`; None where the broker does not tell: Kafka's
-    default).
+    """The topic, and how long it keeps a tombstone (`delete.retention.ms`).
+
+    None: the broker does not tell; Kafka's default is taken.
     """
 
     topic: str
@@ -133,10 +135,9 @@ async def _settled_ends(
     consumer: ChangelogConsumer,
     waiting_on: WaitingOn,
 ) -> dict[TopicPartition, int]:
-    """Wait until nothing is open below `written`, the high watermarks; where to read to: the last stable offsets, or
-    where a copy is further.
+    """Wait until nothing is open below `written`, the high watermarks; return where to read to.
 
-    `places`: where the local copy of each partition ends.
+    That is the last stable offsets, or where a copy is further. `places`: where the local copy of each partition ends.
     """
     loop = asyncio.get_running_loop()
     topic, deadline = next(iter(places)).topic, loop.time() + SETTLE_SECONDS
@@ -162,11 +163,10 @@ async def _settled_ends(
 
 
 def settled_end(copy_end: int, stable: int, written: int) -> int | None:
-    """Up to where a partition is to be restored; None: the broker has not ended a transaction yet, and this copy does
-    not tell how it ends.
+    """Return up to where a partition is to be restored, or None: the broker has not ended a transaction yet.
 
-    `stable`: the last stable offset, `written`: the high watermark of a moment before; `copy_end`: where the local copy
-    is.
+    Then this copy does not tell how it ends. `stable`: the last stable offset, `written`: the high watermark of a moment
+    before; `copy_end`: where the local copy is.
     """
     if stable >= written:
         return stable
@@ -193,7 +193,7 @@ async def _plan(
 
 
 def misfit(copy: PartitionStore, begin: int, end: int, tombstone_seconds: float | None) -> str | None:
-    """Why a copy cannot go on from where it is in a log from `begin` to `end`; None: it can. An empty one always can.
+    """Say why a copy cannot go on from where it is in a log from `begin` to `end`; None: it can. An empty one can.
 
     A copy older than the log keeps tombstones may have missed one: a deleted profile would live on. So may one that is
     from the future, by a clock that was wrong then or is wrong now.
@@ -254,7 +254,7 @@ def _apply(store: PartitionStore, records: Sequence[Any], part: Progress) -> Non
 
 
 async def _reached(consumer: ChangelogConsumer, place: TopicPartition, part: Progress, store: PartitionStore) -> bool:
-    """Whether the position is at the end: the last offsets may be markers, or compacted away."""
+    """Return whether the position is at the end: the last offsets may be markers, or compacted away."""
     if await consumer.position(place) < part.end:
         return False
     if part.next_offset < part.end:

@@ -43,11 +43,8 @@ FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
         "processor/delivery/parking",
         "processor/pipeline",
         "processor/pipeline/jobs",
-        "processor/worker",
-        "processor/worker/adapters",
         "schemas",
         "schemas/wire",
-        "state",
     }
 )
 MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
@@ -62,8 +59,6 @@ MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
         "processor/delivery/parking",
         "processor/pipeline",
         "processor/pipeline/jobs",
-        "processor/worker",
-        "processor/worker/adapters",
         "schemas",
         "schemas/wire",
     }

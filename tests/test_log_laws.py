@@ -1,5 +1,4 @@
-"""A log whose beginning moves at any moment: every record is processed once, in order, or the worker stops and names
-exactly the gap (design 2).
+"""A log may lose its beginning at any moment: each record is processed once, or the worker names the gap.
 
 The consumer, aiokafka's fetcher, the positions and the pipeline are the real ones; Kafka, the changelog and delivery
 are in memory.
@@ -50,7 +49,7 @@ CATALOG: Final = a_catalog({"flows": [a_flow(attributes=["n"], membershipGate="n
 """Every event leaves as one record: what was processed can be counted."""
 EVENT: Final = b'{"specversion":"1.0","id":"%d","source":"/u","type":"profile.patched","time":"2026-01-11T12:00:00Z","data":{"n":%d}}'
 EXAMPLES: Final = 40
-"""The reset policy earliest, an exports offset that is not kept, and progress without a watermark fail within them."""
+"""The reset policy earliest, an exports offset that is not kept, and progress without a source position fail within them."""
 RESET_POLICY: Final = "none"
 SETTLE_SECONDS: Final = 2.0
 FEW_BYTES: Final = 1500
@@ -237,7 +236,9 @@ class LogLaw(RuleBasedStateMachine):
             await self._restart(commits=True)
 
     async def _start(self, accept_gaps: str) -> None:
-        if not self.world.log.changelog:  # a new installation: what is gone before its first watermark is nobody's
+        if (
+            not self.world.log.changelog
+        ):  # a new installation: what is gone before its first source position is nobody's
             self.passed.append(Gap(*SOURCE, 0, self.world.broker.logs[SOURCE].begin))
         exports = self.world.broker.logs[EXPORTS]
         if (

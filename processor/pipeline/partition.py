@@ -82,7 +82,7 @@ class PartitionPipeline:
         on_failure: Callable[[BaseException], None],
         is_positioned: bool = True,
     ) -> None:
-        watermark = rows.watermark or SourcePosition(0)
+        watermark = rows.source_position or SourcePosition(0)
         self._rows, self._log, self._catalog, self._settings = rows, log, catalog, settings
         self._topic_ids = topic_ids
         self._on_progress, self._on_failure = on_progress, on_failure
@@ -106,7 +106,7 @@ class PartitionPipeline:
         self._expired_last = False  # the last page was one of what expired
         self._is_refused = False  # a job has a page to do, and it is not our turn
         self._is_positioned = is_positioned
-        self._has_watermark = rows.watermark is not None
+        self._has_watermark = rows.source_position is not None
         self._passes_at_once = False
         self._begins = False  # the first watermark is to be written: where the partition begins
         self._closing = False

@@ -48,7 +48,7 @@ class ProfileRows(Protocol):
         ...
 
     @property
-    def watermark(self) -> SourcePosition | None:
+    def source_position(self) -> SourcePosition | None:
         """How far the rows are."""
         ...
 

@@ -233,6 +233,6 @@ async def _deliver(sink: Sink, waits: Waits, partition: int, records: Sequence[A
         await sink.deliver(partition, records, position)
 
 
-def _finish(pipeline: Pipeline, profile_events: str, place: Partition) -> None:
-    if place.topic == profile_events:
-        pipeline.pass_at_once(place.partition)
+def _finish(pipeline: Pipeline, profile_events: str, tp: Partition) -> None:
+    if tp.topic == profile_events:
+        pipeline.pass_at_once(tp.partition)

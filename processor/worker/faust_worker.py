@@ -37,8 +37,9 @@ class Worker(faust.Worker):
     """
 
     def __init__(self, app: ProfileExporter, *services: ServiceT, **options: Any) -> None:
-        """Take the web server away where the settings have none (Faust's command line has one), and Faust's words where
-        logs are JSON.
+        """Switch off what the settings have not: the web server, and Faust's own words where logs are JSON.
+
+        Faust's command line has a web server by default.
         """
         if app.settings.web_port is None:
             app.conf.web_enabled = False

@@ -26,7 +26,7 @@ from schemas.partitioner import Partitioner
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionParts:
-    """What all partitions of a worker share."""
+    """The parts that all partitions of a worker share; it puts each of them together."""
 
     settings: Settings
     cluster: ClusterFacts
@@ -62,7 +62,7 @@ class PartitionParts:
         settings = self.settings
         limits = Limits(settings.max_document_bytes, settings.dedup_window)
         return PartitionSettings(
-            Policy(limits, settings.max_bad_events_in_a_row, self._letter_fits, placement(settings, partition)),
+            Policy(limits, settings.max_bad_events_in_a_row, self._dead_letter_fits, placement(settings, partition)),
             settings.linger_seconds,
             settings.row_cache_bytes // share,
             settings.max_waiting_bytes // share,
@@ -71,10 +71,10 @@ class PartitionParts:
             identity_index=IndexSettings(settings.identity_index),
         )
 
-    def _letter_fits(self, letter: ProducerRecord) -> bool:
+    def _dead_letter_fits(self, dead_letter: ProducerRecord) -> bool:
         """Return whether `dead-letters` takes it; where the broker does not say what that takes, a commit will show."""
         limit = self.cluster.limits.get(self.settings.topics.dead_letters, UNKNOWN).max_message_bytes
-        return limit is None or fits_alone(letter, limit)
+        return limit is None or fits_alone(dead_letter, limit)
 
     def _job_settings(self, partition: int) -> JobSettings:
         settings = self.settings

@@ -1,4 +1,4 @@
-"""What runs beside a worker's partitions: the shared producer, reports, the catalog, delivery, and the saying of waits.
+"""Services beside a worker's partitions: the shared producer, reports, the catalog, delivery, the watch on waits.
 
     start ─► the producer connects ─► reports ─► the catalog is read ─► delivery and its feed     once, and whole
 

@@ -1,4 +1,4 @@
-"""What a worker waits for. Whatever takes longer than 30 s is said: in its log, and in what `status` shows of it.
+"""The waits of a worker; whatever takes longer than 30 s is said in its log, and in what `status` shows of it.
 
 with waits.on("the catalog, to be read to its end"):
     await catalog.reach_end()

@@ -1,6 +1,4 @@
-"""What a worker finds on its disk when it starts, and what it makes of it: the rows of the fold, always (design 2, 5.8,
-5.9).
-"""
+"""A worker makes the rows of the fold of whatever it finds on its disk when it starts."""
 
 import shutil
 from collections.abc import Mapping
@@ -193,7 +191,7 @@ def abort_events(job: WholeJob) -> None:
 
 
 def test_group_offsets_that_an_operator_reset_change_nothing(job: WholeJob) -> None:
-    """The watermark in the state says where to go on, so no event is applied twice, and it is told."""
+    """The source position in the state says where to go on, so no event is applied twice, and it is told."""
     settings = job.installation.settings
     job.send(shop_events(600, customers=100))
     process_all(job, "worker")
@@ -209,7 +207,7 @@ def test_group_offsets_that_an_operator_reset_change_nothing(job: WholeJob) -> N
 
     said = process_all(job, "worker")
 
-    assert "watermark_wins" in said
+    assert "source_position_wins" in said
     assert job.lags()[topic] == 0
     require_rows_of_the_fold(job, job.require_equal_to_replay(), [job.folder("worker") / "data"])
 

@@ -1,4 +1,4 @@
-"""What a worker does not start with, or on (design 2, 5.9; exit codes 2 and 3): each names the thing and the remedy."""
+"""Each thing that a worker does not start with, or on, is named with the remedy (exit codes 2 and 3)."""
 
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ def test_a_changelog_that_was_deleted_under_a_group_that_has_read_is_refused(job
     code, said = ended(job)
 
     assert code == 3
-    assert "the changelog holds no watermark" in said
+    assert "the changelog holds no source position" in said
 
 
 def test_unread_events_that_were_removed_stop_the_worker_and_it_goes_on_when_told_to(job: WholeJob) -> None:
@@ -218,7 +218,7 @@ def test_a_group_without_an_offset_of_exports_stops_the_worker_which_goes_on_whe
 def test_a_partition_with_nothing_but_an_aborted_transaction_is_begun_by_its_next_owner(
     installation: Installation, tmp_path: Path
 ) -> None:
-    """The group was told to have read it, though no watermark said so: its next owner missed a state that never was."""
+    """The group was told to have read it, though no source position said so: its next owner missed a state that never was."""
     installation.init(2)
     job, settings = (
         WholeJob(installation, "http://127.0.0.1:1", tmp_path),

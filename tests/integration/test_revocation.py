@@ -1,4 +1,4 @@
-"""Rebalances that come at a bad moment, on a real broker with real workers (design 2, 5.6)."""
+"""Rebalances that come at a bad moment, on a real broker with real workers."""
 
 from base64 import b64encode
 from collections.abc import Iterator

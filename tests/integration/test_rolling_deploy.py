@@ -1,6 +1,4 @@
-"""A new version comes worker by worker, while the others run (design 2): nothing moves that need not, nothing is lost
-or repeated.
-"""
+"""A new version comes worker by worker, while the others run: nothing is lost, repeated, or moved without need."""
 
 import re
 import time

@@ -1,6 +1,4 @@
-"""The worker as a process: what it waits for, what it refuses to start with, and how it ends (issue 3, "bad input";
-design 4).
-"""
+"""The worker as a process: what it waits for, what it refuses to start with, and how it ends."""
 
 import time
 from collections.abc import Callable, Iterator

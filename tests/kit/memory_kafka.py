@@ -75,8 +75,9 @@ class MemoryKafka:
         return len(log)
 
     def write_as_another(self, partition: int, count: int) -> None:
-        """Another owner of the partition, which keeps no index of identities, writes so many rows, and the watermark
-        last.
+        """Write so many rows as another owner of the partition, and the source position last.
+
+        That owner keeps no index of identities.
         """
         self.fence(partition)
         first = len(self.changelog[partition])

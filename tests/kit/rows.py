@@ -1,6 +1,4 @@
-"""The rows that workers left, in the changelog and on disk, held against the fold (design 2: neither may differ from
-it).
-"""
+"""The rows that workers left, in the changelog and on disk, held against the fold: neither may differ from it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,7 +41,7 @@ def require_rows_of_the_fold(job: WholeJob, replayed: Replayed, state_folders: I
 
 
 def require_the_fold(rows: Mapping[int, Rows], replayed: Replayed) -> None:
-    """Rows by partition: each profile once, each watermark after the last event, or after markers that follow it; the
+    """Rows by partition: each profile once, each source position after the last event, or after markers that follow it; the
     index whole.
     """
     found = {
@@ -62,10 +60,10 @@ def require_the_fold(rows: Mapping[int, Rows], replayed: Replayed) -> None:
             else [f"{key!r}: replay has {_state(profile)}, applied at {replayed.applied[key]}; the row is {row}"]
         )
     for partition, next_offset in replayed.next_offsets.items():
-        watermark = decode_source_position(rows[partition][SOURCE_POSITION_KEY])
+        source_position = decode_source_position(rows[partition][SOURCE_POSITION_KEY])
         wanted = SourcePosition(next_offset, replayed.bad_in_a_row[partition])
-        same = watermark.next_offset >= wanted.next_offset and watermark.bad_in_a_row == wanted.bad_in_a_row
-        faults += [] if same else [f"partition {partition}: {watermark}, wanted {wanted}"]
+        same = source_position.next_offset >= wanted.next_offset and source_position.bad_in_a_row == wanted.bad_in_a_row
+        faults += [] if same else [f"partition {partition}: {source_position}, wanted {wanted}"]
     assert not faults, "\n".join([f"{len(faults)} faults", *faults[:_MOST_FAULTS]])
     for each in rows.values():
         require_whole_index(each)
@@ -96,7 +94,7 @@ def identities_of(rows: Rows) -> dict[bytes, str]:
 
 
 def says_whole(rows: Rows) -> bool:
-    """Whether the index says that it is whole, as far as the watermark."""
+    """Whether the index says that it is whole, as far as the source position."""
     progress = decode_progress(rows.get(INDEX_KEY))
     reached = decode_source_position(rows[SOURCE_POSITION_KEY]).next_offset if SOURCE_POSITION_KEY in rows else 0
     return progress is not None and progress.state is IndexState.COMPLETE and progress.next_offset >= reached

@@ -342,7 +342,7 @@ async def test_off_nothing_is_written_and_the_index_is_kept() -> None:
     )
     pipeline.submit(batch([ReadRecord("profile-events", 0, 0, 0, b"p-1", value)]))
     async with asyncio.timeout(SECONDS):
-        while rows.watermark != SourcePosition(1, profiles=1):
+        while rows.source_position != SourcePosition(1, profiles=1):
             pipeline._arrived.set()
             await asyncio.sleep(0)
     await pipeline.close()

@@ -128,7 +128,7 @@ def test_any_batching_commits_what_replay_gives(
     assert ids(running.log) == wanted_ids
     assert {key: row.profile for key, row in running.rows.profiles.items()} == profiles
     assert running.rows.rows == running.log.changelog
-    watermark = running.rows.watermark
+    watermark = running.rows.source_position
     assert watermark is not None
     assert watermark.profiles == len(profiles)
 
@@ -180,13 +180,13 @@ async def test_progress_is_told_only_when_rows_are_on_disk() -> None:
 
     assert told_before == []
     assert running.progress[-1] == 5, "with nothing outstanding the position counts, past the markers"
-    assert running.rows.watermark == SourcePosition(3, 0, "source", "changelog", 3)
+    assert running.rows.source_position == SourcePosition(3, 0, "source", "changelog", 3)
     await running.pipeline.close()
 
 
 async def until_watermark(running: Running, next_offset: int) -> None:
     async with asyncio.timeout(SECONDS):
-        while (running.rows.watermark or SourcePosition(0)).next_offset < next_offset:
+        while (running.rows.source_position or SourcePosition(0)).next_offset < next_offset:
             running.pipeline._arrived.set()  # an idle partition looks twice a second
             await asyncio.sleep(0)
 
@@ -197,13 +197,13 @@ async def test_the_watermark_passes_what_is_no_event_once_nothing_else_comes(mon
     running.pipeline.submit(batch(patches(3)))
     running.pipeline.submit(batch([], position=5))
     await running.reach(5)
-    soon = running.rows.watermark
+    soon = running.rows.source_position
     monkeypatch.setattr("processor.pipeline.partition.PASSED_SECONDS", 0.0)
 
     await until_watermark(running, 5)
 
     assert soon == SourcePosition(3, 0, "source", "changelog", 3), "it costs a transaction: not at once"
-    assert running.rows.watermark == SourcePosition(5, 0, "source", "changelog", 3)
+    assert running.rows.source_position == SourcePosition(5, 0, "source", "changelog", 3)
     assert [output.rows for output in running.log.outputs[1:]] == [
         {key: running.rows.rows[key] for key in (INDEX_KEY, SOURCE_POSITION_KEY)}
     ]
@@ -237,7 +237,7 @@ async def test_the_first_watermark_says_where_a_partition_begins_before_any_even
 
     await until_watermark(running, 1000)
 
-    assert running.rows.watermark == SourcePosition(1000, 0, "source", "changelog", 0)
+    assert running.rows.source_position == SourcePosition(1000, 0, "source", "changelog", 0)
     await running.pipeline.close()
 
 
@@ -252,7 +252,7 @@ async def test_the_watermark_passes_what_was_gone_before_the_first_start(monkeyp
     running.pipeline.submit(batch(patches(2, first=1000)))
     await running.reach(1002)
 
-    assert running.rows.watermark == SourcePosition(1002, 0, "source", "changelog", 2)
+    assert running.rows.source_position == SourcePosition(1002, 0, "source", "changelog", 2)
     assert len(running.log.outputs) == 2
     await running.pipeline.close()
 

@@ -1,4 +1,4 @@
-"""One partition on disk: atomic batches, its place in the changelog, and whose copy it is (design 5.9)."""
+"""One partition on disk: atomic batches, its offset in the changelog, and whose copy it is."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -138,21 +138,21 @@ def test_i7_i9_a_row_of_format_3_is_read_as_todays_rules_would_keep_it() -> None
     }
 
 
-def test_a_watermark_comes_back_as_it_was_and_a_damaged_one_is_an_error() -> None:
-    watermark = SourcePosition(17, 2, "a", "b")
+def test_a_source_position_comes_back_as_it_was_and_a_damaged_one_is_an_error() -> None:
+    source_position = SourcePosition(17, 2, "a", "b")
 
-    assert decode_source_position(encode_source_position(watermark)) == watermark
+    assert decode_source_position(encode_source_position(source_position)) == source_position
     with pytest.raises(UnreadableRow):
         decode_source_position(b'{"next":1}')
 
 
-def test_rows_watermark_and_place_are_there_after_opening_again(tmp_path: Path, memory: Memory) -> None:
+def test_rows_source_position_and_place_are_there_after_opening_again(tmp_path: Path, memory: Memory) -> None:
     with PartitionStore.open(tmp_path / "3", IDENTITY, memory) as store:
         store.apply({profile_key(b"p-1"): ROW, SOURCE_POSITION_KEY: encode_source_position(SourcePosition(42))}, 99)
 
     with PartitionStore.open(tmp_path / "3", IDENTITY, memory) as store:
         assert store.get_many([profile_key(b"p-1"), profile_key(b"p-2")]) == [ROW, None]
-        assert store.watermark == SourcePosition(42)
+        assert store.source_position == SourcePosition(42)
         assert store.changelog_next_offset == 99
         assert list(store.scan()) == [(b"p-1", ROW)]
 

@@ -1,4 +1,4 @@
-"""Takeovers follow rebalances, whatever interrupts them (design 5.6)."""
+"""Takeovers follow rebalances, whatever interrupts them."""
 
 import asyncio
 from typing import Any

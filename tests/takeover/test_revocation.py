@@ -1,6 +1,4 @@
-"""The group takes partitions back in the middle of a takeover: it ends first, and then what it used is closed (design
-2, 5.6).
-"""
+"""Partitions that are revoked in the middle of a takeover: it ends first, and then what it used is closed."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""How a worker ends: the exit code and the last line, where more than one thing went wrong."""
+"""The exit code and the last line of a worker in which more than one thing went wrong."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a worker says of itself while it runs and when it stops."""
+"""Reports of a worker while it runs and when it stops."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
