@@ -26,7 +26,7 @@ from botocore.config import Config
 
 from benchmarks.canned import SHARDS
 from processor.delivery.kinesis.client import stream_opener
-from processor.delivery.ports import OpenStream, ParkedPlaces, Stream, Undelivered
+from processor.delivery.ports import OpenStream, ParkingPorts, Stream, Undelivered
 from processor.delivery.sink import Sink
 from processor.foundation.settings import Settings
 from processor.sandbox.child import ChildServer
@@ -146,7 +146,7 @@ async def with_sink(
         destinations=Catalog(a_destination(url)),
         open_stream=watched.opener(stream_opener(kinesis_options(settings), {**os.environ, **KEYS})),
         dead_letters=NoDeadLetters(),
-        parked=ParkedPlaces(NothingParked(), NothingParked(), str),
+        parked=ParkingPorts(NothingParked(), NothingParked(), str),
         limits=replace(delivery_limits(settings), unknown_flow_seconds=0.0),
         on_progress=lambda _, offset: on_progress(offset),
     )
@@ -163,6 +163,8 @@ async def flood(url: str, settings: Settings, count: int) -> tuple[float, float,
     took: list[float] = []
 
     async def deliver(sink: Sink) -> None:
+        await sink.take_over(0, 0, {})
+        await sink.take_over(1, 0, {})
         await sink.deliver(0, records(BATCH_RECORDS, first=count), 0)  # connections are opened
         assert await sink.drain(60)
         watched.calls.clear()
@@ -189,6 +191,7 @@ async def paced(url: str, settings: Settings) -> list[float]:
         waits.extend(now - sent.pop(offset) for offset in done)
 
     async def deliver(sink: Sink) -> None:
+        await sink.take_over(0, 0, {})
         for record in records(PACED_RECORDS):
             sent[record.offset] = time.perf_counter()
             await sink.deliver(0, [record], record.offset + 1)

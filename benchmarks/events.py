@@ -1,4 +1,4 @@
-"""Profile events of the size that production has: 20 audiences a profile, rows of 2.4 KB, three entries an event.
+"""Profile events of the size that production has: 20 audiences a profile, rows of about 2.4 KB, three entries an event.
 
 The same arguments give the same events. About two in five events cause a record of the flow below.
 """

@@ -1,6 +1,4 @@
-"""How far a contender is, and what it used: by its group's committed offsets, in the steady middle of its run (design
-8).
-"""
+"""How far a contender is, and what it used: by its group's committed offsets, in the steady middle of its run."""
 
 import os
 import time

@@ -1,8 +1,18 @@
-"""profile-exporter: profile events on Kafka become profile state and export records in Amazon Kinesis.
+"""profile-exporter turns profile events on Kafka into profile state and export records in Amazon Kinesis.
 
-    core            pure: fold, decide, render          configuration   the file of flows and audiences, checked whole
-    cli             the commands                        event_log       event logs as files, in and out
-    settings        every setting, checked              env_file        `.env`, read literally, below the environment
+From the top, a package imports only what stands below it:
 
-docs/contract.md holds the rules that docstrings and tests cite by number; CHANGELOG.md says what is not built yet.
+    app       what `faust -A processor.app worker` names             cli       the commands
+    api       the control API over HTTP                              demo      the tour
+    audience_import   CSV files as events                            verify    does what left equal replay?
+    control   what may be changed      dead_letters   redriven       privacy   profiles deleted
+    sandbox   made-up broker, endpoint, shop                         worker    a worker, composed
+    files     event logs, flows and audiences as files               catalog   flows and audiences as they stand now
+    pipeline  events to rows and exports        delivery   exports to Kinesis
+    kafka     plain clients                     transport  Faust's transport, a batch at a time
+    login     tokens for Kafka
+    core      pure: fold, decide, render        foundation settings, secrets, errors, logs, tasks
+
+Below them stand the packages `state` and `schemas`. docs/contract.md holds the rules that docstrings and tests cite by
+number, docs/contract-map.md their homes, docs/architecture.md the way of one event.
 """

@@ -1,4 +1,4 @@
-"""The program `profile-exporter`, and `python -m processor`.
+"""Run the program `profile-exporter`, or `python -m processor`.
 
 What runs until it is stopped hears SIGTERM before anything else is imported.
 """

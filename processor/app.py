@@ -1,4 +1,4 @@
-"""The settings of this process in, its Faust app out: faust -A processor.app worker
+"""Read the settings of this process and make its Faust app, which `faust -A processor.app worker` runs.
 
 Importing this module reads the settings and declares the app; nothing is opened before the worker starts.
 """

@@ -30,7 +30,8 @@ class Takeover(Protocol):
     async def take_over(self, partitions: Iterable[int]) -> None:
         """Fence earlier owners, restore, be ready to process from the source position. May be cancelled, and called again.
 
-        Raises one of `TakeoverRecovery.revocations` where the group revokes them meanwhile: another takeover follows.
+        May be cancelled, and called again. Raises one of `TakeoverRecovery.revocations` where the group revokes them meanwhile:
+        another takeover follows.
         """
 
 
@@ -78,7 +79,8 @@ class TakeoverRecovery(Recovery):
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109  # Faust's signature
         """Wait as Faust does, without its time-out, by which the worker would do nothing, for ever.
 
-        What is waited for here raises by itself when it takes too long (BatchConsumer.perform_seek, restore).
+        The worker would then do nothing, for ever. What is waited for here raises by itself when it takes too long
+        (BatchConsumer.perform_seek, restore).
         """
         await super()._wait(coro)
 

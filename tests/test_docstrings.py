@@ -34,13 +34,8 @@ RIDDLE: Final = re.compile(rf"(?:{'|'.join([*PRONOUNS, *RIDDLES, 'Whose', 'How',
 LEAST_WORDS: Final = 4
 FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor",
         "processor/api",
         "processor/api/flow_service",
-        "processor/delivery",
-        "processor/delivery/kinesis",
-        "processor/delivery/lanes",
-        "processor/delivery/parking",
         "processor/pipeline",
         "processor/pipeline/jobs",
         "schemas",
@@ -49,14 +44,8 @@ FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
 )
 MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor",
         "processor/api",
         "processor/api/flow_service",
-        "processor/core",
-        "processor/delivery",
-        "processor/delivery/kinesis",
-        "processor/delivery/lanes",
-        "processor/delivery/parking",
         "processor/pipeline",
         "processor/pipeline/jobs",
         "schemas",

@@ -28,7 +28,8 @@ from processor.control.ports import Superseded
 from processor.control.recording import record_etags
 from processor.control.unnamed_etags import UnnamedEtags
 from processor.delivery.kinesis.endpoints import EndpointRules, endpoint_rules
-from processor.delivery.kinesis.preflight import QUOTE_ALL, QUOTE_CODES, Question, Verdict, examine
+from processor.delivery.kinesis.preflight import examine
+from processor.delivery.kinesis.questions import QUOTE_ALL, QUOTE_CODES, Outcome, Question
 from processor.foundation.env_file import ENVIRONMENT
 from processor.foundation.errors import CommandError, UsageError
 from processor.foundation.secrets import Secrets, secrets_of
@@ -142,7 +143,7 @@ def findings(secrets: Secrets, endpoints: EndpointRules, destination: Destinatio
     quote = QUOTE_ALL if endpoints.trusts(destination) else QUOTE_CODES
     asked = (Question.ACCESS, Question.LIST_STREAMS) if only_access else tuple(Question)
     answers = examine(destination, ENVIRONMENT, secrets, endpoints, quote)
-    wrong = [each for each in answers if each.verdict is Verdict.FAILED and each.question in asked]
+    wrong = [each for each in answers if each.outcome is Outcome.FAILED and each.question in asked]
     where = destination.endpoint_url or destination.region if only_access else destination.in_words
     return [f"{where}: {each.text}" for each in wrong]
 

@@ -12,11 +12,11 @@ import click
 
 from processor.cli.views.check_report import Finding, Level
 from processor.delivery.kinesis.endpoints import ANY_ENDPOINT, EndpointRules
+from processor.delivery.kinesis.questions import Answer, Outcome
 from schemas.destination import Destination
 from schemas.flow import Flow
 
 if TYPE_CHECKING:
-    from processor.delivery.kinesis.preflight import Answer, Verdict
     from processor.foundation.secrets import Secrets
 
 _AT_A_TIME: Final = 8
@@ -26,12 +26,12 @@ class Examined(NamedTuple):
     """A flow, and the answers of its destination to the questions of a check."""
 
     flow: Flow
-    answers: "Sequence[Answer]"
+    answers: Sequence[Answer]
 
     @property
     def failed(self) -> bool:
         """Return whether the flow could not deliver, or lacks a permission."""
-        return any(_level(answer.verdict) is Level.FAILED for answer in self.answers)
+        return any(_level(answer.outcome) is Level.FAILED for answer in self.answers)
 
 
 def examine_flows(
@@ -56,12 +56,12 @@ def summarize(examined: Examined) -> Iterator[Finding]:
     """
     flow = examined.flow
     where = f"flow {flow.id}: {flow.destination.in_words}"
-    wrong = [answer for answer in examined.answers if _level(answer.verdict) is not Level.OK]
+    wrong = [answer for answer in examined.answers if _level(answer.outcome) is not Level.OK]
     if not wrong:
         yield Finding(Level.OK, where)
-    for question, verdict, text, remedy in wrong:
+    for question, outcome, text, remedy in wrong:
         what = f"{question}: {text}" if question.startswith("kinesis:") else text
-        level = _level(verdict) if flow.enabled else Level.WARNING
+        level = _level(outcome) if flow.enabled else Level.WARNING
         yield Finding(level, f"{where}: {what}" + ("" if flow.enabled else " (the flow is disabled)"), remedy)
 
 
@@ -80,11 +80,9 @@ def warn_of(
 
 def details(examined: Examined) -> Iterator[Finding]:
     """Yield a line for each question."""
-    for question, verdict, text, remedy in examined.answers:
-        yield Finding(_level(verdict), f"{question}: {text}", remedy)
+    for question, outcome, text, remedy in examined.answers:
+        yield Finding(_level(outcome), f"{question}: {text}", remedy)
 
 
-def _level(verdict: "Verdict") -> Level:
-    from processor.delivery.kinesis.preflight import Verdict  # noqa: PLC0415  # as above
-
-    return {Verdict.OK: Level.OK, Verdict.UNKNOWN: Level.WARNING, Verdict.FAILED: Level.FAILED}[verdict]
+def _level(outcome: Outcome) -> Level:
+    return {Outcome.OK: Level.OK, Outcome.UNKNOWN: Level.WARNING, Outcome.FAILED: Level.FAILED}[outcome]

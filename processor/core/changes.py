@@ -56,6 +56,7 @@ def _is_in(document: Document, attribute: Attribute) -> bool:
 
 
 def _patch_writes(patch: Document, attribute: Attribute, before: Document) -> bool:
+    """Return whether a patch writes an attribute, be it by removing it, or a map above it. Home of A8."""
     node: Any = patch
     for segment in attribute.above:
         node = node.get(segment, MISSING)

@@ -1,13 +1,9 @@
-"""How long to wait before the next try: exponential with full jitter (AWS Architecture Blog, "Exponential Backoff And
-Jitter").
-"""
+"""The wait before the next try: exponential backoff with full jitter (AWS Architecture Blog)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-Draw = Callable[[], float]
-"""A random number, at least 0 and below 1."""
+from processor.foundation.clocks import Draw
 
 _MOST_DOUBLINGS: Final = 32  # past any cap; keeps the power small
 
@@ -20,6 +16,6 @@ class Backoff:
     cap_seconds: float
 
     def seconds(self, failures: int, draw: Draw) -> float:
-        """The wait after so many failures in a row, at least 1."""
+        """Draw the wait after so many failures in a row, at least 1."""
         ceiling: float = self.base_seconds * 2 ** min(failures - 1, _MOST_DOUBLINGS)
         return draw() * min(self.cap_seconds, ceiling)

@@ -1,4 +1,4 @@
-"""What delivery needs from outside: where flows go, a stream to put records on, a place for dead letters."""
+"""The ports of delivery: where flows go, a stream to put records on, a place for dead letters, rows of parked flows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -19,17 +19,17 @@ class Undelivered(NamedTuple):
 
 
 class Destinations(Protocol):
-    """Where flows deliver, as the catalog says now; asked again before every call to Kinesis (contract G9)."""
+    """The destinations of flows, as the catalog has them now; asked again before every call to Kinesis (G9)."""
 
     def destination(self, flow_id: str) -> Destination | None:
-        """The destination in force, also of a disabled flow; None where there is no such flow."""
+        """Return the destination in force, also of a disabled flow; None where there is no such flow."""
 
 
 class DeadLetters(Protocol):
-    """Keeps what cannot be delivered."""
+    """A durable place for what cannot be delivered."""
 
     async def put(self, letters: Sequence[Undelivered]) -> None:
-        """Write them in this order; returns when all are durable.
+        """Write dead letters in this order; return when all are durable.
 
         What it raises ends delivery: nothing more is acknowledged.
         """
@@ -39,20 +39,20 @@ class Stream(Protocol):
     """One destination, opened. Called from the event loop, several calls at a time; must not block it."""
 
     async def put(self, exports: Sequence[Export]) -> object:
-        """One PutRecords call, never repeated inside.
+        """Make one PutRecords call, never repeated inside.
 
-        Returns what was answered, however odd, or raises what went wrong.
+        Returns the response, however odd, or raises what went wrong.
         """
 
     def close(self) -> None:
-        """Let connections go. No call is in flight."""
+        """Close its connections; no call is in flight."""
 
 
 class ParkedRows(Protocol):
-    """Keeps how far parked flows are, a row a key."""
+    """A durable place for how far parked flows are, a row a key."""
 
     async def write(self, partition: int, rows: Mapping[str, ParkedFlowRow | None]) -> None:
-        """Write rows of one partition of `exports`, None to remove one; returns when all are durable.
+        """Write rows of one partition of `exports`, None to remove one; return when all are durable.
 
         What it raises ends delivery.
         """
@@ -75,22 +75,22 @@ class ExportsLog(Protocol):
     """Reads `exports` a second time, beside the group's consumer; only what is committed."""
 
     async def read(self, partition: int, offset: int, flow_id: str, records: int, size_bytes: int) -> Page:
-        """The flow's next records: about so many of them at most, perhaps none.
+        """Return the flow's next records: about so many of them at most, perhaps none.
 
         Returns within some seconds, also at the log's end.
         """
         ...
 
     async def close(self) -> None:
-        """Let connections go; the next `read` opens them again."""
+        """Close its connections; the next `read` opens them again."""
 
 
-class ParkedPlaces(NamedTuple):
-    """What parked flows need from outside. `new_stay` gives a name that nobody had before."""
+class ParkingPorts(NamedTuple):
+    """Everything that parked flows need from outside. `new_interval` gives a name that nobody had before."""
 
     rows: ParkedRows
     log: ExportsLog
-    new_stay: Callable[[], str]
+    new_interval: Callable[[], str]
 
 
 OpenStream = Callable[[Destination], Stream]

@@ -1,16 +1,16 @@
-"""How delivery stands, flow by flow."""
+"""The status of delivery, flow by flow."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from processor.delivery.kinesis.responses import PauseReason
+from processor.delivery.kinesis.faults import PauseReason
 from processor.delivery.lanes.backlog import Backlog
 from processor.delivery.lanes.lanes import FlowLanes, RouteState, Waiting
 from processor.delivery.lanes.no_destination import Deleted
 from processor.delivery.parking.parked_flow import ParkedFlow
-from processor.delivery.parking.parking import Parking
+from processor.delivery.parking.registry import Registry
 from schemas.dead_letter import DeadLetterReason
 
 
@@ -21,19 +21,19 @@ class Now(NamedTuple):
     wall: float
 
     def wall_of(self, clock: float | None) -> float | None:
-        """A moment of the sink's clock in seconds since 1970."""
+        """Return a moment of the sink's clock in seconds since 1970."""
         return None if clock is None else self.wall + clock - self.clock
 
 
 @dataclass(frozen=True, slots=True)
 class FlowDelivery:
-    """What became of one flow's records since the sink began. Counts are of records, not of calls.
+    """The status of one flow: what became of its records since the sink began, counted in records and not in calls.
 
     `delivered_bytes` counts data and partition keys, as AWS does. `retried`: sent again, for whatever reason.
     `throttled`: refusals for throughput. `waiting`: neither delivered nor durable dead letters; of parked records as
     last counted. `parked`: those of them that are not in memory. `paused`: why nothing is delivered, `paused_since` and
     `next_probe` in seconds since 1970; `trouble` says it in words, and also what went wrong last while calls fail for
-    reasons that pass by themselves. `out_of_order`: records whose answer shows that the stream does not keep the order
+    reasons that pass by themselves. `out_of_order`: records whose response shows that the stream does not keep the order
     of their lane, by `order_check.OrderFault`. `oldest_waiting_seconds`: age of the oldest waiting record by Kafka's
     time; None where nothing waits. `gone`: offsets of `exports` that the log lost before the flow's records there were
     read.
@@ -55,32 +55,32 @@ class FlowDelivery:
     gone: int
 
 
-def status_of(backlog: Backlog, parking: Parking, now: Now) -> dict[str, FlowDelivery]:
-    """All flows by id."""
-    condemned: dict[str, list[Waiting]] = {}
+def status_of(backlog: Backlog, parked: Registry, now: Now) -> dict[str, FlowDelivery]:
+    """Return the status of all flows by id."""
+    dead_letters: dict[str, list[Waiting]] = {}
     for each in backlog.letters.waiting():
         if each.flow is not None:
-            condemned.setdefault(each.flow.id, []).append(each.waiting)
+            dead_letters.setdefault(each.flow.id, []).append(each.waiting)
     return {
-        flow_id: _delivery(flow, condemned.get(flow_id, []), parking.of_flow(flow_id), now)
+        flow_id: _delivery(flow, dead_letters.get(flow_id, []), parked.of_flow(flow_id), now)
         for flow_id, flow in backlog.flows.items()
     }
 
 
 def forgotten_of(backlog: Backlog) -> FlowDelivery:
-    """All flows together that were known once, and are gone."""
+    """Return one status of all flows that were known once, and are gone."""
     return _delivery(_summed(backlog), [], (), Now(0.0, 0.0))
 
 
 def _summed(backlog: Backlog) -> FlowLanes:
-    flow = FlowLanes("", Deleted(backlog.condemn_all))
+    flow = FlowLanes("", Deleted(backlog.dead_letter_lane))
     flow.counts = backlog.forgotten
     return flow
 
 
-def _delivery(flow: FlowLanes, condemned: list[Waiting], parked: Sequence[ParkedFlow], now: Now) -> FlowDelivery:
+def _delivery(flow: FlowLanes, dead_letters: list[Waiting], parked: Sequence[ParkedFlow], now: Now) -> FlowDelivery:
     counts, state = flow.counts, flow.route.state()
-    in_memory = sum(map(len, flow.lanes.values())) + len(condemned)
+    in_memory = sum(map(len, flow.lanes.values())) + len(dead_letters)
     not_in_memory = sum(each.waiting - each.outstanding for each in parked)
     paused, since = _pause(state, parked, now)
     return FlowDelivery(
@@ -96,18 +96,18 @@ def _delivery(flow: FlowLanes, condemned: list[Waiting], parked: Sequence[Parked
         paused_since=since,
         next_probe=now.wall_of(state.next_try) if state.paused is not None else None,
         trouble=state.trouble,
-        oldest_waiting_seconds=_age([*flow.heads(), *condemned], parked, now.wall),
+        oldest_waiting_seconds=_age([*flow.heads(), *dead_letters], parked, now.wall),
         gone=counts.gone + sum(each.gone for each in parked),
     )
 
 
 def _pause(state: RouteState, parked: Iterable[ParkedFlow], now: Now) -> tuple[PauseReason | None, float | None]:
-    """Why, and since when: as the destination says, else, before it was asked, as the owner before us knew."""
+    """Return why and since when: as the destination says, else, before it was asked, as the owner before us knew."""
     known = [(each.reason, each.since) for each in parked if each.reason is not None and each.since is not None]
     earliest = min((since for _, since in known), default=None)
     if state.paused is None:
         return (known[0][0], earliest) if known else (None, None)
-    since = now.wall_of(state.stuck_since)
+    since = now.wall_of(state.unavailable_since)
     return state.paused, since if earliest is None or since is None else min(since, earliest)
 
 

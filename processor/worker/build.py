@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from processor.catalog.follower import CatalogFollower
 from processor.delivery.kinesis.client import stream_opener
-from processor.delivery.ports import ParkedPlaces
+from processor.delivery.ports import ParkingPorts
 from processor.delivery.sink import Sink
 from processor.foundation.clocks import Clock, Draw, WallClock
 from processor.foundation.settings import Settings
@@ -222,7 +222,7 @@ def _ports_of_delivery(
         "destinations": CatalogDestinations(catalog),
         "open_stream": stream_opener(kinesis_options(settings), may_send=may_send),
         "dead_letters": TopicDeadLetters(writer, settings.topics.dead_letters),
-        "parked": ParkedPlaces(
+        "parked": ParkingPorts(
             DeliveryPositions(settings, writer), ParkedExports(settings, history), lambda: uuid4().hex
         ),
     }

@@ -11,7 +11,7 @@ harm (docs/architecture.md).
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from typing import Protocol
 
-from processor.delivery.parking.inherited import taken_over
+from processor.delivery.parking.inherited import join_rows
 from processor.delivery.sink import Sink
 from processor.foundation.gaps import AcceptedGaps, Gap
 from processor.transport.owner import Partition
@@ -84,7 +84,7 @@ class ParkedTakeover:
 
         A gap has the name by which the flow's reader asks for it, and writes down that it passes it over.
         """
-        for flow in taken_over(rows.values(), position):
+        for flow in join_rows(rows.values(), position):
             gap = Gap(log.topic, log.partition, flow.known.first, log.begin)
             if gap.first < gap.next and not self._accepted.cover(gap):
                 yield RecordsAreGone(gap, f"were not delivered to the parked flow {flow.flow_id}")

@@ -13,8 +13,10 @@ from math import inf
 from typing import Any, NamedTuple
 
 from processor.delivery.backoff import Backoff
+from processor.delivery.lanes.budget import Budget
+from processor.delivery.lanes.progress import PartitionProgress
 from processor.delivery.limits import DeliveryLimits
-from processor.delivery.ports import Page, ParkedPlaces, Undelivered
+from processor.delivery.ports import Page, ParkingPorts, Undelivered
 from processor.delivery.sink import Sink
 from schemas.destination import Destination
 from schemas.export import Export
@@ -69,6 +71,11 @@ def export_record(
 
 def a_destination(stream: str = "profiles") -> Destination:
     return Destination.model_validate({"type": "kinesis", "stream": stream, "region": "us-east-2"})
+
+
+def a_progress(position: int = 0) -> PartitionProgress:
+    """A partition that comes from a position on."""
+    return PartitionProgress(0, position, Budget(LIMITS.max_buffered_records, LIMITS.max_buffered_bytes))
 
 
 class FakeDestinations(dict[str, Destination]):
@@ -165,20 +172,20 @@ class FakeExports:
         self.closed = True
 
 
-class FakePlaces:
+class FakeParking:
     """Where parked flows are kept, for as many sinks as come and go."""
 
     def __init__(self) -> None:
         self.rows, self.exports = FakeRows(), FakeExports()
-        self._stays = count()
+        self._intervals = count()
 
-    def places(self) -> ParkedPlaces:
-        return ParkedPlaces(self.rows, self.exports, lambda: f"stay-{next(self._stays)}")
+    def ports(self) -> ParkingPorts:
+        return ParkingPorts(self.rows, self.exports, lambda: f"interval-{next(self._intervals)}")
 
 
-def nowhere() -> ParkedPlaces:
+def nowhere() -> ParkingPorts:
     """For those who park nothing."""
-    return FakePlaces().places()
+    return FakeParking().ports()
 
 
 Behaviour = Callable[[Destination, Sequence[Export]], object]
@@ -276,10 +283,10 @@ class World:
         limits: DeliveryLimits = LIMITS,
         flows: dict[str, Destination] | None = None,
         may_send: Callable[[], bool] = lambda: True,
-        parked: FakePlaces | None = None,
+        parked: FakeParking | None = None,
         **changes: Any,
     ) -> None:
-        self.parked = FakePlaces() if parked is None else parked
+        self.parked = FakeParking() if parked is None else parked
         self.limits = replace(limits, **changes)
         self.kinesis = FakeKinesis(self.limits)
         self.flows = FakeDestinations({"vip": a_destination()} if flows is None else flows)
@@ -290,7 +297,7 @@ class World:
             destinations=self.flows,
             open_stream=self.kinesis.open,
             dead_letters=self.dead_letters,
-            parked=self.parked.places(),
+            parked=self.parked.ports(),
             limits=self.limits,
             on_progress=lambda partition, offset: self.progress[partition].append(offset),
             may_send=may_send,
@@ -318,6 +325,8 @@ class World:
         last = records[-1]
         log = self.parked.exports.log[last.partition]
         log += [record for record in records if not log or record.offset > log[-1].offset]
+        if not self.sink.has(last.partition):
+            await self.take_over(last.partition, records[0].offset)
         end = self.parked.exports.ends[last.partition] = last.offset + 1 if position is None else position
         await self.sink.deliver(last.partition, records, end)
 

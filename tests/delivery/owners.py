@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from processor.delivery.limits import DeliveryLimits
-from processor.delivery.sink import DeliveryStopped, Sink
+from processor.delivery.sink import Sink
+from processor.delivery.sink_state import DeliveryStopped
 from schemas.destination import Destination
 from schemas.export import Export
 from schemas.parked_flow import ParkedFlowRow
@@ -20,7 +21,7 @@ from tests.delivery.fakes import (
     FakeDeadLetters,
     FakeDestinations,
     FakeKinesis,
-    FakePlaces,
+    FakeParking,
     Record,
     a_destination,
     export_record,
@@ -44,7 +45,7 @@ class Group:
         self.kinesis.behaviour = self._answer
         self.kinesis.seconds = lambda: SECONDS_OF.get(self._how, ANSWER_SECONDS)
         self._how: str | None = None  # the call that is being made goes
-        self.parked = FakePlaces()
+        self.parked = FakeParking()
         self.flows = FakeDestinations(FLOWS)
         self.dead_letters = FakeDeadLetters()
         self.committed = 0
@@ -202,7 +203,7 @@ class Owner:
             destinations=group.flows,
             open_stream=group.kinesis.open,
             dead_letters=group.dead_letters,
-            parked=group.parked.places(),
+            parked=group.parked.ports(),
             limits=group.limits,
             on_progress=self._note_progress,
             may_send=lambda: group.may_send(self),

@@ -13,7 +13,7 @@ import pytest
 
 from processor.delivery.backoff import Backoff
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
-from processor.delivery.kinesis.responses import PauseReason
+from processor.delivery.kinesis.faults import PauseReason
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.sink import Sink
 from processor.foundation.sizes import MIB
@@ -22,7 +22,7 @@ from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, World, expor
 from tests.delivery.loopback import SECRET, Loopback, Reply, Request, success
 from tests.kit.virtual_time import in_virtual_time
 
-SECONDS = 20.0
+SECONDS = 120.0
 OPTIONS = KinesisOptions(calls_in_flight=1, connect_timeout_seconds=2.0, read_timeout_seconds=5.0)
 LIMITS = DeliveryLimits(calls_in_flight=1, probe_seconds=0.05, backoff=Backoff(base_seconds=0.005, cap_seconds=0.05))
 AWS_TIME = "%Y%m%dT%H%M%SZ"
@@ -52,6 +52,7 @@ async def delivering_to(odd: Loopback, sound: Loopback) -> AsyncIterator[Sink]:
     )
     run = asyncio.create_task(sink.run())
     try:
+        await sink.take_over(0, 0, {})
         await sink.deliver(
             0, [export_record(offset, f"p-{offset % 6}", ("vip", "other")[offset % 2]) for offset in range(20)], 20
         )

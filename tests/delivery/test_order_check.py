@@ -6,15 +6,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from processor.delivery.kinesis.responses import judge
+from processor.delivery.kinesis.responses import classify_response
 from processor.delivery.lanes.lanes import FlowLanes, Lane, Waiting
 from processor.delivery.lanes.no_destination import Unknown
 from processor.delivery.lanes.order_check import MOST_LANES, OrderCheck, OrderFault
-from processor.delivery.lanes.progress import PartitionProgress
 from schemas.destination import Destination
 from schemas.export import Export
 from schemas.wire.exports import decode_export
-from tests.delivery.fakes import World, a_destination, export_record
+from tests.delivery.fakes import World, a_destination, a_progress, export_record
 from tests.kit.virtual_time import in_virtual_time
 
 SEQUENCE = 49590338271490256608559692538361571095921575989136588898
@@ -42,12 +41,9 @@ class Asked:
         records = [
             export_record(1, profile, partition_key=key, hash_key=hash_key) for profile in profiles[: len(entries)]
         ]
-        lanes = [
-            Lane(self.flow, record.key or b"", Waiting(decode_export(record), PartitionProgress(0)))
-            for record in records
-        ]
+        lanes = [Lane(self.flow, record.key or b"", Waiting(decode_export(record), a_progress())) for record in records]
         answer = {"Records": list(entries)}
-        self.check.note(lanes, answer, judge(answer, len(lanes)))
+        self.check.check(lanes, answer, classify_response(answer, len(lanes)))
 
     @property
     def faults(self) -> dict[str, int]:
@@ -109,7 +105,7 @@ def test_another_key_may_lead_to_any_shard(asked: Asked) -> None:
 def test_failed_entries_and_failed_calls_say_nothing(asked: Asked) -> None:
     asked.answer(entry(SEQUENCE), entry(SEQUENCE))
     asked.answer({"ErrorCode": "InternalFailure", **entry(1)}, None)
-    asked.check.note([], OSError("reset"), judge(OSError("reset"), 2))
+    asked.check.check([], OSError("reset"), classify_response(OSError("reset"), 2))
     asked.answer(entry(SEQUENCE + 1), entry(SEQUENCE + 1))
 
     assert asked.faults == {}

@@ -8,12 +8,12 @@ from typing import Any, Final
 import pytest
 
 from processor.delivery.backoff import Backoff
-from processor.delivery.kinesis.responses import PauseReason
+from processor.delivery.kinesis.faults import PauseReason
 from schemas.dead_letter import DeadLetterReason
 from schemas.destination import Destination
 from schemas.export import Export
 from schemas.parked_flow import ParkedFlowRow
-from tests.delivery.fakes import ANSWER_SECONDS, FakePlaces, Record, World, a_destination, export_record
+from tests.delivery.fakes import ANSWER_SECONDS, FakeParking, Record, World, a_destination, export_record
 from tests.delivery.kinesis.test_responses import client_error
 from tests.kit.virtual_time import in_virtual_time
 
@@ -111,7 +111,7 @@ async def test_g4_nothing_of_a_flow_that_relapses_after_it_caught_up_passes_befo
 
 @in_virtual_time
 async def test_g4_a_partition_that_is_released_while_it_is_taken_over_is_left_to_its_next_owner() -> None:
-    places = FakePlaces()
+    places = FakeParking()
     places.exports.log[0] = in_lanes(10, 2)
     places.rows.rows[0]["old"] = ParkedFlowRow(flow="vip", partition=0, first=3, counted=10, waiting=7)
     async with World(parked=places).running() as world:
@@ -255,7 +255,7 @@ async def test_g9_what_a_deleted_flow_had_parked_becomes_dead_letters_in_order_a
 
 @in_virtual_time
 async def test_g9_a_flow_deleted_while_nobody_owned_its_partition_is_dead_lettered_by_the_next_owner() -> None:
-    places = FakePlaces()
+    places = FakeParking()
     places.exports.log[0] = in_lanes(10, 2)
     places.rows.rows[0]["old"] = ParkedFlowRow(
         flow="vip", partition=0, first=3, finished=((5, 6),), reason="access_denied", counted=10, waiting=6
@@ -310,7 +310,7 @@ async def test_what_the_log_lost_while_it_was_parked_is_counted_and_the_rest_lea
 @pytest.mark.parametrize("how", ["it fails", "it is cancelled"])
 async def test_a_takeover_that_comes_to_nothing_leaves_the_partition_to_the_next_one(how: str) -> None:
     """Half of it would be a flow that nobody brings back."""
-    places = FakePlaces()
+    places = FakeParking()
     places.exports.log[0] = in_lanes(10, 2)
     places.rows.rows[0]["old"] = ParkedFlowRow(flow="vip", partition=0, first=3, counted=10, waiting=7)
     async with World(parked=places).running() as world:

@@ -13,7 +13,7 @@ from processor.delivery.lanes.progress import PartitionProgress
 from processor.delivery.limits import DeliveryLimits
 from schemas.kafka import BadRecord
 from schemas.wire.exports import decode_export
-from tests.delivery.fakes import export_record
+from tests.delivery.fakes import a_progress, export_record
 
 
 def test_g5_a_record_is_read_from_its_headers_and_its_value_is_left_alone() -> None:
@@ -61,7 +61,7 @@ def test_a_record_that_is_not_ours_is_refused_with_what_it_lacks(changes: dict[s
 
 
 def accepted(*offsets: int) -> PartitionProgress:
-    progress = PartitionProgress(0)
+    progress = a_progress(offsets[0])
     for offset in offsets:
         progress.accept(offset)
     return progress
@@ -81,7 +81,7 @@ def test_progress_stops_at_the_lowest_record_that_is_not_finished_and_takes_no_g
 
 
 def test_progress_with_nothing_outstanding_is_the_consumers_position() -> None:
-    progress = PartitionProgress(0)
+    progress = a_progress()
 
     progress.reach(5)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from processor.delivery.kinesis.responses import PauseReason
+from processor.delivery.kinesis.faults import PauseReason
 from schemas.destination import Destination
 from schemas.export import Export
 from tests.delivery.fakes import World, export_record

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.delivery.lanes.shard_rates import NOWHERE, ShardMap, hash_key_of
+from processor.delivery.lanes.shard_map import NOWHERE, ShardMap, hash_key_of
 from processor.delivery.limits import ShardLimits
 from schemas.destination import Destination
 from schemas.export import Export

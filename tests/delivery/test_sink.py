@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from processor.delivery.kinesis.responses import PauseReason
-from processor.delivery.sink import DeliveryStopped
+from processor.delivery.kinesis.faults import PauseReason
+from processor.delivery.sink import NotTakenOver
+from processor.delivery.sink_state import DeliveryStopped
 from schemas.destination import Destination
 from schemas.export import Export
 from schemas.wire.dead_letters import encode_dead_letter
@@ -158,6 +159,30 @@ async def test_a_dead_letter_that_cannot_be_kept_stops_the_sink_and_nothing_is_a
         await world.sink.drain(1.0)
     await world.sink.release([0])
     assert not world.progress[0]
+
+
+@in_virtual_time
+async def test_a_partition_that_was_not_taken_over_is_refused() -> None:
+    """Nobody knows yet which of its flows are parked, and from where on."""
+    async with World().running() as world:
+        with pytest.raises(NotTakenOver, match="partition 3 of exports"):
+            await world.sink.deliver(3, [export_record(1, partition=3)], 2)
+
+        assert not world.sink.has(3)
+        assert world.kinesis.calls == []
+
+
+@in_virtual_time
+async def test_a_released_partition_is_refused_until_it_is_taken_over_again() -> None:
+    async with World().running() as world:
+        await world.deliver_all(export_record(1))
+        await world.sink.release([0])
+
+        with pytest.raises(NotTakenOver):
+            await world.sink.deliver(0, [export_record(2)], 3)
+        await world.deliver_all(export_record(2))
+
+        assert world.kinesis.offsets() == [1, 2]
 
 
 @in_virtual_time
@@ -636,6 +661,7 @@ async def test_the_same_record_fetched_again_is_not_taken_twice() -> None:
 async def test_an_empty_batch_moves_progress_to_the_position() -> None:
     """A partition whose last offsets are transaction markers shows no lag (design 2)."""
     async with World().running() as world:
+        await world.take_over(0, 3)
         await world.sink.deliver(0, [], 17)
 
         assert world.progress == {0: [17]}

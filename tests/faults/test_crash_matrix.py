@@ -1,5 +1,4 @@
-"""Workers killed at every step of the durability order, and at random (design 2; contract D3, G1, G3, I5; issue 4, item
-5).
+"""Workers killed at every step of the durability order, and at random (contract D3, G1, G3, I5).
 
 After each run: exports are exactly replay's, none twice, in order per profile and flow; streams hold the same, and only
 the same records again; the rows of the changelog and of RocksDB are the fold.
@@ -22,8 +21,8 @@ from tests.kit.load import flowing
 from tests.kit.rows import require_rows_of_the_fold
 from tests.kit.whole_job import WholeJob
 
-SECONDS: Final = 60.0
-DELIVERY_SECONDS: Final = 120.0
+SECONDS: Final = 240.0
+DELIVERY_SECONDS: Final = 240.0
 EVENTS_A_SECOND: Final = 100
 MOST_SECONDS_BETWEEN: Final = 3.0
 AWAY_SECONDS: Final = 30.0
@@ -162,7 +161,7 @@ def test_a_worker_killed_at_any_step_loses_nothing_and_exports_nothing_twice(job
 
 @pytest.mark.long
 def test_without_transactions_nothing_is_lost_and_what_comes_again_is_the_same(job: WholeJob) -> None:
-    """Design 2, `at_least_once`; there is no transaction to be killed in."""
+    """`at_least_once`; there is no transaction to be killed in."""
     chains = [
         [fault for fault in chain if not fault.startswith(("transaction_begun", "rows_acknowledged"))]
         for chain in CHAINS

@@ -1,5 +1,4 @@
-"""Delivery through a Kinesis that fails in every way: the real sink and boto3, the fault proxy, moto (G1, G3, G4;
-design 6.5).
+"""Delivery through a Kinesis that fails in every way: the real sink and boto3, the fault proxy, moto (G1, G3, G4).
 
 Whatever the seed: nothing is lost, no lane is out of order, and every repeat is explained by an answer that left a
 doubt, or by the death of the worker that heard it. By hand, with more seeds (300 a quarter of an hour): `make
@@ -78,7 +77,7 @@ async def test_the_same_for_hundreds_of_seeds(kinesis: str) -> None:
 
 @pytest.mark.quiet
 async def test_shards_are_fed_what_they_take_and_hardly_ever_more(kinesis: str) -> None:
-    """Two shards with AWS' limits and a worker that knows nothing of them but its answers (issue 5: no DescribeStream,
+    """Two shards with AWS' limits and a worker that knows nothing of them but its answers (no DescribeStream,
     no ListShards).
     """
     create_stream(kinesis, REGION, "limited", 2)

@@ -13,7 +13,8 @@ import pytest
 from botocore import exceptions as boto
 
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
-from processor.delivery.kinesis.responses import FaultKind, judge
+from processor.delivery.kinesis.faults import FaultKind
+from processor.delivery.kinesis.responses import classify_response
 from processor.foundation.sizes import MIB
 from processor.sandbox.streams import create_stream, read_stream
 from schemas.wire.exports import decode_export
@@ -88,11 +89,11 @@ UNTOUCHED = (FaultKind.AMBIGUOUS, False)
 async def test_g4_every_fault_of_a_call_reaches_boto3_as_what_it_is(
     proxy: FaultProxy, stream: KinesisStream, kinesis: str, rule: Rule, kind: FaultKind, is_applied: bool
 ) -> None:
-    """Design 6.5. What was applied stands in the stream, and the producer was not told."""
+    """What was applied stands in the stream, and the producer was not told."""
     before = len(read_stream(kinesis, REGION, STREAM))
     proxy.follow(Plan(rules=(rule,)))
 
-    whole = judge(await outcome_of(stream), len(EXPORTS)).whole
+    whole = classify_response(await outcome_of(stream), len(EXPORTS)).whole
     proxy.wait_until_quiet(QUIET_SECONDS)
 
     (call,) = proxy.ledger.calls
@@ -107,7 +108,11 @@ async def test_what_the_plan_does_not_name_is_let_through(proxy: FaultProxy, str
 
     first, second, third = [await outcome_of(stream) for _ in range(3)]
 
-    assert judge(first, 3) == judge(third, 3) == judge({"Records": [{"SequenceNumber": "1"}] * 3}, 3)
+    assert (
+        classify_response(first, 3)
+        == classify_response(third, 3)
+        == classify_response({"Records": [{"SequenceNumber": "1"}] * 3}, 3)
+    )
     assert isinstance(second, boto.ConnectionClosedError)
     assert [(len(call.applied), len(call.told)) for call in proxy.ledger.calls] == [(3, 3), (0, 0), (3, 3)]
 
@@ -116,7 +121,7 @@ async def test_what_the_plan_does_not_name_is_let_through(proxy: FaultProxy, str
 async def test_g4_entries_fail_alone_stored_or_not(proxy: FaultProxy, stream: KinesisStream, applied: bool) -> None:
     proxy.follow(Plan(rules=(Rule(do=Do.ENTRIES, code="InternalFailure", keys="p-1", applied=applied),)))
 
-    verdict = judge(await outcome_of(stream), 3)
+    verdict = classify_response(await outcome_of(stream), 3)
 
     (call,) = proxy.ledger.calls
     assert {index: fault.code for index, fault in verdict.faults.items()} == {1: "InternalFailure"}
@@ -129,7 +134,6 @@ async def test_g4_entries_fail_alone_stored_or_not(proxy: FaultProxy, stream: Ki
 async def test_a_stream_that_ignores_partition_keys_puts_a_key_on_any_shard(
     proxy: FaultProxy, stream: KinesisStream
 ) -> None:
-    """Design 6.8."""
     proxy.follow(Plan(rules=(Rule(do=Do.SPREAD),)))
 
     answers = [await outcome_of(stream) for _ in range(12)]
@@ -142,7 +146,7 @@ async def test_a_full_shard_refuses_records_and_the_others_take_theirs(
 ) -> None:
     proxy.follow(Plan(buckets=Buckets(shards=1, records=0.001, burst=2000.0)))
 
-    verdict = judge(await outcome_of(stream), 3)
+    verdict = classify_response(await outcome_of(stream), 3)
 
     assert {index: fault.kind for index, fault in verdict.faults.items()} == {2: FaultKind.THROTTLED}
     assert proxy.ledger.calls[0].throttled == 1
@@ -259,7 +263,7 @@ def test_a_plan_that_is_shown_can_be_given_again(tmp_path: Path) -> None:
 async def test_g4_an_endpoint_that_is_not_there_is_told_by_the_proxy() -> None:
     with FaultProxy("http://127.0.0.1:1") as proxy:
         opened = KinesisStream(destination(proxy.url, STREAM), OPTIONS, ENVIRON)
-        whole = judge(await outcome_of(opened), len(EXPORTS)).whole
+        whole = classify_response(await outcome_of(opened), len(EXPORTS)).whole
         opened.close()
 
     assert whole is not None

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.delivery.kinesis.credentials import resolve
-from processor.delivery.kinesis.responses import DestinationUnusable
+from processor.delivery.kinesis.faults import DestinationUnusable
 from processor.foundation.env_file import Environment, read_env_file, unclosed_names
 from processor.foundation.errors import UsageError
 from processor.foundation.settings import Settings, read_settings

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
-from processor.delivery.lanes.dead_letter_queue import Condemned, undelivered
+from processor.delivery.lanes.dead_letter_queue import Undeliverable, undelivered
 from processor.delivery.lanes.lanes import Waiting
-from processor.delivery.lanes.progress import PartitionProgress
 from processor.foundation.settings import Settings
 from processor.kafka.writer import Headers, Writer
 from schemas.dead_letter import DeadLetter, DeadLetterReason, StoredDeadLetter
 from schemas.kafka import ReadRecord
 from schemas.wire.dead_letters import decode_dead_letter, encode_dead_letter
 from schemas.wire.exports import decode_export
-from tests.delivery.fakes import export_record
+from tests.delivery.fakes import a_progress, export_record
 
 Raw = tuple[bytes | None, bytes | None, Headers, int | None]
 """Key, value, headers, timestamp."""
@@ -22,10 +21,10 @@ def undelivered_letter(
 ) -> Raw:
     """A record of `exports` that could not be delivered."""
     record = export_record(offset, profile, flow, value=value)
-    condemned = Condemned(
-        Waiting(decode_export(record), PartitionProgress(0)), None, DeadLetterReason(reason), f"because of {offset}", 3
+    undeliverable = Undeliverable(
+        Waiting(decode_export(record), a_progress()), None, DeadLetterReason(reason), f"because of {offset}", 3
     )
-    letter, headers, attempts = undelivered(condemned)
+    letter, headers, attempts = undelivered(undeliverable)
     written = encode_dead_letter(letter, headers, attempts=attempts)
     return written.key, written.value, list(written.headers), None
 

@@ -1,14 +1,13 @@
-"""PutRecords through boto3, without what boto3 adds to it: no retries of its own, and a body made and an answer read at
-a fraction of the cost.
+"""PutRecords through boto3, without retries of its own, with bodies made and responses read at a fraction of the cost.
 
-Four things differ from a plain `put_records` call, all by public events of the client (measured: 3 to 4 times less CPU;
-design 6.3):
+Four things differ from a plain `put_records` call, all by public events of the client (measured: 3 to 4 times less
+CPU):
 
     provide-client-params   takes our body out of the parameters, so that botocore serialises only the stream's name or
                             ARN
     before-call             puts our body in, before the request is signed: the signature covers it
-    before-send             is the last moment in which a worker that lost its partitions can hold its tongue
-    before-parse            takes a successful answer away from botocore's parser
+    before-send             is the last moment in which a worker that lost its partitions can stop
+    before-parse            takes a successful response away from botocore's parser
 """
 
 import asyncio
@@ -22,22 +21,23 @@ import orjson
 from botocore.config import Config
 from pybase64 import b64encode_as_string
 
+from processor.delivery.kinesis.code_words import words_of
 from processor.delivery.kinesis.credentials import NO_SECRETS, REREAD_SECONDS, open_session
 from processor.delivery.kinesis.endpoints import ANY_ENDPOINT, EndpointRules
+from processor.delivery.kinesis.faults import BrokenResponse, DestinationUnusable, PauseReason
 from processor.delivery.kinesis.fence import Fenced
-from processor.delivery.kinesis.responses import BrokenAnswer, DestinationUnusable, PauseReason, words_of
 from processor.delivery.ports import OpenStream
 from processor.foundation.env_file import ENVIRONMENT
 from processor.foundation.secrets import Secrets
 from schemas.destination import Destination
 from schemas.export import Export
 
-_ANSWER: Final = "RawAnswer"  # where the answer's bytes stand in what `put_records` returns
+_RESPONSE: Final = "RawResponse"  # where the response's bytes stand in what `put_records` returns
 
 
 @dataclass(frozen=True, slots=True)
 class KinesisOptions:
-    """How to call; the threads of one destination are as many as its calls in flight."""
+    """The way to call Kinesis; the threads of one destination are as many as its calls in flight."""
 
     calls_in_flight: int
     connect_timeout_seconds: float
@@ -76,22 +76,22 @@ class KinesisStream:
         self._client: Any = None
 
     async def put(self, exports: Sequence[Export]) -> object:
-        """One PutRecords call; the answer as parsed JSON.
+        """Make one PutRecords call; return the response as parsed JSON.
 
-        Raises what botocore raises, DestinationUnusable, BrokenAnswer, Fenced.
+        Raises what botocore raises, DestinationUnusable, BrokenResponse, Fenced.
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._put, exports)
 
     def close(self) -> None:
-        """Let threads and connections go."""
+        """Close threads and connections; no call is in flight."""
         self._threads.shutdown(wait=False)
         if self._client is not None:
             self._client.close()
 
     def _put(self, exports: Sequence[Export]) -> object:
         named = self._destination.named
-        answer = self._opened().put_records(**named, Records=_Body(body_of(named, exports)))
-        return answer_of(answer[_ANSWER])
+        response = self._opened().put_records(**named, Records=_Body(encode_body(named, exports)))
+        return read_response(response[_RESPONSE])
 
     def _opened(self) -> Any:
         with self._opening:
@@ -106,7 +106,7 @@ class KinesisStream:
             retries={
                 "total_max_attempts": 1,
                 "mode": "standard",
-            },  # a retry inside the SDK would store a batch twice, unseen (design 6.2)
+            },  # a retry inside the SDK would store a batch twice, unseen
             parameter_validation=False,  # our body is no list of records
             connect_timeout=options.connect_timeout_seconds,
             read_timeout=options.read_timeout_seconds,
@@ -125,8 +125,8 @@ class KinesisStream:
             raise Fenced
 
 
-def body_of(named: Mapping[str, str], exports: Sequence[Export]) -> bytes:
-    """The body of a PutRecords request to the stream that is `named` so (AWS API reference, PutRecords)."""
+def encode_body(named: Mapping[str, str], exports: Sequence[Export]) -> bytes:
+    """Encode the body of a PutRecords request to the stream that is `named` so (AWS API reference, PutRecords)."""
     return orjson.dumps({**named, "Records": [_entry(export) for export in exports]})
 
 
@@ -137,19 +137,17 @@ def _entry(export: Export) -> dict[str, str]:
     return entry
 
 
-def answer_of(body: bytes) -> object:
-    """A successful answer as JSON; raises BrokenAnswer. boto3 alone would take a broken one for a success (design
-    6.1).
-    """
+def read_response(body: bytes) -> object:
+    """Read a successful response as JSON; raise BrokenResponse: boto3 alone would take a broken one for a success."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         what = "a web page (HTML)" if body.lstrip().startswith(b"<") else "not JSON"
-        raise BrokenAnswer(f"a success of {len(body)} bytes that are {what}") from None
+        raise BrokenResponse(f"a success of {len(body)} bytes that are {what}") from None
 
 
 class _Body(list[Any]):
-    """A finished request body in the place of the records; empty, whoever looks into it."""
+    """A finished request body in the place of the records; an empty list, whoever looks into it."""
 
     def __init__(self, raw: bytes) -> None:
         super().__init__()
@@ -157,10 +155,10 @@ class _Body(list[Any]):
 
 
 def carry_own_bodies(client: Any) -> Any:
-    """Teach the client's `put_records` to take finished bodies and to hand out raw answers."""
+    """Teach the client's `put_records` to take finished bodies and to hand out raw responses."""
     client.meta.events.register("provide-client-params.kinesis.PutRecords", _take_body)
     client.meta.events.register("before-call.kinesis.PutRecords", _put_body)
-    client.meta.events.register("before-parse.kinesis.PutRecords", _take_answer)
+    client.meta.events.register("before-parse.kinesis.PutRecords", _take_response)
     return client
 
 
@@ -173,9 +171,9 @@ def _put_body(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None
     params["body"] = context["own_body"]
 
 
-def _take_answer(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+def _take_response(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
     if response_dict["status_code"] == 300:  # boto3 takes it for a success
         raise DestinationUnusable(PauseReason.DESTINATION_UNUSABLE, f"300: {words_of('300')}")
     if response_dict["status_code"] < 300:
-        customized_response_dict[_ANSWER] = response_dict["body"]
+        customized_response_dict[_RESPONSE] = response_dict["body"]
         response_dict["body"] = b"{}"

@@ -1,4 +1,4 @@
-"""A boto3 session that is let in as the destination says (contract G7).
+"""A boto3 session with the credentials that the destination names.
 
 Secrets pass through; they are never logged or put into errors.
 
@@ -32,7 +32,7 @@ from botocore.credentials import (
 )
 from botocore.exceptions import NoCredentialsError, ProfileNotFound
 
-from processor.delivery.kinesis.responses import DestinationUnusable, PauseReason
+from processor.delivery.kinesis.faults import DestinationUnusable, PauseReason
 from processor.foundation.secrets import Secrets, SecretUnreadable
 from schemas.destination import ENCRYPTED, REFERENCE, Destination, KeyCredentials, ProfileCredentials, RoleCredentials
 
@@ -51,7 +51,7 @@ def open_session(
     secrets: Secrets = NO_SECRETS,
     reread_seconds: float = REREAD_SECONDS,
 ) -> boto3.Session:
-    """A session of its own for the destination.
+    """Open a session of its own for the destination. Home of G7.
 
     References `${NAME}` are looked up in `environ`, what is encrypted is opened by `secrets`.
 
@@ -79,7 +79,7 @@ def open_session(
 
 
 def resolve(text: str, environ: Mapping[str, str]) -> str:
-    """The value that a reference `${NAME}` stands for, any other text as it is; raises DestinationUnusable.
+    """Return the value that a reference `${NAME}` stands for, any other text as it is; raise DestinationUnusable.
 
     NAME in `environ` (the environment, then `.env`), else the content of the file that NAME_FILE names, as container
     platforms mount secrets.
@@ -144,8 +144,9 @@ def _found(session: botocore.session.Session) -> Any:
 
 
 def _kept_fresh(read: Callable[[], Any], seconds: float) -> Any:
-    """What `read` gives, read again every so many seconds; as it is where it refreshes itself (a role, SSO, an
-    instance's own).
+    """Return what `read` gives, read again every so many seconds.
+
+    What refreshes itself (a role, SSO, an instance's own credentials) is returned as it is.
     """
 
     def again() -> dict[str, str | None]:
@@ -160,7 +161,7 @@ def _kept_fresh(read: Callable[[], Any], seconds: float) -> Any:
 
 
 def _metadata(found: Any, seconds: float) -> dict[str, str | None]:
-    """As botocore's refreshable credentials take it; they do not expire, but are looked at again."""
+    """Describe credentials for botocore's refreshable ones; they do not expire, but are looked at again."""
     key, secret, token = found.get_frozen_credentials()[:3]
     for name, value in (("access key id", key), ("secret key", secret), ("session token", token)):
         if value and _UNSENDABLE.search(value):
@@ -171,8 +172,9 @@ def _metadata(found: Any, seconds: float) -> dict[str, str | None]:
 
 
 def _assumed(role: RoleCredentials, region: str, source: Any) -> Any:
-    """Assumed when first needed, and again 15 minutes before the credentials expire, as botocore does for roles of a
-    profile.
+    """Have a role assumed when first needed, and again 15 minutes before its credentials expire.
+
+    Botocore does so for roles of a profile.
     """
     extra = {"RoleSessionName": _ROLE_SESSION} | ({} if role.external_id is None else {"ExternalId": role.external_id})
     create_client = partial(botocore.session.get_session().create_client, region_name=region)
@@ -189,7 +191,7 @@ def _assumed(role: RoleCredentials, region: str, source: Any) -> Any:
 
 
 class _Found(CredentialProvider):  # type: ignore[misc]  # botocore has no type information
-    """The one provider of a session."""
+    """The one provider of credentials of a session."""
 
     METHOD = _METHOD
 

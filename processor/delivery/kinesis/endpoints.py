@@ -1,5 +1,6 @@
-"""Which endpoints a flow may name, and what is sent there: who may change a flow chooses the address that workers and
-the API call.
+"""The endpoints that a flow may name, and what is sent there.
+
+Who may change a flow chooses the address that workers and the API call.
 
     no endpointUrl, or Kinesis of AWS      always
     a host of ENDPOINT_HOSTS               always
@@ -18,12 +19,10 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from processor.delivery.kinesis.faults import DestinationUnusable, PauseReason
 from schemas.destination import Destination, require_one_host
-
-if TYPE_CHECKING:
-    from processor.delivery.kinesis.responses import DestinationUnusable
 
 _OF_AWS: Final = re.compile(
     r"(^|\.)((data|control)-)?kinesis(-fips)?\.[a-z]{2,}(-[a-z]+)+-[0-9]+(\.vpce)?"
@@ -46,7 +45,7 @@ _METADATA_ADDRESSES: Final = frozenset(
 """Those of AWS, EKS, Google, Alibaba, Azure and Oracle that are not link-local, as 169.254.169.254 is."""
 _SESSION_TOKEN: Final = "X-Amz-Security-Token"  # noqa: S105  # a header's name
 ENDPOINT_HOSTS: Final = "PROFILE_EXPORTER_ENDPOINT_HOSTS"
-"""The variable in which an operator names hosts."""
+"""The environment variable in which an operator names hosts."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -58,8 +57,9 @@ class EndpointRules:
     hosts: tuple[str, ...] = ()
 
     def trusts(self, destination: Destination) -> bool:
-        """Whether an operator named the endpoint, or AWS did: then session tokens go there, and its words are told to
-        whoever asks.
+        """Return whether an operator named the endpoint, or AWS did.
+
+        Then session tokens go there, and its words are told to whoever asks.
         """
         if destination.endpoint_url is None:
             return True
@@ -89,7 +89,7 @@ class EndpointRules:
             )
 
     def open_client(self, session: Any, destination: Destination, config: Any) -> Any:
-        """The Kinesis client of a session, which sends only what its endpoint may have; raises DestinationUnusable."""
+        """Open a session's Kinesis client, which sends only what its endpoint may have; raise DestinationUnusable."""
         self.require_allowed(destination)
         client = session.client("kinesis", endpoint_url=destination.endpoint_url, config=config)
         client.meta.events.register("before-send.kinesis", _write_headers_as_text)
@@ -102,7 +102,7 @@ class EndpointRules:
 
 
 ANY_ENDPOINT: Final = EndpointRules()
-"""Where no operator named any: what stands above."""
+"""The rules where no operator named any host: those that stand above."""
 
 
 def endpoint_rules(hosts: str) -> EndpointRules:
@@ -111,9 +111,7 @@ def endpoint_rules(hosts: str) -> EndpointRules:
 
 
 def _write_headers_as_text(request: Any, **_: Any) -> None:
-    """Make texts of headers that botocore leaves as bytes: urllib3 (2.8) fails on those when the answer is a redirect
-    with status 303.
-    """
+    """Make texts of headers that botocore leaves as bytes: urllib3 (2.8) fails on those at a redirect with status 303."""
     for name, value in request.headers.items():
         if isinstance(value, bytes):
             request.headers[name] = value.decode("latin-1")
@@ -129,10 +127,7 @@ def _keep_session_token(host: str, request: Any, **_: Any) -> None:
         raise _unusable(text)
 
 
-def _unusable(text: str) -> "DestinationUnusable":
-    # Botocore comes with it: not before Kafka was asked.
-    from processor.delivery.kinesis.responses import DestinationUnusable, PauseReason  # noqa: PLC0415
-
+def _unusable(text: str) -> DestinationUnusable:
     return DestinationUnusable(PauseReason.DESTINATION_UNUSABLE, text)
 
 
@@ -152,7 +147,7 @@ def _host_of(url: str) -> str:
 
 
 def _addresses_of(host: str) -> Iterator[Address]:
-    """What a name leads to, also one that is a number; nothing where it is not known here."""
+    """Yield the addresses that a name leads to, also one that is a number; none where it is not known here."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

@@ -1,4 +1,4 @@
-"""Nothing leaves for Kinesis while this worker may have lost what it owns: Kinesis fences nobody (contract G3).
+"""Nothing leaves for Kinesis while this worker may have lost what it owns: Kinesis fences nobody (G3).
 
 A call that was on its way when the worker was stopped cannot be taken back; any other is not begun, or ends before its
 request is written. It is open again when the group has answered; what was lost meanwhile is revoked by the group, and
@@ -17,14 +17,14 @@ _log = structlog.get_logger(__name__)
 
 
 class Fenced(Exception):
-    """Raised in the place of a request that was not written."""
+    """A request was not written: this worker may have lost what it owns."""
 
     def __init__(self) -> None:
         super().__init__(FENCED)
 
 
 class Fence:
-    """`may_send` is asked at once before every request; `times_closed` counts since the worker started."""
+    """The fence before every request: `may_send` is asked at once; `times_closed` counts since the worker started."""
 
     def __init__(self, may_send: Callable[[], bool]) -> None:
         self._may_send = may_send
@@ -32,7 +32,7 @@ class Fence:
         self.times_closed = 0
 
     def is_open(self) -> bool:
-        """Whether a call may begin; a change is logged once. On the event loop only."""
+        """Return whether a call may begin; a change is logged once. On the event loop only."""
         is_open = self._may_send()
         if is_open is not self._was_open:
             self._was_open = is_open

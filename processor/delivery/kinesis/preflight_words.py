@@ -1,4 +1,4 @@
-"""What kept preflight from being let in, in words, and what to do about it. Never a stack trace, never a secret."""
+"""The words for a flow that is not authorized, and what to do about it. Never a stack trace, never a secret."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,8 @@ from typing import Any, Final
 import boto3
 from botocore.exceptions import ClientError
 
-from processor.delivery.kinesis.responses import Fault, FaultKind, PauseReason, is_of_sign_up, words_of
+from processor.delivery.kinesis.code_words import is_of_sign_up, words_of
+from processor.delivery.kinesis.faults import Fault, FaultKind, PauseReason
 from schemas.destination import Destination
 
 CLOCK_SECONDS: Final = 240.0  # AWS refuses signatures that are 5 minutes off (General Reference, "Signature Version 4")
@@ -17,8 +18,8 @@ _XML_MESSAGE: Final = re.compile(r"<Message>(.*?)(?:</Message>|$)", re.DOTALL)
 _HTML: Final = re.compile(r"<(!doctype html|html|head|body)\b", re.IGNORECASE)
 
 
-def in_words(fault: Fault, error: Exception, destination: Destination, now: float) -> str:
-    """`now`: this machine's clock, in seconds since 1970, to be held against the endpoint's."""
+def explain_fault(fault: Fault, error: Exception, destination: Destination, now: float) -> str:
+    """Say why there was no access; `now` is this machine's clock (since 1970), held against the endpoint's."""
     where = destination.endpoint_url or f"Kinesis in {destination.region}"
     if fault.code in _ON_THE_WAY:
         return f"{where} is not reached: {fault}"
@@ -32,13 +33,13 @@ def in_words(fault: Fault, error: Exception, destination: Destination, now: floa
 
 
 def told(fault: Fault) -> str:
-    """What an answer said, in words: its code's meaning, and its message; else the code."""
+    """Say what a response said, in words: its code's meaning, and its message; else the code."""
     said = "; ".join(text for text in (words_of(fault.code), plain(fault.message)) if text)
     return f"{said} ({fault.code})" if words_of(fault.code) else said or fault.code
 
 
 def remedy_of(fault: Fault, error: Exception, destination: Destination) -> str:
-    """What to do."""
+    """Say what to do about a fault."""
     if fault.code in _ON_THE_WAY:
         return _ON_THE_WAY[fault.code]
     if is_of_sign_up(fault.code):
@@ -57,20 +58,20 @@ def remedy_of(fault: Fault, error: Exception, destination: Destination) -> str:
     return "check the region of the flow, and the way from here to AWS (network, proxy, DNS)"
 
 
-def speaks_html(answer: object) -> bool:
-    """Whether an answer, or an error of botocore, is a web page."""
-    response: Mapping[str, Any] = (
-        answer.response if isinstance(answer, ClientError) else answer if isinstance(answer, dict) else {}
+def speaks_html(response: object) -> bool:
+    """Return whether a response, or an error of botocore, is a web page."""
+    body: Mapping[str, Any] = (
+        response.response if isinstance(response, ClientError) else response if isinstance(response, dict) else {}
     )
-    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    message = str(response.get("Error", {}).get("Message", ""))
-    if "Error" not in response:
+    headers = body.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    message = str(body.get("Error", {}).get("Message", ""))
+    if "Error" not in body:
         return str(headers.get("content-type", "")).startswith("text/html")
     return _HTML.search(message) is not None
 
 
 def _clock(error: Exception, now: float) -> str | None:
-    """How far this machine's clock is from the endpoint's `Date`, where that explains a refusal."""
+    """Say how far this machine's clock is from the endpoint's `Date`, where that explains a refusal."""
     headers = (
         error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}) if isinstance(error, ClientError) else {}
     )
@@ -82,7 +83,7 @@ def _clock(error: Exception, now: float) -> str | None:
 
 
 def plain(message: str) -> str:
-    """The words of an answer in XML, which boto3 does not take apart for Kinesis."""
+    """Return the words of a response in XML, which boto3 does not take apart for Kinesis."""
     found = _XML_MESSAGE.search(message)
     return found[1].strip() if found else message
 

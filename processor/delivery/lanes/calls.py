@@ -4,13 +4,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from processor.delivery.lanes.lanes import Lane
-from processor.delivery.lanes.progress import PartitionProgress
+from processor.delivery.lanes.progress import Progress
 from schemas.export import Export
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """The lanes whose heads are in flight together.
+    """One call: the lanes whose heads are in flight together.
 
     `round` is the window's when it began; `is_probe`: of a paused destination.
     """
@@ -21,19 +21,19 @@ class Call:
     began_at: float = 0.0  # by the sink's clock
 
     def exports(self) -> list[Export]:
-        """The records, in the order of the lanes."""
+        """Return the records, in the order of the lanes."""
         return [lane.head.export for lane in self.lanes]
 
-    def carries(self, partitions: Collection[PartitionProgress]) -> bool:
-        """Whether a record of one of these partitions is in flight."""
-        return any(lane.head.progress in partitions for lane in self.lanes)
+    def carries(self, progresses: Collection[Progress]) -> bool:
+        """Return whether a record of one of these is in flight."""
+        return any(lane.head.progress in progresses for lane in self.lanes)
 
 
 class CallWindow:
-    """Additive increase, multiplicative decrease (RFC 5681's idea): `widest` calls, half of it when throttled, at least
-    1.
+    """The number of calls that may be in flight: `widest`, half of it when throttled, then slowly more.
 
-    Calls that flew together are one round: it narrows the window once, however many of them were throttled.
+    That is additive increase, multiplicative decrease (RFC 5681's idea); one call is the least. Calls that were in
+    flight together are one round: it narrows the window once, however many of them were throttled.
     """
 
     def __init__(self, widest: int) -> None:
@@ -43,15 +43,15 @@ class CallWindow:
 
     @property
     def size(self) -> int:
-        """Calls that may be in flight."""
+        """Return how many calls may be in flight."""
         return int(self._size)
 
     def narrow(self, call_round: int) -> None:
-        """A call was throttled."""
+        """Have fewer calls: one was throttled."""
         if call_round == self.round:
             self._size = max(1.0, self._size / 2)
             self.round += 1
 
     def widen(self) -> None:
-        """A call went well: one more after as many as are in flight."""
+        """Note a call that went well: after as many as are in flight there may be one more."""
         self._size = min(float(self._widest), self._size + 1 / self._size)

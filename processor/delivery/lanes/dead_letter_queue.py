@@ -1,6 +1,4 @@
-"""Records that cannot be delivered, on their way to durable dead letters: in order, in batches, one batch at a time
-(contract I4, G4, G9).
-"""
+"""Records that cannot be delivered, on their way to durable dead letters: in order, one batch at a time (I4, G9)."""
 
 import asyncio
 from collections import Counter, deque
@@ -10,7 +8,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from processor.delivery.lanes.lanes import FlowLanes, Waiting
-from processor.delivery.lanes.progress import PartitionProgress
+from processor.delivery.lanes.progress import Progress
 from processor.delivery.ports import DeadLetters, Undelivered
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.kafka import ConsumerRecord
@@ -21,8 +19,8 @@ BATCH_RECORDS: Final = 500
 log = structlog.get_logger(__name__)
 
 
-class Condemned(NamedTuple):
-    """A waiting record, and why it is not delivered.
+class Undeliverable(NamedTuple):
+    """A waiting record that becomes a dead letter, and why.
 
     `flow` is None where the record does not name one; `attempts`: how often it was sent.
     """
@@ -35,22 +33,22 @@ class Condemned(NamedTuple):
 
 
 class DeadLetterQueue:
-    """Condemned records until they are durable; `finished` is told of each batch that is."""
+    """Undeliverable records until they are durable dead letters; `finished` is called with each batch that is."""
 
-    def __init__(self, dead_letters: DeadLetters, finished: Callable[[list[Condemned]], None]) -> None:
+    def __init__(self, dead_letters: DeadLetters, finished: Callable[[list[Undeliverable]], None]) -> None:
         self._dead_letters = dead_letters
         self._finished = finished
-        self._queue: deque[Condemned] = deque()
-        self._putting: list[Condemned] = []
+        self._queue: deque[Undeliverable] = deque()
+        self._putting: list[Undeliverable] = []
         self._arrived = asyncio.Event()
 
-    def add(self, condemned: Condemned) -> None:
-        """Write it, after all earlier ones."""
-        self._queue.append(condemned)
+    def add(self, undeliverable: Undeliverable) -> None:
+        """Have a record written, after all earlier ones."""
+        self._queue.append(undeliverable)
         self._arrived.set()
 
     async def run(self) -> None:
-        """Write for ever; what the port raises ends it."""
+        """Write batches for ever; raise what the port raises."""
         while True:
             await self._arrived.wait()
             self._putting = [self._queue.popleft() for _ in range(min(BATCH_RECORDS, len(self._queue)))]
@@ -62,39 +60,39 @@ class DeadLetterQueue:
             _log(done)
             self._finished(done)
 
-    def take_given_up(self) -> list[Waiting]:
-        """Take out what is given up, except what is being written."""
-        taken = [each.waiting for each in self._queue if each.waiting.given_up]
-        self._queue = deque(each for each in self._queue if not each.waiting.given_up)
+    def take_abandoned(self) -> list[Waiting]:
+        """Take out what is abandoned, except what is being written."""
+        taken = [each.waiting for each in self._queue if each.waiting.is_abandoned]
+        self._queue = deque(each for each in self._queue if not each.waiting.is_abandoned)
         return taken
 
-    def is_writing(self, partitions: Collection[PartitionProgress]) -> bool:
-        """Whether records of these partitions are being written."""
-        return any(each.waiting.progress in partitions for each in self._putting)
+    def is_writing(self, progresses: Collection[Progress]) -> bool:
+        """Return whether records of these are being written."""
+        return any(each.waiting.progress in progresses for each in self._putting)
 
     def writing(self) -> list[Waiting]:
-        """What is being written."""
+        """Return the records that are being written."""
         return [each.waiting for each in self._putting]
 
-    def waiting(self) -> list[Condemned]:
-        """What is not durable yet."""
+    def waiting(self) -> list[Undeliverable]:
+        """Return the records that are not durable yet."""
         return [*self._putting, *self._queue]
 
 
-def undelivered(condemned: Condemned) -> Undelivered:
-    """The dead letter: key, value and headers as they were, and why (contract I4)."""
-    record = condemned.waiting.export.record
+def undelivered(undeliverable: Undeliverable) -> Undelivered:
+    """Make the dead letter: key, value and headers as they were, and why (I4)."""
+    record = undeliverable.waiting.export.record
     letter = DeadLetter(
         record.topic,
         record.partition,
         record.offset,
         record.key,
         record.value,
-        condemned.reason,
-        condemned.explanation,
+        undeliverable.reason,
+        undeliverable.explanation,
         _time(record),
     )
-    return Undelivered(letter, record.headers, condemned.attempts)
+    return Undelivered(letter, record.headers, undeliverable.attempts)
 
 
 def _time(record: ConsumerRecord) -> str | None:
@@ -102,8 +100,8 @@ def _time(record: ConsumerRecord) -> str | None:
     return None if timestamp is None or timestamp < 0 else format_time(timestamp // 1000)
 
 
-def _log(batch: list[Condemned]) -> None:
-    """One line a flow and reason: a deleted flow may have left millions of records."""
+def _log(batch: list[Undeliverable]) -> None:
+    """Log a line for each flow and reason: a deleted flow may have left millions of records."""
     counts = Counter((None if each.flow is None else each.flow.id, each.reason) for each in batch)
     for (flow_id, reason), records in counts.items():
         log.warning("records_dead_lettered", flow=flow_id, reason=reason.value, records=records)

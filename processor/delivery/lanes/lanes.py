@@ -1,4 +1,4 @@
-"""Lanes: the waiting records of one profile and one flow, in order, at most one of them in flight (contract G3).
+"""Lanes: the waiting records of one profile and one flow, in order, at most one of them in flight.
 
                  ┌───────────── next head ─────────────┐
                  ▼                                     │ delivered, or a dead letter
@@ -14,74 +14,56 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from processor.delivery.kinesis.responses import PauseReason
-from processor.delivery.lanes.progress import PartitionProgress
+from processor.delivery.kinesis.faults import PauseReason
+from processor.delivery.lanes.progress import Progress
 from schemas.dead_letter import DeadLetterReason
 from schemas.destination import Destination
 from schemas.export import Export
 
 
 class Waiting(NamedTuple):
-    """A record that is not finished, and the partition that must not pass it."""
+    """A record that is not finished, and the progress that must not pass it."""
 
     export: Export
-    progress: PartitionProgress
+    progress: Progress
 
     @property
-    def given_up(self) -> bool:
-        """Whether it is not to be sent any more: the next owner of its partition does."""
+    def is_abandoned(self) -> bool:
+        """Return whether it is not to be sent any more: the next owner of its partition does."""
         return self.export.record.offset >= self.progress.sends_below
 
 
 class RouteState(NamedTuple):
-    """Why nothing is delivered, and what went wrong last, in words; all None where all is well."""
+    """A route's state: why nothing is delivered, and what went wrong last, in words; all None where all is well."""
 
     paused: PauseReason | None = None
     trouble: str | None = None
-    stuck_since: float | None = None  # nothing was answered since then, by the sink's clock; None: something was
+    unavailable_since: float | None = None  # no call was answered since then, by the sink's clock; None: one was
     next_try: float | None = None  # by the same clock, where it waits for one
-    silent_since: float | None = None  # a call waits for its answer, and none came since then; by the same clock
-    takes_nothing: bool = False  # it rejects whatever it is sent
+    silent_since: float | None = None  # a call waits for its response, and none came since then; by the same clock
+    rejects_everything: bool = False
     is_idle: bool = False  # it could take more than it is given
 
 
 class Route(Protocol):
-    """Where lanes with a head to send wait: a destination, or what takes its place."""
+    """A place where lanes with a head to send wait: a destination, or what takes its place."""
 
     def add(self, lane: "Lane") -> None:
-        """The lane's head may leave."""
+        """Have the lane wait: its head may leave."""
 
     def remove(self, flow: "FlowLanes") -> "list[Lane]":
-        """Give up the lanes of a flow; what is in flight stays."""
+        """Give back the lanes of a flow; what is in flight stays."""
 
     def drop_emptied(self) -> None:
         """Forget lanes whose records were all taken away."""
 
     def state(self) -> RouteState:
-        """How it goes."""
-
-
-@dataclass(slots=True)
-class Held:
-    """What is in memory."""
-
-    records: int = 0
-    size_bytes: int = 0
-
-    def add(self, size_bytes: int) -> None:
-        """Count one more record of this size."""
-        self.records += 1
-        self.size_bytes += size_bytes
-
-    def remove(self, size_bytes: int) -> None:
-        """Count one record of this size less."""
-        self.records -= 1
-        self.size_bytes -= size_bytes
+        """Return how the route is."""
 
 
 @dataclass(slots=True)
 class FlowCounts:
-    """What became of a flow's records, since this process started."""
+    """Counts of what became of a flow's records, since this process started."""
 
     delivered: int = 0
     delivered_bytes: int = 0  # data and partition keys
@@ -103,7 +85,9 @@ class FlowCounts:
 
 
 class Lane:
-    """The waiting records of one profile and one flow; never without a head, except `emptied`.
+    """The waiting records of one profile and one flow; never without a head, except `emptied`. Home of G3.
+
+    `in_flight` is written by `depart` and `come_back` alone.
 
     Of the head: `tries` counts how often it was sent, `failures` its own faults (not those of whole calls),
     `rejections` which of them were rejections; `rejected_after`: how many calls had delivered something before the
@@ -138,19 +122,29 @@ class Lane:
         return 0 if self.emptied else 1 + len(self._behind or ())
 
     def __iter__(self) -> Iterator[Waiting]:
-        """All its records, in order."""
+        """Yield all its records, in order."""
         if not self.emptied:
             yield self.head
             yield from self._behind or ()
 
     def append(self, waiting: Waiting) -> None:
-        """Wait behind the others."""
+        """Have a record wait behind the others."""
         if self._behind is None:
             self._behind = deque()
         self._behind.append(waiting)
 
+    def depart(self) -> None:
+        """Send the head: until `come_back` it is in flight, and the lane waits at no route."""
+        self.in_flight = True
+        self.flow.counts.retried += self.tries > 0
+        self.tries += 1
+
+    def come_back(self) -> None:
+        """Note that the head's call has ended."""
+        self.in_flight = False
+
     def advance(self) -> bool:
-        """The head is done: the next one takes its place; False when there is none, and the lane is at its end."""
+        """Put the next record in the place of the finished head; return False where the lane is at its end."""
         self.tries = self.failures = self.rejections = 0
         if not self._behind:
             self.emptied = True
@@ -170,9 +164,7 @@ class Lane:
 
 
 class FlowLanes:
-    """All lanes of one flow, the route they take now, and what they hold: of partitions (`live`), and read a second
-    time (`parked`).
-    """
+    """All lanes of one flow, and the route that they take now."""
 
     def __init__(self, flow_id: str, route: Route) -> None:
         self.id = flow_id
@@ -180,11 +172,9 @@ class FlowLanes:
         self.destination: Destination | None = None  # of `route`; None: there is none
         self.lanes: dict[bytes, Lane] = {}
         self.counts = FlowCounts()
-        self.live = Held()
-        self.parked = Held()
 
     def add(self, key: bytes, waiting: Waiting) -> None:
-        """A record arrives, behind all earlier ones of its lane."""
+        """Have a record wait behind all earlier ones of its lane."""
         lane = self.lanes.get(key)
         if lane is not None:
             lane.append(waiting)
@@ -192,16 +182,16 @@ class FlowLanes:
         lane = self.lanes[key] = Lane(self, key, waiting)
         self.route.add(lane)
 
-    def step(self, lane: Lane) -> None:
-        """The lane's head is finished: on with the next one."""
-        lane.in_flight = False
+    def finish_head(self, lane: Lane) -> None:
+        """Go on with the lane's next record: its head is finished."""
+        lane.come_back()
         if lane.advance():
             self.route.add(lane)
         else:
             del self.lanes[lane.key]
 
     def change_route(self, route: Route, destination: Destination | None) -> None:
-        """Waiting lanes change over, in their order; those in flight follow when their call has ended (contract G9)."""
+        """Move waiting lanes to another route, in their order; those in flight follow when their call has ended."""
         waiting = self.route.remove(self)
         self.route, self.destination = route, destination
         for lane in waiting:
@@ -215,5 +205,5 @@ class FlowLanes:
         return taken
 
     def heads(self) -> Iterable[Waiting]:
-        """Each lane's oldest record."""
+        """Return each lane's oldest record."""
         return (lane.head for lane in self.lanes.values())

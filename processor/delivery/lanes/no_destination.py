@@ -1,29 +1,28 @@
-"""The routes of flows that the catalog does not name: wait a moment, or become dead letters (contract G9)."""
+"""The routes of flows that the catalog does not name: wait a moment, or become dead letters (G9)."""
 
 from collections.abc import Callable
 
-from processor.delivery.kinesis.responses import PauseReason
+from processor.delivery.kinesis.faults import PauseReason
 from processor.delivery.lanes.lanes import FlowLanes, Lane, RouteState
 from schemas.dead_letter import DeadLetterReason
 
-Condemn = Callable[[Lane, DeadLetterReason, str], None]
+DeadLetterLane = Callable[[Lane, DeadLetterReason, str], None]
+"""Makes all records of a lane dead letters, with a reason and an explanation."""
 
 
 class Unknown:
-    """Holds the lanes of one flow that was never in the catalog: another worker may have learned of it a moment
-    earlier.
-    """
+    """Holds the lanes of one flow that was never in the catalog: another worker may have learned of it earlier."""
 
     def __init__(self, since: float) -> None:
         self.since = since
         self._lanes: list[Lane] = []
 
     def add(self, lane: Lane) -> None:
-        """The lane waits for its flow."""
+        """Have the lane wait for its flow."""
         self._lanes.append(lane)
 
     def remove(self, flow: FlowLanes) -> list[Lane]:
-        """Give up the lanes of a flow."""
+        """Give back the lanes of a flow."""
         taken = [lane for lane in self._lanes if lane.flow is flow]
         self._lanes = [lane for lane in self._lanes if lane.flow is not flow]
         return taken
@@ -33,29 +32,29 @@ class Unknown:
         self._lanes = [lane for lane in self._lanes if not lane.emptied]
 
     def state(self) -> RouteState:
-        """It waits, as a paused flow does."""
+        """Return that the flow waits, as a paused one does."""
         return (
             RouteState(PauseReason.FLOW_UNKNOWN, "the catalog does not name this flow") if self._lanes else RouteState()
         )
 
 
 class Deleted:
-    """Condemns every lane that comes: its flow is gone."""
+    """Makes dead letters of every lane that comes: its flow is gone."""
 
-    def __init__(self, condemn_all: Condemn) -> None:
-        self._condemn_all = condemn_all
+    def __init__(self, dead_letter_lane: DeadLetterLane) -> None:
+        self._dead_letter_lane = dead_letter_lane
 
     def add(self, lane: Lane) -> None:
-        """All records of the lane become dead letters."""
-        self._condemn_all(lane, DeadLetterReason.FLOW_DELETED, f"there is no flow {lane.flow.id}")
+        """Make all records of the lane dead letters."""
+        self._dead_letter_lane(lane, DeadLetterReason.FLOW_DELETED, f"there is no flow {lane.flow.id}")
 
     def remove(self, flow: FlowLanes) -> list[Lane]:  # noqa: ARG002  # a Route's signature
-        """Nothing waits here."""
+        """Give back nothing: no lane waits here."""
         return []
 
     def drop_emptied(self) -> None:
-        """Nothing waits here."""
+        """Forget nothing: no lane waits here."""
 
     def state(self) -> RouteState:
-        """All is well."""
+        """Return that all is well."""
         return RouteState()

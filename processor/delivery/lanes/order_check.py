@@ -1,7 +1,6 @@
-"""Whether a stream keeps the order that lanes give it, by what PutRecords answers: a shard and a sequence number for
-each record.
+"""A check that a stream keeps the order of lanes, by the shard and sequence number that each record gets.
 
-A lane has one record in flight (contract G3), so its answers come in its own order, and two things must hold for it:
+A lane has one record in flight (G3), so its responses come in its own order, and two things must hold for it:
 
     same shard       the sequence number is above the last one (AWS API reference, PutRecords)
     another shard    only for another key, or after a reshard: its shards are younger, so their ids are above the old
@@ -18,13 +17,13 @@ from typing import Any, Final
 
 import structlog
 
-from processor.delivery.kinesis.responses import FaultKind, Verdict
+from processor.delivery.kinesis.faults import FaultKind
+from processor.delivery.kinesis.responses import Classification
 from processor.delivery.lanes.lanes import Lane
 from schemas.destination import Destination
 
 MOST_LANES: Final = 5_000
-"""The lanes remembered are at least the last so many that were answered, at most twice as many: under 5 MB a
-destination.
+"""The lanes remembered are at least the last so many, at most twice as many: under 5 MB a destination.
 """
 
 _LaneId = tuple[bytes, str]
@@ -32,14 +31,14 @@ _Place = tuple[str, str, str]  # the shard and the sequence number of a lane's l
 
 
 class OrderFault(StrEnum):
-    """How a stream broke the order of a lane."""
+    """A way in which a stream broke the order of a lane."""
 
     SEQUENCE_FELL = "sequence_fell"  # not above the last sequence number of the lane in this shard
     SHARD_CHANGED = "shard_changed"  # the same key came to an older shard: the stream ignores partition keys
 
 
 class OrderCheck:
-    """Of one destination: counts each fault with its flow, and raises an alarm at the 1st, 2nd, 4th, 8th, …"""
+    """Counts each fault of one destination with its flow, and raises an alarm at the 1st, 2nd, 4th, 8th and so on."""
 
     def __init__(self, destination: Destination) -> None:
         self._log = structlog.get_logger(__name__).bind(stream=destination.stream, region=destination.region)
@@ -47,19 +46,16 @@ class OrderCheck:
         self._young: dict[_LaneId, _Place] = {}
         self._old: dict[_LaneId, _Place] = {}  # the generation before; what is not renewed is forgotten with it
 
-    def note(self, lanes: Sequence[Lane], answer: Any, verdict: Verdict) -> None:
-        """A call was answered: the heads of `lanes`, still in flight.
+    def check(self, lanes: Sequence[Lane], response: Any, outcome: Classification) -> None:
+        """Check the response of a call: the heads of `lanes` are still in flight.
 
         Entries without a shard or a sequence number say nothing.
         """
-        faults = verdict.faults.values() if verdict.whole is None else [verdict.whole]
+        faults = outcome.faults.values() if outcome.whole is None else [outcome.whole]
         if any(fault.kind is FaultKind.REFUSED for fault in faults):
-            self._young, self._old = (
-                {},
-                {},
-            )  # until it lets us in again it may have become another stream of the same name
-        if verdict.whole is None:
-            self._compare(lanes, answer["Records"], frozenset(verdict.faults))
+            self._young, self._old = {}, {}  # it may become another stream of the same name until we are authorized
+        if outcome.whole is None:
+            self._compare(lanes, response["Records"], frozenset(outcome.faults))
         if len(self._young) > MOST_LANES:
             self._young, self._old = {}, self._young
 
@@ -104,7 +100,8 @@ def _fault(last: _Place, place: _Place) -> OrderFault | None:
 
 
 def _is_above(text: str, other: str) -> bool:
-    """By the decimal numbers in them, which have no leading zeros, or all of them: 56 digits are not made a number
-    of.
+    """Return whether a text is above another, by the decimal numbers in them.
+
+    They have no leading zeros, or all of them, so 56 digits are not made a number of.
     """
     return text > other if len(text) == len(other) else len(text) > len(other)

@@ -1,4 +1,4 @@
-"""The lanes that wait at one destination, and what of them leaves in the next call (contract G2).
+"""The lanes that wait at one destination, and what of them leaves in the next call.
 
 ready ──────► full, or lingered long enough ─► a call, without those whose shard has had its share
 later, held ─ due ─► ready
@@ -14,15 +14,13 @@ from typing import Final
 from processor.delivery.lanes.lanes import FlowLanes, Lane
 from processor.delivery.lanes.shard_rates import ShardRates
 from processor.delivery.limits import DeliveryLimits
-
-Clock = Callable[[], float]
-"""Seconds that only go forward."""
+from processor.foundation.clocks import Clock
 
 _MOST_HELD_BACK: Final = 1_000  # about 2 ms
 
 
 class Outbox:
-    """Lanes with a head to send, none of them in flight."""
+    """Lanes with a head to send, none of them in flight. Home of G2."""
 
     def __init__(self, limits: DeliveryLimits, clock: Clock, rates: ShardRates) -> None:
         self._limits = limits
@@ -36,34 +34,34 @@ class Outbox:
         self._groups: deque[list[Lane]] = deque()
 
     def add(self, lane: Lane) -> None:
-        """The lane is ready, behind the others."""
+        """Have the lane ready, behind the others."""
         if not self._ready:
             self._leaves_at = self._clock() + self._limits.linger_seconds
         self._ready.append(lane)
         self._ready_bytes += lane.head.export.size_bytes
 
     def put_back(self, lanes: Sequence[Lane]) -> None:
-        """The lanes are ready before all others, at once: their call failed as a whole."""
+        """Have the lanes ready before all others, at once: their call failed as a whole."""
         self._ready.extendleft(reversed(lanes))
         self._ready_bytes += _bytes_of(lanes)
         self._leaves_at = 0.0
 
     def add_later(self, lane: Lane, seconds: float) -> None:
-        """The lane is ready after a wait."""
+        """Have the lane ready after a wait."""
         heapq.heappush(self._later, (self._clock() + seconds, next(self._numbers), lane))
 
     def add_group(self, lanes: list[Lane]) -> None:
-        """The lanes leave together, and without others."""
+        """Have the lanes leave together, and without others."""
         if lanes:
             self._groups.append(lanes)
 
     def dissolve_groups(self) -> None:
-        """Groups are ready like all others."""
+        """Have the lanes of groups ready like all others."""
         self.put_back([lane for group in self._groups for lane in group])
         self._groups.clear()
 
     def due_at(self) -> float | None:
-        """When `take` has something; None: never, as things stand."""
+        """Return when `take` has something; None: never, as things stand."""
         times = [self._later[0][0]] if self._later else []
         if (released_at := self._rates.due_at()) is not None:
             times.append(released_at)
@@ -74,7 +72,7 @@ class Outbox:
         return min(times) if times else None
 
     def take(self, most: int) -> list[Lane]:
-        """The lanes of the next call, `most` of them unless it is a group; [] when nothing is due."""
+        """Take the lanes of the next call, `most` of them unless it is a group; [] when nothing is due."""
         now = self._clock()
         self._wake(now)
         if self._groups:
@@ -86,14 +84,14 @@ class Outbox:
         return lanes
 
     def take_one(self) -> list[Lane]:
-        """One lane, alone, and rather one whose head was never sent than another; [] when nothing is due."""
+        """Take one lane, rather one whose head was never sent than another; [] when nothing is due."""
         self._wake(self._clock())
         self.dissolve_groups()
         self._ready.rotate(-next((place for place, lane in enumerate(self._ready) if not lane.tries), 0))
         return self.take(1)
 
     def remove(self, flow: FlowLanes) -> list[Lane]:
-        """Give up the lanes of a flow."""
+        """Give back the lanes of a flow."""
         return self._keep(lambda lane: lane.flow is not flow)
 
     def drop_emptied(self) -> None:
@@ -101,9 +99,7 @@ class Outbox:
         self._keep(lambda lane: not lane.emptied)
 
     def is_held_up(self) -> bool:
-        """Whether lanes wait for more than company: for their shard, for another try, or for a call that is not
-        full.
-        """
+        """Return whether lanes wait for more than company: for their shard, another try, or a call that is not full."""
         return bool(self._later or self._groups) or self._rates.due_at() is not None or self._is_full()
 
     def _is_full(self) -> bool:
@@ -120,7 +116,7 @@ class Outbox:
             self.add(lane)
 
     def _compose(self, most: int, now: float) -> list[Lane]:
-        """At most `most` lanes.
+        """Compose a call of `most` lanes at most.
 
         Those of shards that have had their share are held back; of very many not all at once: the loop goes on.
         """
@@ -143,7 +139,7 @@ class Outbox:
         return lanes
 
     def _keep(self, wanted: Callable[[Lane], bool]) -> list[Lane]:
-        """Keep the wanted lanes; returns the others, in their order."""
+        """Keep the wanted lanes; return the others, in their order."""
         held = self._rates.keep(wanted)
         before = [
             *self._ready,

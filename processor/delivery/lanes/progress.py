@@ -1,4 +1,4 @@
-"""How far one partition of `exports` is done: everything fetched below an offset is delivered or a durable dead letter.
+"""The progress of one partition of `exports`: everything fetched below is delivered or a durable dead letter.
 
 Offsets have gaps (transaction markers, compaction), so only what was fetched counts, never what lies between.
 """
@@ -8,86 +8,101 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Protocol
 
+from processor.delivery.lanes.budget import Budget
 from schemas.kafka import ConsumerRecord
 
 
-class Parked(Protocol):
-    """A flow whose records are read a second time, later, from a position of its own."""
+class SkippedFlow(Protocol):
+    """A flow whose records the partition skips: it is parked, and they are read again from a position of its own."""
 
     @property
     def is_durable(self) -> bool:
-        """Whether a row that says that it is parked is durable."""
+        """Return whether a row that says that the flow is parked is durable."""
         ...
 
-    def let_by(self, offset: int) -> bool:
-        """Whether its record at `offset` is not to be taken now; then it is counted."""
+    def skip(self, offset: int) -> bool:
+        """Count the flow's record at `offset` and return True, unless the partition is to take it."""
 
     def owe(self, offset: int) -> None:
-        """Remember a record that was let by and that no durable row knows: the partition must not pass it yet."""
+        """Remember a skipped record that no durable row knows: the partition must not pass it yet."""
 
 
-class PartitionProgress:
-    """One partition, for one assignment of it to this worker; the next assignment starts with a new one.
+class Progress:
+    """A progress that waiting records hang on, and that must not pass one before it is finished.
 
-    `parked`: flows that go by other progress than this; their records are not taken, as soon as they stand in `parked`,
-    and are passed when the row that parks the flow is durable.
-
-    `sends_below`: records from this offset on are given up, if they are not in flight: all of them when the partition
-    is no longer ours (`revoked`); those above the highest finished one while it is being released (`close_gaps`), since
-    the next owner reads from the lowest unfinished one on, and everything finished above it would leave again.
+    `budget`: what its records in memory count in. `sends_below`: records from this offset on are abandoned, if they are
+    not in flight; none is while it is infinite.
     """
 
-    __slots__ = ("_finished", "_outstanding", "_position", "_reported", "parked", "partition", "sends_below")
-    is_parked = False
+    __slots__ = ("budget", "partition", "sends_below")
 
-    def __init__(self, partition: int, position: int = 0) -> None:
+    def __init__(self, partition: int, budget: Budget) -> None:
         self.partition = partition
+        self.budget = budget
         self.sends_below: float = inf
-        self.parked: dict[str, Parked] = {}
+
+    @property
+    def is_revoked(self) -> bool:
+        """Return whether its records are abandoned, so that the lanes tell no more what is not finished."""
+        return self.sends_below <= 0
+
+    @property
+    def is_closing(self) -> bool:
+        """Return whether it takes nothing more."""
+        return self.sends_below < inf
+
+    def revoke(self) -> None:
+        """Have nothing more of it sent."""
+        self.sends_below = 0.0
+
+    def finish(self, offset: int, flow_id: str = "") -> None:
+        """Note that the record at `offset` is delivered, or a durable dead letter."""
+        raise NotImplementedError
+
+
+class PartitionProgress(Progress):
+    """One partition, for one assignment of it to this worker; the next assignment starts with a new one.
+
+    `skipped`: parked flows, which go by other progress than this; their records are not taken, as soon as they stand
+    here, and are passed when the row that parks the flow is durable.
+
+    While a partition is being released (`close_gaps`), only records below the highest finished one are sent, since the
+    next owner reads from the lowest unfinished one on, and everything finished above it would leave again.
+    """
+
+    __slots__ = ("_finished", "_outstanding", "_position", "_reported", "skipped")
+
+    def __init__(self, partition: int, position: int, budget: Budget) -> None:
+        super().__init__(partition, budget)
+        self.skipped: dict[str, SkippedFlow] = {}
         self._outstanding: deque[int] = deque()  # fetched, in order; the first one is not finished
         self._finished: dict[int, str] = {}  # of those, the finished ones behind the first, and whose they are
         self._position = position
         self._reported = position
 
-    @property
-    def is_revoked(self) -> bool:
-        """Whether its records were given up, so that the lanes tell no more what is not finished."""
-        return self.sends_below <= 0
-
-    @property
-    def is_leaving(self) -> bool:
-        """Whether it takes nothing more."""
-        return self.sends_below < inf
-
     def close_gaps(self, in_flight: Iterable[int]) -> None:
-        """From now on only what lies below the highest finished record, or the highest one in flight, is sent."""
+        """Send from now on only what lies below the highest finished record, or the highest one in flight."""
         self.sends_below = float(max((*self._finished, *in_flight), default=-1) + 1)
 
-    def revoke(self) -> None:
-        """Send nothing more."""
-        self.sends_below = 0.0
-
     def unseen(self, records: Sequence[ConsumerRecord]) -> Sequence[ConsumerRecord]:
-        """The records without those that were accepted before: a rebalance may fetch them again."""
+        """Return the records without those accepted before: a rebalance may fetch them again."""
         if not records or records[0].offset >= self._position:
             return records
         return [record for record in records if record.offset >= self._position]
 
     def accept(self, offset: int) -> None:
-        """The record at `offset`, above all earlier ones, was fetched and waits."""
-        if not self._position:
-            self._reported = offset  # what was done before this assignment is nothing to report
+        """Note that the record at `offset`, above all earlier ones, was fetched and waits."""
         self._outstanding.append(offset)
         self._position = offset + 1
 
-    def passes(self, flow_id: str, offset: int) -> bool:
-        """Whether the record at `offset`, above all earlier ones, is left to the parked flow that it belongs to.
+    def skips(self, flow_id: str, offset: int) -> bool:
+        """Skip the record at `offset`, above all earlier ones, where its flow is parked; return whether it was.
 
         It stays unfinished here until the row that parks the flow is durable: whoever takes over before knows only the
         group's offset.
         """
-        parked = self.parked.get(flow_id)
-        if parked is None or not parked.let_by(offset):
+        parked = self.skipped.get(flow_id)
+        if parked is None or not parked.skip(offset):
             return False
         if parked.is_durable:
             self.reach(offset + 1)
@@ -97,13 +112,11 @@ class PartitionProgress:
         return True
 
     def reach(self, position: int) -> None:
-        """The consumer has fetched everything below `position`."""
+        """Note that the consumer has fetched everything below `position`."""
         self._position = max(self._position, position)
 
     def finish(self, offset: int, flow_id: str = "") -> None:
-        """The record at `offset` is delivered, or a durable dead letter; or it is nothing that this progress waits for
-        any more.
-        """
+        """Note that the record at `offset` is delivered, or a durable dead letter, or waited for no more."""
         outstanding, finished = self._outstanding, self._finished
         if outstanding[0] != offset:
             finished[offset] = flow_id
@@ -113,30 +126,35 @@ class PartitionProgress:
             del finished[outstanding.popleft()]
 
     def finished_of(self, flow_id: str) -> list[int]:
-        """The finished records of a flow above the lowest record that is not finished."""
+        """Return the finished records of a flow above the lowest record that is not finished."""
         return [offset for offset, whose in self._finished.items() if whose == flow_id]
 
     def unfinished(self) -> list[int]:
-        """What was fetched and is not finished, in order."""
+        """Return the offsets that were fetched and are not finished, in order."""
         return [offset for offset in self._outstanding if offset not in self._finished]
 
     @property
+    def unfinished_count(self) -> int:
+        """Return how many records were fetched and are not finished."""
+        return len(self._outstanding) - len(self._finished)
+
+    @property
     def position(self) -> int:
-        """Everything fetched below was accepted, or passed."""
+        """Return the offset below which everything fetched was accepted, or passed."""
         return self._position
 
     @property
     def has_gaps(self) -> bool:
-        """Whether something below `sends_below` is not finished."""
+        """Return whether something below `sends_below` is not finished."""
         return self.next_offset < self.sends_below
 
     @property
     def next_offset(self) -> int:
-        """The lowest offset fetched and not finished; the consumer's position when there is none."""
+        """Return the lowest offset fetched and not finished; the consumer's position where none is."""
         return self._outstanding[0] if self._outstanding else self._position
 
     def advance(self) -> int | None:
-        """`next_offset` where it is above what this method returned before; None where it is not."""
+        """Return `next_offset` where it has grown since the last call, else None."""
         if self.next_offset <= self._reported:
             return None
         self._reported = self.next_offset

@@ -1,5 +1,4 @@
-"""Brings a parked flow's records from `exports` back into its lanes, a window of them at a time, until it is where its
-partition is.
+"""A parked flow's records are brought from `exports` back into its lanes, until it is where its partition is.
 
 A destination that is unavailable, or not proved to be available, is brought as many as a probe takes; nothing more is
 read before something of them is finished. One that rejects whatever it is sent is brought more as soon as each lane's
@@ -31,106 +30,102 @@ _log = structlog.get_logger(__name__)
 
 
 class CatchUp:
-    """Reads for all parked flows; `all_parked` tells of which there are."""
+    """Reads a window at a time for all parked flows; `all_parked` tells which there are."""
 
     def __init__(
         self, backlog: Backlog, log: ExportsLog, limits: DeliveryLimits, all_parked: Callable[[], Iterable[ParkedFlow]]
     ) -> None:
         self._backlog, self._log, self._limits, self._all_parked = backlog, log, limits, all_parked
+        self._budget = backlog.parked
 
     async def run(self, parked: ParkedFlow, partition: PartitionProgress) -> None:
-        """Until the flow has joined `partition` again, or is leaving."""
-        while not parked.is_leaving:
+        """Bring records until the flow has joined `partition` again, or is revoked."""
+        while not parked.is_closing:
             parked.changed.clear()
             if self._may_join(parked, partition):
                 parked.join()
                 _log.info("flow_caught_up", flow=parked.flow_id, partition=parked.partition, position=parked.until)
                 return
             if not self._wants_more(parked):
-                await self._something_happened(parked)
+                await self._wait_for_change(parked)
             elif not await self._bring(parked):
-                await _within(END_SECONDS, parked.changed)
+                await _wait_at_most(END_SECONDS, parked.changed)
 
     async def count(self, parked: ParkedFlow) -> None:
-        """Count what went by between the last row of an earlier owner and where we began."""
+        """Count what was skipped between the last row of an earlier owner and where we began."""
         offset, up_to = parked.uncounted or (0, 0)
-        while offset < up_to and not parked.is_leaving and parked.until is None:
+        while offset < up_to and not parked.is_closing and parked.until is None:
             page = await self._log.read(
                 parked.partition, offset, parked.flow_id, self._limits.max_records_per_call, self._limits.max_call_bytes
             )
             parked.count(record.offset for record in page.records if record.offset < up_to)
             if page.next_offset <= offset:
-                await _within(END_SECONDS, parked.changed)
+                await _wait_at_most(END_SECONDS, parked.changed)
             offset = page.next_offset
             parked.uncounted = (offset, up_to)
 
     def _may_join(self, parked: ParkedFlow, partition: PartitionProgress) -> bool:
-        """Whether the reader has been everywhere where the partition was; and, with a pause, nothing waits for its
-        end.
-        """
-        if parked.position < partition.position or not parked.is_past_what_is_known or self._is_stuck(parked):
+        """Return whether the reader was everywhere where the partition was, and, with a pause, all it read is done."""
+        reader = parked.reader
+        if reader.position < partition.position or not reader.is_past_what_is_known or self._is_unavailable(parked):
             return False
         return not parked.is_probing or not parked.outstanding
 
-    async def _something_happened(self, parked: ParkedFlow) -> None:
-        if self._state(parked).takes_nothing:
-            await _within(END_SECONDS, parked.changed)
+    async def _wait_for_change(self, parked: ParkedFlow) -> None:
+        if self._state(parked).rejects_everything:
+            await _wait_at_most(END_SECONDS, parked.changed)
         else:
             await parked.changed.wait()
 
     def _wants_more(self, parked: ParkedFlow) -> bool:
         if not parked.outstanding:
             return True
-        if self._state(parked).takes_nothing:
-            return parked.outstanding < most_to_probe(self._state(parked), self._limits) and self._needs_other_lanes(
-                parked
-            )
+        state = self._state(parked)
+        if state.rejects_everything:
+            return parked.outstanding < most_to_probe(state, self._limits) and self._needs_other_lanes(parked)
         return not self._is_probing(parked) and self._has_room(parked)
 
     def _needs_other_lanes(self, parked: ParkedFlow) -> bool:
-        """Whether the head of every lane in memory was sent, and others that are parked would still have half of their
-        room.
-        """
-        limits, held, mine = self._limits, self._backlog.parked, self._backlog.flow(parked.flow_id)
-        if 4 * held.records >= limits.max_buffered_records or 4 * held.size_bytes >= limits.max_buffered_bytes:
-            return False
-        return 2 * mine.parked.size_bytes < self._share_bytes() and all(lane.tries for lane in mine.lanes.values())
-
-    def _has_room(self, parked: ParkedFlow) -> bool:
-        limits, held, mine = self._limits, self._backlog.parked, self._backlog.flow(parked.flow_id).parked
-        is_below_its_share = parked.outstanding < self._window() // 2 and 2 * mine.size_bytes < self._share_bytes()
+        """Return whether the head of every lane was sent, and other parked flows would keep half of their room."""
+        lanes = self._backlog.flow(parked.flow_id).lanes.values()
         return (
-            is_below_its_share
-            and 2 * held.records < limits.max_buffered_records
-            and 2 * held.size_bytes < limits.max_buffered_bytes
+            not self._budget.is_half_full() and self._is_below_half_share(parked) and all(lane.tries for lane in lanes)
         )
 
+    def _has_room(self, parked: ParkedFlow) -> bool:
+        return (
+            parked.outstanding < self._window() // 2 and self._is_below_half_share(parked) and self._budget.has_room()
+        )
+
+    def _is_below_half_share(self, parked: ParkedFlow) -> bool:
+        return 2 * self._budget.of_flow(parked.flow_id).size_bytes < self._share_bytes()
+
     async def _bring(self, parked: ParkedFlow) -> bool:
-        """Read on; whether that moved the reader."""
+        """Read on; return whether that moved the reader."""
         records, size_bytes = self._room(parked)
-        before = parked.position
+        before = parked.reader.position
         page = await self._log.read(parked.partition, before, parked.flow_id, records, size_bytes)
-        if parked.is_leaving:
+        if parked.is_closing:
             return False
-        self._note_gone(parked, page)
+        self._pass_gone(parked, page)
         for record in page.records:
             self._take_in(parked, record)
-        parked.reach(page.next_offset)
-        return parked.position > before
+        parked.reader.reach(page.next_offset)
+        return parked.reader.position > before
 
     def _take_in(self, parked: ParkedFlow, record: ConsumerRecord) -> None:
-        if not parked.wants(record.offset):
+        if not parked.reader.wants(record.offset):
             return
         try:
             export = decode_export(record)
         except BadRecord:
             return  # belongs to no flow: the partition's own progress makes it a dead letter
-        parked.note_timestamp(record.offset, record.timestamp)
-        self._backlog.take_in(export, parked)
+        parked.accept(record.offset, record.timestamp)
+        self._backlog.add(export, parked)
 
-    def _note_gone(self, parked: ParkedFlow, page: Page) -> None:
+    def _pass_gone(self, parked: ParkedFlow, page: Page) -> None:
         if page.gone:
-            first = parked.position
+            first = parked.reader.position
             _log.error(
                 "parked_records_gone",
                 flow=parked.flow_id,
@@ -142,37 +137,37 @@ class CatchUp:
             parked.lose(page.gone)
 
     def _room(self, parked: ParkedFlow) -> tuple[int, int]:
-        """How many records, and bytes, may be read now: a probe's worth, or one record, also where there is no room."""
-        limits, held, mine = self._limits, self._backlog.parked, self._backlog.flow(parked.flow_id).parked
-        most = limits.max_buffered_records // 2 - held.records
-        size_bytes = min(limits.max_buffered_bytes // 2 - held.size_bytes, self._share_bytes() - mine.size_bytes)
+        """Return how many records and bytes may be read now: a probe's worth, or one record where there is no room."""
+        limits, budget, mine = self._limits, self._budget, self._budget.of_flow(parked.flow_id)
+        size_bytes = min(budget.max_bytes - budget.size_bytes, self._share_bytes() - mine.size_bytes)
         if size_bytes <= 0:
             return 1, 1
         if self._is_probing(parked):
             return limits.probe_records, min(size_bytes, limits.max_record_bytes)
-        return max(min(most, self._window() - parked.outstanding), limits.probe_records), size_bytes
+        most = min(budget.max_records - budget.records, self._window() - parked.outstanding)
+        return max(most, limits.probe_records), size_bytes
 
     def _window(self) -> int:
-        """Records of one parked flow in one partition that may be in memory."""
+        """Return how many records of one parked flow in one partition may be in memory."""
         catching_up = sum(not parked.is_probing for parked in self._all_parked())
-        return max(self._limits.max_buffered_records // 2 // (catching_up + 1), self._limits.probe_records)
+        return max(self._budget.max_records // (catching_up + 1), self._limits.probe_records)
 
     def _share_bytes(self) -> int:
-        """Bytes of one parked flow that may be in memory."""
+        """Return how many bytes of one parked flow may be in memory."""
         catching_up = {parked.flow_id for parked in self._all_parked() if not parked.is_probing}
-        return self._limits.max_buffered_bytes // 2 // (len(catching_up) + 1)
+        return self._budget.max_bytes // (len(catching_up) + 1)
 
     def _is_probing(self, parked: ParkedFlow) -> bool:
-        return parked.is_probing or self._is_stuck(parked)
+        return parked.is_probing or self._is_unavailable(parked)
 
-    def _is_stuck(self, parked: ParkedFlow) -> bool:
-        return self._state(parked).stuck_since is not None
+    def _is_unavailable(self, parked: ParkedFlow) -> bool:
+        return self._state(parked).unavailable_since is not None
 
     def _state(self, parked: ParkedFlow) -> RouteState:
         return self._backlog.flow(parked.flow_id).route.state()
 
 
-async def _within(seconds: float, event: asyncio.Event) -> None:
+async def _wait_at_most(seconds: float, event: asyncio.Event) -> None:
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,4 +1,4 @@
-"""What is known to be finished of one flow's records in one partition of `exports`. Pure.
+"""The records of one flow in one partition of `exports` that are known to be finished. Pure.
 
 Such facts only grow: a record that was delivered, or is a durable dead letter, is so for ever, whoever says it. So what
 several owners of a partition know can be joined, in any order, also what one knows that is an owner no more.
@@ -19,14 +19,14 @@ class Finished(NamedTuple):
     ranges: Ranges = ()
 
     def holds(self, offset: int) -> bool:
-        """Whether the flow's record at `offset`, if there is one, is finished."""
+        """Return whether the flow's record at `offset`, if there is one, is finished."""
         if offset < self.first:
             return True
         index = bisect_right(self.ranges, offset, key=lambda each: each[0])
         return index > 0 and offset < self.ranges[index - 1][1]
 
     def and_also(self, ranges: Iterable[tuple[int, int]]) -> "Finished":
-        """With more that is finished."""
+        """Return this with more that is finished."""
         first, joined = self.first, list[tuple[int, int]]()
         for low, high in sorted([*self.ranges, *ranges]):
             if high <= first or low >= high:
@@ -40,12 +40,12 @@ class Finished(NamedTuple):
         return Finished(first, tuple(joined))
 
     def joined_with(self, other: "Finished") -> "Finished":
-        """What either knows."""
+        """Return what either of the two knows."""
         return Finished(max(self.first, other.first)).and_also([*self.ranges, *other.ranges])
 
 
 def ranges_of(finished: Iterable[int], unfinished: Sequence[int]) -> Ranges:
-    """The finished offsets as ranges: joined where no unfinished one, in ascending order, lies between.
+    """Return the finished offsets as ranges: joined where no unfinished one, in ascending order, lies between.
 
     At most one more than there are unfinished ones. What lies in a range belongs to other flows, or is finished.
     """

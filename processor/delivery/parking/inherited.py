@@ -1,4 +1,4 @@
-"""What a new owner of a partition makes of the rows it finds there. Pure."""
+"""The parked flows that a new owner of a partition makes of the rows it finds there. Pure."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -9,8 +9,8 @@ from schemas.parked_flow import ParkedFlowRow
 from schemas.times import parse_time
 
 
-class TakenOver(NamedTuple):
-    """A flow that is parked from now on. `since` in seconds since 1970."""
+class InheritedFlow(NamedTuple):
+    """A flow that an earlier owner has parked, and that stays so. `since` in seconds since 1970."""
 
     flow_id: str
     known: Finished
@@ -22,9 +22,10 @@ class TakenOver(NamedTuple):
     gone: int
 
 
-def taken_over(rows: Iterable[ParkedFlowRow], position: int) -> list[TakenOver]:
-    """One a flow, joined from all of its rows; none of a flow that the group's offset `position` has passed, with
-    everything finished below it.
+def join_rows(rows: Iterable[ParkedFlowRow], position: int) -> list[InheritedFlow]:
+    """Join the rows of each flow; leave out a flow that the group's offset `position` has passed.
+
+    Then everything is finished below it.
 
     What is finished is finished, whoever says so. Where one row says that the flow is parked, it is: the word of
     another that it is not (any more) may be that of an owner who was none by then. Where none does, the group's offset
@@ -35,7 +36,7 @@ def taken_over(rows: Iterable[ParkedFlowRow], position: int) -> list[TakenOver]:
     return [each for each in found if each is not None]
 
 
-def _joined(flow_id: str, rows: Sequence[ParkedFlowRow], position: int) -> TakenOver | None:
+def _joined(flow_id: str, rows: Sequence[ParkedFlowRow], position: int) -> InheritedFlow | None:
     known = Finished(rows[0].first)
     for row in rows:
         known = known.joined_with(Finished(row.first, row.finished))
@@ -47,6 +48,6 @@ def _joined(flow_id: str, rows: Sequence[ParkedFlowRow], position: int) -> Taken
     last = max(rows, key=lambda row: row.counted)
     paused = next((row for row in rows if row.reason is not None), last)
     since = None if paused.since is None else float(parse_time(paused.since))
-    return TakenOver(
+    return InheritedFlow(
         flow_id, known, paused.reason, since, last.waiting, last.counted, last.oldest, max(row.gone for row in rows)
     )

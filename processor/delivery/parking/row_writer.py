@@ -1,19 +1,19 @@
-"""The rows of parked flows, written when they say too little: facts within a second, counts within ten."""
+"""The rows of parked flows are written when they say too little: facts within a second, counts within ten."""
 
 import asyncio
 from collections.abc import Iterable
 from typing import Final
 
-from processor.delivery.lanes.outbox import Clock
 from processor.delivery.parking.parked_flow import Change, ParkedFlow
 from processor.delivery.ports import ParkedRows
+from processor.foundation.clocks import Clock
 from schemas.parked_flow import ParkedFlowRow
 
 ROW_SECONDS: Final = {Change.FACT: 1.0, Change.COUNT: 10.0}
 
 
 class RowWriter:
-    """Rows of one stay are written one after the other, each with what was so when its turn came.
+    """Writes the rows of one parked interval one after the other, each with what was so when its turn came.
 
     Raises what the port raises.
     """
@@ -23,7 +23,7 @@ class RowWriter:
         self._writing = asyncio.Lock()
 
     async def write_stale(self, all_parked: Iterable[ParkedFlow]) -> None:
-        """Write those that are due."""
+        """Write the rows that are due."""
         now = self._clock()
         stale = [
             each
@@ -34,7 +34,7 @@ class RowWriter:
             await self.write(stale)
 
     async def write(self, what: Iterable[ParkedFlow]) -> None:
-        """Returns when they are durable."""
+        """Write rows; return when they are durable."""
         async with self._writing:
             by_partition: dict[int, dict[str, ParkedFlowRow | None]] = {}
             for parked in what:
@@ -44,7 +44,7 @@ class RowWriter:
                 await self._rows.write(partition, rows)
 
     async def remove(self, partition: int, keys: Iterable[str]) -> None:
-        """Returns when they are gone; of a stay whose row is not written any more."""
+        """Remove rows of intervals that are written no more; return when they are gone."""
         removed = dict.fromkeys(keys)
         if removed:
             async with self._writing:

@@ -12,7 +12,8 @@ import orjson
 import pytest
 
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream, stream_opener
-from processor.delivery.kinesis.responses import FaultKind, PauseReason, Verdict, judge
+from processor.delivery.kinesis.faults import FaultKind, PauseReason
+from processor.delivery.kinesis.responses import Classification, classify_response
 from schemas.destination import Destination
 from schemas.export import Export
 from schemas.wire.exports import decode_export
@@ -69,7 +70,7 @@ async def put(
     exports: list[Export] = EXPORTS,
     credentials: dict[str, Any] | None = None,
     environ: dict[str, str] = ENVIRON,
-) -> Verdict:
+) -> Classification:
     """The verdict on one call of a stream opened for it."""
     stream = KinesisStream(a_destination(url, credentials), OPTIONS, environ)
     verdict = await verdict_on(stream, exports)
@@ -77,13 +78,13 @@ async def put(
     return verdict
 
 
-async def verdict_on(stream: KinesisStream, exports: list[Export] = EXPORTS) -> Verdict:
+async def verdict_on(stream: KinesisStream, exports: list[Export] = EXPORTS) -> Classification:
     outcome: object
     try:
         outcome = await stream.put(exports)
     except Exception as error:
         outcome = error
-    return judge(outcome, len(exports))
+    return classify_response(outcome, len(exports))
 
 
 async def test_the_body_is_ours_and_the_signature_covers_it(server: Loopback) -> None:
@@ -99,7 +100,7 @@ async def test_the_body_is_ours_and_the_signature_covers_it(server: Loopback) ->
     verdict = await put(server.url, exports + EXPORTS)
 
     (request,) = server.requests
-    assert verdict == Verdict()
+    assert verdict == Classification()
     assert request.signed_well
     assert request.headers["X-Amz-Target"] == "Kinesis_20131202.PutRecords"
     assert orjson.loads(request.body).keys() == {"StreamName", "Records"}
@@ -118,7 +119,7 @@ async def test_g10_a_stream_that_is_named_by_its_arn_is_called_by_it_alone(serve
     stream.close()
 
     (request,) = server.requests
-    assert verdict == Verdict()
+    assert verdict == Classification()
     assert request.signed_well
     assert "/us-east-2/kinesis/aws4_request" in request.headers["Authorization"]
     assert orjson.loads(request.body).keys() == {"StreamARN", "Records"}
@@ -199,7 +200,9 @@ async def test_calls_of_one_stream_run_side_by_side_and_keep_their_answers_apart
 ) -> None:
     answers = await asyncio.gather(*(stream.put(EXPORTS[:count]) for count in (1, 2, 3, 1, 2, 3)))
 
-    assert [judge(answer, count) for answer, count in zip(answers, (1, 2, 3, 1, 2, 3), strict=True)] == [Verdict()] * 6
+    assert [classify_response(answer, count) for answer, count in zip(answers, (1, 2, 3, 1, 2, 3), strict=True)] == [
+        Classification()
+    ] * 6
     assert all(request.signed_well for request in server.requests)
 
 
@@ -307,7 +310,7 @@ async def test_g7_a_worker_finds_a_secret_in_the_file_of_its_working_directory(
     answer = await stream.put(EXPORTS)
     stream.close()
 
-    assert judge(answer, len(EXPORTS)) == Verdict()
+    assert classify_response(answer, len(EXPORTS)) == Classification()
     assert server.requests[0].signed_well
 
 
@@ -321,7 +324,7 @@ async def test_g7_a_secret_that_comes_later_is_found_by_the_same_stream(server: 
     answer = await stream.put(EXPORTS)
     stream.close()
 
-    assert judge(answer, len(EXPORTS)) == Verdict()
+    assert classify_response(answer, len(EXPORTS)) == Classification()
 
 
 async def test_g7_the_key_id_may_be_a_reference_too(server: Loopback) -> None:
@@ -361,7 +364,7 @@ async def test_g7_a_profile_is_read_from_the_configuration_files(server: Loopbac
 
     assert missing.whole is not None
     assert missing.whole.pause is PauseReason.CREDENTIALS_MISSING
-    assert found == Verdict()
+    assert found == Classification()
     assert "Credential=AKIPROFILE/" in server.requests[0].headers["Authorization"]
 
 
@@ -383,7 +386,7 @@ async def test_g7_a_role_is_assumed_with_its_external_id_once_for_many_calls(
     stream = KinesisStream(a_destination(server.url, role), OPTIONS, {})
 
     for _ in range(2):
-        assert judge(await stream.put(EXPORTS), len(EXPORTS)) == Verdict()
+        assert classify_response(await stream.put(EXPORTS), len(EXPORTS)) == Classification()
     stream.close()
 
     assumed, *calls = server.requests
@@ -417,4 +420,4 @@ async def test_the_settings_time_out_and_open_streams(server: Loopback) -> None:
     answer = await stream.put(EXPORTS)
     stream.close()
 
-    assert judge(answer, len(EXPORTS)) == Verdict()
+    assert classify_response(answer, len(EXPORTS)) == Classification()

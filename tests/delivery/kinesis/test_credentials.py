@@ -16,7 +16,8 @@ import pytest
 
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
 from processor.delivery.kinesis.credentials import open_session
-from processor.delivery.kinesis.responses import PauseReason, Verdict, judge
+from processor.delivery.kinesis.faults import PauseReason
+from processor.delivery.kinesis.responses import Classification, classify_response
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.sink import Sink
 from processor.sandbox.endpoint import KinesisEndpoint
@@ -32,7 +33,7 @@ pytestmark = [
     pytest.mark.xdist_group("credentials"),  # the module's fixtures are made once
 ]
 
-SECONDS = 20.0
+SECONDS = 120.0
 REREAD = 0.5  # a machine that stands still for so long between reading and using would fail
 OPTIONS = KinesisOptions(
     calls_in_flight=1, connect_timeout_seconds=2.0, read_timeout_seconds=5.0, reread_seconds=REREAD
@@ -53,16 +54,16 @@ def a_destination(url: str | None, credentials: dict[str, Any], region: str = RE
     return Destination.model_validate(fields)
 
 
-async def verdict_on(stream: KinesisStream) -> Verdict:
+async def verdict_on(stream: KinesisStream) -> Classification:
     outcome: object
     try:
         outcome = await stream.put(EXPORTS)
     except Exception as error:
         outcome = error
-    return judge(outcome, 1)
+    return classify_response(outcome, 1)
 
 
-async def put(destination: Destination, environ: dict[str, str]) -> Verdict:
+async def put(destination: Destination, environ: dict[str, str]) -> Classification:
     stream = KinesisStream(destination, OPTIONS, environ)
     verdict = await verdict_on(stream)
     stream.close()
@@ -74,7 +75,7 @@ def key_of(request: Request) -> str:
     return request.headers["Authorization"].partition("Credential=")[2].partition("/")[0]
 
 
-def pause_of(verdict: Verdict) -> tuple[PauseReason | None, str]:
+def pause_of(verdict: Classification) -> tuple[PauseReason | None, str]:
     assert verdict.whole is not None
     return verdict.whole.pause, verdict.whole.message
 
@@ -131,7 +132,7 @@ async def test_g7_a_role_is_assumed_and_its_policy_is_what_counts(
     as_role = await put(a_destination(guarded, {"type": "role", "arn": role, "externalId": "ours-7"}), {})
 
     assert pause_of(alone)[0] is PauseReason.ACCESS_DENIED
-    assert as_role == Verdict()
+    assert as_role == Classification()
 
 
 async def test_g4_a_permission_that_is_missing_pauses_the_flow_until_it_is_given(guarded: str) -> None:
@@ -142,6 +143,7 @@ async def test_g4_a_permission_that_is_missing_pauses_the_flow_until_it_is_given
     sink = a_sink({"vip": a_destination(guarded, BY_REFERENCE)}, environ)
     run = asyncio.create_task(sink.run())
 
+    await sink.take_over(0, 0, {})
     await sink.deliver(0, [export_record(1)], 2)
     await until(lambda: sink.status()["vip"].paused is PauseReason.ACCESS_DENIED)
     trouble = sink.status()["vip"].trouble
@@ -193,7 +195,7 @@ async def test_g7_a_role_is_assumed_again_before_its_credentials_expire(
     verdicts = [await verdict_on(stream) for _ in range(3)]
     stream.close()
 
-    assert verdicts == [Verdict()] * 3
+    assert verdicts == [Classification()] * 3
     used = [
         int(key_of(request).removeprefix("ASIA")) for request in server.requests if b"AssumeRole" not in request.body
     ]
@@ -221,7 +223,7 @@ async def until_signed_with(server: Loopback, stream: KinesisStream, key: str) -
     """Calls until one is signed with this key; all are signed well."""
     async with asyncio.timeout(SECONDS):
         while not server.requests or key_of(server.requests[-1]) != key:
-            assert await verdict_on(stream) == Verdict()
+            assert await verdict_on(stream) == Classification()
             await asyncio.sleep(REREAD / 20)
     assert server.requests[-1].signed_well
 
@@ -328,6 +330,7 @@ async def test_g4_g7_an_expired_token_pauses_its_flow_with_the_reason_and_a_new_
     )
     run = asyncio.create_task(sink.run())
 
+    await sink.take_over(0, 0, {})
     await sink.deliver(0, [export_record(offset, flow=("vip", "other")[offset % 2]) for offset in range(6)], 6)
     await until(lambda: sink.status()["vip"].paused is PauseReason.CREDENTIALS_REFUSED)
     paused = sink.status()["vip"]
@@ -380,7 +383,7 @@ async def test_g7_the_endpoint_that_the_flow_names_wins_over_them(
         a_destination(server.url, {"type": "keys", "accessKeyId": "a", "secretKey": "${S}"}), {"S": SECRET}
     )
 
-    assert verdict == Verdict()
+    assert verdict == Classification()
     assert len(server.requests) == 1
 
 
@@ -389,7 +392,7 @@ async def test_g7_the_endpoint_that_the_flow_names_wins_over_them(
 LOGGING = """
 import asyncio, json, os, sys
 from processor.foundation import log
-from processor.delivery.kinesis.responses import judge
+from processor.delivery.kinesis.responses import classify_response
 from schemas.wire.exports import decode_export
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
 from processor.foundation.settings import Settings
@@ -406,7 +409,7 @@ async def put(destination):
     except Exception as error:
         outcome = error
         structlog.get_logger().error("raised", exc_info=error)
-    structlog.get_logger().info("judged", verdict=str(judge(outcome, 1)), stream=repr(stream))
+    structlog.get_logger().info("judged", verdict=str(classify_response(outcome, 1)), stream=repr(stream))
 
 for destination in json.loads(sys.argv[1]):
     asyncio.run(put(destination))

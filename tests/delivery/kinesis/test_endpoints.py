@@ -16,7 +16,7 @@ import boto3
 import pytest
 
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
-from processor.delivery.kinesis.responses import PauseReason
+from processor.delivery.kinesis.faults import PauseReason
 from processor.delivery.lanes.order_check import OrderFault
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.sink import Sink
@@ -28,7 +28,7 @@ from tests.faults.kinesis_proxy import Do, FaultProxy, Plan, Rule
 from tests.kit.kafka import free_ports
 
 REGION = "us-east-2"
-SECONDS = 30.0
+SECONDS = 120.0
 RAISED_LIMIT_BYTES = 2 * MIB
 
 
@@ -100,6 +100,7 @@ class Worker:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Worker"]:
         run = asyncio.create_task(self.sink.run())
+        await self.sink.take_over(0, 0, {})
         try:
             yield self
         finally:

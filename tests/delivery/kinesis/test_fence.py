@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
+from processor.delivery.kinesis.faults import FaultKind
 from processor.delivery.kinesis.fence import FENCED, Fence, Fenced
-from processor.delivery.kinesis.responses import FaultKind, judge
+from processor.delivery.kinesis.responses import classify_response
 from processor.sandbox.streams import create_stream, read_stream
 from schemas.wire.exports import decode_export
 from tests.delivery.fakes import World, export_record
@@ -57,7 +58,7 @@ async def test_a_request_is_held_back_when_it_is_about_to_be_written(kinesis: st
     stream.close()
 
     assert len(read_stream(kinesis, REGION, "fenced")) == 1
-    verdict = judge(refused.value, 1)
+    verdict = classify_response(refused.value, 1)
     assert verdict.whole is not None
     assert verdict.whole.kind is FaultKind.NOT_SENT
 

@@ -18,8 +18,10 @@ from processor.api.serve import findings
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
 from processor.delivery.kinesis.credentials import NO_SECRETS
 from processor.delivery.kinesis.endpoints import ANY_ENDPOINT, ENDPOINT_HOSTS, EndpointRules, endpoint_rules
-from processor.delivery.kinesis.preflight import examine, list_streams
-from processor.delivery.kinesis.responses import BrokenAnswer, PauseReason, judge
+from processor.delivery.kinesis.faults import BrokenResponse, PauseReason
+from processor.delivery.kinesis.preflight import examine
+from processor.delivery.kinesis.responses import classify_response
+from processor.delivery.kinesis.stream_list import list_streams
 from processor.foundation.settings import Settings
 from processor.foundation.settings_environment import env_name
 from schemas.destination import Destination
@@ -97,7 +99,7 @@ async def pause_of(destination: Destination, rules: EndpointRules = ANY_ENDPOINT
     except Exception as error:
         outcome = error
     stream.close()
-    fault = judge(outcome, 1).of(0)
+    fault = classify_response(outcome, 1).of(0)
     return (None, "") if fault is None else (fault.pause, fault.message)
 
 
@@ -219,7 +221,7 @@ def test_an_endpoint_whose_list_of_streams_never_ends_is_given_up() -> None:
 
         put_records = put_record
 
-    with pytest.raises(BrokenAnswer, match="1000 pages"):
+    with pytest.raises(BrokenResponse, match="1000 pages"):
         list(list_streams(Endless()))
 
 

@@ -13,7 +13,9 @@ import boto3
 import orjson
 import pytest
 
-from processor.delivery.kinesis.preflight import Answer, Question, Verdict, examine, list_streams
+from processor.delivery.kinesis.preflight import examine
+from processor.delivery.kinesis.questions import Answer, Outcome, Question
+from processor.delivery.kinesis.stream_list import list_streams
 from processor.sandbox.endpoint import KinesisEndpoint
 from processor.sandbox.streams import create_stream, read_stream
 from schemas.destination import Destination
@@ -72,7 +74,7 @@ def test_g6_the_status_is_told_where_the_endpoint_tells_it() -> None:
 
 
 def wrong(answers: list[Answer]) -> list[Answer]:
-    return [answer for answer in answers if answer.verdict is not Verdict.OK]
+    return [answer for answer in answers if answer.outcome is not Outcome.OK]
 
 
 def test_g6_a_stream_that_is_there_is_no_problem_and_nothing_is_written(each_kinesis: str) -> None:
@@ -90,7 +92,7 @@ def test_g6_a_stream_that_is_not_there_is_told_with_the_near_ones_and_how_to_cre
 
     (answer,) = wrong(examine(a_destination(stream="preflight-profile", endpointUrl=each_kinesis), ENVIRON))
 
-    assert (answer.question, answer.verdict) == (Question.STREAM, Verdict.FAILED)
+    assert (answer.question, answer.outcome) == (Question.STREAM, Outcome.FAILED)
     assert "no such stream" in answer.text
     assert "preflight-profiles" in answer.text
     assert "aws kinesis create-stream --stream-name preflight-profile " in answer.remedy
@@ -133,7 +135,7 @@ def test_g6_g7_what_is_wrong_is_told_in_words_with_a_remedy_and_without_secrets(
 ) -> None:
     (answer,) = examine(a_destination(**changes), ENVIRON)
 
-    assert (answer.question, answer.verdict) == (Question.ACCESS, Verdict.FAILED)
+    assert (answer.question, answer.outcome) == (Question.ACCESS, Outcome.FAILED)
     assert told in answer.text
     assert remedy in answer.remedy
     assert "lovelace" not in answer.text + answer.remedy
@@ -246,7 +248,7 @@ def test_g6_without_access_the_cause_is_told_in_words_and_nothing_else_is_asked(
     with an_endpoint_that_answers(answer, asked) as url:
         (found,) = examine(a_destination(endpointUrl=url), ENVIRON)
 
-    assert (found.question, found.verdict) == (Question.ACCESS, Verdict.FAILED)
+    assert (found.question, found.outcome) == (Question.ACCESS, Outcome.FAILED)
     assert told in found.text
     assert remedy in found.remedy
     assert "Traceback" not in found.text
@@ -269,27 +271,27 @@ TAKEN = Scripted(
     [
         (THERE, AUTHORISED, {}),
         (THERE, error("DryRunOperationException"), {}),
-        (THERE, DENIED, {Question.PUT_RECORD: Verdict.FAILED, Question.PUT_RECORDS: Verdict.FAILED}),
-        (THERE, TAKEN, {Question.PUT_RECORD: Verdict.UNKNOWN, Question.PUT_RECORDS: Verdict.UNKNOWN}),
-        (THERE, error("InternalFailure"), {Question.PUT_RECORD: Verdict.UNKNOWN, Question.PUT_RECORDS: Verdict.UNKNOWN}),
-        (BEING_MADE, AUTHORISED, {Question.STREAM: Verdict.FAILED}),
-        (THERE, error("KMSDisabledException"), dict.fromkeys([Question.PUT_RECORD, Question.PUT_RECORDS], Verdict.UNKNOWN)
-         | {Question.STREAM: Verdict.FAILED}),
-        (DENIED, AUTHORISED, {Question.LIST_STREAMS: Verdict.FAILED}),
-        (DENIED, error("ResourceNotFoundException"), {Question.LIST_STREAMS: Verdict.FAILED, Question.STREAM: Verdict.FAILED}),
-        (DENIED, DENIED, dict.fromkeys([Question.LIST_STREAMS, Question.PUT_RECORD, Question.PUT_RECORDS], Verdict.FAILED)
-         | {Question.STREAM: Verdict.UNKNOWN}),
-        (error("LimitExceededException"), AUTHORISED, {Question.LIST_STREAMS: Verdict.UNKNOWN}),
+        (THERE, DENIED, {Question.PUT_RECORD: Outcome.FAILED, Question.PUT_RECORDS: Outcome.FAILED}),
+        (THERE, TAKEN, {Question.PUT_RECORD: Outcome.UNKNOWN, Question.PUT_RECORDS: Outcome.UNKNOWN}),
+        (THERE, error("InternalFailure"), {Question.PUT_RECORD: Outcome.UNKNOWN, Question.PUT_RECORDS: Outcome.UNKNOWN}),
+        (BEING_MADE, AUTHORISED, {Question.STREAM: Outcome.FAILED}),
+        (THERE, error("KMSDisabledException"), dict.fromkeys([Question.PUT_RECORD, Question.PUT_RECORDS], Outcome.UNKNOWN)
+         | {Question.STREAM: Outcome.FAILED}),
+        (DENIED, AUTHORISED, {Question.LIST_STREAMS: Outcome.FAILED}),
+        (DENIED, error("ResourceNotFoundException"), {Question.LIST_STREAMS: Outcome.FAILED, Question.STREAM: Outcome.FAILED}),
+        (DENIED, DENIED, dict.fromkeys([Question.LIST_STREAMS, Question.PUT_RECORD, Question.PUT_RECORDS], Outcome.FAILED)
+         | {Question.STREAM: Outcome.UNKNOWN}),
+        (error("LimitExceededException"), AUTHORISED, {Question.LIST_STREAMS: Outcome.UNKNOWN}),
     ],
 )  # fmt: skip
 def test_g6_each_answer_is_told_for_what_it_says(
-    listed: Scripted, put: Scripted, found: dict[Question, Verdict]
+    listed: Scripted, put: Scripted, found: dict[Question, Outcome]
 ) -> None:
     asked: list[str] = []
     with an_endpoint_that_answers({"ListStreams": listed, "PutRecord": put, "PutRecords": put}, asked) as url:
         answers = examine(a_destination(endpointUrl=url), ENVIRON)
 
-    assert {answer.question: answer.verdict for answer in wrong(answers)} == found
+    assert {answer.question: answer.outcome for answer in wrong(answers)} == found
     assert sorted(asked) == ["ListStreams", "PutRecord", "PutRecords"]
 
 
@@ -316,7 +318,7 @@ def of(answers: list[Answer], question: Question) -> Answer:
 def test_g11_a_key_that_does_not_let_us_write_is_told_with_the_permission_and_the_remedy(code: str) -> None:
     stream = of(listed(THERE, error(code)), Question.STREAM)
 
-    assert stream.verdict is Verdict.FAILED
+    assert stream.outcome is Outcome.FAILED
     assert stream.text.startswith(f"encryption_key_unusable: {code}: the stream is encrypted with a customer's key")
     assert "kms:GenerateDataKey" in stream.text
     assert "allow the flow's credentials kms:GenerateDataKey on the stream's key" in stream.remedy
@@ -325,7 +327,7 @@ def test_g11_a_key_that_does_not_let_us_write_is_told_with_the_permission_and_th
 def test_g11_what_a_probe_cannot_show_of_a_key_is_said() -> None:
     put_records = of(listed(THERE, AUTHORISED), Question.PUT_RECORDS)
 
-    assert put_records.verdict is Verdict.OK
+    assert put_records.outcome is Outcome.OK
     assert "a stream with a customer's key asks its writers for kms:GenerateDataKey as well" in put_records.text
 
 
@@ -354,32 +356,32 @@ def test_g10_of_another_accounts_stream_the_probes_tell_since_the_list_of_stream
         (
             GONE,
             Question.STREAM,
-            Verdict.FAILED,
+            Outcome.FAILED,
             "account 210987654321 has no such stream in us-east-2",
             "ask that account",
         ),
         (
             DENIED,
             Question.PUT_RECORDS,
-            Verdict.FAILED,
+            Outcome.FAILED,
             "not allowed: no",
             "let account 210987654321 allow them in the stream's own policy",
         ),
         (
             DENIED,
             Question.STREAM,
-            Verdict.UNKNOWN,
+            Outcome.UNKNOWN,
             "nobody tells; kinesis:ListStreams tells nothing of account 210987654321's streams",
             "",
         ),
     ],
 )
 def test_g10_what_is_wrong_with_another_accounts_stream_is_told_with_whom_to_ask(
-    put: Scripted, question: Question, verdict: Verdict, told: str, remedy: str
+    put: Scripted, question: Question, verdict: Outcome, told: str, remedy: str
 ) -> None:
     found = of(listed(NONE_HERE, put, streamArn=ARN), question)
 
-    assert (found.verdict, found.text) == (verdict, told)
+    assert (found.outcome, found.text) == (verdict, told)
     assert remedy in found.remedy
 
 
@@ -393,7 +395,7 @@ def test_g10_the_probes_name_the_stream_as_records_will(each_kinesis: str) -> No
     )
 
     assert wrong(answers) == []
-    assert (of(missing, Question.STREAM).verdict, wrong(missing)[0].question) == (Verdict.FAILED, Question.STREAM)
+    assert (of(missing, Question.STREAM).outcome, wrong(missing)[0].question) == (Outcome.FAILED, Question.STREAM)
     assert read_stream(each_kinesis, REGION, "preflight-by-arn") == []
 
 
@@ -428,7 +430,7 @@ def test_g6_a_policy_that_lacks_a_permission_is_told_which_and_nothing_else_is_n
             a_destination(endpointUrl=guarded, credentials={**KEYS, "accessKeyId": "${ACCESS_KEY_ID}"}), environ
         )
 
-    failed = {answer.question for answer in answers if answer.verdict is Verdict.FAILED}
+    failed = {answer.question for answer in answers if answer.outcome is Outcome.FAILED}
     assert failed == set(missing)
     for answer in wrong(answers):
         assert environ["SECRET"] not in answer.text
@@ -454,6 +456,6 @@ def test_g6_g7_a_role_that_may_not_be_assumed_is_told_for_what_it_is(
         role = {"type": "role", "arn": "arn:aws:iam::123456789012:role/nobody"}
         (answer,) = examine(a_destination(endpointUrl=guarded, credentials=role), {})
 
-    assert (answer.question, answer.verdict) == (Question.ACCESS, Verdict.FAILED)
+    assert (answer.question, answer.outcome) == (Question.ACCESS, Outcome.FAILED)
     assert "sts:AssumeRole" in answer.text
     assert "sts:AssumeRole" in answer.remedy

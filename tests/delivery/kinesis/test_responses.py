@@ -8,15 +8,8 @@ from botocore.parsers import ResponseParserError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.delivery.kinesis.responses import (
-    MAX_MESSAGE_CHARACTERS,
-    BrokenAnswer,
-    DestinationUnusable,
-    FaultKind,
-    PauseReason,
-    Verdict,
-    judge,
-)
+from processor.delivery.kinesis.faults import BrokenResponse, DestinationUnusable, FaultKind, PauseReason
+from processor.delivery.kinesis.responses import MAX_MESSAGE_CHARACTERS, Classification, classify_response
 
 GOOD = {"SequenceNumber": "49", "ShardId": "shardId-0"}
 
@@ -83,7 +76,7 @@ def client_error(code: str, status: int, message: str = "said so") -> boto.Clien
 def test_g4_a_failed_call_is_judged_by_its_code_and_else_by_its_status(
     code: str, status: int, kind: FaultKind, pause: PauseReason | None
 ) -> None:
-    verdict = judge(client_error(code, status), 3)
+    verdict = classify_response(client_error(code, status), 3)
 
     assert [verdict.of(index) for index in range(3)] == [verdict.whole] * 3
     assert verdict.whole is not None
@@ -112,7 +105,7 @@ ERRORS: list[tuple[Exception, FaultKind, PauseReason | None]] = [
     (boto.IncompleteReadError(actual_bytes=1, expected_bytes=2), AMBIGUOUS, None),
     (ResponseParserError("no XML"), AMBIGUOUS, None),
     (ConnectionResetError(), AMBIGUOUS, None),
-    (BrokenAnswer("a success of 0 bytes that are not JSON"), AMBIGUOUS, None),
+    (BrokenResponse("a success of 0 bytes that are not JSON"), AMBIGUOUS, None),
     (boto.NoCredentialsError(), REFUSED, PauseReason.CREDENTIALS_MISSING),
     (
         boto.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
@@ -139,7 +132,7 @@ ERRORS: list[tuple[Exception, FaultKind, PauseReason | None]] = [
 def test_g4_a_call_without_an_answer_is_judged_by_what_the_client_raised(
     error: Exception, kind: FaultKind, pause: PauseReason | None
 ) -> None:
-    whole = judge(error, 2).whole
+    whole = classify_response(error, 2).whole
 
     assert whole is not None
     assert (whole.kind, whole.pause, whole.code) == (kind, pause, type(error).__name__)
@@ -149,7 +142,7 @@ def test_g4_a_call_without_an_answer_is_judged_by_what_the_client_raised(
 @pytest.mark.parametrize("code", ["", "301", "AccessDeniedException", "InternalFailure"])
 def test_g11_a_redirect_pauses_the_flow_whatever_its_body_says(status: int, code: str) -> None:
     about = {"HTTPStatusCode": status, "HTTPHeaders": {"location": "https://login.example.com/"}}
-    whole = judge(
+    whole = classify_response(
         boto.ClientError({"Error": {"Code": code, "Message": "<html>"}, "ResponseMetadata": about}, "PutRecords"), 1
     ).whole
 
@@ -164,7 +157,7 @@ def test_g11_a_proxy_that_does_not_let_us_through_pauses_the_flow(said: str) -> 
         proxy_url="http://127.0.0.1:1", error=OSError(f"Tunnel connection failed: {said}")
     )
 
-    whole = judge(error, 1).whole
+    whole = classify_response(error, 1).whole
 
     assert whole is not None
     assert (whole.kind, whole.pause, whole.code) == (REFUSED, PauseReason.DESTINATION_UNUSABLE, said[:3])
@@ -181,7 +174,7 @@ def test_g11_what_is_wrong_with_a_customers_key_is_told_in_words_with_the_permis
     code: str,
 ) -> None:
     for answer in (client_error(code, 400), {"Records": [{"ErrorCode": code, "ErrorMessage": "said so"}]}):
-        fault = judge(answer, 1).of(0)
+        fault = classify_response(answer, 1).of(0)
 
         assert "kms:GenerateDataKey" in str(fault)
         assert str(fault).startswith(f"{code}: the stream is encrypted with a customer's key")
@@ -191,14 +184,14 @@ def test_g11_what_is_wrong_with_a_customers_key_is_told_in_words_with_the_permis
 def test_g11_a_policy_without_the_permission_on_the_key_is_no_missing_permission_of_kinesis() -> None:
     said = "User: arn:aws:iam::123456789012:user/x is not authorized to perform: kms:GenerateDataKey on resource: k"
 
-    whole = judge(client_error("AccessDeniedException", 400, said), 1).whole
+    whole = classify_response(client_error("AccessDeniedException", 400, said), 1).whole
 
     assert whole is not None
     assert whole.pause is PauseReason.ENCRYPTION_KEY_UNUSABLE
 
 
 def test_g4_an_error_that_says_nothing_at_all_is_unknown() -> None:
-    whole = judge(boto.ClientError({}, "PutRecords"), 1).whole
+    whole = classify_response(boto.ClientError({}, "PutRecords"), 1).whole
 
     assert whole is not None
     assert whole.kind is UNKNOWN
@@ -213,7 +206,7 @@ def test_g4_an_error_that_says_nothing_at_all_is_unknown() -> None:
 )  # fmt: skip
 def test_g4_a_success_that_does_not_answer_for_every_record_leaves_all_in_doubt(answer: object) -> None:
     """Design 6.1: boto3 takes a broken or empty 200 for a success."""
-    whole = judge(answer, 2).whole
+    whole = classify_response(answer, 2).whole
 
     assert whole is not None
     assert whole.kind is AMBIGUOUS
@@ -224,7 +217,7 @@ def test_g4_a_success_that_does_not_answer_for_every_record_leaves_all_in_doubt(
 )
 def test_g4_an_entry_with_a_sequence_number_and_no_error_is_delivered(entry: object) -> None:
     """Design 6.4: `ErrorCode` may be present and null."""
-    assert judge({"Records": [entry, GOOD]}, 2) == Verdict()
+    assert classify_response({"Records": [entry, GOOD]}, 2) == Classification()
 
 
 @pytest.mark.parametrize(
@@ -242,7 +235,7 @@ def test_g4_an_entry_with_a_sequence_number_and_no_error_is_delivered(entry: obj
     ],
 )
 def test_g4_an_entry_that_says_nothing_is_in_doubt_and_the_others_are_not(entry: object) -> None:
-    verdict = judge({"Records": [GOOD, entry, GOOD]}, 3)
+    verdict = classify_response({"Records": [GOOD, entry, GOOD]}, 3)
 
     assert [fault.kind if (fault := verdict.of(index)) else None for index in range(3)] == [None, AMBIGUOUS, None]
 
@@ -260,7 +253,9 @@ def test_g4_an_entry_that_says_nothing_is_in_doubt_and_the_others_are_not(entry:
     ],
 )
 def test_g4_only_the_entries_that_failed_have_faults(code: object, kind: FaultKind, pause: PauseReason | None) -> None:
-    verdict = judge({"FailedRecordCount": 1, "Records": [GOOD, {"ErrorCode": code, "ErrorMessage": "said so"}]}, 2)
+    verdict = classify_response(
+        {"FailedRecordCount": 1, "Records": [GOOD, {"ErrorCode": code, "ErrorMessage": "said so"}]}, 2
+    )
 
     assert verdict.whole is None
     assert verdict.of(0) is None
@@ -294,18 +289,18 @@ def test_g4_a_signature_of_another_time_is_told_apart_from_one_with_another_secr
     code: str, said: str, pause: PauseReason
 ) -> None:
     """Kinesis has one code for both, STS another one."""
-    whole = judge(client_error(code, 403, said), 1).whole
+    whole = classify_response(client_error(code, 403, said), 1).whole
 
     assert whole is not None
     assert (whole.kind, whole.pause) == (REFUSED, pause)
 
 
 def test_an_error_beats_a_sequence_number() -> None:
-    assert judge({"Records": [{**GOOD, "ErrorCode": "InternalFailure"}]}, 1).of(0) is not None
+    assert classify_response({"Records": [{**GOOD, "ErrorCode": "InternalFailure"}]}, 1).of(0) is not None
 
 
 def test_a_fault_reads_as_one_line_of_bounded_length() -> None:
-    whole = judge(client_error("AccessDeniedException", 400, "x" * 10_000), 1).whole
+    whole = classify_response(client_error("AccessDeniedException", 400, "x" * 10_000), 1).whole
 
     assert str(whole) == "AccessDeniedException: " + "x" * MAX_MESSAGE_CHARACTERS
 
@@ -323,7 +318,7 @@ JSON = st.recursive(
 @given(JSON | JSON.map(lambda value: {"Records": [value, GOOD]}), st.integers(1, 3))
 def test_whatever_is_answered_nothing_counts_as_delivered_without_a_sequence_number(answer: Any, count: int) -> None:
     """G1: no record is ever taken for delivered by accident."""
-    verdict = judge(answer, count)
+    verdict = classify_response(answer, count)
 
     for index in range(count):
         if verdict.of(index) is None:

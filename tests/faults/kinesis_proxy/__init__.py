@@ -7,7 +7,7 @@ of what it did.
                  (rules, seed, token buckets)
 
     plan      what fails, when and how: rules, in JSON too      buckets   a shard's limits: records/s and bytes/s
-    codes     every error of design 6.5 by name                 ledger    applied, told, and why a record came again
+    codes     every error that Kinesis may give, by name        ledger    applied, told, and why a record came again
     proxy     the server                                        chaos     a plan for each seed
     traffic   what is sent through it, and what then must hold
 

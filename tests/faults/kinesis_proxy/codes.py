@@ -1,4 +1,4 @@
-"""Every error of design 6.5, by what delivery must do about it: (HTTP status, code)."""
+"""Every error that Kinesis may give, by what delivery must do about it: (HTTP status, code)."""
 
 THROTTLED = (
     (400, "ProvisionedThroughputExceededException"),

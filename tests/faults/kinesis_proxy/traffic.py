@@ -17,10 +17,11 @@ from typing import NamedTuple
 from processor.delivery.backoff import Backoff
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
 from processor.delivery.limits import DeliveryLimits
-from processor.delivery.sink import DeliveryStopped, Sink
+from processor.delivery.sink import Sink
+from processor.delivery.sink_state import DeliveryStopped
 from processor.sandbox.streams import StreamRecord
 from schemas.destination import Destination
-from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, FakePlaces, Record, export_record
+from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, FakeParking, Record, export_record
 from tests.faults.kinesis_proxy.chaos import POISON
 from tests.faults.kinesis_proxy.ledger import Stored, mark
 from tests.faults.kinesis_proxy.proxy import FaultProxy
@@ -29,7 +30,7 @@ REGION = "us-east-2"
 PARTITIONS = 2
 READ_TIMEOUT_SECONDS = 1.0
 SLOW_SECONDS = 0.5  # an answer after that may have come too late for its producer
-DELIVERY_SECONDS = 60.0
+DELIVERY_SECONDS = 240.0
 BATCH_RECORDS = 40
 OPTIONS = KinesisOptions(calls_in_flight=3, connect_timeout_seconds=5.0, read_timeout_seconds=READ_TIMEOUT_SECONDS)
 LIMITS = DeliveryLimits(
@@ -78,7 +79,7 @@ class Traffic:
         self._streams = streams
         self.records = [self._record(offset, profiles) for offset in range(records)]
         self.dead_letters = FakeDeadLetters()
-        self._parked = FakePlaces()
+        self._parked = FakeParking()
         for record in self.records:
             self._parked.exports.log[record.partition].append(record)
         self._parked.exports.ends = dict.fromkeys(range(PARTITIONS), records)
@@ -116,7 +117,7 @@ class Traffic:
             destinations=FakeDestinations(places),
             open_stream=lambda where: KinesisStream(where, OPTIONS, ENVIRON),
             dead_letters=self.dead_letters,
-            parked=self._parked.places(),
+            parked=self._parked.ports(),
             limits=self._limits,
             on_progress=self.committed.__setitem__,
             draw=self._dice.random,

@@ -1,4 +1,4 @@
-"""Whose destination takes less than comes, so that its records fill the buffer and other flows wait.
+"""Flows whose destination takes less than comes, so that its records fill the buffer and other flows wait.
 
 Looks, and changes nothing.
 
@@ -9,7 +9,7 @@ Looks, and changes nothing.
                 it had, while another was idle all the time and delivered what it got
 
 A full buffer alone makes nobody slow: after a backlog all destinations go as fast as they can, and chance puts some
-above their share. A flow that caught up is not slow again for `REST_SECONDS`.
+above their share. A flow that caught up is not slow again for `LEAVE_ALONE_SECONDS`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -17,11 +17,10 @@ from typing import Final, NamedTuple
 
 from processor.delivery.lanes.backlog import Backlog
 from processor.delivery.lanes.lanes import FlowLanes
-from processor.delivery.limits import DeliveryLimits
 
 SLOW_SECONDS: Final = 1.0
 WAIT_SECONDS: Final = 3.0
-REST_SECONDS: Final = 10.0
+LEAVE_ALONE_SECONDS: Final = 10.0
 
 
 class _Sample(NamedTuple):
@@ -33,18 +32,18 @@ class _Sample(NamedTuple):
 class SlowFlows:
     """Remembers since when a flow has held more than its share, and until when one that caught up is left alone."""
 
-    def __init__(self, backlog: Backlog, limits: DeliveryLimits) -> None:
-        self._backlog, self._limits = backlog, limits
+    def __init__(self, backlog: Backlog) -> None:
+        self._backlog = backlog
         self._samples: dict[str, _Sample] = {}
-        self._rests_until: dict[str, float] = {}
+        self._left_alone_until: dict[str, float] = {}
 
-    def rest(self, flow_id: str, now: float) -> None:
+    def leave_alone(self, flow_id: str, now: float) -> None:
         """Leave a flow alone that has just caught up."""
-        self._rests_until[flow_id] = now + REST_SECONDS
+        self._left_alone_until[flow_id] = now + LEAVE_ALONE_SECONDS
 
     def find(self, parked: Collection[str], now: float) -> list[FlowLanes]:
-        """The flows that are slow; `parked` by id, `now` by the sink's clock."""
-        self._rests_until = {flow_id: until for flow_id, until in self._rests_until.items() if until > now}
+        """Find the flows that are slow; `parked` by id, `now` by the sink's clock."""
+        self._left_alone_until = {flow_id: until for flow_id, until in self._left_alone_until.items() if until > now}
         greedy = self._greedy()
         idle = self._idle(parked) if greedy else {}
         self._samples = {flow.id: self._sample(flow, idle, now) for flow in greedy}
@@ -63,8 +62,10 @@ class SlowFlows:
         if now - at < SLOW_SECONDS:
             return False
         del self._samples[flow.id]
-        waits = flow.live.records * (now - at) > WAIT_SECONDS * (flow.counts.delivered - delivered)
-        return waits and flow.id not in self._rests_until and self._has_delivered(idle)
+        waits = self._backlog.live.of_flow(flow.id).records * (now - at) > WAIT_SECONDS * (
+            flow.counts.delivered - delivered
+        )
+        return waits and flow.id not in self._left_alone_until and self._has_delivered(idle)
 
     def _has_delivered(self, idle: Mapping[str, int]) -> bool:
         return any(
@@ -74,15 +75,16 @@ class SlowFlows:
         )
 
     def _greedy(self) -> list[FlowLanes]:
-        """The flows that hold more than their share of a buffer that is half full."""
-        limits, live = self._limits, self._backlog.live
-        if 2 * live.records < limits.max_buffered_records and 2 * live.size_bytes < limits.max_buffered_bytes:
+        """Return the flows that hold more than their share of a buffer that is half full."""
+        live = self._backlog.live
+        if not live.is_half_full():
             return []
         flows = list(self._with_destination())
         if len(flows) < 2:  # one alone
             return []
-        records, size_bytes = limits.max_buffered_records / len(flows), limits.max_buffered_bytes / len(flows)
-        return [flow for flow in flows if flow.live.records > records or flow.live.size_bytes > size_bytes]
+        records, size_bytes = live.max_records / len(flows), live.max_bytes / len(flows)
+        used = [(flow, live.of_flow(flow.id)) for flow in flows]
+        return [flow for flow, usage in used if usage.records > records or usage.size_bytes > size_bytes]
 
     def _idle(self, parked: Collection[str]) -> Mapping[str, int]:
         idle = (flow for flow in self._with_destination() if flow.id not in parked and flow.route.state().is_idle)
