@@ -59,9 +59,8 @@ async def opened(open_consumer: OpenConsumer, **options: Any) -> AsyncIterator[C
     consumer = open_consumer(**options)
     try:
         await consumer.start()
-        await asyncio.sleep(
-            0
-        )  # aiokafka's `stop` raises CancelledError, and leaves connections open, before its tasks had their first step
+        # Before its tasks had their first step, aiokafka's `stop` raises CancelledError, and leaves connections open.
+        await asyncio.sleep(0)
         yield consumer
     finally:
         await consumer.stop()

@@ -63,9 +63,8 @@ class TakeoverRecovery(Recovery):
             except asyncio.CancelledError:
                 if self.should_stop or _is_being_cancelled():
                     raise
-                _log.warning(
-                    "takeover_interrupted", again_in_seconds=AGAIN_SECONDS
-                )  # by aiokafka, as when a connection closes
+                # By aiokafka, as when a connection closes.
+                _log.warning("takeover_interrupted", again_in_seconds=AGAIN_SECONDS)
                 await self.sleep(AGAIN_SECONDS)
                 self.signal_recovery_start.set()
 

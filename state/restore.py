@@ -105,12 +105,13 @@ async def restore(
     open_consumer: OpenConsumer = kafka_consumer,
     waiting_on: WaitingOn = _wait_silently,
     on_write: Callable[[], None] = _write_silently,
+    read_records: int = READ_RECORDS,
 ) -> dict[int, Progress]:
     """Bring every store to the changelog's end; what was done, by partition.
 
     `connection` are aiokafka's arguments to reach the broker; `on_progress` is called before the first read, where
     there is something to read, and after each; `waiting_on` is told what is waited for beside records; `on_write` is
-    called after the rows of each read are on disk. Resumable: each read is applied with its place, so a restart goes on
+    called after the rows of each read, of at most `read_records`, are on disk. Resumable: each read is applied with its place, so a restart goes on
     where it was. Raises StaleCopies before anything was read, RestoreStalled, KafkaError.
     """
     if not stores:
@@ -125,7 +126,7 @@ async def restore(
         progress = await _plan(stores, changelog, consumer, ends)
         if any(part.left for part in progress.values()):
             on_progress(progress)
-            await _read(stores, changelog.topic, consumer, progress, on_progress, on_write)
+            await _read(stores, changelog.topic, consumer, progress, on_progress, on_write, read_records)
         return progress
 
 
@@ -218,6 +219,7 @@ async def _read(
     progress: dict[int, Progress],
     on_progress: Callable[[Mapping[int, Progress]], None],
     on_write: Callable[[], None],
+    read_records: int,
 ) -> None:
     waiting = {TopicPartition(changelog, partition): part for partition, part in progress.items() if part.left}
     consumer.assign(list(waiting))
@@ -226,7 +228,7 @@ async def _read(
     loop = asyncio.get_running_loop()
     moved_at = loop.time()
     while waiting:
-        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=READ_RECORDS)
+        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=read_records)
         for place, records in fetched.items():
             _apply(stores[place.partition], records, waiting[place])
             on_write()

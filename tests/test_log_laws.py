@@ -181,14 +181,14 @@ class Worker:
     # the transport's Owner
 
     async def start_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
-        starts, _ = await self._positions.starts(partitions)
+        starts, _ = await self._positions.find_starts(partitions)
         for place, start in starts.items():
             if place == SOURCE:
                 self._pipeline.positioned(0, start.position)
         return {place: start.position for place, start in starts.items()}
 
     async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int | None]:
-        return await self._positions.in_log(reached)
+        return await self._positions.find_in_log(reached)
 
     async def release(self, partitions: Iterable[Partition]) -> None:
         self._gap_stop.forget(list(partitions))

@@ -109,7 +109,7 @@ class LogPositions:
         self._settings, self._offsets, self._states, self._delivers = settings, offsets, states, delivers
         self._gap_stop, self._history = gap_stop, history
 
-    async def starts(
+    async def find_starts(
         self, tps: Iterable[Partition], parked_gaps: ParkedGaps | None = None
     ) -> tuple[Starts, dict[Partition, Bounds]]:
         """Return where to begin, and the bounds of the logs.
@@ -123,7 +123,7 @@ class LogPositions:
         """
         exports = self._settings.topics.exports
         bounds = await self._bounds(sorted(tps))
-        starts, found = self._find_starts(bounds)
+        starts, found = self._judge_starts(bounds)
         if found:
             if parked_gaps is not None:
                 found += await parked_gaps([known for known in bounds.values() if known.topic == exports])
@@ -140,7 +140,7 @@ class LogPositions:
             )
         return starts, bounds
 
-    async def in_log(self, reached: Mapping[Partition, int]) -> dict[Partition, int | None]:
+    async def find_in_log(self, reached: Mapping[Partition, int]) -> dict[Partition, int | None]:
         """Return where to read on, None where nobody reads on here.
 
         That is where unread records are gone, and the worker stops when it has done what it read. A partition whose leader does
@@ -173,7 +173,7 @@ class LogPositions:
         )
         return {tp: Bounds(tp.topic, tp.partition, begins[tp], ends[tp], committed[tp]) for tp in tps}
 
-    def _find_starts(self, bounds: Mapping[Partition, Bounds]) -> tuple[Starts, list[GapFound]]:
+    def _judge_starts(self, bounds: Mapping[Partition, Bounds]) -> tuple[Starts, list[GapFound]]:
         """Find where each partition begins, and what is missing."""
         starts: Starts = {}
         found: list[GapFound] = []

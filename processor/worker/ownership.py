@@ -108,7 +108,7 @@ class Ownership:
         stores = dict(parts.stores.partitions)
         tps = [tp for tp in partitions if tp.topic in (names.profile_events, names.exports)]
         with parts.waits.on("the leaders of partitions and the group's coordinator, for offsets to begin at"):
-            starts, logs = await parts.log_positions.starts(tps, parts.parked_takeover.gaps)
+            starts, logs = await parts.log_positions.find_starts(tps, parts.parked_takeover.gaps)
         positions = {tp: start.position for tp, start in starts.items() if self._begins(tp, start.position, stores)}
         exports = {tp: position for tp, position in positions.items() if tp.topic == names.exports}
         with parts.waits.on("Kafka, to read and write the rows of parked flows"):
@@ -130,7 +130,7 @@ class Ownership:
     async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int | None]:
         """Return where to read on, where a log may have lost what follows; None where it has, and the worker stops."""
         with self._parts.waits.on("the leaders of partitions, for what their logs hold"):
-            return await self._parts.log_positions.in_log(reached)
+            return await self._parts.log_positions.find_in_log(reached)
 
     async def release(self, partitions: Iterable[Partition]) -> None:
         """Stop what these carry.

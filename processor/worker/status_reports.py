@@ -158,7 +158,7 @@ def worker_status(worker: Watched, state: State, started_at: str, now: float) ->
             "misplacedFitting": counts.misplaced_fitting,
             "waiting": tuple(
                 {"what": what, "since": format_time(int(now - seconds))}
-                for what, seconds in worker.waits.long().items()
+                for what, seconds in worker.waits.long_waits().items()
             ),
             "partitions": _partitions(worker),
             "flows": flows,
