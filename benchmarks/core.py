@@ -23,7 +23,8 @@ from processor.core.fold import fold
 from processor.core.misplaced import Placement
 from processor.core.parse import parse_event
 from processor.core.step import Limits
-from processor.pipeline.decided import Before, Policy, decide_run
+from processor.pipeline.bad_events import BadEventLimit
+from processor.pipeline.decider import Policy, RunStart, decide_run
 from processor.pipeline.partition import RUN_RECORDS
 from processor.pipeline.profiles import Profiles
 from processor.worker.hot_path import COMPILED
@@ -34,7 +35,9 @@ from tests.kit.compiled import compiled_packages, preferring
 
 ROUNDS = 5
 CACHE_BYTES = 256 << 20
-POLICY = Policy(Limits(), 0, placement=Placement(0, 1, Partitioner.MURMUR2))  # every key is hashed, and at home
+POLICY = Policy(
+    Limits(), BadEventLimit(), placement=Placement(0, 1, Partitioner.MURMUR2)
+)  # every key is hashed, and at home
 STAGES = ("decode", "parse", "fold", "decide", "encode", "five stages", "run")
 
 
@@ -59,7 +62,7 @@ def runs(of: list[ReadRecord]) -> Iterator[list[ReadRecord]]:
 def filled(mix: Mix) -> dict[bytes, bytes]:
     """The row of every profile after its first event."""
     profiles = Profiles(MemoryRows({}), 0)
-    decided = decide_run(mix.first, profiles, mix.catalog, POLICY, Before(0, 0, {}, b"0"))
+    decided = decide_run(mix.first, profiles, mix.catalog, POLICY, RunStart(0, 0, b"0", {}))
     return {key: row for key, row in decided.rows.items() if row is not None}
 
 
@@ -97,7 +100,7 @@ def whole(mix: Mix, stored: dict[bytes, bytes]) -> tuple[float, int]:
     seconds, exports = 0.0, 0
     for sequence, run in enumerate(runs(mix.events)):
         begun = perf_counter()
-        decided = decide_run(run, profiles, mix.catalog, POLICY, Before(sequence, 0, {}, b"0"))
+        decided = decide_run(run, profiles, mix.catalog, POLICY, RunStart(sequence, 0, b"0", {}))
         profiles.applied(sequence, decided.rows)
         seconds += perf_counter() - begun
         exports += len(decided.exports)

@@ -36,8 +36,6 @@ FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "processor/api",
         "processor/api/flow_service",
-        "processor/pipeline",
-        "processor/pipeline/jobs",
         "schemas",
         "schemas/wire",
     }
@@ -46,8 +44,6 @@ MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "processor/api",
         "processor/api/flow_service",
-        "processor/pipeline",
-        "processor/pipeline/jobs",
         "schemas",
         "schemas/wire",
     }

@@ -23,13 +23,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from processor.core.step import Limits
 from processor.foundation.errors import StoppedForOperator
 from processor.foundation.gaps import Gap
 from processor.foundation.settings import Settings
 from processor.foundation.tasks import end_task
-from processor.pipeline.decided import Policy
-from processor.pipeline.partition import PartitionPipeline, PartitionSettings
+from processor.pipeline.partition import PartitionPipeline
 from processor.pipeline.pipeline import Pipeline
 from processor.transport.owner import Partition
 from processor.worker.faust_app import create_app
@@ -40,7 +38,7 @@ from schemas.kafka import Batch
 from tests.kit.examples import law
 from tests.kit.given import a_catalog, a_flow
 from tests.kit.virtual_time import VirtualTimeLoop
-from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows
+from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, partition_settings
 from tests.transport.memory_logs import InLoopConsumer, MemoryBroker, MemoryConsumer, offsets_between
 
 SOURCE: Final = Partition("profile-events", 0)
@@ -130,7 +128,7 @@ class Worker:
         self._draining = asyncio.create_task(self.consumer._drain_messages(fetcher))
 
     def _new_part(self) -> PartitionPipeline:
-        settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, FEW_BYTES)
+        settings = partition_settings(max_waiting_bytes=FEW_BYTES)
         progress, rows, catalog = partial(self._done, SOURCE), self._rows, self._world.catalog
         ids = ("source", "changelog")
         return PartitionPipeline(
@@ -164,7 +162,7 @@ class Worker:
         done = self._pipeline.committed_offsets.get(0, 0) if place == SOURCE else next_offset
         self._gap_stop.note_done(place, done)
         if place == SOURCE:
-            self._pipeline.moved(*place)
+            self._pipeline.on_progress(*place)
 
     def _finish(self, place: Partition) -> None:
         if place == SOURCE:
@@ -184,7 +182,7 @@ class Worker:
         starts, _ = await self._positions.find_starts(partitions)
         for place, start in starts.items():
             if place == SOURCE:
-                self._pipeline.positioned(0, start.position)
+                self._pipeline.begin_at(0, start.position)
         return {place: start.position for place, start in starts.items()}
 
     async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int | None]:

@@ -28,15 +28,10 @@ OLD_PROSE: Final = re.compile(
 ELSEWHERE: Final = re.compile(r"\bdesign \d|(?<!aws-sdk-go, )(?<!aws-sdk-js, )\bissues? #?\d|\bspikes? core/", re.I)
 
 
-NAMES_NOT_YET: Final[frozenset[str]] = frozenset(
-    {
-        "processor/pipeline",
-    }
-)
+NAMES_NOT_YET: Final[frozenset[str]] = frozenset({})
 TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "docs",
-        "processor/pipeline",
         "tests/audience_import",
         "tests/cli",
         "tests/delivery",
@@ -46,7 +41,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
 )
 DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor/pipeline",
         "tests/delivery",
         "tests/pipeline",
     }

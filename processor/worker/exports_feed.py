@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from processor.foundation.tasks import end_task, watched_task
-from processor.pipeline.pipeline import Fetching
+from processor.pipeline.ports import Fetching
 from schemas.kafka import Batch, count_record_bytes
 
 FEED_SHARE: Final = 4

@@ -15,7 +15,7 @@ import structlog
 
 from processor.foundation.fault_points import fault_point
 from processor.foundation.revocable import RevocableWork
-from processor.pipeline.ports import Log
+from processor.pipeline.ports import PartitionLog
 from processor.transport.owner import Partition
 from processor.worker.build import Parts
 from processor.worker.waits import CATALOG
@@ -78,7 +78,7 @@ class Ownership:
             parts.reports.report_now()
         _log.info("partitions_taken_over", partitions=ours, source_positions=parts.pipeline.committed_offsets)
 
-    async def _fence_and_restore(self, logs: Mapping[int, Log]) -> None:
+    async def _fence_and_restore(self, logs: Mapping[int, PartitionLog]) -> None:
         parts = self._parts
         try:
             await asyncio.gather(*(log.take_over() for log in logs.values()))
@@ -122,7 +122,7 @@ class Ownership:
         store = self._parts.stores.partitions.get(tp.partition)
         if store is None or store is not stores.get(tp.partition):
             return False  # another rebalance took it away meanwhile, and its takeover seeks again
-        self._parts.pipeline.positioned(tp.partition, position)
+        self._parts.pipeline.begin_at(tp.partition, position)
         if store.source_position is not None:  # a crash may have left the group's offset behind
             self._parts.consumer.mark_done(*tp, store.source_position.next_offset)
         return True

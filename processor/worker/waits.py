@@ -14,7 +14,7 @@ import structlog
 
 from processor.foundation.clocks import Clock
 from processor.kafka.producers import AsyncWriter
-from processor.pipeline.ports import Log, Output
+from processor.pipeline.ports import Output, PartitionLog
 from schemas.kafka import ProducerRecord
 
 REPORTED_AFTER_SECONDS: Final = 30.0
@@ -74,7 +74,9 @@ class Waits:
         now = self._clock()
         for wait in self._waits.values():
             is_due = (
-                now - wait.since >= REPORTED_AFTER_SECONDS if wait.reported_at is None else now - wait.reported_at >= AGAIN_SECONDS
+                now - wait.since >= REPORTED_AFTER_SECONDS
+                if wait.reported_at is None
+                else now - wait.reported_at >= AGAIN_SECONDS
             )
             if is_due:
                 wait.reported_at = now
@@ -84,7 +86,7 @@ class Waits:
 class WatchedLog:
     """A partition's log whose waits are reported."""
 
-    def __init__(self, log: Log, partition: int, waits: Waits) -> None:
+    def __init__(self, log: PartitionLog, partition: int, waits: Waits) -> None:
         self._log, self._waits = log, waits
         self._fencing = f"the transaction coordinator, to fence earlier owners of partition {partition}"
         self._writing = f"Kafka, to acknowledge what partition {partition} writes"

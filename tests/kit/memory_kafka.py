@@ -5,7 +5,7 @@ What reads it waits for `reads`: a test lets a restore go on read by read, and h
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
@@ -196,6 +196,9 @@ class MemoryCatalog:
 
     async def as_of(self, fetched_at: float) -> Catalog:
         return self.catalog
+
+    def subscribe(self, notify: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None  # it never changes
 
     async def close(self) -> None: ...
 

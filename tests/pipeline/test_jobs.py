@@ -13,13 +13,11 @@ from hypothesis import strategies as st
 
 from processor.core.catalog import Catalog
 from processor.core.replay import Replay
-from processor.core.step import Limits
-from processor.pipeline.deadlines import PAGE_PROFILES, DeadlineSettings
-from processor.pipeline.decided import Policy
-from processor.pipeline.jobs.chunk import PAGE_EXPORTS
-from processor.pipeline.jobs.partition_jobs import JobSettings
-from processor.pipeline.jobs.slots import Turns
-from processor.pipeline.partition import PartitionPipeline, PartitionSettings
+from processor.pipeline.deadlines import CHUNK_PROFILES, DeadlineSettings
+from processor.pipeline.jobs.chunk import CHUNK_EXPORTS
+from processor.pipeline.jobs.scheduler import JobSettings
+from processor.pipeline.jobs.slots import Slots
+from processor.pipeline.partition import PartitionPipeline
 from schemas.job import JobProgress, PartitionState
 from schemas.kafka import ProducerRecord, ReadRecord
 from schemas.times import parse_time
@@ -28,9 +26,18 @@ from schemas.wire.profiles_changelog import JOB, missed_key
 from tests.core.control import Control
 from tests.kit.examples import law
 from tests.kit.given import a_flow, cloud_event
-from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
+from tests.kit.virtual_time import in_virtual_time, run_in_virtual_time
+from tests.pipeline.fakes import (
+    FixedCatalog,
+    LoopClock,
+    MemoryLog,
+    MemoryRows,
+    batch,
+    loop_slots,
+    partition_settings,
+    until,
+)
 
-SECONDS = 60.0
 AUDIENCES = ("a", "b", "c")
 PROFILES = ("p-1", "p-2", "p-3", "p-4")
 
@@ -42,14 +49,15 @@ class Partition:
     catalog: Catalog
     rows: MemoryRows = field(default_factory=MemoryRows)
     log: MemoryLog = field(default_factory=MemoryLog)
-    jobs: JobSettings = field(default_factory=JobSettings)
-    deadlines: DeadlineSettings = field(default_factory=DeadlineSettings)
+    jobs: dict[str, Any] = field(default_factory=dict)
+    others: dict[str, Any] = field(default_factory=dict)
     offset: int = 0
     failure: BaseException | None = None
 
     def open(self) -> None:
         self.view = FixedCatalog(self.catalog)
-        settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20, self.jobs, self.deadlines)
+        jobs = JobSettings(**{"slots": loop_slots()} | self.jobs)
+        settings = partition_settings(jobs=jobs, **self.others)
         topics = ("source", "changelog")
         self.pipeline = PartitionPipeline(
             self.rows, self.log, self.view, settings, topics, on_progress=self._reached, on_failure=self._failed
@@ -61,12 +69,13 @@ class Partition:
         """Another owner: rows come from the changelog."""
         await self.pipeline.close()
         self.rows = MemoryRows(self.log.changelog)
-        self.log._crash_after = None
+        self.log.crash_after = None
         self.failure = None
         self.open()
 
     def change(self, catalog: Catalog) -> None:
-        self.catalog = self.view.catalog = catalog
+        self.catalog = catalog
+        self.view.change(catalog)
 
     def submit(self, events: Iterable[ReadRecord]) -> None:
         records = list(events)
@@ -74,10 +83,7 @@ class Partition:
         self.pipeline.submit(batch(records))
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(SECONDS):
-            while not holds() and self.failure is None:
-                self.pipeline._arrived.set()  # an idle partition looks twice a second
-                await asyncio.sleep(0)
+        await until(lambda: holds() or self.failure is not None)
 
     async def applied(self) -> None:
         """Until every event is."""
@@ -207,7 +213,7 @@ def test_with_changes_between_events_the_records_are_those_of_replay(
         await partition.pipeline.close()
         return partition
 
-    partition = asyncio.run(run())
+    partition = run_in_virtual_time(run())
     assert partition.failure is None
     assert sorted(partition.exports) == sorted(wanted)
     assert partition.rows.rows == partition.log.changelog
@@ -241,7 +247,7 @@ def test_whatever_is_interleaved_and_wherever_it_dies_each_arrives_once_and_in_o
                 partition.change(changed(control, happening, of_flows))
             if left and wait == 0:
                 after, durable = left.pop()
-                partition.log._crash_after, partition.log._crash_durable = len(partition.log.outputs) + after, durable
+                partition.log.crash_after, partition.log.crash_durable = len(partition.log.outputs) + after, durable
             for _ in range(wait):
                 await asyncio.sleep(0)
             if partition.failure is not None:
@@ -257,7 +263,7 @@ def test_whatever_is_interleaved_and_wherever_it_dies_each_arrives_once_and_in_o
         await partition.restart()
         partition.pipeline.submit(batch(log_of_events))
 
-    partition = asyncio.run(run())
+    partition = run_in_virtual_time(run())
 
     assert partition.failure is None
     assert partition.rows.rows == partition.log.changelog
@@ -308,7 +314,8 @@ def require_everybody_arrived(partition: Partition, control: Control) -> None:
 
 async def filled(members: int, others: int = 0, **options: Any) -> Partition:
     """A partition with profiles, of which `members` are realized in `a`, and no flow yet."""
-    partition = Partition(Control().catalog, jobs=JobSettings(**options))
+    of_partition = {name: options.pop(name) for name in ("clock", "wall_clock") if name in options}
+    partition = Partition(Control().catalog, jobs=options, others=of_partition)
     partition.open()
     keys = [f"m-{number:05}" for number in range(members)] + [f"o-{number:05}" for number in range(others)]
     partition.submit(
@@ -337,9 +344,10 @@ async def exiting(reasons: list[str], before: Iterable[str], after: Iterable[str
     return partition, control
 
 
+@in_virtual_time
 async def test_e1_a_backfill_goes_on_where_it_was_when_its_worker_dies() -> None:
     partition = await filled(1200, 30)
-    partition.log._crash_after = len(partition.log.outputs) + 2
+    partition.log.crash_after = len(partition.log.outputs) + 2
 
     partition.change(Control().put(a_flow("f", ["a"])))
     await partition.until(lambda: False)
@@ -355,6 +363,7 @@ async def test_e1_a_backfill_goes_on_where_it_was_when_its_worker_dies() -> None
     assert part.skipped == {"not_a_member": 30}
 
 
+@in_virtual_time
 async def test_e1_a_record_of_a_job_says_when_it_was_decided_and_hands_on_no_trace() -> None:
     partition = await filled(3, wall_clock=lambda: 1_768_174_653.25)
 
@@ -368,6 +377,7 @@ async def test_e1_a_record_of_a_job_says_when_it_was_decided_and_hands_on_no_tra
     }
 
 
+@in_virtual_time
 async def test_e2_what_was_exported_since_the_mapping_is_skipped_and_counted() -> None:
     partition = await filled(1000)
     control = Control()
@@ -384,6 +394,7 @@ async def test_e2_what_was_exported_since_the_mapping_is_skipped_and_counted() -
     assert partition.marks == []
 
 
+@in_virtual_time
 async def test_events_go_first_and_the_job_waits_for_a_paused_destination_and_says_so() -> None:
     reasons = ["the destination is paused: stream_missing"]
     partition = await filled(30, why_waiting=lambda _: reasons[0] if reasons else None)
@@ -403,60 +414,59 @@ async def test_events_go_first_and_the_job_waits_for_a_paused_destination_and_sa
     assert (partition.part("backfill").exported, partition.part("backfill").waiting) == (30, None)
 
 
-async def test_a_page_that_is_committed_with_events_after_it_is_not_the_last() -> None:
-    """While events come partitions take turns: the turn comes back with whatever commit the page was in."""
+@in_virtual_time
+async def test_a_chunk_that_is_committed_with_events_after_it_is_not_the_last() -> None:
+    """While events come partitions take turns: the slot comes back with whatever commit the chunk was in."""
     partition = await filled(1000)
     partition.change(Control().put(a_flow("f", ["a"])))
-    await partition.until(lambda: any(decided.exports for decided in partition.pipeline._decided))
+    await partition.until(lambda: bool(partition.parts))
     partition.log.gate.clear()
-    partition.submit([patch(partition.offset, "m-00001", {"n": 1})])
-    await partition.until(lambda: not partition.pipeline._inbox)
+    partition.submit([patch(partition.offset, "o-00001", {"n": 1})])
+    await asyncio.sleep(2.0)  # a chunk is decided, while a commit is on its way
+    partition.submit([patch(partition.offset, "o-00002", {"n": 1})])
+    await asyncio.sleep(2.0)
     partition.log.gate.set()
     await partition.settle()
     await partition.pipeline.close()
 
+    (chunk,) = [output for output in partition.log.outputs if b"po-00002" in output.rows]
+    assert 0 < len(chunk.exports) < 1000
     assert partition.part("backfill").exported == 1000
 
 
 def test_while_events_come_partitions_take_turns_and_nobody_is_forgotten() -> None:
     now = [0.0]
-    turns, wakes = Turns(lambda: now[0]), {number: asyncio.Event() for number in range(3)}
-    turns.note_event()
+    slots, wakes = Slots(lambda: now[0]), {number: asyncio.Event() for number in range(3)}
+    slots.note_event()
 
-    assert turns.take(0, wakes[0])
-    assert not turns.take(1, wakes[1])
-    turns.give(0)
+    assert slots.take_slot(0, wakes[0])
+    assert not slots.take_slot(1, wakes[1])
+    slots.give_back(0)
     assert wakes[1].is_set()
-    assert not turns.take(0, wakes[0]), "another waits"
-    assert turns.take(1, wakes[1])
-    turns.leave(1)
-    turns.withdraw(0)
-    assert turns.take(2, wakes[2])
+    assert not slots.take_slot(0, wakes[0]), "another waits"
+    assert slots.take_slot(1, wakes[1])
+    slots.revoke(1)
+    slots.withdraw(0)
+    assert slots.take_slot(2, wakes[2])
     now[0] = 2.0
-    assert turns.take(0, wakes[0]), "no event for a second"
+    assert slots.take_slot(0, wakes[0]), "no event for a second"
 
 
-async def test_a_rate_bounds_what_a_page_sends_and_when_the_next_comes() -> None:
-    now = [0.0]
-    partition = await filled(30, records_per_second=10.0, clock=lambda: now[0])
+@in_virtual_time
+async def test_a_rate_bounds_what_a_chunk_sends_and_when_the_next_comes() -> None:
+    partition = await filled(30, records_per_second=10.0)
     partition.change(Control().put(a_flow("f", ["a"])))
-    await partition.until(lambda: len(partition.exports) == 10)
-    for _ in range(50):
-        partition.pipeline._arrived.set()
-        await asyncio.sleep(0)
-    at_once = len(partition.exports)
-    now[0] = 1.0
-    await partition.until(lambda: len(partition.exports) == 20)
-    now[0] = 10.0
-    await partition.until(lambda: len(partition.exports) == 30)
-    now[0] = 20.0
+    exported = []
+    for _ in range(8):
+        await asyncio.sleep(0.45)
+        exported.append(len(partition.exports))
     await partition.settle()
     await partition.pipeline.close()
 
-    assert at_once == 10
-    assert len(partition.exports) == 30
+    assert exported == [10, 10, 20, 20, 30, 30, 30, 30]
 
 
+@in_virtual_time
 async def test_a_cancelled_job_stops_and_leaves_nothing_behind() -> None:
     partition = await filled(2000)
     control = Control()
@@ -473,6 +483,7 @@ async def test_a_cancelled_job_stops_and_leaves_nothing_behind() -> None:
     assert partition.marks == []
 
 
+@in_virtual_time
 async def test_the_backfill_of_a_partition_without_profiles_is_done_at_once() -> None:
     partition = await filled(0)
     partition.change(Control().put(a_flow("f", ["a"])))
@@ -485,6 +496,7 @@ async def test_the_backfill_of_a_partition_without_profiles_is_done_at_once() ->
     ]
 
 
+@in_virtual_time
 async def test_a_job_that_is_forgotten_goes_from_the_rows_and_from_its_topic() -> None:
     partition = await filled(10)
     control = Control()
@@ -499,6 +511,7 @@ async def test_a_job_that_is_forgotten_goes_from_the_rows_and_from_its_topic() -
     assert partition.rows.rows == partition.log.changelog
 
 
+@in_virtual_time
 async def test_a_job_is_forgotten_also_beside_an_event() -> None:
     partition = await filled(10)
     control = Control()
@@ -514,6 +527,7 @@ async def test_a_job_is_forgotten_also_beside_an_event() -> None:
     assert [record.value is None for record in partition.told].count(True) == 1
 
 
+@in_virtual_time
 async def test_a_job_that_still_ran_when_it_was_forgotten_leaves_nothing_behind() -> None:
     partition = await filled(10, why_waiting=lambda _: "the destination is paused: stream_missing")
     control = Control()
@@ -531,6 +545,7 @@ async def test_a_job_that_still_ran_when_it_was_forgotten_leaves_nothing_behind(
     assert partition.told[-1] == ProducerRecord(b'["j0001",0]', None)
 
 
+@in_virtual_time
 async def test_progress_is_told_on_its_topic_with_the_page_it_is_about() -> None:
     partition = await filled(600)
     partition.change(Control().put(a_flow("f", ["a"])))
@@ -543,8 +558,9 @@ async def test_progress_is_told_on_its_topic_with_the_page_it_is_about() -> None
     assert (last.exported, last.seen, last.total, last.state) == (600, 600, 600, PartitionState.DONE)
 
 
+@in_virtual_time
 async def test_while_the_marks_of_a_cancelled_job_go_other_flows_have_their_pages() -> None:
-    members = 6 * PAGE_EXPORTS
+    members = 6 * CHUNK_EXPORTS
     partition, control = await sending(members, ["a"])
     partition.change(control.put(a_flow("z", ["a"], ["n"])))
     await partition.settle()
@@ -568,30 +584,32 @@ async def test_while_the_marks_of_a_cancelled_job_go_other_flows_have_their_page
     assert pages[: pages.index("sweep") + 4].count("resend") >= 2
 
 
+@in_virtual_time
 async def test_the_time_a_job_waits_is_no_work() -> None:
     """Its rate, and when it ends, are told by the time it worked."""
-    now, paused = [0.0], ["paused"]
-    partition = await filled(3 * PAGE_EXPORTS, clock=lambda: now[0], why_waiting=lambda _: paused[0] or None)
+    clock, paused = LoopClock(), ["paused"]
+    partition = await filled(3 * CHUNK_EXPORTS, clock=clock, why_waiting=lambda _: paused[0] or None)
     partition.change(Control().put(a_flow("f", ["a"])))
     await partition.until(lambda: bool(partition.parts))
-    now[0] += 3600.0
+    clock.passed += 3600.0
     paused[0] = ""
-    await partition.until(lambda: len(partition.exports) >= PAGE_EXPORTS)
-    now[0] += 5.0
+    await partition.until(lambda: len(partition.exports) >= CHUNK_EXPORTS)
+    clock.passed += 5.0
     await partition.settle()
     await partition.pipeline.close()
 
     assert partition.part("backfill").worked_seconds == 5.0
 
 
+@in_virtual_time
 async def test_the_time_a_catchup_notes_is_no_work() -> None:
     """It works from the moment when its flow is enabled."""
-    now = [0.0]
-    partition, control = await sending(1, ["a"], clock=lambda: now[0])
+    clock = LoopClock()
+    partition, control = await sending(1, ["a"], clock=clock)
     partition.change(control.set("f", state="disabled"))
     partition.submit([patch(partition.offset, "m-00000", {"n": 1})])
     await partition.applied()
-    now[0] += 3600.0
+    clock.passed += 3600.0
     partition.change(control.set("f", state="enabled"))
     await partition.settle()
     await partition.pipeline.close()
@@ -599,6 +617,7 @@ async def test_the_time_a_catchup_notes_is_no_work() -> None:
     assert (partition.part("catchup").exported, partition.part("catchup").worked_seconds) == (1, 0.0)
 
 
+@in_virtual_time
 async def test_nothing_of_a_job_that_has_ended_names_a_profile() -> None:
     """Privacy: its progress is kept for 30 days, longer than a deleted profile may be."""
     partition, _ = await sending(3, ["a"])
@@ -611,6 +630,7 @@ async def test_nothing_of_a_job_that_has_ended_names_a_profile() -> None:
     )
 
 
+@in_virtual_time
 async def test_f1_an_audience_that_was_unmapped_during_the_pause_lets_nobody_pass() -> None:
     """Un-mapping sends nothing (F2), and what becomes of who is in no mapped audience leaves for nobody (A9)."""
     partition, control = await sending(1, ["a"])
@@ -626,6 +646,7 @@ async def test_f1_an_audience_that_was_unmapped_during_the_pause_lets_nobody_pas
     assert partition.part("catchup").skipped == {"not_a_member": 1}
 
 
+@in_virtual_time
 async def test_f1_what_a_disabled_flow_missed_is_noted_where_a_log_without_transactions_tears() -> None:
     """The event is decided again, and passed over where the profile's row has it: its note must have come before
     that.
@@ -634,7 +655,7 @@ async def test_f1_what_a_disabled_flow_missed_is_noted_where_a_log_without_trans
     partition.change(control.set("f", state="disabled"))
     await partition.until(lambda: any(part.kind == "catchup" for part in partition.parts))
     event = patch(partition.offset, "m-00000", {"n": 1})
-    partition.log._crash_after, partition.log.torn_after = len(partition.log.outputs), 1
+    partition.log.crash_after, partition.log.torn_after = len(partition.log.outputs), 1
     partition.submit([event])
     await partition.until(lambda: partition.failure is not None)
 
@@ -648,6 +669,7 @@ async def test_f1_what_a_disabled_flow_missed_is_noted_where_a_log_without_trans
     assert [orjson.loads(value).get("n") for _, _, value in partition.exports] == [None, 1]
 
 
+@in_virtual_time
 async def test_f1_events_that_change_no_record_of_a_disabled_flow_read_no_note_and_write_none() -> None:
     """A profile outside, whatever it writes, and a member who writes what is not mapped."""
     partition, control = await sending(1, ["a"])
@@ -668,9 +690,10 @@ async def test_f1_events_that_change_no_record_of_a_disabled_flow_read_no_note_a
     assert (read, partition.marks) == (0, []), "profiles are cached, so whatever is read is a note"
 
 
+@in_virtual_time
 async def test_marks_are_taken_away_without_stepping_over_those_that_were() -> None:
     """Each page begins where the last one ended; from the first mark on, the work would grow with their square."""
-    members = 6 * PAGE_EXPORTS
+    members = 6 * CHUNK_EXPORTS
     partition, control = await sending(members, ["a"])
     partition.change(control.set("f", state="disabled"))
     partition.submit(patch(partition.offset + number, f"m-{number:05}", {"n": 1}) for number in range(members))
@@ -687,6 +710,7 @@ async def test_marks_are_taken_away_without_stepping_over_those_that_were() -> N
     assert partition.rows.stepped_over <= members
 
 
+@in_virtual_time
 async def test_f1_the_notes_of_a_cancelled_catchup_are_nobody_elses() -> None:
     """Its marks may be there for long: none are taken away while delivery is behind."""
     behind = [False]
@@ -717,6 +741,7 @@ async def test_f1_the_notes_of_a_cancelled_catchup_are_nobody_elses() -> None:
     assert partition.marks == []
 
 
+@in_virtual_time
 async def test_f1_a_pause_that_follows_a_catchup_which_is_not_done_goes_on_with_its_notes() -> None:
     behind = [False]
     partition, control = await sending(2, ["a"], is_behind=lambda: behind[0])
@@ -742,6 +767,7 @@ async def test_f1_a_pause_that_follows_a_catchup_which_is_not_done_goes_on_with_
     assert partition.marks == []
 
 
+@in_virtual_time
 async def test_a12_the_exits_of_a_flow_that_is_disabled_meanwhile_wait_for_it() -> None:
     reasons: list[str] = []
     partition, control = await exiting(reasons, ["a", "b"], ["b"])
@@ -763,6 +789,7 @@ async def test_a12_the_exits_of_a_flow_that_is_disabled_meanwhile_wait_for_it() 
     assert partition.marks == []
 
 
+@in_virtual_time
 async def test_f2_exits_are_of_those_who_were_members_and_once_whatever_comes_before_them() -> None:
     reasons: list[str] = []
     partition, _ = await exiting(reasons, ["a"], ["b"])
@@ -781,11 +808,12 @@ async def test_f2_exits_are_of_those_who_were_members_and_once_whatever_comes_be
     assert partition.marks == []
 
 
+@in_virtual_time
 async def test_e2_who_came_after_the_scan_is_not_scanned_by_the_next_owner() -> None:
     """Its worker dies when everybody is scanned, and marks are still to be taken away."""
     held = [True]
     partition = await filled(3)
-    partition.jobs = JobSettings(is_behind=lambda: held[0] and any(part.scanned for part in partition.parts))
+    partition.jobs = {"is_behind": lambda: held[0] and any(part.scanned for part in partition.parts)}
     await partition.restart()
     partition.change(Control().put(a_flow("f", ["a"])))
     await partition.until(lambda: any(part.scanned for part in partition.parts))
@@ -800,19 +828,21 @@ async def test_e2_who_came_after_the_scan_is_not_scanned_by_the_next_owner() -> 
     assert len(partition.exports) == 4
 
 
+@in_virtual_time
 async def test_while_much_expires_jobs_have_their_pages() -> None:
-    wall = [parse_time("2026-01-01T00:00:00Z")]
+    wall, clock = [parse_time("2026-01-01T00:00:00Z")], LoopClock()
     partition = Partition(
-        Control().catalog, deadlines=DeadlineSettings(True, clock=lambda: wall[0], wall_clock=lambda: wall[0])
+        Control().catalog, others={"deadlines": DeadlineSettings(True, lambda: wall[0]), "clock": clock}
     )
     partition.open()
     entry = {"segmentMembership": {"ext": {"x": {"status": "realized", "validUntil": "2026-02-01T00:00:00Z"}}}}
-    partition.submit(patch(offset, f"p-{offset:04}", entry) for offset in range(4 * PAGE_PROFILES))
+    partition.submit(patch(offset, f"p-{offset:04}", entry) for offset in range(4 * CHUNK_PROFILES))
     await partition.applied()
 
     wall[0] += 90 * 86_400
+    clock.passed += 60.0
     partition.change(Control().put(a_flow("f", ["ext/x"])))
-    await partition.until(lambda: sum(len(output.events) for output in partition.log.outputs) == 4 * PAGE_PROFILES)
+    await partition.until(lambda: sum(len(output.events) for output in partition.log.outputs) == 8 * CHUNK_PROFILES)
     await partition.settle()
     await partition.pipeline.close()
 
@@ -823,12 +853,13 @@ async def test_while_much_expires_jobs_have_their_pages() -> None:
     assert pages.count("expiry") == 4
 
 
+@in_virtual_time
 async def test_a_job_says_nothing_of_events_that_were_gone_before_the_first_start() -> None:
-    """A watermark of 0 under a log that begins at 1,000 would stop the next start: offsets 0 to 999 are gone."""
+    """A source position of 0 under a log that begins at 1,000 would stop the next start: offsets 0 to 999 are gone."""
     control = Control()
     partition = Partition(control.put(a_flow("f", ["a"], ["x"])))
     partition.open()
-    partition.pipeline.positioned(1000)
+    partition.pipeline.begin_at(1000)
 
     partition.change(control.resend("f"))
     await partition.settle()
