@@ -2,8 +2,8 @@
 
     BUILD_COMPILED=1 pip install --no-build-isolation .
 
-turns the hot path into C with mypyc: the same sources and the same answers, in half the time. That needs a C compiler, Python's
-headers, and in the environment what requirements.lock names. Without it the same modules are interpreted.
+turns the hot path into C with mypyc: the same sources and the same answers, in half the time. That needs a C compiler,
+Python's headers, and in the environment what requirements.lock names. Without it the same modules are interpreted.
 """
 
 import os

@@ -1,11 +1,11 @@
-"""The core's cost by stage: python -m benchmarks.core [--interpreted]
+"""Measure the core's cost by stage: python -m benchmarks.core [--interpreted].
 
     decode (a row) → parse → fold → decide (each flow concerned) → encode (the row)   `run`: what the pipeline does with
-                                                                                       it all, export records, counts, row cache
+                                                                              it all, export records, counts, row cache
 
 Microseconds an event, in runs as the worker decides them, over 20,000 profiles (2,000 with a hundred flows). The median
 of five rounds, and the lowest: whatever else the machine does only adds. Compiled as in production (setup.py), unless
-told otherwise.
+`--interpreted` is given.
 """
 
 import gc
@@ -17,7 +17,7 @@ from time import perf_counter
 
 from benchmarks.hundred_flows import hundred_flows
 from benchmarks.mixes import Mix, one_flow, ten_flows
-from processor.core.concerned import concerned
+from processor.core.concerned import find_concerned
 from processor.core.decide import decide
 from processor.core.fold import fold
 from processor.core.misplaced import Placement
@@ -42,7 +42,7 @@ STAGES = ("decode", "parse", "fold", "decide", "encode", "five stages", "run")
 
 
 class MemoryRows:
-    """`pipeline.ports.ProfileRows` in memory."""
+    """The rows of profiles in memory, as `pipeline.ports.ProfileRows`."""
 
     def __init__(self, rows: dict[bytes, bytes]) -> None:
         self.rows = rows
@@ -82,7 +82,7 @@ def stages(mix: Mix, stored: dict[bytes, bytes]) -> dict[str, float]:
             t2 = perf_counter()
             change = fold(row.profile, event, 1)
             t3 = perf_counter()
-            for flow in concerned(change, mix.catalog):
+            for flow in find_concerned(change, mix.catalog):
                 decide(flow, record, change, mix.catalog)
             t4 = perf_counter()
             parse, folding, deciding = parse + t2 - t1, folding + t3 - t2, deciding + t4 - t3
@@ -108,7 +108,7 @@ def whole(mix: Mix, stored: dict[bytes, bytes]) -> tuple[float, int]:
 
 
 def measure(mix: Mix, shown: Collection[str] = STAGES) -> None:
-    """Print one mix."""
+    """Measure one mix, and print it."""
     stored = filled(mix)
     rounds: list[dict[str, float]] = []
     for _ in range(ROUNDS):

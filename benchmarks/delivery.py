@@ -1,5 +1,6 @@
-"""Delivery alone, beside stock boto3: python -m benchmarks.delivery [--records 200000] [--answer-ms 20] [--calls 4]
-[--interpreted]
+"""Measure delivery alone, beside stock boto3.
+
+python -m benchmarks.delivery [--records 200000] [--answer-ms 20] [--calls 4] [--interpreted]
 
     our sink         records of `exports` in, in batches as the worker's agent gets them, until all are acknowledged
     stock boto3      `client.put_records` of 500 records, one call after the other as its users write it, and from as
@@ -48,7 +49,7 @@ KEYS: Final = {"ACCESS_KEY": "AKIDEXAMPLE", "SECRET_KEY": "secret"}
 
 
 class Record(NamedTuple):
-    """As aiokafka's."""
+    """A record as aiokafka's consumer reads it."""
 
     topic: str
     partition: int
@@ -60,7 +61,7 @@ class Record(NamedTuple):
 
 
 class Catalog(NamedTuple):
-    """One flow."""
+    """A catalog of one flow's destination."""
 
     to: Destination
 
@@ -90,7 +91,7 @@ class NothingParked:
 
 @dataclass(slots=True)
 class Watched:
-    """What calls carried, and how late the event loop was (seconds)."""
+    """The records that calls carried, and how late the event loop was (seconds)."""
 
     calls: list[int] = field(default_factory=list)
     stalls: list[float] = field(default_factory=list)
@@ -121,7 +122,7 @@ class WatchedStream(NamedTuple):
 
 
 def records(count: int, first: int = 0) -> list[Record]:
-    """Of as many profiles, 1,000 bytes each."""
+    """Return records of as many profiles, 1,000 bytes each."""
     value = b'{"text":"' + b"x" * (RECORD_BYTES - 11) + b'"}'
     return [_record(first + number, value) for number in range(count)]
 
@@ -181,7 +182,7 @@ async def flood(url: str, settings: Settings, count: int) -> tuple[float, float,
 
 
 async def paced(url: str, settings: Settings) -> list[float]:
-    """How long each record waited for its acknowledgement, in seconds."""
+    """Return how long each record waited for its acknowledgement, in seconds."""
     sent: dict[int, float] = {}
     waits: list[float] = []
 
@@ -224,9 +225,7 @@ def stock(url: str, count: int, threads: int) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Records a second and seconds of CPU a record: ours, stock boto3 with one call at a time, and with as many as
-    ours.
-    """
+    """Records a second and CPU seconds a record: ours, and stock boto3 with one call and with as many as ours."""
 
     ours: tuple[float, float]
     one_call: tuple[float, float]
@@ -247,7 +246,7 @@ def a_round(url: str, settings: Settings, count: int, watched: list[Watched]) ->
 
 
 def report(count: int, answer_ms: int, calls_in_flight: int) -> str:
-    """The table."""
+    """Measure all rounds, and return the table."""
     gc.set_threshold(*GC_THRESHOLDS)  # as a worker
     settings = Settings(kinesis_calls_in_flight=calls_in_flight)
     linger = f"linger {settings.kinesis_linger_seconds * 1e3:.0f} ms"

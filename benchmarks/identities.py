@@ -1,7 +1,8 @@
-"""What the index of identities costs: python -m benchmarks.identities [--interpreted]
+"""Measure what the index of identities costs: python -m benchmarks.identities [--interpreted].
 
-    an event that names the known identities, one that writes none, one that changes one of two namespaces     decided, its rows applied to RocksDB
-    a chunk of the index built                                                                                  a profile of three identities
+    an event that names the known identities, one that writes none,
+    one that changes one of two namespaces                             decided, its rows applied to RocksDB
+    a chunk of the index built                                         a profile of three identities
 
 The pipeline's own loop over runs (`decide_run`) with the index and without it, in turns within one process, by the
 processor time of its thread; the medians of the rounds, and the median of their ratios. `decide`: as `run` of
@@ -142,11 +143,13 @@ def measure(mix: Mix) -> None:
     for what in ("decide", "store_too"):
         off, on = ([getattr(players[which], what) / len(mix.events) * 1e6 for players in rounds] for which in (0, 1))
         ratios = [one / other for one, other in zip(on, off, strict=True)]
-        told = (
+        costs = (
             f"{median(off):6.2f} µs an event without, {median(on):6.2f} with it; lowest {min(off):6.2f} and"
             f" {min(on):6.2f}"
         )
-        print(f"  {what:9} {told}; ratio {median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}", flush=True)
+        print(
+            f"  {what:9} {costs}; ratio {median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}", flush=True
+        )
 
 
 def measure_building() -> None:

@@ -2,7 +2,7 @@
 
     store = PartitionStore.open(folder, identity, memory)
     store.get_many([b"pAda"])                                    # values, None where there is none
-    store.apply({b"pAda": row, SOURCE_POSITION_KEY: …}, next_offset)   # one atomic batch, and the changelog's offset after it
+    store.apply({b"pAda": row, SOURCE_POSITION_KEY: …}, next_offset)   # one atomic batch
     store.close()
 
 RocksDB keeps no log of its own: the changelog is the log. A crash takes the write buffer, some `write_buffer_bytes` of
@@ -223,9 +223,9 @@ class PartitionStore:
     def compact(self) -> None:
         """Write every row into new files, and remove the old ones.
 
-        Of a profile that was removed before, no row is on disk any more. It takes as long as to read and write all rows. Ids
-        that were the first or last key of a file stand in RocksDB's MANIFEST until the store is opened again, or 1 MiB of later
-        changes to it. Raises DamagedState, NoSpace.
+        Of a profile that was removed before, no row is on disk any more. Takes as long as to read and write all rows.
+        Ids that were the first or last key of a file stand in RocksDB's MANIFEST until the store is opened again, or 1
+        MiB of later changes to it. Raises DamagedState, NoSpace.
         """
         options = CompactOptions()
         options.set_bottommost_level_compaction(BottommostLevelCompaction.force())

@@ -30,8 +30,8 @@ class Takeover(Protocol):
     async def take_over(self, partitions: Iterable[int]) -> None:
         """Fence earlier owners, restore, be ready to process from the source position. May be cancelled, and called again.
 
-        May be cancelled, and called again. Raises one of `TakeoverRecovery.revocations` where the group revokes them meanwhile:
-        another takeover follows.
+        May be cancelled, and called again. Raises one of `TakeoverRecovery.revocations` where the group revokes them
+        meanwhile: another takeover follows.
         """
 
 

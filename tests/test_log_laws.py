@@ -45,7 +45,10 @@ SOURCE: Final = Partition("profile-events", 0)
 EXPORTS: Final = Partition("exports", 0)
 CATALOG: Final = a_catalog({"flows": [a_flow(attributes=["n"], membershipGate="none")]})
 """Every event leaves as one record: what was processed can be counted."""
-EVENT: Final = b'{"specversion":"1.0","id":"%d","source":"/u","type":"profile.patched","time":"2026-01-11T12:00:00Z","data":{"n":%d}}'
+EVENT: Final = (
+    b'{"specversion":"1.0","id":"%d","source":"/u","type":"profile.patched","time":"2026-01-11T12:00:00Z",'
+    b'"data":{"n":%d}}'
+)
 EXAMPLES: Final = 40
 """The reset policy earliest, an exports offset that is not kept, and progress without a source position fail within them."""
 RESET_POLICY: Final = "none"

@@ -1,4 +1,4 @@
-"""The page `/docs`: every call, made here out of the OpenAPI document.
+"""Write the page `/docs`: every call, from the OpenAPI document.
 
 It holds no script, and nothing on it comes from another host.
 
@@ -26,7 +26,7 @@ _STYLE: Final = (
 
 
 def docs_page(document: dict[str, Any]) -> str:
-    """The page of an OpenAPI document."""
+    """Return the page of an OpenAPI document."""
     title = escape(document["info"]["title"])
     parts = [f"<h1>{title}</h1>", "<p>Machines read <code>/openapi.json</code>.</p>"]
     for tag, calls in _by_tag(document["paths"]).items():

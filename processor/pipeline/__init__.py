@@ -12,6 +12,7 @@ is one transaction. Nothing goes on after a failure: the worker stops, and the n
     partition       one partition: two tasks, back-pressure
     work_unit       what a run of records, or a chunk of background work, leads to
     decider         records to work units, no asyncio; compiled
+    outstanding     units that are decided and not committed: how many, how long
     committer       the durability order, alone
     background      what a partition does beside its events, and when
     idle_position   the source position past transaction markers

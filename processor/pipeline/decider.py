@@ -131,7 +131,7 @@ class _Run:
         if result.dead_letter is not None:
             return self._dead_letter(record, result)
         self.bad_events.in_a_row = 0
-        self.counts.note(result)
+        self.counts.count_step(result)
         if result.skipped_event is None:
             self._apply_event(record, key, row, result)
         return True
@@ -164,7 +164,7 @@ class _Run:
         self.job_exports.extend(effects.exported_by)
         for export in effects.records:
             assert before is not None, "a record of a profile that was absent"
-            self.counts.note_job_record(export)
+            self.counts.count_job_record(export)
             source = record.topic, record.partition, before.offset
             self.exports.append(encode_job_export(export, key, source, self._decided_at))
 
@@ -178,6 +178,6 @@ class _Run:
         self.stop = self.bad_events.pass_one(record, dead_letter, str(result.dead_letter.explanation))
         if self.stop is not None:
             return False
-        self.counts.note(result)
+        self.counts.count_step(result)
         self.dead_letters.append(dead_letter)
         return True

@@ -29,6 +29,7 @@ from processor.pipeline.idle_position import IdlePosition
 from processor.pipeline.jobs.scheduler import JobScheduler, JobSettings
 from processor.pipeline.jobs.slots import PartitionSlot
 from processor.pipeline.misplaced import MisplacedAlarm
+from processor.pipeline.outstanding import OutstandingUnits
 from processor.pipeline.ports import CatalogView, PartitionLog, ProfileRows
 from processor.pipeline.profiles import Profiles
 from processor.pipeline.work_unit import NEVER, DecidedPosition, View, WorkUnit
@@ -40,10 +41,6 @@ RUN_RECORDS: Final = 100
 """Records decided together: their decoded profiles fit in the processor's second cache (measured: 500 cost a fifth
 more).
 """
-ENOUGH_RECORDS: Final = 500
-"""Decided records that do not wait for more."""
-GROUP_RECORDS: Final = 4000
-"""Records of one transaction, about; more wait for the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +90,7 @@ class PartitionPipeline:
         clock, profiles = settings.clock, Profiles(rows, settings.cache_bytes)
         self._log, self._catalog, self._settings, self._clock = log, catalog, settings, clock
         self._on_progress, self._on_failure = on_progress, on_failure
-        self._wake, self._has_units, self._has_enough, self._has_room = (asyncio.Event() for _ in range(4))
+        self._wake = asyncio.Event()
         self._profiles = profiles
         self._decided = DecidedPosition(position.next_offset, position.bad_in_a_row)
         self._jobs = JobScheduler(rows, profiles, settings.jobs, clock, settings.wall_clock)
@@ -109,10 +106,9 @@ class PartitionPipeline:
         )
         self._alarm = MisplacedAlarm(settings.policy.placement, clock)
         self._inbox: deque[Batch] = deque()
-        self._outstanding: deque[tuple[float, WorkUnit]] = deque()  # with the moment when each was decided
+        self._outstanding = OutstandingUnits(self._committer, settings.linger_seconds, clock)
         self._looked_at = clock()  # for background work
         self._is_positioned = is_positioned
-        self._is_closing = False
         self._tasks: list[asyncio.Task[None]] = []
         self._unsubscribe: Callable[[], None] | None = None
         self.counts = Counts()
@@ -161,12 +157,10 @@ class PartitionPipeline:
 
     async def close(self) -> None:
         """Stop; a transaction that is on its way may end, what is decided and not yet on its way is dropped."""
-        self._is_closing = True
+        self._outstanding.close()
         if self._unsubscribe is not None:
             self._unsubscribe()
         self._slot.revoke()
-        self._has_units.set()
-        self._has_enough.set()
         if self._tasks:
             decide, commit = self._tasks
             await end_task(decide)
@@ -175,24 +169,19 @@ class PartitionPipeline:
         await self._log.close()
 
     def _fail(self, error: BaseException) -> None:
-        self._is_closing = True
+        self._outstanding.close()
         self._on_failure(error)
 
     # deciding ------------------------------------------------------------------------------------------------------
 
     async def _decide_all(self) -> None:
-        while not self._is_stopped:
+        while not self._outstanding.is_stopped:
             if (not self._inbox or self._background_is_overdue) and await self._work():
                 continue
             if self._inbox:
                 await self._decide(self._inbox.popleft())
             else:
                 await self._wait_for_work()
-
-    @property
-    def _is_stopped(self) -> bool:
-        """Return whether the last decided event was one that the partition does not pass."""
-        return bool(self._outstanding) and self._outstanding[-1][1].stop is not None
 
     @property
     def _background_is_overdue(self) -> bool:
@@ -226,7 +215,7 @@ class PartitionPipeline:
         if records and records[0].offset < self._decided.next_offset:  # already applied: skipped unread (I5)
             records = [record for record in records if record.offset >= self._decided.next_offset]
         for run in _runs(records):
-            await self._wait_for_room()
+            await self._outstanding.wait_for_room()
             unit = await self._decide_run(run, batch.fetched_at)
             fault_point("batch_decided")
             if unit.stop is not None:
@@ -234,7 +223,7 @@ class PartitionPipeline:
             await asyncio.sleep(0)
         self.waiting_bytes -= count_record_bytes(batch.records)
         self._idle_position.move_to(batch.position)
-        if not self._outstanding:
+        if self._outstanding.is_empty:
             self._report_progress()
 
     async def _decide_run(self, run: Sequence[Any], fetched_at: float) -> WorkUnit:
@@ -259,67 +248,27 @@ class PartitionPipeline:
 
     def _add_unit(self, unit: WorkUnit) -> None:
         self._decided.sequence, self._decided.bad_in_a_row = unit.sequence, unit.bad_in_a_row
-        self._outstanding.append((self._clock(), unit))
-        self._has_units.set()
-        if self._outstanding_records >= ENOUGH_RECORDS:
-            self._has_enough.set()
-
-    @property
-    def _outstanding_records(self) -> int:
-        return self._outstanding[-1][1].next_offset - self.committed_offset if self._outstanding else 0
-
-    async def _wait_for_room(self) -> None:
-        """Wait while two transactions' worth is decided ahead of what is durable."""
-        while self._outstanding_records >= 2 * GROUP_RECORDS:
-            self._has_room.clear()
-            await self._has_room.wait()
+        self._outstanding.add(unit)
 
     # committing ----------------------------------------------------------------------------------------------------
 
     async def _commit_all(self) -> None:
         while True:
-            await self._wait_for_units()
-            if self._is_closing:
+            await self._outstanding.wait_for_units()
+            if self._outstanding.is_closed:
                 return
-            units = self._oldest_units()
+            units = self._outstanding.oldest()
             await self._committer.commit(units)
             if (stop := units[-1].stop) is not None:
                 raise stop
 
-    async def _wait_for_units(self) -> None:
-        while not self._outstanding and not self._is_closing:
-            self._has_units.clear()
-            await self._has_units.wait()
-        if self._is_closing:
-            return
-        left = self._outstanding[0][0] + self._settings.linger_seconds - self._clock()
-        if left > 0 and self._outstanding_records < ENOUGH_RECORDS and not self._is_stopped:
-            self._has_enough.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._has_enough.wait()
-
-    def _oldest_units(self) -> list[WorkUnit]:
-        """Return the oldest units, of about GROUP_RECORDS records.
-
-        A unit of expiry is the last of its group: in a log without transactions that tears, its profiles' rows come
-        before the rows of their deadlines, which an event on such a profile after it would turn round.
-        """
-        units = [self._outstanding[0][1]]
-        for _, unit in list(self._outstanding)[1:]:
-            if units[-1].events or unit.next_offset - self.committed_offset > GROUP_RECORDS:
-                break
-            units.append(unit)
-        return units
-
     def _on_committed(self, units: Sequence[WorkUnit]) -> None:
+        self._outstanding.remove(units)
         for unit in units:
-            self._outstanding.popleft()
             self.counts.add(unit.counts)
             if unit.misplaced is not None:
-                self.counts.note_misplaced(unit.misplaced)
+                self.counts.count_misplaced(unit.misplaced)
                 self._alarm.note(unit.misplaced)
-        self._has_room.set()
         self._background.committed(units[-1].sequence)
         self._wake.set()
         self._report_progress()

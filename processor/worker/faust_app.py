@@ -22,7 +22,7 @@ from processor.foundation.stop_signals import runs_faust_worker
 from processor.kafka.connection import ssl_context
 from processor.kafka.token_provider import token_provider
 from processor.login.of_settings import has_token_login
-from processor.pipeline.partition import GROUP_RECORDS
+from processor.pipeline.outstanding import GROUP_RECORDS
 from processor.transport.consumer import BatchConsumer
 from processor.worker.agents import add_agents
 from processor.worker.build import Build, build

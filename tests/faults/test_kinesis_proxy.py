@@ -89,7 +89,7 @@ UNTOUCHED = (FaultKind.AMBIGUOUS, False)
 async def test_g4_every_fault_of_a_call_reaches_boto3_as_what_it_is(
     proxy: FaultProxy, stream: KinesisStream, kinesis: str, rule: Rule, kind: FaultKind, is_applied: bool
 ) -> None:
-    """What was applied stands in the stream, and the producer was not told."""
+    """A record that was applied stands in the stream, though the producer was not told."""
     before = len(read_stream(kinesis, REGION, STREAM))
     proxy.follow(Plan(rules=(rule,)))
 

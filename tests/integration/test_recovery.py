@@ -1,4 +1,4 @@
-"""A worker makes the rows of the fold of whatever it finds on its disk when it starts."""
+"""Tests of what a worker finds on its disk when it starts; it always makes the rows of the fold of it."""
 
 import shutil
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def process_all(job: WholeJob, name: str) -> str:
 
 
 def test_a_transaction_that_the_broker_still_shows_as_open_is_waited_for(job: WholeJob) -> None:
-    """Its rows may be committed yet: whoever passes over them decides their events twice."""
+    """Rows of an open transaction may be committed yet: whoever passes over them decides their events twice."""
     settings = job.installation.settings
     job.send(shop_events(200, customers=50))
     process_all(job, "worker")
@@ -140,9 +140,7 @@ def require_a_report_before_the_first_read(job: WholeJob) -> None:
 
 
 def test_a_log_that_retention_emptied_is_no_gap_where_all_of_it_was_read(job: WholeJob) -> None:
-    """Before the first start, and after it where the last thing read was no event: an aborted transaction, and its
-    marker.
-    """
+    """A log is emptied before the first start, and after an aborted transaction and its marker were read last."""
     job.send(shop_events(100, customers=20))
     remove_all_events(job)
     process_all(job, "worker")
@@ -164,7 +162,7 @@ def test_a_log_that_retention_emptied_is_no_gap_where_all_of_it_was_read(job: Wh
 
 
 def remove_all_events(job: WholeJob) -> None:
-    """As retention does."""
+    """Remove all events, as retention does."""
     topic, client = (
         job.installation.topics.profile_events,
         AdminClient({"bootstrap.servers": job.installation.settings.kafka_bootstrap_servers}),
@@ -212,8 +210,9 @@ def test_group_offsets_that_an_operator_reset_change_nothing(job: WholeJob) -> N
 
 
 async def test_a_recovery_that_was_interrupted_reads_only_what_is_left(kafka: str, tmp_path: Path) -> None:
-    """Rows come with their place, so what is on disk is not read again; a crash takes only what RocksDB has not written
-    yet.
+    """Rows come with their place, so what is on disk is not read again.
+
+    A crash takes only what RocksDB has not written yet.
     """
     topic = create_topic(kafka)
     produce(kafka, topic, {b"p%d" % number: b"row" for number in range(2_000)})

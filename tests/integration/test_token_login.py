@@ -130,9 +130,7 @@ def require_no_secret(server: TokenServer, *texts: str) -> None:
 def test_a_worker_whose_sessions_end_every_three_seconds_loses_and_doubles_nothing(
     site: Site, server: TokenServer, kinesis: str, tmp_path: Path
 ) -> None:
-    """Commands (librdkafka) log in again on their connections; the worker (aiokafka) is thrown out, and connects
-    anew.
-    """
+    """Commands (librdkafka) log in again on their connections; the worker (aiokafka) is cut off, and connects anew."""
     installation = installation_at(site, SHORT, tmp_path)
     job = a_job(installation, kinesis, tmp_path)
 

@@ -113,7 +113,7 @@ entries = st.fixed_dictionaries(
 patched_entries = st.dictionaries(st.sampled_from(["a", "b", "ext/x"]), entries, min_size=1, max_size=2)
 patches = st.tuples(st.just("patch"), st.sampled_from(["p-1", "p-2"]), patched_entries)
 settled = st.tuples(st.just("days"), st.integers(0, 40), st.just(True))
-happenings = st.one_of(
+steps_of_life = st.one_of(
     patches,
     st.tuples(st.just("gone"), st.sampled_from(["p-1", "p-2"]), st.none()),
     st.tuples(st.just("days"), st.integers(0, 40), st.booleans()),
@@ -121,7 +121,7 @@ happenings = st.one_of(
 )
 
 tears = st.tuples(st.just("die"), st.integers(0, 4), st.integers(0, 1))
-torn = st.tuples(happenings, tears, st.lists(patches, max_size=4), settled).map(
+torn = st.tuples(steps_of_life, tears, st.lists(patches, max_size=4), settled).map(
     lambda parts: [parts[0], parts[1], *parts[2], parts[3]]
 )
 
@@ -164,7 +164,7 @@ def require_nothing_past_its_deadline(life: Life) -> None:
 
 
 @law(200)
-@given(history=st.lists(happenings, min_size=2, max_size=14))
+@given(history=st.lists(steps_of_life, min_size=2, max_size=14))
 def test_f5_once_a_deadline_and_nothing_stays_past_it(history: list[Any]) -> None:
     life = run_in_virtual_time(lived(history))
 

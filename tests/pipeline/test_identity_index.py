@@ -293,7 +293,7 @@ async def test_an_event_that_leaves_the_identities_as_they_are_writes_no_row_of_
 
 
 @in_virtual_time
-async def test_rows_of_a_version_without_the_index_are_indexed_page_by_page_while_events_come() -> None:
+async def test_rows_of_a_version_without_the_index_are_indexed_chunk_by_chunk_while_events_come() -> None:
     partition = Partition()
     for number in range(30):
         partition.send(f"p-{number:02}", {"ECID": [{"id": f"{number}"}]})

@@ -121,9 +121,9 @@ def test_any_batching_commits_what_replay_gives(
     assert ids(running.log) == wanted_ids
     assert {key: row.profile for key, row in running.rows.profiles.items()} == profiles
     assert running.rows.rows == running.log.changelog
-    source_position = running.rows.source_position
-    assert source_position is not None
-    assert source_position.profiles == len(profiles)
+    position = running.rows.source_position
+    assert position is not None
+    assert position.profiles == len(profiles)
 
 
 @law(60)
@@ -137,7 +137,7 @@ def test_any_batching_commits_what_replay_gives(
 def test_wherever_it_dies_the_next_owner_goes_on_and_nothing_is_lost_or_exported_twice(
     configuration: dict[str, Any], history: list[ReadRecord], crash_after: int, durable: bool, size: int
 ) -> None:
-    """A commit that raised may be durable or not: the changelog decides, not the worker's memory (design 2)."""
+    """A commit that raised may be durable or not: the changelog decides, not the worker's memory."""
     catalog, records = a_catalog(configuration), same_place(history)
 
     async def run() -> tuple[list[str], MemoryRows]:
@@ -162,23 +162,23 @@ def test_wherever_it_dies_the_next_owner_goes_on_and_nothing_is_lost_or_exported
 
 
 @in_virtual_time
-async def test_progress_is_told_only_when_rows_are_on_disk() -> None:
+async def test_progress_is_reported_only_when_rows_are_on_disk() -> None:
     running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings())
     running.log.gate.clear()
 
     running.pipeline.submit(batch(patches(3), position=5))
     await asyncio.sleep(0.02)
-    told_before = list(running.progress)
+    before = list(running.progress)
     running.log.gate.set()
     await running.reach(5)
 
-    assert told_before == []
+    assert before == []
     assert running.progress[-1] == 5, "with nothing outstanding the position counts, past the markers"
     assert running.rows.source_position == SourcePosition(3, 0, "source", "changelog", 3)
     await running.pipeline.close()
 
 
-async def until_source_position(running: Running, next_offset: int) -> None:
+async def until_position(running: Running, next_offset: int) -> None:
     await until(lambda: (running.rows.source_position or SourcePosition(0)).next_offset >= next_offset)
 
 
@@ -191,7 +191,7 @@ async def test_the_source_position_passes_what_is_no_event_once_nothing_else_com
     await running.reach(5)
     soon = running.rows.source_position
 
-    await until_source_position(running, 5)
+    await until_position(running, 5)
 
     assert soon == SourcePosition(3, 0, "source", "changelog", 3), "it costs a transaction: not at once"
     assert running.rows.source_position == SourcePosition(5, 0, "source", "changelog", 3)
@@ -202,17 +202,17 @@ async def test_the_source_position_passes_what_is_no_event_once_nothing_else_com
 
 
 @in_virtual_time
-async def test_the_group_is_told_no_progress_before_there_is_a_source_position() -> None:
+async def test_no_progress_is_reported_before_there_is_a_source_position() -> None:
     """A partition with nothing but markers: its next owner would find a group that has read, and no state."""
     running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings())
     running.pipeline.submit(batch([], position=5))
     await asyncio.sleep(59.0)
-    told_before = list(running.progress)
+    before = list(running.progress)
 
-    await until_source_position(running, 5)
+    await until_position(running, 5)
     await running.reach(5)
 
-    assert told_before == []
+    assert before == []
     assert running.progress == [5]
     await running.pipeline.close()
 
@@ -225,7 +225,7 @@ async def test_the_first_source_position_says_where_a_partition_begins_before_an
     running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings())
     running.pipeline.begin_at(1000)
 
-    await until_source_position(running, 1000)
+    await until_position(running, 1000)
 
     assert running.rows.source_position == SourcePosition(1000, 0, "source", "changelog", 0)
     await running.pipeline.close()
@@ -237,7 +237,7 @@ async def test_the_source_position_passes_what_was_gone_before_the_first_start()
     running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings())
     running.pipeline.begin_at(1000)
 
-    await until_source_position(running, 1000)
+    await until_position(running, 1000)
     running.pipeline.begin_at(1000)
     running.pipeline.submit(batch(patches(2, first=1000)))
     await running.reach(1002)
@@ -300,7 +300,7 @@ async def test_close_lets_a_commit_on_its_way_end_and_drops_what_is_only_decided
 
 
 @in_virtual_time
-async def test_a_poison_event_becomes_a_dead_letter_and_the_stream_goes_on() -> None:
+async def test_a_bad_event_becomes_a_dead_letter_and_the_stream_goes_on() -> None:
     """I4: unchanged, its own headers before ours, with its place, and the profile's state does not change."""
     running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings())
     before = (("ce_id", b"\xff"), ("topic", b"theirs"), ("traceparent", None))
@@ -309,11 +309,12 @@ async def test_a_poison_event_becomes_a_dead_letter_and_the_stream_goes_on() -> 
     running.pipeline.submit(batch([patches(1)[0], bad, patches(1, first=2)[0]]))
     await running.reach(3)
 
-    (letter,) = running.log.dead_letters
-    headers = dict(letter.headers)
-    assert (letter.key, letter.value, tuple(letter.headers[:3])) == (b"p-1", b"\xff\x00", before)
+    (dead_letter,) = running.log.dead_letters
+    headers = dict(dead_letter.headers)
+    assert (dead_letter.key, dead_letter.value, tuple(dead_letter.headers[:3])) == (b"p-1", b"\xff\x00", before)
     assert {name: headers[name] for name in ("topic", "partition", "offset", "reason", "time")} == {
-        "topic": b"profile-events", "partition": b"0", "offset": b"1", "reason": b"not_utf8", "time": b"2026-01-11T23:37:33Z",
+        "topic": b"profile-events", "partition": b"0", "offset": b"1", "reason": b"not_utf8",
+        "time": b"2026-01-11T23:37:33Z",
     }  # fmt: skip
     assert len(ids(running.log)) == 2
     await running.pipeline.close()

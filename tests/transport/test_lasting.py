@@ -1,5 +1,6 @@
-"""Nothing that a worker needs ends in silence: the consumer's thread, aiokafka's tasks, Faust's services, a rebalance
-that goes wrong.
+"""A worker ends where something ends that it needs.
+
+That is the consumer's thread, aiokafka's tasks, Faust's services, or a rebalance that goes wrong.
 
 The worker would stay in its group and do nothing, and nobody else would get its partitions.
 """
@@ -103,9 +104,7 @@ async def test_a_task_of_aiokafka_that_ends_ends_the_worker(task: str, app: Prof
 
 
 async def test_an_error_that_aiokafka_keeps_for_its_user_ends_the_worker(app: ProfileExporter) -> None:
-    """As a group that the worker may no longer read: aiokafka would wait for somebody to ask for the error before it
-    goes on.
-    """
+    """aiokafka waits for somebody to ask for an error before it goes on, as of a group that may not be read."""
     thread = cast("BatchConsumer", app.consumer)._thread
     await thread.start()
     coordinator: Any = thread._ensure_consumer()._coordinator
@@ -139,7 +138,7 @@ async def cut_off() -> None:
 
 @pytest.mark.parametrize("end", [returns, cut_off])
 async def test_a_service_whose_task_ends_before_it_ends_the_worker(end: Callable[[], Any]) -> None:
-    """As the loop that commits, and the one that fetches, where aiokafka raises CancelledError."""
+    """The loops that commit and fetch end so, where aiokafka raises CancelledError."""
     service = Service(end)
     await service.start()
     await until(lambda: service.crashed)
@@ -192,8 +191,9 @@ async def recovering(app: ProfileExporter, owner: Any) -> Any:
 async def test_a_seek_that_takes_longer_than_fausts_time_out_does_not_end_recovery_in_silence(
     app: ProfileExporter,
 ) -> None:
-    """Faust says of it that the service was stopped; a worker that believed it did nothing for ever, and stayed in its
-    group.
+    """Faust says of a slow seek that the service was stopped.
+
+    A worker that believed it did nothing for ever, and stayed in its group.
     """
     app.conf.broker_request_timeout = 0.05
     owner = Owner()

@@ -2,9 +2,9 @@
 
 Secrets pass through; they are never logged or put into errors.
 
-    keys       ${NAME} from the environment, then from `.env`, or from the file that NAME_FILE names there      read again every minute
+    keys       ${NAME} from the environment, then from `.env`, or the file that NAME_FILE names  read again every minute
                encrypted:… as the control API stored it (processor/foundation/secrets.py)
-    default    boto3's chain                     what the chain finds and does not refresh itself: read again every minute
+    default    boto3's chain                     what the chain does not refresh itself: read again every minute
     profile    a profile of boto3's files        likewise
     role       assumed, from the default chain   again before it expires
 

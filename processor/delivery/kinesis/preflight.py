@@ -3,8 +3,8 @@
 It blocks, for seconds.
 
     access                is there a Kinesis, and does it know these credentials       ListStreams
-    kinesis:ListStreams   allowed?                                                     ListStreams, paged by the last name
-    stream                there, and active?                                           ListStreams; where that is not allowed, by the probes
+    kinesis:ListStreams   allowed?                                  ListStreams, paged by the last name
+    stream                there, and active?                        ListStreams; where that is not allowed, the probes
     kinesis:PutRecord     allowed?                                                     a probe that cannot be stored
     kinesis:PutRecords    allowed?                                                     a probe that cannot be stored
 

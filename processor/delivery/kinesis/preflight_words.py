@@ -97,7 +97,10 @@ def _known_regions() -> list[str]:
     ]
 
 
-SIGN_UP: Final = "finish the account's sign-up at AWS (payment, phone, activation), or name another account's credentials in the flow"
+SIGN_UP: Final = (
+    "finish the account's sign-up at AWS (payment, phone, activation),"
+    " or name another account's credentials in the flow"
+)
 _ANOTHER_ADDRESS: Final = (
     "correct endpointUrl or region in the flow, or what stands between here and there, and `profile-exporter apply` it"
 )

@@ -1,7 +1,7 @@
 """One parked flow in one partition, with a position of its own on `exports`.
 
     park                              join: read as far as the partition was         everything below is finished
-────────────► behind: skipped ───────────────────────────────────────► with it ────────────────────────────────────► over
+────────────► behind: skipped ─────────────────────────────────────► with it ──────────────────────────────────► over
               the reader brings what the partition skipped             the partition takes what comes from `until` on
 """
 
@@ -44,7 +44,8 @@ class ParkedFlow(Progress):
     """
 
     __slots__ = (
-        "_owed", "changed", "counted", "flow_id", "gone", "interval", "is_durable", "is_probing", "reader", "reason", "since",
+        "_owed", "changed", "counted", "flow_id", "gone", "interval", "is_durable", "is_probing", "reader", "reason",
+        "since",
         "uncounted", "until", "unwritten", "waiting", "written_at",
     )  # fmt: skip
 

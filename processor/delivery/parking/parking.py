@@ -129,7 +129,7 @@ class Parking:
             self._park_unavailable()
 
     async def close(self, closing: Collection[ParkedFlow]) -> None:
-        """Write the last rows of these, which were revoked and have nothing in flight: their next owner goes on there."""
+        """Write the last rows of these, which were revoked and have nothing in flight, for their next owner."""
         self._parking_now.clear()
         for parked in closing:
             self.flows.remove(parked)

@@ -103,7 +103,7 @@ class Chunk:
             self.job.count_skipped(record)
             return
         self.job.count_exported()
-        self.counts.note_job_record(record)
+        self.counts.count_job_record(record)
         source = (*self.input.source, offset)
         self.exports.append(encode_job_export(record, profile_id, source, self.input.decided_at))
 

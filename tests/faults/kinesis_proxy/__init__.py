@@ -1,5 +1,4 @@
-"""A Kinesis that fails on demand: an HTTP proxy before an endpoint that never does (moto, kinesis-local), and a ledger
-of what it did.
+"""A Kinesis that fails on demand: an HTTP proxy before an endpoint that never does, and a ledger of what it did.
 
     producer ──PutRecords──► FaultProxy ── what is let through ──► endpoint that stores
                               │  ▲   │
