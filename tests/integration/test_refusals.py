@@ -150,7 +150,7 @@ def test_a_changelog_that_was_deleted_under_a_group_that_has_read_is_refused(job
     code, said = ended(job)
 
     assert code == 3
-    assert "the changelog holds no watermark" in said
+    assert "the changelog holds no source position" in said
 
 
 def test_unread_events_that_were_removed_stop_the_worker_and_it_goes_on_when_told_to(job: WholeJob) -> None:
