@@ -32,19 +32,8 @@ RIDDLES: Final = (
 )
 RIDDLE: Final = re.compile(rf"(?:{'|'.join([*PRONOUNS, *RIDDLES, 'Whose', 'How', 'Where', 'When', 'Why'])})\b")
 LEAST_WORDS: Final = 4
-FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
-    {
-        "processor/worker",
-        "processor/worker/adapters",
-        "state",
-    }
-)
-MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
-    {
-        "processor/worker",
-        "processor/worker/adapters",
-    }
-)
+FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset({})
+MAPS_NOT_YET: Final[frozenset[str]] = frozenset({})
 
 
 def but_for(unfinished: frozenset[str]) -> list[object]:

@@ -28,33 +28,17 @@ OLD_PROSE: Final = re.compile(
 ELSEWHERE: Final = re.compile(r"\bdesign \d|(?<!aws-sdk-go, )(?<!aws-sdk-js, )\bissues? #?\d|\bspikes? core/", re.I)
 
 
-NAMES_NOT_YET: Final[frozenset[str]] = frozenset(
-    {
-        "processor/pipeline",
-        "processor/worker",
-        "state",
-    }
-)
+NAMES_NOT_YET: Final[frozenset[str]] = frozenset({})
 TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "benchmarks",
-        "processor/pipeline",
-        "processor/worker",
-        "state",
         "tests/delivery",
         "tests/contracts",
-        "tests/integration",
         "tests/pipeline",
-        "tests/state",
-        "tests/test_log_laws.py",
-        "tests/worker",
     }
 )
 DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
-        "processor/worker",
         "tests/delivery",
-        "tests/worker",
     }
 )
 

@@ -5,6 +5,6 @@
     control_log     and memory_control_log, its form in memory                    the port of the control plane
     every_port      each Protocol in a module `ports` has a suite here
 
-A suite names its `PORT` and its `FORMS`; the first form is the one in memory, by which other tests replace the real one.
-Forms in memory: tests/pipeline/fakes.py, tests/delivery/fakes.py, memory_control_log.
+A suite names its `PORT` and its `FORMS`; the first form is the one in memory, by which other tests replace the real
+one. Forms in memory: tests/pipeline/fakes.py, tests/delivery/fakes.py, memory_control_log.
 """

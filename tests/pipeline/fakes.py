@@ -37,7 +37,7 @@ class MemoryRows:
         return [self.rows.get(key) for key in keys]
 
     @property
-    def watermark(self) -> SourcePosition | None:
+    def source_position(self) -> SourcePosition | None:
         value = self.rows.get(SOURCE_POSITION_KEY)
         return None if value is None else decode_source_position(value)
 

@@ -1,4 +1,4 @@
-"""What waits before the sink is bounded in bytes, over all partitions, as it is in memory."""
+"""Batches that wait before the sink are bounded in bytes, over all partitions, as they are in memory."""
 
 import asyncio
 from collections.abc import Callable, Sequence
