@@ -33,7 +33,6 @@ TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "tests/delivery",
         "tests/contracts",
-        "tests/pipeline",
     }
 )
 DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
