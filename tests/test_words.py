@@ -32,7 +32,6 @@ NAMES_NOT_YET: Final[frozenset[str]] = frozenset({})
 TEXTS_NOT_YET: Final[frozenset[str]] = frozenset(
     {
         "tests/delivery",
-        "tests/contracts",
     }
 )
 DOCUMENTS_NOT_YET: Final[frozenset[str]] = frozenset(
