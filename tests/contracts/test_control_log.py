@@ -1,4 +1,4 @@
-"""What every control log must do; the one in memory and the one on Kafka."""
+"""Suite of the port ControlLog: in memory, and on Kafka."""
 
 import time
 from collections.abc import Callable, Iterator

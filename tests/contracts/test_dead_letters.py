@@ -1,4 +1,4 @@
-"""What a place for dead letters must do (G2, G4, G9): one in memory, and the topic."""
+"""Suite of the port DeadLetters (G2, G4, G9): in memory, and on the topic."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Final, NamedTuple

@@ -1,4 +1,4 @@
-"""What a place that knows the flows' destinations must do (G9): one in memory, and one by the catalog that is followed."""
+"""Suite of the port Destinations (G9): in memory, and by the catalog that is followed."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, NamedTuple

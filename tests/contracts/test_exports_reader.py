@@ -1,4 +1,4 @@
-"""What a second reader of `exports` must do (G4): one in memory, and one on Kafka."""
+"""Suite of the port that reads `exports` a second time (G4): in memory, and on Kafka."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

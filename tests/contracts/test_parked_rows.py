@@ -1,4 +1,4 @@
-"""What a place for rows of parked flows must do (G4): one in memory, and the topic `delivery-positions`."""
+"""Suite of the port ParkedRows (G4): in memory, and on the topic `delivery-positions`."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final, NamedTuple

@@ -1,4 +1,4 @@
-"""What a stream must do (G2, G5): one in memory, and Kinesis' endpoints behind boto3."""
+"""Suite of the port Stream (G2, G5): in memory, and on Kinesis' endpoints behind boto3."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple

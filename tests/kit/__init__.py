@@ -1,4 +1,4 @@
-"""What tests and benchmarks stand on: a real Kafka, a Kinesis endpoint, and an installation of its own for each test.
+"""The kit that tests and benchmarks stand on: a real Kafka, a Kinesis endpoint, an installation for each test.
 
     tools          what is fetched or built once into .tools/             compiled   the package with its hot path in C
     parallel       tests in several processes: one broker, the slowest first      ../durations.json   how long each took

@@ -18,13 +18,14 @@ BUILD_SECONDS = 1200.0
 
 
 def has_compiler() -> bool:
-    """Whether this machine can compile."""
+    """Return whether this machine can compile."""
     return shutil.which("cc") is not None
 
 
 def compiled_packages() -> Path:
-    """Return a folder with our packages as they are now, compiled; it is built once for the same sources, mypy and
-    Python.
+    """Return a folder with our packages as they are now, compiled.
+
+    It is built once for the same sources, mypy and Python.
 
     Building takes half a minute and raises CalledProcessError.
     """
@@ -65,7 +66,8 @@ def _install_compiled(folder: Path) -> None:
 
 
 def preferring(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` in which Python, and what it starts, finds the packages in `folder` before those of this
-    repository.
+    """Return an environment in which Python finds the packages in `folder` before those of this repository.
+
+    So does what Python starts.
     """
     return {**environment, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}

@@ -42,7 +42,7 @@ class SharedBroker:
         node.workerinput.update(self._told)  # type: ignore[attr-defined]  # xdist's WorkerController
 
     def pytest_unconfigure(self) -> None:
-        """Stop the broker."""
+        """Stop the broker, if it was started."""
         self._stack.close()
 
     def _start(self) -> dict[str, str]:

@@ -71,11 +71,11 @@ class ForkedProcess:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """Send SIGTERM."""
+        """Send SIGTERM, where it has not ended."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Send SIGKILL."""
+        """Send SIGKILL, where it has not ended."""
         self.send_signal(signal.SIGKILL)
 
 

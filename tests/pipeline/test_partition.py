@@ -122,7 +122,7 @@ def test_any_batching_commits_what_replay_gives(
     assert ids(running.log) == wanted_ids
     assert {key: row.profile for key, row in running.rows.profiles.items()} == profiles
     assert running.rows.rows == running.log.changelog
-    position = running.rows.watermark
+    position = running.rows.source_position
     assert position is not None
     assert position.profiles == len(profiles)
 
@@ -175,12 +175,12 @@ async def test_progress_is_reported_only_when_rows_are_on_disk() -> None:
 
     assert before == []
     assert running.progress[-1] == 5, "with nothing outstanding the position counts, past the markers"
-    assert running.rows.watermark == SourcePosition(3, 0, "source", "changelog", 3)
+    assert running.rows.source_position == SourcePosition(3, 0, "source", "changelog", 3)
     await running.pipeline.close()
 
 
 async def until_position(running: Running, next_offset: int) -> None:
-    await until(lambda: (running.rows.watermark or SourcePosition(0)).next_offset >= next_offset)
+    await until(lambda: (running.rows.source_position or SourcePosition(0)).next_offset >= next_offset)
 
 
 @in_virtual_time
@@ -190,12 +190,12 @@ async def test_the_source_position_passes_what_is_no_event_once_nothing_else_com
     running.pipeline.submit(batch(patches(3)))
     running.pipeline.submit(batch([], position=5))
     await running.reach(5)
-    soon = running.rows.watermark
+    soon = running.rows.source_position
 
     await until_position(running, 5)
 
     assert soon == SourcePosition(3, 0, "source", "changelog", 3), "it costs a transaction: not at once"
-    assert running.rows.watermark == SourcePosition(5, 0, "source", "changelog", 3)
+    assert running.rows.source_position == SourcePosition(5, 0, "source", "changelog", 3)
     assert [output.rows for output in running.log.outputs[1:]] == [
         {key: running.rows.rows[key] for key in (INDEX_KEY, SOURCE_POSITION_KEY)}
     ]
@@ -228,7 +228,7 @@ async def test_the_first_source_position_says_where_a_partition_begins_before_an
 
     await until_position(running, 1000)
 
-    assert running.rows.watermark == SourcePosition(1000, 0, "source", "changelog", 0)
+    assert running.rows.source_position == SourcePosition(1000, 0, "source", "changelog", 0)
     await running.pipeline.close()
 
 
@@ -243,7 +243,7 @@ async def test_the_source_position_passes_what_was_gone_before_the_first_start()
     running.pipeline.submit(batch(patches(2, first=1000)))
     await running.reach(1002)
 
-    assert running.rows.watermark == SourcePosition(1002, 0, "source", "changelog", 2)
+    assert running.rows.source_position == SourcePosition(1002, 0, "source", "changelog", 2)
     assert len(running.log.outputs) == 2
     await running.pipeline.close()
 
