@@ -205,7 +205,7 @@ class PartitionStore:
                 yield key, cast("bytes", rows.value())
             rows.next()
         try:
-            # At a damaged block RocksDB's iterator ends as it does after the last row, and keeps the fault for who asks.
+            # At a damaged block RocksDB's iterator ends as after the last row, and keeps the fault for who asks.
             rows.status()
         except Exception as error:  # rocksdict raises bare Exception
             raise self._told(error) from None

@@ -111,8 +111,8 @@ async def restore(
 
     `connection` are aiokafka's arguments to reach the broker; `on_progress` is called before the first read, where
     there is something to read, and after each; `waiting_on` is told what is waited for beside records; `on_write` is
-    called after the rows of each read, of at most `read_records`, are on disk. Resumable: each read is applied with its place, so a restart goes on
-    where it was. Raises StaleCopies before anything was read, RestoreStalled, KafkaError.
+    called after the rows of each read, of at most `read_records`, are on disk. Resumable: each read is applied with its
+    place, so a restart goes on where it was. Raises StaleCopies before anything was read, RestoreStalled, KafkaError.
     """
     if not stores:
         return {}
@@ -166,8 +166,8 @@ async def _settled_ends(
 def settled_end(copy_end: int, stable: int, written: int) -> int | None:
     """Return up to where a partition is to be restored, or None: the broker has not ended a transaction yet.
 
-    Then this copy does not tell how it ends. `stable`: the last stable offset, `written`: the high watermark of a moment
-    before; `copy_end`: where the local copy is.
+    Then this copy does not tell how it ends. `stable`: the last stable offset, `written`: the high watermark of a
+    moment before; `copy_end`: where the local copy is.
     """
     if stable >= written:
         return stable

@@ -50,7 +50,7 @@ EVENT: Final = (
     b'"data":{"n":%d}}'
 )
 EXAMPLES: Final = 40
-"""The reset policy earliest, an exports offset that is not kept, and progress without a source position fail within them."""
+"""Enough: the policy earliest, an exports offset that is not kept, and progress without a position fail in them."""
 RESET_POLICY: Final = "none"
 SETTLE_SECONDS: Final = 2.0
 FEW_BYTES: Final = 1500

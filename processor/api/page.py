@@ -59,7 +59,8 @@ def _call(method: str, path: str, call: dict[str, Any]) -> str:
 
 def _parameters(call: dict[str, Any]) -> Iterator[str]:
     rows = [
-        f"<tr><td><code>{escape(each['name'])}</code></td><td>{escape(each['in'])}</td><td>{'required' if each.get('required') else ''}</td>"
+        f"<tr><td><code>{escape(each['name'])}</code></td><td>{escape(each['in'])}</td>"
+        f"<td>{'required' if each.get('required') else ''}</td>"
         f"<td>{escape(each.get('description', ''))}</td></tr>"
         for each in call.get("parameters", [])
     ]

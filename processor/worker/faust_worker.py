@@ -26,7 +26,8 @@ from processor.worker.hot_path import COMPILED
 from processor.worker.preconditions import find_environment
 
 GC_THRESHOLDS: Final = (200_000, 20, 100)
-"""Collections of young objects are rare: events leave nothing in cycles, and the default costs 5 µs an event (measured).
+"""Collections of young objects are rare: events leave nothing in cycles, and the default costs 5 µs an event
+(measured).
 """
 _log = structlog.get_logger(__name__)
 

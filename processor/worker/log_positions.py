@@ -143,8 +143,8 @@ class LogPositions:
     async def find_in_log(self, reached: Mapping[Partition, int]) -> dict[Partition, int | None]:
         """Return where to read on, None where nobody reads on here.
 
-        That is where unread records are gone, and the worker stops when it has done what it read. A partition whose leader does
-        not answer is left out. What another rebalance took away meanwhile is its next owner's to find.
+        That is where unread records are gone, and the worker stops when it has done what it read. A partition whose
+        leader does not answer is left out. What another rebalance took away meanwhile is its next owner's to find.
         """
         epoch = self._offsets.epoch
         bounds = await self._offsets.log_bounds([tp for tp in reached if self._reads(tp)])
@@ -179,7 +179,7 @@ class LogPositions:
         found: list[GapFound] = []
         for tp, known in bounds.items():
             if tp.topic == self._settings.topics.profile_events and tp.partition not in self._states.partitions:
-                continue  # another rebalance took it away while we asked: no state here says nothing, and its takeover seeks again
+                continue  # another rebalance took it away while we asked; its takeover seeks again
             try:
                 starts[tp] = self._start(known)
             except GapFound as gap:

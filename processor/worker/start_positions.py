@@ -82,7 +82,8 @@ class StateIsGone(GapFound):
 
     def __init__(self, bounds: Bounds, committed: int) -> None:
         fault = (
-            f"{bounds}: the group has read up to {committed}, but the changelog holds no source position: it was deleted or"
+            f"{bounds}: the group has read up to {committed}, but the changelog holds no source position:"
+            " it was deleted or"
             " emptied"
         )
         effect = f"to process everything again from {bounds.begin} (records leave again, with the same ids)"

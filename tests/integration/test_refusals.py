@@ -223,7 +223,7 @@ def test_a_group_without_an_offset_of_exports_stops_the_worker_which_goes_on_whe
 def test_a_partition_with_nothing_but_an_aborted_transaction_is_begun_by_its_next_owner(
     installation: Installation, tmp_path: Path
 ) -> None:
-    """The group was told to have read it, though no source position said so: its next owner missed a state that never was."""
+    """The group was told to have read it, though no source position said so: its next owner missed a state."""
     installation.init(2)
     job, settings = (
         WholeJob(installation, "http://127.0.0.1:1", tmp_path),

@@ -112,6 +112,22 @@ class MemoryLog:
         return [record for output in self.outputs for record in output.dead_letters]
 
 
+class MemoryFetching:
+    """`pipeline.ports.Fetching` in memory: what it was told, and which partitions are paused."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+        self.paused: set[int] = set()
+
+    def pause(self, topic: str, partition: int) -> None:
+        self.told.append(("pause", partition))
+        self.paused.add(partition)
+
+    def resume(self, topic: str, partition: int) -> None:
+        self.told.append(("resume", partition))
+        self.paused.discard(partition)
+
+
 class FixedCatalog:
     """`pipeline.ports.CatalogView` that changes when a test says so."""
 
