@@ -28,8 +28,7 @@ class Takeover(Protocol):
     """The owner that makes partitions ours."""
 
     async def take_over(self, partitions: Iterable[int]) -> None:
-        """Fence earlier owners, restore, be ready to process from the source position. May be cancelled, and called
-        again.
+        """Fence earlier owners, restore, and be ready to process from the source position.
 
         May be cancelled, and called again. Raises one of `TakeoverRecovery.revocations` where the group revokes them
         meanwhile: another takeover follows.
