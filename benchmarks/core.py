@@ -46,7 +46,7 @@ class MemoryRows:
 
     def __init__(self, rows: dict[bytes, bytes]) -> None:
         self.rows = rows
-        self.watermark = None
+        self.source_position = None
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         return [self.rows.get(key) for key in keys]

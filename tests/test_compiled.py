@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("compiled")  # one build, one process
 
 SECONDS = 1800.0  # two minutes on a quiet machine
 SHARE_OF_EXAMPLES = 4
-"""A quarter of a law's examples: the interpreted run has drawn them all, and what the compiler gets wrong it gets wrong often."""
+"""A quarter of a law's examples: the interpreted run has drawn them all, and a compiler's faults show often."""
 TESTS = (
     "tests/schemas",
     "tests/core",

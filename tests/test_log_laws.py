@@ -1,5 +1,4 @@
-"""A log whose beginning moves at any moment: every record is processed once, in order, or the worker stops and names
-exactly the gap.
+"""A log may lose its beginning at any moment: each record is processed once, or the worker names the gap.
 
 The consumer, aiokafka's fetcher, the positions and the pipeline are the real ones; Kafka, the changelog and delivery
 are in memory.
@@ -51,7 +50,7 @@ EVENT: Final = (
     b'"data":{"n":%d}}'
 )
 EXAMPLES: Final = 40
-"""The reset policy earliest, an exports offset that is not kept, and progress without a watermark fail within them."""
+"""Enough: the policy earliest, an exports offset that is not kept, and progress without a position fail in them."""
 RESET_POLICY: Final = "none"
 SETTLE_SECONDS: Final = 2.0
 FEW_BYTES: Final = 1500
@@ -183,14 +182,14 @@ class Worker:
     # the transport's Owner
 
     async def start_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
-        starts, _ = await self._positions.starts(partitions)
+        starts, _ = await self._positions.find_starts(partitions)
         for place, start in starts.items():
             if place == SOURCE:
                 self._pipeline.begin_at(0, start.position)
         return {place: start.position for place, start in starts.items()}
 
     async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int | None]:
-        return await self._positions.in_log(reached)
+        return await self._positions.find_in_log(reached)
 
     async def release(self, partitions: Iterable[Partition]) -> None:
         self._gap_stop.forget(list(partitions))
@@ -238,7 +237,9 @@ class LogLaw(RuleBasedStateMachine):
             await self._restart(commits=True)
 
     async def _start(self, accept_gaps: str) -> None:
-        if not self.world.log.changelog:  # a new installation: what is gone before its first watermark is nobody's
+        if (
+            not self.world.log.changelog
+        ):  # a new installation: what is gone before its first source position is nobody's
             self.passed.append(Gap(*SOURCE, 0, self.world.broker.logs[SOURCE].begin))
         exports = self.world.broker.logs[EXPORTS]
         if (

@@ -71,8 +71,8 @@ async def import_audience(
     As `profile-exporter audiences import`.
 
     `encoding` names how the file is written where it is not UTF-8, as does a charset of the Content-Type. The first
-    hundred rejected rows are in the response, `rejected` counts them all, and `rejectedFor` by reason. `known` counts who
-    is a profile already.
+    hundred rejected rows are in the response, `rejected` counts them all, and `rejectedFor` by reason. `known` counts
+    who is a profile already.
     """
     require_write(call.caller)
     reading = reading._replace(encoding=reading.encoding or _charset(request))

@@ -228,8 +228,8 @@ backfill = job_commands(
     JobKind.BACKFILL,
     """Look at all jobs, order a backfill, cancel a job.
 
-    A backfill begins by itself when an audience is mapped, a catchup when a flow is enabled again. Ordered by hand it is
-    the same: every profile that is realized in an audience, one record each.
+    A backfill begins by itself when an audience is mapped, a catchup when a flow is enabled again. Ordered by hand it
+    is the same: every profile that is realized in an audience, one record each.
     """,
 )
 resend = job_commands(

@@ -39,7 +39,7 @@ class Committer:
         *,
         on_progress: Callable[[Sequence[WorkUnit]], None],
     ) -> None:
-        position = rows.watermark
+        position = rows.source_position
         self._rows, self._log, self._profiles, self._topic_ids = rows, log, profiles, topic_ids
         self._index_progress = index_progress
         self._on_progress = on_progress

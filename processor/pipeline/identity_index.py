@@ -97,7 +97,7 @@ class IdentityIndex:
     def _begin(self) -> IndexProgress | None:
         (stored,) = self._rows.get_many([INDEX_KEY])
         has_rows = stored is not None or self._has_any(IDENTITY)
-        known, position = decode_progress(stored), self._rows.watermark
+        known, position = decode_progress(stored), self._rows.source_position
         if not self._settings.enabled:
             return IndexProgress(IndexState.REMOVING) if has_rows else None
         if not has_rows:

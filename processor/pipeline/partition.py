@@ -86,7 +86,7 @@ class PartitionPipeline:
         on_failure: Callable[[BaseException], None],
         is_positioned: bool = True,
     ) -> None:
-        position = rows.watermark or SourcePosition(0)
+        position = rows.source_position or SourcePosition(0)
         clock, profiles = settings.clock, Profiles(rows, settings.cache_bytes)
         self._log, self._catalog, self._settings, self._clock = log, catalog, settings, clock
         self._on_progress, self._on_failure = on_progress, on_failure

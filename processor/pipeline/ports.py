@@ -47,7 +47,7 @@ class ProfileRows(Protocol):
         ...
 
     @property
-    def watermark(self) -> SourcePosition | None:
+    def source_position(self) -> SourcePosition | None:
         """Return how far the rows are; None: nothing was ever written."""
         ...
 

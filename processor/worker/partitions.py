@@ -7,6 +7,7 @@ from functools import partial
 from processor.core.misplaced import Placement
 from processor.core.step import Limits
 from processor.delivery.sink import Sink
+from processor.foundation.clocks import Clock, WallClock
 from processor.foundation.settings import Settings
 from processor.kafka.cluster import ClusterFacts
 from processor.kafka.dead_letter_batches import fits_alone
@@ -27,7 +28,7 @@ from schemas.partitioner import Partitioner
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionParts:
-    """What all partitions of a worker share."""
+    """The parts that all partitions of a worker share; it puts each of them together."""
 
     settings: Settings
     cluster: ClusterFacts
@@ -36,6 +37,8 @@ class PartitionParts:
     feed: ExportsFeed
     slots: Slots
     broker_clock: BrokerClock
+    clock: Clock
+    wall_clock: WallClock
     on_progress: Callable[[int, int], None]
     """Called with a partition and the offset below which its events are processed."""
     on_failure: Callable[[BaseException], None]
@@ -74,6 +77,8 @@ class PartitionParts:
             jobs=self._job_settings(partition),
             deadlines=DeadlineSettings(settings.membership_expiry, self.broker_clock.now),
             identity_index=IndexSettings(settings.identity_index),
+            clock=self.clock,
+            wall_clock=self.wall_clock,
         )
 
     def _dead_letter_fits(self, dead_letter: ProducerRecord) -> bool:

@@ -1,4 +1,4 @@
-"""What is processed and delivered, told to the group's consumer, to the stop for gaps, and to who pauses fetching."""
+"""The progress of a worker, told to the group's consumer, to the stop for gaps, and to who pauses fetching."""
 
 from typing import Protocol
 

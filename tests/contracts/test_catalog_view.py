@@ -31,7 +31,7 @@ async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Opened]:
         memory = FixedCatalog(Catalog.of([], []))
 
         def set_catalog(flow: Flow) -> None:
-            memory.catalog = Catalog.of([flow], [])
+            memory.change(Catalog.of([flow], []))
 
         yield Opened(memory, set_catalog)
         return
@@ -72,3 +72,18 @@ async def test_m2_what_was_acknowledged_holds_for_events_fetched_a_second_later(
         seen += [list(flow.attributes_by_root) for flow in catalog.flows]
 
     assert seen == [["a"], ["b"]]
+
+
+async def test_m2_a_subscriber_is_told_of_each_change_until_it_unsubscribes(opened: Opened) -> None:
+    told: list[str] = []
+    unsubscribe = opened.view.subscribe(lambda: told.append("changed"))
+
+    opened.put(a_flow("a"))
+    await opened.view.as_of(time.monotonic() + 1.0)
+    after_a_change = list(told)
+    unsubscribe()
+    opened.put(a_flow("b"))
+    await opened.view.as_of(time.monotonic() + 1.0)
+
+    assert after_a_change
+    assert told == after_a_change

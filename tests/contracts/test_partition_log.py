@@ -9,7 +9,7 @@ import pytest
 from processor.kafka.log_ends import wait_until_shown
 from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
-from processor.pipeline.ports import Log, Output
+from processor.pipeline.ports import Output, PartitionLog
 from processor.worker.adapters.partition_log import Destinations, PlainLog, TransactionalLog
 from schemas.kafka import ProducerRecord
 from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY
@@ -17,7 +17,7 @@ from tests.kit.installation import Installation
 from tests.kit.topics import create_topic
 from tests.pipeline.fakes import MemoryLog
 
-PORT: Final = Log
+PORT: Final = PartitionLog
 FORMS: Final = ("memory", "transactional", "plain")
 SECONDS: Final = 240.0
 Found = tuple[list[bytes | None], list[bytes | None], dict[bytes, bytes]]
@@ -25,7 +25,7 @@ Found = tuple[list[bytes | None], list[bytes | None], dict[bytes, bytes]]
 
 
 class Opened(NamedTuple):
-    log: Log
+    log: PartitionLog
     found: Callable[[], Found]
 
 
@@ -40,7 +40,7 @@ async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Opened]:
     topics = Destinations(*(create_topic(kafka) for _ in range(5)))
     shared = SharedProducer(installation.settings)
     await shared.start()
-    log: Log = PlainLog(shared, topics, 0)
+    log: PartitionLog = PlainLog(shared, topics, 0)
     if request.param == "transactional":
         log = TransactionalLog(installation.settings, topics, "events", 0)
     yield Opened(log, lambda: found_on_kafka(installation, topics))

@@ -72,13 +72,13 @@ def test_a_scan_may_be_given_up(rows: ProfileRows) -> None:
 
 
 def test_the_source_position_is_the_row_that_says_so(rows: ProfileRows) -> None:
-    before = rows.watermark
+    before = rows.source_position
     position = SourcePosition(next_offset=42, profiles=2)
 
     rows.apply({SOURCE_POSITION_KEY: encode_source_position(position)}, 3)
 
     assert before is None
-    assert rows.watermark == position
+    assert rows.source_position == position
 
 
 def test_profiles_are_counted(rows: ProfileRows) -> None:

@@ -1,4 +1,4 @@
-"""Does a stream keep the order of lanes, by the shards and sequence numbers it answers with (G1, G3, design 6.8)."""
+"""Does a stream keep the order of lanes, by the shards and sequence numbers it answers with (G1, G3)."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -68,7 +68,7 @@ def accepted(*offsets: int) -> PartitionProgress:
 
 
 def test_progress_stops_at_the_lowest_record_that_is_not_finished_and_takes_no_gap_for_a_record() -> None:
-    """Design 2: offsets are never contiguous."""
+    """Offsets are never contiguous."""
     progress = accepted(10, 12, 17)
     progress.reach(20)
 

@@ -1,4 +1,4 @@
-"""How fast shards are fed, learned from answers alone (issue 5: below 1,000 records/s and 1 MiB/s a shard without
+"""How fast shards are fed, learned from answers alone (below 1,000 records/s and 1 MiB/s a shard without
 DescribeStream).
 """
 

@@ -92,7 +92,8 @@ async def test_i4_a_dead_letter_keeps_key_value_and_headers_and_says_where_and_w
         said = dict(headers[len(record.headers) :])
         assert "15 bytes" in (said.pop("explanation") or b"").decode()
         assert said == {
-            "topic": b"exports", "partition": b"0", "offset": b"2", "reason": b"record_too_large", "time": b"2026-01-11T23:37:33Z",
+            "topic": b"exports", "partition": b"0", "offset": b"2", "reason": b"record_too_large",
+            "time": b"2026-01-11T23:37:33Z",
             "attempts": b"0",
         }  # fmt: skip
 
@@ -659,7 +660,7 @@ async def test_the_same_record_fetched_again_is_not_taken_twice() -> None:
 
 @in_virtual_time
 async def test_an_empty_batch_moves_progress_to_the_position() -> None:
-    """A partition whose last offsets are transaction markers shows no lag (design 2)."""
+    """A partition whose last offsets are transaction markers shows no lag."""
     async with World().running() as world:
         await world.take_over(0, 3)
         await world.sink.deliver(0, [], 17)
@@ -861,8 +862,12 @@ async def test_g9_records_of_a_deleted_flow_become_dead_letters_in_order() -> No
         assert await world.sink.drain(10.0)
 
         assert sorted(world.kinesis.offsets()) == [0, 1, 2]
-        condemned = [offset for offset, reason in world.dead_letters.reasons() if reason == "flow_deleted"]
-        assert [[offset for offset in condemned if offset % 3 == lane] for lane in range(3)] == [[3, 6], [4, 7], [5, 8]]
+        dead_lettered = [offset for offset, reason in world.dead_letters.reasons() if reason == "flow_deleted"]
+        assert [[offset for offset in dead_lettered if offset % 3 == lane] for lane in range(3)] == [
+            [3, 6],
+            [4, 7],
+            [5, 8],
+        ]
         assert world.progress[0][-1] == 9
 
 
@@ -1002,16 +1007,16 @@ async def test_g4_a_destination_of_few_records_that_rejects_them_all_pauses_afte
 @pytest.mark.parametrize("whole", [True, False], ids=["the call is rejected", "its entries are rejected"])
 @in_virtual_time
 async def test_g4_rejected_records_among_good_ones_become_dead_letters_and_pause_nothing(whole: bool) -> None:
-    """Three in four are poison, and each is tried three times."""
+    """Three in four are rejected, and each is tried three times."""
     async with World().running() as world:
 
         def answer(destination: Destination, exports: Sequence[Export]) -> object:
-            poison = {
+            rejected = {
                 index: "InvalidArgumentException" for index, export in enumerate(exports) if export.record.offset % 4
             }
-            if whole and poison:
+            if whole and rejected:
                 return client_error("InvalidArgumentException", 400)
-            return world.kinesis.partly(destination, exports, poison)
+            return world.kinesis.partly(destination, exports, rejected)
 
         world.kinesis.behaviour = answer
         await world.deliver(*(export_record(offset, f"p-{offset}") for offset in range(400)))

@@ -60,9 +60,12 @@ UNTOUCHED = (FaultKind.AMBIGUOUS, False)
 @pytest.mark.parametrize(
     ("rule", "kind", "is_applied"),
     [
-        *((Rule(do=Do.ERROR, status=status, code=code), FaultKind.THROTTLED, False) for status, code in codes.THROTTLED),
-        *((Rule(do=Do.ERROR, status=status, code=code), FaultKind.AMBIGUOUS, False) for status, code in codes.AMBIGUOUS),
-        *((Rule(do=Do.ERROR, status=status, code=code, applied=True), FaultKind.AMBIGUOUS, True) for status, code in codes.AMBIGUOUS),
+        *((Rule(do=Do.ERROR, status=status, code=code), FaultKind.THROTTLED, False)
+          for status, code in codes.THROTTLED),
+        *((Rule(do=Do.ERROR, status=status, code=code), FaultKind.AMBIGUOUS, False)
+          for status, code in codes.AMBIGUOUS),
+        *((Rule(do=Do.ERROR, status=status, code=code, applied=True), FaultKind.AMBIGUOUS, True)
+          for status, code in codes.AMBIGUOUS),
         *((Rule(do=Do.ERROR, status=status, code=code), FaultKind.REFUSED, False) for status, code in codes.REFUSED),
         *((Rule(do=Do.ERROR, status=status, code=code), FaultKind.REJECTED, False) for status, code in codes.REJECTED),
         *((Rule(do=Do.ERROR, status=status, code=code), FaultKind.UNKNOWN, False) for status, code in codes.UNKNOWN),

@@ -14,7 +14,6 @@ from processor.sandbox.shop import shop_events
 from processor.sandbox.waiting import wait_until
 from schemas.wire.profiles_changelog import PROFILE
 from schemas.worker_status import WorkerStatus
-from state import restore as reading
 from state.identity import Identity
 from state.partition import PartitionStore, shared_memory
 from state.restore import Changelog, Progress, restore
@@ -205,21 +204,18 @@ def test_group_offsets_that_an_operator_reset_change_nothing(job: WholeJob) -> N
 
     said = process_all(job, "worker")
 
-    assert "watermark_wins" in said
+    assert "source_position_wins" in said
     assert job.lags()[topic] == 0
     require_rows_of_the_fold(job, job.require_equal_to_replay(), [job.folder("worker") / "data"])
 
 
-async def test_a_recovery_that_was_interrupted_reads_only_what_is_left(
-    kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_recovery_that_was_interrupted_reads_only_what_is_left(kafka: str, tmp_path: Path) -> None:
     """Rows come with their place, so what is on disk is not read again.
 
     A crash takes only what RocksDB has not written yet.
     """
     topic = create_topic(kafka)
     produce(kafka, topic, {b"p%d" % number: b"row" for number in range(2_000)})
-    monkeypatch.setattr(reading, "READ_RECORDS", 300)
     first = a_store(tmp_path)
 
     def interrupt(progress: Mapping[int, Progress]) -> None:
@@ -227,11 +223,13 @@ async def test_a_recovery_that_was_interrupted_reads_only_what_is_left(
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        await restore({0: first}, Changelog(topic), {"bootstrap_servers": kafka}, interrupt)
+        await restore({0: first}, Changelog(topic), {"bootstrap_servers": kafka}, interrupt, read_records=300)
     first.close()
     produce(kafka, topic, {b"p0": None})
     with a_store(tmp_path) as second:
-        done = await restore({0: second}, Changelog(topic), {"bootstrap_servers": kafka}, lambda _: None)
+        done = await restore(
+            {0: second}, Changelog(topic), {"bootstrap_servers": kafka}, lambda _: None, read_records=300
+        )
         rows = second.get_many([b"p0", b"p1", b"p1999"])
 
     assert 900 <= done[0].start < 2_000

@@ -150,7 +150,7 @@ def test_a_changelog_that_was_deleted_under_a_group_that_has_read_is_refused(job
     code, said = ended(job)
 
     assert code == 3
-    assert "the changelog holds no watermark" in said
+    assert "the changelog holds no source position" in said
 
 
 def test_unread_events_that_were_removed_stop_the_worker_and_it_goes_on_when_told_to(job: WholeJob) -> None:
@@ -223,7 +223,7 @@ def test_a_group_without_an_offset_of_exports_stops_the_worker_which_goes_on_whe
 def test_a_partition_with_nothing_but_an_aborted_transaction_is_begun_by_its_next_owner(
     installation: Installation, tmp_path: Path
 ) -> None:
-    """The group was told to have read it, though no source position said so: its next owner missed a state that never was."""
+    """The group was told to have read it, though no source position said so: its next owner missed a state."""
     installation.init(2)
     job, settings = (
         WholeJob(installation, "http://127.0.0.1:1", tmp_path),

@@ -35,7 +35,7 @@ from tests.kit.whole_job import WholeJob
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("tokens")]  # one broker for the module
 
 SECONDS: Final = 240.0
-LIFE_SECONDS: Final = 15.0  # each is made anew before it holds for less than a session: Kafka ends those that log in again within a second
+LIFE_SECONDS: Final = 15.0  # longer than a session: Kafka ends those that log in again within a second
 SHORT, LASTING = "SHORT", "LASTING"
 SAID_SECONDS: Final = 5
 SESSION_MS: Final = 3000

@@ -37,7 +37,7 @@ class MemoryRows:
         return [self.rows.get(key) for key in keys]
 
     @property
-    def watermark(self) -> SourcePosition | None:
+    def source_position(self) -> SourcePosition | None:
         value = self.rows.get(SOURCE_POSITION_KEY)
         return None if value is None else decode_source_position(value)
 
@@ -110,6 +110,22 @@ class MemoryLog:
     @property
     def dead_letters(self) -> list[ProducerRecord]:
         return [record for output in self.outputs for record in output.dead_letters]
+
+
+class MemoryFetching:
+    """`pipeline.ports.Fetching` in memory: what it was told, and which partitions are paused."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+        self.paused: set[int] = set()
+
+    def pause(self, topic: str, partition: int) -> None:
+        self.told.append(("pause", partition))
+        self.paused.add(partition)
+
+    def resume(self, topic: str, partition: int) -> None:
+        self.told.append(("resume", partition))
+        self.paused.discard(partition)
 
 
 class FixedCatalog:

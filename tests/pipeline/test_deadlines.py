@@ -330,7 +330,7 @@ async def test_off_nothing_is_written_and_the_index_is_kept() -> None:
         cloud_event(membership({"ext/x": {"status": "realized", "lastQualificationTime": end, "validUntil": end}}))
     )
     pipeline.submit(batch([ReadRecord("profile-events", 0, 0, 0, b"p-1", value)]))
-    await until(lambda: rows.watermark == SourcePosition(1, profiles=1))
+    await until(lambda: rows.source_position == SourcePosition(1, profiles=1))
     await asyncio.sleep(30.0)
     await pipeline.close()
 

@@ -118,7 +118,7 @@ class Partition:
             assert rows.rows == self.changelog
 
     def own_by_an_older_version(self) -> None:
-        """It knows of no index: rows that it does not know stay as they are, its commits have the source position alone."""
+        """It knows of no index: unknown rows stay as they are, its commits have the source position alone."""
         records = [record for record in self.events if record.offset >= self.next_offset]
         if records:
             rows = dict(

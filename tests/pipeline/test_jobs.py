@@ -864,6 +864,6 @@ async def test_a_job_says_nothing_of_events_that_were_gone_before_the_first_star
     partition.change(control.resend("f"))
     await partition.settle()
 
-    assert partition.rows.watermark is not None
-    assert partition.rows.watermark.next_offset == 1000
+    assert partition.rows.source_position is not None
+    assert partition.rows.source_position.next_offset == 1000
     await partition.pipeline.close()

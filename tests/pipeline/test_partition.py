@@ -20,6 +20,7 @@ from schemas.kafka import ReadRecord
 from schemas.wire.exports import ExportHeader
 from schemas.wire.identity_index import INDEX_KEY
 from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, SourcePosition, decode_source_position
+from tests.core.control import Control
 from tests.core.strategies import configurations, histories
 from tests.kit.examples import law
 from tests.kit.given import a_catalog, a_flow, cloud_event, realized
@@ -121,7 +122,7 @@ def test_any_batching_commits_what_replay_gives(
     assert ids(running.log) == wanted_ids
     assert {key: row.profile for key, row in running.rows.profiles.items()} == profiles
     assert running.rows.rows == running.log.changelog
-    position = running.rows.watermark
+    position = running.rows.source_position
     assert position is not None
     assert position.profiles == len(profiles)
 
@@ -174,12 +175,12 @@ async def test_progress_is_reported_only_when_rows_are_on_disk() -> None:
 
     assert before == []
     assert running.progress[-1] == 5, "with nothing outstanding the position counts, past the markers"
-    assert running.rows.watermark == SourcePosition(3, 0, "source", "changelog", 3)
+    assert running.rows.source_position == SourcePosition(3, 0, "source", "changelog", 3)
     await running.pipeline.close()
 
 
 async def until_position(running: Running, next_offset: int) -> None:
-    await until(lambda: (running.rows.watermark or SourcePosition(0)).next_offset >= next_offset)
+    await until(lambda: (running.rows.source_position or SourcePosition(0)).next_offset >= next_offset)
 
 
 @in_virtual_time
@@ -189,12 +190,12 @@ async def test_the_source_position_passes_what_is_no_event_once_nothing_else_com
     running.pipeline.submit(batch(patches(3)))
     running.pipeline.submit(batch([], position=5))
     await running.reach(5)
-    soon = running.rows.watermark
+    soon = running.rows.source_position
 
     await until_position(running, 5)
 
     assert soon == SourcePosition(3, 0, "source", "changelog", 3), "it costs a transaction: not at once"
-    assert running.rows.watermark == SourcePosition(5, 0, "source", "changelog", 3)
+    assert running.rows.source_position == SourcePosition(5, 0, "source", "changelog", 3)
     assert [output.rows for output in running.log.outputs[1:]] == [
         {key: running.rows.rows[key] for key in (INDEX_KEY, SOURCE_POSITION_KEY)}
     ]
@@ -227,7 +228,7 @@ async def test_the_first_source_position_says_where_a_partition_begins_before_an
 
     await until_position(running, 1000)
 
-    assert running.rows.watermark == SourcePosition(1000, 0, "source", "changelog", 0)
+    assert running.rows.source_position == SourcePosition(1000, 0, "source", "changelog", 0)
     await running.pipeline.close()
 
 
@@ -242,9 +243,46 @@ async def test_the_source_position_passes_what_was_gone_before_the_first_start()
     running.pipeline.submit(batch(patches(2, first=1000)))
     await running.reach(1002)
 
-    assert running.rows.watermark == SourcePosition(1002, 0, "source", "changelog", 2)
+    assert running.rows.source_position == SourcePosition(1002, 0, "source", "changelog", 2)
     assert len(running.log.outputs) == 2
     await running.pipeline.close()
+
+
+class CountedCatalog(FixedCatalog):
+    """A catalog that counts how often it is asked."""
+
+    asked = 0
+
+    async def as_of(self, fetched_at: float) -> Catalog:
+        self.asked += 1
+        return await super().as_of(fetched_at)
+
+
+@in_virtual_time
+async def test_an_idle_partition_looks_for_nothing_until_the_catalog_changes_and_then_at_once() -> None:
+    catalog, log = CountedCatalog(a_catalog({"flows": []})), MemoryLog()
+    pipeline = PartitionPipeline(
+        MemoryRows(),
+        log,
+        catalog,
+        partition_settings(),
+        ("source", "changelog"),
+        on_progress=lambda _: None,
+        on_failure=lambda _: None,
+    )
+    pipeline.start()
+    pipeline.submit(batch(patches(3)))
+    await asyncio.sleep(1.0)
+    asked = catalog.asked
+
+    await asyncio.sleep(3600.0)
+    while_idle = catalog.asked - asked
+    catalog.change(Control().put(a_flow("f", ["a"])))
+    await asyncio.sleep(0.01)
+    await pipeline.close()
+
+    assert while_idle == 0
+    assert [record.key for record in log.exports] == [b"p-0", b"p-1", b"p-2"]
 
 
 @in_virtual_time

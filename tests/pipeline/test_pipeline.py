@@ -6,28 +6,24 @@ from processor.pipeline.partition import PartitionPipeline
 from processor.pipeline.pipeline import Pipeline
 from tests.kit.given import a_catalog, a_flow
 from tests.kit.virtual_time import in_virtual_time
-from tests.pipeline.fakes import Crash, FixedCatalog, MemoryLog, MemoryRows, batch, partition_settings, until
+from tests.pipeline.fakes import (
+    Crash,
+    FixedCatalog,
+    MemoryFetching,
+    MemoryLog,
+    MemoryRows,
+    batch,
+    partition_settings,
+    until,
+)
 from tests.pipeline.test_partition import SECONDS, patches
-
-
-class Fetching:
-    """`pipeline.Fetching` that notes what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, int]] = []
-
-    def pause(self, topic: str, partition: int) -> None:
-        self.told.append(("pause", partition))
-
-    def resume(self, topic: str, partition: int) -> None:
-        self.told.append(("resume", partition))
 
 
 class Worker:
     """A pipeline with one partition, 0."""
 
     def __init__(self, waiting_bytes: int = 1 << 20) -> None:
-        self.fetching, self.log, self.progress = Fetching(), MemoryLog(), [0]
+        self.fetching, self.log, self.progress = MemoryFetching(), MemoryLog(), [0]
         self.failures: list[BaseException] = []
         self.pipeline = Pipeline(self.fetching, self.failures.append)
         partition = PartitionPipeline(

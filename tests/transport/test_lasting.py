@@ -21,7 +21,7 @@ from processor.transport.fetching import BatchConsumerThread
 from processor.transport.lasting import LastingTasks, TaskEnded
 from processor.transport.owner import DEFAULT_TIMEOUTS, Partition, ReleaseTooSlow, SeekTooSlow, Timeouts
 from processor.worker.faust_app import ProfileExporter, create_app
-from processor.worker.recovery import TableManager
+from processor.worker.recovery import LastingTables
 
 SECONDS: Final = 60.0
 PARTITION: Final = Partition("profile-events", 0)
@@ -179,7 +179,7 @@ def test_the_services_that_a_worker_needs_are_such(app: ProfileExporter) -> None
 
 async def recovering(app: ProfileExporter, owner: Any) -> Any:
     """Recovery at its last step: the takeover is done, and it is asked where to begin."""
-    tables = cast("TableManager", app.tables)
+    tables = cast("LastingTables", app.tables)
     tables.takeover = cast("BatchConsumer", app.consumer).owner = owner
     recovery = tables.recovery
     await recovery.start()

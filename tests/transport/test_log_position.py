@@ -60,7 +60,7 @@ class Reader:
         return dict.fromkeys(partitions, 0)
 
     async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int | None]:
-        return await self._positions.in_log(reached)
+        return await self._positions.find_in_log(reached)
 
     async def release(self, partitions: Iterable[Partition]) -> None:
         self.gap_stop.forget(partitions)

@@ -1,6 +1,4 @@
-"""What a commit says where a topic does not take it, and what it does so that the topic takes it (contract I4; exit
-code 3), on a real Kafka.
-"""
+"""Commits that a topic does not take, and what makes it take them, on a real Kafka (I4; exit code 3)."""
 
 import os
 import time

@@ -1,7 +1,7 @@
 """Apply JSON Patch (RFC 6902) to an object's view: atomic, in order, `op` in any letter case. Pure.
 
-The cost of a patch is bounded by what is sent, not by what it asks for: the operations work on one copy of the view, and
-what they copy within it, which could double with each of them, is counted before it is copied.
+The cost of a patch is bounded by what is sent, not by what it asks for: the operations work on one copy of the view,
+and what they copy within it, which could double with each of them, is counted before it is copied.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Filter, order and page a list of JSON objects, as the Flow Service does. Pure.
 
-    property=name==X            property=id==a,b        a comma is "or", a repeated property is "and"; a value may stand in quotes
+    property=name==X            property=id==a,b        a comma is "or", a repeated one "and"; quotes may be
     a path is dotted; what it finds in any item of a list counts, and `[]` after the list's name may show it
-    orderby=-updatedAt          limit=20                continuationToken=…        position and query, so that nothing is doubled
+    orderby=-updatedAt          limit=20                continuationToken=…        nothing is doubled
 
 Each object is held against each condition, so both are bounded: a URL of 64 KiB would hold ten thousand of either.
 """

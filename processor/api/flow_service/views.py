@@ -35,7 +35,8 @@ AT_THE_TARGET: Final = frozenset(map(to_camel, TARGET_OPTIONS))
 """The options of target connections, as clients write them."""
 
 FIXED: Final = (
-    "id", "etag", "version", "createdAt", "updatedAt", "createdBy", "updatedBy", "imsOrgId", "sandboxName", "state", "inheritedAttributes",
+    "id", "etag", "version", "createdAt", "updatedAt", "createdBy", "updatedBy", "imsOrgId", "sandboxName", "state",
+    "inheritedAttributes",
 )  # fmt: skip
 """The fields that no client can change in an object."""
 

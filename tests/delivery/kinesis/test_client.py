@@ -1,5 +1,5 @@
 """The boto3 adapter against a server that answers from a script: what goes over the wire, and what comes back (G2, G4,
-G7, design 6).
+G7).
 """
 
 import asyncio
@@ -88,7 +88,7 @@ async def verdict_on(stream: KinesisStream, exports: list[Export] = EXPORTS) -> 
 
 
 async def test_the_body_is_ours_and_the_signature_covers_it(server: Loopback) -> None:
-    """Design 6.3: swapped in before the request is signed."""
+    """Swapped in before the request is signed."""
     exports = [
         decode_export(
             export_record(
@@ -246,7 +246,7 @@ async def test_calls_of_one_stream_run_side_by_side_and_keep_their_answers_apart
 async def test_g4_every_answer_is_one_call_on_the_wire_and_one_verdict(
     server: Loopback, stream: KinesisStream, reply: Reply, kind: FaultKind, pause: PauseReason | None
 ) -> None:
-    """Design 6.2: no retry inside the SDK, which would store a batch several times unseen."""
+    """No retry inside the SDK, which would store a batch several times unseen."""
     server.script = lambda request: reply
 
     verdict = await verdict_on(stream)

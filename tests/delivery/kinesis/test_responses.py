@@ -1,4 +1,4 @@
-"""What an answer of PutRecords means (G4, design 6.5): every row of the table."""
+"""What an answer of PutRecords means (G4): every row of the table."""
 
 from typing import Any
 
@@ -17,40 +17,47 @@ THROTTLED, AMBIGUOUS, NOT_SENT, REFUSED, REJECTED, UNKNOWN = FaultKind
 
 CODES = [
     *((code, 400, THROTTLED, None) for code in (
-        "ProvisionedThroughputExceededException", "ThrottlingException", "Throttling", "ThrottledException", "RequestThrottled",
+        "ProvisionedThroughputExceededException", "ThrottlingException", "Throttling", "ThrottledException",
+        "RequestThrottled",
         "RequestThrottledException", "TooManyRequestsException", "RequestLimitExceeded", "LimitExceededException",
         "BandwidthLimitExceeded", "SlowDown", "KMSThrottlingException",
     )),
     ("429", 429, THROTTLED, None),
     *((code, 500, AMBIGUOUS, None) for code in (
-        "InternalFailure", "InternalFailureException", "InternalServerError", "InternalServerException", "InternalError",
+        "InternalFailure", "InternalFailureException", "InternalServerError", "InternalServerException",
+        "InternalError",
         "ServiceUnavailable", "ServiceUnavailableException", "500", "502", "503", "504", "SomethingNew",
     )),
     ("RequestTimeout", 400, AMBIGUOUS, None),
     ("RequestTimeoutException", 400, AMBIGUOUS, None),
     ("408", 408, AMBIGUOUS, None),
     *((code, 400, REJECTED, None) for code in (
-        "InvalidArgumentException", "ValidationException", "ValidationError", "SerializationException", "InvalidParameterValue",
+        "InvalidArgumentException", "ValidationException", "ValidationError", "SerializationException",
+        "InvalidParameterValue",
         "RequestEntityTooLarge", "RequestEntityTooLargeException", "RequestTooLargeException",
     )),
     ("413", 413, REJECTED, None),
     ("SomethingLong", 413, REJECTED, None),
     *((code, 400, REFUSED, PauseReason.ACCESS_DENIED) for code in (
-        "AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized", "AuthorizationError", "OptInRequired",
+        "AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized", "AuthorizationError",
+        "OptInRequired",
         "SubscriptionRequiredException", "SubscriptionRequired",
     )),
     ("403", 403, REFUSED, PauseReason.ACCESS_DENIED),
     ("401", 401, REFUSED, PauseReason.ACCESS_DENIED),
     ("SomethingNew", 403, REFUSED, PauseReason.ACCESS_DENIED),
     *((code, 400, REFUSED, PauseReason.CREDENTIALS_REFUSED) for code in (
-        "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "SignatureDoesNotMatch", "IncompleteSignature",
-        "IncompleteSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "ExpiredToken",
+        "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "SignatureDoesNotMatch",
+        "IncompleteSignature",
+        "IncompleteSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
+        "ExpiredToken",
         "ExpiredTokenException", "AuthFailure",
     )),
     ("InvalidSignatureException", 403, REFUSED, PauseReason.CREDENTIALS_REFUSED),
     *((code, 400, REFUSED, PauseReason.CLOCK) for code in ("RequestExpired", "RequestTimeTooSkewed")),
     *((code, 400, REFUSED, PauseReason.ENCRYPTION_KEY_UNUSABLE) for code in (
-        "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired",
+        "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException",
+        "KMSOptInRequired",
     )),
     ("ResourceNotFoundException", 400, REFUSED, PauseReason.STREAM_NOT_FOUND),
     ("ResourceInUseException", 400, REFUSED, PauseReason.STREAM_NOT_READY),
@@ -164,7 +171,8 @@ def test_g11_a_proxy_that_does_not_let_us_through_pauses_the_flow(said: str) -> 
 
 
 KEY_CODES = (
-    "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired",
+    "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException",
+    "KMSOptInRequired",
     "KMSThrottlingException",
 )  # fmt: skip
 
@@ -205,7 +213,7 @@ def test_g4_an_error_that_says_nothing_at_all_is_unknown() -> None:
     ],
 )  # fmt: skip
 def test_g4_a_success_that_does_not_answer_for_every_record_leaves_all_in_doubt(answer: object) -> None:
-    """Design 6.1: boto3 takes a broken or empty 200 for a success."""
+    """Boto3 takes a broken or empty 200 for a success."""
     whole = classify_response(answer, 2).whole
 
     assert whole is not None
@@ -216,7 +224,7 @@ def test_g4_a_success_that_does_not_answer_for_every_record_leaves_all_in_doubt(
     "entry", [GOOD, {**GOOD, "ErrorCode": None}, {**GOOD, "ErrorCode": None, "ErrorMessage": None}]
 )
 def test_g4_an_entry_with_a_sequence_number_and_no_error_is_delivered(entry: object) -> None:
-    """Design 6.4: `ErrorCode` may be present and null."""
+    """`ErrorCode` may be present and null."""
     assert classify_response({"Records": [entry, GOOD]}, 2) == Classification()
 
 

@@ -39,7 +39,7 @@ class Do(StrEnum):
     SILENCE = "silence"  # nothing for `seconds`, then closed
     LATE = "late"  # nothing for `seconds`, then applied, then closed: a call that its producer has long sent again
     TRUNCATE = "truncate"  # applied, and half of the answer
-    ENTRIES = (  # `share` of the entries, or those that `keys` matches, fail with `code`; `applied`: they are stored all the same
+    ENTRIES = (  # `share` of the entries, or those that `keys` matches, fail with `code`; `applied`: and are stored
         "entries"
     )
     DELAY = "delay"  # applied and answered, but `seconds` later
