@@ -1,5 +1,5 @@
 """Endpoints and clocks that are not what a flow takes them for, and records at the limits to the byte (contract G2, G4,
-G6; issue 5).
+G6).
 """
 
 import asyncio

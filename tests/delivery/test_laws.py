@@ -59,11 +59,11 @@ class Chaos:
             for index in range(len(exports))
             if index not in failed and self._dice.random() < 0.05
         }
-        answer = self._world.kinesis.partly(destination, exports, failed)
+        response = self._world.kinesis.partly(destination, exports, failed)
         self.in_doubt.update(identity(exports[index]) for index in stored_all_the_same)
         for index, code in stored_all_the_same.items():
-            answer["Records"][index] = {"ErrorCode": code}
-        return answer
+            response["Records"][index] = {"ErrorCode": code}
+        return response
 
 
 def identity(export: Export) -> tuple[str, int, int]:
@@ -176,7 +176,7 @@ async def test_g9_destinations_change_while_everything_fails_and_every_record_en
         assert await world.sink.drain(100_000.0)
 
         stored = {export.record.offset for exports in world.kinesis.stored.values() for export in exports}
-        condemned = [offset for offset, _ in world.dead_letters.reasons()]
-        assert stored | set(condemned) == set(range(300))
-        assert len(condemned) == len(set(condemned))
+        dead_lettered = [offset for offset, _ in world.dead_letters.reasons()]
+        assert stored | set(dead_lettered) == set(range(300))
+        assert len(dead_lettered) == len(set(dead_lettered))
         assert world.progress[0][-1] == 300

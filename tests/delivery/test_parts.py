@@ -68,7 +68,7 @@ def accepted(*offsets: int) -> PartitionProgress:
 
 
 def test_progress_stops_at_the_lowest_record_that_is_not_finished_and_takes_no_gap_for_a_record() -> None:
-    """Design 2: offsets are never contiguous."""
+    """Offsets are never contiguous."""
     progress = accepted(10, 12, 17)
     progress.reach(20)
 
@@ -134,9 +134,9 @@ def test_throttling_halves_the_calls_in_flight_once_a_round_down_to_one() -> Non
     window, sizes = CallWindow(4), deque[int]()
 
     for _ in range(3):
-        flown_together = window.round
-        window.narrow(flown_together)
-        window.narrow(flown_together)
+        in_flight_together = window.round
+        window.narrow(in_flight_together)
+        window.narrow(in_flight_together)
         sizes.append(window.size)
 
     assert list(sizes) == [2, 1, 1]
