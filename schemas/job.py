@@ -60,9 +60,9 @@ class Job(NamedModel):
     """One job as it was ordered; never what became of it.
 
     `started_at` is the time of its records (E1); None: it waits for its flow to be enabled. A `catchup` without it
-    gathers what its disabled flow misses. `records_per_second` bounds it over all partitions; None: the setting does.
-    `notes`: of a catchup, the id of the first one whose notes it goes on with, since the flow was disabled again before
-    that was done; None: its own.
+    tracks what its disabled flow misses. `records_per_second` bounds it over all partitions; None: the setting does.
+    `first_catchup`: of a catchup, the id of the first one, whose missed changes it goes on with, since the flow was
+    disabled again before that was done; None: it is the first.
     """
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -73,7 +73,7 @@ class Job(NamedModel):
     started_at: Time | None = None
     cancelled_at: Time | None = None
     requested_by: str | None = None  # None: a change of the flow
-    notes: str | None = None
+    first_catchup: str | None = Field(default=None, validation_alias="notes", serialization_alias="notes")
     records_per_second: Annotated[int, Field(ge=1)] | None = None
 
     @property
@@ -82,9 +82,9 @@ class Job(NamedModel):
         return self.created_at, self.id
 
     @property
-    def notes_id(self) -> str:
-        """Of a catchup: what its notes are kept under."""
-        return self.notes or self.id
+    def missed_id(self) -> str:
+        """Return the id under which a catchup keeps its missed changes."""
+        return self.first_catchup or self.id
 
     @property
     def wanted(self) -> tuple[AudienceKey, ...]:
@@ -106,7 +106,7 @@ class JobProgress(NamedModel):
     `start`: the first offset of profile-events decided with the job: what its flow exported from there on is skipped
     (E2). `cursor`: profiles up to and with this id are done. `scanned`: all are, and what is left is to take marks
     away. `total`: profiles there were at the start. Counts are of profiles. `worked_seconds`: how long it has been at
-    it, without what it waited for. `notes` as of the job.
+    it, without what it waited for. `first_catchup` as of the job.
     """
 
     job: str
@@ -123,7 +123,7 @@ class JobProgress(NamedModel):
     skipped: dict[str, int] = Field(default_factory=dict)
     worked_seconds: float = 0.0
     waiting: str | None = None  # why it does not go on
-    notes: str | None = None
+    first_catchup: str | None = Field(default=None, validation_alias="notes", serialization_alias="notes")
     begun_at: Time
     updated_at: Time
 

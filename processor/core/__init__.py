@@ -6,9 +6,9 @@
 
     parse, content_mode    bytes to an event                     fold, changes     an event to a change of its profile
     shape, numbers, wrappers, unusable   what cannot be used     membership, identities, json_values   parts of it
-    profile_id, partitioner, misplaced   keys                    expiry            when memberships end
+    profile_id, partitioner, misplaced   keys                    deadline, expiry  when memberships end
     causes, consent, decide              what leaves, and why    concerned         which flows are asked
-    render, envelope, partition_key      how it leaves           record_index      what disabled flows miss
+    render, envelope, record_ids, partition_key   how it leaves  record_index      what disabled flows miss
     catalog, flow_index    flows, compiled and found             job_records, job_lifecycle   what jobs send
     step, replay           one event, a log                      counts            what was decided
 

@@ -21,7 +21,7 @@ Extras = dict[str, Any]
 Tree = dict[str, "Tree | None"]
 """The mapped attributes as a tree of path segments; None marks a mapped path, what lies below it leaves with it."""
 
-States = tuple[tuple[str, bool], ...]
+FlowStates = tuple[tuple[str, bool], ...]
 """(flow id, whether it is enabled) of each flow: what is kept of a catalog to tell why flows sent nothing."""
 
 FEW_FLOWS: Final = 2
@@ -73,7 +73,7 @@ class CompiledFlow:
 class CompiledJob:
     """A job that was not cancelled, and its flow. `audiences`: those it is about, by namespace.
 
-    `runs`: its records may leave now. `gathers`: what its disabled flow misses is to be noted for it.
+    `runs`: its records may leave now. `tracks_missed`: what its disabled flow misses is kept for it.
     """
 
     job: Job
@@ -82,12 +82,12 @@ class CompiledJob:
     flow: CompiledFlow
     audiences: dict[str, tuple[str, ...]]
     runs: bool
-    gathers: bool
+    tracks_missed: bool
 
     @property
-    def notes(self) -> str:
+    def missed_id(self) -> str:
         """Return the id under which a catchup keeps its missed changes."""
-        return self.job.notes_id
+        return self.job.missed_id
 
 
 class Catalog:
@@ -95,7 +95,7 @@ class Catalog:
 
     Where the flows are few, they have no index (None).
 
-    `missing`: disabled flows for which a catchup job gathers what they miss (F1), `records` their index (None: there
+    `tracking`: disabled flows for which a catchup job tracks what they miss (F1), `records` their index (None: there
     are none). `cancelled`: ids of jobs that are, and of those whose flow is gone.
     """
 
@@ -103,13 +103,13 @@ class Catalog:
         "_merge_policies",
         "cancelled",
         "enabled",
+        "flow_states",
         "flows",
         "flows_by_id",
         "index",
         "jobs",
-        "missing",
         "records",
-        "states",
+        "tracking",
     )
 
     def __init__(
@@ -123,13 +123,13 @@ class Catalog:
         self.flows = flows
         self.cancelled = cancelled
         self.jobs = jobs
-        self.missing = tuple(job.flow for job in jobs if job.gathers)
+        self.tracking = tuple(job.flow for job in jobs if job.tracks_missed)
         self.flows_by_id = {flow.id: flow for flow in (*leaving, *flows)}
-        self.states: States = tuple((flow.id, flow.enabled) for flow in flows)
+        self.flow_states: FlowStates = tuple((flow.id, flow.enabled) for flow in flows)
         self.enabled = tuple(flow for flow in flows if flow.enabled)
         self.index = _index(self.enabled) if len(self.enabled) > FEW_FLOWS else None
         self._merge_policies = merge_policies
-        self.records = self._record_index() if self.missing else None
+        self.records = self._record_index() if self.tracking else None
 
     @classmethod
     def of(
@@ -176,8 +176,8 @@ class Catalog:
         return self._merge_policies.get(namespace, _UNKNOWN).get(audience_id, DEFAULT_MERGE_POLICY)
 
     def _record_index(self) -> RecordIndex:
-        index = RecordIndex(_index(self.missing), self._merge_policies)
-        for place, flow in enumerate(self.missing):
+        index = RecordIndex(_index(self.tracking), self._merge_policies)
+        for place, flow in enumerate(self.tracking):
             policies = {
                 self.merge_policy(namespace, audience)
                 for namespace, audiences in flow.mapped.items()

@@ -1,4 +1,4 @@
-"""Find the flows that an event can concern; all others send nothing, for the one reason of `decide.rest_reason`.
+"""Find the flows that an event can concern; all others send nothing, for the one reason of `decide.default_skip_reason`.
 
 transition                flows that map the audience
 write                     flows that map the path, one above it or one below

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from processor.core.catalog import States
-from processor.core.decide import SkipReason, reason_of
+from processor.core.catalog import FlowStates
+from processor.core.decide import SkipReason, skip_reason_of
 from processor.core.misplaced import Misplaced
 from processor.core.step import Step
 from schemas.export import ExportRecord
@@ -37,7 +37,8 @@ class Counts:
 
     `misplaced` are those that belong in another partition (I12).
 
-    What steps say of the rest of the flows is counted once for all of them, in `_rest`. It becomes theirs in `_settle`:
+    The default skip of a step is counted once for all flows that it holds for, in `_default_skips`. It becomes theirs in
+    `_settle`:
     when a step tells of other flows, or when `flows` is read. Until then a flow that a step names has one less for it.
     """
 
@@ -50,8 +51,8 @@ class Counts:
     )  # of them, those that another partitioner puts there, by its name
     forgotten: FlowCounts = field(default_factory=FlowCounts)  # all together, the flows that `forget_flows` took out
     _flows: dict[str, FlowCounts] = field(default_factory=dict)
-    _states: States = ()
-    _rest: dict[SkipReason, int] = field(default_factory=dict)
+    _flow_states: FlowStates = ()
+    _default_skips: dict[SkipReason, int] = field(default_factory=dict)
 
     @property
     def flows(self) -> Mapping[str, FlowCounts]:
@@ -82,19 +83,19 @@ class Counts:
             _count(flow.causes, kind, 1)
 
     def _note_flows(self, step: Step) -> None:
-        rest = step.rest
-        assert rest is not None
-        self._tell_of(step.states)
-        _count(self._rest, rest, 1)
+        default_skip = step.default_skip
+        assert default_skip is not None
+        self._note_flow_states(step.flow_states)
+        _count(self._default_skips, default_skip, 1)
         for record in step.records:
             flow = self._flow(record.flow_id)
             flow.exported += 1
-            _count(flow.skipped, rest, -1)
+            _count(flow.skipped, default_skip, -1)
             for kind in {cause.partition(":")[0] for cause in record.causes}:
                 _count(flow.causes, kind, 1)
-        for flow_id, reason in step.apart:
+        for flow_id, reason in step.skips:
             flow = self._flow(flow_id)
-            _count(flow.skipped, rest, -1)
+            _count(flow.skipped, default_skip, -1)
             _count(flow.skipped, reason, 1)
 
     def add(self, other: "Counts") -> None:
@@ -104,9 +105,9 @@ class Counts:
         self.dead_letters.update(other.dead_letters)
         self.misplaced += other.misplaced
         self.misplaced_fitting.update(other.misplaced_fitting)
-        if other._rest:
-            self._tell_of(other._states)
-            _add(self._rest, other._rest)
+        if other._default_skips:
+            self._note_flow_states(other._flow_states)
+            _add(self._default_skips, other._default_skips)
         self.forgotten.add(other.forgotten)
         for flow_id, theirs in other._flows.items():
             self._flow(flow_id).add(theirs)
@@ -118,7 +119,7 @@ class Counts:
         for flow_id in gone:
             self.forgotten.add(self._flows.pop(flow_id))
         if gone:
-            self._states = ()  # it may name them; the next step says of which flows it tells
+            self._flow_states = ()  # it may name them; the next step says of which flows it tells
 
     def _flow(self, flow_id: str) -> FlowCounts:
         counts = self._flows.get(flow_id)
@@ -126,19 +127,19 @@ class Counts:
             counts = self._flows[flow_id] = FlowCounts()
         return counts
 
-    def _tell_of(self, states: States) -> None:
+    def _note_flow_states(self, flow_states: FlowStates) -> None:
         """Count what comes next for these flows."""
-        if states is not self._states:
+        if flow_states is not self._flow_states:
             self._settle()
-            self._states = states
+            self._flow_states = flow_states
 
     def _settle(self) -> None:
-        for flow_id, enabled in self._states:
+        for flow_id, enabled in self._flow_states:
             counts = self._flow(flow_id)
-            for rest, events in self._rest.items():
-                _count(counts.skipped, reason_of(enabled, rest), events)
+            for default_skip, events in self._default_skips.items():
+                _count(counts.skipped, skip_reason_of(enabled, default_skip), events)
             counts.skipped = {reason: count for reason, count in counts.skipped.items() if count}
-        self._rest.clear()
+        self._default_skips.clear()
 
 
 def _count(counts: dict[_K, int], what: _K, by: int) -> None:

@@ -38,16 +38,16 @@ _CONSENT: Final = SkipReason.CONSENT
 _MERGED: Final = EventType.MERGED
 
 
-def rest_reason(change: Change) -> SkipReason:
+def default_skip_reason(change: Change) -> SkipReason:
     """Return the one reason why no enabled flow that the event does not concern (`concerned`) sends anything."""
     if change.after is None:
         return SkipReason.MERGED_SILENTLY if change.event.type is _MERGED else _NOT_A_MEMBER
     return _NOT_A_MEMBER if change.identities else _NOTHING_MAPPED_CHANGED
 
 
-def reason_of(enabled: bool, rest: SkipReason) -> SkipReason:
+def skip_reason_of(enabled: bool, default_skip: SkipReason) -> SkipReason:
     """Return why a flow of the rest sends nothing, be it enabled or not. Home of A12."""
-    return rest if enabled else SkipReason.FLOW_DISABLED
+    return default_skip if enabled else SkipReason.FLOW_DISABLED
 
 
 def decide(flow: CompiledFlow, source: ConsumerRecord, change: Change, catalog: Catalog) -> ExportRecord | SkipReason:

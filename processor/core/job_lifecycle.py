@@ -4,7 +4,7 @@ Pure.
 
     created, or an audience mapped     backfill of what is newly mapped; it waits while the flow is disabled
     un-mapped                          that audience is dropped from jobs; with `emitExitOnUnmap` an unmap job
-    disabled                           a catchup job begins to gather what the flow misses
+    disabled                           a catchup job begins to track what the flow misses
     enabled                            what waited starts; the catchup is done, or cancelled with `onResume: skip`
     deleted                            every job is cancelled; with `emitExitOnUnmap` an unmap job
 
@@ -72,8 +72,8 @@ def _state(before: Flow | None, after: Flow | None, jobs: Mapping[str, Job], mom
     if after.enabled:
         return [_resumed(job, after, moment) for job in jobs.values() if job.started_at is None]
     before_it = [job for job in jobs.values() if job.kind is JobKind.CATCHUP]
-    notes = next((job.notes_id for job in before_it), None)  # there is one at most: each is superseded by the next
-    catchup = _with(_job(JobKind.CATCHUP, after, [], moment, started=False), notes=notes)
+    first = next((job.missed_id for job in before_it), None)  # there is one at most: each is superseded by the next
+    catchup = _with(_job(JobKind.CATCHUP, after, [], moment, started=False), first_catchup=first)
     return [*(_with(job, cancelled_at=moment.now) for job in before_it), catchup]
 
 

@@ -48,13 +48,15 @@ class Passed(NamedTuple):
     sends: bool
 
 
-def noted(job: CompiledJob, passed: Passed, known: MissedChanges | None, catalog: Catalog) -> MissedChanges | None:
-    """Return what a catchup that gathers must note of a profile (F1); None where nothing is new.
+def missed_changes(
+    job: CompiledJob, passed: Passed, known: MissedChanges | None, catalog: Catalog
+) -> MissedChanges | None:
+    """Return what a catchup that tracks missed changes must keep of a profile (F1); None where nothing is new.
 
-    `known`: what is noted of it.
+    `known`: what is kept of it.
 
-    So the note tells of the profile as it was when the flow was disabled: before its first event that made another
-    record of it. Where an event made none after all (`RecordIndex` is complete, not exact), a note of it tells the
+    So it tells of the profile as it was when the flow was disabled: before its first event that made another
+    record of it. Where an event made none after all (`RecordIndex` is complete, not exact), this tells the
     same.
     """
     if known is not None:
@@ -89,9 +91,9 @@ def job_record(job: CompiledJob, key: str, profile: Profile, catalog: Catalog) -
 
 
 def catchup_record(
-    job: CompiledJob, key: str, profile: Profile | None, noted: MissedChanges, catalog: Catalog
+    job: CompiledJob, key: str, profile: Profile | None, missed: MissedChanges, catalog: Catalog
 ) -> ExportRecord | JobSkip:
-    """Make what a catchup sends for a profile that was `noted`, or say why nothing. Home of F1.
+    """Make what a catchup sends for a profile whose flow `missed` changes, or say why nothing. Home of F1.
 
     Nothing leaves where its record is the same, be it by another way.
     """
@@ -99,10 +101,10 @@ def catchup_record(
         return JobSkip.DELETED
     flow = job.flow
     seen = consented(flow, profile)
-    if _digest(flow, seen, job.job.created_at, catalog) == noted.digest:
+    if _digest(flow, seen, job.job.created_at, catalog) == missed.digest:
         return JobSkip.UNCHANGED
     realized = realized_in(flow.mapped, seen.memberships)
-    changed = {key for key in noted.realized.symmetric_difference(realized) if key[1] in flow.mapped.get(key[0], {})}
+    changed = {key for key in missed.realized.symmetric_difference(realized) if key[1] in flow.mapped.get(key[0], {})}
     if not (changed or passes_gate(flow, seen.memberships)):
         return JobSkip.CONSENT if passes_gate(flow, profile.memberships) else JobSkip.NOT_A_MEMBER
     causing = [

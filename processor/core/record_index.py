@@ -9,7 +9,7 @@ Its cost grows with what the event changed.
 
 Of these only flows that need to know. With the gate `realized` a flow owes nothing to a profile that is realized in
 none of its audiences when it is enabled again, and has another record for one that is, whatever the record without them
-was at the pause: so nothing need be noted of a profile before it is realized in one. With other gates that is not so.
+was at the pause: so nothing need be kept of a profile before it is realized in one. With other gates that is not so.
 """
 
 from collections.abc import Iterable, Mapping

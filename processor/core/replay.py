@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterator
 
 from processor.core.catalog import Catalog, CompiledJob
-from processor.core.job_records import JobSkip, Passed, catchup_record, job_record, noted
+from processor.core.job_records import JobSkip, Passed, catchup_record, job_record, missed_changes
 from processor.core.step import EventSkip, Limits, Step, step
 from schemas.export import ExportRecord
 from schemas.job import JobKind, MissedChanges
@@ -28,7 +28,7 @@ class Replay:
         self.profiles: dict[Place, Profile] = {}
         self._offsets: dict[tuple[str, int], int] = {}
         self._done: set[str] = set()
-        self._missed: dict[tuple[str, Place], MissedChanges] = {}  # by the notes of a catchup, and the profile
+        self._missed: dict[tuple[str, Place], MissedChanges] = {}  # by the catchup's `missed_id`, and the profile
 
     def change(self, catalog: Catalog) -> Iterator[ExportRecord]:
         """Decide by another catalog from here on; the records of the jobs that are due by it (contract section 5).
@@ -36,8 +36,8 @@ class Replay:
         Exhaust it.
         """
         self.catalog = catalog
-        gathering = {job.notes for job in catalog.jobs if job.kind is JobKind.CATCHUP and job.id not in self._done}
-        self._missed = {noted: known for noted, known in self._missed.items() if noted[0] in gathering}
+        tracking = {job.missed_id for job in catalog.jobs if job.kind is JobKind.CATCHUP and job.id not in self._done}
+        self._missed = {kept: known for kept, known in self._missed.items() if kept[0] in tracking}
         due = [job for job in catalog.jobs if job.runs and job.id not in self._done]
         sent: set[tuple[str, Place]] = set()  # by jobs of this change: what one of a flow sends, the next need not (E2)
         for job in due:
@@ -47,7 +47,7 @@ class Replay:
                     sent.add((record.flow_id, place))
                     for each in catalog.jobs:
                         if each.kind is JobKind.CATCHUP and each.flow is job.flow:
-                            self._missed.pop((each.notes, place), None)
+                            self._missed.pop((each.missed_id, place), None)
                 yield record
 
     def _scan(self, job: CompiledJob, sent: Container[tuple[str, Place]]) -> Iterator[tuple[Place, ExportRecord]]:
@@ -59,9 +59,9 @@ class Replay:
                 yield place, record
 
     def _catch_up(self, job: CompiledJob) -> Iterator[tuple[Place, ExportRecord]]:
-        for notes, place in sorted(self._missed):
-            if notes == job.notes:
-                known = self._missed.pop((notes, place))
+        for missed_id, place in sorted(self._missed):
+            if missed_id == job.missed_id:
+                known = self._missed.pop((missed_id, place))
                 if not known.is_due:
                     continue
                 record = catchup_record(job, place[-1].decode(), self.profiles.get(place), known, self.catalog)
@@ -77,19 +77,19 @@ class Replay:
             return Step(profile, skipped_event=EventSkip.ALREADY_APPLIED)
         self._offsets[source] = record.offset
         result = step(profile, record, self.catalog, self._limits)
-        self._note_missed(place, profile, result)
+        self._keep_missed(place, profile, result)
         if result.profile is not None:
             self.profiles[place] = result.profile
         else:
             self.profiles.pop(place, None)
         return result
 
-    def _note_missed(self, place: Place, before: Profile | None, result: Step) -> None:
+    def _keep_missed(self, place: Place, before: Profile | None, result: Step) -> None:
         for flow, sends in result.missed:
-            job = next(job for job in self.catalog.jobs if job.gathers and job.flow is flow)
-            note = noted(job, Passed(before, sends), self._missed.get((job.notes, place)), self.catalog)
-            if note is not None:
-                self._missed[job.notes, place] = note
+            job = next(job for job in self.catalog.jobs if job.tracks_missed and job.flow is flow)
+            missed = missed_changes(job, Passed(before, sends), self._missed.get((job.missed_id, place)), self.catalog)
+            if missed is not None:
+                self._missed[job.missed_id, place] = missed
         if result.profile is None and before is not None:
-            for notes in {notes for notes, missing in self._missed if missing == place}:
-                del self._missed[notes, place]
+            for missed_id in {missed_id for missed_id, missing in self._missed if missing == place}:
+                del self._missed[missed_id, place]

@@ -9,9 +9,9 @@ from typing import Final
 
 import orjson
 
-from processor.core.catalog import Catalog, CompiledFlow, States
+from processor.core.catalog import Catalog, CompiledFlow, FlowStates
 from processor.core.concerned import concerned, concerned_flows, in_order
-from processor.core.decide import SkipReason, decide, reason_of, rest_reason, would_send
+from processor.core.decide import SkipReason, decide, default_skip_reason, skip_reason_of, would_send
 from processor.core.fold import Change, fold, is_remembered
 from processor.core.parse import parse_event
 from processor.core.record_index import RecordIndex
@@ -40,7 +40,7 @@ class EventSkip(StrEnum):
     PROFILE_ABSENT = "profile_absent"  # I8
 
 
-Missing = tuple[CompiledFlow, bool]
+MissedBy = tuple[CompiledFlow, bool]
 """A disabled flow that catches up later (F1) and whose record an event changed, and whether it would have sent one."""
 
 Skips = tuple[tuple[str, SkipReason], ...]
@@ -53,8 +53,9 @@ class Step:
 
     `profile` is the state afterwards (None: absent); exactly the old one where nothing was applied.
 
-    Where an event was applied, a flow of `states` that sends nothing does so for its reason in `apart`. The others,
-    maybe a hundred, are not listed: theirs is `rest`, or that they are disabled (`reason_of`). `skipped` lists all.
+    Where an event was applied, a flow of `flow_states` that sends nothing does so for its reason in `skips`. The
+    others, maybe a hundred, are not listed: theirs is `default_skip`, or that they are disabled (`skip_reason_of`).
+    `skipped` lists all.
     `missed`: the disabled flows that catch up later (F1), where the event would have sent a record, or changed what it
     would be (`RecordIndex`). `expired`: the deadline of an applied `membership.expired`. `trace`: of an applied event.
     """
@@ -63,10 +64,10 @@ class Step:
     records: tuple[ExportRecord, ...]
     dead_letter: DeadLetter | None
     skipped_event: EventSkip | None
-    states: States
-    rest: SkipReason | None
-    apart: Skips
-    missed: tuple[Missing, ...]
+    flow_states: FlowStates
+    default_skip: SkipReason | None
+    skips: Skips
+    missed: tuple[MissedBy, ...]
     expired: str
     trace: TraceAttributes
 
@@ -76,10 +77,10 @@ class Step:
         records: tuple[ExportRecord, ...] = (),
         dead_letter: DeadLetter | None = None,
         skipped_event: EventSkip | None = None,
-        states: States = (),
-        rest: SkipReason | None = None,
-        apart: Skips = (),
-        missed: tuple[Missing, ...] = (),
+        flow_states: FlowStates = (),
+        default_skip: SkipReason | None = None,
+        skips: Skips = (),
+        missed: tuple[MissedBy, ...] = (),
         expired: str = "",
         trace: TraceAttributes = None,
     ) -> None:
@@ -87,9 +88,9 @@ class Step:
         self.records = records
         self.dead_letter = dead_letter
         self.skipped_event = skipped_event
-        self.states = states
-        self.rest = rest
-        self.apart = apart
+        self.flow_states = flow_states
+        self.default_skip = default_skip
+        self.skips = skips
         self.missed = missed
         self.expired = expired
         self.trace = trace
@@ -100,14 +101,14 @@ class Step:
 
         Costs what there are flows: not for each event.
         """
-        rest = self.rest
-        if rest is None:
+        default_skip = self.default_skip
+        if default_skip is None:
             return ()
-        sent, apart = {record.flow_id for record in self.records}, dict(self.apart)
+        sent, skips = {record.flow_id for record in self.records}, dict(self.skips)
         return tuple(
             [
-                (flow_id, apart.get(flow_id) or reason_of(enabled, rest))
-                for flow_id, enabled in self.states
+                (flow_id, skips.get(flow_id) or skip_reason_of(enabled, default_skip))
+                for flow_id, enabled in self.flow_states
                 if flow_id not in sent
             ]
         )
@@ -137,27 +138,36 @@ def step(profile: Profile | None, record: ConsumerRecord, catalog: Catalog, limi
 
 def _decided(record: ConsumerRecord, change: Change, after: Profile | None, catalog: Catalog) -> Step:
     records: list[ExportRecord] = []
-    apart: list[tuple[str, SkipReason]] = []
-    rest = rest_reason(change)
+    skips: list[tuple[str, SkipReason]] = []
+    default_skip = default_skip_reason(change)
     for flow in concerned(change, catalog):
         decision = decide(flow, record, change, catalog)
         if isinstance(decision, ExportRecord):
             records.append(decision)
-        elif decision is not rest:
-            apart.append((flow.id, decision))
+        elif decision is not default_skip:
+            skips.append((flow.id, decision))
     index = catalog.records
     missed = () if index is None or after is None else _missed(change, after, index, catalog)
     expired = change.event.time if change.event.type is _EXPIRED else ""
     return Step(
-        after, tuple(records), None, None, catalog.states, rest, tuple(apart), missed, expired, change.event.trace
+        after,
+        tuple(records),
+        None,
+        None,
+        catalog.flow_states,
+        default_skip,
+        tuple(skips),
+        missed,
+        expired,
+        change.event.trace,
     )
 
 
-def _missed(change: Change, after: Profile, index: RecordIndex, catalog: Catalog) -> tuple[Missing, ...]:
+def _missed(change: Change, after: Profile, index: RecordIndex, catalog: Catalog) -> tuple[MissedBy, ...]:
     """Decide only for flows that the event concerns: it costs the others nothing, however many there are."""
     changed = index.changed(change, after)
-    missed = [(flow, would_send(flow, change)) for flow in in_order(changed, catalog.missing)]
-    others = in_order(concerned_flows(change, index.flows) & ~changed, catalog.missing)
+    missed = [(flow, would_send(flow, change)) for flow in in_order(changed, catalog.tracking)]
+    others = in_order(concerned_flows(change, index.flows) & ~changed, catalog.tracking)
     return tuple(missed + [(flow, True) for flow in others if would_send(flow, change)])
 
 

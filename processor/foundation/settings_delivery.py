@@ -31,7 +31,7 @@ def _host_without_port(host: str) -> str:
 
 
 class DeliverySettings(FromEnvironment):
-    """How export records are delivered."""
+    """The settings of how export records are delivered."""
 
     kinesis_max_records_per_call: Annotated[int, Field(ge=1, le=500)] = Field(
         default=500, description="Records of one PutRecords call, at most."

@@ -1,4 +1,4 @@
-"""How settings are read: from `PROFILE_EXPORTER_…` variables, or from a `.env` file, read literally.
+"""Read settings from `PROFILE_EXPORTER_…` variables, or from a `.env` file, which is read literally.
 
 The environment wins over the file.
 """

@@ -23,7 +23,7 @@ _KAFKA_FILES: Final = ("kafka_ssl_ca_file", "kafka_ssl_certificate_file", "kafka
 
 
 class KafkaSettings(FromEnvironment):
-    """How to reach Kafka, and to log in there."""
+    """The settings of how to reach Kafka, and to log in there."""
 
     kafka_bootstrap_servers: Annotated[str, Field(pattern=_ADDRESSES)] = Field(
         default="127.0.0.1:9092", description="Kafka brokers to ask first: host:port, more of them separated by commas."

@@ -12,7 +12,7 @@ LogFormat = Literal["auto", "json", "console"]
 
 
 class LogSettings(FromEnvironment):
-    """What is logged, and how."""
+    """The settings of what is logged, and how."""
 
     log_level: LogLevel = Field(default="info", description="The least severe events that are logged.")
     log_format: LogFormat = Field(

@@ -41,7 +41,7 @@ class TopicNames(NamedTuple):
 
 
 class WorkerSettings(FromEnvironment):
-    """What an installation is called, and how its workers process."""
+    """The settings of what an installation is called, and how its workers process."""
 
     app_id: Annotated[str, Field(pattern=_APP_ID)] = Field(
         default="profile-exporter",
@@ -192,7 +192,7 @@ class WorkerSettings(FromEnvironment):
 
 
 class BackgroundSettings(FromEnvironment):
-    """What workers do beside events."""
+    """The settings of what workers do between events."""
 
     membership_expiry: bool = Field(
         default=True,

@@ -94,12 +94,12 @@ def exported_key(job_id: str, profile_id: bytes) -> bytes:
     return b"%b%b\0%b" % (_EXPORTED, job_id.encode(), profile_id)
 
 
-def missed_key(notes: str, profile_id: bytes) -> bytes:
+def missed_key(missed_id: str, profile_id: bytes) -> bytes:
     """The key of the mark that a flow missed a record of a profile; of no profile: what all of them begin with.
 
-    `notes`: of the catchup.
+    `missed_id`: of the catchup.
     """
-    return b"%b%b\0%b" % (_MISSED, notes.encode(), profile_id)
+    return b"%b%b\0%b" % (_MISSED, missed_id.encode(), profile_id)
 
 
 def deadline_key(deadline: str, profile_id: bytes) -> bytes:

@@ -12,7 +12,7 @@ from hypothesis import given
 from processor.core import step as stepping
 from processor.core.catalog import FEW_FLOWS, Catalog, CompiledFlow
 from processor.core.concerned import concerned
-from processor.core.decide import SkipReason, decide, rest_reason
+from processor.core.decide import SkipReason, decide, default_skip_reason
 from processor.core.fold import Change, fold
 from processor.core.parse import parse_event
 from processor.core.step import Limits, step
@@ -158,7 +158,7 @@ def test_whoever_is_not_concerned_would_have_said_what_the_rest_says(
 
         assert chosen == [each.id for each in catalog.enabled if each.id in chosen]
         for each in catalog.enabled:
-            assert each.id in chosen or decide(each, record, change, catalog) is rest_reason(change)
+            assert each.id in chosen or decide(each, record, change, catalog) is default_skip_reason(change)
 
 
 @pytest.mark.skipif(COMPILED, reason="C calls C: nobody can listen in between")
@@ -188,7 +188,7 @@ def test_a_step_lists_what_was_decided_and_says_of_the_rest_why_it_was_not() -> 
     quiet = history.patch({"r0": 1, "x": {"y": 2}})
 
     assert [record.flow_id for record in quiet.records] == ["c"]
-    assert (quiet.rest, quiet.apart) == (SkipReason.NOTHING_MAPPED_CHANGED, (("f0", SkipReason.NOT_A_MEMBER),))
+    assert (quiet.default_skip, quiet.skips) == (SkipReason.NOTHING_MAPPED_CHANGED, (("f0", SkipReason.NOT_A_MEMBER),))
     assert quiet.skipped == (
         ("z", SkipReason.NOTHING_MAPPED_CHANGED),
         ("off", SkipReason.FLOW_DISABLED),
@@ -204,4 +204,4 @@ def test_a_step_of_an_event_that_was_not_applied_says_nothing_of_any_flow() -> N
 
     for value in (b"rubbish", None):
         taken = step(None, ReadRecord("t", 0, 0, 0, b"p-1", value), catalog, Limits())
-        assert (taken.rest, taken.apart, taken.skipped) == (None, (), ())
+        assert (taken.default_skip, taken.skips, taken.skipped) == (None, (), ())

@@ -9,6 +9,7 @@ that its name (`test_e2_…`, `…_i4_…`), its docstring or the docstring of i
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -40,17 +41,20 @@ class Rule(NamedTuple):
     text: str
 
 
-def read_rules(contract: str) -> list[Rule]:
+@cache
+def read_rules() -> tuple[Rule, ...]:
     """Return the numbered rules of the contract, and each section that has a rule but no numbers, in their order."""
-    rules = []
+    rules: list[Rule] = []
+    contract = CONTRACT.read_text()
     headings = list(SECTION.finditer(contract))
     for heading, following in zip(headings, [*headings[1:], None], strict=True):
         body = contract[heading.end() : following.start() if following else None]
         numbered = [Rule(number, text) for number, text in NUMBERED.findall(body)]
         rules += numbered or [Rule(heading[1], heading[2])]
-    return rules
+    return tuple(rules)
 
 
+@cache
 def find_homes() -> dict[str, list[str]]:
     """Map each rule to the places that say `Home of` it, as `path:Class.method`."""
     homes: dict[str, list[str]] = {}
@@ -62,10 +66,11 @@ def find_homes() -> dict[str, list[str]]:
     return homes
 
 
-def find_tests(rules: list[Rule]) -> dict[str, list[str]]:
+@cache
+def find_tests() -> dict[str, list[str]]:
     """Map each rule to the test modules that have a test of it, and to the golden histories that tell of it."""
     tests: dict[str, list[str]] = {}
-    numbers = {rule.number for rule in rules}
+    numbers = {rule.number for rule in read_rules()}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         for number in sorted(_named_by(ast.parse(path.read_text())) & numbers):
             tests.setdefault(number, []).append(path.relative_to(ROOT).as_posix())
@@ -77,10 +82,9 @@ def find_tests(rules: list[Rule]) -> dict[str, list[str]]:
 
 def write_map() -> str:
     """Return the page: one table, a line for each rule."""
-    rules = read_rules(CONTRACT.read_text())
-    homes, tests = find_homes(), find_tests(rules)
+    homes, tests = find_homes(), find_tests()
     lines = ["| rule | says | home | tests |", "|---|---|---|---|"]
-    for rule in rules:
+    for rule in read_rules():
         places = ", ".join(f"`{place}`" for place in homes.get(rule.number, [])) or "no code yet"
         proofs = ", ".join(f"`{path}`" for path in tests.get(rule.number, [])) or "none yet"
         lines.append(f"| {rule.number} | {_beginning(rule.text)} | {places} | {proofs} |")

@@ -212,7 +212,7 @@ def test_with_changes_between_events_the_records_are_those_of_replay(
     assert sorted(partition.exports) == sorted(wanted)
     assert partition.rows.rows == partition.log.changelog
     require_counts_that_add_up(partition)
-    gathering = tuple(missed_key(job.notes, b"") for job in control.catalog.jobs if job.gathers)
+    gathering = tuple(missed_key(job.missed_id, b"") for job in control.catalog.jobs if job.tracks_missed)
     assert all(mark.startswith(gathering) for mark in partition.marks), "marks are taken away"
 
 

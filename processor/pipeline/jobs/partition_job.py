@@ -26,13 +26,13 @@ class JobPart:
         self.cursor = progress.cursor.encode()
         self.state = progress.state
         self.scanned = progress.scanned  # every profile is; what is left are marks
-        self.notes = progress.notes or progress.job  # as of the job
+        self.missed_id = progress.first_catchup or progress.job  # as of the job
         self.swept = b""  # marks up to and with this one are gone
         self.barrier = 0  # goes on when what was decided up to this sequence is on disk
         self.runs = False  # its flow is enabled, as last seen
         self.not_before = 0.0  # by the monotonic clock: the rate's
         self.waiting = progress.waiting
-        self._notes = progress.notes
+        self._first_catchup = progress.first_catchup
         self._seen, self._exported, self._skipped = progress.seen, progress.exported, dict(progress.skipped)
         self._partition, self._total, self._begun_at = progress.partition, progress.total, progress.begun_at
         self._worked_seconds = progress.worked_seconds
@@ -55,7 +55,7 @@ class JobPart:
                 total=total,
                 begun_at=time,
                 updated_at=time,
-                notes=job.job.notes,
+                first_catchup=job.job.first_catchup,
             )
         )
 
@@ -67,11 +67,11 @@ class JobPart:
     @property
     def marks(self) -> bytes:
         """What the keys of its marks begin with."""
-        return missed_key(self.notes, b"") if self.is_catchup else exported_key(self.id, b"")
+        return missed_key(self.missed_id, b"") if self.is_catchup else exported_key(self.id, b"")
 
     def mark(self, profile_id: bytes) -> bytes:
         """The key of its mark of a profile."""
-        return missed_key(self.notes, profile_id) if self.is_catchup else exported_key(self.id, profile_id)
+        return missed_key(self.missed_id, profile_id) if self.is_catchup else exported_key(self.id, profile_id)
 
     def is_ahead_of(self, profile_id: bytes) -> bool:
         """Whether the scan has still to come to a profile."""
@@ -118,7 +118,7 @@ class JobPart:
             waiting=self.waiting,
             begun_at=self._begun_at,
             updated_at=format_time(int(now)),
-            notes=self._notes,
+            first_catchup=self._first_catchup,
         )
         return job_key(self.id), encode_job_row(progress)
 

@@ -25,7 +25,7 @@ import orjson
 import structlog
 
 from processor.core.catalog import Catalog, CompiledJob
-from processor.core.job_records import JobSkip, Passed, catchup_record, job_record, noted
+from processor.core.job_records import JobSkip, Passed, catchup_record, job_record, missed_changes
 from processor.core.step import Step
 from processor.pipeline.jobs.chunk import LIVE_PAGE_EXPORTS, PAGE_EXPORTS, SLICE_EXPORTS, SLICE_ROWS, Page
 from processor.pipeline.jobs.partition_job import JobPart
@@ -122,7 +122,7 @@ class PartitionJobs:
         self._catalog = catalog
         self._jobs = {job.id: job for job in catalog.jobs}
         for job in catalog.jobs:
-            if job.id not in self._parts and (job.runs or job.gathers):
+            if job.id not in self._parts and (job.runs or job.tracks_missed):
                 told.add(self._begin(job, next_offset))
         for part in list(self._parts.values()):
             if part.state is PartitionState.RUNNING:
@@ -222,7 +222,7 @@ class PartitionJobs:
 
     def _note_missed(self, part: JobPart, key: bytes, passed: Passed, beside: dict[bytes, bytes | None]) -> None:
         marked = self._marked(part, key, beside)
-        note = noted(
+        note = missed_changes(
             self._jobs[part.id], passed, None if marked is None else decode_missed_changes(marked), self._known
         )
         if note is not None:
@@ -453,4 +453,4 @@ class PartitionJobs:
         """Whether a later pause of the flow goes on with its marks: what was sent last is what was sent last before the
         first.
         """
-        return any(job.kind is part.kind and job.notes == part.notes for job in self._jobs.values())
+        return any(job.kind is part.kind and job.missed_id == part.missed_id for job in self._jobs.values())
