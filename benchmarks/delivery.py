@@ -26,7 +26,7 @@ from botocore.config import Config
 
 from benchmarks.canned import SHARDS
 from processor.delivery.kinesis.client import stream_opener
-from processor.delivery.ports import OpenStream, ParkingPorts, Stream, Undelivered
+from processor.delivery.ports import ExportDeadLetter, OpenStream, ParkingPorts, Stream
 from processor.delivery.sink import Sink
 from processor.foundation.settings import Settings
 from processor.sandbox.child import ChildServer
@@ -71,7 +71,7 @@ class Catalog(NamedTuple):
 class NoDeadLetters:
     """The endpoint refuses nothing."""
 
-    async def put(self, letters: Sequence[Undelivered]) -> None:
+    async def put(self, letters: Sequence[ExportDeadLetter]) -> None:
         raise AssertionError(letters)
 
 

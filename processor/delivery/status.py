@@ -29,14 +29,14 @@ class Now(NamedTuple):
 class FlowDelivery:
     """The status of one flow: what became of its records since the sink began, counted in records and not in calls.
 
-    `delivered_bytes` counts data and partition keys, as AWS does. `retried`: sent again, for whatever reason.
+        `delivered_bytes` counts data and partition keys, as AWS does. `retried`: sent again, for whatever reason.
     `throttled`: refusals for throughput. `waiting`: neither delivered nor durable dead letters; of parked records as
     last counted. `parked`: those of them that are not in memory. `paused`: why nothing is delivered, `paused_since` and
     `next_probe` in seconds since 1970; `trouble` says it in words, and also what went wrong last while calls fail for
-    reasons that pass by themselves. `out_of_order`: records whose response shows that the stream does not keep the order
-    of their lane, by `order_check.OrderFault`. `oldest_waiting_seconds`: age of the oldest waiting record by Kafka's
-    time; None where nothing waits. `gone`: offsets of `exports` that the log lost before the flow's records there were
-    read.
+    reasons that pass by themselves. `out_of_order`: records whose response shows that the stream does not keep the
+    order of their lane, by `order_check.OrderFault`. `oldest_waiting_seconds`: age of the oldest waiting record by
+    Kafka's time; None where nothing waits. `gone`: offsets of `exports` that the log lost before the flow's records
+    there were read.
     """
 
     delivered: int

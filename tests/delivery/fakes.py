@@ -16,7 +16,7 @@ from processor.delivery.backoff import Backoff
 from processor.delivery.lanes.budget import Budget
 from processor.delivery.lanes.progress import PartitionProgress
 from processor.delivery.limits import DeliveryLimits
-from processor.delivery.ports import Page, ParkingPorts, Undelivered
+from processor.delivery.ports import ExportDeadLetter, Page, ParkingPorts
 from processor.delivery.sink import Sink
 from schemas.destination import Destination
 from schemas.export import Export
@@ -89,12 +89,12 @@ class FakeDeadLetters:
     """Keeps what it is given; `gate` holds it up, `error` makes it fail."""
 
     def __init__(self) -> None:
-        self.letters: list[Undelivered] = []
+        self.letters: list[ExportDeadLetter] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.error: Exception | None = None
 
-    async def put(self, letters: Sequence[Undelivered]) -> None:
+    async def put(self, letters: Sequence[ExportDeadLetter]) -> None:
         await self.gate.wait()
         if self.error is not None:
             raise self.error

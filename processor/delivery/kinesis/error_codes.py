@@ -10,31 +10,33 @@ from processor.delivery.kinesis.code_words import KEY_PERMISSION
 from processor.delivery.kinesis.faults import Fault, FaultKind, PauseReason
 
 _THROTTLED: Final = frozenset({
-    "ProvisionedThroughputExceededException", "ThrottlingException", "Throttling", "ThrottledException", "RequestThrottled",
-    "RequestThrottledException", "TooManyRequestsException", "RequestLimitExceeded", "LimitExceededException",
-    "BandwidthLimitExceeded", "SlowDown", "KMSThrottlingException", "429",
+    "ProvisionedThroughputExceededException", "ThrottlingException", "Throttling", "ThrottledException",
+    "RequestThrottled", "RequestThrottledException", "TooManyRequestsException", "RequestLimitExceeded",
+    "LimitExceededException", "BandwidthLimitExceeded", "SlowDown", "KMSThrottlingException", "429",
 })  # fmt: skip
 _AMBIGUOUS: Final = frozenset({
     "InternalFailure", "InternalFailureException", "InternalServerError", "InternalServerException", "InternalError",
     "ServiceUnavailable", "ServiceUnavailableException", "RequestTimeout", "RequestTimeoutException", "408",
 })  # fmt: skip
 _REJECTED: Final = frozenset({
-    "InvalidArgumentException", "ValidationException", "ValidationError", "SerializationException", "InvalidParameterValue",
-    "RequestEntityTooLarge", "RequestEntityTooLargeException", "RequestTooLargeException", "413",
+    "InvalidArgumentException", "ValidationException", "ValidationError", "SerializationException",
+    "InvalidParameterValue", "RequestEntityTooLarge", "RequestEntityTooLargeException", "RequestTooLargeException",
+    "413",
 })  # fmt: skip
 _REFUSED: Final = {
     PauseReason.ACCESS_DENIED: {
-        "AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized", "AuthorizationError", "OptInRequired",
-        "SubscriptionRequiredException", "SubscriptionRequired", "401", "403",
+        "AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized", "AuthorizationError",
+        "OptInRequired", "SubscriptionRequiredException", "SubscriptionRequired", "401", "403",
     },
     PauseReason.CREDENTIALS_REFUSED: {
-        "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "InvalidSignatureException", "SignatureDoesNotMatch",
-        "IncompleteSignature", "IncompleteSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
-        "ExpiredToken", "ExpiredTokenException", "AuthFailure",
+        "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "InvalidSignatureException",
+        "SignatureDoesNotMatch", "IncompleteSignature", "IncompleteSignatureException", "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException", "ExpiredToken", "ExpiredTokenException", "AuthFailure",
     },
     PauseReason.CLOCK: {"RequestExpired", "RequestTimeTooSkewed"},
     PauseReason.ENCRYPTION_KEY_UNUSABLE: {
-        "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired",
+        "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException",
+        "KMSOptInRequired",
     },
     PauseReason.STREAM_NOT_FOUND: {"ResourceNotFoundException"},
     PauseReason.STREAM_NOT_READY: {"ResourceInUseException"},
