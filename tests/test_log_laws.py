@@ -38,7 +38,7 @@ from processor.worker.gap_stop import FINISH_SECONDS, GapStop
 from processor.worker.log_positions import LogPositions
 from processor.worker.start_positions import GapFound, OffsetIsGone, RecordsAreGone, SeveralGaps
 from schemas.kafka import Batch
-from tests.core.strategies import law
+from tests.kit.examples import law
 from tests.kit.given import a_catalog, a_flow
 from tests.kit.virtual_time import VirtualTimeLoop
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows

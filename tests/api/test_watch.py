@@ -9,7 +9,7 @@ from processor.api.watch import WatchFailed, WriterWatch
 from processor.control.ports import Superseded
 from processor.foundation.errors import CommandError
 
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 def looking(*outcomes: Exception | None) -> Callable[[], None]:

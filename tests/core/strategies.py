@@ -11,17 +11,10 @@ from random import Random
 from types import MappingProxyType
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from processor.core.catalog import FEW_FLOWS
 from schemas.kafka import ReadRecord
-
-
-def law(max_examples: int) -> settings:
-    """Settings of a law: the same examples on every run, no database, no deadline on a busy machine."""
-    return settings(derandomize=True, database=None, deadline=None, max_examples=max_examples)
-
 
 PROFILES = ("p-1", "p-2", "ключ-3")
 AUDIENCES = (("ups", "a"), ("ups", "b"), ("ups", "ç"), ("CustomerAudienceUpload", "csv"), ("ext", "a"))

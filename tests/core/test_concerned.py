@@ -21,8 +21,9 @@ from processor.worker.hot_path import COMPILED
 from schemas.flow import Flow
 from schemas.kafka import ReadRecord
 from schemas.profile import Profile
-from tests.core.strategies import crowds, histories, law
+from tests.core.strategies import crowds, histories
 from tests.kit.builders import BEFORE, History, flow, member
+from tests.kit.examples import law
 from tests.kit.given import a_catalog, cloud_event
 
 GATES = ("realized", "everQualified", "none")

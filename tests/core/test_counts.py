@@ -16,8 +16,9 @@ from processor.core.step import Step
 from schemas.flow import Flow
 from schemas.kafka import ReadRecord
 from tests.core.reference import ReferenceReplay
-from tests.core.strategies import crowds, histories, law
+from tests.core.strategies import crowds, histories
 from tests.kit.builders import History, flow, member
+from tests.kit.examples import law
 from tests.kit.given import a_catalog
 
 Told = Counter[tuple[str, str]]

@@ -15,7 +15,7 @@ from processor.core.replay import Replay
 from schemas.kafka import ReadRecord
 from schemas.profile import Profile
 from schemas.times import MAX_SECONDS, MIN_SECONDS, plus_days, plus_second
-from tests.core.strategies import law
+from tests.kit.examples import law
 from tests.kit.given import cloud_event, membership
 
 UPS = "ups/a"

@@ -16,7 +16,8 @@ from schemas.kafka import ReadRecord
 from schemas.profile import Profile
 from schemas.wire.profiles_changelog import decode_row, encode_row
 from tests.core.reference import ReferenceReplay, format_time, look_up, mapped, mapped_paths, read_time, same_json
-from tests.core.strategies import configurations, crowds, histories, law
+from tests.core.strategies import configurations, crowds, histories
+from tests.kit.examples import law
 from tests.kit.given import a_catalog, line_of, reason
 
 windows = st.sampled_from([0, 1, 1, 2, 5])

@@ -14,7 +14,7 @@ from processor.core.misplaced import Placement, remedy_of_misplaced, tell_mispla
 from processor.core.partitioner import keys_elsewhere, murmur2, partition_of
 from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
-from tests.core.strategies import law
+from tests.kit.examples import law
 
 MURMUR2, CRC32 = Partitioner.MURMUR2, Partitioner.CRC32
 

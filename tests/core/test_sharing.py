@@ -17,8 +17,8 @@ from schemas.profile import EXITED, REALIZED, Profile, xdm_entry
 from tests.core.reference import merge_patch
 from tests.core.reference import same_items as naive_same_items
 from tests.core.reference import same_json as naive_same_json
-from tests.core.strategies import law
 from tests.kit.builders import BEFORE, NOW, History, flow, member, only
+from tests.kit.examples import law
 
 names = st.sampled_from(["a", "b", "c"])
 scalars = st.sampled_from([0, 1, 1.0, 0.0, -0.0, True, False, "", "1", "x"])

@@ -22,7 +22,7 @@ from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, World, expor
 from tests.delivery.loopback import SECRET, Loopback, Reply, Request, success
 from tests.kit.virtual_time import in_virtual_time
 
-SECONDS = 20.0
+SECONDS = 120.0
 OPTIONS = KinesisOptions(calls_in_flight=1, connect_timeout_seconds=2.0, read_timeout_seconds=5.0)
 LIMITS = DeliveryLimits(calls_in_flight=1, probe_seconds=0.05, backoff=Backoff(base_seconds=0.005, cap_seconds=0.05))
 AWS_TIME = "%Y%m%dT%H%M%SZ"

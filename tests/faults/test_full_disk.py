@@ -10,7 +10,7 @@ from tests.kit.installation import Installation
 from tests.kit.rows import require_rows_of_the_fold
 from tests.kit.whole_job import WholeJob
 
-SECONDS: Final = 120.0
+SECONDS: Final = 240.0
 DISK_BYTES: Final = 16 << 20
 LEFT_BYTES: Final = 200_000  # for what Faust and RocksDB write beside the rows
 

@@ -44,7 +44,7 @@ from tests.kit.load import flowing
 from tests.kit.replayed import catalog_in_force
 from tests.kit.whole_job import WholeJob
 
-SECONDS: Final = 120.0
+SECONDS: Final = 240.0
 PARTITIONS: Final = 4
 EVENTS_A_SECOND: Final = 100
 CHANGES: Final = 5

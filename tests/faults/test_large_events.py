@@ -22,7 +22,7 @@ from tests.kit.installation import Installation
 from tests.kit.topics import alter_topic
 from tests.kit.whole_job import WholeJob
 
-SECONDS: Final = 120.0
+SECONDS: Final = 240.0
 PROFILE_ID: Final = b"Ada"
 MB: Final = 1_000_000
 

@@ -22,8 +22,8 @@ from tests.kit.load import flowing
 from tests.kit.whole_job import WholeJob
 from tests.kit.worker import KitWorker
 
-SECONDS: Final = 60.0
-DELIVERY_SECONDS: Final = 120.0
+SECONDS: Final = 240.0
+DELIVERY_SECONDS: Final = 240.0
 EVENTS_A_SECOND: Final = 200
 KILLS: Final = 3
 CALLS_BETWEEN: Final = (20, 50)

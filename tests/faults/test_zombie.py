@@ -21,8 +21,8 @@ from tests.kit.rows import is_compacted, require_rows_of_the_fold
 from tests.kit.topics import COMPACTED_ALL_THE_TIME, alter_topic
 from tests.kit.whole_job import WholeJob
 
-SECONDS: Final = 60.0
-DELIVERY_SECONDS: Final = 120.0
+SECONDS: Final = 240.0
+DELIVERY_SECONDS: Final = 240.0
 EVENTS_A_SECOND: Final = 200
 SESSION_SECONDS: Final = 2
 

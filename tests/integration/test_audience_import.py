@@ -16,7 +16,7 @@ from tests.kit.rows import require_whole_index, rows_of_changelog, says_whole
 from tests.kit.whole_job import WholeJob
 
 DAY_SECONDS = 24 * 60 * 60
-SECONDS = 60.0
+SECONDS = 240.0
 FLOW = """
 flows:
   - id: loyal

@@ -23,7 +23,7 @@ from schemas.wire.profiles_changelog import PROFILE
 from tests.kit.installation import Installation
 from tests.kit.whole_job import WholeJob
 
-DELIVERY_SECONDS: Final = 120.0
+DELIVERY_SECONDS: Final = 240.0
 NOW_MS: Final = 1_768_120_653_000
 LARGE_BYTES: Final = 900_000
 KINDS_OF_THE_DEMO: Final = 10

@@ -15,7 +15,7 @@ from processor.sandbox.waiting import wait_until
 from tests.kit.installation import Installation
 from tests.kit.whole_job import WholeJob
 
-SECONDS: Final = 120.0
+SECONDS: Final = 240.0
 REGION: Final = "us-east-2"
 PROFILE: Final = "Zoë"
 SMALL_DOCUMENT: Final = 1024

@@ -30,7 +30,7 @@ from tests.kit.installation import Installation
 from tests.kit.kafka import free_ports
 from tests.kit.whole_job import WholeJob
 
-SECONDS: Final = 60.0
+SECONDS: Final = 240.0
 VISIBLE_SECONDS: Final = 1.0  # contract M2
 
 

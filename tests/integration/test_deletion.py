@@ -30,7 +30,7 @@ MARKER: Final = "marker-5f0c81"
 REFUSED: Final = Plan(rules=(Rule(do=Do.ERROR, status=400, code="AccessDeniedException"),))
 REGION: Final = "us-east-2"
 NOW_MS: Final = 1_768_120_653_000
-SECONDS: Final = 60.0
+SECONDS: Final = 240.0
 EVENTS_A_SECOND: Final = 50
 SETTINGS: Final = {"park_after_seconds": 1, "kinesis_probe_seconds": 1}
 FLOW: Final = """

@@ -28,7 +28,7 @@ from tests.kit.installation import Installation
 from tests.kit.load import flowing
 from tests.kit.whole_job import WholeJob
 
-DELIVERY_SECONDS: Final = 120.0
+DELIVERY_SECONDS: Final = 240.0
 EVENTS_A_SECOND: Final = 800
 
 File = dict[str, Any]

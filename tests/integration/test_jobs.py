@@ -20,7 +20,7 @@ from tests.kit.whole_job import WholeJob
 
 MEMBERS: Final = 600
 OTHERS: Final = 200
-SECONDS: Final = 60.0
+SECONDS: Final = 240.0
 
 
 @pytest.fixture

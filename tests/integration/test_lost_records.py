@@ -18,7 +18,7 @@ from tests.kit.installation import Installation
 from tests.kit.whole_job import WholeJob
 from tests.kit.worker import KitWorker
 
-SECONDS: Final = 90.0
+SECONDS: Final = 240.0
 FROZEN_SECONDS: Final = 2.0
 ACCEPT: Final = "PROFILE_EXPORTER_ACCEPT_GAPS="
 

@@ -33,7 +33,7 @@ TRICKLING: Final = Plan(buckets=Buckets(shards=2, records=1))
 SLOW: Final = Plan(rules=(Rule(do=Do.DELAY, seconds=0.1),))
 BUFFERED_RECORDS: Final = 300
 EVENTS_A_SECOND: Final = 300
-SECONDS: Final = 60.0
+SECONDS: Final = 240.0
 STOP_SECONDS: Final = 10.0
 NEW_ROWS_ARE_HELD: Final = '''
 """A broker that takes no row of a flow that is parked anew while a file says so; rows of earlier stays it takes."""

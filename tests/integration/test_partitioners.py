@@ -27,7 +27,7 @@ from tests.kit.rows import require_rows_of_the_fold, rows_of_changelog
 from tests.kit.topics import create_topic
 from tests.kit.whole_job import WholeJob
 
-SECONDS: Final = 60.0
+SECONDS: Final = 240.0
 PARTITIONS: Final = 8
 TEXTS: Final = ("x", "zoë", "ключ", "顧客", "😀", "a\u0301", "\u00a0")
 KEYS: Final = [

@@ -24,7 +24,7 @@ from tests.kit.rows import is_compacted, require_rows_of_the_fold, rows_on_disk
 from tests.kit.topics import COMPACTED_ALL_THE_TIME, alter_topic, create_topic
 from tests.kit.whole_job import WholeJob
 
-SECONDS: Final = 60.0
+SECONDS: Final = 240.0
 EVENTS_A_SECOND: Final = 50
 
 

@@ -14,7 +14,7 @@ from processor.sandbox.waiting import wait_until
 from tests.kit.installation import Installation
 from tests.kit.whole_job import WholeJob
 
-SECONDS = 120.0
+SECONDS = 240.0
 REGION = "us-east-2"
 NOW_MS = 1_768_120_653_000
 FLOW = """

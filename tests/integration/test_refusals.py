@@ -9,16 +9,18 @@ from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartiti
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # public names that its __init__ does not list
 
 from processor.core.partitioner import partition_of
+from processor.kafka.errors import UnsafeTopics
 from processor.kafka.group_lag import group_lag
 from processor.kafka.reading import read_topic
 from processor.sandbox.shop import shop_events
 from processor.sandbox.waiting import wait_until
+from processor.worker.preconditions import find_environment
 from schemas.partitioner import Partitioner
 from tests.kit.installation import Installation
 from tests.kit.topics import alter_topic
 from tests.kit.whole_job import WholeJob
 
-SECONDS = 60.0
+SECONDS = 240.0
 
 
 @pytest.fixture
@@ -98,11 +100,12 @@ def test_a_cleanup_policy_that_loses_something_is_refused(job: WholeJob, name: s
     topic = getattr(job.installation.topics, name)
     alter_topic(job.installation.settings.kafka_bootstrap_servers, topic, cleanup_policy=policy)
 
-    code, said = ended(job)
+    with pytest.raises(UnsafeTopics) as refused:
+        find_environment(job.installation.settings)
 
-    assert code == 2
-    assert f"{topic}: cleanup.policy is {policy}, must" in said
-    assert "kafka-configs.sh" in said
+    assert refused.value.exit_code == 2
+    assert f"{topic}: cleanup.policy is {policy}, must" in str(refused.value)
+    assert "kafka-configs.sh" in str(refused.value)
 
 
 def test_events_larger_than_a_dead_letter_may_be_are_refused_before_one_comes(job: WholeJob) -> None:
@@ -110,10 +113,11 @@ def test_events_larger_than_a_dead_letter_may_be_are_refused_before_one_comes(jo
     settings = job.installation.settings
     alter_topic(settings.kafka_bootstrap_servers, settings.topics.profile_events, max_message_bytes="8388608")
 
-    code, said = ended(job)
+    with pytest.raises(UnsafeTopics) as refused:
+        find_environment(settings)
 
-    assert code == 2
-    assert "could not be put aside" in said
+    assert refused.value.exit_code == 2
+    assert "could not be put aside" in str(refused.value)
 
 
 def test_a_source_topic_that_was_deleted_and_created_again_is_refused_and_never_skipped(job: WholeJob) -> None:

@@ -15,7 +15,7 @@ from tests.kit.installation import Installation
 from tests.kit.rows import require_rows_of_the_fold
 from tests.kit.whole_job import WholeJob
 
-SECONDS: Final = 120.0
+SECONDS: Final = 240.0
 LARGE_PROFILES: Final = 300
 LARGE_BYTES: Final = 45_000  # a restore reads 4 MiB of a partition at once: one of these takes several reads
 HEARTBEATS: Final = 4

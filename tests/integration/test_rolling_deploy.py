@@ -25,8 +25,8 @@ from tests.kit.rows import rows_of_changelog
 from tests.kit.whole_job import WholeJob
 from tests.kit.worker import KitWorker
 
-SECONDS: Final = 60.0
-DELIVERY_SECONDS: Final = 120.0
+SECONDS: Final = 240.0
+DELIVERY_SECONDS: Final = 240.0
 SESSION_SECONDS: Final = 30
 EVENTS_A_SECOND: Final = 400
 

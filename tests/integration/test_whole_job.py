@@ -17,7 +17,7 @@ from tests.kit.installation import Installation
 from tests.kit.whole_job import WholeJob, workers
 
 EVENTS = 20_000
-DELIVERY_SECONDS = 120.0
+DELIVERY_SECONDS = 240.0
 TRACEPARENT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 

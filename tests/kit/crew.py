@@ -20,7 +20,7 @@ from tests.kit.whole_job import WholeJob
 from tests.kit.worker import KILLED, KitWorker
 
 POLL_SECONDS: Final = 0.1
-STOP_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 240.0
 
 
 class Crew:

@@ -6,12 +6,15 @@ It has no switch for that (hypothesis 6.170), and a backend of one's own would l
 replaced; tests/kit/test_examples.py says when hypothesis has changed it.
 """
 
+import os
 from typing import Final
 
 from hypothesis import settings
 from hypothesis.internal.conjecture import providers
 
 PROFILE: Final = "same-examples"
+SHARE: Final = "SHARE_OF_EXAMPLES"
+"""Where it is 4, a law draws a fourth of its examples: for a second run of what a first has proved in full."""
 
 
 def draw_the_same_examples_everywhere() -> None:
@@ -23,3 +26,8 @@ def draw_the_same_examples_everywhere() -> None:
     settings.load_profile(PROFILE)
     none_yet = providers._local_constants  # see above
     providers._get_local_constants = lambda: none_yet  # see above
+
+
+def law(max_examples: int) -> settings:
+    """Return the settings of a law that draws so many examples."""
+    return settings(max_examples=max(1, max_examples // int(os.environ.get(SHARE, "1"))))

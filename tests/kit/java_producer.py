@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.kit.distribution import java, kafka_distribution
 
-SECONDS: Final = 120.0
+SECONDS: Final = 240.0
 _PROGRAM: Final = Path(__file__).with_name("KeyedRecords.java")
 
 

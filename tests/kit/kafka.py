@@ -33,7 +33,7 @@ from confluent_kafka.admin import AdminClient
 from processor.sandbox.child import die_with_parent, end_process
 from tests.kit.distribution import java, kafka_distribution
 
-START_SECONDS: Final = 60.0
+START_SECONDS: Final = 240.0
 STOP_SECONDS: Final = 30.0
 
 SMALL_JVM: Final = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -88,7 +88,7 @@ class RealKafka:
 
     `properties` add to the broker's, or override them; `listeners` are more than the plain one: security protocol by
     name, as `{"TOKENS": "SASL_SSL"}`; `address(name)` is where one is reached. Raises KafkaUnavailable without Java or
-    Maven, KafkaFailed with what the broker said when it does not answer within 60 s.
+    Maven, KafkaFailed with what the broker said when it does not answer within 240 s.
     """
 
     def __init__(

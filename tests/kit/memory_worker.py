@@ -24,7 +24,7 @@ from state.directory import StateDirectory
 from state.faust_store import ProfilesStore
 from tests.kit.memory_kafka import MemoryGroup, MemoryKafka, memory_parts
 
-SECONDS: Final = 60.0
+SECONDS: Final = 240.0
 SOURCE, EXPORTS = "profile-events", "exports"
 BOTH: Final = (0, 1)
 """The partitions of a worker whose changelog holds something before its first takeover (tests/takeover)."""

@@ -22,7 +22,7 @@ COMMAND: Final = (sys.executable, "-m", "processor")
 WORKER: Final = (*COMMAND, "worker")
 FAUST_WORKER: Final = (sys.executable, "-m", "faust", "-A", "processor.app", "worker", "-l", "info")
 API: Final = (*COMMAND, "api")
-SECONDS: Final = 90.0
+SECONDS: Final = 240.0
 _LISTENS: Final = "0A"  # proc(5), /proc/net/tcp: the state TCP_LISTEN
 
 

@@ -20,7 +20,7 @@ from schemas.partitioner import Partitioner
 from tests.kit.kafka import RealKafka, answers
 from tests.kit.topics import create_topic
 
-SECONDS = 20.0
+SECONDS = 120.0
 
 
 def produce(bootstrap_servers: str, topic: str, *values: bytes) -> None:

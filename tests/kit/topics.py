@@ -12,7 +12,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public name
     ResourceType,
 )
 
-ANSWER_SECONDS: Final = 20.0
+ANSWER_SECONDS: Final = 120.0
 COMPACTED_ALL_THE_TIME: Final = {"segment_ms": "300", "min_cleanable_dirty_ratio": "0.01", "min_compaction_lag_ms": "0"}
 """For `alter_topic`: nearly all that is written again is gone within seconds of the next write."""
 

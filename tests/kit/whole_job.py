@@ -36,8 +36,8 @@ from tests.kit.worker import KitWorker
 
 SHARDS: Final = 2
 SESSION_SECONDS: Final = 6
-TAKEOVER_SECONDS: Final = 60.0
-BROKER_SECONDS: Final = 60.0
+TAKEOVER_SECONDS: Final = 240.0
+BROKER_SECONDS: Final = 240.0
 
 
 class WholeJob:

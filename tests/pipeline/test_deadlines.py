@@ -21,11 +21,11 @@ from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from schemas.kafka import ReadRecord
 from schemas.times import format_time, parse_time
 from schemas.wire.profiles_changelog import DEADLINE, SourcePosition
-from tests.core.strategies import law
+from tests.kit.examples import law
 from tests.kit.given import a_catalog, a_flow, cloud_event, membership
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
 
-SECONDS = 10.0
+SECONDS = 60.0
 START = parse_time("2026-02-01T00:00:00Z")
 DAY = 86_400
 CATALOG = a_catalog({"flows": [a_flow("f", ["a", "ext/x"])]})

@@ -35,12 +35,13 @@ from schemas.wire.profiles_changelog import (
     decode_source_position,
     encode_source_position,
 )
-from tests.core.strategies import PROFILES, histories, identity_maps, law
+from tests.core.strategies import PROFILES, histories, identity_maps
+from tests.kit.examples import law
 from tests.kit.given import cloud_event
 from tests.kit.rows import identities_of, index_of, require_whole_index, says_whole
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, apply, batch
 
-SECONDS: Final = 2.0
+SECONDS: Final = 60.0
 ON: Final = IndexSettings()
 PIECEMEAL: Final = IndexSettings(True, 1, 1, 1, 1, 1)
 OFF: Final = IndexSettings(False, 1, 1, 1, 1, 1)

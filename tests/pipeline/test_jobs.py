@@ -26,7 +26,7 @@ from schemas.times import parse_time
 from schemas.wire.exports import ExportHeader
 from schemas.wire.profiles_changelog import JOB, missed_key
 from tests.core.control import Control
-from tests.core.strategies import law
+from tests.kit.examples import law
 from tests.kit.given import a_flow, cloud_event
 from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
 

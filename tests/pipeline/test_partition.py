@@ -21,11 +21,12 @@ from schemas.kafka import ReadRecord
 from schemas.wire.exports import ExportHeader
 from schemas.wire.identity_index import INDEX_KEY
 from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, SourcePosition, decode_source_position
-from tests.core.strategies import configurations, histories, law
+from tests.core.strategies import configurations, histories
+from tests.kit.examples import law
 from tests.kit.given import a_catalog, a_flow, cloud_event, realized
 from tests.pipeline.fakes import Crash, FixedCatalog, MemoryLog, MemoryRows, batch
 
-SECONDS = 5.0
+SECONDS = 60.0
 EVENT = (
     b'{"specversion":"1.0","id":"e-%d","source":"/u","type":"profile.patched","time":"2026-01-11T12:00:00Z",'
     b'"data":{"segmentMembership":{"ups":{"a":{"status":"%b"}}}}}'

@@ -10,7 +10,7 @@ from schemas.kafka import Batch, count_record_bytes
 from tests.delivery.fakes import Record, export_record
 
 MAX_BYTES: Final = 100_000
-SECONDS: Final = 60.0
+SECONDS: Final = 120.0
 
 
 class Fetching:

@@ -20,7 +20,7 @@ from processor.worker.start_positions import RecordsAreGone
 from schemas.wire.exports import ExportHeader
 from tests.kit.installation import Installation
 
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 @pytest.fixture

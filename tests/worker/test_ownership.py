@@ -27,7 +27,7 @@ from schemas.parked_flow import ParkedFlowRow
 from schemas.wire.profiles_changelog import SourcePosition
 from state.directory import StateDirectory
 
-SECONDS = 10.0
+SECONDS = 60.0
 SOURCE, EXPORTS = "profile-events", "exports"
 
 

@@ -18,7 +18,7 @@ from schemas.worker_status import WorkerStatus
 from tests.delivery.fakes import World, export_record
 from tests.kit.virtual_time import in_virtual_time
 
-SECONDS: Final = 60.0
+SECONDS: Final = 120.0
 
 
 class Producer:

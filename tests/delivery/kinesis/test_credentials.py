@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.xdist_group("credentials"),  # the module's fixtures are made once
 ]
 
-SECONDS = 20.0
+SECONDS = 120.0
 REREAD = 0.5  # a machine that stands still for so long between reading and using would fail
 OPTIONS = KinesisOptions(
     calls_in_flight=1, connect_timeout_seconds=2.0, read_timeout_seconds=5.0, reread_seconds=REREAD

@@ -28,7 +28,7 @@ from tests.faults.kinesis_proxy import Do, FaultProxy, Plan, Rule
 from tests.kit.kafka import free_ports
 
 REGION = "us-east-2"
-SECONDS = 30.0
+SECONDS = 120.0
 RAISED_LIMIT_BYTES = 2 * MIB
 
 

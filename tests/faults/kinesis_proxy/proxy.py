@@ -18,7 +18,7 @@ from tests.faults.kinesis_proxy.ledger import Call, Ledger, Stored, mark_of
 from tests.faults.kinesis_proxy.plan import Course, Do, Entry, Plan, Rule
 
 MOST_BYTES = 64 * 1024 * 1024
-START_SECONDS = 10.0
+START_SECONDS = 120.0
 HASH_KEY_BITS = 128
 PAGE = b"<html><head><title>Sign in</title></head><body>You are not online.</body></html>"
 JSON = "application/x-amz-json-1.1"

@@ -30,7 +30,7 @@ REGION = "us-east-2"
 PARTITIONS = 2
 READ_TIMEOUT_SECONDS = 1.0
 SLOW_SECONDS = 0.5  # an answer after that may have come too late for its producer
-DELIVERY_SECONDS = 60.0
+DELIVERY_SECONDS = 240.0
 BATCH_RECORDS = 40
 OPTIONS = KinesisOptions(calls_in_flight=3, connect_timeout_seconds=5.0, read_timeout_seconds=READ_TIMEOUT_SECONDS)
 LIMITS = DeliveryLimits(
