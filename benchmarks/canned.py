@@ -1,5 +1,6 @@
-"""A Kinesis endpoint that takes every record at once and keeps none: python -m benchmarks.canned [milliseconds an
-answer takes] [file] [limit].
+"""A Kinesis endpoint that takes every record at once and keeps none.
+
+python -m benchmarks.canned [milliseconds a response takes] [file] [limit]
 
 LIMIT: the stream has one shard, which takes so many records a second, a second's worth at once, and refuses the others
 as AWS does. An empty FILE is none.
@@ -43,7 +44,7 @@ class Shard:
         self._at = time.monotonic()
 
     def take(self, records: int) -> int:
-        """How many of so many records it takes now."""
+        """Return how many of so many records the stream takes now."""
         now = time.monotonic()
         self._left = min(self._most, self._left + (now - self._at) * self._most)
         self._at = now

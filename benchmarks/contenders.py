@@ -1,4 +1,4 @@
-"""Who runs: ours and the peers, each as a command for a job. All read the same events and write the same records.
+"""The contenders: ours and the peers, each as a command for a job, with the same events and records.
 
 Ours has its hot path compiled, as in production (setup.py), and once more interpreted.
 """
@@ -8,17 +8,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from benchmarks.environment import Job
 from benchmarks.peers import kafka_streams, quix_streams, stock_faust
 from benchmarks.process import Command
-from benchmarks.stage import Job
 from processor.sandbox.flows import worker_environment
 from tests.kit.compiled import compiled_packages, preferring
 
 
 class Entry(NamedTuple):
-    """A contender; `most_events` (after those that fill the profiles) are what a slow one is given, so that it runs
-    half a minute.
-    """
+    """A contender; a slow one is given `most_events` (after those that fill the profiles), for half a minute."""
 
     name: str
     command: Callable[[Job], Command]
@@ -27,7 +25,7 @@ class Entry(NamedTuple):
 
 
 def ours(job: Job) -> Command:
-    """Our worker, whole."""
+    """Return the command of our whole worker."""
     return worker(job, "processor.app")
 
 

@@ -1,4 +1,4 @@
-"""The control API under load: python -m benchmarks.control [--rate 5000] [--seconds 30]
+"""Measure the control API under load: python -m benchmarks.control [--rate 5000] [--seconds 30].
 
     a change          a flow is changed once a second while a worker decides `rate` events a second; how much later than
                       its acknowledgement was the last event written that an older version of the flow decided (contract
@@ -22,9 +22,9 @@ from typing import Any
 import httpx2
 
 from benchmarks.contenders import OURS
+from benchmarks.environment import Job, open_environment
 from benchmarks.latency import send_paced
 from benchmarks.process import Contender
-from benchmarks.stage import Job, open_stage
 from benchmarks.watch import GroupWatch, until
 from processor.kafka.reading import read_topic
 from tests.kit.kafka import free_ports
@@ -75,8 +75,9 @@ def change_once_a_second(api: ControlApi, seconds: float) -> list[tuple[float, s
 
 
 def delays(job: Job, changes: list[tuple[float, str]]) -> list[float]:
-    """Milliseconds, a change each: until no event was decided by an older version any more; 0 where the acknowledgement
-    came later.
+    """Return milliseconds, a change each, until no event was decided by an older version any more.
+
+    0 where the acknowledgement came later.
     """
     order = {etag: number for number, (_, etag) in enumerate(changes)}
     last: dict[int, int] = {}
@@ -114,13 +115,13 @@ def calls(api: ControlApi, seconds: float) -> list[float]:
 
 
 def main(rate: int, seconds: float, profiles: int) -> None:
-    """Both, printed."""
-    with open_stage() as stage:
-        stage.fill(0, profiles)
-        job = stage.new_job("control")
+    """Measure changes and calls, and print both."""
+    with open_environment() as environment:
+        environment.fill(0, profiles)
+        job = environment.new_job("control")
         group = GroupWatch(job, [job.topics.profile_events])
         with Contender(OURS.command(job), job.folder) as contender:
-            until(group, contender, job.topics.profile_events, stage.first)
+            until(group, contender, job.topics.profile_events, environment.first)
             api = ControlApi(job, job.folder)
             quiet = calls(api, seconds)
             load = threading.Thread(target=send_paced, args=(job, rate, WARM_UP_SECONDS + seconds + 2, profiles))
@@ -132,11 +133,13 @@ def main(rate: int, seconds: float, profiles: int) -> None:
             group.close()
             api.close()
         found = delays(job, changes)
-    print(f"{len(found)} changes at {rate:,} events/s: used everywhere {_told(found)} after their acknowledgement")
-    print(f"{len(quiet)} calls at {CALLS_A_SECOND}/s, one in ten a change: {_told(quiet)}")
+    print(
+        f"{len(found)} changes at {rate:,} events/s: used everywhere {_percentiles(found)} after their acknowledgement"
+    )
+    print(f"{len(quiet)} calls at {CALLS_A_SECOND}/s, one in ten a change: {_percentiles(quiet)}")
 
 
-def _told(milliseconds: list[float]) -> str:
+def _percentiles(milliseconds: list[float]) -> str:
     percentiles = quantiles(milliseconds, n=100)
     return f"p50 {percentiles[49]:.0f} ms, p99 {percentiles[98]:.0f} ms, highest {max(milliseconds):.0f} ms"
 

@@ -1,11 +1,11 @@
-"""The core's cost by stage: python -m benchmarks.core [--interpreted]
+"""Measure the core's cost by stage: python -m benchmarks.core [--interpreted].
 
     decode (a row) → parse → fold → decide (each flow concerned) → encode (the row)   `run`: what the pipeline does with
-                                                                                       it all, export records, counts, row cache
+                                                                              it all, export records, counts, row cache
 
 Microseconds an event, in runs as the worker decides them, over 20,000 profiles (2,000 with a hundred flows). The median
 of five rounds, and the lowest: whatever else the machine does only adds. Compiled as in production (setup.py), unless
-told otherwise.
+`--interpreted` is given.
 """
 
 import gc
@@ -17,13 +17,14 @@ from time import perf_counter
 
 from benchmarks.hundred_flows import hundred_flows
 from benchmarks.mixes import Mix, one_flow, ten_flows
-from processor.core.concerned import concerned
+from processor.core.concerned import find_concerned
 from processor.core.decide import decide
 from processor.core.fold import fold
 from processor.core.misplaced import Placement
 from processor.core.parse import parse_event
 from processor.core.step import Limits
-from processor.pipeline.decided import Before, Policy, decide_run
+from processor.pipeline.bad_events import BadEventLimit
+from processor.pipeline.decider import Policy, RunStart, decide_run
 from processor.pipeline.partition import RUN_RECORDS
 from processor.pipeline.profiles import Profiles
 from processor.worker.hot_path import COMPILED
@@ -34,16 +35,18 @@ from tests.kit.compiled import compiled_packages, preferring
 
 ROUNDS = 5
 CACHE_BYTES = 256 << 20
-POLICY = Policy(Limits(), 0, placement=Placement(0, 1, Partitioner.MURMUR2))  # every key is hashed, and at home
+POLICY = Policy(
+    Limits(), BadEventLimit(), placement=Placement(0, 1, Partitioner.MURMUR2)
+)  # every key is hashed, and at home
 STAGES = ("decode", "parse", "fold", "decide", "encode", "five stages", "run")
 
 
 class MemoryRows:
-    """`pipeline.ports.ProfileRows` in memory."""
+    """The rows of profiles in memory, as `pipeline.ports.ProfileRows`."""
 
     def __init__(self, rows: dict[bytes, bytes]) -> None:
         self.rows = rows
-        self.watermark = None
+        self.source_position = None
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         return [self.rows.get(key) for key in keys]
@@ -59,7 +62,7 @@ def runs(of: list[ReadRecord]) -> Iterator[list[ReadRecord]]:
 def filled(mix: Mix) -> dict[bytes, bytes]:
     """The row of every profile after its first event."""
     profiles = Profiles(MemoryRows({}), 0)
-    decided = decide_run(mix.first, profiles, mix.catalog, POLICY, Before(0, 0, {}, b"0"))
+    decided = decide_run(mix.first, profiles, mix.catalog, POLICY, RunStart(0, 0, b"0", {}))
     return {key: row for key, row in decided.rows.items() if row is not None}
 
 
@@ -79,7 +82,7 @@ def stages(mix: Mix, stored: dict[bytes, bytes]) -> dict[str, float]:
             t2 = perf_counter()
             change = fold(row.profile, event, 1)
             t3 = perf_counter()
-            for flow in concerned(change, mix.catalog):
+            for flow in find_concerned(change, mix.catalog):
                 decide(flow, record, change, mix.catalog)
             t4 = perf_counter()
             parse, folding, deciding = parse + t2 - t1, folding + t3 - t2, deciding + t4 - t3
@@ -97,7 +100,7 @@ def whole(mix: Mix, stored: dict[bytes, bytes]) -> tuple[float, int]:
     seconds, exports = 0.0, 0
     for sequence, run in enumerate(runs(mix.events)):
         begun = perf_counter()
-        decided = decide_run(run, profiles, mix.catalog, POLICY, Before(sequence, 0, {}, b"0"))
+        decided = decide_run(run, profiles, mix.catalog, POLICY, RunStart(sequence, 0, b"0", {}))
         profiles.applied(sequence, decided.rows)
         seconds += perf_counter() - begun
         exports += len(decided.exports)
@@ -105,7 +108,7 @@ def whole(mix: Mix, stored: dict[bytes, bytes]) -> tuple[float, int]:
 
 
 def measure(mix: Mix, shown: Collection[str] = STAGES) -> None:
-    """Print one mix."""
+    """Measure one mix, and print it."""
     stored = filled(mix)
     rounds: list[dict[str, float]] = []
     for _ in range(ROUNDS):

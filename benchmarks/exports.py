@@ -1,5 +1,6 @@
-"""What a contender sent, held against what ours sent: as many records, and for every fiftieth profile the same, in the
-same order.
+"""Compare what a contender sent with what ours sent.
+
+They are as many records, and for every fiftieth profile the same, in the same order.
 """
 
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from zlib import crc32
 
 import orjson
 
-from benchmarks.stage import Job
+from benchmarks.environment import Job
 from processor.kafka.reading import read_topic
 from schemas.kafka import ReadRecord
 from schemas.wire.exports import ExportHeader
@@ -27,7 +28,7 @@ class Exports:
 
 
 def read_exports(job: Job) -> Exports:
-    """Everything that is committed on the job's `exports`."""
+    """Read everything that is committed on the job's `exports`."""
     exports = Exports()
     for record in read_topic(job.settings, job.topics.exports):
         key, source = record.key or b"", _source(record)

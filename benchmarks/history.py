@@ -1,5 +1,6 @@
-"""Backfill of many small profiles beside live events, and the start with as many deadlines: python -m
-benchmarks.history --profiles 2000000
+"""Measure the backfill of many small profiles beside live events, and the start with as many deadlines.
+
+python -m benchmarks.history --profiles 2000000
 
     fill        one event a profile: a row of about 300 bytes, everybody in `everybody` until a deadline in years, one
                 in a hundred in `one-percent`
@@ -24,9 +25,9 @@ from statistics import quantiles
 import orjson
 
 from benchmarks.contenders import OURS_EXPORTS_READ
+from benchmarks.environment import PARTITIONS, Job, open_environment, produce
 from benchmarks.latency import Arrivals, send_paced
 from benchmarks.process import Contender, usage
-from benchmarks.stage import PARTITIONS, Job, open_stage, produce
 from benchmarks.watch import GroupWatch, load
 from processor.kafka.reading import read_compacted
 from schemas.job import JobProgress, PartitionState
@@ -63,7 +64,7 @@ def small_profiles(count: int) -> Iterator[tuple[bytes, bytes]]:
 
 
 def live_events() -> Iterator[tuple[bytes, bytes]]:
-    """For ever: a mapped attribute, of a live profile at random."""
+    """Yield for ever a write of a mapped attribute, of a live profile at random."""
     dice, number = Random(5), 0
     while True:
         number += 1
@@ -106,13 +107,13 @@ def apply(job: Job, audiences: tuple[str, ...]) -> None:
 
 
 def parts(job: Job, flow: str) -> list[JobProgress]:
-    """How far the flow's backfill is, in each partition that has begun."""
+    """Return how far the flow's backfill is, in each partition that has begun."""
     values = read_compacted(job.settings, job.topics.job_progress).values()
     return [part for part in map(JobProgress.model_validate_json, values) if part.flow == flow]
 
 
 def latency(arrivals: Arrivals, begun_ms: float) -> str:
-    """Of live records sent since then; a job's records carry a whole second."""
+    """Return the latencies of live records sent since then; a job's records carry a whole second."""
     found = [late for sent, late in list(arrivals.seen) if sent >= begun_ms and sent % 1000]
     percentiles = quantiles(found, n=100)
     return f"p50 {percentiles[49]:.0f} ms, p99 {percentiles[98]:.0f} ms ({len(found):,} events)"
@@ -150,10 +151,10 @@ def started(said: list[str]) -> list[str]:
 
 
 def main(profiles: int, rate: int, everybody: bool = True) -> None:
-    """All of it, printed as it goes."""
+    """Measure everything, and print it as it goes."""
     print(f"{profiles:,} profiles, {rate:,} live events/s, load {load()}", flush=True)
-    with open_stage() as stage:
-        job = stage.new_job("history")
+    with open_environment() as environment:
+        job = environment.new_job("history")
         job.installation.change(membership_expiry=True)
         apply(job, ("live",))
         topic, group = job.topics.profile_events, GroupWatch(job, [job.topics.profile_events])

@@ -1,7 +1,8 @@
-"""What the index of identities costs: python -m benchmarks.identities [--interpreted]
+"""Measure what the index of identities costs: python -m benchmarks.identities [--interpreted].
 
-    an event that names the known identities, one that writes none, one that changes one of two namespaces     decided, its rows applied to RocksDB
-    a page of the index built                                                                                   a profile of three identities
+    an event that names the known identities, one that writes none,
+    one that changes one of two namespaces                             decided, its rows applied to RocksDB
+    a chunk of the index built                                         a profile of three identities
 
 The pipeline's own loop over runs (`decide_run`) with the index and without it, in turns within one process, by the
 processor time of its thread; the medians of the rounds, and the median of their ratios. `decide`: as `run` of
@@ -22,7 +23,7 @@ from typing import Any
 
 from benchmarks.core import POLICY, runs
 from benchmarks.mixes import AUDIENCES, Mix, catalog_of, event, records
-from processor.pipeline.decided import Before, decide_run
+from processor.pipeline.decider import RunStart, decide_run
 from processor.pipeline.identity_index import IdentityIndex, IndexSettings
 from processor.pipeline.profiles import Profiles
 from processor.worker.hot_path import COMPILED
@@ -104,9 +105,12 @@ class Player:
         """Decide a run; what five of them lead to is one batch."""
         begun = thread_time()
         self._sequence += 1
-        kept = self._index if self._index.is_kept else None
         decided = decide_run(
-            run, self.profiles, self._catalog, POLICY, Before(self._sequence, 0, {}, b"0", identities=kept)
+            run,
+            self.profiles,
+            self._catalog,
+            POLICY,
+            RunStart(self._sequence, 0, b"0", {}, identities=self._index.upkeep),
         )
         self.decide += thread_time() - begun
         self._group |= decided.rows
@@ -139,11 +143,13 @@ def measure(mix: Mix) -> None:
     for what in ("decide", "store_too"):
         off, on = ([getattr(players[which], what) / len(mix.events) * 1e6 for players in rounds] for which in (0, 1))
         ratios = [one / other for one, other in zip(on, off, strict=True)]
-        told = (
+        costs = (
             f"{median(off):6.2f} µs an event without, {median(on):6.2f} with it; lowest {min(off):6.2f} and"
             f" {min(on):6.2f}"
         )
-        print(f"  {what:9} {told}; ratio {median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}", flush=True)
+        print(
+            f"  {what:9} {costs}; ratio {median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}", flush=True
+        )
 
 
 def measure_building() -> None:
@@ -154,12 +160,12 @@ def measure_building() -> None:
         index = IdentityIndex(at.store, Profiles(at.store, 0), IndexSettings())
         begun, rows = thread_time(), 0
         for sequence in count(1):
-            page = index.new_page(events_come=False)
-            while not page.is_full:
-                index.slice(page)
-            rows += len(page.rows)
-            at.store.apply(written(page.rows, index.progress), sequence)
-            if page.ended:
+            chunk = index.new_chunk(events_come=False)
+            while not chunk.is_full:
+                index.do_slice(chunk)
+            rows += len(chunk.rows)
+            at.store.apply(written(chunk.rows, index.progress), sequence)
+            if chunk.ended:
                 break
         spent = thread_time() - begun
         at.store.close()
@@ -167,7 +173,7 @@ def measure_building() -> None:
 
 
 def written(rows: Mapping[bytes, bytes | None], progress: IndexProgress | None) -> dict[bytes, bytes | None]:
-    """A page as it is committed."""
+    """Return a chunk's rows as they are committed."""
     return {**rows, INDEX_KEY: encode_progress(progress or IndexProgress(IndexState.COMPLETE))}
 
 

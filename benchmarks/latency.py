@@ -1,4 +1,4 @@
-"""How long an event takes, at a paced rate: python -m benchmarks.latency [--delivered]
+"""Measure how long an event takes, at a paced rate: python -m benchmarks.latency [--delivered].
 
     exports      → readable on `exports`: when a read_committed consumer has it; broker, worker, transaction, marker and
                  fetch are all in it
@@ -20,9 +20,9 @@ from typing import NamedTuple
 from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
 
 from benchmarks.contenders import OURS, OURS_DELIVERED
+from benchmarks.environment import PARTITIONS, Job, open_environment
 from benchmarks.events import profile_events
 from benchmarks.process import Contender
-from benchmarks.stage import PARTITIONS, Job, open_stage
 from benchmarks.watch import GroupWatch, load, until
 from processor.kafka.connection import consumer_config, producer_config
 from processor.kafka.reading import read_topic
@@ -64,7 +64,7 @@ class Arrivals:
                     self.seen.append((sent, time.time() * 1000 - sent))
 
     def close(self) -> None:
-        """Read no more."""
+        """Close the consumer, which reads no more."""
         self._stopped.set()
         self._thread.join()
         self._consumer.close()
@@ -76,12 +76,12 @@ class Arrivals:
 
 def measure(rate: int, seconds: float, profiles: int) -> Latency:
     """One worker of ours without delivery, after a warm-up at the same rate."""
-    with open_stage() as stage:
-        stage.fill(0, profiles)
-        job = stage.new_job("latency")
+    with open_environment() as environment:
+        environment.fill(0, profiles)
+        job = environment.new_job("latency")
         group = GroupWatch(job, [job.topics.profile_events])
         with Contender(OURS.command(job), job.folder) as contender:
-            until(group, contender, job.topics.profile_events, stage.first)
+            until(group, contender, job.topics.profile_events, environment.first)
             arrivals = Arrivals(job)
             try:
                 begun, sent = send_paced(job, rate, events_for(rate, WARM_UP_SECONDS + seconds, profiles))
@@ -98,12 +98,12 @@ def measure_delivered(rate: int, seconds: float, profiles: int) -> Latency:
     """One whole worker; the id of a record says which event it came from, and `exports` when that was sent."""
     with TemporaryDirectory() as folder:
         arrivals = Path(folder) / "arrivals"
-        with open_stage(arrivals) as stage:
-            stage.fill(0, profiles)
-            job = stage.new_job("latency")
+        with open_environment(arrivals) as environment:
+            environment.fill(0, profiles)
+            job = environment.new_job("latency")
             group = GroupWatch(job, [job.topics.profile_events])
             with Contender(OURS_DELIVERED.command(job), job.folder) as contender:
-                until(group, contender, job.topics.profile_events, stage.first)
+                until(group, contender, job.topics.profile_events, environment.first)
                 begun, sent = send_paced(job, rate, events_for(rate, WARM_UP_SECONDS + seconds, profiles))
                 time.sleep(_LAST_SECONDS)
                 group.close()
@@ -119,7 +119,7 @@ def measure_delivered(rate: int, seconds: float, profiles: int) -> Latency:
 
 
 def events_for(rate: int, seconds: float, profiles: int) -> Iterator[tuple[bytes, bytes]]:
-    """As many as are sent in so many seconds."""
+    """Return as many events as are sent in so many seconds."""
     return profile_events(int(rate * seconds), profiles, seed=3)
 
 
@@ -139,7 +139,7 @@ def send_paced(job: Job, rate: int, events: Iterable[tuple[bytes, bytes]]) -> tu
 
 
 def main(rate: int, seconds: float, profiles: int, delivered: bool = False) -> None:
-    """One measurement, printed."""
+    """Measure once, and print the latencies."""
     noise = load()
     found = (measure_delivered if delivered else measure)(rate, seconds, profiles)
     where = "Kinesis" if delivered else "exports"

@@ -1,4 +1,4 @@
-"""A stream of one shard beside one that takes everything: python -m benchmarks.limited [--interpreted]
+"""Measure a stream of one shard beside one that takes everything: python -m benchmarks.limited [--interpreted].
 
     unlimited    a backlog on `exports` that leaves as fast as the worker can
     limited      the same to an endpoint that takes 1,000 records a second and refuses more, as a shard of AWS does
@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.contenders import worker
+from benchmarks.environment import ANSWER_MILLISECONDS, PARTITIONS, BenchmarkEnvironment, Job, open_environment
 from benchmarks.process import Contender, usage
-from benchmarks.stage import ANSWER_MILLISECONDS, PARTITIONS, Job, Stage, open_stage
 from benchmarks.watch import GroupWatch, wait_until_quiet
 from processor.core.partitioner import partition_of
 from processor.kafka.connection import confluent_config, producer_config
@@ -37,7 +37,7 @@ UNLIMITED_RECORDS: Final = 300_000
 
 
 class Cost(NamedTuple):
-    """Of a worker over some seconds; `cores` as a share of one."""
+    """The cost of a worker over some seconds; `cores` as a share of one."""
 
     records_a_second: float
     cores: float
@@ -86,15 +86,17 @@ def begin_at_the_first(job: Job) -> None:
 
 
 @contextmanager
-def delivering(stage: Stage, name: str, records: int, limit: int | None, *, compiled: bool) -> Iterator["Run"]:
+def delivering(
+    environment: BenchmarkEnvironment, name: str, records: int, limit: int | None, *, compiled: bool
+) -> Iterator["Run"]:
     """A worker that delivers a backlog to an endpoint of its own."""
     with ExitStack() as stack:
         endpoint = ChildServer(
             "benchmarks.canned", str(ANSWER_MILLISECONDS), "", *([] if limit is None else [str(limit)])
         )
         stack.callback(endpoint.stop)
-        job = stage.new_job(name)
-        stage.apply(endpoint.start())
+        job = environment.new_job(name)
+        environment.apply(endpoint.start())
         fill(job, records)
         begin_at_the_first(job)
         group = GroupWatch(job, [job.topics.exports])
@@ -105,7 +107,7 @@ def delivering(stage: Stage, name: str, records: int, limit: int | None, *, comp
             job,
             records,
         )
-    stage.clear()
+    environment.clear()
 
 
 class Run:
@@ -128,7 +130,7 @@ class Run:
             time.sleep(0.1)
 
     def cost(self, seconds: float, records: int | None = None) -> Cost:
-        """For so many seconds, or until so many records are delivered."""
+        """Measure for so many seconds, or until so many records are delivered."""
         began, before, done = time.perf_counter(), usage(self._contender.pid).cpu_seconds, self.delivered()
         if records is None:
             time.sleep(seconds)
@@ -138,16 +140,16 @@ class Run:
         return Cost((self.delivered() - done) / took, (usage(self._contender.pid).cpu_seconds - before) / took)
 
 
-def measure(stage: Stage, *, compiled: bool) -> dict[str, Cost]:
-    """All, one after the other."""
+def measure(environment: BenchmarkEnvironment, *, compiled: bool) -> dict[str, Cost]:
+    """Measure all workers, one after the other."""
     found = {}
-    with delivering(stage, "unlimited", UNLIMITED_RECORDS, None, compiled=compiled) as run:
+    with delivering(environment, "unlimited", UNLIMITED_RECORDS, None, compiled=compiled) as run:
         run.wait_for(UNLIMITED_RECORDS // 10, START_SECONDS)
         found["unlimited"] = run.cost(START_SECONDS, UNLIMITED_RECORDS * 9 // 10)
         run.wait_for(UNLIMITED_RECORDS, START_SECONDS)
         time.sleep(SETTLE_SECONDS)
         found["waiting"] = run.cost(IDLE_SECONDS)
-    with delivering(stage, "limited", LIMITED_RECORDS, A_SECOND, compiled=compiled) as run:
+    with delivering(environment, "limited", LIMITED_RECORDS, A_SECOND, compiled=compiled) as run:
         run.wait_for(1, START_SECONDS)
         time.sleep(SETTLE_SECONDS)
         found["limited"] = run.cost(WATCH_SECONDS)
@@ -156,9 +158,9 @@ def measure(stage: Stage, *, compiled: bool) -> dict[str, Cost]:
 
 def main(*, compiled: bool) -> None:
     """Run one round and print its table."""
-    with open_stage() as stage:
+    with open_environment() as environment:
         others = wait_until_quiet(10.0)
-        found = measure(stage, compiled=compiled)
+        found = measure(environment, compiled=compiled)
     print(f"{'compiled' if compiled else 'interpreted'}; other processes used {others:.2f} cores before")
     for name in ("unlimited", "limited", "waiting"):
         cost = found[name]

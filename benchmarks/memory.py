@@ -1,9 +1,9 @@
-"""Memory of a worker under full load for a while: python -m benchmarks.memory --minutes 10
+"""Measure the memory of a worker under full load for a while: python -m benchmarks.memory --minutes 10.
 
 One worker of ours, delivery included, to the canned endpoint; events are written all the while, and the
 worker is never without some to do. A line a quarter of a minute: resident memory, events done, rate.
 
-The verdict compares the second half with the end of the first third: caches are full by then, what grows after that has
+The result compares the second half with the end of the first third: caches are full by then, what grows after that has
 a leak.
 """
 
@@ -17,9 +17,9 @@ from typing import NamedTuple
 from confluent_kafka import Producer
 
 from benchmarks.contenders import OURS_DELIVERED
+from benchmarks.environment import Job, open_environment
 from benchmarks.events import profile_events
 from benchmarks.process import Contender, usage
-from benchmarks.stage import Job, open_stage
 from benchmarks.watch import GroupWatch, load
 from processor.kafka.connection import producer_config
 
@@ -58,14 +58,14 @@ class Feed:
 def measure(minutes: float, profiles: int) -> list[Look]:
     """A look each LOOK_SECONDS."""
     looks: list[Look] = []
-    with open_stage() as stage:
-        stage.fill(0, profiles)
-        job = stage.new_job("memory")
+    with open_environment() as environment:
+        environment.fill(0, profiles)
+        job = environment.new_job("memory")
         group = GroupWatch(job, [job.topics.profile_events, job.topics.exports])
         topic = job.topics.profile_events
-        feed = Feed(job, profile_events(10**9, profiles, seed=4), stage.first)
+        feed = Feed(job, profile_events(10**9, profiles, seed=4), environment.first)
         with Contender(OURS_DELIVERED.command(job), job.folder) as worker:
-            while (done := group.done()[topic]) < stage.first:
+            while (done := group.done()[topic]) < environment.first:
                 worker.require_running()
                 feed.go_on(done)
             begun = time.monotonic()
@@ -81,14 +81,14 @@ def measure(minutes: float, profiles: int) -> list[Look]:
 
 
 def line(looks: list[Look]) -> str:
-    """The newest look."""
+    """Describe the newest look in a line."""
     now, before = looks[-1], looks[max(0, len(looks) - 2)]
     rate = (now.done - before.done) / (now.seconds - before.seconds) if now is not before else 0.0
     return f"{now.seconds:5.0f} s {now.resident_mib:7.0f} MiB {now.done:10,} events {rate:8,.0f} events/s"
 
 
-def verdict(looks: list[Look]) -> str:
-    """Whether it grew after the first third."""
+def describe_growth(looks: list[Look]) -> str:
+    """Return whether the memory grew after the first third."""
     third, half = len(looks) // 3, len(looks) // 2
     before = median(look.resident_mib for look in looks[max(0, third - 4) : third + 1])
     after = median(look.resident_mib for look in looks[half:])
@@ -104,4 +104,4 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--profiles", type=int, default=100_000)
     chosen = parser.parse_args()
-    print(verdict(measure(chosen.minutes, chosen.profiles)))
+    print(describe_growth(measure(chosen.minutes, chosen.profiles)))

@@ -1,6 +1,4 @@
-"""What `benchmarks.core` decides: events, the catalog that decides them, and the events that fill the profiles
-before.
-"""
+"""The mixes that `benchmarks.core` decides: events, their catalog, and the events that fill the profiles before."""
 
 from collections.abc import Iterable, Iterator
 from random import Random
@@ -89,7 +87,7 @@ def records(events: Iterable[Event], first_offset: int) -> list[ReadRecord]:
 
 
 def whole_events() -> Iterator[Event]:
-    """Of each profile one event that writes every part."""
+    """Yield for each profile one event that writes every part."""
     dice = Random(5)
     for number in range(PROFILES):
         yield event(

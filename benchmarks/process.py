@@ -1,4 +1,4 @@
-"""A contender's process: started, looked at, ended. It never outlives the benchmark."""
+"""The process of a contender: started, looked at, ended; it never outlives the benchmark."""
 
 import os
 import subprocess
@@ -23,11 +23,11 @@ class Command(NamedTuple):
 
 
 class ContenderEnded(Exception):
-    """It ended by itself; the text is what it said last."""
+    """An error: the contender ended by itself; the text is what it wrote last."""
 
 
 class Usage(NamedTuple):
-    """What a process has used of the machine: all of its threads."""
+    """The usage of the machine by a process, with all of its threads."""
 
     cpu_seconds: float
     resident_bytes: int
@@ -68,7 +68,7 @@ class Contender:
 
     @property
     def pid(self) -> int:
-        """Its id."""
+        """Return the id of the contender's process."""
         return self._process.pid
 
     def require_running(self) -> None:
@@ -79,7 +79,7 @@ class Contender:
 
 
 def usage(pid: int) -> Usage:
-    """Of a living process."""
+    """Read the usage of a living process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return Usage((int(fields[11]) + int(fields[12])) / _TICKS, int(fields[21]) * _PAGE_BYTES)
 

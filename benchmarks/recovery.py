@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from benchmarks.contenders import KAFKA_STREAMS
+from benchmarks.environment import PARTITIONS, Job
 from benchmarks.process import Contender
-from benchmarks.stage import PARTITIONS, Job
 from processor.foundation.settings import Settings, read_settings
 from processor.kafka.connection import aiokafka_options
 from processor.worker.faust_worker import GC_THRESHOLDS
@@ -37,12 +37,12 @@ class Restored(NamedTuple):
 
     @property
     def rows_a_second(self) -> float:
-        """The rate."""
+        """Return the rate of the restore."""
         return self.rows / self.seconds
 
 
 def restore_ours(job: Job) -> Restored:
-    """In a new process, from the changelog's beginning."""
+    """Restore in a new process, from the changelog's beginning."""
     command = [sys.executable, "-m", "benchmarks.recovery"]
     done = subprocess.run(
         command, env=job.installation.env, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=True
@@ -52,7 +52,7 @@ def restore_ours(job: Job) -> Restored:
 
 
 def restore_kafka_streams(job: Job) -> Restored:
-    """The same application again, its state folder removed."""
+    """Start the same application again, with its state folder removed."""
     shutil.rmtree(job.folder / "state")
     log = job.folder / "output.log"
     log.unlink()

@@ -1,5 +1,6 @@
-"""Ours beside Kafka Streams, Quix Streams and stock Faust: python -m benchmarks.report (by hand, about a quarter of an
-hour)
+"""Measure ours beside Kafka Streams, Quix Streams and stock Faust, by hand, for about a quarter of an hour.
+
+python -m benchmarks.report
 
 One broker, the same events, the same records (held against ours, `benchmarks.exports`), one process each. The
 contenders take turns; every figure is the median of its rounds, every ratio the median of the ratios within a round.
@@ -18,9 +19,9 @@ from typing import NamedTuple
 
 from benchmarks import latency
 from benchmarks.contenders import DEFAULT, ENTRIES, KAFKA_STREAMS, OURS
+from benchmarks.environment import open_environment
 from benchmarks.recovery import Restored, restore_kafka_streams, restore_ours
 from benchmarks.runs import Referee, Run, run
-from benchmarks.stage import open_stage
 from benchmarks.watch import wait_until_quiet
 
 PARTS = ("throughput", "recovery", "latency", "profiles")
@@ -32,7 +33,7 @@ Restorations = dict[str, list[Restored]]
 
 
 class Plan(NamedTuple):
-    """What to measure; see the options."""
+    """The plan of what to measure, by the options."""
 
     rounds: int
     events: int
@@ -47,19 +48,19 @@ def measure(plan: Plan) -> tuple[Rounds, Restorations]:
     done: Rounds = []
     restored: Restorations = defaultdict(list)
     referee = Referee()
-    with open_stage() as stage:
-        stage.fill(plan.events, plan.profiles)
+    with open_environment() as environment:
+        environment.fill(plan.events, plan.profiles)
         for number in range(1, plan.rounds + 1):
             done.append({})
             for name in plan.names:
                 wait_until_quiet(plan.patience_seconds)
-                job = stage.new_job(f"{name}-{number}")
-                done[-1][name] = found = run(stage, ENTRIES[name], job, referee)
+                job = environment.new_job(f"{name}-{number}")
+                done[-1][name] = found = run(environment, ENTRIES[name], job, referee)
                 print(_line(number, found), flush=True)
                 if plan.recovery and name in RESTORERS:
                     restored[name].append(RESTORERS[name](job))
                     print(f"round {number}: {name:18} restored {_rows(restored[name][-1])}", flush=True)
-                stage.clear()
+                environment.clear()
     return done, restored
 
 
@@ -69,7 +70,7 @@ def _line(number: int, found: Run) -> str:
         f" {found.resident_bytes / 2**20:6.0f} MiB"
     )
     noise = f"{found.whole_seconds:3.0f} s, load {found.load}, others {found.others:.2f} cores"
-    return f"round {number}: {found.name:18} {figures}   {noise}; {found.exports} records: {found.verdict}"
+    return f"round {number}: {found.name:18} {figures}   {noise}; {found.exports} records: {found.result}"
 
 
 def _rows(restored: Restored) -> str:
@@ -104,7 +105,7 @@ def recovery_table(restored: Restorations) -> str:
 
 
 def main() -> None:
-    """What the command line asks for."""
+    """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--events", type=int, default=500_000, help="events after those that fill the profiles")

@@ -1,13 +1,13 @@
-"""One run of one contender on a stage: its figures in the steady middle, and whether it sent what ours sends."""
+"""Run one contender once: its figures in the steady middle, and whether it sent what ours sends."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.contenders import Entry
+from benchmarks.environment import BenchmarkEnvironment, Job
 from benchmarks.exports import Exports, compare, read_exports
 from benchmarks.process import Contender
-from benchmarks.stage import Job, Stage
 from benchmarks.watch import LOOK_SECONDS, GroupWatch, Sample, load, sample, until, window
 
 _STILL = 3  # looks at which nothing is left to deliver
@@ -29,7 +29,7 @@ class Run:
     load: str
     whole_seconds: float
     exports: int
-    verdict: str
+    result: str
 
 
 class Referee:
@@ -38,8 +38,8 @@ class Referee:
     def __init__(self) -> None:
         self._ours: Exports | None = None
 
-    def judge(self, entry: Entry, job: Job, committed: dict[int, int]) -> tuple[int, str]:
-        """(records, verdict)."""
+    def compare_with_ours(self, entry: Entry, job: Job, committed: dict[int, int]) -> tuple[int, str]:
+        """Return (records, how they compare with those of ours)."""
         found = read_exports(job)
         if self._ours is None:
             assert found.sources, "the first contender must be one of ours"
@@ -47,11 +47,11 @@ class Referee:
         return found.count, compare(self._ours, found, committed, whole=entry.most_events is None)
 
 
-def run(stage: Stage, entry: Entry, job: Job, referee: Referee) -> Run:
+def run(environment: BenchmarkEnvironment, entry: Entry, job: Job, referee: Referee) -> Run:
     """Start the contender, wait until it is through, end it. Its outputs stay on the broker."""
     topics = job.topics
     watched = [topics.profile_events, topics.exports] if entry.delivers else [topics.profile_events]
-    total = min(stage.events, stage.first + (entry.most_events or stage.events))
+    total = min(environment.events, environment.first + (entry.most_events or environment.events))
     group, noise = GroupWatch(job, watched), load()
     try:
         with Contender(entry.command(job), job.folder) as contender:
@@ -65,13 +65,13 @@ def run(stage: Stage, entry: Entry, job: Job, referee: Referee) -> Run:
             }
     finally:
         group.close()
-    if entry.delivers:  # the middle of the records delivered, told in events
+    if entry.delivers:  # the middle of the records delivered, counted in events
         delivered = samples[-1].done[topics.exports]
-        steady = window(samples, topics.exports, min(stage.first, delivered // 2), delivered)
-        events_each = (total - stage.first) / (delivered - min(stage.first, delivered // 2))
+        steady = window(samples, topics.exports, min(environment.first, delivered // 2), delivered)
+        events_each = (total - environment.first) / (delivered - min(environment.first, delivered // 2))
     else:
-        steady, events_each = window(samples, topics.profile_events, stage.first, total), 1.0
-    records, verdict = referee.judge(entry, job, committed)
+        steady, events_each = window(samples, topics.profile_events, environment.first, total), 1.0
+    records, result = referee.compare_with_ours(entry, job, committed)
     return Run(
         entry.name,
         steady.rate * events_each,
@@ -81,7 +81,7 @@ def run(stage: Stage, entry: Entry, job: Job, referee: Referee) -> Run:
         noise,
         samples[-1].seconds,
         records,
-        verdict,
+        result,
     )
 
 

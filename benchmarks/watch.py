@@ -1,4 +1,4 @@
-"""How far a contender is, and what it used: by its group's committed offsets, in the steady middle of its run."""
+"""Watch how far a contender is, and what it used, by its group's committed offsets in the middle of its run."""
 
 import os
 import time
@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
 
+from benchmarks.environment import Job
 from benchmarks.process import Contender, family_cpu_seconds, machine_cpu_seconds, usage
-from benchmarks.stage import Job
 from processor.kafka.connection import confluent_config
 
 LOOK_SECONDS = 0.25
@@ -73,7 +73,7 @@ class GroupWatch:
         )
 
     def close(self) -> None:
-        """Let go."""
+        """Close the connection to the broker."""
         self._consumer.close()
 
 

@@ -1,4 +1,6 @@
-"""The whole job in one worker process on a real Kafka, with a canned Kinesis endpoint: python -m benchmarks.whole_job
+"""Measure the whole job in one worker process on a real Kafka, with a canned Kinesis endpoint.
+
+python -m benchmarks.whole_job
 
     profile events → state, changelog, exports → PutRecords acknowledged
 
@@ -9,19 +11,19 @@ Events wait on the topic before the worker starts. Events a second and CPU are t
 import argparse
 
 from benchmarks.contenders import ENTRIES
+from benchmarks.environment import open_environment
 from benchmarks.runs import Referee, run
-from benchmarks.stage import open_stage
 
 
 def main(events: int, profiles: int, contender: str) -> None:
-    """One run, printed."""
-    with open_stage() as stage:
-        stage.fill(events, profiles)
-        done = run(stage, ENTRIES[contender], stage.new_job(contender), Referee())
-    print(f"{done.name}, {profiles} profiles, {stage.events} events, {done.exports} export records")
+    """Measure one run, and print it."""
+    with open_environment() as environment:
+        environment.fill(events, profiles)
+        done = run(environment, ENTRIES[contender], environment.new_job(contender), Referee())
+    print(f"{done.name}, {profiles} profiles, {environment.events} events, {done.exports} export records")
     print(f"steady window: {done.events_a_second:,.0f} events/s, {done.cpu_microseconds:.1f} µs CPU an event")
     print(
-        f"start to end: {stage.events / done.whole_seconds:,.0f} events/s; resident at most"
+        f"start to end: {environment.events / done.whole_seconds:,.0f} events/s; resident at most"
         f" {done.resident_bytes / 2**20:.0f} MiB"
     )
     print(f"load {done.load}; others used {done.others:.2f} cores")

@@ -1,4 +1,4 @@
-"""The worker without delivery, as a Faust app: faust -A benchmarks.without_delivery worker
+"""Run the worker without delivery, as a Faust app: faust -A benchmarks.without_delivery worker.
 
 It is `processor.app` with another sink, for comparison with stream processors that end at a topic.
 
@@ -23,7 +23,7 @@ from processor.worker.faust_app import declare_app
 
 
 class NoSink:
-    """In the place of `processor.delivery.sink.Sink`."""
+    """A sink that stands in the place of `processor.delivery.sink.Sink`."""
 
     def __init__(self, *, takes: bool, on_progress: Callable[[int, int], None], **_ports: Any) -> None:
         self._on_progress, self._takes = on_progress, takes

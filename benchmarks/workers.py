@@ -1,4 +1,6 @@
-"""Two workers beside one, on the same events: python -m benchmarks.workers (by hand, about three minutes)
+"""Measure two workers beside one, on the same events, by hand, for about three minutes.
+
+python -m benchmarks.workers
 
 Each is a process of its own with half of the partitions. Events a second are those of the steady window, by the group's
 committed offsets. The broker shares the machine: with two cores, two workers and a broker cannot each have one, so
@@ -12,8 +14,8 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 from benchmarks.contenders import OURS
+from benchmarks.environment import BenchmarkEnvironment, Job, open_environment
 from benchmarks.process import Contender, family_cpu_seconds
-from benchmarks.stage import Job, Stage, open_stage
 from benchmarks.watch import BEGIN, END, LOOK_SECONDS, GroupWatch
 from processor.foundation.settings_environment import env_name
 
@@ -27,11 +29,11 @@ class Rate(NamedTuple):
     cores: float
 
 
-def measure(stage: Stage, name: str, count: int) -> Rate:
-    """So many workers, from the beginning of the topic to its end; a new name for each run."""
-    job = stage.new_job(name)
+def measure(environment: BenchmarkEnvironment, name: str, count: int) -> Rate:
+    """Measure so many workers, from the topic's beginning to its end; a new name for each run."""
+    job = environment.new_job(name)
     topic = job.topics.profile_events
-    first, last = (stage.first + (stage.events - stage.first) * share for share in (BEGIN, END))
+    first, last = (environment.first + (environment.events - environment.first) * share for share in (BEGIN, END))
     group = GroupWatch(job, [topic])
     try:
         with ExitStack() as running:
@@ -72,10 +74,10 @@ def _when(group: GroupWatch, workers: list[Contender], topic: str, records: floa
 
 def main(events: int, profiles: int) -> None:
     """Both, and their ratio."""
-    with open_stage() as stage:
-        stage.fill(events, profiles)
-        measure(stage, "warm-up", 1)
-        one, two = measure(stage, "one", 1), measure(stage, "two", 2)
+    with open_environment() as environment:
+        environment.fill(events, profiles)
+        measure(environment, "warm-up", 1)
+        one, two = measure(environment, "one", 1), measure(environment, "two", 2)
     for count, rate in ((1, one), (2, two)):
         print(
             f"{count} of ours: {rate.events_a_second:,.0f} events/s, {rate.cores:.2f} of {os.cpu_count()} cores used,"

@@ -12,7 +12,7 @@ _FINGERPRINT_BYTES: Final = 16
 
 
 class DeadLetterReason(StrEnum):
-    """Why a record became a dead letter; the value of the `reason` header."""
+    """The reason why a record became a dead letter; the value of the header `reason`."""
 
     NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"
@@ -34,11 +34,11 @@ class DeadLetterReason(StrEnum):
 OF_DELIVERY: Final = frozenset(
     {DeadLetterReason.RECORD_TOO_LARGE, DeadLetterReason.REJECTED, DeadLetterReason.FLOW_DELETED}
 )
-"""Reasons of letters that were records of `exports`; all others were profile events."""
+"""The reasons of dead letters that were records of `exports`; all others were profile events."""
 
 
 class DeadLetter(NamedTuple):
-    """A record that was put aside: key and value bytes as they were, and where and why.
+    """A record that was dead-lettered: key and value bytes as they were, and where and why.
 
     `time` is Kafka's timestamp of the record in the form of C8, None where it has none.
     """
@@ -60,7 +60,7 @@ class StoredDeadLetter:
     `partition` and `offset` are its position there; those of the record it was are in `was`.
 
     `headers` are those that the record had before (contract G8), `attempts` how often it was sent; None: it is no
-    letter of delivery. `timestamp` is the letter's own. `order`: letters of one lane leave by it, the offset of the
+    dead letter of delivery. `timestamp` is its own. `order`: dead letters of one lane leave by it, the offset of the
     profile event that they come from.
     """
 
@@ -75,30 +75,31 @@ class StoredDeadLetter:
     order: int
 
     @property
-    def place(self) -> str:
-        """For people, and for `dead-letters show`."""
+    def position(self) -> str:
+        """Return the position on `dead-letters` for people, as `dead-letters show` takes it."""
         return f"{self.partition}:{self.offset}"
 
     @property
     def is_of_delivery(self) -> bool:
-        """Whether it was a record of `exports`; else it was a profile event."""
+        """Return whether it was a record of `exports`; else it was a profile event."""
         return self.was.reason in OF_DELIVERY
 
     @property
     def source_timestamp(self) -> int | None:
-        """Kafka's timestamp of the record that it was, in milliseconds; of a record of `exports` as exactly as
-        `was.time` is.
+        """Return Kafka's timestamp of the record that it was, in milliseconds; None where it had none.
+
+        Of a record of `exports` it is as exact as `was.time`: to the second.
         """
         return parse_time(self.was.time) * 1000 if self.is_of_delivery and self.was.time is not None else self.timestamp
 
     @property
     def lane(self) -> tuple[int, bytes | None, str | None]:
-        """Letters with equal lanes are sent again by their `order`: one profile and flow, or one profile's events."""
+        """Return the lane: dead letters of one profile and flow, or one profile's events, leave again by `order`."""
         return self.partition, self.was.key, self.flow_id
 
     @property
     def fingerprint(self) -> str:
-        """The same for every copy of a letter (a crash may repeat one), and for nothing else: hexadecimal digits."""
+        """Return hexadecimal digits that all copies of a dead letter share, and no other (a crash may repeat one)."""
         was = self.was
         parts = (
             was.topic.encode(),

@@ -1,4 +1,4 @@
-"""Where a flow delivers: an Amazon Kinesis stream, and how to be let in (contract G7).
+"""The destination of a flow: an Amazon Kinesis stream, and how a worker is authorized there (G7).
 
 Who may change a flow chooses the endpoint, and the worker sends there what a reference `${ENV_NAME}` stands for: an
 access key id in clear, a secret as a signature, which can be guessed at. So a reference names what is meant for that,
@@ -52,14 +52,15 @@ StoredSecret = Annotated[
 ]
 """`${ENV_NAME}`: the worker reads the secret from its own environment; it never stands in a file or on a topic.
 
-Or `encrypted:` and what the keys of the installation open (processor/foundation/secrets.py), as the control API stores it.
+Or `encrypted:` and what the keys of the installation open (processor/foundation/secrets.py), as the control API
+stores it.
 """
 AccessKeyId = Annotated[Name, AfterValidator(_sendable_in_clear)]
 """As it is, or `${…ACCESS_KEY_ID}`: so a pair of keys can be rotated in files."""
 
 
 class DefaultCredentials(Model):
-    """boto3's default chain."""
+    """Credentials that boto3's default chain finds."""
 
     type: Literal["default"] = "default"
 
@@ -102,7 +103,7 @@ Credentials = Annotated[
 
 
 def is_http_url(text: str, info: ValidationInfo) -> str:
-    """The text, if it is such an address; raises ValueError.
+    """Return the text, if it is such an address; raises ValueError.
 
     One that is stored already is judged where it is called (processor/delivery).
     """
@@ -115,8 +116,9 @@ def is_http_url(text: str, info: ValidationInfo) -> str:
 
 
 def require_one_host(url: str) -> str:
-    """Give the host of an address, in lower case; raise ValueError where it has none, or where programs read different
-    hosts out of it.
+    """Return the host of an address, in lower case.
+
+    Raises ValueError where it has none, or where programs read different hosts out of it.
     """
     if _PLAIN_ADDRESS.fullmatch(url) is None:
         raise ValueError(
@@ -135,7 +137,7 @@ def require_one_host(url: str) -> str:
 
 
 def with_place_of_arn(value: Any) -> Any:
-    """The fields of a destination, with the stream's name and region where its ARN says them alone (contract G10)."""
+    """Return the fields of a destination, with the stream's name and region where its ARN says them alone (G10)."""
     text = value.get("streamArn") if isinstance(value, dict) else None
     if not isinstance(text, str):
         return value
@@ -193,24 +195,24 @@ class Destination(Model):
 
     @property
     def named(self) -> dict[str, str]:
-        """How a call of Kinesis names the stream."""
+        """Return the arguments by which a call of Kinesis names the stream."""
         return {"StreamName": self.stream} if self.stream_arn is None else {"StreamARN": self.stream_arn}
 
     @property
     def references(self) -> list[str]:
-        """The names of variables that the credentials refer to."""
+        """Return the names of variables that the credentials refer to."""
         said = self.credentials
         texts = (said.access_key_id, said.secret_key) if isinstance(said, KeyCredentials) else ()
         return [reference[1] for text in texts if (reference := REFERENCE.fullmatch(text)) is not None]
 
     @property
     def account(self) -> str | None:
-        """The account that the stream's ARN names; None: that of the credentials."""
+        """Return the account that the stream's ARN names; None: that of the credentials."""
         return None if self.stream_arn is None else read_stream_arn(self.stream_arn).account
 
     @property
     def in_words(self) -> str:
-        """Where the destination is, for people: stream, account where it may be another's, region, endpoint."""
+        """Describe the destination for people: stream, account where it may be another's, region, endpoint."""
         behind = f" at {self.endpoint_url}" if self.endpoint_url is not None else ""
         of = f" of account {self.account}" if self.account is not None else ""
         return f"stream {self.stream}{of} in {self.region}{behind}"

@@ -92,7 +92,7 @@ class Event:
 def cloud_event(
     event_id: str, source: str, event_type: EventType, subject: str, time: str, **data: Any
 ) -> dict[str, Any]:
-    """An event of our own as CloudEvents 1.0 has it; `data=…` where it carries some."""
+    """Return an event of our own as CloudEvents 1.0 has it; `data=…` where it carries some."""
     head = {
         "specversion": "1.0",
         "id": event_id,

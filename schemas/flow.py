@@ -18,7 +18,7 @@ ALWAYS_LEAVE: Final = frozenset({"segmentMembership", "identityMap"})
 
 
 def _read_path(dotted: str, place: str, info: ValidationInfo) -> str:
-    """The path without prefixes, which is told as a remark.
+    """Return the path without prefixes, which is told as a remark.
 
     One that is stored already may be in another notation: it matches what it matched.
     """
@@ -89,7 +89,7 @@ class Triggers(Model):
 
 
 def is_partition_key(text: str, info: ValidationInfo) -> str:
-    """The text, if it is a value of the option (G5), its path as in the contract's notation; raises ValueError."""
+    """Return the text, if it is a value of the option (G5), its path in the contract's notation; raise ValueError."""
     kind, _, argument = text.partition(":")
     if text == "profileId" or (kind == "identity" and argument):
         return text
@@ -120,7 +120,7 @@ class Options(Model):
 
     @property
     def consent_paths(self) -> tuple[str, ...]:
-        """The paths of the consent gate; () where there is none."""
+        """Return the paths of the consent gate; () where there is none."""
         gate = self.consent_gate
         return () if gate is None else (gate,) if isinstance(gate, str) else gate
 

@@ -22,7 +22,7 @@ KEPT_DAYS: Final = 30
 
 
 class JobKind(StrEnum):
-    """What a job does; record ids and causes begin with it (E1)."""
+    """The kind of a job; record ids and causes begin with it (E1)."""
 
     BACKFILL = "backfill"
     RESEND = "resend"
@@ -31,7 +31,7 @@ class JobKind(StrEnum):
 
 
 class JobState(StrEnum):
-    """How a job stands: the words of contract E4, and `cancelled`."""
+    """The status of a job: the words of contract E4, and `cancelled`."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -42,8 +42,9 @@ class JobState(StrEnum):
 
 
 class JobAudience(NamedModel):
-    """An audience of a job; `dropped_at`: when it was un-mapped (of `unmap`: mapped again), from when on the job does
-    nothing for it.
+    """An audience of a job.
+
+    `dropped_at`: when it was un-mapped (of `unmap`: mapped again); from then on the job does nothing for it.
     """
 
     namespace: Name
@@ -52,7 +53,7 @@ class JobAudience(NamedModel):
 
     @property
     def key(self) -> AudienceKey:
-        """(namespace, id)."""
+        """Return namespace and id of the audience."""
         return self.namespace, self.id
 
 
@@ -88,12 +89,12 @@ class Job(NamedModel):
 
     @property
     def wanted(self) -> tuple[AudienceKey, ...]:
-        """The audiences that were not dropped."""
+        """Return the audiences that were not dropped."""
         return tuple(audience.key for audience in self.audiences if audience.dropped_at is None)
 
 
 class PartitionState(StrEnum):
-    """How far a job is in one partition."""
+    """The status of a job in one partition."""
 
     RUNNING = "running"
     DONE = "done"

@@ -30,9 +30,7 @@ STORED: Final = "stored"
 
 
 class Remarks(list[str]):
-    """The context in which an object is read that is new: what its author should know is added, each as `<place>:
-    <text>`.
-    """
+    """The context in which a new object is read: collects what its author should know, each as `<place>: <text>`."""
 
 
 class Model(BaseModel):
@@ -42,9 +40,7 @@ class Model(BaseModel):
 
     @model_validator(mode="after")
     def _require_text(self) -> Self:
-        """Refuse half of a surrogate pair: JSON and YAML can write it, and nothing that is stored or sent can hold
-        it.
-        """
+        """Refuse half of a surrogate pair: JSON and YAML can write it, but nothing stored or sent can hold it."""
         for name in self.model_fields_set:
             value = getattr(self, name)
             for text in value if isinstance(value, tuple) else (value,):
@@ -97,7 +93,7 @@ def first_faults(told: Iterable[str], count: int) -> list[str]:
 
 
 def describe_fault(fault: Mapping[str, Any], place: Iterable[int | str], whole: str = "the body") -> str:
-    """Return the text of one fault that pydantic found at `place`; `whole` names the object where the place is empty."""
+    """Return the text of one fault that pydantic found at `place`; `whole` names the object itself."""
     where = ".".join(str(step)[:_MAX_STEP_CHARACTERS] for step in place)
     told = f"{where or whole}: {str(fault['msg']).removeprefix('Value error, ')}"
     return told.encode(

@@ -32,14 +32,14 @@ def split_path(dotted: str) -> Path:
 
 
 def read_path(dotted: str) -> str:
-    """The path without prefixes; raises ValueError for one in another notation, with the right one."""
+    """Return the path without prefixes; raises ValueError for one in another notation, with the right one."""
     if (fault := fault_of_path(dotted)) is not None:
         raise ValueError(fault)
     return without_prefixes(dotted)
 
 
 def without_prefixes(dotted: str) -> str:
-    """The path without `xdm:` before its segments; one that is nothing else stays."""
+    """Return the path without `xdm:` before its segments; one that is nothing else stays."""
     if PREFIX not in dotted:
         return dotted
     return ".".join(_without_prefix(segment) for segment in dotted.split("."))
@@ -92,7 +92,7 @@ def _has_blanks(segment: str) -> bool:
 
 
 def _addressed(text: str) -> tuple[list[str], bool]:
-    """The members that a text names, up to what cannot be addressed, and whether it names nothing beyond them."""
+    """Return the members that a text names, up to what cannot be addressed, and whether it names no more."""
     members: list[str] = []
     for member in _members(_stripped(text)):
         if member is None:
@@ -121,7 +121,7 @@ def _members(text: str) -> Iterator[str | None]:
 
 
 def _name(member: str) -> str:
-    """The name that a segment means; "" for one that is nothing but blanks and prefixes."""
+    """Return the name that a segment means; "" for one that is nothing but blanks and prefixes."""
     name = _without_prefix(_stripped(member))
     return "" if name == PREFIX else _stripped(name)
 

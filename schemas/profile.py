@@ -65,7 +65,7 @@ class Profile:
 
     @property
     def document(self) -> Document:
-        """The XDM document, put together: attributes beside `segmentMembership` and `identityMap`."""
+        """Return the XDM document, put together: attributes beside `segmentMembership` and `identityMap`."""
         document = dict(self.attributes)
         if self.memberships:
             document["segmentMembership"] = {

@@ -16,7 +16,8 @@ _HOST: Final = re.compile(  # of AWS's own endpoints, whatever their partition i
     r"//((?P<account>[0-9]{12})\.)?([a-z0-9-]+\.)*((data|control)-)?kinesis(-fips)?\.(?P<region>[a-z0-9-]+)\.(vpce\.)?(amazonaws|api)\.",
     re.IGNORECASE,
 )
-_PARTITIONS: Final = {  # by how their regions begin, the longest first (botocore, partitions.json); every other region is one of `aws`
+_PARTITIONS: Final = {
+    # by how their regions begin, the longest first (botocore, partitions.json); every other region is one of `aws`
     "us-isob-": "aws-iso-b",
     "us-isof-": "aws-iso-f",
     "eu-isoe-": "aws-iso-e",

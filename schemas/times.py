@@ -42,7 +42,7 @@ class BadTimeError(ValueError):
 
 
 def parse_time(text: str) -> int:
-    """Seconds since 1970-01-01T00:00:00Z of a time in the contract's form; raises BadTimeError naming the text."""
+    """Return seconds since 1970-01-01T00:00:00Z of a time in the contract's form; raise BadTimeError with the text."""
     return _cached_seconds(text) if len(text) <= LONGEST_CACHED else _seconds(text)
 
 
@@ -74,7 +74,7 @@ def _seconds(text: str) -> int:
 
 
 def _short(text: str) -> str:
-    """The text as an error tells it: a fraction may have any number of digits, and a Kafka header carries the error."""
+    """Return the text as an error quotes it, cut: a fraction may have any number of digits."""
     return repr(text[:64])
 
 
@@ -102,7 +102,7 @@ def format_time(seconds: int) -> str:
 
 
 def normal_time(text: str) -> str:
-    """`text` in the form of C8, so that such times compare as strings; raises BadTimeError."""
+    """Return `text` in the form of C8, so that such times compare as strings; raises BadTimeError."""
     return _cached_normal(text) if len(text) <= LONGEST_CACHED else format_time(_seconds(text))
 
 
@@ -112,7 +112,7 @@ def _cached_normal(text: str) -> str:
 
 
 def plus_days(normal: str, days: int) -> str:
-    """A time in the form of C8 moved by whole days, held within the years 1 to 9999."""
+    """Return a time in the form of C8 moved by whole days, held within the years 1 to 9999."""
     midnight = _midnight_plus_days(normal[:_DATE_CHARACTERS], days)
     if midnight is None:
         return format_time(MAX_SECONDS if days > 0 else MIN_SECONDS)
@@ -121,13 +121,13 @@ def plus_days(normal: str, days: int) -> str:
 
 @lru_cache(maxsize=_CACHED_DATES)
 def _midnight_plus_days(date: str, days: int) -> str | None:
-    """A date moved by whole days; None where it would lie outside the years 1 to 9999."""
+    """Return a date moved by whole days; None where it would lie outside the years 1 to 9999."""
     seconds = parse_time(f"{date}T00:00:00Z") + days * DAY_SECONDS
     return format_time(seconds)[:_DATE_CHARACTERS] if MIN_SECONDS <= seconds <= MAX_SECONDS else None
 
 
 def plus_second(normal: str) -> str:
-    """The second after a time in the form of C8 below the last one; nearly always without reading it."""
+    """Return the second after a time in the form of C8 below the last one; nearly always without reading it."""
     last = normal[_LAST_DIGIT]
     if last == "9":
         return format_time(parse_time(normal) + 1)

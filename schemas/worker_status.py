@@ -54,7 +54,7 @@ class FlowStatus(Model):
 
 
 def flow_sum(statuses: Iterable[FlowStatus]) -> FlowStatus:
-    """All counts of flows together; of no single flow's pause or oldest record."""
+    """Return all counts of flows together; of no single flow's pause or oldest record."""
     total: dict[str, Any] = {}
     for status in statuses:
         for name, value in status.model_dump(by_alias=True, exclude_none=True).items():

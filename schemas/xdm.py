@@ -21,7 +21,7 @@ def plain_names(value: Any) -> Any:
 
 
 def plain_members(members: dict[str, Any]) -> dict[str, Any]:
-    """`plain_names` of an object."""
+    """Return `plain_names` of an object."""
     plain: dict[str, Any] = {}
     for name, value in members.items():
         if not name.startswith(PREFIX):

@@ -22,7 +22,7 @@ class ChangelogConsumer(Protocol):
         ...
 
     async def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return where each partition ends: the last stable offset, or with `read_uncommitted` the high watermark."""
+        """Return each partition's last stable offset, or with `read_uncommitted` its high watermark."""
         ...
 
     def assign(self, partitions: Collection[TopicPartition]) -> None:
@@ -59,9 +59,8 @@ async def opened(open_consumer: OpenConsumer, **options: Any) -> AsyncIterator[C
     consumer = open_consumer(**options)
     try:
         await consumer.start()
-        await asyncio.sleep(
-            0
-        )  # aiokafka's `stop` raises CancelledError, and leaves connections open, before its tasks had their first step
+        # Before its tasks had their first step, aiokafka's `stop` raises CancelledError, and leaves connections open.
+        await asyncio.sleep(0)
         yield consumer
     finally:
         await consumer.stop()

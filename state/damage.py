@@ -1,4 +1,4 @@
-"""Tell faults of RocksDB apart, and put damaged copies away: the changelog holds everything, so they are made anew.
+"""Faults of RocksDB told apart, and damaged copies put away: the changelog, which holds everything, makes new ones.
 
     fault while opening   of the files: wiped at once, and restored from the changelog
     fault while running   of the files: marked, the worker ends (DamagedState), and the next start wipes what is marked
@@ -46,7 +46,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Fault(Enum):
-    """The part that an error of RocksDB is a fault of: the files, the machine, the disk."""
+    """The thing that an error of RocksDB is a fault of."""
 
     FILES = "files"
     FULL_DISK = "full disk"
@@ -76,7 +76,7 @@ class DamagedState(Exception):
 
 
 def find_fault(error: Exception) -> Fault:
-    """Tell what part an error of rocksdict is a fault of, by RocksDB's status code and the system's error number."""
+    """Find the fault behind an error of rocksdict, by RocksDB's status code and the operating system's error number."""
     text = str(error)
     code = text.partition(": ")[0]
     if code == "Corruption":
@@ -106,7 +106,7 @@ def mark_damaged(path: Path, reason: str) -> None:
 
 
 def why_damaged(path: Path) -> str | None:
-    """Return why the copy in `path` was marked as damaged; None where it was not."""
+    """Read why the copy in `path` was marked as damaged; None where it was not."""
     mark = _mark(path)
     return mark.read_text(errors="replace") if mark.exists() else None
 

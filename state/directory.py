@@ -58,7 +58,7 @@ class StateDirectory:
         return cls(path, handle, _named(path / _NAME, new_suffix))
 
     def partition(self, partition: int) -> Path:
-        """Return the folder of the rows of a partition."""
+        """Return the folder of a partition's rows."""
         return self.path / "profiles" / str(partition)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""The store behind the Faust table `profiles`: the partitions of this worker, read only to Faust.
+"""The store behind the Faust table `profiles` (scheme `profiles://`): this worker's partitions, read only to Faust.
 
-Its scheme is `profiles://`. Rows are written by the pipeline, in the durability order. A write through the table would
-go to RocksDB before the changelog, and is refused.
+Rows are written by the pipeline, in the durability order; a write through the table would go to RocksDB before the
+changelog and is refused.
 
 It leans on `faust.stores.base.SerializedStore` of Faust 0.15.3: the abstract `_get` … `_clear`, `persisted_offset`,
 `reset_state`.
@@ -25,7 +25,7 @@ class ProfilesAreReadOnly(TypeError):
 
 
 class ProfilesStore(SerializedStore[bytes, bytes]):
-    """Partitions come by `attach` and go by `detach`; both are the runtime's. Keys are profile ids, values rows."""
+    """Partitions come by `attach` and go by `detach`; the worker calls both. Keys are profile ids, values rows."""
 
     def __init__(self, url: Any, app: Any, table: Any, **options: Any) -> None:
         super().__init__(url, app, table, **options)

@@ -1,4 +1,4 @@
-"""Say whose copy a folder holds.
+"""The identity of a local copy: the cluster, app, changelog and partition that it was made of.
 
 A folder of another identity is wiped and rebuilt from the changelog; it never mixes with ours.
 """

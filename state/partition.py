@@ -2,7 +2,7 @@
 
     store = PartitionStore.open(folder, identity, memory)
     store.get_many([b"pAda"])                                    # values, None where there is none
-    store.apply({b"pAda": row, SOURCE_POSITION_KEY: …}, next_offset)   # one atomic batch: rows, watermark, place in the changelog
+    store.apply({b"pAda": row, SOURCE_POSITION_KEY: …}, next_offset)   # one atomic batch
     store.close()
 
 RocksDB keeps no log of its own: the changelog is the log. A crash takes the write buffer, some `write_buffer_bytes` of
@@ -40,17 +40,27 @@ _CHANGELOG_KEY: Final = b"\x00changelog"
 _BLOOM_BITS: Final = 10  # one false answer in a hundred; RocksDB wiki, "RocksDB Bloom Filter"
 _BLOCK_BYTES: Final = 16 * 1024
 _OPEN_FILES: Final = 256
-_MANIFEST_BYTES: Final = (
-    1024 * 1024
-)  # it names the first and last key of files that are long gone; RocksDB's default is 1 GiB
 _log = structlog.get_logger(__name__)
 
 Clock = Callable[[], float]
 """Seconds since 1970-01-01T00:00:00Z."""
 
 
+class FileOptions(NamedTuple):
+    """The form of a store's files."""
+
+    compression: Callable[[], DBCompressionType] = DBCompressionType.lz4
+    manifest_bytes: int = 1024 * 1024
+    """The size at which RocksDB writes its list of files anew, which names the first and last keys of files that are
+    long gone; its default is 1 GiB.
+    """
+
+
+FILES: Final = FileOptions()
+
+
 class Memory(NamedTuple):
-    """The memory that the stores of one worker share: RocksDB's cache of blocks, and the budget of write buffers."""
+    """The memory that a worker's stores share: RocksDB's cache of blocks, and the budget of its write buffers."""
 
     block_cache: Cache
     write_buffers: WriteBufferManager
@@ -80,7 +90,14 @@ class PartitionStore:
         self.changelog_next_offset, self.applied_at = orjson.loads(place) if place is not None else (0, wall_clock())
 
     @classmethod
-    def open(cls, path: Path, identity: Identity, memory: Memory, wall_clock: Clock = time.time) -> Self:
+    def open(
+        cls,
+        path: Path,
+        identity: Identity,
+        memory: Memory,
+        wall_clock: Clock = time.time,
+        files: FileOptions = FILES,
+    ) -> Self:
         """Open the copy in `path`, or make an empty one: also where the copy is another's, or its files are damaged.
 
         Raises NoSpace; DamagedState, where an empty one cannot be made either; and what is a fault of the machine, as
@@ -91,7 +108,7 @@ class PartitionStore:
         reason = why_damaged(path)
         if reason is None:
             try:
-                store = cls._open(path, memory, wall_clock)
+                store = cls._open(path, _options(memory, files), wall_clock)
             except DamagedState as damaged:
                 reason = damaged.reason
             else:
@@ -104,15 +121,15 @@ class PartitionStore:
             reason="of another identity" if reason is None else f"damaged: {reason}",
         )
         wipe(path)
-        store = cls._open(path, memory, wall_clock)
+        store = cls._open(path, _options(memory, files), wall_clock)
         store._belongs_to(identity)
         return store
 
     @classmethod
-    def _open(cls, path: Path, memory: Memory, wall_clock: Clock) -> Self:
+    def _open(cls, path: Path, options: Options, wall_clock: Clock) -> Self:
         database = None
         try:
-            database = Rdict(str(path), options=_options(memory))
+            database = Rdict(str(path), options=options)
             return cls(path, database, wall_clock)
         except Exception as error:  # rocksdict raises bare Exception for every fault of the files
             if database is not None:
@@ -144,13 +161,13 @@ class PartitionStore:
             raise self._told(error) from None
 
     @property
-    def watermark(self) -> SourcePosition | None:
-        """How far this copy is; None: nothing was ever applied."""
+    def source_position(self) -> SourcePosition | None:
+        """The source position of this copy; None: nothing was ever applied."""
         value = self.get_many([SOURCE_POSITION_KEY])[0]
         return decode_source_position(value) if value is not None else None
 
     def apply(self, rows: Mapping[bytes, bytes | None], changelog_next_offset: int) -> None:
-        """Write rows (None removes one) and the place in the changelog after them, all or nothing.
+        """Write rows (None removes one) and the changelog offset after them, all or nothing.
 
         Raises NoSpace, DamagedState.
         """
@@ -188,14 +205,15 @@ class PartitionStore:
                 yield key, cast("bytes", rows.value())
             rows.next()
         try:
-            rows.status()  # at a damaged block RocksDB's iterator ends as it does after the last row, and keeps the fault for who asks
+            # At a damaged block RocksDB's iterator ends as after the last row, and keeps the fault for who asks.
+            rows.status()
         except Exception as error:  # rocksdict raises bare Exception
             raise self._told(error) from None
 
     def row_count(self) -> int:
         """Return how many profiles there are, as the source position says."""
-        watermark = self.watermark
-        return 0 if watermark is None else watermark.profiles
+        source_position = self.source_position
+        return 0 if source_position is None else source_position.profiles
 
     def size_bytes(self) -> int:
         """Bytes of the files and of the write buffers."""
@@ -205,17 +223,16 @@ class PartitionStore:
     def compact(self) -> None:
         """Write every row into new files, and remove the old ones.
 
-        Of a profile that was removed before, no row is on disk any more. Takes as long as to read and write all rows. Ids that
-        were the first or last key of a file stand in RocksDB's MANIFEST until the store is opened again, or 1 MiB of later
-        changes to it. Raises DamagedState, NoSpace.
+        Of a profile that was removed before, no row is on disk any more. Takes as long as to read and write all rows.
+        Ids that were the first or last key of a file stand in RocksDB's MANIFEST until the store is opened again, or 1
+        MiB of later changes to it. Raises DamagedState, NoSpace.
         """
         options = CompactOptions()
         options.set_bottommost_level_compaction(BottommostLevelCompaction.force())
         self._database.compact_range(None, None, options)
         try:
-            self._database.write(
-                WriteBatch(raw_mode=True)
-            )  # a compaction keeps its fault to itself; the next write tells it
+            # A compaction keeps its fault to itself; the next write tells it.
+            self._database.write(WriteBatch(raw_mode=True))
         except Exception as error:  # rocksdict raises bare Exception
             raise self._told(error) from None
 
@@ -229,7 +246,7 @@ class PartitionStore:
             _close(self._database, self.path)
 
     def _told(self, error: Exception) -> Exception:
-        """Return what to raise for an error of RocksDB; a damaged copy is marked before anybody can end the process."""
+        """Return the error to raise for one of RocksDB's; a damaged copy is marked before anybody ends the process."""
         fault = find_fault(error)
         if fault is Fault.FILES:
             mark_damaged(self.path, str(error))
@@ -261,18 +278,17 @@ def _write_options() -> WriteOptions:
     return options
 
 
-def _options(memory: Memory) -> Options:
+def _options(memory: Memory, files: FileOptions) -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(True)
-    options.set_paranoid_checks(
-        True
-    )  # RocksDB's default, on which we lean: a store whose compaction met damage refuses writes
+    # RocksDB's default, on which we lean: a store whose compaction met damage refuses writes.
+    options.set_paranoid_checks(True)
     options.set_write_buffer_size(memory.write_buffer_bytes)
     options.set_write_buffer_manager(memory.write_buffers)
-    options.set_compression_type(DBCompressionType.lz4())
+    options.set_compression_type(files.compression())
     options.set_max_open_files(_OPEN_FILES)
     options.set_keep_log_file_num(2)
-    options.set_max_manifest_file_size(_MANIFEST_BYTES)
+    options.set_max_manifest_file_size(files.manifest_bytes)
     blocks = BlockBasedOptions()
     blocks.set_block_cache(memory.block_cache)
     blocks.set_block_size(_BLOCK_BYTES)

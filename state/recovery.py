@@ -1,4 +1,4 @@
-"""Take over partitions in the place of Faust's recovery: fence, restore in bulk, begin at the source position.
+"""Takeover in the place of Faust's recovery: fence, restore in bulk, start at the source position.
 
     rebalance ─► Faust: on_rebalance ─► signal ─► Takeover.take_over(partitions) ─► perform_seek ─► flow resumes
                                           ▲ another rebalance begins: all over again
@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, Protocol, cast
 
 import structlog
 from aiokafka.errors import IllegalStateError
-from faust.tables import TableManager as FaustTableManager
+from faust.tables import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from mode import Service
 
@@ -25,13 +25,13 @@ _log = structlog.get_logger(__name__)
 
 
 class Takeover(Protocol):
-    """The owner, as the recovery sees it: it makes partitions ours."""
+    """The owner that makes partitions ours."""
 
     async def take_over(self, partitions: Iterable[int]) -> None:
-        """Fence earlier owners, restore, be ready to process from the source position.
+        """Fence earlier owners, restore, and be ready to process from the source position.
 
-        May be cancelled, and called again. Raises one of `TakeoverRecovery.revocations` where the group revokes them meanwhile:
-        another takeover follows.
+        May be cancelled, and called again. Raises one of `TakeoverRecovery.revocations` where the group revokes them
+        meanwhile: another takeover follows.
         """
 
 
@@ -63,21 +63,20 @@ class TakeoverRecovery(Recovery):
             except asyncio.CancelledError:
                 if self.should_stop or _is_being_cancelled():
                     raise
-                _log.warning(
-                    "takeover_interrupted", again_in_seconds=AGAIN_SECONDS
-                )  # by aiokafka, as when a connection closes
+                # By aiokafka, as when a connection closes.
+                _log.warning("takeover_interrupted", again_in_seconds=AGAIN_SECONDS)
                 await self.sleep(AGAIN_SECONDS)
                 self.signal_recovery_start.set()
 
     async def _recover_once(self, generation: int) -> None:
         self._set_recovery_started()
-        takeover = cast("TableManager", self.tables).takeover
+        takeover = cast("TakeoverTables", self.tables).takeover
         assert takeover is not None
         await self._wait(takeover.take_over({place.partition for place in self.active_tps}))
         await self._wait(self.on_recovery_completed(generation))
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109  # Faust's signature
-        """Wait as Faust does, without its time-out, which says that the service was stopped.
+        """Wait as Faust does, without its time-out, by which the worker would do nothing, for ever.
 
         The worker would then do nothing, for ever. What is waited for here raises by itself when it takes too long
         (BatchConsumer.perform_seek, restore).
@@ -91,7 +90,7 @@ def _is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-class TableManager(FaustTableManager):
+class TakeoverTables(TableManager):
     """Faust's table manager with our recovery; `takeover` is set by the composition root before the worker starts."""
 
     recovery_service: ClassVar[type[TakeoverRecovery]] = TakeoverRecovery
@@ -105,7 +104,7 @@ class TableManager(FaustTableManager):
 
     @property
     def recovery(self) -> Recovery:
-        """Return the recovery service."""
+        """The recovery service, made when it is first asked for."""
         if self._recovery is None:
             self._recovery = self.recovery_service(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery

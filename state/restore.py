@@ -39,15 +39,15 @@ _log = structlog.get_logger(__name__)
 
 
 class RestoreStalled(Exception):
-    """An error for a changelog from which nothing came for a minute, before its end.
+    """An error of a restore that goes no further before the changelog's end.
 
-    So it is where a transaction stays open that nobody can be writing.
+    Nothing came for a minute, or a transaction stays open that nobody can be writing.
     """
 
 
 @dataclass(slots=True)
 class Progress:
-    """The progress of restoring one partition, in changelog offsets."""
+    """The progress of one partition's restore, in changelog offsets."""
 
     start: int
     next_offset: int
@@ -62,9 +62,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Changelog:
-    """The changelog's topic, and how long it keeps a tombstone.
+    """The topic, and how long it keeps a tombstone (`delete.retention.ms`).
 
-    `delete.retention.ms` says it; None where the broker does not tell: Kafka's default.
+    None: the broker does not tell; Kafka's default is taken.
     """
 
     topic: str
@@ -105,13 +105,14 @@ async def restore(
     open_consumer: OpenConsumer = kafka_consumer,
     waiting_on: WaitingOn = _wait_silently,
     on_write: Callable[[], None] = _write_silently,
+    read_records: int = READ_RECORDS,
 ) -> dict[int, Progress]:
     """Bring every store to the changelog's end; what was done, by partition.
 
     `connection` are aiokafka's arguments to reach the broker; `on_progress` is called before the first read, where
     there is something to read, and after each; `waiting_on` is told what is waited for beside records; `on_write` is
-    called after the rows of each read are on disk. Resumable: each read is applied with its place, so a restart goes on
-    where it was. Raises StaleCopies before anything was read, RestoreStalled, KafkaError.
+    called after the rows of each read, of at most `read_records`, are on disk. Resumable: each read is applied with its
+    place, so a restart goes on where it was. Raises StaleCopies before anything was read, RestoreStalled, KafkaError.
     """
     if not stores:
         return {}
@@ -125,7 +126,7 @@ async def restore(
         progress = await _plan(stores, changelog, consumer, ends)
         if any(part.left for part in progress.values()):
             on_progress(progress)
-            await _read(stores, changelog.topic, consumer, progress, on_progress, on_write)
+            await _read(stores, changelog.topic, consumer, progress, on_progress, on_write, read_records)
         return progress
 
 
@@ -135,11 +136,9 @@ async def _settled_ends(
     consumer: ChangelogConsumer,
     waiting_on: WaitingOn,
 ) -> dict[TopicPartition, int]:
-    """Wait until nothing is open below `written`, the high watermarks; return the offsets to read to.
+    """Wait until nothing is open below `written`, the high watermarks; return where to read to.
 
-    They are the last stable offsets, or where a copy is further.
-
-    `places`: where the local copy of each partition ends.
+    That is the last stable offsets, or where a copy is further. `places`: where the local copy of each partition ends.
     """
     loop = asyncio.get_running_loop()
     topic, deadline = next(iter(places)).topic, loop.time() + SETTLE_SECONDS
@@ -165,12 +164,10 @@ async def _settled_ends(
 
 
 def settled_end(copy_end: int, stable: int, written: int) -> int | None:
-    """Return the offset up to which a partition is to be restored.
+    """Return up to where a partition is to be restored, or None: the broker has not ended a transaction yet.
 
-    None: the broker has not ended a transaction yet, and this copy does not tell how it ends.
-
-    `stable`: the last stable offset, `written`: the high watermark of a moment before; `copy_end`: where the local copy
-    is.
+    Then this copy does not tell how it ends. `stable`: the last stable offset, `written`: the high watermark of a
+    moment before; `copy_end`: where the local copy is.
     """
     if stable >= written:
         return stable
@@ -197,9 +194,7 @@ async def _plan(
 
 
 def misfit(copy: PartitionStore, begin: int, end: int, tombstone_seconds: float | None) -> str | None:
-    """Return why a copy cannot go on from where it is in a log from `begin` to `end`; None: it can.
-
-    An empty one always can.
+    """Say why a copy cannot go on from where it is in a log from `begin` to `end`; None: it can. An empty one can.
 
     A copy older than the log keeps tombstones may have missed one: a deleted profile would live on. So may one that is
     from the future, by a clock that was wrong then or is wrong now.
@@ -224,6 +219,7 @@ async def _read(
     progress: dict[int, Progress],
     on_progress: Callable[[Mapping[int, Progress]], None],
     on_write: Callable[[], None],
+    read_records: int,
 ) -> None:
     waiting = {TopicPartition(changelog, partition): part for partition, part in progress.items() if part.left}
     consumer.assign(list(waiting))
@@ -232,7 +228,7 @@ async def _read(
     loop = asyncio.get_running_loop()
     moved_at = loop.time()
     while waiting:
-        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=READ_RECORDS)
+        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=read_records)
         for place, records in fetched.items():
             _apply(stores[place.partition], records, waiting[place])
             on_write()

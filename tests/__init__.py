@@ -1,8 +1,9 @@
 """Tests of the product; tests/kit holds what they stand on.
 
-Processes that tests start keep the bytecode of what they import: without it a worker compiles its libraries at each start,
-which takes three times as long as all the rest of the start. PYTHONDONTWRITEBYTECODE keeps bytecode out of the folders of the
-sources; where it is set, bytecode goes to `.tools/bytecode`, for this process and for those that it starts.
+Processes that tests start keep the bytecode of what they import: without it a worker compiles its libraries at each
+start, which takes three times as long as all the rest of the start. PYTHONDONTWRITEBYTECODE keeps bytecode out of the
+folders of the sources; where it is set, bytecode goes to `.tools/bytecode`, for this process and for those that it
+starts.
 """
 
 import os

@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def is_xdist_worker(config: pytest.Config) -> bool:
-    """Whether this process tests for a controller (`pytest -n`)."""
+    """Return whether this process tests for a controller (`pytest -n`)."""
     return hasattr(config, "workerinput")
 
 

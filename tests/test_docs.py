@@ -16,7 +16,6 @@ from processor.foundation.settings_environment import env_name
 
 ROOT = Path(__file__).parents[1]
 DOCS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
-NOT_YET = {"pipeline/committer", "pipeline/decider"}
 GENERATED = {"contract-map.md", "reference.md"}
 SHORT = re.compile(r"`([a-z_]+(?:/[a-z_]+)+)`")
 PLACE = re.compile(r"(?<![\w/<.-])(?:processor|schemas|state|tests|docs|docker|benchmarks)/[\w./-]*[\w/]")
@@ -89,7 +88,7 @@ def test_every_module_that_the_docs_name_in_short_exists(document: Path) -> None
         name for name in named if not any((ROOT / "processor" / f"{name}{end}").exists() for end in (".py", "/"))
     }
 
-    assert missing == (NOT_YET if document.name == "architecture.md" else set())
+    assert missing == set()
 
 
 @pytest.mark.parametrize("document", [path for path in DOCS if path.name not in GENERATED], ids=lambda path: path.name)

@@ -32,37 +32,6 @@ RIDDLES: Final = (
 )
 RIDDLE: Final = re.compile(rf"(?:{'|'.join([*PRONOUNS, *RIDDLES, 'Whose', 'How', 'Where', 'When', 'Why'])})\b")
 LEAST_WORDS: Final = 4
-FIRST_LINES_NOT_YET: Final[frozenset[str]] = frozenset(
-    {
-        "processor/api",
-        "processor/api/flow_service",
-        "processor/pipeline",
-        "processor/pipeline/jobs",
-        "processor/worker",
-        "processor/worker/adapters",
-        "schemas",
-        "schemas/wire",
-        "state",
-    }
-)
-MAPS_NOT_YET: Final[frozenset[str]] = frozenset(
-    {
-        "processor/api",
-        "processor/api/flow_service",
-        "processor/pipeline",
-        "processor/pipeline/jobs",
-        "processor/worker",
-        "processor/worker/adapters",
-        "schemas",
-        "schemas/wire",
-    }
-)
-
-
-def but_for(unfinished: frozenset[str]) -> list[object]:
-    """Return the packages as parameters; an unfinished one that has become right must leave its list."""
-    wrong = pytest.mark.xfail(reason="not reworded yet", strict=True)
-    return [pytest.param(package, marks=[wrong] if package in unfinished else []) for package in PACKAGES]
 
 
 def docstrings(path: Path) -> Iterator[tuple[str, str]]:
@@ -87,14 +56,14 @@ def fault(docstring: str) -> str | None:
     return "the first line begins as a riddle" if RIDDLE.match(first) else None
 
 
-@pytest.mark.parametrize("package", but_for(FIRST_LINES_NOT_YET))
+@pytest.mark.parametrize("package", PACKAGES)
 def test_the_first_line_of_every_docstring_stands_alone(package: str) -> None:
     places = [each for path in sorted((ROOT / package).glob("*.py")) for each in docstrings(path)]
 
     assert {place: fault(docstring) for place, docstring in places if fault(docstring)} == {}
 
 
-@pytest.mark.parametrize("package", but_for(MAPS_NOT_YET))
+@pytest.mark.parametrize("package", PACKAGES)
 def test_the_docstring_of_a_package_names_every_module_in_it(package: str) -> None:
     folder = ROOT / package
     docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""

@@ -1,5 +1,4 @@
-"""A log whose beginning moves at any moment: every record is processed once, in order, or the worker stops and names
-exactly the gap.
+"""A log may lose its beginning at any moment: each record is processed once, or the worker names the gap.
 
 The consumer, aiokafka's fetcher, the positions and the pipeline are the real ones; Kafka, the changelog and delivery
 are in memory.
@@ -24,13 +23,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from processor.core.step import Limits
 from processor.foundation.errors import StoppedForOperator
 from processor.foundation.gaps import Gap
 from processor.foundation.settings import Settings
 from processor.foundation.tasks import end_task
-from processor.pipeline.decided import Policy
-from processor.pipeline.partition import PartitionPipeline, PartitionSettings
+from processor.pipeline.partition import PartitionPipeline
 from processor.pipeline.pipeline import Pipeline
 from processor.transport.owner import Partition
 from processor.worker.faust_app import create_app
@@ -41,16 +38,19 @@ from schemas.kafka import Batch
 from tests.kit.examples import law
 from tests.kit.given import a_catalog, a_flow
 from tests.kit.virtual_time import VirtualTimeLoop
-from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows
+from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, partition_settings
 from tests.transport.memory_logs import InLoopConsumer, MemoryBroker, MemoryConsumer, offsets_between
 
 SOURCE: Final = Partition("profile-events", 0)
 EXPORTS: Final = Partition("exports", 0)
 CATALOG: Final = a_catalog({"flows": [a_flow(attributes=["n"], membershipGate="none")]})
 """Every event leaves as one record: what was processed can be counted."""
-EVENT: Final = b'{"specversion":"1.0","id":"%d","source":"/u","type":"profile.patched","time":"2026-01-11T12:00:00Z","data":{"n":%d}}'
+EVENT: Final = (
+    b'{"specversion":"1.0","id":"%d","source":"/u","type":"profile.patched","time":"2026-01-11T12:00:00Z",'
+    b'"data":{"n":%d}}'
+)
 EXAMPLES: Final = 40
-"""The reset policy earliest, an exports offset that is not kept, and progress without a watermark fail within them."""
+"""Enough: the policy earliest, an exports offset that is not kept, and progress without a position fail in them."""
 RESET_POLICY: Final = "none"
 SETTLE_SECONDS: Final = 2.0
 FEW_BYTES: Final = 1500
@@ -131,7 +131,7 @@ class Worker:
         self._draining = asyncio.create_task(self.consumer._drain_messages(fetcher))
 
     def _new_part(self) -> PartitionPipeline:
-        settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, FEW_BYTES)
+        settings = partition_settings(max_waiting_bytes=FEW_BYTES)
         progress, rows, catalog = partial(self._done, SOURCE), self._rows, self._world.catalog
         ids = ("source", "changelog")
         return PartitionPipeline(
@@ -165,7 +165,7 @@ class Worker:
         done = self._pipeline.committed_offsets.get(0, 0) if place == SOURCE else next_offset
         self._gap_stop.note_done(place, done)
         if place == SOURCE:
-            self._pipeline.moved(*place)
+            self._pipeline.on_progress(*place)
 
     def _finish(self, place: Partition) -> None:
         if place == SOURCE:
@@ -182,14 +182,14 @@ class Worker:
     # the transport's Owner
 
     async def start_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
-        starts, _ = await self._positions.starts(partitions)
+        starts, _ = await self._positions.find_starts(partitions)
         for place, start in starts.items():
             if place == SOURCE:
-                self._pipeline.positioned(0, start.position)
+                self._pipeline.begin_at(0, start.position)
         return {place: start.position for place, start in starts.items()}
 
     async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int | None]:
-        return await self._positions.in_log(reached)
+        return await self._positions.find_in_log(reached)
 
     async def release(self, partitions: Iterable[Partition]) -> None:
         self._gap_stop.forget(list(partitions))
@@ -237,7 +237,9 @@ class LogLaw(RuleBasedStateMachine):
             await self._restart(commits=True)
 
     async def _start(self, accept_gaps: str) -> None:
-        if not self.world.log.changelog:  # a new installation: what is gone before its first watermark is nobody's
+        if (
+            not self.world.log.changelog
+        ):  # a new installation: what is gone before its first source position is nobody's
             self.passed.append(Gap(*SOURCE, 0, self.world.broker.logs[SOURCE].begin))
         exports = self.world.broker.logs[EXPORTS]
         if (

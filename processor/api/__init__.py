@@ -1,5 +1,4 @@
-"""The control API: Adobe's Flow Service objects, paths and habits, and our own native form beside them
-(docs/control-api.md).
+"""The control API: Adobe's Flow Service, and our own native form besides (docs/control-api.md).
 
     HTTP ─► limits ─► access ─► flow_service/routes, native ─► ControlPlane (processor/control) ─► topics
 
@@ -10,7 +9,8 @@
     jobs       /v1/jobs                           uploads    /v1/audiences/import
     checks     of destinations, bounded           upload_room  how many uploads, and how large
     watch      whether this API still writes      page        /docs
+    etags      how they are shown and compared    flow_service  Adobe's paths
 
-It keeps nothing: it can be restarted or moved at will. It is a root of its own, beside the worker, which knows nothing
+It keeps nothing: it can be restarted or moved at will. It is a root of its own, and the worker knows nothing
 of it.
 """

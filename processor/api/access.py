@@ -1,4 +1,4 @@
-"""Who may call: tokens compared in constant time, roles, and a pause for whoever shows wrong tokens again and again.
+"""Access by tokens, compared in constant time, with roles, and a pause for whoever shows wrong tokens repeatedly.
 
     no token            everybody who reaches it, which is this machine only (serve.py)
     API_TOKEN           one token, for reading and writing
@@ -39,14 +39,14 @@ _log = structlog.get_logger(__name__)
 
 
 class Role(StrEnum):
-    """What a token lets one do."""
+    """The role of a token: what its owner may do."""
 
     READ = "read"
     WRITE = "write"
 
 
 class Token(Model):
-    """One token. `sha256`: of the token, in hex."""
+    """A token of the file; `sha256` is of the token, in hex."""
 
     name: Name
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -54,19 +54,19 @@ class Token(Model):
 
 
 class Caller(NamedTuple):
-    """Who calls, and what he may."""
+    """A caller of the API, and the role of the token."""
 
     name: str
     role: Role
 
     @property
     def author(self) -> Author:
-        """As audit events name him."""
+        """Return the author as audit events name the caller."""
         return Author(self.name, "api")
 
 
 class Access:
-    """By the tokens there are; `clock` gives seconds that only go forward."""
+    """The access by these tokens; `clock` gives seconds that only go forward."""
 
     def __init__(
         self, tokens: Sequence[Token], failures_per_minute: int, clock: Callable[[], float] = time.monotonic
@@ -79,18 +79,17 @@ class Access:
 
     @property
     def is_open(self) -> bool:
-        """Whether no token is wanted."""
+        """Return whether no token is wanted."""
         return not self._tokens
 
     def caller(self, authorization: str | None, address: str) -> Caller:
-        """Who shows this header; raises ApiError. Only those who show no right token are counted, and told to wait."""
+        """Return who shows this header; raise ApiError for a wrong token, whose owner is counted and has to wait."""
         if self.is_open:
             return Caller(NOBODY, Role.WRITE)
         scheme, _, shown = (authorization or "").partition(" ")
         digest = sha256(shown.strip().encode(errors="replace")).hexdigest()
-        found = [
-            token for token in self._tokens if hmac.compare_digest(token.sha256, digest)
-        ]  # all of them, whichever fits
+        # all of them are compared, whichever fits
+        found = [token for token in self._tokens if hmac.compare_digest(token.sha256, digest)]
         if scheme.lower() == "bearer" and found:
             return Caller(found[0].name, found[0].role)
         if self._is_too_much(address):
@@ -103,7 +102,7 @@ class Access:
         )
 
     def _is_too_much(self, address: str) -> bool:
-        """Count a refusal; whether as many as may be within a minute came before it."""
+        """Count a refusal; return whether as many as may be within a minute came before it."""
         now = self._clock()
         with self._counting:
             refusals = self._refusals.setdefault(address, deque(maxlen=self._most))
@@ -118,8 +117,9 @@ class Access:
 
 
 class RequireToken:
-    """Answers nothing but health to whoever shows no token, and reads nothing of his request; puts the caller into the
-    request's state.
+    """Middleware that serves nothing but health to whoever shows no token, and reads nothing of the request.
+
+    It puts the caller into the request's state.
     """
 
     def __init__(self, app: ASGIApp, access: Callable[[], Access], open_paths: Collection[str]) -> None:
@@ -128,7 +128,7 @@ class RequireToken:
         self._open_paths = frozenset(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI calls this with each request."""
+        """Serve a request, as ASGI calls it."""
         if scope["type"] == "http" and scope["path"] not in self._open_paths:
             authorization = dict(scope["headers"]).get(b"authorization")
             address = scope["client"][0] if scope.get("client") else ""
@@ -149,8 +149,8 @@ def require_write(caller: Caller) -> None:
         raise ApiError(Code.FORBIDDEN, f"the token {caller.name} is for reading only")
 
 
-def access_of(settings: Settings) -> Access:
-    """By the settings; raises UsageError.
+def read_access(settings: Settings) -> Access:
+    """Return the access by the settings; raise UsageError.
 
     A token that could be guessed is warned of: the right one is never made to wait.
     """
@@ -179,7 +179,7 @@ def _tokens(settings: Settings) -> Sequence[Token]:
 
 
 def read_tokens(path: Path) -> Sequence[Token]:
-    """The tokens of a file; raises UsageError with every fault."""
+    """Read the tokens of a file; raise UsageError with every fault."""
     where = f"{env_name('api_tokens_file')}: {path}"
     try:
         tokens = TypeAdapter(list[Token]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""The FastAPI application: routes, and every error in the one form."""
+"""Build the FastAPI application: routes, and every error in the one form."""
 
 from collections.abc import Callable
 from typing import Final
@@ -14,7 +14,7 @@ from processor.api import jobs, native, uploads
 from processor.api.access import RequireToken
 from processor.api.calls import Services
 from processor.api.errors import ApiError, Code, error_response
-from processor.api.flow_service import routes
+from processor.api.flow_service import check_routes, create_routes, routes
 from processor.api.limits import LimitBody, Limits, NoTraceback, NoTrailingSlash, OnlyThisMachine
 from processor.api.page import SECURITY_HEADERS, docs_page
 from processor.control.ports import Superseded
@@ -37,7 +37,9 @@ _STATUSES: Final = {
 def build_app(
     services: Services, limits: Limits, ready: Callable[[], None], stop: Callable[[], None] = lambda: None
 ) -> FastAPI:
-    """`ready` raises CommandError where Kafka does not answer, or another API took over; `stop` is called when this one
+    """Build the application of an API.
+
+    `ready` raises CommandError where Kafka does not answer, or another API took over; `stop` is called when this one
     must end.
     """
     app = FastAPI(
@@ -48,7 +50,8 @@ def build_app(
         redoc_url=None,
     )
     app.state.services = services
-    app.include_router(routes.router)
+    for module in (routes, create_routes, check_routes):
+        app.include_router(module.router)
     app.include_router(uploads.router)  # before the paths of audiences, which would take it for one
     app.include_router(native.router)
     app.include_router(jobs.router)
@@ -67,20 +70,20 @@ def build_app(
 def _add_health(app: FastAPI, ready: Callable[[], None]) -> None:
     @app.get("/health/live", tags=["health"])
     async def live() -> dict[str, str]:
-        """It runs."""
+        """Return ok, as the process runs."""
         return {"status": "ok"}
 
     threads = CapacityLimiter(_HEALTH_THREADS)
 
     @app.get("/health/ready", tags=["health"])
     async def is_ready() -> dict[str, str]:
-        """Kafka answers, and no other API has taken over. It does not wait for a thread that other calls hold."""
+        """Return ok where Kafka answers and no other API has taken over; it waits for no thread of other calls."""
         await to_thread.run_sync(ready, limiter=threads)
         return {"status": "ok"}
 
 
 def _add_docs(app: FastAPI) -> None:
-    """Both behind the token, where there is one: they say what can be called."""
+    """Add the pages that describe the calls; both need the token, where one is set."""
 
     @app.get("/openapi.json", include_in_schema=False)
     async def document() -> JSONResponse:
@@ -93,7 +96,7 @@ def _add_docs(app: FastAPI) -> None:
 
 def _add_errors(app: FastAPI, stop: Callable[[], None]) -> None:
     @app.exception_handler(ApiError)
-    async def told(_: Request, error: ApiError) -> JSONResponse:
+    async def of_api(_: Request, error: ApiError) -> JSONResponse:
         return error_response(error)
 
     @app.exception_handler(RequestValidationError)
@@ -139,5 +142,5 @@ def _of_validation(request: Request, error: RequestValidationError) -> ApiError:
     texts = (
         describe_fault(fault, [step for step in fault["loc"] if step not in _PARTS_OF_A_REQUEST]) for fault in faults
     )
-    told = first_faults(texts, len(faults))
-    return ApiError(Code.INVALID, "; ".join(told), kind=request.url.path.rpartition("/")[2])
+    shown = first_faults(texts, len(faults))
+    return ApiError(Code.INVALID, "; ".join(shown), kind=request.url.path.rpartition("/")[2])

@@ -1,4 +1,4 @@
-"""What every call of the API has: who calls, the control plane, secrets; and what it does with its headers."""
+"""The call that every route of the API gets: its caller, the control plane, secrets, and its headers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,13 +28,12 @@ _TENANT: Final = (
     ("sandboxName", "x-sandbox-name", "prod"),
 )
 _MOST_CHARACTERS: Final = 512
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 Examine = Callable[[Sequence[Destination], bool], list[str]]
-"""What destinations say against us, in words; takes seconds.
+"""Returns what destinations report as faults, in words; takes seconds.
 
-With True only whether they let us in at all, whatever the stream.
-
-Raises ApiError where they are not asked, since others are: that says nothing of them.
+With True only whether they authorize us at all, whatever the stream. Raises ApiError where they are not asked, since
+others are: that says nothing of them.
 """
 
 
@@ -42,29 +41,28 @@ Importer = Callable[[ChangeCatalog, Path, ImportRequest, Path], ImportResult]
 """Imports an audience: (changes the catalog, the CSV file, what is asked for, where rejected rows go)."""
 
 
-def no_importer(change: ChangeCatalog, path: Path, request: ImportRequest, rejected: Path) -> ImportResult:  # noqa: ARG001  # an Importer
-    """Where there is no Kafka."""
+def refuse_import(change: ChangeCatalog, path: Path, request: ImportRequest, rejected: Path) -> ImportResult:  # noqa: ARG001  # an Importer
+    """Refuse an import, as an API without Kafka does."""
     raise CommandError("this API cannot import")
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the calls stand on."""
+    """The services that calls use, built by the composition root."""
 
     plane: ControlPlane
     secrets: Secrets
     access: Access
     examine: Examine
     new_id: Callable[[], str] = lambda: str(uuid4())
-    importer: Importer = no_importer
+    importer: Importer = refuse_import
     uploads: UploadRoom = field(default_factory=UploadRoom)
-    jobs: Callable[[], JobsProgress] = (
-        JobsProgress  # how far jobs are, as workers say; raises CommandError where Kafka does not answer
-    )
+    jobs: Callable[[], JobsProgress] = JobsProgress
+    """Returns how far jobs are, as workers report; raises CommandError where Kafka does not answer."""
 
 
 class Call:
-    """One call. `tenant`: what Adobe's clients say of themselves with each call, and read in each object."""
+    """A call of the API; `tenant` is what Adobe's clients send of themselves, and read in each object."""
 
     def __init__(self, services: Services, caller: Caller, tenant: Mapping[str, str]) -> None:
         self.services = services
@@ -73,47 +71,46 @@ class Call:
 
     @property
     def state(self) -> ControlState:
-        """As it is now."""
+        """Return flows, audiences and connections as they are now."""
         return self.services.plane.state()
 
     @property
     def now(self) -> str:
-        """The moment, in the form of C8."""
+        """Return the time of now, in the form of C8."""
         return self.services.plane.now
 
-    def remarks(self, flow: Flow, said: Sequence[str] = ()) -> list[str]:
-        """What contract M3 and M5 warn of; `said`: what was remarked when the flow was read."""
-        return [*dict.fromkeys(said), *(warning.removeprefix("flows[0].") for warning in warnings_of([flow]))]
+    def remarks(self, flow: Flow, known: Sequence[str] = ()) -> list[str]:
+        """Return the warnings of M3 and M5; `known` are those of when the flow was read."""
+        return [*dict.fromkeys(known), *(warning.removeprefix("flows[0].") for warning in warnings_of([flow]))]
 
-    def warnings(self, flow: Flow, said: Sequence[str] = (), before: Flow | None = None) -> list[str]:
-        """The remarks, and what its destination says against a flow that delivers where it did not `before`."""
-        told = self.remarks(flow, said)
+    def warnings(self, flow: Flow, known: Sequence[str] = (), before: Flow | None = None) -> list[str]:
+        """Return the remarks, and the faults of a destination to which the flow did not deliver `before`."""
+        remarks = self.remarks(flow, known)
         delivers_alike = before is not None and before.enabled and before.destination == flow.destination
-        return [*told, *self.findings_to_tell(flow.destination)] if flow.enabled and not delivers_alike else told
+        return [*remarks, *self.find_faults(flow.destination)] if flow.enabled and not delivers_alike else remarks
 
-    def findings_to_tell(self, destination: Destination) -> list[str]:
-        """What a destination says against us, or that it was not asked: for whoever is told beside a change that is
-        made all the same.
-        """
+    def find_faults(self, destination: Destination) -> list[str]:
+        """Return the faults of a destination, or that it was not asked; the change is made all the same."""
         try:
             return self.services.examine([destination], False)
         except ApiError as error:
             return [error.text]
 
-    def change(self, decide: Callable[[Draft], Answer]) -> Answer:
-        """ChangeCatalog something; raises ApiError for one who may only read."""
+    def change(self, decide: Callable[[Draft], Result]) -> Result:
+        """Change flows, audiences or connections; raise ApiError for one who may only read."""
         require_write(self.caller)
         return self.services.plane.change(self.caller.author, decide)
 
 
-def a_call(request: Request) -> Call:
-    """The call of a request, whose token was looked at before (access.RequireToken)."""
+def call_of(request: Request) -> Call:
+    """Return the call of a request, whose token was checked before (access.RequireToken)."""
     return Call(request.app.state.services, request.state.caller, tenant_of(request.headers))
 
 
 def tenant_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """The organisation and the sandbox of Adobe's clients, or those of this installation, which has but one; raises
-    ApiError for long ones.
+    """Return the organisation and the sandbox of Adobe's clients, or those of this installation, which has but one.
+
+    Raises ApiError for long ones.
     """
     tenant = {key: headers.get(name) or usual for key, name, usual in _TENANT}
     for key, name, _ in _TENANT:
@@ -122,11 +119,11 @@ def tenant_of(headers: Mapping[str, str]) -> dict[str, str]:
     return tenant
 
 
-TheCall = Annotated[Call, Depends(a_call)]
+TheCall = Annotated[Call, Depends(call_of)]
 
 
 def if_match_of(request: Request) -> str:
-    """The bare etag of If-Match, however it is quoted: one that names nothing fits no object.
+    """Return the bare etag of If-Match, however it is quoted; one that names nothing fits no object.
 
     Raises ApiError where the header is not there.
     """
@@ -140,7 +137,7 @@ def if_match_of(request: Request) -> str:
     return request.headers["if-match"].replace("\\", "").strip().strip('"').strip()
 
 
-def quoted_answer(object_id: str, etag: str, warnings: list[str] | None = None) -> dict[str, Any]:
-    """What a change answers; `warnings` is ours."""
-    answer: dict[str, Any] = {"id": object_id, "etag": quoted(etag)}
-    return answer | {"warnings": warnings} if warnings else answer
+def changed_object(object_id: str, etag: str, warnings: list[str] | None = None) -> dict[str, Any]:
+    """Return the body of the response to a change; `warnings` is ours."""
+    body: dict[str, Any] = {"id": object_id, "etag": quoted(etag)}
+    return body | {"warnings": warnings} if warnings else body

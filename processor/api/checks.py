@@ -1,6 +1,4 @@
-"""Checks of destinations, bounded: an endpoint that answers slowly, or never, costs a few threads for a while, and not
-the whole API.
-"""
+"""Bound the checks of destinations: a slow endpoint costs a few threads for a while, and not the whole API."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -17,13 +15,13 @@ CHECK_SECONDS: Final = 20.0  # preflight asks five questions, 5 s each at most; 
 _log = structlog.get_logger(__name__)
 
 ExamineOne = Callable[[Destination, bool], list[str]]
-"""What one destination says against us, in words. With True only whether it lets us in at all, whatever its stream."""
+"""Returns the faults of one destination, in words; with True only whether it authorizes us, whatever its stream."""
 
 
 class BoundedChecks:
-    """Ask destinations, so many calls at once and each for so many seconds. As `calls.Examine`; thread-safe.
+    """Checks of destinations, so many at once and each for so many seconds, as `calls.Examine`; thread-safe.
 
-    What could not be asked is a text like any other: a check that said nothing would be taken for a good one.
+    What could not be asked is a text like any other: a check without a text would be taken for a good one.
     """
 
     def __init__(self, examine: ExamineOne, at_once: int = AT_ONCE, seconds: float = CHECK_SECONDS) -> None:
@@ -33,9 +31,7 @@ class BoundedChecks:
         self._seconds = seconds
 
     def __call__(self, destinations: Sequence[Destination], only_access: bool) -> list[str]:
-        """Wait for the answers as long as is allowed, and tell them with what is missing; raise ApiError where as many
-        as may be are under way.
-        """
+        """Wait for the faults, and return them with what is missing; raise ApiError where too many wait."""
         if not self._slots.acquire(blocking=False):
             text = (
                 f"not asked: {self._at_once} other checks of destinations are under way; ask again in"
@@ -51,16 +47,17 @@ class BoundedChecks:
             asked.result(self._seconds)
         except TimeoutError:
             asked.cancel()
-        told = list(answers)
-        missing = len(destinations) - len(told)
+        found = list(answers)
+        missing = len(destinations) - len(found)
         left = [f"{missing} of {len(destinations)} destinations gave no answer within {self._seconds:g} s"]
-        return [*(text for answer in told for text in answer), *(left if len(told) < len(destinations) else [])]
+        return [*(text for answer in found for text in answer), *(left if len(found) < len(destinations) else [])]
 
     def _ask(
         self, destinations: Sequence[Destination], only_access: bool, answers: list[list[str]], asked: "Future[None]"
     ) -> None:
-        """Ask one after the other, in a thread of its own, which keeps its slot until the last one has answered, or
-        nobody waits any more.
+        """Ask one destination after the other, in a thread of its own.
+
+        It keeps its slot until the last one has answered, or nobody waits any more.
         """
         try:
             for destination in destinations:
@@ -77,9 +74,7 @@ class BoundedChecks:
             self._slots.release()
 
     def _examined(self, destination: Destination, only_access: bool) -> list[str]:
-        """What the destination says; a check that fails is told as well: the change that it was made for may be in
-        force by now.
-        """
+        """Return the faults of a destination, or that its check failed: its change may be in force by now."""
         try:
             return self._examine(destination, only_access)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Connections of the control API: how many there are, and how long one may keep its request to itself.
+"""Bound the connections of the control API: how many there are, and how long one may take to send its request.
 
     accepted ─► head of a request ─► the application has it (LimitBody bounds its body) ─► answered ─► next head
        └──────── bounded here ────────┘                                                      └─ bounded here ─┘
@@ -20,14 +20,12 @@ _log = structlog.get_logger(__name__)
 
 
 def bounded_protocol(seconds: float, most: int) -> type[asyncio.Protocol]:
-    """The protocol of connections of which there are `most`, and which wait for what a client owes them for
-    `seconds`.
-    """
+    """Return the protocol of at most `most` connections, which wait for what a client owes them for `seconds`."""
     return cast("type[asyncio.Protocol]", partial(_BoundedProtocol, seconds, most))  # uvicorn only calls it
 
 
 class _BoundedProtocol(H11Protocol):
-    """One connection.
+    """A connection with a bounded wait.
 
     It is closed where a client owes it something for too long; where there are too many, the one that waits longest
     gives way.
@@ -42,35 +40,36 @@ class _BoundedProtocol(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as H11Protocol has it
-        """asyncio calls this when a client has connected."""
+        """Start to wait for a client that has connected, as asyncio calls it."""
         super().connection_made(transport)
         self._watch()
         if len(self.connections) > self._most:
             self._let_one_go()
 
     def data_received(self, data: bytes) -> None:
-        """asyncio calls this with each piece that has come."""
+        """Receive a piece, as asyncio calls it."""
         super().data_received(data)
         self._watch()
 
     def on_response_complete(self) -> None:
-        """uvicorn calls this when a call was answered whole."""
+        """Wait for the next request, as uvicorn calls it after a response."""
         super().on_response_complete()
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """asyncio calls this when the connection is gone."""
+        """Stop the timer of a connection that is gone, as asyncio calls it."""
         super().connection_lost(exc)
         self._stop_timer()
 
     @property
     def waits_until(self) -> float | None:
-        """When the loop's clock ends the wait for the client; None while the application has a request."""
+        """Return when the wait for the client ends, by the loop's clock; None while the application has a request."""
         return None if self._timer is None or self.transport.is_closing() else self._timer.when()
 
     def _watch(self) -> None:
-        """Start the timer where the client is to send something, and stop it where not; what comes meanwhile does not
-        start it anew.
+        """Start the timer where the client is to send something, and stop it where not.
+
+        What comes meanwhile does not start it anew.
         """
         if self.transport.is_closing() or (self.cycle is not None and not self.cycle.response_complete):
             self._stop_timer()

@@ -1,4 +1,4 @@
-"""Errors as Adobe's service tells them: one JSON object, a code, words; never a stack trace, never a secret."""
+"""Write errors as Adobe's service does: one JSON object, a code, words; never a stack trace, never a secret."""
 
 from enum import StrEnum
 from typing import Any, Final
@@ -11,7 +11,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 
 class Code(StrEnum):
-    """The last three digits are the HTTP status. Those from 9000 on are ours."""
+    """The codes of errors; the last three digits are the HTTP status, and codes from 9000 on are ours."""
 
     COUNT_WITH_LIMIT = "FLOW-1401-400"
     IF_MATCH_MISSING = "FLOW-1403-400"
@@ -49,7 +49,7 @@ class Code(StrEnum):
 
     @property
     def status(self) -> int:
-        """The HTTP status."""
+        """Return the HTTP status of the code."""
         return int(self.rpartition("-")[2])
 
 
@@ -91,11 +91,11 @@ TITLES: Final = {
 
 
 RETRY_AFTER_SECONDS: Final = {Code.TOO_MANY_FAILURES: 60, Code.BUSY: 10}
-"""What the header Retry-After says."""
+"""The seconds of the header Retry-After."""
 
 
 class ApiError(Exception):
-    """What a call ends with. `text`: what is wrong, where, and the remedy; `kind`, `object_id`: of what."""
+    """An error that ends a call: `text` has the fault and its remedy, `kind` and `object_id` name the object."""
 
     def __init__(self, code: Code, text: str, *, kind: str = "", object_id: str = "") -> None:
         super().__init__(text)
@@ -106,14 +106,14 @@ class ApiError(Exception):
 
 
 def not_found(kind: str, object_id: str) -> ApiError:
-    """There is none of this id."""
+    """Return the error of an object that does not exist."""
     return ApiError(
         Code.NOT_FOUND, f"there is no {kind} object with the id {object_id}", kind=kind, object_id=object_id
     )
 
 
 def error_body(error: ApiError) -> dict[str, Any]:
-    """As Adobe's clients read it."""
+    """Write the body of an error as Adobe's clients read it."""
     report = {"detailed-message": error.text, "id": error.object_id, "request-id": uuid4().hex, "type": error.kind}
     return {
         "type": f"{TYPE}{error.code}",
@@ -126,7 +126,7 @@ def error_body(error: ApiError) -> dict[str, Any]:
 
 
 def error_response(error: ApiError) -> JSONResponse:
-    """The answer.
+    """Return the response to an error.
 
     After a request that did not come in time the connection is closed: whatever still comes on it belongs to that
     request.

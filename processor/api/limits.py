@@ -1,6 +1,4 @@
-"""Requests as they come in: a trailing slash is none, what is too large or too late is not read, and nobody from
-outside gets in without a token.
-"""
+"""Bound requests as they come in: their size, their time, and where they come from without a token."""
 
 import asyncio
 import ipaddress
@@ -16,29 +14,27 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from processor.api.errors import ApiError, Code, error_response
 
 ROOT: Final = "/"
-MAX_VALUES: Final = (
-    40_000  # of one body; a flow of four thousand audiences, each with all that a selector may say, holds nine for each
-)
+MAX_VALUES: Final = 40_000
+"""Of one body; a flow of four thousand audiences, each with all that a selector may hold, has nine for each."""
 _DIGITS: Final = 18  # of a length that anybody means
 _log = structlog.get_logger(__name__)
 
 
 class NoTrailingSlash:
-    """`/flows/` is `/flows`."""
+    """Middleware that takes `/flows/` for `/flows`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Serve a request, as ASGI calls it."""
         if scope["type"] == "http" and len(scope["path"]) > 1 and scope["path"].endswith(ROOT):
             scope = {**scope, "path": scope["path"].rstrip(ROOT) or ROOT}
         await self._app(scope, receive, send)
 
 
 class OnlyThisMachine:
-    """For an API without tokens: nobody but a program on this machine is let in, also not a web page that its browser
-    shows.
+    """Middleware for an API without tokens: it serves programs on this machine, and no web page of a browser.
 
     A page can send some requests anywhere, and by DNS rebinding all of them to a name of its own: so Host must be a
     name of this machine, and Origin, which only browsers send, too.
@@ -48,13 +44,13 @@ class OnlyThisMachine:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Serve a request, as ASGI calls it."""
         headers = dict(scope.get("headers", []))
         if scope["type"] == "http" and not (
             _is_local(b"//" + headers.get(b"host", b"")) and _is_local(headers.get(b"origin", b"//localhost"))
         ):
             text = (
-                "without a token only programs on this machine are let in, by its own name: http://127.0.0.1 or"
+                "without a token only programs on this machine are served, by its own name: http://127.0.0.1 or"
                 " http://localhost"
             )
             await error_response(ApiError(Code.FORBIDDEN, text))(scope, receive, send)
@@ -63,22 +59,22 @@ class OnlyThisMachine:
 
 
 class NoTraceback:
-    """What nobody foresaw ends here: told without its text, which may quote what was sent, and logged by its place."""
+    """Middleware that reports an unforeseen error without its text, which may quote what was sent."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Serve a request, as ASGI calls it."""
         begun = False
 
-        async def noted(message: Message) -> None:
+        async def send_and_mark(message: Message) -> None:
             nonlocal begun
             begun = True
             await send(message)
 
         try:
-            await self._app(scope, receive, noted)
+            await self._app(scope, receive, send_and_mark)
         except Exception as error:  # whatever it is: the server's own log would show its text
             places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-5:]]
             _log.error(
@@ -102,7 +98,7 @@ def _is_local(address: bytes) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or name is this machine, for itself alone."""
+    """Return whether an address or name is this machine, for itself alone."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -111,14 +107,14 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may cost. `seconds`: until its body has come whole, or the next piece of an upload."""
+    """The limits of a request; `seconds` until its body has come whole, or the next piece of an upload."""
 
     body_bytes: int
     seconds: float = 30.0
 
 
 class LimitBody:
-    """Read a body before anything else looks at it: in time, not too large, not of too many values.
+    """Middleware that reads a body before anything else looks at it: in time, not too large, of not too many values.
 
     More bytes than allowed end with 413, by what the header says or when so many have come; so do more values, each of
     which costs a hundred times its bytes once it is an object. A body that has not come whole in time ends with 408.
@@ -131,7 +127,7 @@ class LimitBody:
         self._streamed = frozenset(streamed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Serve a request, as ASGI calls it."""
         if scope["type"] != "http" or scope["path"] in self._streamed:
             await self._app(scope, receive, send)
             return
@@ -148,12 +144,12 @@ class LimitBody:
                 await self._app(scope, _once(body, receive), send)
 
     def _require_small(self, scope: Scope) -> None:
-        told = dict(scope["headers"]).get(b"content-length", b"0")
-        if told.isdigit() and (len(told) > _DIGITS or int(told) > self._limits.body_bytes):
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and (len(length) > _DIGITS or int(length) > self._limits.body_bytes):
             raise self._too_large()
 
     async def _read(self, receive: Receive) -> bytes | None:
-        """The whole body; None where the client has gone. Raises ApiError."""
+        """Return the whole body; None where the client has gone. Raises ApiError."""
         pieces, size, more = list[bytes](), 0, True
         while more:
             message = await receive()
@@ -174,18 +170,18 @@ class LimitBody:
 
 
 def late(seconds: float) -> ApiError:
-    """The error of a client that does not send what it began."""
+    """Return the error of a client that does not send what it began."""
     return ApiError(Code.TOO_LATE, f"nothing, or not all of it, came within {seconds:g} s: send it again, whole")
 
 
 def _once(body: bytes, receive: Receive) -> Receive:
-    told = False
+    is_replayed = False
 
     async def replay() -> Message:
-        nonlocal told
-        if told:
+        nonlocal is_replayed
+        if is_replayed:
             return await receive()
-        told = True
+        is_replayed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay

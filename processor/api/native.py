@@ -1,10 +1,10 @@
-"""Ours beside Adobe's: flows and audiences as in a file (contract 4b), /v1/flows and /v1/audiences."""
+"""The native calls, /v1/flows and /v1/audiences: flows and audiences as in a file (contract 4b)."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from processor.api.calls import TheCall, if_match_of, quoted_answer
+from processor.api.calls import TheCall, changed_object, if_match_of
 from processor.api.errors import ApiError, Code, not_found
 from processor.api.etags import quoted, require_match
 from processor.api.flow_service.bodies import checked
@@ -23,13 +23,13 @@ JsonObject = dict[str, Any]
 
 @router.get("/flows")
 def list_flows(call: TheCall) -> JsonObject:
-    """All of them, secrets masked."""
+    """List all flows, with their secrets masked."""
     return {"items": [_shown(kept) for _, kept in sorted(call.state.flows.items())]}
 
 
 @router.get("/flows/{flow_id}")
 def get_flow(call: TheCall, flow_id: str) -> JsonObject:
-    """One flow, its secret masked."""
+    """Show a flow, with its secret masked."""
     kept = call.state.flows.get(flow_id)
     if kept is None:
         raise not_found("flows", flow_id)
@@ -38,8 +38,7 @@ def get_flow(call: TheCall, flow_id: str) -> JsonObject:
 
 @router.put("/flows/{flow_id}")
 def put_flow(call: TheCall, request: Request, flow_id: str, body: JsonObject) -> JsonObject:
-    """Create or change it. With If-Match only where the etag is that one. A masked secret stays what it is."""
-
+    """Create or change a flow; with If-Match only where the etag fits. A masked secret stays what it is."""
     remarks = Remarks()
 
     def decide(draft: Draft) -> tuple[Kept[Flow], Flow | None]:
@@ -53,14 +52,14 @@ def put_flow(call: TheCall, request: Request, flow_id: str, body: JsonObject) ->
             raise ApiError(Code.TOO_MANY_FLOWS, str(error), kind="flows") from None
 
     kept, before = call.change(decide)
-    return quoted_answer(flow_id, kept.etag, call.warnings(kept.item, remarks, before))
+    return changed_object(flow_id, kept.etag, call.warnings(kept.item, remarks, before))
 
 
 @router.delete("/flows/{flow_id}", status_code=204)
 def delete_flow(
     call: TheCall, request: Request, flow_id: str, give_up: Annotated[bool, Query(alias="giveUp")] = False
 ) -> None:
-    """Remove it; records of it that wait become dead letters (G9).
+    """Delete a flow; records of it that wait become dead letters (G9).
 
     `giveUp`: what one that was removed before has still to deliver (F2).
     """
@@ -80,13 +79,13 @@ def delete_flow(
 
 @router.get("/audiences")
 def list_audiences(call: TheCall) -> JsonObject:
-    """All that somebody described."""
+    """List all audiences that somebody described."""
     return {"items": [_audience(kept) for _, kept in sorted(call.state.audiences.items())]}
 
 
 @router.get("/audiences/{namespace}/{audience_id}")
 def get_audience(call: TheCall, namespace: str, audience_id: str) -> JsonObject:
-    """One audience."""
+    """Show an audience that somebody described."""
     kept = call.state.audiences.get((namespace, audience_id))
     if kept is None:
         raise not_found("audiences", f"{namespace}/{audience_id}")
@@ -95,7 +94,7 @@ def get_audience(call: TheCall, namespace: str, audience_id: str) -> JsonObject:
 
 @router.put("/audiences/{namespace}/{audience_id}")
 def put_audience(call: TheCall, request: Request, namespace: str, audience_id: str, body: JsonObject) -> JsonObject:
-    """Describe it; no record leaves for that (M1)."""
+    """Describe an audience; no record leaves for that (M1)."""
     _require_same(body, namespace=namespace, id=audience_id)
     audience = checked(Audience, body | {"namespace": namespace, "id": audience_id})
 
@@ -105,12 +104,14 @@ def put_audience(call: TheCall, request: Request, namespace: str, audience_id: s
         return draft.put_audience(audience)
 
     warning = warning_of_namespace(namespace)
-    return quoted_answer(f"{namespace}/{audience_id}", call.change(decide).etag, None if warning is None else [warning])
+    return changed_object(
+        f"{namespace}/{audience_id}", call.change(decide).etag, None if warning is None else [warning]
+    )
 
 
 @router.delete("/audiences/{namespace}/{audience_id}", status_code=204)
 def delete_audience(call: TheCall, request: Request, namespace: str, audience_id: str) -> None:
-    """Forget its description; memberships in it go on."""
+    """Delete the description of an audience; memberships in it go on."""
 
     def decide(draft: Draft) -> None:
         before = draft.state.audiences.get((namespace, audience_id))

@@ -1,4 +1,4 @@
-"""The page `/docs`: every call, made here out of the OpenAPI document.
+"""Write the page `/docs`: every call, from the OpenAPI document.
 
 It holds no script, and nothing on it comes from another host.
 
@@ -26,7 +26,7 @@ _STYLE: Final = (
 
 
 def docs_page(document: dict[str, Any]) -> str:
-    """The page of an OpenAPI document."""
+    """Return the page of an OpenAPI document."""
     title = escape(document["info"]["title"])
     parts = [f"<h1>{title}</h1>", "<p>Machines read <code>/openapi.json</code>.</p>"]
     for tag, calls in _by_tag(document["paths"]).items():
@@ -52,14 +52,15 @@ def _by_tag(paths: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _call(method: str, path: str, call: dict[str, Any]) -> str:
-    told = "".join(f"<p>{escape(text)}</p>" for text in call.get("description", "").split("\n\n") if text)
+    described = "".join(f"<p>{escape(text)}</p>" for text in call.get("description", "").split("\n\n") if text)
     summary = f"<b>{escape(method.upper())}</b> <code>{escape(path)}</code> {escape(call.get('summary', ''))}"
-    return _details(summary, told + "".join(_parameters(call)) + "".join(_body(call)))
+    return _details(summary, described + "".join(_parameters(call)) + "".join(_body(call)))
 
 
 def _parameters(call: dict[str, Any]) -> Iterator[str]:
     rows = [
-        f"<tr><td><code>{escape(each['name'])}</code></td><td>{escape(each['in'])}</td><td>{'required' if each.get('required') else ''}</td>"
+        f"<tr><td><code>{escape(each['name'])}</code></td><td>{escape(each['in'])}</td>"
+        f"<td>{'required' if each.get('required') else ''}</td>"
         f"<td>{escape(each.get('description', ''))}</td></tr>"
         for each in call.get("parameters", [])
     ]

@@ -1,4 +1,4 @@
-"""The API as a process: where it may listen, and when it must stop."""
+"""Serve the API as a process: where it may listen, and when it must stop."""
 
 import ssl
 import threading
@@ -11,7 +11,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from processor.api.access import access_of
+from processor.api.access import Access, read_access
 from processor.api.app import build_app
 from processor.api.calls import Services
 from processor.api.checks import BoundedChecks
@@ -62,8 +62,9 @@ def require_safe_address(settings: Settings, host: str) -> None:
 
 
 def require_certificate(settings: Settings) -> None:
-    """Raise UsageError unless TLS takes the files that are named; uvicorn would end with a traceback, or ask the
-    terminal for a passphrase.
+    """Raise UsageError unless TLS takes the files that are named.
+
+    uvicorn would end with a traceback, or ask the terminal for a passphrase.
     """
     certificate, key = settings.api_tls_certificate_file, settings.api_tls_key_file
     if certificate is None:
@@ -76,38 +77,28 @@ def require_certificate(settings: Settings) -> None:
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
-    """Until SIGTERM or Ctrl-C.
+    """Serve the API until SIGTERM or Ctrl-C.
 
     Raises UsageError, what KafkaControlLog raises, and Superseded when a newer API took over.
     """
     require_safe_address(settings, host)
-    access, secrets = access_of(settings), secrets_of(settings)
+    access = read_access(settings)
     superseded = threading.Event()
     with KafkaControlLog(settings, is_api=True) as log, closing(JobProgressFollower(settings)) as jobs:
         plane = ControlPlane(log, progress=jobs.progress)
         plane.change(_ITSELF, partial(record_etags, unnamed=UnnamedEtags(settings, _log_denied)))
-        services = Services(
-            plane,
-            secrets,
-            access,
-            BoundedChecks(partial(findings, secrets, endpoint_rules(settings.endpoint_hosts))),
-            importer=partial(_import, settings, plane),
-            uploads=UploadRoom(settings.api_max_upload_bytes, settings.api_request_seconds),
-            jobs=jobs.progress,
-        )
         app = build_app(
-            services,
+            _build_services(settings, plane, access, jobs),
             Limits(settings.api_max_body_bytes, settings.api_request_seconds),
             log.require_unsuperseded,
             superseded.set,
         )
-        server = server_of(app, settings, host, port)
+        server = build_server(app, settings, host, port)
         watch = WriterWatch(log.require_unsuperseded, superseded, partial(setattr, server, "should_exit", True))
         watch.start()
         _log.info("api_starts", host=host, port=port, tokens=not access.is_open)
-        call_on_stop(
-            partial(setattr, server, "should_exit", True)
-        )  # before uvicorn hears signals; and after, when it raises them once more
+        # before uvicorn hears signals; and after, when it raises them once more
+        call_on_stop(partial(setattr, server, "should_exit", True))
         server.run()
         watch.end()
     if superseded.is_set():
@@ -116,8 +107,21 @@ def serve(settings: Settings, host: str, port: int) -> None:
         raise CommandError(f"nothing can listen on {host}:{port}: is something else there already?")
 
 
-def server_of(app: ASGIApp, settings: Settings, host: str, port: int) -> uvicorn.Server:
-    """The server of an API, bounded as the settings say."""
+def _build_services(settings: Settings, plane: ControlPlane, access: Access, jobs: JobProgressFollower) -> Services:
+    secrets = secrets_of(settings)
+    return Services(
+        plane,
+        secrets,
+        access,
+        BoundedChecks(partial(find_faults, secrets, endpoint_rules(settings.endpoint_hosts))),
+        importer=partial(_import, settings, plane),
+        uploads=UploadRoom(settings.api_max_upload_bytes, settings.api_request_seconds),
+        jobs=jobs.progress,
+    )
+
+
+def build_server(app: ASGIApp, settings: Settings, host: str, port: int) -> uvicorn.Server:
+    """Return the server of an API, bounded by the settings."""
     most = settings.api_max_connections
     return uvicorn.Server(
         uvicorn.Config(
@@ -129,16 +133,17 @@ def server_of(app: ASGIApp, settings: Settings, host: str, port: int) -> uvicorn
             server_header=False,
             http=bounded_protocol(settings.api_request_seconds, most),
             ws="none",
-            limit_concurrency=most
-            + 1,  # it counts the connection that asks; those that only wait have given way before (connections)
+            # it counts the connection that asks; those that only wait have given way before (connections)
+            limit_concurrency=most + 1,
             **_tls(settings),
         )
     )
 
 
-def findings(secrets: Secrets, endpoints: EndpointRules, destination: Destination, only_access: bool) -> list[str]:
-    """Say what preflight finds wrong with a destination (`checks.ExamineOne`, contract G6); of an endpoint that only a
-    flow names, codes alone.
+def find_faults(secrets: Secrets, endpoints: EndpointRules, destination: Destination, only_access: bool) -> list[str]:
+    """Report what preflight finds wrong with a destination (`checks.ExamineOne`, contract G6).
+
+    Of an endpoint that only a flow names, it quotes codes alone.
     """
     quote = QUOTE_ALL if endpoints.trusts(destination) else QUOTE_CODES
     asked = (Question.ACCESS, Question.LIST_STREAMS) if only_access else tuple(Question)
@@ -149,9 +154,7 @@ def findings(secrets: Secrets, endpoints: EndpointRules, destination: Destinatio
 
 
 def _log_denied(denied: ReadDenied) -> None:
-    """Say that flows which an earlier version put into force are not recorded: their etags in exports may lead
-    nowhere.
-    """
+    """Log that flows of an earlier version are not recorded, so their etags in exports may lead nowhere."""
     _log.warning("etags_not_recorded", reason=str(denied))
 
 

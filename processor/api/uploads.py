@@ -1,4 +1,4 @@
-"""An external audience out of an uploaded CSV file: POST /v1/audiences/import (contract M1)."""
+"""Import an external audience from an uploaded CSV file: POST /v1/audiences/import (contract M1)."""
 
 import asyncio
 import csv
@@ -32,7 +32,7 @@ _OPTIONS: Final = {  # of the command → of this call
     "--no-exits": "exits=false",
     "--exits": "exits=true",
 }
-_WRITTEN_BYTES: Final = 1024 * 1024  # at a time: each write is a turn of a thread
+_WRITTEN_BYTES: Final = 1024 * 1024  # at a time: each write takes a thread
 
 router = APIRouter(tags=["native"])
 
@@ -66,13 +66,13 @@ async def import_audience(
     exits: bool | None = None,
     dry_run: Annotated[bool, Query(alias="dryRun")] = False,
 ) -> dict[str, Any]:
-    """The body is the file, as text/csv; it is answered when every event is acknowledged.
+    """Import the audience of a file, the body as text/csv; the response comes when every event is acknowledged.
 
     As `profile-exporter audiences import`.
 
     `encoding` names how the file is written where it is not UTF-8, as does a charset of the Content-Type. The first
-    hundred rejected rows are in the answer, `rejected` counts them all, and `rejectedFor` by reason. `known` counts who
-    is a profile already.
+    hundred rejected rows are in the response, `rejected` counts them all, and `rejectedFor` by reason. `known` counts
+    who is a profile already.
     """
     require_write(call.caller)
     reading = reading._replace(encoding=reading.encoding or _charset(request))
@@ -88,7 +88,7 @@ async def import_audience(
                 )
             except UsageError as error:
                 raise ApiError(Code.INVALID, _in_words_of_the_call(str(error).replace(str(file), "the file"))) from None
-            return _answer(audience_id, done, await to_thread.run_sync(_first, rejected))
+            return _response(audience_id, done, await to_thread.run_sync(_first, rejected))
 
 
 def _charset(request: Request) -> str | None:
@@ -111,9 +111,7 @@ def _in_words_of_the_call(text: str) -> str:
 
 
 async def _receive(request: Request, path: Path, upload: Upload, seconds: float) -> None:
-    """Write the body to the disk, off the event loop; raises ApiError where it is too large, or its next piece does not
-    come in time.
-    """
+    """Write the body to the disk, off the event loop; raise ApiError where it is too large or too late."""
     pieces = aiter(request.stream())
     async with await open_file(path, "wb") as file:
         waiting = bytearray()
@@ -134,7 +132,7 @@ async def _receive(request: Request, path: Path, upload: Upload, seconds: float)
             raise ApiError(Code.TOO_LATE, "the client has gone before its file had come") from None
 
 
-def _answer(audience_id: str, done: ImportResult, rejected_rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _response(audience_id: str, done: ImportResult, rejected_rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "import": done.name,
         "audience": {"namespace": "CustomerAudienceUpload", "id": audience_id},

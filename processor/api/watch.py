@@ -1,6 +1,4 @@
-"""Whether this API is still the one that writes: looked at once a second, in a thread, from the server's start to its
-end.
-"""
+"""Watch whether this API is still the one that writes, once a second, in a thread, as long as the server runs."""
 
 import threading
 from collections.abc import Callable
@@ -16,7 +14,7 @@ _log = structlog.get_logger(__name__)
 
 
 class WatchFailed(CommandError):
-    """The API cannot tell any more whether another one has taken over, so it must not go on."""
+    """An error: the API cannot know any more whether another one has taken over, so it must not go on."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(
@@ -26,7 +24,7 @@ class WatchFailed(CommandError):
 
 
 class WriterWatch:
-    """From `start` to `end`.
+    """A watch for another API that takes over, from `start` to `end`.
 
     `look` raises Superseded where another API has taken over, CommandError where Kafka does not answer.
 
@@ -47,11 +45,11 @@ class WriterWatch:
         self._thread = threading.Thread(target=self._run, name="writer-watch", daemon=True)
 
     def start(self) -> None:
-        """Begin to look; call once."""
+        """Start the thread that looks; call it once."""
         self._thread.start()
 
     def end(self) -> None:
-        """Look no more. Raises WatchFailed."""
+        """End the thread that looks. Raises WatchFailed."""
         self._done.set()
         self._thread.join()
         if self._failure is not None:

@@ -170,6 +170,7 @@ def _wide(sample: bytes, encoding: str) -> UsageError:
     shown_lines = "".join(f"\n  {encoding}: {shown(line)}" for line in lines[:2])
     what = "UTF-32" if "32" in encoding else "UTF-16 without a byte order mark"
     return UsageError(
-        f"it is {what}; nothing of it is used. Its first lines are{shown_lines}\n  say --encoding {encoding}, or save it as"
+        f"it is {what}; nothing of it is used. Its first lines are{shown_lines}\n"
+        f"  say --encoding {encoding}, or save it as"
         " UTF-8"
     )

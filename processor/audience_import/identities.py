@@ -1,7 +1,8 @@
 """Find whose the identities of a file are, by the index of identities in the changelog. On disk, as `Members`.
 
-    file ─► add_rows ─► asked: a row of the file each                                     ─► profile ids, where exactly one profile has the identity
-    changelog ─► read_record ─► owners: who has an id that was asked for, in any namespace  ─► RejectedRow, with the reason, where none or several have
+    file ─► add_rows ─► asked: a row of the file each                  ─► profile ids, where exactly one profile has it
+    changelog ─► read_record ─► owners of the ids asked for, in any    ─► RejectedRow, with the reason, where none
+                                namespace                                 or several have
 
 Namespaces are compared as they are stored. One that differs only in case is no match, and is named in the reason.
 """
@@ -20,11 +21,13 @@ SHOWN_CHARACTERS: Final = 200  # of an identity, in a reason
 _BATCH: Final = 10_000
 
 _TABLES: Final = """
-    CREATE TABLE asked (id_hash BLOB, line INTEGER, namespace_hash BLOB, namespace TEXT, id TEXT, row TEXT, PRIMARY KEY (id_hash, line))
+    CREATE TABLE asked (id_hash BLOB, line INTEGER, namespace_hash BLOB, namespace TEXT, id TEXT, row TEXT,
+        PRIMARY KEY (id_hash, line))
     WITHOUT ROWID;
     CREATE TABLE owners (id_hash BLOB, namespace_hash BLOB, partition INTEGER, profile TEXT, namespace TEXT,
     PRIMARY KEY (id_hash, namespace_hash, partition, profile)) WITHOUT ROWID;
-    CREATE TABLE owned (id_hash BLOB, namespace_hash BLOB, namespace TEXT, profiles INTEGER, first TEXT, last TEXT, partitions TEXT,
+    CREATE TABLE owned (id_hash BLOB, namespace_hash BLOB, namespace TEXT, profiles INTEGER, first TEXT, last TEXT,
+        partitions TEXT,
     PRIMARY KEY (id_hash, namespace_hash)) WITHOUT ROWID;
 """
 _OWNS: Final = (
@@ -34,7 +37,8 @@ _OWNS_NO_MORE: Final = (
     "DELETE FROM owners WHERE id_hash = ?1 AND namespace_hash = ?2 AND partition = ?3 AND profile = ?4"
 )
 _COUNT_OWNERS: Final = """
-    INSERT INTO owned SELECT id_hash, namespace_hash, min(namespace), count(DISTINCT profile), min(profile), max(profile),
+    INSERT INTO owned SELECT id_hash, namespace_hash, min(namespace), count(DISTINCT profile), min(profile),
+        max(profile),
     group_concat(DISTINCT partition)
     FROM owners GROUP BY id_hash, namespace_hash
 """

@@ -46,8 +46,8 @@ class Layout(NamedTuple):
     """The layout of a file, as its beginning shows it.
 
     `lines_above`: how many lines stand above the first row. `column`: the index of the profile ids. `identity`: the
-    indices of namespaces and ids. One of the two is there at least. `usual_width`: how many cells most rows have; more than
-    the header where each ends with a delimiter, fewer where empty cells at the end are left out.
+    indices of namespaces and ids. One of the two is there at least. `usual_width`: how many cells most rows have; more
+    than the header where each ends with a delimiter, fewer where empty cells at the end are left out.
     """
 
     delimiter: str

@@ -17,9 +17,9 @@ def membership_changes(
 ) -> Iterator[tuple[str, bool | None]]:
     """Yield (profile id, whether it is realized in the audience), a row of the changelog after the other.
 
-    The last row of a profile counts. None instead of whether: the profile does not exist any more. A row that stands elsewhere than its key belongs is
-    passed over: what a command writes does not reach it (I12). `on_other_row` gets every record that is no profile's row.
-    Raises as `read_topic` does, and UnreadableRow.
+    The last row of a profile counts. None instead of whether: the profile does not exist any more. A row that stands
+    elsewhere than its key belongs is passed over: what a command writes does not reach it (I12). `on_other_row` gets
+    every record that is no profile's row. Raises as `read_topic` does, and UnreadableRow.
     """
     namespace, audience_id = audience
     mentioned = audience_id.encode()

@@ -65,6 +65,7 @@ class CatalogFollower:
         self._on_failure = on_failure
         self._catalog = compile_catalog(ControlState())
         self._fresh_at = float("-inf")
+        self._subscribers: list[Callable[[], None]] = []
         self._refreshed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
@@ -83,6 +84,11 @@ class CatalogFollower:
         if self._fresh_at < fetched_at - HOLDS_AFTER_SECONDS:
             await self._until(fetched_at - HOLDS_AFTER_SECONDS)
         return self._catalog
+
+    def subscribe(self, notify: Callable[[], None]) -> Callable[[], None]:
+        """Have `notify` called whenever the catalog has changed, until the returned function is called."""
+        self._subscribers.append(notify)
+        return lambda: self._subscribers.remove(notify)
 
     async def reach_end(self) -> None:
         """Return when both topics have been read to the ends that they have now."""
@@ -140,6 +146,8 @@ class CatalogFollower:
             connection.state = connection.state.after(found)
             self._catalog = compile_catalog(connection.state)
             self._warn_of_paths()
+            for notify in self._subscribers:
+                notify()
         self._fresh_at = looked_at
         await self._wake()
         _keep(connection, await connection.reader.read())

@@ -79,7 +79,7 @@ class ControlState:
     leaving: Mapping[str, StoredFlow] = field(default_factory=dict)
 
     def after(self, records: Iterable[TopicRecord]) -> "ControlState":
-        """The state after these records, in their order."""
+        """Return the state after these records, in their order."""
         state = self.copied()
         for topic, record in records:
             state = put_record(state, topic, record)

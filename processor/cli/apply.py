@@ -52,13 +52,13 @@ BOTH: Final = frozenset({"flow", "audience"})
 def apply(file: Path, dry_run: bool, prune: bool, strict: bool, no_check: bool, as_json: bool) -> None:
     """Put the flows and audiences of FILE into force.
 
-    FILE (YAML or JSON) is checked whole first, and all its faults are reported at once. Only what differs is written, all
-    of it in one transaction or nothing; every changed flow gets a new etag. Secrets stay ${ENV_NAME}. It returns when
-    the broker has acknowledged everything.
+    FILE (YAML or JSON) is checked whole first, and all its faults are reported at once. Only what differs is written,
+    all of it in one transaction or nothing; every changed flow gets a new etag. Secrets stay ${ENV_NAME}. It returns
+    when the broker has acknowledged everything.
 
     Before that, destinations that become active (a flow that is new, enabled again or delivers elsewhere) are asked as
-    `flows check` does, with the credentials of this machine, which need not be the worker's: so what is wrong is
-    a warning, and stops nothing. A flow that is not authorized pauses in the worker, loses nothing, and goes on when the
+    `flows check` does, with the credentials of this machine, which need not be the worker's: so what is wrong is a
+    warning, and stops nothing. A flow that is not authorized pauses in the worker, loses nothing, and goes on when the
     cause is gone. With --strict the command ends with exit code 1 instead, and nothing is written.
     """
     put_into_force(file, BOTH, ApplyOptions(dry_run, prune, strict, no_check, as_json))
@@ -156,7 +156,8 @@ def _preflight(flows: Iterable[Flow], settings: Settings, *, strict: bool) -> No
     failed = warn_of(flows, ENVIRONMENT, secrets_of(settings), endpoint_rules(settings.endpoint_hosts))
     if failed and strict:
         raise CommandError(
-            f"{failed} flow{'s' if failed > 1 else ''} would not be authorized, see above; nothing was changed: --strict"
+            f"{failed} flow{'s' if failed > 1 else ''} would not be authorized, see above;"
+            " nothing was changed: --strict"
         )
 
 

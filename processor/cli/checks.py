@@ -174,7 +174,8 @@ def _check_catalog(settings: Settings, environ: Environment) -> Iterator[Finding
     if flows:
         yield Finding(
             Level.OK,
-            f"{len(flows)} flow{'s' if len(flows) > 1 else ''} and {len(state.audiences)} described audiences can be read",
+            f"{len(flows)} flow{'s' if len(flows) > 1 else ''}"
+            f" and {len(state.audiences)} described audiences can be read",
         )
     else:
         yield Finding(

@@ -134,8 +134,9 @@ def _list(kind: JobKind | None) -> click.Command:
 def _status(kind: JobKind | None) -> click.Command:
     text = f"""Show JOB whole; {_which(kind)}, the newest first, where none is named.
 
-    With --wait, a bar on a terminal and lines elsewhere, until JOB ends; where none is named, until all end that do not wait for
-    a disabled flow. Exit codes: 0 all is shown (with --wait: all succeeded), 1 with --wait: one did not, 2 there is no such job.
+    With --wait, a bar on a terminal and lines elsewhere, until JOB ends; where none is named, until all end that do not
+    wait for a disabled flow. Exit codes: 0 all is shown (with --wait: all succeeded), 1 with --wait: one did not, 2
+    there is no such job.
     """
 
     @click.command("status", help=text)
@@ -227,8 +228,8 @@ backfill = job_commands(
     JobKind.BACKFILL,
     """Look at all jobs, order a backfill, cancel a job.
 
-    A backfill begins by itself when an audience is mapped, a catchup when a flow is enabled again. Ordered by hand it is the
-    same: every profile that is realized in an audience, one record each.
+    A backfill begins by itself when an audience is mapped, a catchup when a flow is enabled again. Ordered by hand it
+    is the same: every profile that is realized in an audience, one record each.
     """,
 )
 resend = job_commands(

@@ -36,7 +36,8 @@ _WORDS: Final = {
         "left: the profile is on two partitions, and PARTITIONER=none does not say which one is meant"
     ),
     Outcome.TIME_NOT_TAKEN: "left: older or newer than profile-events takes and keeps; raise its retention.ms first",
-    Outcome.TOPIC_TOO_NARROW: "left: larger than the topic takes that it goes back to; raise its max.message.bytes first",
+    Outcome.TOPIC_TOO_NARROW: "left: larger than the topic takes that it goes back to;"
+    " raise its max.message.bytes first",
 }
 
 
@@ -54,8 +55,8 @@ def redrive(everything: bool, dry_run: bool, as_json: bool, **chosen: Any) -> No
 
     Dead letters of delivery go back to exports with their headers and key, those of one lane in the lane's order; the
     workers deliver them as any record. Records of the lane that were delivered meanwhile came earlier: a consumer tells
-    by the version in the envelope. Dead letters of bad events go back to the end of profile-events: they are applied as new
-    events, after everything that has happened since. What would only become a dead letter again is left, with the
+    by the version in the envelope. Dead letters of bad events go back to the end of profile-events: they are applied as
+    new events, after everything that has happened since. What would only become a dead letter again is left, with the
     reason. A redrive that was stopped in the middle is started again: what was sent is marked, the rest is sent then.
 
     Exit codes: 0 all of them are sent (or would be), 1 some are left, or could not be sent, 2 wrong usage or settings.
@@ -63,7 +64,8 @@ def redrive(everything: bool, dry_run: bool, as_json: bool, **chosen: Any) -> No
     settings, selected = read_settings(), build_selection(**chosen)
     if selected.is_everything and not everything:
         raise UsageError(
-            "say which dead letters: --flow, --reason, --profile, --partition, --offsets, --since, --until, or --all of them"
+            "say which dead letters:"
+            " --flow, --reason, --profile, --partition, --offsets, --since, --until, or --all of them"
         )
     with profile_partitions(settings) as partitions:
         now = _read_circumstances(settings, partitions)

@@ -160,11 +160,11 @@ class _ReplayRun:
     def _change(self, catalogs: Iterable[Catalog]) -> None:
         for catalog in catalogs:
             for record in self.replay.change(catalog):
-                self.counts.note_job_record(record)
+                self.counts.count_job_record(record)
                 self._output.write(encode_record_line(record))
 
     def _write(self, step: Step) -> None:
-        self.counts.note(step)
+        self.counts.count_step(step)
         for record in step.records:
             self._output.write(encode_record_line(record))
         if step.dead_letter is not None:

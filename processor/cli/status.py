@@ -71,7 +71,10 @@ def read_overview(settings: Settings, now: datetime) -> Overview:
 
 
 def read_statuses(settings: Settings, problems: list[str]) -> list[WorkerStatus]:
-    """Read the workers' last reports, and add to `problems` what cannot be read. Raises BrokerUnreachable, ReadFailed."""
+    """Read the workers' last reports, and add to `problems` what cannot be read.
+
+    Raises BrokerUnreachable, ReadFailed.
+    """
     statuses: list[WorkerStatus] = []
     for key, value in read_compacted(settings, settings.topics.worker_status).items():
         try:

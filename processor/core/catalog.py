@@ -163,16 +163,16 @@ class Catalog:
         return cls(tuple(compiled), policies, tuple(alive), tuple(gone), frozenset(cancelled))
 
     def flow(self, flow_id: str) -> Flow | None:
-        """The flow of this id, also one that is leaving; None where there is none."""
+        """Return the flow of this id, also one that is leaving; None where there is none."""
         compiled = self.flows_by_id.get(flow_id)
         return compiled.flow if compiled is not None else None
 
     def merge_policies(self, namespace: str) -> Mapping[str, str]:
-        """The merge policies of the audiences of a namespace that somebody described, by audience id."""
+        """Return the merge policies of the audiences of a namespace that somebody described, by audience id."""
         return self._merge_policies.get(namespace, _UNKNOWN)
 
     def merge_policy(self, namespace: str, audience_id: str) -> str:
-        """The audience's merge policy; `default` where nobody described it (M1)."""
+        """Return the audience's merge policy; `default` where nobody described it (M1)."""
         return self._merge_policies.get(namespace, _UNKNOWN).get(audience_id, DEFAULT_MERGE_POLICY)
 
     def _record_index(self) -> RecordIndex:

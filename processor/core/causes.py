@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from processor.core.catalog import Attribute, CompiledFlow, is_own
-from processor.core.changes import value_at, written
+from processor.core.changes import find_value, find_writes
 from processor.core.fold import Change
-from processor.core.json_values import same_json
+from processor.core.json_values import is_same_json
 from processor.core.membership import Transition
 from schemas.audience import AudienceKey
 from schemas.flow import Triggers
@@ -42,7 +42,7 @@ class Causes(NamedTuple):
         )
 
 
-def segment_causes(flow: CompiledFlow, change: Change) -> Sequence[Transition]:
+def find_segment_causes(flow: CompiledFlow, change: Change) -> Sequence[Transition]:
     """Return the transitions of audiences that the flow maps, and of no others. Home of A2 and A4."""
     if not change.transitions:
         return ()
@@ -50,7 +50,7 @@ def segment_causes(flow: CompiledFlow, change: Change) -> Sequence[Transition]:
     return [transition for transition in change.transitions if transition[1] in mapped.get(transition[0], _NO_ENTRIES)]
 
 
-def attribute_causes(flow: CompiledFlow, change: Change, after: Document) -> Sequence[Attribute]:
+def find_attribute_causes(flow: CompiledFlow, change: Change, after: Document) -> Sequence[Attribute]:
     """Return the mapped attributes that the event wrote; with `suppressUnchanged`, those it changed. Home of A7.
 
     `after` are all attributes now.
@@ -58,18 +58,18 @@ def attribute_causes(flow: CompiledFlow, change: Change, after: Document) -> Seq
     before = change.before.attributes
     if flow.suppress_unchanged and before is after:
         return ()  # what an event writes again is shared, so nearly every event that changes nothing ends here
-    found = written(change, flow.attributes_by_root)
+    found = find_writes(change, flow.attributes_by_root)
     if not flow.suppress_unchanged:
         return found
     return [
         attribute
         for attribute in found
-        if not same_json(value_at(before, attribute.path), value_at(after, attribute.path))
+        if not is_same_json(find_value(before, attribute.path), find_value(after, attribute.path))
     ]
 
 
-def realized_in(mapped: Mapping[str, Mapping[str, Any]], memberships: Memberships) -> list[AudienceKey]:
-    """The mapped audiences in which the profile is realized."""
+def find_realized(mapped: Mapping[str, Mapping[str, Any]], memberships: Memberships) -> list[AudienceKey]:
+    """Return the mapped audiences in which the profile is realized."""
     return [
         (namespace, audience)
         for namespace, audiences in mapped.items()

@@ -14,8 +14,8 @@ _PATCHED: Final = EventType.PATCHED
 _REPLACED: Final = EventType.REPLACED
 
 
-def value_at(document: Any, path: Path) -> Any:
-    """The value at a path, MISSING where there is none; nothing inside arrays is addressed (M3)."""
+def find_value(document: Any, path: Path) -> Any:
+    """Return the value at a path, MISSING where there is none; nothing inside arrays is addressed (M3)."""
     for segment in path:
         if type(document) is not dict or segment not in document:
             return MISSING
@@ -23,7 +23,7 @@ def value_at(document: Any, path: Path) -> Any:
     return document
 
 
-def written(change: Change, mapped: Mapping[str, Sequence[Attribute]]) -> Sequence[Attribute]:
+def find_writes(change: Change, mapped: Mapping[str, Sequence[Attribute]]) -> Sequence[Attribute]:
     """Return the attributes that the event wrote, whatever their value. Home of A6.
 
     `mapped` are all attributes, by the first segment of their path.
@@ -52,7 +52,7 @@ def written(change: Change, mapped: Mapping[str, Sequence[Attribute]]) -> Sequen
 
 
 def _is_in(document: Document, attribute: Attribute) -> bool:
-    return value_at(document, attribute.path) is not MISSING
+    return find_value(document, attribute.path) is not MISSING
 
 
 def _patch_writes(patch: Document, attribute: Attribute, before: Document) -> bool:
@@ -64,7 +64,7 @@ def _patch_writes(patch: Document, attribute: Attribute, before: Document) -> bo
             return node is not MISSING and _is_in(before, attribute)
     value = node.get(attribute.name, MISSING)
     if type(value) is dict:
-        return _map_writes(value, value_at(before, attribute.path))
+        return _map_writes(value, find_value(before, attribute.path))
     if value is None:
         return _is_in(before, attribute)
     return value is not MISSING

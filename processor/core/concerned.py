@@ -1,4 +1,4 @@
-"""Find the flows that an event can concern; all others send nothing, for the one reason of `decide.default_skip_reason`.
+"""Find the flows that an event can concern; all others send nothing, for `decide.default_skip_reason`.
 
 transition                flows that map the audience
 write                     flows that map the path, one above it or one below
@@ -20,17 +20,17 @@ _REPLACED: Final = EventType.REPLACED
 _MERGED: Final = EventType.MERGED
 
 
-def concerned(change: Change, catalog: Catalog) -> Sequence[CompiledFlow]:
-    """Every enabled flow that may send something or have a reason of its own not to, in the order of the catalog.
+def find_concerned(change: Change, catalog: Catalog) -> Sequence[CompiledFlow]:
+    """Return every enabled flow that may send something or has a reason of its own not to, as the catalog orders them.
 
     Where there are few, all that are enabled: to decide them costs less than to choose.
     """
     index = catalog.index
-    return catalog.enabled if index is None else in_order(concerned_flows(change, index), catalog.enabled)
+    return catalog.enabled if index is None else list_in_order(find_concerned_bits(change, index), catalog.enabled)
 
 
-def concerned_flows(change: Change, index: FlowIndex) -> Flows:
-    """Every flow of an index that may send something or have a reason of its own not to."""
+def find_concerned_bits(change: Change, index: FlowIndex) -> Flows:
+    """Return every flow of an index that may send something or have a reason of its own not to."""
     after = change.after
     event_type = change.event.type
     if after is None:
@@ -47,8 +47,8 @@ def concerned_flows(change: Change, index: FlowIndex) -> Flows:
     return found
 
 
-def in_order(flows: Flows, indexed: Sequence[CompiledFlow]) -> list[CompiledFlow]:
-    """The flows of a set; `indexed` are those that its index was built of."""
+def list_in_order(flows: Flows, indexed: Sequence[CompiledFlow]) -> list[CompiledFlow]:
+    """Return the flows of a set; `indexed` are those that its index was built of."""
     found = []
     while flows:
         first = flows & -flows

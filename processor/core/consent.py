@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from processor.core.catalog import CompiledFlow
-from processor.core.changes import value_at
+from processor.core.changes import find_value
 from processor.core.fold import Change
 from processor.core.json_values import MISSING
 from processor.core.membership import Transitions
@@ -31,18 +31,18 @@ _CONSENTS: Final = frozenset(
 
 def opted_out(profile: Profile, gates: Sequence[Path]) -> bool:
     """Return whether the attribute at one of the paths is an opt-out. Home of F6."""
-    return any(_is_opt_out(value_at(profile.attributes, gate)) for gate in gates)
+    return any(_is_opt_out(find_value(profile.attributes, gate)) for gate in gates)
 
 
 def consented(flow: CompiledFlow, profile: Profile) -> Profile:
-    """The profile as the flow may see it."""
+    """Return the profile as the flow may see it."""
     if not opted_out(profile, flow.consent_gates):
         return profile
     return _seen(flow, profile, None)
 
 
 def as_consented(flow: CompiledFlow, change: Change) -> Change:
-    """The change as the flow may see it; `change` itself where nobody is or was opted out."""
+    """Return the change as the flow may see it; `change` itself where nobody is or was opted out."""
     before, after = change.before, change.after
     was_out = opted_out(before, flow.consent_gates)
     is_out = after is not None and opted_out(after, flow.consent_gates)
@@ -67,7 +67,7 @@ def _is_opt_out(value: Any) -> bool:
 
 
 def _seen(flow: CompiledFlow, profile: Profile, left_at: str | None) -> Profile:
-    """The profile out of every mapped audience; since `left_at`, or since whatever its entries say."""
+    """Return the profile out of every mapped audience; since `left_at`, or since whatever its entries say."""
     memberships: Memberships = dict(profile.memberships)
     for namespace, mapped in flow.mapped.items():
         entries = dict(memberships.get(namespace, _NO_ENTRIES))

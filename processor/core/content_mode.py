@@ -130,7 +130,7 @@ def _put(attributes: dict[str, Any], name: str, value: bytes) -> None:
 
 
 def media_type_of(content_type: str) -> str:
-    """A content type without its parameters, in lower case."""
+    """Return a content type without its parameters, in lower case."""
     return content_type.partition(";")[0].strip().lower()
 
 

@@ -37,9 +37,9 @@ class Counts:
 
     `misplaced` are those that belong in another partition (I12).
 
-    The default skip of a step is counted once for all flows that it holds for, in `_default_skips`. It becomes theirs in
-    `_settle`:
-    when a step tells of other flows, or when `flows` is read. Until then a flow that a step names has one less for it.
+    The default skip of a step is counted once for all flows that it holds for, in `_default_skips`. It becomes theirs
+    in `_settle`: when a step tells of other flows, or when `flows` is read. Until then a flow that a step names has one
+    less for it.
     """
 
     applied: int = 0
@@ -60,7 +60,7 @@ class Counts:
         self._settle()
         return self._flows
 
-    def note(self, step: Step) -> None:
+    def count_step(self, step: Step) -> None:
         """Count what one record led to."""
         if step.dead_letter is not None:
             self.dead_letters[step.dead_letter.reason] += 1
@@ -68,21 +68,21 @@ class Counts:
             self.skipped_events[step.skipped_event] += 1
         else:
             self.applied += 1
-            self._note_flows(step)
+            self._count_flows(step)
 
-    def note_misplaced(self, misplaced: Misplaced) -> None:
+    def count_misplaced(self, misplaced: Misplaced) -> None:
         """Count events that belong in another partition."""
         self.misplaced += misplaced.events
         self.misplaced_fitting.update(misplaced.fitting)
 
-    def note_job_record(self, record: ExportRecord) -> None:
+    def count_job_record(self, record: ExportRecord) -> None:
         """Count a record that a job sends."""
         flow = self._flow(record.flow_id)
         flow.exported += 1
         for kind in {cause.partition(":")[0] for cause in record.causes}:
             _count(flow.causes, kind, 1)
 
-    def _note_flows(self, step: Step) -> None:
+    def _count_flows(self, step: Step) -> None:
         default_skip = step.default_skip
         assert default_skip is not None
         self._note_flow_states(step.flow_states)

@@ -28,7 +28,7 @@ def deadline_of(namespace: str, entry: str, fields: Document | None) -> str:
     `fields`: those of the entry beside its status and its `lastQualificationTime`; None: it has none.
     """
     if entry[0] == EXITED:
-        return purged_after(entry)
+        return purge_deadline(entry)
     valid_until = _valid_until(entry, fields)
     if valid_until is not None:
         return valid_until
@@ -41,7 +41,7 @@ def has_ended(namespace: str, entry: str, fields: Document | None, now: str) -> 
     return deadline != NEVER and deadline <= now
 
 
-def purged_after(entry: str) -> str:
+def purge_deadline(entry: str) -> str:
     """Return when an exited entry is purged, in the form of C8; NEVER where that lies past the year 9999."""
     ends = _after_days(entry[1:])
     return ends and plus_second(ends)

@@ -4,10 +4,10 @@ from enum import StrEnum
 from typing import Final
 
 from processor.core.catalog import Catalog, CompiledFlow
-from processor.core.causes import Causes, attribute_causes, passes_gate, realized_in, segment_causes
-from processor.core.changes import written
+from processor.core.causes import Causes, find_attribute_causes, find_realized, find_segment_causes, passes_gate
+from processor.core.changes import find_writes
 from processor.core.consent import as_consented
-from processor.core.envelope import finished
+from processor.core.envelope import finish_record
 from processor.core.fold import Change
 from processor.core.partition_key import partition_key
 from processor.core.record_ids import event_record_id
@@ -39,7 +39,7 @@ _MERGED: Final = EventType.MERGED
 
 
 def default_skip_reason(change: Change) -> SkipReason:
-    """Return the one reason why no enabled flow that the event does not concern (`concerned`) sends anything."""
+    """Return the one reason why no enabled flow that the event does not concern (`find_concerned`) sends anything."""
     if change.after is None:
         return SkipReason.MERGED_SILENTLY if change.event.type is _MERGED else _NOT_A_MEMBER
     return _NOT_A_MEMBER if change.identities else _NOTHING_MAPPED_CHANGED
@@ -97,9 +97,9 @@ def _causes_to_send(flow: CompiledFlow, change: Change, after: Profile) -> Cause
 
 
 def _find_causes(flow: CompiledFlow, change: Change, after: Profile) -> Causes | SkipReason:
-    segments = segment_causes(flow, change)
+    segments = find_segment_causes(flow, change)
     identities = change.identities
-    attributes = attribute_causes(flow, change, after.attributes)
+    attributes = find_attribute_causes(flow, change, after.attributes)
     if not (identities or attributes):
         return Causes(segments, (), ()) if segments else _why_nothing(flow, change)
     if not passes_gate(flow, after.memberships):
@@ -108,7 +108,7 @@ def _find_causes(flow: CompiledFlow, change: Change, after: Profile) -> Causes |
 
 
 def _why_nothing(flow: CompiledFlow, change: Change) -> SkipReason:
-    if flow.suppress_unchanged and written(change, flow.attributes_by_root):
+    if flow.suppress_unchanged and find_writes(change, flow.attributes_by_root):
         return _UNCHANGED
     return _NOTHING_MAPPED_CHANGED
 
@@ -118,7 +118,7 @@ def _decide_end(flow: CompiledFlow, source: ConsumerRecord, change: Change) -> E
     if change.event.type is _MERGED:
         return SkipReason.MERGED_SILENTLY
     before = change.before
-    left = [(*key, EXITED) for key in realized_in(flow.mapped, before.memberships)]
+    left = [(*key, EXITED) for key in find_realized(flow.mapped, before.memberships)]
     if not left:
         return _NOT_A_MEMBER
     if flow.options.on_delete == "silent":
@@ -136,4 +136,4 @@ def _record(
     event = change.event
     record_id = event_record_id(source, flow.id)
     key = partition_key(flow.partition_key, event.key, profile)
-    return finished(flow, record_id, event.key, event.time, change.version, causes.texts(), content, key)
+    return finish_record(flow, record_id, event.key, event.time, change.version, causes.texts(), content, key)

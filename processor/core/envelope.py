@@ -7,7 +7,7 @@ from schemas.export import ExportRecord
 from schemas.profile import Document
 
 
-def finished(
+def finish_record(
     flow: CompiledFlow,
     record_id: str,
     key: str,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from processor.core.deadline import LAST_TIME, NEVER, deadline_of, has_ended, purged_after
+from processor.core.deadline import LAST_TIME, NEVER, deadline_of, has_ended, purge_deadline
 from processor.core.fold import fold
 from schemas.audience import OWN_NAMESPACE
 from schemas.event import Event, EventType, cloud_event
@@ -25,7 +25,7 @@ _NO_FIELDS: Final[dict[str, Document]] = {}
 
 
 def next_deadline(profile: Profile) -> str:
-    """The earliest deadline of a profile in the form of C8; NEVER where it has none."""
+    """Return the earliest deadline of a profile in the form of C8; NEVER where it has none."""
     earliest = NEVER
     for namespace, entries in profile.memberships.items():
         fields = profile.entry_fields.get(namespace, _NO_FIELDS)
@@ -64,7 +64,7 @@ def _of_changed(old: Memberships, new: Memberships, fields: EntryFields) -> str:
                 exited = entry if entry < exited else exited  # a call takes three times as long
             elif not endless:
                 earliest = _earlier(earliest, deadline_of(namespace, entry, inside.get(audience)))
-    return earliest if exited is _NONE_EXITED else _earlier(earliest, purged_after(exited))
+    return earliest if exited is _NONE_EXITED else _earlier(earliest, purge_deadline(exited))
 
 
 def _earlier(one: str, other: str) -> str:

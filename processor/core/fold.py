@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from processor.core import identities as identity_map
-from processor.core.json_values import merged
-from processor.core.membership import Transitions, expired, patched, replaced
+from processor.core.json_values import merge_patch
+from processor.core.membership import Transitions, expire_memberships, patch_memberships, replace_memberships
 from schemas.event import Event, EventType
 from schemas.profile import Document, Profile
 
@@ -30,8 +30,8 @@ _ENDS: Final = (EventType.DELETED, EventType.MERGED)
 class Change:
     """The change that an event made; itself never changed.
 
-    `before` is NO_PROFILE, `after` None where the profile was or is absent. `transitions` are the audiences it entered or
-    left, `identities` the namespaces whose identities changed (A5).
+    `before` is NO_PROFILE, `after` None where the profile was or is absent. `transitions` are the audiences it entered
+    or left, `identities` the namespaces whose identities changed (A5).
     """
 
     event: Event
@@ -56,7 +56,7 @@ class Change:
 
     @property
     def after_attributes(self) -> Document:
-        """The attributes after, {} where the profile is absent."""
+        """Return the attributes after, {} where the profile is absent."""
         return self.after.attributes if self.after is not None else {}
 
     @property
@@ -74,18 +74,18 @@ def fold(profile: Profile | None, event: Event, dedup_window: int) -> Change:
     transitions: Transitions = []
     old = (before.memberships, before.entry_fields)
     if event.type is _PATCHED:
-        attributes = merged(before.attributes, event.data)
-        identities = identity_map.patched(before.identities, event.identities)
-        memberships, fields = patched(old, event.memberships, event.time, transitions)
+        attributes = merge_patch(before.attributes, event.data)
+        identities = identity_map.patch_identities(before.identities, event.identities)
+        memberships, fields = patch_memberships(old, event.memberships, event.time, transitions)
     elif event.type in _ENDS or (profile is None and event.type is _EXPIRED):
         return Change(event, before, None, [], ())
     elif event.type is _EXPIRED:
         attributes, identities = before.attributes, before.identities
-        memberships, fields = expired(old, event.data, event.time, transitions)
+        memberships, fields = expire_memberships(old, event.data, event.time, transitions)
     else:
-        attributes = merged({}, event.data)
-        identities = identity_map.patched({}, event.identities)
-        memberships, fields = replaced(old, event.memberships, event.time, transitions)
+        attributes = merge_patch({}, event.data)
+        identities = identity_map.patch_identities({}, event.identities)
+        memberships, fields = replace_memberships(old, event.memberships, event.time, transitions)
     after = Profile(
         attributes,
         identities,
@@ -95,7 +95,9 @@ def fold(profile: Profile | None, event: Event, dedup_window: int) -> Change:
         _remembered(before.event_ids, event, dedup_window),
         before.size_bound_bytes + event.size_bytes * _GROWTH_BOUND,
     )
-    changed = () if identities is before.identities else identity_map.changed(before.identities, identities)
+    changed = (
+        () if identities is before.identities else identity_map.find_changed_identities(before.identities, identities)
+    )
     return Change(event, before, after, transitions, changed)
 
 
@@ -107,7 +109,7 @@ def is_remembered(profile: Profile, event: Event) -> bool:
 
 
 def _remembered(event_ids: tuple[str, ...], event: Event, dedup_window: int) -> tuple[str, ...]:
-    """The sources and ids of the last events, this one included (I5); an expiry is none of them (F5)."""
+    """Return the sources and ids of the last events, this one included (I5); an expiry is none of them (F5)."""
     if event.id is None or not dedup_window or event.type is _EXPIRED:
         return event_ids
     return (

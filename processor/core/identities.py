@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import orjson
 
-from processor.core.json_values import same_items
+from processor.core.json_values import has_same_items
 from schemas.event import IdentityPatch
 from schemas.profile import Identities
 
 
-def patched(old: Identities, patch: IdentityPatch) -> Identities:
+def patch_identities(old: Identities, patch: IdentityPatch) -> Identities:
     """Return `old` after a merge patch; `old` itself where the patch says what is there, or nothing. Home of I2."""
     if patch is None:
         return {}
@@ -29,10 +29,10 @@ def patched(old: Identities, patch: IdentityPatch) -> Identities:
     return result
 
 
-def changed(before: Identities, after: Identities) -> Sequence[str]:
+def find_changed_identities(before: Identities, after: Identities) -> Sequence[str]:
     """Return the namespaces in which an identity was added, removed or changed. Home of A5."""
     return [
         namespace
         for namespace in {**before, **after}
-        if not same_items(before.get(namespace, ()), after.get(namespace, ()))
+        if not has_same_items(before.get(namespace, ()), after.get(namespace, ()))
     ]

@@ -84,7 +84,7 @@ def _resumed(job: Job, flow: Flow, moment: Moment) -> Job:
 
 
 def _without(job: Job, gone: Iterable[AudienceKey], moment: Moment) -> Job:
-    """The job with these audiences dropped; cancelled where none is left."""
+    """Return the job with these audiences dropped; cancelled where none is left."""
     dropped = set(gone)
     if job.kind is JobKind.CATCHUP or dropped.isdisjoint(job.wanted):
         return job

@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 import orjson
 
 from processor.core.catalog import Catalog, CompiledFlow, CompiledJob
-from processor.core.causes import Causes, passes_gate, realized_in
+from processor.core.causes import Causes, find_realized, passes_gate
 from processor.core.consent import consented, opted_out
-from processor.core.envelope import finished
+from processor.core.envelope import finish_record
 from processor.core.membership import Transition
 from processor.core.partition_key import partition_key
 from processor.core.record_ids import job_record_id
@@ -65,7 +65,7 @@ def missed_changes(
     digest, realized = "", frozenset[AudienceKey]()
     if passed.before is not None:
         seen = consented(flow, passed.before)
-        digest, realized = _digest(flow, seen, since, catalog), frozenset(realized_in(flow.mapped, seen.memberships))
+        digest, realized = _digest(flow, seen, since, catalog), frozenset(find_realized(flow.mapped, seen.memberships))
     return MissedChanges(digest, realized, passed.sends)
 
 
@@ -103,7 +103,7 @@ def catchup_record(
     seen = consented(flow, profile)
     if _digest(flow, seen, job.job.created_at, catalog) == missed.digest:
         return JobSkip.UNCHANGED
-    realized = realized_in(flow.mapped, seen.memberships)
+    realized = find_realized(flow.mapped, seen.memberships)
     changed = {key for key in missed.realized.symmetric_difference(realized) if key[1] in flow.mapped.get(key[0], {})}
     if not (changed or passes_gate(flow, seen.memberships)):
         return JobSkip.CONSENT if passes_gate(flow, profile.memberships) else JobSkip.NOT_A_MEMBER
@@ -141,7 +141,7 @@ def _record(job: CompiledJob, key: str, profile: Profile, causing: list[Transiti
     flow, kind = job.flow, job.kind.value
     record_id = job_record_id(job.kind, job.id, flow.id, key)
     causes = sorted([f"{kind}:{namespace}/{audience}" for namespace, audience, _ in causing])
-    return finished(
+    return finish_record(
         flow,
         record_id,
         key,

@@ -12,7 +12,7 @@ import orjson
 MISSING: Final = object()
 
 
-def same_json(left: Any, right: Any) -> bool:
+def is_same_json(left: Any, right: Any) -> bool:
     """Return whether two parsed JSON values are equal."""
     if left is right:
         return True
@@ -22,15 +22,17 @@ def same_json(left: Any, right: Any) -> bool:
     return orjson.dumps(left) == orjson.dumps(right) or canonical(left) == canonical(right)
 
 
-def same_items(left: Sequence[Any], right: Sequence[Any]) -> bool:
+def has_same_items(left: Sequence[Any], right: Sequence[Any]) -> bool:
     """Return whether two lists hold equal items equally often, in any order."""
     if len(left) != len(right):
         return False
-    return same_json(left, right) or (len(left) > 1 and Counter(map(canonical, left)) == Counter(map(canonical, right)))
+    return is_same_json(left, right) or (
+        len(left) > 1 and Counter(map(canonical, left)) == Counter(map(canonical, right))
+    )
 
 
 def canonical(value: Any) -> Hashable:
-    """A hashable form, equal exactly for equal JSON values."""
+    """Return a hashable form, equal exactly for equal JSON values."""
     kind = type(value)
     if kind is dict:
         return frozenset((name, canonical(item)) for name, item in value.items())
@@ -41,12 +43,12 @@ def canonical(value: Any) -> Hashable:
     return value  # type: ignore[no-any-return]  # a string, number or None: hashable, and 1 == 1.0 as it should be
 
 
-def merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+def merge_patch(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     """Return `target` after a JSON Merge Patch (RFC 7396); `target` itself where the patch changes nothing.
 
-    The result shares what the patch does not change. So an event that writes what is there already copies nothing, and `is`
-    tells that nothing changed. Strings alone are compared: equal numbers may be written differently, and lists are rarely
-    written again.
+    The result shares what the patch does not change. So an event that writes what is there already copies nothing, and
+    `is` tells that nothing changed. Strings alone are compared: equal numbers may be written differently, and lists are
+    rarely written again.
     """
     result = target
     value: Any  # compiled code takes its type from the first assignment
@@ -54,7 +56,7 @@ def merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
         old = result.get(name, MISSING)
         kind = type(written)
         if kind is dict:
-            value = merged(old if type(old) is dict else {}, written)
+            value = merge_patch(old if type(old) is dict else {}, written)
             if value is old:
                 continue
         elif kind is str and written == old:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from processor.core.deadline import VALID_UNTIL, has_ended
-from processor.core.json_values import merged
+from processor.core.json_values import merge_patch
 from schemas.event import MembershipPatch
 from schemas.profile import EXITED, REALIZED, Document, EntryFields, Memberships
 from schemas.times import LONGEST_CACHED, BadTimeError, normal_time
@@ -61,7 +61,7 @@ def is_missing(last_qualification_time: str) -> bool:
     return last_qualification_time < _FIRST_TIME
 
 
-def patched(old: Membership, patch: MembershipPatch, now: str, transitions: Transitions) -> Membership:
+def patch_memberships(old: Membership, patch: MembershipPatch, now: str, transitions: Transitions) -> Membership:
     """Return `old` after a merge patch, and append its transitions to `transitions`. Home of A3.
 
     `now` is the event's time.
@@ -119,7 +119,7 @@ def _patched_entry(before: str, patch: dict[str, Any] | None, now: str) -> str |
 def _patched_fields(
     fields: EntryFields, namespace: str, audience: str, patch: dict[str, Any] | None, before: str, entry: str | None
 ) -> EntryFields:
-    """`fields` after a patch of one entry from `before` to `entry`.
+    """Return `fields` after a patch of one entry from `before` to `entry`.
 
     An entry that is removed keeps none, one that is exited no end (I7).
     """
@@ -135,12 +135,12 @@ def _patched_fields(
     if not others:
         return fields
     return _with_fields(
-        fields, namespace, audience, merged(fields.get(namespace, _NO_FIELDS).get(audience, {}), others)
+        fields, namespace, audience, merge_patch(fields.get(namespace, _NO_FIELDS).get(audience, {}), others)
     )
 
 
 def _without_end(fields: EntryFields, namespace: str, audience: str) -> EntryFields:
-    """`fields` after an entry changed its status: an end belongs to the membership it was said of (I7)."""
+    """Return `fields` after an entry changed its status: an end belongs to the membership it was said of (I7)."""
     of_entry = fields.get(namespace, _NO_FIELDS).get(audience)
     if of_entry is None or VALID_UNTIL not in of_entry:
         return fields
@@ -161,11 +161,11 @@ def _with_fields(fields: EntryFields, namespace: str, audience: str, of_entry: D
     return result
 
 
-def replaced(old: Membership, document: MembershipPatch, now: str, transitions: Transitions) -> Membership:
-    """The memberships of a whole new document: what it leaves out and was realized is exited now (I7)."""
+def replace_memberships(old: Membership, document: MembershipPatch, now: str, transitions: Transitions) -> Membership:
+    """Return the memberships of a whole new document: what it leaves out and was realized is exited now (I7)."""
     memberships, _ = old
     absent: Membership = ({}, {})
-    result, fields = patched(absent, document, now, [])
+    result, fields = patch_memberships(absent, document, now, [])
     for namespace, audience, entry in _entries(memberships):
         if entry[0] == REALIZED and audience not in result.get(namespace, _NO_ENTRIES):
             result.setdefault(namespace, {})[audience] = EXITED + now
@@ -185,8 +185,8 @@ def _entries(memberships: Memberships) -> Iterator[tuple[str, str, str]]:
     )
 
 
-def expired(old: Membership, data: dict[str, Any], deadline: str, transitions: Transitions) -> Membership:
-    """`old` after a `membership.expired` event (F5); what no longer holds at the deadline is passed over."""
+def expire_memberships(old: Membership, data: dict[str, Any], deadline: str, transitions: Transitions) -> Membership:
+    """Return `old` after a `membership.expired` event (F5); what no longer holds at the deadline is passed over."""
     memberships, fields = old
     result = {namespace: dict(entries) for namespace, entries in memberships.items()}
     for namespace, audience in _named(data, "exit"):

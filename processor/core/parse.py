@@ -113,7 +113,7 @@ def _read_by_head(record: ConsumerRecord, head: Head) -> Event:
 
 
 def _binary(head: Head, value: bytes) -> dict[str, Any]:
-    """The event of binary mode as structured mode has it.
+    """Return the event of binary mode as structured mode has it.
 
     A value that is itself a whole event stays one: headers may repeat its attributes.
     """
@@ -143,7 +143,7 @@ def _binary(head: Head, value: bytes) -> dict[str, Any]:
 
 
 def _unwrapped(envelope: dict[str, Any]) -> tuple[object, bytes]:
-    """The data that stand in `data_base64` and the JSON they were read from, or data that are a text, and b"".
+    """Return the data that stand in `data_base64` and the JSON they were read from, or data that are a text, and b"".
 
     Raises Unusable where a text is what another tool made of JSON.
     """
@@ -183,7 +183,7 @@ def _from_base64(encoded: object) -> tuple[object, bytes]:
 
 
 def load_json(text: bytes) -> Any:
-    """The JSON value of a text; byte order marks before it are passed over (I10). Raises Unusable."""
+    """Return the JSON value of a text; byte order marks before it are passed over (I10). Raises Unusable."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -197,7 +197,7 @@ def load_json(text: bytes) -> Any:
 
 
 def without_marks(text: bytes) -> bytes:
-    """A text without the byte order marks that it begins with: files that were joined have several."""
+    """Return a text without the byte order marks that it begins with: files that were joined have several."""
     begin = 0
     while text[begin : begin + _MARK_BYTES] == BYTE_ORDER_MARK:
         begin += _MARK_BYTES
@@ -234,7 +234,7 @@ def _wrong_subject(subject: str, key: str) -> Unusable:
 
 
 def _load(value: bytes) -> dict[str, Any]:
-    """The object in `value`, of which the whole event is to be made."""
+    """Return the object in `value`, of which the whole event is to be made."""
     envelope = load_json(value)
     if type(envelope) is not dict:
         raise Unusable(
@@ -250,7 +250,7 @@ def _check_depth_of_data(text: bytes, data: object) -> None:
 
 
 def _attributes(envelope: dict[str, Any]) -> tuple[str, str, str, str | None]:
-    """(id, source, type, subject) of a CloudEvents 1.0 object; an attribute that is null counts as absent."""
+    """Return (id, source, type, subject) of a CloudEvents 1.0 object; an attribute that is null counts as absent."""
     get = envelope.get
     event_id, source, type_name, subject = get("id"), get("source"), get("type"), get("subject")
     if not (

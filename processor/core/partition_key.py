@@ -6,7 +6,7 @@ from typing import Final
 import orjson
 
 from processor.core.catalog import PartitionKey
-from processor.core.changes import value_at
+from processor.core.changes import find_value
 from schemas.paths import Path
 from schemas.profile import Profile
 
@@ -24,7 +24,7 @@ def partition_key(wanted: PartitionKey, profile_id: str, profile: Profile) -> st
 
 
 def _identity(namespace: str, profile: Profile) -> str | None:
-    """The first identity of the namespace that is primary, else its first."""
+    """Return the first identity of the namespace that is primary, else its first."""
     identities = profile.identities.get(namespace)
     if identities is None:
         return None
@@ -35,7 +35,7 @@ def _identity(namespace: str, profile: Profile) -> str | None:
 def _attribute(path: Path | None, profile: Profile) -> str | None:
     if path is None:
         return None
-    value = value_at(profile.attributes, path)
+    value = find_value(profile.attributes, path)
     if type(value) is str:
         return value
     return orjson.dumps(value).decode() if type(value) in (int, float, bool) else None

@@ -21,7 +21,7 @@ _STRING_SERIALIZER: Final = "write the id itself, as Kafka's StringSerializer do
 
 
 def read_profile_id(key: bytes | None) -> str:
-    """The profile id in a record's key; raises Unusable (`bad_key`), saying what the key looks like."""
+    """Return the profile id in a record's key; raises Unusable (`bad_key`), saying what the key looks like."""
     if not key:
         raise _bad_key("the record has no key: it must be the profile id")
     if len(key) > MAX_KEY_BYTES:

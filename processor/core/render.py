@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 
 from processor.core.catalog import Catalog, CompiledFlow, Extras, Tree
-from processor.core.causes import Causes, realized_in
+from processor.core.causes import Causes, find_realized
 from processor.core.membership import Transition
 from schemas.audience import DEFAULT_MERGE_POLICY
 from schemas.profile import EXITED, REALIZED, Document, Profile, xdm_entry
@@ -45,7 +45,7 @@ def render(flow: CompiledFlow, profile: Profile, time: str, causes: Causes, cata
 
 
 def render_deletion(flow: CompiledFlow, profile: Profile, time: str, left: Causes) -> Document:
-    """The last record of a profile that was `profile`: the audiences it leaves, exited now, and its identities (F3)."""
+    """Return the last record of a profile: the audiences it leaves, exited now, and its identities (F3)."""
     return {
         "segmentMembership": render_exits(flow, left.segments, time),
         "identityMap": render_identities(flow, profile),
@@ -111,7 +111,7 @@ def _of_policies(policies: set[str] | None, entries: dict[str, str], known: Mapp
 
 
 def _policies(flow: CompiledFlow, profile: Profile, causes: Causes, catalog: Catalog) -> set[str] | None:
-    """The merge policies whose unmapped audiences are listed (C2 b); None: every one."""
+    """Return the merge policies whose unmapped audiences are listed (C2 b); None: every one."""
     scope = flow.options.membership_scope
     if scope == "all":
         return None
@@ -119,7 +119,7 @@ def _policies(flow: CompiledFlow, profile: Profile, causes: Causes, catalog: Cat
         return set()
     if causes.segments:
         return {catalog.merge_policy(namespace, audience) for namespace, audience, _ in causes.segments}
-    return {catalog.merge_policy(*key) for key in realized_in(flow.mapped, profile.memberships)}
+    return {catalog.merge_policy(*key) for key in find_realized(flow.mapped, profile.memberships)}
 
 
 def _shown(entry: str, extras: Extras) -> Any:

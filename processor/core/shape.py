@@ -64,8 +64,8 @@ def take_apart(
 ) -> tuple[dict[str, Any], MembershipPatch, IdentityPatch]:
     """Return (attributes, memberships, identities) of a patch or a document, known to be well-formed. Home of I9.
 
-    Raises Unusable. Uses up `data`: the attributes are what remains of it. It was read from the member `member` of the JSON
-    object `text`, or from `text` itself where `member` is "".
+    Raises Unusable. Uses up `data`: the attributes are what remains of it. It was read from the member `member` of the
+    JSON object `text`, or from `text` itself where `member` is "".
     """
     if not isinstance(data, dict):
         raise _no_object(event_type)

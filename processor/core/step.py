@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from processor.core.catalog import Catalog, CompiledFlow, FlowStates
-from processor.core.concerned import concerned, concerned_flows, in_order
+from processor.core.concerned import find_concerned, find_concerned_bits, list_in_order
 from processor.core.decide import SkipReason, decide, default_skip_reason, skip_reason_of, would_send
 from processor.core.fold import Change, fold, is_remembered
 from processor.core.parse import parse_event
@@ -97,7 +97,7 @@ class Step:
 
     @property
     def skipped(self) -> Skips:
-        """Every flow that sends nothing, and why; () where no event was applied.
+        """Return every flow that sends nothing, and why; () where no event was applied.
 
         Costs what there are flows: not for each event.
         """
@@ -140,7 +140,7 @@ def _decided(record: ConsumerRecord, change: Change, after: Profile | None, cata
     records: list[ExportRecord] = []
     skips: list[tuple[str, SkipReason]] = []
     default_skip = default_skip_reason(change)
-    for flow in concerned(change, catalog):
+    for flow in find_concerned(change, catalog):
         decision = decide(flow, record, change, catalog)
         if isinstance(decision, ExportRecord):
             records.append(decision)
@@ -166,8 +166,8 @@ def _decided(record: ConsumerRecord, change: Change, after: Profile | None, cata
 def _missed(change: Change, after: Profile, index: RecordIndex, catalog: Catalog) -> tuple[MissedBy, ...]:
     """Decide only for flows that the event concerns: it costs the others nothing, however many there are."""
     changed = index.changed(change, after)
-    missed = [(flow, would_send(flow, change)) for flow in in_order(changed, catalog.tracking)]
-    others = in_order(concerned_flows(change, index.flows) & ~changed, catalog.tracking)
+    missed = [(flow, would_send(flow, change)) for flow in list_in_order(changed, catalog.tracking)]
+    others = list_in_order(find_concerned_bits(change, index.flows) & ~changed, catalog.tracking)
     return tuple(missed + [(flow, True) for flow in others if would_send(flow, change)])
 
 
@@ -186,7 +186,7 @@ def _skip_event(profile: Profile | None, event: Event) -> EventSkip | None:
 
 
 def _measured(profile: Profile, max_document_bytes: int) -> Profile:
-    """The profile with its document's size as the bound; raises Unusable where that is too large."""
+    """Return the profile with its document's size as the bound; raises Unusable where that is too large."""
     size = len(orjson.dumps(profile.document))
     if size > max_document_bytes:
         raise Unusable(

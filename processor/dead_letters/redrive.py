@@ -101,7 +101,7 @@ class Redriver:
 
     def _marker_record(self, redriven: RedrivenDeadLetter) -> OutgoingRecord:
         record = encode_redrive_marker(redriven.letter, redriven.marker)
-        return OutgoingRecord(self._markers_topic, record, name=redriven.letter.place)
+        return OutgoingRecord(self._markers_topic, record, name=redriven.letter.position)
 
 
 def plan_only(
@@ -179,7 +179,7 @@ def _send(redriver: Redriver, redriven: Iterable[RedrivenDeadLetter], report: Re
 def _original_record(redriven: RedrivenDeadLetter) -> OutgoingRecord:
     letter = redriven.letter
     record = ProducerRecord(letter.was.key, letter.was.value, list(letter.headers), letter.source_timestamp)
-    return OutgoingRecord(redriven.marker.topic, record, redriven.partition, letter.place)
+    return OutgoingRecord(redriven.marker.topic, record, redriven.partition, letter.position)
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""The types of what tells the time and of what draws lots; whoever needs one receives it, so that a test has its own."""
+"""The types of what tells the time and of what draws lots.
+
+Whoever needs one receives it, so that a test has its own.
+"""
 
 from collections.abc import Callable
 

@@ -42,7 +42,7 @@ FaultPoint = Literal[
 FAULT_POINTS: Final[tuple[FaultPoint, ...]] = get_args(FaultPoint)
 
 CommandPoint = Literal[
-    "redriven_sent",  # `dead-letters redrive`: records are on the broker; with transactions the marks too, and all of it open
+    "redriven_sent",  # `dead-letters redrive`: records are on the broker; with transactions the markers too, all open
 ]
 _ALL: Final = (*FAULT_POINTS, *get_args(CommandPoint))
 

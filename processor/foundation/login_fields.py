@@ -34,7 +34,7 @@ _RESERVED: Final = "auth"  # RFC 7628, section 3.1: where the token stands
 
 
 class LoginSettings(Protocol):
-    """The settings of a login that are compared with each other here; the others are only asked whether they are set."""
+    """The settings of a login that are compared with each other here; of the others only whether they are set."""
 
     @property
     def kafka_security_protocol(self) -> str:

@@ -1,4 +1,4 @@
-"""The settings of an installation and of its workers: names, partitions, state, memory, and what a start passes over."""
+"""The settings of an installation and of its workers: names, partitions, state, memory, and what a start skips."""
 
 from enum import StrEnum
 from pathlib import Path

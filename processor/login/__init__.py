@@ -3,8 +3,8 @@
 No Kafka client here.
 
     settings ─► source: client_credentials (an OAuth 2.0 endpoint) ─┐
-                        token_file (somebody else's)                ├─► renewal: one token a process ─► librdkafka, aiokafka
-                        msk (AWS IAM, signed here)                  ┘        made again before it ends
+                        token_file (somebody else's)                ├─► renewal: one a process ─► librdkafka, aiokafka
+                        msk (AWS IAM, signed here)                  ┘   made again before it ends
 
     token         a token, and why there is none
     jwt           when a token says that it ends

@@ -1,21 +1,27 @@
-"""The processing shell: batches of profile events in, exports and rows out. Knows ports, not Faust, Kafka or RocksDB.
+"""The processing shell: batches of profile events in, exports and rows out; it knows ports, not Kafka or RocksDB.
 
-    submit(batch) ─► inbox ─► decide ─► decided, not yet committed ─► commit ─► progress
-                              │ rows read, fold, decide               │ 1 one transaction: exports, dead letters, rows, watermark
-                              │ (core.step, one catalog snapshot)     │ 2 one RocksDB batch: rows, watermark, place in the changelog
-                              ▼                                       ▼ 3 the group's offset may be committed
-                         Profiles: what is committed, and what is decided on top of it
+    submit ─► inbox ─► decider ───────┐                                ┌─ 1 PartitionLog.commit: records and rows
+                                      ├─► work units ─► committer ─────┼─ 2 ProfileRows.apply: the rows on disk
+    background (jobs, F5, idle) ──────┘                                └─ 3 on_progress: the group's offset
 
 One `PartitionPipeline` a partition: the next batch is decided while the last one commits; what has gathered meanwhile
-is one transaction. Nothing goes on after a failure: the worker stops, and the next owner starts at the watermark.
+is one transaction. Nothing goes on after a failure: the worker stops, and the next owner starts at the source position.
 
-    ports       what the shell needs: ProfileRows, Log, CatalogView     decided    what a batch leads to; pure
-    profiles    the profiles of one partition, newest state first       partition  one partition's two loops
-    records     decided things as Kafka records                         pipeline   all partitions of a worker
-    counts      what was decided, counted                               trace      headers that an event hands on
-    refused     an event that no topic takes
-    jobs        records without an event, page by page: job_part one job in one partition, job_page a page, turns who
-                may have one
-    deadlines   memberships that end by themselves: broker_clock by whose time
-    identity_index    who has which identity, kept beside the profiles
+    ports           PartitionLog, ProfileRows, CatalogView, Fetching: what the shell needs of the world
+    pipeline        all partitions of a worker
+    partition       one partition: two tasks, back-pressure
+    work_unit       what a run of records, or a chunk of background work, leads to
+    decider         records to work units, no asyncio; compiled
+    outstanding     units that are decided and not committed: how many, how long
+    committer       the durability order, alone
+    background      what a partition does beside its events, and when
+    idle_position   the source position past transaction markers
+    profiles        the profiles of one partition, newest rows first
+    bad_events      how many bad events in a row a partition passes (I4)
+    misplaced       the alarm for events on a partition that is not their key's (I12)
+    deadlines       memberships that end by themselves (F5)
+    broker_clock    by whose time memberships end
+    identity_index  who has which identity, kept beside the profiles (M6)
+    trace           the trace headers that an event hands on
+    jobs            records without an event: backfill, resend, unmap, catchup
 """

@@ -22,9 +22,7 @@ _log = structlog.get_logger(__name__)
 
 
 class _Report(NamedTuple):
-    """What the last report said: seconds that this machine is ahead, and the broker's time (None: it tells none) at a
-    monotonic moment.
-    """
+    """The last report: seconds that this machine is ahead, and the broker's time, None: not said, at a moment."""
 
     ahead: float
     stamped_at: float | None
@@ -41,12 +39,13 @@ class BrokerClock:
 
     @property
     def is_known(self) -> bool:
-        """Whether a report was acknowledged: until then no membership ends."""
+        """Return whether a report was acknowledged: until then no membership ends."""
         return self._report is not None
 
     def now(self) -> float:
-        """Seconds since 1970: this machine's time, less what it is ahead of the broker, and not past the broker's time
-        as it goes on since.
+        """Return this machine's time in seconds since 1970, less what it is ahead of the broker.
+
+        The result is never past the broker's time as it goes on since the last report.
         """
         report = self._report
         if report is None:
@@ -57,11 +56,10 @@ class BrokerClock:
         return min(now, report.stamped_at + self._monotonic() - report.noted_at + _SLACK_SECONDS)
 
     def note_report(self, sent_at: float, stamped_at: float | None) -> None:
-        """Take notice of a report that was sent at `sent_at` by this machine, and stamped by the broker later; None:
-        that stamps none.
+        """Take notice of a report that was sent at `sent_at`, and that the broker stamped later.
 
         What the report took on its way makes the difference smaller, so clocks that agree are never held back. Where
-        the broker stamps none, as of a topic of before, this machine's time counts.
+        the broker stamps none (`stamped_at` None), as of a topic of an earlier version, this machine's time counts.
         """
         ahead = 0.0 if stamped_at is None else max(0.0, sent_at - stamped_at)
         self._report = _Report(ahead, stamped_at, self._monotonic())

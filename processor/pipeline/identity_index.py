@@ -1,23 +1,22 @@
-"""The index of identities of one partition: kept by events, built by pages where it is not whole (contract M6; rows:
-schemas/wire/identity_index.py).
+"""The index of identities of one partition: kept by events, built by chunks where it is not whole (contract M6).
 
-    event on a profile ─► identities that came and went ─► rows beside the profile's, in its transaction
+    event on a profile ─► identities that came and went ─► index rows beside the profile's, in its transaction
 
-    the copy says, when the partition is taken over                      what is done, page by page between events
-    nothing, not even a watermark                                        COMPLETE at once
+    the copy says, when the partition is taken over                      what is done, chunk by chunk between events
+    nothing, not even a source position                                  COMPLETE at once
     no index: an older version wrote what there is                       BUILDING: every profile is looked at once
-    as far as the watermark                                              it goes on where it was
-    below the watermark: somebody applied events without it              CLEARING: its rows go; then BUILDING
+    as far as the source position                                        it goes on where it was
+    below the source position: somebody applied events without it        CLEARING: its rows go; then BUILDING
     it is switched off, and there are rows                               REMOVING: its rows go; then nothing
 
-While rows go, events take away what they end and write nothing, so nothing is left behind the sweep, and no row
+While rows go, events take away what they end and write nothing, so nothing is left behind the cleanup, and no row
 outlives its profile (F3). While it is built, events write what changes: a row is never false, and whole is what lies
-below the cursor.
+below the cursor. The rows: schemas/wire/identity_index.py.
 """
 
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -38,18 +37,24 @@ from schemas.wire.profiles_changelog import PROFILE, decode_row, profile_key
 NOBODY: Final[Identities] = {}
 _log = structlog.get_logger(__name__)
 
-Beside = dict[bytes, bytes | None]
-"""Rows to write beside those of profiles."""
+IndexRows = dict[bytes, bytes | None]
+"""Rows to write beside those of profiles; None: the row goes."""
 
 
-def index_changes(key: bytes, before: Identities, after: Identities, beside: Beside, adds: bool) -> None:
-    """Put into `beside` what an event on a profile changes in the index."""
+class IndexUpkeep(NamedTuple):
+    """The way in which events change the index; `adds` False: they take rows away and write none."""
+
+    adds: bool
+
+
+def index_changes(key: bytes, before: Identities, after: Identities, index_rows: IndexRows, adds: bool) -> None:
+    """Put into `index_rows` what an event on a profile changes in the index."""
     was, now = _pairs(before, after), _pairs(after, before)
     for namespace, identity_id in was - now:
-        beside[identity_key(namespace, identity_id, key)] = None
+        index_rows[identity_key(namespace, identity_id, key)] = None
     if adds:
         for namespace, identity_id in now - was:
-            beside[identity_key(namespace, identity_id, key)] = identity_value(namespace)
+            index_rows[identity_key(namespace, identity_id, key)] = identity_value(namespace)
 
 
 def _pairs(of: Identities, other: Identities) -> set[tuple[str, str]]:
@@ -64,19 +69,18 @@ def _pairs(of: Identities, other: Identities) -> set[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class IndexSettings:
-    """`enabled`: keep the index; off, what there is of it goes.
+    """Settings of the index; not `enabled`, what there is of it goes.
 
-    The others bound a piece of work, about a millisecond, and a page.
-
-    `live_page_rows`: while events come, they wait for a page that is being committed.
+    The other settings bound a slice, which takes about a millisecond, and a chunk. `live_chunk_rows`: while events
+    come, they wait for a chunk that is being committed.
     """
 
     enabled: bool = True
     slice_profiles: int = 100
     slice_rows: int = 1_000
-    page_profiles: int = 20_000
-    page_rows: int = 5_000
-    live_page_rows: int = 500
+    chunk_profiles: int = 20_000
+    chunk_rows: int = 5_000
+    live_chunk_rows: int = 500
 
 
 class IdentityIndex:
@@ -87,24 +91,24 @@ class IdentityIndex:
 
     def __init__(self, rows: ProfileRows, profiles: Profiles, settings: IndexSettings) -> None:
         self._rows, self._profiles, self._settings = rows, profiles, settings
-        self._swept = b""  # rows up to and with this one are gone
+        self._cleaned = b""  # rows up to and with this one are gone
         self.progress = self._begin()
 
     def _begin(self) -> IndexProgress | None:
         (stored,) = self._rows.get_many([INDEX_KEY])
         has_rows = stored is not None or self._has_any(IDENTITY)
-        known, watermark = decode_progress(stored), self._rows.watermark
+        known, position = decode_progress(stored), self._rows.source_position
         if not self._settings.enabled:
             return IndexProgress(IndexState.REMOVING) if has_rows else None
         if not has_rows:
             return IndexProgress(
-                IndexState.BUILDING if watermark is not None or self._has_any(PROFILE) else IndexState.COMPLETE
+                IndexState.BUILDING if position is not None or self._has_any(PROFILE) else IndexState.COMPLETE
             )
         if (
             known is None
             or known.state is IndexState.REMOVING
-            or watermark is None
-            or known.next_offset < watermark.next_offset
+            or position is None
+            or known.next_offset < position.next_offset
         ):
             return IndexProgress(IndexState.CLEARING)
         return known
@@ -114,75 +118,67 @@ class IdentityIndex:
             return next(found, None) is not None
 
     @property
-    def is_kept(self) -> bool:
-        """Whether `note` must be called for applied events."""
-        return self.progress is not None
+    def upkeep(self) -> IndexUpkeep | None:
+        """Return how applied events change the index; None: there is none."""
+        if self.progress is None:
+            return None
+        return IndexUpkeep(self.progress.state in (IndexState.BUILDING, IndexState.COMPLETE))
 
     @property
     def has_work(self) -> bool:
-        """Whether there is a page to do."""
+        """Return whether there is a chunk to do."""
         return self.progress is not None and self.progress.state is not IndexState.COMPLETE
 
-    def note(self, key: bytes, before: Identities, after: Identities, beside: Beside) -> None:
-        """An event was applied to a profile and changed its identities: put into `beside` what that changes.
-
-        An absent profile has none.
-        """
-        index_changes(key, before, after, beside, self._adds)
-
-    @property
-    def _adds(self) -> bool:
-        return self.progress is not None and self.progress.state in (IndexState.BUILDING, IndexState.COMPLETE)
-
-    def new_page(self, *, events_come: bool) -> "IndexPage":
-        """A page with nothing in it."""
+    def new_chunk(self, *, events_come: bool) -> "IndexChunk":
+        """Return a chunk with nothing in it."""
         settings = self._settings
-        return IndexPage(settings.page_profiles, settings.live_page_rows if events_come else settings.page_rows)
+        return IndexChunk(settings.chunk_profiles, settings.live_chunk_rows if events_come else settings.chunk_rows)
 
-    def slice(self, page: "IndexPage") -> None:
-        """Do a piece of a page: about a millisecond."""
+    def do_slice(self, chunk: "IndexChunk") -> None:
+        """Do a slice of a chunk: about a millisecond."""
         assert self.progress is not None
         if self.progress.state is IndexState.BUILDING:
-            self._build(page, self.progress)
+            self._build(chunk, self.progress)
         else:
-            self._sweep(page, self.progress)
+            self._clean_up(chunk, self.progress)
 
-    def _build(self, page: "IndexPage", progress: IndexProgress) -> None:
+    def _build(self, chunk: "IndexChunk", progress: IndexProgress) -> None:
         looked, last, ended = 0, profile_key(progress.cursor.encode()), False
         with closing(self._rows.scan_from(PROFILE, last)) as stored:
             for last, on_disk in stored:  # where it ended is needed below
                 looked += 1
                 value = self._profiles.newest(last, on_disk)
                 if value is not None:
-                    index_changes(last[len(PROFILE) :], NOBODY, decode_row(value).profile.identities, page.rows, True)
-                if looked >= self._settings.slice_profiles or len(page.rows) >= page.most_rows:
+                    index_changes(last[len(PROFILE) :], NOBODY, decode_row(value).profile.identities, chunk.rows, True)
+                if looked >= self._settings.slice_profiles or len(chunk.rows) >= chunk.most_rows:
                     break
             else:
                 ended = True
-        page.looked += looked
+        chunk.looked += looked
         seen = progress.seen + looked
         if ended:
-            self._end(page, IndexProgress(IndexState.COMPLETE, seen=seen))
+            self._end(chunk, IndexProgress(IndexState.COMPLETE, seen=seen))
         else:
             self.progress = progress._replace(cursor=last[len(PROFILE) :].decode(), seen=seen)
 
-    def _sweep(self, page: "IndexPage", progress: IndexProgress) -> None:
-        """Each piece begins where the last one ended: RocksDB would step over all that is removed and not compacted
-        yet.
-        """
-        swept = 0
-        with closing(self._rows.scan_from(IDENTITY, self._swept)) as stored:
-            for key, _ in stored:
-                page.rows[key], self._swept = None, key
-                swept += 1
-                if swept >= self._settings.slice_rows or len(page.rows) >= page.most_rows:
-                    return
-        self._end(page, IndexProgress(IndexState.BUILDING) if progress.state is IndexState.CLEARING else None)
+    def _clean_up(self, chunk: "IndexChunk", progress: IndexProgress) -> None:
+        """Take away the next rows.
 
-    def _end(self, page: "IndexPage", progress: IndexProgress | None) -> None:
-        page.ended, self.progress = True, progress
+        Each slice begins where the last one ended: RocksDB would step over all that is removed and not compacted yet.
+        """
+        cleaned = 0
+        with closing(self._rows.scan_from(IDENTITY, self._cleaned)) as stored:
+            for key, _ in stored:
+                chunk.rows[key], self._cleaned = None, key
+                cleaned += 1
+                if cleaned >= self._settings.slice_rows or len(chunk.rows) >= chunk.most_rows:
+                    return
+        self._end(chunk, IndexProgress(IndexState.BUILDING) if progress.state is IndexState.CLEARING else None)
+
+    def _end(self, chunk: "IndexChunk", progress: IndexProgress | None) -> None:
+        chunk.ended, self.progress = True, progress
         if progress is None:
-            page.rows[INDEX_KEY] = None
+            chunk.rows[INDEX_KEY] = None
         _log.info(
             "identity_index",
             state="off" if progress is None else progress.state.value,
@@ -190,18 +186,16 @@ class IdentityIndex:
         )
 
 
-class IndexPage:
-    """One piece of work on the index: bounded, so that what comes meanwhile waits for milliseconds, and a crash repeats
-    little.
-    """
+class IndexChunk:
+    """One chunk of work on the index: bounded, so that events wait for milliseconds, and a crash repeats little."""
 
     def __init__(self, most_profiles: int, most_rows: int) -> None:
         self.most_profiles, self.most_rows = most_profiles, most_rows
-        self.rows: Beside = {}
+        self.rows: IndexRows = {}
         self.looked = 0
         self.ended = False
 
     @property
     def is_full(self) -> bool:
-        """Whether it is to be committed before more is done."""
+        """Return whether the chunk is to be committed before more is done."""
         return self.ended or self.looked >= self.most_profiles or len(self.rows) >= self.most_rows

@@ -16,7 +16,7 @@ _log = structlog.get_logger(__name__)
 
 
 class MisplacedAlarm:
-    """Of one partition; `placement` None: nobody knows where keys belong, and nothing is noted."""
+    """The alarm of one partition; `placement` None: nobody knows where keys belong, and nothing is noted."""
 
     def __init__(self, placement: Placement | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._placement, self._clock = placement, clock
@@ -24,8 +24,9 @@ class MisplacedAlarm:
         self._next_at = clock()
 
     def note(self, misplaced: Misplaced) -> None:
-        """Log the first at once, and later ones together, once a minute: the place of the last event, and where its key
-        belongs.
+        """Log the first misplaced event at once, and later ones together, once a minute.
+
+        The line tells the place of the last event, and where its key belongs.
         """
         self._events += misplaced.events
         self._fitting.update(misplaced.fitting)

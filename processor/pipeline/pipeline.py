@@ -2,22 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 from processor.core.counts import Counts
 from processor.foundation.tasks import watched_task
 from processor.pipeline.partition import PartitionPipeline
+from processor.pipeline.ports import Fetching
 from schemas.kafka import Batch
-
-
-class Fetching(Protocol):
-    """What decides whether more of a partition is fetched."""
-
-    def pause(self, topic: str, partition: int) -> None:
-        """Fetch no more of it."""
-
-    def resume(self, topic: str, partition: int) -> None:
-        """Fetch again."""
 
 
 class Pipeline:
@@ -42,18 +32,18 @@ class Pipeline:
             self._partitions[partition] = pipeline
             pipeline.start()
 
-    def positioned(self, partition: int, position: int) -> None:
-        """Where to read a partition on is known (PartitionPipeline.positioned)."""
+    def begin_at(self, partition: int, position: int) -> None:
+        """Read a partition on at a position that is known (PartitionPipeline.begin_at)."""
         if partition in self._partitions:
-            self._partitions[partition].positioned(position)
+            self._partitions[partition].begin_at(position)
 
     def pass_at_once(self, partition: int) -> None:
-        """Let a partition's watermark pass what is no event (PartitionPipeline.pass_at_once)."""
+        """Let a partition's source position pass what is no event (PartitionPipeline.pass_at_once)."""
         if partition in self._partitions:
             self._partitions[partition].pass_at_once()
 
     def submit(self, batch: Batch) -> None:
-        """Hand a batch to its partition; one that is not ours any more is dropped: its next owner reads it again."""
+        """Hand a batch to its partition; drop one of a revoked partition, which its next owner reads again."""
         pipeline = self._partitions.get(batch.partition)
         if pipeline is None:
             return
@@ -62,8 +52,8 @@ class Pipeline:
             self._paused.add(batch.partition)
             self._fetching.pause(batch.topic, batch.partition)
 
-    def moved(self, topic: str, partition: int) -> None:
-        """Call when a partition made progress: fetching goes on where there is room again."""
+    def on_progress(self, topic: str, partition: int) -> None:
+        """Fetch a partition again where it made progress, and there is room again."""
         if partition in self._paused and not self._partitions[partition].is_full:
             self._paused.discard(partition)
             self._fetching.resume(topic, partition)
@@ -84,7 +74,7 @@ class Pipeline:
             await asyncio.wait(set(self._ending))
 
     async def close(self) -> None:
-        """Stop all."""
+        """Stop and release all partitions."""
         await self.release(list(self._partitions))
 
     async def _end(self, pipeline: PartitionPipeline) -> None:
@@ -95,7 +85,7 @@ class Pipeline:
 
     @property
     def committed_offsets(self) -> dict[int, int]:
-        """The watermark of each partition."""
+        """Return the first offset of each partition that is not in its state."""
         return {partition: pipeline.committed_offset for partition, pipeline in self._partitions.items()}
 
     @property
@@ -109,7 +99,7 @@ class Pipeline:
             counts.forget_flows(is_gone)
 
     def counts(self) -> Counts:
-        """Of everything since the worker started."""
+        """Return the counts of everything since the worker started."""
         total = Counts()
         total.add(self._past)
         for pipeline in self._partitions.values():

@@ -8,8 +8,8 @@
 
 Rows are kept as bytes, also those that are decided and not committed: the memory is what the setting says, the
 collector has nothing to walk, and a decoded profile (4 to 5 KB in some forty objects) dies while it is still in the
-processor's cache. Decoding one again costs no more than a miss of that cache (measured: spike core/rows.py, 15.3
-against 14.3 µs an event).
+processor's cache. Decoding one again costs no more than a miss of that cache (measured: 15.3 against 14.3 µs an
+event).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +26,10 @@ _Decided = tuple[int, bytes | None]
 
 
 class Profiles:
-    """`sequence` numbers rise with every call of `put`; what was put last is what `load` gives."""
+    """Profiles by id, with what is decided on top of the disk; what was put last is what `load` gives.
+
+    `sequence` numbers rise with every call of `put`.
+    """
 
     def __init__(self, rows: ProfileRows, cache_bytes: int) -> None:
         self._rows = rows
@@ -34,7 +37,7 @@ class Profiles:
         self._cache = _RowCache(cache_bytes)
 
     def load(self, keys: Iterable[bytes]) -> dict[bytes, Row | None]:
-        """The newest row of each profile id; None: there is no such profile. Raises schemas.wire.profiles_changelog.UnreadableRow."""
+        """Return the newest row of each profile id; None: there is no such profile. Raise UnreadableRow."""
         loaded: dict[bytes, Row | None] = {}
         missing: list[bytes] = []
         decided, cached = self._decided, self._cache
@@ -53,58 +56,57 @@ class Profiles:
         return loaded
 
     def is_empty(self) -> bool:
-        """Whether there is no profile, neither on disk nor decided."""
+        """Return whether there is no profile, neither on disk nor decided."""
         with closing(self._rows.scan_from(PROFILE)) as rows:
             return not self._decided and next(rows, None) is None
 
     def newest(self, stored_key: bytes, on_disk: bytes | None) -> bytes | None:
-        """The newest value of a row, of whatever kind, that is `on_disk` on disk."""
+        """Return the newest value of a row, of whatever kind, that is `on_disk` on disk."""
         newest = self._decided.get(stored_key)
         return on_disk if newest is None else newest[1]
 
     def value(self, stored_key: bytes) -> bytes | None:
-        """The newest value of a row, of whatever kind."""
+        """Return the newest value of a row, of whatever kind."""
         newest = self._decided.get(stored_key)
         return self._rows.get_many([stored_key])[0] if newest is None else newest[1]
 
     def decided_keys(self, prefix: bytes) -> Iterator[bytes]:
-        """Rows of a kind that are decided and not on disk yet, but removals."""
+        """Yield the keys of a kind of rows that are decided and not on disk yet, but removals."""
         return (key for key, (_, value) in self._decided.items() if value is not None and key.startswith(prefix))
 
     def put(
         self,
         sequence: int,
         changed: Mapping[bytes, Row | None],
-        beside: Mapping[bytes, bytes | None],
+        index_rows: Mapping[bytes, bytes | None],
         *,
         profiles_first: bool = False,
     ) -> dict[bytes, bytes | None]:
-        """Note decided profiles (None: ended), and the rows beside them; returns all rows as the changelog and the
-        store take them.
+        """Note decided profiles (None: ended) and their index rows; return all rows as they are to be written.
 
-        In the order in which a log without transactions may tear (docs/architecture.md): an event that is decided again
-        is passed over where the profile's row has it already, so what it made beside that row comes before.
-        `profiles_first`: what no event made.
+        The rows are in the order in which a log without transactions may tear (docs/architecture.md): an event that is
+        decided again is passed over where the profile's row has it already, so its index rows come before.
+        `profiles_first`: no event made the profiles' rows.
         """
-        rows: dict[bytes, bytes | None] = {} if profiles_first else dict(beside)
+        rows: dict[bytes, bytes | None] = {} if profiles_first else dict(index_rows)
         for key, row in changed.items():
             rows[profile_key(key)] = (
                 None if row is None else encode_row(row.profile, row.offset, row.deadline, row.announced)
             )
         if profiles_first:
-            rows.update(beside)
+            rows.update(index_rows)
         decided = self._decided
         for stored_key, value in rows.items():
             decided[stored_key] = (sequence, value)
         return rows
 
     def applied(self, sequence: int, rows: Mapping[bytes, bytes | None]) -> None:
-        """Everything put up to `sequence` is on disk now, as `rows` (the watermark's among them)."""
+        """Forget what was put up to `sequence`: it is on disk now, as `rows` (the source position's among them)."""
         decided, cached = self._decided, self._cache
         for stored_key, value in rows.items():
             newest = decided.get(stored_key)
             if newest is None:
-                continue  # the watermark's row, or a job's
+                continue  # the source position's row, or a job's
             if newest[0] <= sequence:
                 del decided[stored_key]
             if stored_key[0] == _PROFILE:

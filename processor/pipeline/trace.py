@@ -1,5 +1,4 @@
-"""The trace that an event hands on to its records: W3C Trace Context, from its Kafka headers, else from its CloudEvents
-attributes.
+"""The trace that an event hands on to its records: W3C Trace Context, of its Kafka headers, else of its attributes.
 
 What does not have the form of the specification, or is longer than it asks anybody to keep, is left out: headers of
 others must neither break a reader nor fill `exports`.
@@ -22,8 +21,9 @@ _MEMBER: Final = re.compile(
 
 
 def trace_headers(headers: Sequence[tuple[str, bytes | None]], attributes: TraceAttributes) -> ProducerHeaders:
-    """Make the headers of a record on `exports` from an event's Kafka headers, else from its attributes; none without a
-    valid `traceparent`.
+    """Make the headers of a record on `exports` from an event's Kafka headers, else from its attributes.
+
+    Without a valid `traceparent` there are none.
     """
     of_kafka = dict(headers)
     first = of_kafka.get(ExportHeader.TRACEPARENT), of_kafka.get(ExportHeader.TRACESTATE)

@@ -21,8 +21,10 @@ _FIRST_NAMES: Final = (
     "John", "Katherine", "Leslie", "Lise", "Margaret", "Mary", "Niklaus", "Radia", "Sofia", "Tim", "Zoë", "Øystein",
 )  # fmt: skip
 LAST_NAMES: Final = (
-    "Abel", "Baker", "Castillo", "Dubois", "Eriksen", "Fontana", "Garcia", "Hansen", "Ivanova", "Jansen", "Keller", "Lopez",
-    "Moreau", "Nakamura", "Okafor", "Petrov", "Quinn", "Rossi", "Schäfer", "Tanaka", "Usman", "Virtanen", "Weber", "Young",
+    "Abel", "Baker", "Castillo", "Dubois", "Eriksen", "Fontana", "Garcia", "Hansen", "Ivanova", "Jansen", "Keller",
+    "Lopez",
+    "Moreau", "Nakamura", "Okafor", "Petrov", "Quinn", "Rossi", "Schäfer", "Tanaka", "Usman", "Virtanen", "Weber",
+    "Young",
 )  # fmt: skip
 _CITIES: Final = (
     "Bergen",

@@ -5,7 +5,8 @@
     commit ◄──────────────────────────────────── mark_done(partition, next offset), twice a second
 
 Stock Faust makes four tasks a record; here that is per batch. Each module names what it leans on in Faust and aiokafka,
-and `tests/transport/test_canary.py` holds that. Plugged in by the scheme `batches://` (entry points `faust.transports`).
+and `tests/transport/test_canary.py` holds that. Plugged in by the scheme `batches://` (entry points
+`faust.transports`).
 
     transport       the scheme                            owner         who processes what is fetched
     consumer        batches, epochs, start positions      log_position  where a log does not hold our position

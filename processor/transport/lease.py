@@ -1,9 +1,9 @@
 """The lease: until when the group counts on this worker, as far as the worker can know.
 
 Kafka's coordinator gives a member's partitions to others when it has heard nothing of it for the session timeout. It
-heard us when it answered, at the earliest when we asked; so the worker owns its partitions until that moment plus the timeout, by
-a clock that goes on while the process is stopped or the machine asleep. After that, others may own them, and nothing
-here can tell.
+heard us when it answered, at the earliest when we asked; so the worker owns its partitions until that moment plus the
+timeout, by a clock that goes on while the process is stopped or the machine asleep. After that, others may own them,
+and nothing here can tell.
 
 Kafka fences what goes to Kafka (transactions, generations). Kinesis fences nobody: whoever sends there asks first.
 """

@@ -16,7 +16,7 @@ from schemas.wire.exports import decode_export_headers
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The evidence that a worker left behind, in the order of each partition or shard; `streams` by flow id, one a flow."""
+    """The evidence that a worker left behind, in the order of each partition or shard; `streams` by flow id."""
 
     exports: Sequence[ExportedRecord]
     dead_letters: Sequence[DeadLetter]

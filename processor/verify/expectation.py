@@ -38,7 +38,7 @@ def expect_by_replay(events: Iterable[ReadRecord], catalog: Catalog, limits: Lim
         was_there = (event.topic, event.partition, event.key or b"") in run.profiles
         step = run.feed(event)
         _add_step(outcome, step)
-        counts.note(step)
+        counts.count_step(step)
         if was_there and step.profile is None:
             outcome.forgotten.add((event.key or b"").decode())
     outcome.skipped.update(

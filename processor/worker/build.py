@@ -21,9 +21,9 @@ from processor.foundation.settings_processing import ProcessingGuarantee
 from processor.kafka.limits import TopicLimits
 from processor.kafka.producers import AsyncWriter, SharedProducer
 from processor.pipeline.broker_clock import BrokerClock
-from processor.pipeline.jobs.slots import Turns
+from processor.pipeline.jobs.slots import Slots
 from processor.pipeline.pipeline import Pipeline
-from processor.pipeline.ports import Log
+from processor.pipeline.ports import PartitionLog
 from processor.transport.consumer import BatchConsumer
 from processor.transport.owner import Partition
 from processor.worker.adapters.dead_letters import TopicDeadLetters
@@ -46,7 +46,7 @@ from processor.worker.services import Services
 from processor.worker.status_reports import StatusReports
 from processor.worker.stores import Stores
 from processor.worker.view import WorkerView
-from processor.worker.waits import CATALOG, SaidLog, SaidWriter, Waits
+from processor.worker.waits import CATALOG, Waits, WatchedLog, WatchedWriter
 from state.changelog import OpenConsumer, kafka_consumer
 from state.faust_store import ProfilesStore
 
@@ -61,7 +61,7 @@ class Replacements(TypedDict, total=False):
     catalog: CatalogFollower
     producer: SharedProducer
     """The producer that all partitions share."""
-    new_log: Callable[[int], Log]
+    new_log: Callable[[int], PartitionLog]
     open_changelog: OpenConsumer
     read_parked_rows: Callable[[Collection[int]], Awaitable[Mapping[int, Rows]]]
     sink: Callable[..., Sink]
@@ -80,7 +80,7 @@ class Parts:
     waits: Waits
     group_waits: GroupWaits
     catalog: CatalogFollower
-    new_log: Callable[[int], Log]
+    new_log: Callable[[int], PartitionLog]
     stores: Stores
     partitions: PartitionParts
     pipeline: Pipeline
@@ -126,7 +126,7 @@ def build(  # every part has a name
     catalog = replacements.get("catalog") or CatalogFollower(settings, on_failure, partial(waits.on, CATALOG))
     producer = replacements.get("producer") or SharedProducer(settings, partial(explain_refusal, names.profile_events))
     new_log = replacements.get("new_log") or partial(_new_log, settings, cluster.limits, producer)
-    writer = SaidWriter(producer, waits)
+    writer = WatchedWriter(producer, waits)
     history = PartitionHistory(writer, settings, name, wall_clock)
     pipeline = Pipeline(consumer, on_failure)
     gap_stop = GapStop(on_failure, partial(_finish, pipeline, names.profile_events))
@@ -159,7 +159,7 @@ def build(  # every part has a name
         waits=waits,
         group_waits=group_waits,
         catalog=catalog,
-        new_log=lambda partition: SaidLog(new_log(partition), partition, waits),
+        new_log=lambda partition: WatchedLog(new_log(partition), partition, waits),
         stores=stores,
         partitions=PartitionParts(
             settings=settings,
@@ -167,8 +167,10 @@ def build(  # every part has a name
             catalog=catalog,
             sink=sink,
             feed=feed,
-            slots=Turns(clock),
+            slots=Slots(clock),
             broker_clock=broker_clock,
+            clock=clock,
+            wall_clock=wall_clock,
             on_progress=progress.note_processed,
             on_failure=on_failure,
         ),
@@ -201,7 +203,9 @@ def build(  # every part has a name
     )
 
 
-def _new_log(settings: Settings, limits: Mapping[str, TopicLimits], producer: SharedProducer, partition: int) -> Log:
+def _new_log(
+    settings: Settings, limits: Mapping[str, TopicLimits], producer: SharedProducer, partition: int
+) -> PartitionLog:
     names = settings.topics
     topics = Destinations(
         names.exports, names.dead_letters, names.changelog, names.profile_events, names.job_progress, limits
@@ -233,6 +237,6 @@ async def _deliver(sink: Sink, waits: Waits, partition: int, records: Sequence[A
         await sink.deliver(partition, records, position)
 
 
-def _finish(pipeline: Pipeline, profile_events: str, place: Partition) -> None:
-    if place.topic == profile_events:
-        pipeline.pass_at_once(place.partition)
+def _finish(pipeline: Pipeline, profile_events: str, tp: Partition) -> None:
+    if tp.topic == profile_events:
+        pipeline.pass_at_once(tp.partition)

@@ -1,4 +1,4 @@
-"""What a worker's settings mean to delivery, which never sees them: its limits, and how it calls Kinesis."""
+"""Limits and options of delivery, made of a worker's settings, which delivery never sees."""
 
 from processor.delivery.kinesis.client import KinesisOptions
 from processor.delivery.kinesis.endpoints import endpoint_rules

@@ -1,4 +1,4 @@
-"""Where a worker runs: the directory that it has locked, and the cluster that it talks to."""
+"""The environment of a worker: the directory that it has locked, and the cluster that it talks to."""
 
 from dataclasses import dataclass
 

@@ -9,12 +9,12 @@ from typing import Final
 
 from processor.foundation.errors import CommandError, StoppedForOperator
 from processor.foundation.settings_environment import env_name
-from processor.pipeline.decided import TooManyBadEvents
+from processor.pipeline.bad_events import DeadLetterTooLarge, TooManyBadEvents
 from schemas.wire.profiles_changelog import UnreadableRow
 from state.damage import NoSpace
 
 FAILED: Final = 1
-FOR_OPERATOR: Final = (StoppedForOperator, TooManyBadEvents, UnreadableRow, NoSpace)
+FOR_OPERATOR: Final = (StoppedForOperator, TooManyBadEvents, DeadLetterTooLarge, UnreadableRow, NoSpace)
 
 
 def exit_code_of(reason: BaseException) -> int:
@@ -41,6 +41,15 @@ def _about_bad_events(reason: BaseException) -> str:
     )
 
 
+def _about_dead_letter(reason: BaseException) -> str:
+    assert isinstance(reason, DeadLetterTooLarge)
+    _, partition, offset = reason.place
+    return (
+        "raise max.message.bytes of dead-letters with kafka-configs.sh --alter; or leave the event out with"
+        f" {env_name('skip_to')}={partition}:{offset + 1} for one start: all that stands before it is done"
+    )
+
+
 def _about_rows(_: BaseException) -> str:
     return (
         "start the version that wrote it, or a newer one; where it is damaged, stop the worker and empty its "
@@ -50,5 +59,6 @@ def _about_rows(_: BaseException) -> str:
 
 _REMEDIES: Final[Mapping[type[BaseException], Callable[[BaseException], str]]] = {
     TooManyBadEvents: _about_bad_events,
+    DeadLetterTooLarge: _about_dead_letter,
     UnreadableRow: _about_rows,
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from processor.foundation.tasks import end_task, watched_task
-from processor.pipeline.pipeline import Fetching
+from processor.pipeline.ports import Fetching
 from schemas.kafka import Batch, count_record_bytes
 
 FEED_SHARE: Final = 4
@@ -42,7 +42,7 @@ class ExportsFeed:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin; call once."""
+        """Begin to deliver; call once."""
         self._task = watched_task(self._run(), self._on_failure)
 
     def submit(self, batch: Batch) -> None:
@@ -56,7 +56,7 @@ class ExportsFeed:
             self._fetching.pause(batch.topic, batch.partition)
 
     def is_behind(self, partition: int) -> bool:
-        """Whether the sink cannot take what comes of a partition."""
+        """Return whether the sink cannot take what comes of a partition."""
         return partition in self._paused
 
     def forget(self, partitions: Iterable[int]) -> None:

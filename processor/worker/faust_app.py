@@ -22,14 +22,14 @@ from processor.foundation.stop_signals import runs_faust_worker
 from processor.kafka.connection import ssl_context
 from processor.kafka.token_provider import token_provider
 from processor.login.of_settings import has_token_login
-from processor.pipeline.partition import GROUP_RECORDS
+from processor.pipeline.outstanding import GROUP_RECORDS
 from processor.transport.consumer import BatchConsumer
 from processor.worker.agents import add_agents
 from processor.worker.build import Build, build
 from processor.worker.environment import WorkerEnvironment
 from processor.worker.exit_codes import FOR_OPERATOR
 from processor.worker.ownership import Ownership
-from processor.worker.recovery import TableManager
+from processor.worker.recovery import LastingTables
 from state.faust_store import ProfilesStore
 
 MAX_POLL_RECORDS = GROUP_RECORDS + 1
@@ -61,7 +61,7 @@ class ProfileExporter(faust.App):
         store = cast("ProfilesStore", self.profiles.data)
         self.ownership = Ownership(self.build(self.settings, environment, consumer, store, self._fail))
         consumer.owner = self.ownership
-        cast("TableManager", self.tables).takeover = self.ownership
+        cast("LastingTables", self.tables).takeover = self.ownership
         if self.settings.static_membership:
             self.conf.consumer_group_instance_id = environment.directory.name
 
@@ -86,7 +86,7 @@ def create_app(settings: Settings, build: Build = build) -> ProfileExporter:
         broker_credentials=_credentials(settings),
         store="profiles://",
         datadir=settings.data_dir / "faust",
-        TableManager=TableManager,
+        TableManager=LastingTables,
         Worker="processor.worker.faust_worker:Worker",
         logging_config=log.stdlib_config(settings),
         worker_redirect_stdouts=False,

@@ -7,6 +7,7 @@ import asyncio
 import gc
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NoReturn, cast
 
@@ -25,7 +26,8 @@ from processor.worker.hot_path import COMPILED
 from processor.worker.preconditions import find_environment
 
 GC_THRESHOLDS: Final = (200_000, 20, 100)
-"""Collections of young objects are rare: events leave nothing in cycles, and the default costs 5 µs an event (measured).
+"""Collections of young objects are rare: events leave nothing in cycles, and the default costs 5 µs an event
+(measured).
 """
 _log = structlog.get_logger(__name__)
 
@@ -36,10 +38,20 @@ class Worker(faust.Worker):
     Its app is a `ProfileExporter`.
     """
 
-    def __init__(self, app: ProfileExporter, *services: ServiceT, **options: Any) -> None:
-        """Take the web server away where the settings have none (Faust's command line has one), and Faust's words where
-        logs are JSON.
+    def __init__(
+        self,
+        app: ProfileExporter,
+        *services: ServiceT,
+        exit_process: Callable[[int], NoReturn] = os._exit,
+        end_late_stop: Callable[[float, asyncio.AbstractEventLoop, Callable[[], object]], object] = end_after,
+        **options: Any,
+    ) -> None:
+        """Switch off what the settings have not: the web server, and Faust's own words where logs are JSON.
+
+        Faust's command line has a web server by default. `exit_process` ends the process with an exit code;
+        `end_late_stop(seconds, loop, end)` calls `end` where the loop has not ended by then.
         """
+        self._exit_process, self._end_late_stop = exit_process, end_late_stop
         if app.settings.web_port is None:
             app.conf.web_enabled = False
         if writes_json(app.settings.log_format):
@@ -54,7 +66,7 @@ class Worker(faust.Worker):
         for number in STOP_SIGNALS:
             self.loop.remove_signal_handler(number)
         ignore_stops()
-        end_after(STOP_SECONDS, self.loop, partial(self._end, FAILED))
+        self._end_late_stop(STOP_SECONDS, self.loop, partial(self._end, FAILED))
         super().on_worker_shutdown()
 
     def execute_from_commandline(self) -> NoReturn:
@@ -73,16 +85,15 @@ class Worker(faust.Worker):
     def _end(self, code: int) -> NoReturn:
         """End the process: with the exit code and the last line of what stopped it, else with `code`."""
         app = cast("ProfileExporter", self.app)
-        reason = (
-            app.stop_reason or app.crash_reason or self.crash_reason
-        )  # what fails while it stops for the operator changes nothing for them
+        # What fails while it stops for the operator changes nothing for them.
+        reason = app.stop_reason or app.crash_reason or self.crash_reason
         if reason is not None:
             code = exit_code_of(reason)
             if isinstance(reason, (CommandError, *FOR_OPERATOR)):
                 write_last_line(reason if isinstance(reason, CommandError) else with_remedy(reason))
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+        self._exit_process(code)
 
     async def on_first_start(self) -> None:
         """Check the ground before anything runs."""

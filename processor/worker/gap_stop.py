@@ -44,43 +44,41 @@ class GapStop:
         self._deadline: asyncio.TimerHandle | None = None
         self._stopped = False
 
-    def note_done(self, place: Partition, next_offset: int) -> None:
-        """Take into account that everything read below an offset is processed, or delivered, and that the next start
-        knows it.
-        """
-        self._done[place] = max(next_offset, self._done.get(place, 0))
-        if place in self._lost and not self._stopped:
+    def note_done(self, tp: Partition, next_offset: int) -> None:
+        """Note that everything read below an offset is processed, or delivered, and that the next start knows it."""
+        self._done[tp] = max(next_offset, self._done.get(tp, 0))
+        if tp in self._lost and not self._stopped:
             self._stop_when_done()
 
-    def note_lost(self, place: Partition, reached: int, error: StoppedForOperator) -> None:
+    def note_lost(self, tp: Partition, reached: int, error: StoppedForOperator) -> None:
         """Stop with `error` once everything read below `reached` is done, or when that takes too long."""
         if self._stopped:
             return
-        if place not in self._lost:
+        if tp not in self._lost:
             fault = str(error).partition("\n")[0]
             _log.error(
                 "records_lost",
                 fault=fault,
                 read_up_to=reached,
-                done_up_to=self._done.get(place),
+                done_up_to=self._done.get(tp),
                 stops_within_seconds=self._finish_seconds,
             )
-            self._finish(place)
-        self._lost[place] = _Lost(reached, error)
+            self._finish(tp)
+        self._lost[tp] = _Lost(reached, error)
         if self._deadline is None:
             self._deadline = asyncio.get_running_loop().call_later(self._finish_seconds, self._stop)
         self._stop_when_done()
 
-    def forget(self, places: Iterable[Partition]) -> None:
+    def forget(self, tps: Iterable[Partition]) -> None:
         """Leave partitions to their next owner, who finds what they have lost."""
-        for place in places:
-            self._done.pop(place, None)
-            self._lost.pop(place, None)
+        for tp in tps:
+            self._done.pop(tp, None)
+            self._lost.pop(tp, None)
         if not self._lost:
             self._cancel()
 
     def _stop_when_done(self) -> None:
-        if all(self._done.get(place, 0) >= lost.reached for place, lost in self._lost.items()):
+        if all(self._done.get(tp, 0) >= lost.reached for tp, lost in self._lost.items()):
             self._stop()
 
     def _stop(self) -> None:

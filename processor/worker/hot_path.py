@@ -1,4 +1,4 @@
-"""Whether the hot path runs as C (setup.py) or is interpreted: the same sources either way."""
+"""A test of whether the hot path runs as C (setup.py) or is interpreted: the same sources either way."""
 
 from typing import Final
 

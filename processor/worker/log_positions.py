@@ -1,9 +1,8 @@
-"""Where the group's consumer reads profile-events and exports: after a takeover, and when a log has lost what it was to
-read next.
+"""Offsets at which the group's consumer reads: after a takeover, and when a log has lost what was to be read next.
 
 takeover              bounds of all partitions ─► a start for each, or what is missing ─► the first offset of exports is
                       committed
-outside of the log    the log's bounds ─► accepted: its beginning; else the worker stops, once it has done what it read
+outside of the log    the log's bounds ─► accepted: its start; else the worker stops, once it has done what it read
 """
 
 import asyncio
@@ -44,11 +43,11 @@ class Offsets(Protocol):
     epoch: int
 
     async def earliest_offsets(self, *partitions: Partition) -> Mapping[Partition, int]:
-        """Where the logs begin."""
+        """Return the log start offsets of partitions."""
         ...
 
     async def highwaters(self, *partitions: Partition) -> Mapping[Partition, int]:
-        """Where their last stable records end."""
+        """Return the last stable offsets of partitions."""
         ...
 
     async def committed(self, partitions: Iterable[Partition]) -> Mapping[Partition, int | None]:
@@ -56,8 +55,9 @@ class Offsets(Protocol):
         ...
 
     async def log_bounds(self, partitions: Iterable[Partition]) -> Mapping[Partition, tuple[int, int]]:
-        """Where the logs begin and end, asked of their leaders alone; left out is whose leader does not answer in
-        time.
+        """Return log start and log end offsets, asked of the partitions' leaders alone.
+
+        Left out is a partition whose leader does not answer in time.
         """
         ...
 
@@ -70,8 +70,8 @@ class State(Protocol):
     """The state of one partition of profile-events."""
 
     @property
-    def watermark(self) -> SourcePosition | None:
-        """How far it is."""
+    def source_position(self) -> SourcePosition | None:
+        """The source position of the partition."""
         ...
 
 
@@ -85,12 +85,12 @@ class States(Protocol):
 
 
 class History(Protocol):
-    """Where it is written down what a worker does with partitions."""
+    """The writer of what a worker does with partitions."""
 
     async def record_starts(self, starts: Mapping[Partition, Start]) -> None:
         """Write where partitions begin, and what each passes over; durable when it returns."""
 
-    async def record_skip(self, place: Partition, skipped: Skipped) -> None:
+    async def record_skip(self, tp: Partition, skipped: Skipped) -> None:
         """Write what a partition passes over while it is read; durable when it returns."""
 
 
@@ -109,10 +109,10 @@ class LogPositions:
         self._settings, self._offsets, self._states, self._delivers = settings, offsets, states, delivers
         self._gap_stop, self._history = gap_stop, history
 
-    async def starts(
-        self, places: Iterable[Partition], parked_gaps: ParkedGaps | None = None
+    async def find_starts(
+        self, tps: Iterable[Partition], parked_gaps: ParkedGaps | None = None
     ) -> tuple[Starts, dict[Partition, Bounds]]:
-        """Where to begin, and where the logs begin and end.
+        """Return where to begin, and the bounds of the logs.
 
         Raises what stops the worker for the operator, PartitionsRevoked.
 
@@ -122,47 +122,44 @@ class LogPositions:
         processes may export, so a partition of exports has an offset from then on: a missing one was removed.
         """
         exports = self._settings.topics.exports
-        bounds = await self._bounds(sorted(places))
-        starts, found = self._find_starts(bounds)
+        bounds = await self._bounds(sorted(tps))
+        starts, found = self._judge_starts(bounds)
         if found:
             if parked_gaps is not None:
                 found += await parked_gaps([known for known in bounds.values() if known.topic == exports])
             raise gaps_as_one(found)
         await self._history.record_starts(starts)
         first = {
-            place: start.position
-            for place, start in starts.items()
-            if place.topic == exports and bounds[place].committed is None
+            tp: start.position for tp, start in starts.items() if tp.topic == exports and bounds[tp].committed is None
         }
         if first and not await self._offsets.are_assigned(first):
             raise PartitionsRevoked
-        for place, start in starts.items():
+        for tp, start in starts.items():
             self._gap_stop.note_done(
-                place, start.position if place.topic == exports else self._watermark(place.partition) or 0
+                tp, start.position if tp.topic == exports else self._source_position(tp.partition) or 0
             )
         return starts, bounds
 
-    async def in_log(self, reached: Mapping[Partition, int]) -> dict[Partition, int | None]:
-        """Where to read on; None where unread records are gone (the worker stops when it has done what it read), or
-        where nobody here reads.
+    async def find_in_log(self, reached: Mapping[Partition, int]) -> dict[Partition, int | None]:
+        """Return where to read on, None where nobody reads on here.
 
-        A partition whose leader does not answer is left out. What another rebalance took away meanwhile is its next
-        owner's to find.
+        That is where unread records are gone, and the worker stops when it has done what it read. A partition whose
+        leader does not answer is left out. What another rebalance took away meanwhile is its next owner's to find.
         """
         epoch = self._offsets.epoch
-        bounds = await self._offsets.log_bounds([place for place in reached if self._reads(place)])
+        bounds = await self._offsets.log_bounds([tp for tp in reached if self._reads(tp)])
         if epoch != self._offsets.epoch:
             return dict.fromkeys(reached)
-        starts: dict[Partition, Start | None] = {place: None for place in reached if not self._reads(place)}
-        for place in bounds.keys() - starts.keys():
-            starts[place] = self._start_in_log(Bounds(*place, *bounds[place], None), reached[place])
-        for place, start in starts.items():
+        starts: dict[Partition, Start | None] = {tp: None for tp in reached if not self._reads(tp)}
+        for tp in bounds.keys() - starts.keys():
+            starts[tp] = self._start_in_log(Bounds(*tp, *bounds[tp], None), reached[tp])
+        for tp, start in starts.items():
             if start is not None and start.skipped is not None:
-                await self._history.record_skip(place, start.skipped)
-        return {place: None if start is None else start.position for place, start in starts.items()}
+                await self._history.record_skip(tp, start.skipped)
+        return {tp: None if start is None else start.position for tp, start in starts.items()}
 
     def _start_in_log(self, bounds: Bounds, offset: int) -> Start | None:
-        """Where to read a log on that was read up to `offset`; None where the worker stops for what is gone."""
+        """Return where to read a log on that was read up to `offset`; None where the worker stops for what is gone."""
         kind = EXPORTS_LOG if bounds.topic == self._settings.topics.exports else SOURCE_LOG
         try:
             return held_start(bounds, offset, self._settings.accepted, kind)
@@ -170,24 +167,21 @@ class LogPositions:
             self._gap_stop.note_lost(Partition(bounds.topic, bounds.partition), offset, error)
             return None
 
-    async def _bounds(self, places: Sequence[Partition]) -> dict[Partition, Bounds]:
+    async def _bounds(self, tps: Sequence[Partition]) -> dict[Partition, Bounds]:
         begins, ends, committed = await asyncio.gather(
-            self._offsets.earliest_offsets(*places), self._offsets.highwaters(*places), self._offsets.committed(places)
+            self._offsets.earliest_offsets(*tps), self._offsets.highwaters(*tps), self._offsets.committed(tps)
         )
-        return {
-            place: Bounds(place.topic, place.partition, begins[place], ends[place], committed[place])
-            for place in places
-        }
+        return {tp: Bounds(tp.topic, tp.partition, begins[tp], ends[tp], committed[tp]) for tp in tps}
 
-    def _find_starts(self, bounds: Mapping[Partition, Bounds]) -> tuple[Starts, list[GapFound]]:
-        """Where each partition begins, and what is missing."""
+    def _judge_starts(self, bounds: Mapping[Partition, Bounds]) -> tuple[Starts, list[GapFound]]:
+        """Find where each partition begins, and what is missing."""
         starts: Starts = {}
         found: list[GapFound] = []
-        for place, known in bounds.items():
-            if place.topic == self._settings.topics.profile_events and place.partition not in self._states.partitions:
-                continue  # another rebalance took it away while we asked: no state here says nothing, and its takeover seeks again
+        for tp, known in bounds.items():
+            if tp.topic == self._settings.topics.profile_events and tp.partition not in self._states.partitions:
+                continue  # another rebalance took it away while we asked; its takeover seeks again
             try:
-                starts[place] = self._start(known)
+                starts[tp] = self._start(known)
             except GapFound as gap:
                 found.append(gap)
         return starts, found
@@ -197,18 +191,23 @@ class LogPositions:
         if bounds.topic == settings.topics.exports:
             return exports_start(bounds, settings.accepted, settings.app_id)
         start = source_start(
-            bounds, self._watermark(bounds.partition), settings.accepted, settings.skips.get(bounds.partition)
+            bounds, self._source_position(bounds.partition), settings.accepted, settings.skips.get(bounds.partition)
         )
         if bounds.committed is not None and bounds.committed != start.position:
-            _log.info("watermark_wins", place=str(bounds), group_offset=bounds.committed, watermark=start.position)
+            _log.info(
+                "source_position_wins",
+                partition=str(bounds),
+                group_offset=bounds.committed,
+                source_position=start.position,
+            )
         return start
 
-    def _watermark(self, partition: int) -> int | None:
+    def _source_position(self, partition: int) -> int | None:
         state = self._states.partitions.get(partition)
-        watermark = None if state is None else state.watermark
-        return None if watermark is None else watermark.next_offset
+        source_position = None if state is None else state.source_position
+        return None if source_position is None else source_position.next_offset
 
-    def _reads(self, place: Partition) -> bool:
-        if place.topic == self._settings.topics.exports:
-            return self._delivers(place.partition)
-        return place.partition in self._states.partitions
+    def _reads(self, tp: Partition) -> bool:
+        if tp.topic == self._settings.topics.exports:
+            return self._delivers(tp.partition)
+        return tp.partition in self._states.partitions

@@ -1,6 +1,7 @@
-"""Which partitions a worker owns: taken over and released in the order of docs/architecture.md ("Takeover").
+"""The ownership of a worker's partitions: taken over and released as docs/architecture.md ("Takeover") has it.
 
-    take over   wait for the catalog ─► fence each partition's log ─► restore its rows ─► process from the watermark on
+    take over   wait for the catalog ─► fence each partition's log ─► restore its rows ─► process from the source
+                position on
     release     stop processing and delivery of the partitions ─► close their stores; the consumer then commits
     drain       the same for everything, and stop what runs beside
 
@@ -14,7 +15,7 @@ import structlog
 
 from processor.foundation.fault_points import fault_point
 from processor.foundation.revocable import RevocableWork
-from processor.pipeline.ports import Log
+from processor.pipeline.ports import PartitionLog
 from processor.transport.owner import Partition
 from processor.worker.build import Parts
 from processor.worker.waits import CATALOG
@@ -75,9 +76,9 @@ class Ownership:
             await self._fence_and_restore({partition: parts.new_log(partition) for partition in ours})
             parts.view.has_taken_over = True
             parts.reports.report_now()
-        _log.info("partitions_taken_over", partitions=ours, watermarks=parts.pipeline.committed_offsets)
+        _log.info("partitions_taken_over", partitions=ours, source_positions=parts.pipeline.committed_offsets)
 
-    async def _fence_and_restore(self, logs: Mapping[int, Log]) -> None:
+    async def _fence_and_restore(self, logs: Mapping[int, PartitionLog]) -> None:
         parts = self._parts
         try:
             await asyncio.gather(*(log.take_over() for log in logs.values()))
@@ -105,43 +106,41 @@ class Ownership:
     async def _start_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
         parts, names = self._parts, self._topics
         stores = dict(parts.stores.partitions)
-        places = [place for place in partitions if place.topic in (names.profile_events, names.exports)]
+        tps = [tp for tp in partitions if tp.topic in (names.profile_events, names.exports)]
         with parts.waits.on("the leaders of partitions and the group's coordinator, for offsets to begin at"):
-            starts, logs = await parts.log_positions.starts(places, parts.parked_takeover.gaps)
-        positions = {
-            place: start.position for place, start in starts.items() if self._begins(place, start.position, stores)
-        }
-        exports = {place: position for place, position in positions.items() if place.topic == names.exports}
+            starts, logs = await parts.log_positions.find_starts(tps, parts.parked_takeover.gaps)
+        positions = {tp: start.position for tp, start in starts.items() if self._begins(tp, start.position, stores)}
+        exports = {tp: position for tp, position in positions.items() if tp.topic == names.exports}
         with parts.waits.on("Kafka, to read and write the rows of parked flows"):
             not_ours = exports.keys() - await parts.parked_takeover.open(exports, logs)
-        return {place: position for place, position in positions.items() if place not in not_ours}
+        return {tp: position for tp, position in positions.items() if tp not in not_ours}
 
-    def _begins(self, place: Partition, position: int, stores: Mapping[int, PartitionStore]) -> bool:
+    def _begins(self, tp: Partition, position: int, stores: Mapping[int, PartitionStore]) -> bool:
         """Return whether a partition is still ours as it was when `stores` were; processing begins there then."""
-        if place.topic != self._topics.profile_events:
+        if tp.topic != self._topics.profile_events:
             return True
-        store = self._parts.stores.partitions.get(place.partition)
-        if store is None or store is not stores.get(place.partition):
+        store = self._parts.stores.partitions.get(tp.partition)
+        if store is None or store is not stores.get(tp.partition):
             return False  # another rebalance took it away meanwhile, and its takeover seeks again
-        self._parts.pipeline.positioned(place.partition, position)
-        if store.watermark is not None:  # a crash may have left the group's offset behind
-            self._parts.consumer.mark_done(*place, store.watermark.next_offset)
+        self._parts.pipeline.begin_at(tp.partition, position)
+        if store.source_position is not None:  # a crash may have left the group's offset behind
+            self._parts.consumer.mark_done(*tp, store.source_position.next_offset)
         return True
 
     async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int | None]:
         """Return where to read on, where a log may have lost what follows; None where it has, and the worker stops."""
         with self._parts.waits.on("the leaders of partitions, for what their logs hold"):
-            return await self._parts.log_positions.in_log(reached)
+            return await self._parts.log_positions.find_in_log(reached)
 
     async def release(self, partitions: Iterable[Partition]) -> None:
         """Stop what these carry.
 
         Nothing of them is written when it returns, or the broker refuses it (exactly_once).
         """
-        parts, places = self._parts, list(partitions)
-        parts.gap_stop.forget(places)
-        exports = [place.partition for place in places if place.topic == self._topics.exports]
-        sources = [place.partition for place in places if place.topic == self._topics.profile_events]
+        parts, tps = self._parts, list(partitions)
+        parts.gap_stop.forget(tps)
+        exports = [tp.partition for tp in tps if tp.topic == self._topics.exports]
+        sources = [tp.partition for tp in tps if tp.topic == self._topics.profile_events]
         parts.feed.forget(exports)
         parts.view.has_taken_over = False
         parts.group_waits.begin_assignment()

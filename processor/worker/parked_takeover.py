@@ -25,7 +25,7 @@ class Group(Protocol):
     epoch: int
 
     async def are_assigned(self, offsets: Mapping[Partition, int]) -> bool:
-        """Whether the group counts these as ours."""
+        """Return whether the group counts these as ours."""
         ...
 
 
@@ -42,7 +42,10 @@ class ParkedTakeover:
         self._sink, self._group, self._accepted, self._read = sink, group, accepted, read
 
     async def gaps(self, logs: Collection[Bounds]) -> list[GapFound]:
-        """What parked flows have lost, and nobody accepted; raises BadPosition, KafkaError, TimeoutError."""
+        """Return what parked flows have lost, and nobody accepted.
+
+        Raises what reading their rows raises.
+        """
         rows = await self._read([log.partition for log in logs]) if logs else {}
         return [
             gap
@@ -58,29 +61,28 @@ class ParkedTakeover:
         Raises ExportsAreShorter, BadPosition, KafkaError, TimeoutError, what writing rows raises, and all that parked
         flows have lost as one.
         """
-        new = {place: position for place, position in positions.items() if not self._sink.has(place.partition)}
+        new = {tp: position for tp, position in positions.items() if not self._sink.has(tp.partition)}
         if not new:
             return set(positions)
         epoch = self._group.epoch
-        rows = await self._read([place.partition for place in new])
-        found = {place: position for place, position in new.items() if rows[place.partition]}
+        rows = await self._read([tp.partition for tp in new])
+        found = {tp: position for tp, position in new.items() if rows[tp.partition]}
         if (found and not await self._group.are_assigned(found)) or epoch != self._group.epoch:
             return set(positions) - set(new)
-        for place in found:
-            _require_known(logs[place], rows[place.partition])
+        for tp in found:
+            _require_known(logs[tp], rows[tp.partition])
         if lost := [
-            gap
-            for place, position in found.items()
-            for gap in self._gaps_of(logs[place], position, rows[place.partition])
+            gap for tp, position in found.items() for gap in self._gaps_of(logs[tp], position, rows[tp.partition])
         ]:
             raise gaps_as_one(lost)
-        for place, position in new.items():
-            await self._sink.take_over(place.partition, position, rows[place.partition])
-        return {place for place in positions if self._sink.has(place.partition)}
+        for tp, position in new.items():
+            await self._sink.take_over(tp.partition, position, rows[tp.partition])
+        return {tp for tp in positions if self._sink.has(tp.partition)}
 
     def _gaps_of(self, log: Bounds, position: int, rows: Rows) -> Iterator[GapFound]:
-        """One for each flow; a gap has the name by which the flow's reader asks for it, and writes down that it passes
-        it over.
+        """Yield one gap for each flow.
+
+        A gap has the name by which the flow's reader asks for it, and writes down that it passes it over.
         """
         for flow in join_rows(rows.values(), position):
             gap = Gap(log.topic, log.partition, flow.known.first, log.begin)

@@ -1,12 +1,11 @@
-"""What workers did with partitions, written to `audit-events` before it takes hold: who decides from which offset on,
-and what was passed over.
+"""The history of partitions on `audit-events`: who decides from which offset on, and what was passed over.
 
     taken_over   at each takeover: program version and settings that decide, and where each partition begins
     skipped      what SKIP_TO or ACCEPT_GAPS lets a worker pass over
 
-Nobody can find these out later: another version may write other bytes, and a fold of the log that does not know what
-was passed over gives a state that no worker ever had. They are written outside of transactions, so that none that is
-open holds back whoever reads the topic.
+It is written before it takes hold. Nobody can find these out later: another version may write other bytes, and a fold
+of the log that does not know what was passed over gives a state that no worker ever had. They are written outside of
+transactions, so that none that is open holds back whoever reads the topic.
 
 Where one cannot be written, the takeover fails and the worker stops, before it goes on past anything: the next owner
 finds the same, and writes it. So an event may be there twice, and one of a worker that lost the partition at that
@@ -34,7 +33,7 @@ _log = structlog.get_logger(__name__)
 
 
 class NotRecorded(CommandError):
-    """What a worker is about to do could not be written down, so it does not do it."""
+    """An error that ends the worker: what it is about to do could not be written down."""
 
     def __init__(self, topic: str, error: NotWritten) -> None:
         super().__init__(
@@ -69,25 +68,25 @@ class PartitionHistory:
 
         Raises NotRecorded.
         """
-        skips = {place: start.skipped for place, start in starts.items() if start.skipped is not None}
+        skips = {tp: start.skipped for tp, start in starts.items() if start.skipped is not None}
         first_offsets = {
             partition: start.position for (topic, partition), start in starts.items() if topic == self._events
         }
-        records = [self._skip(place, skipped) for place, skipped in skips.items()]
+        records = [self._skip(tp, skipped) for tp, skipped in skips.items()]
         if first_offsets:
             records.append(encode_takeover(self._author, self._now_ms, first_offsets, self._deciding))
         await self._write(records)
 
-    async def record_skip(self, place: tuple[str, int], skipped: Skipped) -> None:
+    async def record_skip(self, tp: tuple[str, int], skipped: Skipped) -> None:
         """Write what a partition passes over while it is read; durable when it returns. Raises NotRecorded."""
-        await self._write([self._skip(place, skipped)])
+        await self._write([self._skip(tp, skipped)])
 
-    def _skip(self, place: tuple[str, int], skipped: Skipped) -> ProducerRecord:
-        topic, partition = place
+    def _skip(self, tp: tuple[str, int], skipped: Skipped) -> ProducerRecord:
+        topic, partition = tp
         _log.warning(
             "offsets_skipped", topic=topic, partition=partition, first=skipped.first, next=skipped.next, why=skipped.why
         )
-        return encode_skip(self._author, self._now_ms, place, skipped.first, skipped.next - 1, skipped.why)
+        return encode_skip(self._author, self._now_ms, tp, skipped.first, skipped.next - 1, skipped.why)
 
     @property
     def _now_ms(self) -> int:

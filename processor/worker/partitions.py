@@ -7,18 +7,20 @@ from functools import partial
 from processor.core.misplaced import Placement
 from processor.core.step import Limits
 from processor.delivery.sink import Sink
+from processor.foundation.clocks import Clock, WallClock
 from processor.foundation.settings import Settings
 from processor.kafka.cluster import ClusterFacts
 from processor.kafka.dead_letter_batches import fits_alone
 from processor.kafka.limits import UNKNOWN
+from processor.pipeline.bad_events import BadEventLimit
 from processor.pipeline.broker_clock import BrokerClock
 from processor.pipeline.deadlines import DeadlineSettings
-from processor.pipeline.decided import Policy
+from processor.pipeline.decider import Policy
 from processor.pipeline.identity_index import IndexSettings
-from processor.pipeline.jobs.partition_jobs import JobSettings
-from processor.pipeline.jobs.slots import Turns
+from processor.pipeline.jobs.scheduler import JobSettings
+from processor.pipeline.jobs.slots import Slots
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
-from processor.pipeline.ports import CatalogView, Log, ProfileRows
+from processor.pipeline.ports import CatalogView, PartitionLog, ProfileRows
 from processor.worker.exports_feed import ExportsFeed
 from schemas.kafka import ProducerRecord
 from schemas.partitioner import Partitioner
@@ -26,26 +28,28 @@ from schemas.partitioner import Partitioner
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionParts:
-    """What all partitions of a worker share."""
+    """The parts that all partitions of a worker share; it puts each of them together."""
 
     settings: Settings
     cluster: ClusterFacts
     catalog: CatalogView
     sink: Sink
     feed: ExportsFeed
-    slots: Turns
+    slots: Slots
     broker_clock: BrokerClock
+    clock: Clock
+    wall_clock: WallClock
     on_progress: Callable[[int, int], None]
     """Called with a partition and the offset below which its events are processed."""
     on_failure: Callable[[BaseException], None]
 
     def build_partitions(
-        self, rows: Mapping[int, ProfileRows], logs: Mapping[int, Log]
+        self, rows: Mapping[int, ProfileRows], logs: Mapping[int, PartitionLog]
     ) -> dict[int, PartitionPipeline]:
         """Put the partitions together that have these rows; memory is shared by them alike. Nothing is started."""
         return {partition: self._build(partition, rows[partition], log, len(rows)) for partition, log in logs.items()}
 
-    def _build(self, partition: int, rows: ProfileRows, log: Log, partitions: int) -> PartitionPipeline:
+    def _build(self, partition: int, rows: ProfileRows, log: PartitionLog, partitions: int) -> PartitionPipeline:
         topics, ids = self.settings.topics, self.cluster.topic_ids
         return PartitionPipeline(
             rows,
@@ -62,19 +66,25 @@ class PartitionParts:
         settings = self.settings
         limits = Limits(settings.max_document_bytes, settings.dedup_window)
         return PartitionSettings(
-            Policy(limits, settings.max_bad_events_in_a_row, self._letter_fits, placement(settings, partition)),
-            settings.linger_seconds,
-            settings.row_cache_bytes // share,
-            settings.max_waiting_bytes // share,
-            self._job_settings(partition),
-            DeadlineSettings(settings.membership_expiry, wall_clock=self.broker_clock.now),
+            policy=Policy(
+                limits,
+                BadEventLimit(settings.max_bad_events_in_a_row, self._dead_letter_fits),
+                placement(settings, partition),
+            ),
+            cache_bytes=settings.row_cache_bytes // share,
+            max_waiting_bytes=settings.max_waiting_bytes // share,
+            linger_seconds=settings.linger_seconds,
+            jobs=self._job_settings(partition),
+            deadlines=DeadlineSettings(settings.membership_expiry, self.broker_clock.now),
             identity_index=IndexSettings(settings.identity_index),
+            clock=self.clock,
+            wall_clock=self.wall_clock,
         )
 
-    def _letter_fits(self, letter: ProducerRecord) -> bool:
+    def _dead_letter_fits(self, dead_letter: ProducerRecord) -> bool:
         """Return whether `dead-letters` takes it; where the broker does not say what that takes, a commit will show."""
         limit = self.cluster.limits.get(self.settings.topics.dead_letters, UNKNOWN).max_message_bytes
-        return limit is None or fits_alone(letter, limit)
+        return limit is None or fits_alone(dead_letter, limit)
 
     def _job_settings(self, partition: int) -> JobSettings:
         settings = self.settings

@@ -1,4 +1,4 @@
-"""What is checked before a worker starts: its settings, its directory, its broker and its topics.
+"""Checks before a worker starts: its settings, its directory, its broker and its topics.
 
     lock_directory     the data directory is ours alone
     wait_for_ground    broker, topics and names are as they must be; a broker that comes later is waited for

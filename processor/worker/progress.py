@@ -1,4 +1,4 @@
-"""What is processed and delivered, told to the group's consumer, to the stop for gaps, and to who pauses fetching."""
+"""The progress of a worker, told to the group's consumer, to the stop for gaps, and to who pauses fetching."""
 
 from typing import Protocol
 
@@ -28,7 +28,7 @@ class Progress:
         self._consumer.mark_done(topic, partition, next_offset)
         self._gap_stop.note_done(Partition(topic, partition), self._pipeline.committed_offsets.get(partition, 0))
         fault_point("progress_noted")
-        self._pipeline.moved(topic, partition)
+        self._pipeline.on_progress(topic, partition)
 
     def note_delivered(self, partition: int, next_offset: int) -> None:
         """Note that the export records below an offset are delivered, or durable dead letters."""

@@ -11,7 +11,7 @@ class LastingRecovery(LastingTasks, recovery.TakeoverRecovery):
     revocations = (PartitionsRevoked,)
 
 
-class TableManager(recovery.TableManager):
+class LastingTables(recovery.TakeoverTables):
     """The table manager of a worker."""
 
     recovery_service = LastingRecovery

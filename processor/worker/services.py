@@ -1,4 +1,4 @@
-"""What runs beside a worker's partitions: the shared producer, reports, the catalog, delivery, and the saying of waits.
+"""Services beside a worker's partitions: the shared producer, reports, the catalog, delivery, the watch on waits.
 
     start ─► the producer connects ─► reports ─► the catalog is read ─► delivery and its feed     once, and whole
 
@@ -61,7 +61,7 @@ class Services:
         self._sink, self._feed, self._view, self._waits = sink, feed, view, view.waits
         self._group_waits, self._lease, self._on_failure = group_waits, lease, on_failure
         self._starting: asyncio.Task[None] | None = None
-        self._saying: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._delivery: asyncio.Task[None] | None = None
         self._is_stopping = False
 
@@ -69,7 +69,7 @@ class Services:
         """Start them, and wait for the group to assign partitions; once or more."""
         if self._starting is None:
             self._group_waits.begin_assignment()
-            self._saying = lasting_task(self._say_waits(), self._on_failure)
+            self._watching = lasting_task(self._report_waits(), self._on_failure)
             self._starting = watched_task(self._start(), self._on_failure)
 
     async def until_started(self) -> None:
@@ -101,12 +101,12 @@ class Services:
         if not self._is_stopping:
             raise EndedByItself("delivery")
 
-    async def _say_waits(self) -> None:
+    async def _report_waits(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             owns_some = self._view.has_taken_over and bool(self._view.pipeline.committed_offsets)
             self._group_waits.note_lease(is_missed=owns_some and not self._lease.holds())
-            self._waits.say()
+            self._waits.report()
 
     def begin_to_stop(self) -> None:
         """Take the end of delivery for what was asked for, from now on."""
@@ -136,5 +136,5 @@ class Services:
         """Stop the producer, once nobody writes any more, and the saying of waits."""
         if self._starting is not None:
             await self._producer.stop()
-        if self._saying is not None:
-            await end_task(self._saying)
+        if self._watching is not None:
+            await end_task(self._watching)

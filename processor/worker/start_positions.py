@@ -1,10 +1,9 @@
-"""Where each partition begins after a takeover, and what must not be passed over in silence. Pure.
+"""Decide where each partition begins after a takeover, and what must not be passed over in silence. Pure.
 
-    profile-events   the watermark; the group's offset is for people, a difference is logged
+    profile-events   the source position; the group's offset is for people, a difference is logged
     exports          the group's offset; where there is none, the beginning of a log that holds nothing yet
 
-The same gaps are found while a worker runs (`held_start`): a log's beginning may move past what it has read at any
-moment.
+The same gaps are found while a worker runs (`held_start`): a log's start may move past what it has read at any moment.
 """
 
 from collections.abc import Sequence
@@ -22,9 +21,7 @@ _TOOL: Final = "kafka-consumer-groups.sh --reset-offsets --execute"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """A partition: the first offset the log still holds, the one after its last stable record, and the group's (None:
-    none).
-    """
+    """The bounds of a partition: its log start offset, its last stable offset, and the group's offset (None: none)."""
 
     topic: str
     partition: int
@@ -38,9 +35,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Offsets that an operator lets a partition pass over: from `first` up to and without `next`, by the setting
-    `why`.
-    """
+    """The offsets that an operator lets a partition pass over: from `first` up to and without `next`, by `why`."""
 
     first: int
     next: int
@@ -87,7 +82,8 @@ class StateIsGone(GapFound):
 
     def __init__(self, bounds: Bounds, committed: int) -> None:
         fault = (
-            f"{bounds}: the group has read up to {committed}, but the changelog holds no watermark: it was deleted or"
+            f"{bounds}: the group has read up to {committed}, but the changelog holds no source position:"
+            " it was deleted or"
             " emptied"
         )
         effect = f"to process everything again from {bounds.begin} (records leave again, with the same ids)"
@@ -156,7 +152,7 @@ class ExportsAreShorter(LogIsShorter):
 
 
 class LogKind(NamedTuple):
-    """What an operator is told of a log: what records of a gap missed, and the error of a log that ends too early."""
+    """The words for a log: what records of a gap missed, and the error of a log that ends too early."""
 
     lost: str
     shorter: type[LogIsShorter]
@@ -166,17 +162,19 @@ SOURCE_LOG: Final = LogKind("were not processed", LogIsShorter)
 EXPORTS_LOG: Final = LogKind("were not delivered", ExportsAreShorter)
 
 
-def source_start(bounds: Bounds, watermark: int | None, accepted: AcceptedGaps, skip_to: int | None = None) -> Start:
-    """Where profile-events is read from; raises RecordsAreGone, LogIsShorter, StateIsGone (exit code 3).
+def source_start(
+    bounds: Bounds, source_position: int | None, accepted: AcceptedGaps, skip_to: int | None = None
+) -> Start:
+    """Return where profile-events is read from; raise RecordsAreGone, LogIsShorter, StateIsGone (exit code 3).
 
     `skip_to` is where an operator wants to go on, leaving out what lies between; it never goes back, and never past the
     end.
     """
-    if watermark is None and bounds.committed and skip_to is None:
+    if source_position is None and bounds.committed and skip_to is None:
         gone = StateIsGone(bounds, bounds.committed)
         if not accepted.cover(gone.gap):
             raise gone
-    begin = bounds.begin if watermark is None else watermark
+    begin = bounds.begin if source_position is None else source_position
     wanted = skip_to if skip_to is not None and begin < skip_to <= bounds.end else begin
     held = held_start(bounds, wanted, accepted, SOURCE_LOG)
     if held.position == begin:
@@ -185,7 +183,7 @@ def source_start(bounds: Bounds, watermark: int | None, accepted: AcceptedGaps, 
 
 
 def exports_start(bounds: Bounds, accepted: AcceptedGaps, group: str) -> Start:
-    """Where exports is read from; raises RecordsAreGone, ExportsAreShorter, OffsetIsGone (exit code 3)."""
+    """Return where exports is read from; raise RecordsAreGone, ExportsAreShorter, OffsetIsGone (exit code 3)."""
     if bounds.committed is not None:
         return held_start(bounds, bounds.committed, accepted, EXPORTS_LOG)
     gone = OffsetIsGone(bounds, group)
@@ -195,7 +193,7 @@ def exports_start(bounds: Bounds, accepted: AcceptedGaps, group: str) -> Start:
 
 
 def held_start(bounds: Bounds, wanted: int, accepted: AcceptedGaps, kind: LogKind) -> Start:
-    """Where a log is read on that was read up to `wanted`; raises RecordsAreGone, LogIsShorter."""
+    """Return where a log is read on that was read up to `wanted`; raise RecordsAreGone, LogIsShorter."""
     if wanted > bounds.end:
         raise kind.shorter(bounds, wanted)
     if wanted >= bounds.begin:

@@ -1,4 +1,4 @@
-"""What a worker says of itself every few seconds on the topic `worker-status` (schemas.worker_status)."""
+"""Reports of a worker, every few seconds, on the topic `worker-status` (schemas.worker_status)."""
 
 import asyncio
 import time
@@ -41,17 +41,17 @@ class Watched(Protocol):
 
     @property
     def name(self) -> str:
-        """The worker's."""
+        """The name of the worker."""
         ...
 
     @property
     def partitioner(self) -> Partitioner:
-        """Where keys belong, as the worker was told (I12)."""
+        """The partitioner that the worker was told of (I12)."""
         ...
 
     @property
     def restoring(self) -> Mapping[int, Progress]:
-        """How far the restore of each partition is, or was."""
+        """The progress of each partition's restore, at present or at last."""
         ...
 
     @property
@@ -60,7 +60,7 @@ class Watched(Protocol):
         ...
 
     def has_flow(self, flow_id: str) -> bool:
-        """Whether the catalog names it."""
+        """Return whether the catalog names a flow."""
         ...
 
 
@@ -98,7 +98,7 @@ class StatusReports:
         self._wanted.set()
 
     async def close(self) -> None:
-        """Say goodbye."""
+        """Send a last report, and end."""
         if self._task is not None:
             await end_task(self._task)
             self._end_clock_wait()
@@ -158,7 +158,7 @@ def worker_status(worker: Watched, state: State, started_at: str, now: float) ->
             "misplacedFitting": counts.misplaced_fitting,
             "waiting": tuple(
                 {"what": what, "since": format_time(int(now - seconds))}
-                for what, seconds in worker.waits.long().items()
+                for what, seconds in worker.waits.long_waits().items()
             ),
             "partitions": _partitions(worker),
             "flows": flows,

@@ -106,7 +106,7 @@ class Stores:
         topic = self._settings.topics.profile_events
         found = self._environment.cluster.topic_ids.get(topic)
         for partition, store in self.partitions.items():
-            known = store.watermark.source_topic_id if store.watermark is not None else None
+            known = store.source_position.source_topic_id if store.source_position is not None else None
             if known is not None and found is not None and known != found:
                 raise TopicIsAnother(topic, partition, known, found)
 

@@ -31,7 +31,7 @@ class WorkerView:
 
     @property
     def restoring(self) -> Mapping[int, Progress]:
-        """How far the last restore is, by partition."""
+        """The progress of the last restore, by partition."""
         return self.stores.restoring
 
     @property

@@ -1,4 +1,4 @@
-"""What a worker waits for. Whatever takes longer than 30 s is said: in its log, and in what `status` shows of it.
+"""The waits of a worker; whatever takes longer than 30 s is reported in its log, and in what `status` shows of it.
 
 with waits.on("the catalog, to be read to its end"):
     await catalog.reach_end()
@@ -14,10 +14,10 @@ import structlog
 
 from processor.foundation.clocks import Clock
 from processor.kafka.producers import AsyncWriter
-from processor.pipeline.ports import Log, Output
+from processor.pipeline.ports import Output, PartitionLog
 from schemas.kafka import ProducerRecord
 
-SAID_AFTER_SECONDS: Final = 30.0
+REPORTED_AFTER_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 5.0  # how often the worker looks
 CATALOG: Final = "the catalog: flows and audiences, to be read to their ends"
@@ -30,7 +30,7 @@ class Wait:
 
     what: str
     since: float
-    said_at: float | None = None
+    reported_at: float | None = None
 
 
 class Waits:
@@ -57,34 +57,36 @@ class Waits:
 
     def end(self, wait: Wait) -> None:
         """Note that a wait is over: it came, or nobody waits any more; once or more."""
-        if self._waits.pop(id(wait), None) is not None and wait.said_at is not None:
+        if self._waits.pop(id(wait), None) is not None and wait.reported_at is not None:
             _log.info("waiting_ended", what=wait.what, seconds=round(self._clock() - wait.since))
 
-    def long(self) -> dict[str, float]:
+    def long_waits(self) -> dict[str, float]:
         """Seconds by what is waited for; only what takes longer than 30 s, the longest of each first."""
         now = self._clock()
         seconds: dict[str, float] = {}
         for wait in sorted(self._waits.values(), key=lambda wait: wait.since):
-            if now - wait.since >= SAID_AFTER_SECONDS:
+            if now - wait.since >= REPORTED_AFTER_SECONDS:
                 seconds.setdefault(wait.what, now - wait.since)
         return seconds
 
-    def say(self) -> None:
+    def report(self) -> None:
         """Log what takes longer than 30 s, each once a minute."""
         now = self._clock()
         for wait in self._waits.values():
             is_due = (
-                now - wait.since >= SAID_AFTER_SECONDS if wait.said_at is None else now - wait.said_at >= AGAIN_SECONDS
+                now - wait.since >= REPORTED_AFTER_SECONDS
+                if wait.reported_at is None
+                else now - wait.reported_at >= AGAIN_SECONDS
             )
             if is_due:
-                wait.said_at = now
+                wait.reported_at = now
                 _log.warning("still_waiting", what=wait.what, seconds=round(now - wait.since))
 
 
-class SaidLog:
-    """A partition's log whose waits are said."""
+class WatchedLog:
+    """A partition's log whose waits are reported."""
 
-    def __init__(self, log: Log, partition: int, waits: Waits) -> None:
+    def __init__(self, log: PartitionLog, partition: int, waits: Waits) -> None:
         self._log, self._waits = log, waits
         self._fencing = f"the transaction coordinator, to fence earlier owners of partition {partition}"
         self._writing = f"Kafka, to acknowledge what partition {partition} writes"
@@ -104,8 +106,8 @@ class SaidLog:
         await self._log.close()
 
 
-class SaidWriter:
-    """A shared producer whose waits are said."""
+class WatchedWriter:
+    """A shared producer whose waits are reported."""
 
     def __init__(self, writer: AsyncWriter, waits: Waits) -> None:
         self._writer, self._waits = writer, waits

@@ -38,15 +38,16 @@ FlowEtag = tuple[str, str]
 
 
 class Author(NamedTuple):
-    """Who changes something: a token's name, a user, or a worker's name; `via` is `api`, `command` or `worker`."""
+    """The author of a change: a token's name, a user, or a worker's name; `via` is `api`, `command` or `worker`."""
 
     who: str
     via: str
 
 
 class Etags(NamedTuple):
-    """What names a flow before and after a change, None where nothing does; `deleted_at`: since when it is there only
-    for its last exits (F2).
+    """The etags that name a flow before and after a change, None where nothing does.
+
+    `deleted_at`: since when it is there only for its last exits (F2).
     """
 
     before: str | None
@@ -56,8 +57,9 @@ class Etags(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DecidingSettings:
-    """What decides beside flows and audiences: another version may write other bytes, other bounds let other events by
-    (I4, I5, F5).
+    """The settings that decide beside flows and audiences (I4, I5, F5), and the version of the program.
+
+    Another version may write other bytes; with other bounds other events are skipped.
     """
 
     version: str
@@ -112,9 +114,11 @@ def encode_takeover(
     return encode_audit_event(worker, now_ms, _PARTITIONS, _names(first_offsets), None, after, action="taken_over")
 
 
-def encode_skip(worker: Author, now_ms: int, place: tuple[str, int], first: int, last: int, why: str) -> ProducerRecord:
-    """Return the record of `skipped`: offsets `first` to `last`, both included, of `place` (topic, partition)."""
-    topic, partition = place
+def encode_skip(
+    worker: Author, now_ms: int, topic_partition: tuple[str, int], first: int, last: int, why: str
+) -> ProducerRecord:
+    """Return the record of `skipped`: offsets `first` to `last`, both included, of a topic partition."""
+    topic, partition = topic_partition
     after = {"topic": topic, "partition": partition, "from": first, "to": last, "why": why}
     return encode_audit_event(worker, now_ms, _PARTITIONS, _names([partition]), None, after, action="skipped")
 

@@ -3,7 +3,7 @@
     key, value   those of the record that it was
     headers      those that the record had, then DeadLetterHeader: UTF-8 text, numbers decimal
 
-`time` is empty where the record had no timestamp; letters of delivery from before lack the header then.
+`time` is empty where the record had no timestamp; dead letters of delivery from before lack the header then.
 """
 
 from collections.abc import Mapping

@@ -37,12 +37,12 @@ def encode_job_progress(progress: JobProgress) -> ProducerRecord:
 
 def decode_job_progress(key: bytes, value: bytes) -> JobProgress:
     """Return the progress of a record; raise BadRecord."""
-    place = decode_job_progress_key(key)
+    named = decode_job_progress_key(key)
     try:
         progress = JobProgress.model_validate_json(value)
     except ValidationError as error:
         raise _bad(key, error) from None
-    if (progress.job, progress.partition) != place:
+    if (progress.job, progress.partition) != named:
         raise _bad(key, ValueError())
     return progress
 

@@ -1,5 +1,4 @@
-"""Rows of format 3, read as if their events had been applied by today's rules, as far as what they hold tells (contract
-I5, I7, I9). Pure.
+"""Read rows of format 3 as if their events had been applied by today's rules (I5, I7, I9), as far as they can tell.
 
 They are written in today's format when their profile's next event is applied; an older version refuses those, and says
 so.
@@ -26,7 +25,7 @@ _END: Final = "validUntil"
 
 
 def renewed(profile: Profile, row: bytes) -> Profile:
-    """The profile of a row of format 3; `row` is its text."""
+    """Return the profile of a row of format 3; `row` is its text."""
     has_prefix = PREFIX.encode() in row
     memberships = _memberships(profile.memberships)
     return Profile(

@@ -1,19 +1,19 @@
-"""Keys and values of the changelog and of RocksDB, the same in both. Pure.
+"""Keys and values of the topic `profiles-changelog` and of RocksDB, the same in both.
 
     b"p" + profile id      a profile's row, below
-    b"w"                   the source position: up to where in profile-events this state is complete
+    b"w"                   the SourcePosition: up to where in profile-events this state is complete
     b"j" + job id          how far a job is here: schemas.job.JobProgress as JSON
-    b"x" + job id + b"\0" + profile id     the job's flow sent this profile since the job began (E2); gone when the job
-                                           is done here
-    b"m" + job id + b"\0" + profile id     the profile as the catchup's disabled flow knew it (F1, schemas.job.MissedChanges); gone
-                                           when it has caught up
-    b"d" + deadline + profile id            something of this profile may end then, or later, never earlier (F5): the
-                                            index of deadlines
+    b"x" + job id + b"\0" + profile id     the exported marker: the job's flow sent this profile since the job began
+                                           (E2); gone when the job is done here
+    b"m" + job id + b"\0" + profile id     schemas.job.MissedChanges: the profile as the catchup's disabled flow knew it
+                                           (F1); gone when it has caught up
+    b"d" + deadline + profile id           something of this profile may end then, or later, never earlier (F5): the
+                                           index of deadlines
     b"i…", b"I"            the index of identities, and how far it is (schemas/wire/identity_index.py)
 
-A row is one compact JSON array: its format (4; 3 is read too, `schemas.wire.old_profile_rows`), the offset, the fields of
-`schemas.profile.Profile` in their order, and its two deadlines. A tombstone removes a profile. One array, since a part
-costs less to decode than to set apart: 4.2 µs a row of 1.5 KB, 5.3 in four parts with the identities left as bytes
+A row is one compact JSON array: its format (4; 3 is read too, `schemas.wire.old_profile_rows`), the offset, the fields
+of `schemas.profile.Profile` in their order, and its two deadlines. A tombstone removes a profile. One array, since a
+part costs less to decode than to set apart: 4.2 µs a row of 1.5 KB, 5.3 in four parts with the identities left as bytes
 (measured).
 """
 
@@ -65,7 +65,7 @@ class Row:
 
 
 class SourcePosition(NamedTuple):
-    """How far the state of a partition is.
+    """The position in profile-events up to which the state of a partition is complete.
 
     `next_offset` is the first offset of profile-events that is not in it. `bad_in_a_row` counts the unusable events
     just before it (contract I4). The ids are Kafka's of the two topics, None where the broker does not tell: a topic
@@ -80,35 +80,41 @@ class SourcePosition(NamedTuple):
 
 
 def profile_key(profile_id: bytes) -> bytes:
-    """The key of a profile's row."""
+    """Return the key of a profile's row."""
     return PROFILE + profile_id
 
 
 def job_key(job_id: str) -> bytes:
-    """The key of a job's progress."""
+    """Return the key of a job's progress."""
     return JOB + job_id.encode()
 
 
 def exported_key(job_id: str, profile_id: bytes) -> bytes:
-    """The key of the mark that a job's flow sent a profile; of no profile: what all marks of the job begin with."""
+    """Return the key of the exported marker that a job's flow sent a profile.
+
+    Of no profile: what all exported markers of the job begin with.
+    """
     return b"%b%b\0%b" % (_EXPORTED, job_id.encode(), profile_id)
 
 
 def missed_key(missed_id: str, profile_id: bytes) -> bytes:
-    """The key of the mark that a flow missed a record of a profile; of no profile: what all of them begin with.
+    """Return the key of what a flow missed of a profile.
 
-    `missed_id`: of the catchup.
+    `missed_id`: of the catchup. Of no profile: what all of these keys begin with.
     """
     return b"%b%b\0%b" % (_MISSED, missed_id.encode(), profile_id)
 
 
 def deadline_key(deadline: str, profile_id: bytes) -> bytes:
-    """The key of a profile in the index of deadlines; of no profile: what lies below all that end then or later."""
+    """Return the key of a profile in the index of deadlines.
+
+    Of no profile: what lies below all that end then or later.
+    """
     return b"%b%b%b" % (DEADLINE, deadline.encode(), profile_id)
 
 
 def encode_row(profile: Profile, offset: int, deadline: str = "", announced: str = "") -> bytes:
-    """The row's value."""
+    """Return the value of a profile's row."""
     return orjson.dumps(
         (
             FORMAT,
@@ -127,7 +133,7 @@ def encode_row(profile: Profile, offset: int, deadline: str = "", announced: str
 
 
 def decode_row(value: bytes) -> Row:
-    """The row of a value; raises UnreadableRow."""
+    """Return the row of a value; raises UnreadableRow."""
     try:
         row_format, offset, attributes, identities, memberships, entry_fields, version, event_ids, *rest = orjson.loads(
             value
@@ -177,7 +183,10 @@ def decode_job_row(value: bytes) -> JobProgress:
 
 
 def encode_missed_changes(missed: MissedChanges) -> bytes:
-    """Return the value of what a flow missed: where it is due, in the form that versions before wrote of nothing else."""
+    """Return the value of what a flow missed.
+
+    What is due has the form in which versions before wrote all of them.
+    """
     return orjson.dumps([missed.digest if missed.is_due else _NOT_DUE + missed.digest, *sorted(missed.realized)])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 from starlette.types import ASGIApp
 
-from processor.api.serve import server_of
+from processor.api.serve import build_server
 from processor.foundation.settings import Settings
 from processor.sandbox.waiting import wait_until
 from tests.kit.kafka import free_ports
@@ -20,7 +20,7 @@ SECONDS = 120.0
 
 
 class Served:
-    """A running server."""
+    """A running server of the API."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -38,7 +38,7 @@ class Served:
 @contextmanager
 def served(app: ASGIApp, **settings: Any) -> Iterator[Served]:
     (port,) = free_ports(1)
-    server = server_of(app, Settings(_env_file=None, **settings), "127.0.0.1", port)  # type: ignore[call-arg]  # pydantic-settings' own argument
+    server = build_server(app, Settings(_env_file=None, **settings), "127.0.0.1", port)  # type: ignore[call-arg]  # pydantic-settings' own argument
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

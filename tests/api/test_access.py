@@ -1,4 +1,4 @@
-"""Who may call, and how often he may be wrong."""
+"""Callers show tokens, and wait where they were wrong too often."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

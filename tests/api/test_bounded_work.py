@@ -33,7 +33,7 @@ UPLOAD = "/v1/audiences/import?id=loyalty"
 
 
 class Gate:
-    """What it guards waits in there until it is opened."""
+    """A gate that lets nothing pass until it is opened."""
 
     def __init__(self) -> None:
         self.entered = 0
@@ -136,7 +136,7 @@ def test_a_check_that_takes_too_long_is_told_with_what_was_answered_before() -> 
 
 
 def answer_of(checks: BoundedChecks) -> list[str]:
-    """What they say of one destination; nothing where they are busy."""
+    """Return the faults of one destination; nothing where the checks are busy."""
     try:
         return checks([DESTINATION], False)
     except ApiError:
@@ -159,7 +159,7 @@ def test_a_check_that_fails_by_a_fault_of_ours_is_told_beside_the_change_that_is
 
 
 def test_a_fifth_check_at_once_is_answered_as_busy_and_a_change_beside_it_is_made_and_told(api: Api) -> None:
-    """Nothing is known of the destination: neither that it lets us in, nor that it does not."""
+    """A busy check knows nothing of the destination: neither that it authorizes us, nor that it does not."""
 
     def busy(_: Sequence[Destination], __: bool) -> list[str]:
         raise ApiError(Code.BUSY, "not asked: 4 other checks")

@@ -169,7 +169,7 @@ def test_a_property_that_is_a_map_is_no_text(api: Api) -> None:
 
 
 def a_selector(number: int) -> dict[str, Any]:
-    """All that Adobe's clients say of an audience."""
+    """Return a selector with all that Adobe's clients send of an audience."""
     said = {
         "id": f"aud-{number}",
         "namespace": "ups",

@@ -104,7 +104,7 @@ def test_m5_the_path_of_a_target_connection_is_read_in_the_same_way(api: Api) ->
 
 
 def test_m5_a_flow_that_was_put_into_force_before_is_shown_switched_and_corrected(api: Api) -> None:
-    """What is derived from it for clients of the Flow Service has its path, too."""
+    """The connections that are derived from the flow have its path, too."""
     options = {"partitionKey": "attribute:/person/name", "consentGate": "consents[0]"}
     fields = {"id": "old", "destination": DESTINATION, "attributes": ["/person/name"], "options": options}
     old = Flow.model_validate(fields, context=STORED)

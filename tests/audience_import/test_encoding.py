@@ -1,5 +1,6 @@
-"""No encoding is guessed (contract M6): what is not UTF-8, nor UTF-16 with a mark, is refused and shown as the
-likeliest encodings read it.
+"""No encoding is guessed (contract M6): what is not UTF-8, nor UTF-16 with a mark, is refused.
+
+The refusal shows a line as the likeliest encodings read it.
 """
 
 from pathlib import Path

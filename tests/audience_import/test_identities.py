@@ -1,4 +1,4 @@
-"""Whose the identities of a file are, by the records of a changelog (contract M6)."""
+"""The owners of a file's identities are found by the records of a changelog (contract M6)."""
 
 import pytest
 
@@ -122,7 +122,7 @@ def progress(partition: int, state: IndexState, next_offset: int, seen: int = 0)
     return record(partition, INDEX_KEY, encode_progress(IndexProgress(state, next_offset, "", seen)))
 
 
-def watermark(partition: int, next_offset: int, profiles: int = 0) -> ReadRecord:
+def source_position(partition: int, next_offset: int, profiles: int = 0) -> ReadRecord:
     return record(
         partition, SOURCE_POSITION_KEY, encode_source_position(SourcePosition(next_offset, profiles=profiles))
     )
@@ -132,29 +132,29 @@ def watermark(partition: int, next_offset: int, profiles: int = 0) -> ReadRecord
     ("changelog", "why"),
     [
         ([], None),
-        ([progress(0, IndexState.COMPLETE, 7), watermark(0, 7)], None),
-        ([progress(0, IndexState.COMPLETE, 9), watermark(0, 7)], None),
+        ([progress(0, IndexState.COMPLETE, 7), source_position(0, 7)], None),
+        ([progress(0, IndexState.COMPLETE, 9), source_position(0, 7)], None),
         (
-            [watermark(1, 7), watermark(0, 7)],
+            [source_position(1, 7), source_position(0, 7)],
             "partitions 0, 1: no index of identities; the workers run with PROFILE_EXPORTER_IDENTITY_INDEX=false",
         ),
-        ([progress(2, IndexState.COMPLETE, 7), watermark(2, 8)], "partition 2: no index of identities"),
-        ([progress(2, IndexState.REMOVING, 7), watermark(2, 7)], "partition 2: no index of identities"),
+        ([progress(2, IndexState.COMPLETE, 7), source_position(2, 8)], "partition 2: no index of identities"),
+        ([progress(2, IndexState.REMOVING, 7), source_position(2, 7)], "partition 2: no index of identities"),
         (
-            [progress(2, IndexState.COMPLETE, 7), watermark(2, 7), record(2, INDEX_KEY, None)],
+            [progress(2, IndexState.COMPLETE, 7), source_position(2, 7), record(2, INDEX_KEY, None)],
             "partition 2: no index of identities",
         ),
-        ([watermark(number, 7) for number in range(9)], "partitions 0, 1, 2, 3, 4, …: no index"),
+        ([source_position(number, 7) for number in range(9)], "partitions 0, 1, 2, 3, 4, …: no index"),
         (
             [
                 progress(0, IndexState.COMPLETE, 7),
-                watermark(0, 7, 50),
+                source_position(0, 7, 50),
                 progress(1, IndexState.BUILDING, 7, 20),
-                watermark(1, 7, 80),
+                source_position(1, 7, 80),
             ],
             "partition 1: the index of identities is being built, 20 of 80 profiles were looked at",
         ),
-        ([progress(0, IndexState.CLEARING, 7), watermark(0, 7, 50)], "is being built, 0 of 50 profiles"),
+        ([progress(0, IndexState.CLEARING, 7), source_position(0, 7, 50)], "is being built, 0 of 50 profiles"),
     ],
 )
 def test_an_index_that_is_not_whole_is_known_as_such_with_the_remedy(

@@ -13,7 +13,7 @@ from tests.audience_import.test_ids import SPOILT_IDS
 
 
 def named(rows: Rows) -> list[object]:
-    """What each row names: a profile id, (namespace, id), or (line, reason) where it names nobody."""
+    """Return what each row names: a profile id, (namespace, id), or (line, reason) where it names nobody."""
     return [
         (
             (row.namespace, row.id)

@@ -44,7 +44,7 @@ def records(installation: Installation, topic: str) -> list[ReadRecord]:
     return list(read_topic(installation.settings, topic))
 
 
-def test_letters_are_listed_with_where_why_and_how_often_and_counted(ready: Installation) -> None:
+def test_dead_letters_are_listed_with_where_why_and_how_often_and_counted(ready: Installation) -> None:
     write_letters(
         ready.settings,
         [
@@ -56,15 +56,17 @@ def test_letters_are_listed_with_where_why_and_how_often_and_counted(ready: Inst
 
     first, _, event = lines(ready)
 
-    assert {name: first[name] for name in ("reason", "flow", "recordId", "profile", "time", "explanation", "attempts", "bytes", "redriven")} == {
-        "reason": "rejected", "flow": "vip", "recordId": "profile-events-0-7-vip", "profile": "Zoë", "time": "2026-01-11T23:37:33Z",
+    assert {name: first[name] for name in ("reason", "flow", "recordId", "profile", "time", "explanation", "attempts",
+    "bytes", "redriven")} == {
+        "reason": "rejected", "flow": "vip", "recordId": "profile-events-0-7-vip", "profile": "Zoë",
+        "time": "2026-01-11T23:37:33Z",
         "explanation": "because of 7", "attempts": 3, "bytes": 22, "redriven": None,
     }  # fmt: skip
     assert first["source"] == {"topic": "exports", "partition": 0, "offset": 7}
     assert (event["flow"], event["attempts"], event["reason"]) == (None, None, "not_json")
     shown = ready.command("dead-letters", "list", "--limit", "2").stdout
     assert "and 1 more" in shown
-    assert "(profile events)  not_json  1        0" in shown
+    assert "(profile events)  not_json  1             0" in shown
     assert [letter["flow"] for letter in lines(ready, "--flow", "other", "--flow", "none")] == ["other"]
     assert (
         lines(ready, "--profile", "nobody")
@@ -76,7 +78,7 @@ def test_letters_are_listed_with_where_why_and_how_often_and_counted(ready: Inst
     assert found == [1, 2]
 
 
-def test_a_letter_is_shown_whole_as_a_table_as_json_and_byte_for_byte(prepared: Installation) -> None:
+def test_a_dead_letter_is_shown_whole_as_a_table_as_json_and_byte_for_byte(prepared: Installation) -> None:
     write_letters(prepared.settings, [undelivered_letter(7, value=b"\xff\x00"), undelivered_letter(8)])
     binary, text = (f"{letter['partition']}:{letter['offset']}" for letter in lines(prepared))
 
@@ -88,14 +90,14 @@ def test_a_letter_is_shown_whole_as_a_table_as_json_and_byte_for_byte(prepared: 
         assert told in table
 
 
-def test_a_place_without_a_letter_is_exit_code_2(prepared: Installation) -> None:
-    for place in ("0:99", "99:0", "0", "a:b"):
-        result = prepared.command("dead-letters", "show", place)
+def test_a_name_without_a_dead_letter_is_exit_code_2(prepared: Installation) -> None:
+    for name in ("0:99", "99:0", "0", "a:b"):
+        result = prepared.command("dead-letters", "show", name)
         assert result.exit_code == 2
-        assert place in result.stderr
+        assert name in result.stderr
 
 
-def test_g8_letters_go_back_to_exports_as_they_were_in_the_order_of_their_lane_and_are_marked(
+def test_g8_dead_letters_go_back_to_exports_as_they_were_in_the_order_of_their_lane_and_are_marked(
     ready: Installation, tmp_path: Path
 ) -> None:
     """Lane p-1 became letters in another order than it had; one of them is there twice, as after a crash."""
@@ -142,7 +144,7 @@ def test_g8_letters_of_a_flow_that_is_gone_wait_until_it_is_there_again(prepared
         export_record(offset).value for offset in range(1200)
     ]
     table = prepared.command("dead-letters", "list", "--limit", "0").stdout
-    assert "vip   flow_deleted  1,200    1,200" in table
+    assert "vip   flow_deleted  1,200         1,200" in table
 
 
 def test_g8_a_record_that_is_too_large_waits_for_a_higher_limit(prepared: Installation, tmp_path: Path) -> None:

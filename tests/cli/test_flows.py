@@ -91,7 +91,8 @@ def test_flows_check_as_json_is_one_object_a_flow(installation: Installation, ki
     assert (found["flow"], found["state"], found["destination"]["region"]) == ("vip", "enabled", REGION)
     verdicts = {answer["question"]: answer["verdict"] for answer in found["answers"]}
     assert verdicts == {
-        "access": "ok", "kinesis:ListStreams": "ok", "stream": "failed", "kinesis:PutRecord": "ok", "kinesis:PutRecords": "ok",
+        "access": "ok", "kinesis:ListStreams": "ok", "stream": "failed", "kinesis:PutRecord": "ok",
+        "kinesis:PutRecords": "ok",
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Where commands write a profile's events: where PARTITIONER says, or with `none` where the profile is (contract I12).
+"""Commands write a profile's events where PARTITIONER says, or with `none` where the profile is (contract I12).
 
 The changelog is written by hand; real workers and producers are in tests/integration/test_partitioners.py.
 """
@@ -68,7 +68,7 @@ def keep(installation: Installation, *places: tuple[str, int], profile: Profile 
 
 
 def pass_events(installation: Installation) -> None:
-    """Let the watermarks stand behind every event that there is."""
+    """Let the source positions stand behind every event that there is."""
     ends = dict.fromkeys(range(4), 0)
     for record in written(installation):
         ends[record.partition] = record.offset + 1

@@ -39,7 +39,7 @@ ROW = Profile({"person": {"name": "Ada"}}, {}, {}, {}, 1, (), 64)
 def delete(
     installation: Installation, *arguments: str, exit_code: int = 0, stdin: bytes | None = None
 ) -> list[dict[str, Any]]:
-    """The receipts."""
+    """Return the receipts of a deletion."""
     result = installation.command("profiles", "delete", "--yes", "--json", *arguments, stdin=stdin)
     assert result.exit_code == exit_code, result.output
     return [orjson.loads(line) for line in result.stdout.splitlines()]
@@ -50,7 +50,7 @@ def written(installation: Installation) -> list[ReadRecord]:
 
 
 class FakeWorker:
-    """Writes what a worker would: rows, exports, watermarks.
+    """Writes what a worker would: rows, exports, source positions.
 
     Rows are of `known` profiles; `begun_again` come back after their deletion.
     """
@@ -87,9 +87,9 @@ class FakeWorker:
             self._write_row(profile, None)
         if profile in self._begun_again:
             self._write_row(profile, encode_row(ROW, record.offset + 1))
-        watermark = encode_source_position(SourcePosition(record.offset + 1))
+        position = encode_source_position(SourcePosition(record.offset + 1))
         self._producer.produce(
-            self._installation.topics.changelog, value=watermark, key=SOURCE_POSITION_KEY, partition=record.partition
+            self._installation.topics.changelog, value=position, key=SOURCE_POSITION_KEY, partition=record.partition
         )
 
     def _write_row(self, profile: str, value: bytes | None) -> None:

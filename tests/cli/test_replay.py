@@ -190,7 +190,7 @@ def test_i10_a_file_that_is_no_text_in_utf_8_is_exit_code_2_with_the_remedy(
 
 
 def test_i10_a_flow_of_a_time_takes_effect_by_the_time_of_binary_mode(tmp_path: Path) -> None:
-    """Where Kafka's timestamp is missing, a record has the time of its event, wherever that stands."""
+    """A record without Kafka's timestamp has the time of its event, wherever that stands."""
     headers = {"ce_specversion": "1.0", "ce_source": "/u", "ce_type": "profile.patched"}
     joined = {"segmentMembership": {"ups": {"vip": {}}}}
     dated = {day: headers | {"ce_id": str(day), "ce_time": f"2026-03-0{day}T12:00:00Z"} for day in (1, 3)}
@@ -251,7 +251,7 @@ def test_m4_all_faults_are_told_at_once_each_with_path_and_line() -> None:
   - {namespace: ups, id: 7}
 flows:
   - id: a
-    destination: {type: kinesis, stream: s, region: us-east-2, credentials: {type: keys, accessKeyId: x, secretKey: clear}}
+    destination: {type: kinesis, stream: s, region: r, credentials: {type: keys, accessKeyId: x, secretKey: clear}}
     options:
       includeSegmentName: true
     attributes: [a..b]

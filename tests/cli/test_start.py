@@ -67,7 +67,8 @@ def test_a_command_reaches_kafka_without_what_only_later_steps_need(arguments: l
 
 def test_settings_alone_need_no_client_and_no_sdk(tmp_path: Path) -> None:
     program = (
-        f"import sys, processor.foundation.settings; print(*[name for name in {(*HEAVY, 'confluent_kafka', 'click')!r} if name in"
+        "import sys, processor.foundation.settings;"
+        f" print(*[name for name in {(*HEAVY, 'confluent_kafka', 'click')!r} if name in"
         " sys.modules])"
     )
 

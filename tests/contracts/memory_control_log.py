@@ -7,7 +7,7 @@ from processor.control.ports import Overtaken, Superseded
 
 
 class SharedRecords:
-    """What all logs of one installation have in common."""
+    """The records that all logs of one installation have in common."""
 
     def __init__(self) -> None:
         self.records: list[ControlRecord] = []

@@ -1,11 +1,11 @@
-"""What every control log must do; the one in memory and the one on Kafka."""
+"""Suite of the port ControlLog: in memory, and on Kafka."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import pytest
@@ -31,6 +31,8 @@ from tests.kit.installation import Installation
 from tests.kit.kafka import RealKafka
 from tests.kit.topics import COMPACTED_ALL_THE_TIME, alter_topic
 
+PORT: Final = ControlLog
+FORMS: Final = ("memory", "kafka")
 AUTHOR = Author("ada", "command")
 Open = Callable[..., AbstractContextManager[ControlLog]]
 
@@ -47,7 +49,7 @@ def on_kafka(installation: Installation) -> Installation:
     return installation
 
 
-@pytest.fixture(params=["memory", "kafka"])
+@pytest.fixture(params=FORMS)
 def open_log(request: pytest.FixtureRequest) -> Iterator[Open]:
     if request.param == "memory":
         shared = SharedRecords()

@@ -19,6 +19,7 @@ from tests.core import strategies
 from tests.core.control import Control
 from tests.core.reference import Place, ReferenceReplay, State, mapped, read_time, render_attributes, render_identities
 from tests.core.reference import gate_is_open as lets_pass
+from tests.kit.examples import law
 from tests.kit.given import a_flow, cloud_event, exited, realized
 
 MAX_BYTES = 2_000
@@ -80,7 +81,7 @@ class ReferencePause:
         }
 
 
-@strategies.law(150)
+@law(150)
 @given(strategies.configurations(), strategies.histories(), st.integers(0, 100))
 def test_law_f1_a_catch_up_sends_what_the_reference_sends(
     configuration: dict[str, Any], history: list[ReadRecord], paused_at: int
@@ -126,7 +127,7 @@ def narrow_histories(draw: st.DrawFn) -> list[ReadRecord]:
     ]
 
 
-@strategies.law(300)
+@law(300)
 @given(flows, narrow_histories(), st.integers(1, 3))
 def test_law_f1_a_catch_up_compares_the_record_at_the_pause_with_the_record_now(
     flow: Any, history: list[ReadRecord], paused_at: int

@@ -11,7 +11,7 @@ from hypothesis import given
 
 from processor.core import step as stepping
 from processor.core.catalog import FEW_FLOWS, Catalog, CompiledFlow
-from processor.core.concerned import concerned
+from processor.core.concerned import find_concerned
 from processor.core.decide import SkipReason, decide, default_skip_reason
 from processor.core.fold import Change, fold
 from processor.core.parse import parse_event
@@ -62,7 +62,7 @@ def concerned_by(flows: tuple[Flow, ...], *history: Any) -> list[str]:
     ]
     records = [ReadRecord("profile-events", 0, offset, None, b"p-1", value) for offset, value in enumerate(values)]
     *_, (_, change) = changes(records)
-    return [each.id for each in concerned(change, Catalog.of(flows, ()))]
+    return [each.id for each in find_concerned(change, Catalog.of(flows, ()))]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_whoever_is_not_concerned_would_have_said_what_the_rest_says(
 ) -> None:
     catalog = a_catalog(configuration)
     for record, change in changes(history):
-        chosen = [each.id for each in concerned(change, catalog)]
+        chosen = [each.id for each in find_concerned(change, catalog)]
 
         assert chosen == [each.id for each in catalog.enabled if each.id in chosen]
         for each in catalog.enabled:

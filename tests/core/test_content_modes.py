@@ -14,6 +14,7 @@ from schemas.event import Event
 from schemas.kafka import ReadRecord
 from tests.core import strategies
 from tests.kit.builders import BEFORE, NOW, Headers, History, flow, member, only
+from tests.kit.examples import law
 
 ATTRIBUTES = {"specversion": "1.0", "id": "x", "source": "/crm", "type": "profile.patched", "time": NOW}
 EVENT = {**ATTRIBUTES, "data": {"a": 1}}
@@ -323,7 +324,7 @@ def event_of(value: bytes | None, headers: Headers) -> Event | str:
     return event
 
 
-@strategies.law(300)
+@law(300)
 @given(strategies.cloud_events("p-1"))
 def test_law_i10_binary_mode_and_data_base64_mean_what_structured_mode_means(event: dict[str, Any]) -> None:
     text = orjson.dumps(event)

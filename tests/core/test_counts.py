@@ -38,7 +38,7 @@ def told(counts: Counts) -> dict[tuple[str, str], int]:
 def counted(steps: Sequence[Step]) -> Counts:
     counts = Counts()
     for each in steps:
-        counts.note(each)
+        counts.count_step(each)
     return counts
 
 
@@ -57,7 +57,7 @@ def test_counts_are_the_models_while_catalogs_change_however_events_are_grouped(
         expected.update((line["flow"], "exported") for line in sent)
         expected.update(reference.skipped.items())
 
-        group.note(replay.feed(record))
+        group.count_step(replay.feed(record))
 
         if data.draw(st.booleans()):
             total.add(group)
@@ -99,7 +99,7 @@ def test_flows_that_are_forgotten_are_counted_together_and_come_back_only_with_s
     counts = counted([history.patch(member(audience="a")), history.patch({"x": 1})])
 
     counts.forget_flows(lambda flow_id: flow_id == "a")
-    counts.note(history.patch({"x": 2}))
+    counts.count_step(history.patch({"x": 2}))
     counts.forget_flows(lambda flow_id: flow_id == "a")
     total = Counts()
     total.add(counts)
@@ -120,8 +120,8 @@ def test_reading_the_counts_changes_nothing() -> None:
     counts, read_between = Counts(), Counts()
     for audience in "abca":
         taken = history.patch(member(audience=audience))
-        counts.note(taken)
-        read_between.note(taken)
+        counts.count_step(taken)
+        read_between.count_step(taken)
         assert all(count > 0 for each in read_between.flows.values() for count in each.skipped.values())
 
     assert told(read_between) == told(counts)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from processor.core.profile_id import fault_of_id, read_profile_id
 from processor.core.unusable import Unusable
 from schemas.dead_letter import DeadLetterReason
-from tests.core import strategies
 from tests.kit.builders import History
+from tests.kit.examples import law
 
 WHITE_SPACE = "\u0020\u00a0\u1680\u2000\u2007\u200a\u2028\u2029\u202f\u205f\u3000"
 INVISIBLE = "\u200b\ufeff\u2060"  # which Unicode does not list as white space
@@ -120,7 +120,7 @@ def test_i11_a_deletion_under_such_a_key_is_bad_too(value: bytes | None) -> None
     assert letter.reason == "bad_key"
 
 
-@strategies.law(500)
+@law(500)
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
     | st.text('"[]{}:,a \u3000\n', min_size=1, max_size=6)

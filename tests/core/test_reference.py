@@ -15,6 +15,7 @@ from schemas.flow import Flow
 from schemas.kafka import ReadRecord
 from tests.core import strategies
 from tests.core.reference import ReferenceReplay, Sent
+from tests.kit.examples import law
 
 WINDOW = 2
 MAX_BYTES = 2_000
@@ -55,7 +56,7 @@ def by_id(sent: list[Sent]) -> list[Sent]:
     return sorted(sent, key=lambda each: each.line["id"])
 
 
-@strategies.law(300)
+@law(300)
 @given(strategies.configurations(), strategies.histories())
 def test_law_the_core_sends_what_the_reference_sends(configuration: dict[str, Any], history: list[ReadRecord]) -> None:
     core = replay_of(configuration)

@@ -92,7 +92,8 @@ async def test_i4_a_dead_letter_keeps_key_value_and_headers_and_says_where_and_w
         said = dict(headers[len(record.headers) :])
         assert "15 bytes" in (said.pop("explanation") or b"").decode()
         assert said == {
-            "topic": b"exports", "partition": b"0", "offset": b"2", "reason": b"record_too_large", "time": b"2026-01-11T23:37:33Z",
+            "topic": b"exports", "partition": b"0", "offset": b"2", "reason": b"record_too_large",
+            "time": b"2026-01-11T23:37:33Z",
             "attempts": b"0",
         }  # fmt: skip
 
@@ -1006,16 +1007,16 @@ async def test_g4_a_destination_of_few_records_that_rejects_them_all_pauses_afte
 @pytest.mark.parametrize("whole", [True, False], ids=["the call is rejected", "its entries are rejected"])
 @in_virtual_time
 async def test_g4_rejected_records_among_good_ones_become_dead_letters_and_pause_nothing(whole: bool) -> None:
-    """Three in four are bad, and each is tried three times."""
+    """Three in four are rejected, and each is tried three times."""
     async with World().running() as world:
 
         def respond(destination: Destination, exports: Sequence[Export]) -> object:
-            bad = {
+            rejected = {
                 index: "InvalidArgumentException" for index, export in enumerate(exports) if export.record.offset % 4
             }
-            if whole and bad:
+            if whole and rejected:
                 return client_error("InvalidArgumentException", 400)
-            return world.kinesis.partly(destination, exports, bad)
+            return world.kinesis.partly(destination, exports, rejected)
 
         world.kinesis.behaviour = respond
         await world.deliver(*(export_record(offset, f"p-{offset}") for offset in range(400)))

@@ -1,4 +1,4 @@
-"""What the tour shows: true numbers, and records as they stand in the streams."""
+"""The tour shows true numbers, and records as they stand in the streams."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ def expectation(events: Sequence[ShopEvent]) -> Expectation:
 
 @pytest.fixture(scope="module")
 def evidence(expectation: Expectation) -> Evidence:
-    """What a worker without a fault leaves behind."""
+    """Return what a worker without a fault leaves behind."""
     records = expectation.records
     return Evidence(
         [

@@ -1,5 +1,4 @@
-"""What must hold of a job that changed its flows while it was killed, and delivered to a Kinesis that failed (contract
-E1, E2, F1, F2, D3, G1).
+"""Proofs of jobs that changed flows while they were killed and Kinesis failed (E1, E2, F1, F2, D3, G1).
 
 `CHANGING` is the id of the flow whose mappings and state changed; the others stayed as they were.
 """
@@ -77,8 +76,9 @@ def require_order_and_once(job: WholeJob) -> None:
 
 
 def require_streams_hold_exports(job: WholeJob) -> None:
-    """Each lane of each stream is that of `exports`, in its order; what came again is of the same lane, and had come
-    before.
+    """Require each lane of each stream to be that of `exports`, in its order.
+
+    A record that came again is of the same lane, and had come before.
 
     What a deleted flow had still to deliver is a letter (contract G8) if it has not arrived: nothing is nowhere.
     """
@@ -116,8 +116,9 @@ def require_streams_hold_exports(job: WholeJob) -> None:
 
 
 def require_what_jobs_sent(job: WholeJob, catalogs: list[Catalog]) -> int:
-    """Each record of a backfill is what that job sends for the profile as it was at the offset, by the flow of its
-    etag; how many there are.
+    """Require each record of a backfill to be what that job sends; return how many there are.
+
+    It is sent for the profile as it was at the offset, by the flow of its etag.
     """
     settings = job.installation.settings
     wanted: dict[int, list[ReadRecord]] = defaultdict(list)

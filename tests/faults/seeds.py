@@ -1,4 +1,4 @@
-"""Which seeds a test with chaos is run with by hand: SEEDS=7-9 python -m pytest … -m long"""
+"""Seeds of tests with chaos, chosen by hand: `SEEDS=7-9 python -m pytest … -m long`."""
 
 import os
 

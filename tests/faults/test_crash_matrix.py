@@ -68,7 +68,7 @@ def ready(job: WholeJob) -> WholeJob:
 
 
 class Moments:
-    """What happens at random to a crew and its broker; the same dice, the same happenings (their effects differ)."""
+    """Random blows to a crew and its broker: the same dice give the same blows (their effects differ)."""
 
     def __init__(self, workers: Crew, broker: RealKafka, dice: Random) -> None:
         self._workers, self._broker, self._dice = workers, broker, dice
@@ -78,8 +78,8 @@ class Moments:
         """Wait a while, then kill somebody, or let somebody come or go, or end the broker and start it again."""
         moment = time.monotonic() + self._dice.uniform(0, MOST_SECONDS_BETWEEN)
         self._workers.keep(lambda: time.monotonic() >= moment, "the moment", SECONDS)
-        happenings = (self._kill, self._kill_twice, self._join_or_leave, self._restart_broker, self._lose_broker)
-        (happen,) = self._dice.choices(happenings, (24, 32, 16, 8, 4))
+        blows = (self._kill, self._kill_twice, self._join_or_leave, self._restart_broker, self._lose_broker)
+        (happen,) = self._dice.choices(blows, (24, 32, 16, 8, 4))
         happen()
         if self._dice.random() < 0.7:
             self._see_progress()
@@ -93,7 +93,7 @@ class Moments:
         self._workers.kill(self._dice.choice(self._workers.members))
 
     def _kill_twice(self) -> None:
-        """And let it die at a step of its next life."""
+        """Kill a member, and let it die at a step of its next life."""
         fault = f"{self._dice.choice(FAULT_POINTS)}:{self._dice.randint(1, 9)}:{self._dice.choice((0, 0, 2, 5, 20))}"
         self._workers.kill(self._dice.choice(self._workers.members), fault=fault)
 
@@ -187,7 +187,7 @@ def test_workers_that_die_come_and_go_at_random_lose_nothing_and_export_nothing_
 def test_a_hundred_kills_at_random_lose_nothing_and_export_nothing_twice(
     own_job: WholeJob, own_kafka: RealKafka, seed: int
 ) -> None:
-    """25 a seed."""
+    """Each seed kills twenty-five times."""
     workers = kill_at_random(own_job, own_kafka, kills=25, seed=seed)
 
     require_all_well(workers)

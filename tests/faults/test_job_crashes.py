@@ -1,5 +1,6 @@
-"""Jobs and expiry on a real Kafka, by workers that are killed, come and go while flows change, events flow and Kinesis
-fails (contract E1, E2, F1, F2, F5, D3, G1).
+"""Tests of jobs and expiry by workers that are killed while flows change and Kinesis fails.
+
+Contract E1, E2, F1, F2, F5, D3, G1.
 
 The other flows' records are exactly replay's. Of the flow that changes: no id twice, no record after one made from a
 newer state, every job's record is what its profile was at that offset, and whoever is a member at the end is known to
@@ -66,8 +67,9 @@ def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
 
 
 class Changes:
-    """A flow that is mapped, unmapped, disabled, enabled and deleted at random; `catalogs` are all that were in
-    force.
+    """Random changes of a flow: mapped, unmapped, disabled, enabled, deleted.
+
+    `catalogs` are all that were in force.
     """
 
     def __init__(self, job: WholeJob, dice: Random) -> None:
@@ -96,7 +98,7 @@ class Changes:
         self._put(flow)
 
     def last(self) -> None:
-        """Enabled, with everything."""
+        """Put the flow into force with everything, enabled."""
         self._flow |= {
             "state": "enabled",
             "audiences": [{"namespace": "ups", "id": audience} for audience in AUDIENCES],
@@ -112,8 +114,9 @@ class Changes:
 
 
 class Moments:
-    """What befalls a crew of three while flows change: kills, at some step too, and a third member that comes and
-    goes.
+    """Random blows to a crew of three while flows change: kills, at some step too.
+
+    A third member comes and goes.
     """
 
     def __init__(self, workers: Crew, dice: Random) -> None:
@@ -145,7 +148,7 @@ def change_in_chaos(installation: Installation, kinesis: str, folder: Path, seed
         with crew(job, 3, **SETTINGS, **MEMBERSHIPS[seed % 2]) as workers:
             workers.start(*workers.members[:2])
             workers.keep(lambda: not any(job.lags().values()), "the history", SECONDS)
-            proxy.follow(chaos(seed, READ_TIMEOUT_SECONDS + 0.5, poison=False))
+            proxy.follow(chaos(seed, READ_TIMEOUT_SECONDS + 0.5, unwanted=False))
             moments = Moments(workers, dice)
             with flowing(job, events, EVENTS_A_SECOND):
                 for _ in range(CHANGES):

@@ -17,11 +17,11 @@ import pytest
 
 from processor.sandbox.streams import create_stream, delete_stream, read_stream
 from tests.faults.kinesis_proxy import Buckets, Do, FaultProxy, Plan, Rule, chaos
-from tests.faults.kinesis_proxy.chaos import POISON
+from tests.faults.kinesis_proxy.chaos import UNWANTED
 from tests.faults.kinesis_proxy.traffic import LIMITS, REGION, Traffic
 from tests.faults.seeds import seeds
 
-QUIET_SECONDS = 10.0
+QUIET_SECONDS = 240.0
 FEWEST_FAULTS = 10  # 30 to 170 are usual
 AGAIN = "SEEDS={seed}-{seed} python -m pytest tests/faults/test_kinesis_faults.py -m long -s"
 
@@ -36,7 +36,7 @@ def told_how_to_repeat(seed: int) -> Iterator[None]:
 
 
 async def deliver_in_chaos(kinesis: str, seed: int) -> Counter[str]:
-    """What the proxy did meanwhile."""
+    """Deliver while Kinesis fails; return what the proxy did meanwhile."""
     streams = {"vip": f"chaos-{seed}-one", "other": f"chaos-{seed}-one", "third": f"chaos-{seed}-two"}
     for stream in set(streams.values()):
         create_stream(kinesis, REGION, stream, 2)
@@ -77,12 +77,13 @@ async def test_the_same_for_hundreds_of_seeds(kinesis: str) -> None:
 
 @pytest.mark.quiet
 async def test_shards_are_fed_what_they_take_and_hardly_ever_more(kinesis: str) -> None:
-    """Two shards with AWS' limits and a worker that knows nothing of them but its answers (no DescribeStream,
-    no ListShards).
+    """Two shards have AWS' limits.
+
+    The worker knows nothing of them but its responses (no DescribeStream, no ListShards).
     """
     create_stream(kinesis, REGION, "limited", 2)
     rejecting = Rule(
-        do=Do.ENTRIES, code="InvalidArgumentException", keys=POISON
+        do=Do.ENTRIES, code="InvalidArgumentException", keys=UNWANTED
     )  # some of the traffic is to be rejected
     with FaultProxy(kinesis, Plan(rules=(rejecting,), buckets=Buckets(shards=2))) as proxy:
         limits = replace(LIMITS, max_records_per_call=500, max_buffered_records=20_000, linger_seconds=0.02)

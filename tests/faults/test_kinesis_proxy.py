@@ -60,9 +60,12 @@ UNTOUCHED = (FaultKind.AMBIGUOUS, False)
 @pytest.mark.parametrize(
     ("rule", "kind", "is_applied"),
     [
-        *((Rule(do=Do.ERROR, status=status, code=code), FaultKind.THROTTLED, False) for status, code in codes.THROTTLED),
-        *((Rule(do=Do.ERROR, status=status, code=code), FaultKind.AMBIGUOUS, False) for status, code in codes.AMBIGUOUS),
-        *((Rule(do=Do.ERROR, status=status, code=code, applied=True), FaultKind.AMBIGUOUS, True) for status, code in codes.AMBIGUOUS),
+        *((Rule(do=Do.ERROR, status=status, code=code), FaultKind.THROTTLED, False)
+          for status, code in codes.THROTTLED),
+        *((Rule(do=Do.ERROR, status=status, code=code), FaultKind.AMBIGUOUS, False)
+          for status, code in codes.AMBIGUOUS),
+        *((Rule(do=Do.ERROR, status=status, code=code, applied=True), FaultKind.AMBIGUOUS, True)
+          for status, code in codes.AMBIGUOUS),
         *((Rule(do=Do.ERROR, status=status, code=code), FaultKind.REFUSED, False) for status, code in codes.REFUSED),
         *((Rule(do=Do.ERROR, status=status, code=code), FaultKind.REJECTED, False) for status, code in codes.REJECTED),
         *((Rule(do=Do.ERROR, status=status, code=code), FaultKind.UNKNOWN, False) for status, code in codes.UNKNOWN),
@@ -89,7 +92,7 @@ UNTOUCHED = (FaultKind.AMBIGUOUS, False)
 async def test_g4_every_fault_of_a_call_reaches_boto3_as_what_it_is(
     proxy: FaultProxy, stream: KinesisStream, kinesis: str, rule: Rule, kind: FaultKind, is_applied: bool
 ) -> None:
-    """What was applied stands in the stream, and the producer was not told."""
+    """A record that was applied stands in the stream, though the producer was not told."""
     before = len(read_stream(kinesis, REGION, STREAM))
     proxy.follow(Plan(rules=(rule,)))
 

@@ -1,6 +1,4 @@
-"""Events that hold many times what their producer made of them, on a real Kafka with a real worker (contract I4): none
-stops a partition for ever.
-"""
+"""Tests of events that hold many times what their producer made of them: none stops a partition for ever (I4)."""
 
 from base64 import b16encode
 from pathlib import Path
@@ -37,7 +35,7 @@ def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
 
 
 def event(number: int, **more: Any) -> bytes:
-    """A VIP visits."""
+    """Return an event of a VIP who visits."""
     vip = {
         "segmentMembership": {"ups": {"vip-customers": {"status": "realized"}}},
         "personalEmail": {"address": f"{number}@example.com"},
@@ -53,13 +51,14 @@ def event(number: int, **more: Any) -> bytes:
 
 
 def random_text(characters: int, seed: int = 1) -> str:
-    """What compresses to half of it."""
+    """Return text that compresses to half of it."""
     return b16encode(Random(seed).randbytes(characters // 2)).decode()
 
 
 def produce(job: WholeJob, *values: bytes) -> list[tuple[int, int]]:
-    """Write events of one profile as an upstream team does that raised its `max.request.size` and uses zstd; their
-    partitions and offsets.
+    """Write events of one profile; return their partitions and offsets.
+
+    As an upstream team does that raised its `max.request.size` and uses zstd.
     """
     settings, places = job.installation.settings, []
     producer = Producer(

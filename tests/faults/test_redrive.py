@@ -1,5 +1,6 @@
-"""A redrive that is killed in the middle, or meets another one, loses nothing; what it repeats has the same record id
-(contract G8, D3).
+"""Tests of a redrive that is killed in the middle, or meets another one: it loses nothing (G8, D3).
+
+What it repeats has the same record id.
 """
 
 import subprocess
@@ -40,7 +41,7 @@ def prepared(installation: Installation) -> Installation:
 
 
 def redrive(installation: Installation, fault: str) -> int:
-    """Its exit code, in a process of its own that has a fault."""
+    """Return the exit code of a redrive in a process of its own that has a fault."""
     command = [str(Path(sys.executable).with_name("profile-exporter")), "dead-letters", "redrive", "--all"]
     return subprocess.run(
         command, env=installation.env | {VARIABLE: fault}, capture_output=True, timeout=SECONDS, check=False

@@ -1,5 +1,6 @@
-"""A broker that takes exports but no rows: nothing is half written; the worker stops, and is refused until the topic is
-mended (G1, D3).
+"""Tests of a broker that takes exports but no rows: nothing is half written (G1, D3).
+
+The worker stops, and is refused until the topic is mended.
 """
 
 from datetime import UTC, datetime

@@ -1,5 +1,7 @@
-"""Real workers on a real Kafka, killed while Kinesis fails by plan (G1, G3, G4): what arrived is what replay
-sends, and nothing came again but after an answer that left a doubt, or after the death of the worker that heard it.
+"""Tests of real workers that are killed while Kinesis fails by plan (G1, G3, G4).
+
+What arrived is what replay sends. Nothing came again but after a response that left a doubt, or after the death of the
+worker that heard it.
 
 The same with sinks alone, faster and with more plans: test_kinesis_faults.py. By hand, with other seeds (22 s each):
 
@@ -40,13 +42,14 @@ SETTINGS: Final = {
 
 def plan(seed: int) -> Plan:
     """Chaos, and something that leaves a doubt for certain."""
-    made = chaos(seed, late_seconds=READ_TIMEOUT_SECONDS + 0.5, poison=False)
+    made = chaos(seed, late_seconds=READ_TIMEOUT_SECONDS + 0.5, unwanted=False)
     return made.model_copy(update={"rules": (Rule(do=Do.DROP, applied=True, every=15), *made.rules)})
 
 
 def told_apart(text: str) -> str:
-    """The flows so that no two records are equal (the ledger knows them by their bytes), and that who sent them is who
-    signed.
+    """Return the flows so that no two records are equal, and that who sent them is who signed.
+
+    The ledger knows records by their bytes.
     """
     contents = yaml.safe_load(text)
     for flow in contents["flows"]:
@@ -113,7 +116,7 @@ def wait_for_calls(workers: Crew, proxy: FaultProxy, count: int) -> None:
 
 
 def require_repeats_explained(ledger: Ledger, ended: set[str]) -> int:
-    """How many are explained by a death alone."""
+    """Require every repeat to be explained; return how many are explained by a death alone."""
     repeats = list(ledger.repeats(SLOW_SECONDS))
     told = [repeat for repeat in repeats if repeat.because is None]
     unexplained = [

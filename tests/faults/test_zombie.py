@@ -49,14 +49,14 @@ def test_a_zombie_is_refused_by_the_broker_and_what_is_restored_is_the_fold(job:
     alter_topic(job.installation.settings.kafka_bootstrap_servers, changelog, **COMPACTED_ALL_THE_TIME)
 
     with crew(job, 2, session_timeout_seconds=SESSION_SECONDS) as workers:
-        zombie, heir = workers.members
+        zombie, next_owner = workers.members
         with flowing(job, shop_events(1_000_000, customers=200), EVENTS_A_SECOND):
             workers.start(zombie, fault=f"{point}:20:freeze")
             wait_until(lambda: zombie.is_frozen, "the frost", SECONDS)
-            workers.start(heir)
-            workers.keep(lambda: heir.has_taken_over, "the heir's takeover", SECONDS)
+            workers.start(next_owner)
+            workers.keep(lambda: next_owner.has_taken_over, "the next owner's takeover", SECONDS)
             ends = sum(job.ends().values())
-            workers.keep(lambda: job.processed() > ends, "events processed by the heir", SECONDS)
+            workers.keep(lambda: job.processed() > ends, "events processed by the next owner", SECONDS)
             before = zombie.taken_over()
             zombie.thaw()
             workers.keep(lambda: zombie.taken_over() > before, "the zombie at work again", SECONDS)
@@ -72,14 +72,16 @@ def test_a_zombie_is_refused_by_the_broker_and_what_is_restored_is_the_fold(job:
         workers.keep(job.all_arrived, "delivery", DELIVERY_SECONDS)
         workers.stop()
         if point in ("exports_sent", "rows_acknowledged"):
-            assert workers.deaths.keys() == {"failed"}  # once, unless its heir misses a session of two seconds too
+            assert workers.deaths.keys() == {
+                "failed"
+            }  # once, unless its next owner misses a session of two seconds too
             assert "ProducerFenced" in zombie.said()
     replayed = job.require_equal_to_replay(workers.started_at)
     require_rows_of_the_fold(job, replayed, workers.folders)
 
 
 def test_g3_a_worker_that_was_frozen_sends_nothing_of_what_others_deliver_by_now(job: WholeJob, kinesis: str) -> None:
-    """Kinesis cannot fence it. Its buffer is full when it wakes up, and its heir has delivered most of that."""
+    """Kinesis cannot fence it. Its buffer is full when it wakes up, and its next owner has delivered most of that."""
     slow = Plan(rules=(Rule(do=Do.DELAY, seconds=0.05),))
     with (
         FaultProxy(kinesis, slow) as proxy,
@@ -88,15 +90,17 @@ def test_g3_a_worker_that_was_frozen_sends_nothing_of_what_others_deliver_by_now
         job.text = job.text.replace(kinesis, proxy.url)
         job.apply()
         job.send(shop_events(3_000, customers=400))
-        zombie, heir = workers.members
+        zombie, next_owner = workers.members
         zombie.sign_with("zombie")
 
         workers.start(zombie)
         workers.keep(lambda: sent_by("zombie", proxy) > 20, "deliveries", SECONDS)
         zombie.freeze()
-        workers.start(heir)
+        workers.start(next_owner)
         workers.keep(
-            lambda: heir.has_taken_over and sent_by(ACCESS_KEY_ID, proxy) > 40, "the heir's deliveries", SECONDS
+            lambda: next_owner.has_taken_over and sent_by(ACCESS_KEY_ID, proxy) > 40,
+            "the next owner's deliveries",
+            SECONDS,
         )
         before, calls = zombie.taken_over(), len(proxy.ledger.calls)
         zombie.thaw()

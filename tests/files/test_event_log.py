@@ -202,9 +202,7 @@ def test_i10_a_line_that_another_tool_wrote_is_named(line: bytes, told: str) -> 
     assert told in explanation(line)
 
 
-def test_i10_a_file_that_is_one_array_on_several_lines_is_named_and_the_events_that_stand_alone_in_a_line_are_read() -> (
-    None
-):
+def test_i10_a_file_that_is_one_array_on_several_lines_is_named_and_events_alone_in_a_line_are_read() -> None:
     events = read(b"[\n", BARE + b",\n", BARE + b"\n", b"]\n")
 
     assert faults(events) == [(0, "not_json"), (1, "not_json"), (3, "not_json")]
@@ -266,6 +264,9 @@ def test_i4_headers_of_no_form_are_none_and_the_record_is_read_as_before(written
 
 
 def test_i10_a_line_of_kcat_has_its_headers_as_kcat_prints_them() -> None:
-    line = b'{"topic":"t","partition":0,"offset":1,"ts":5,"headers":["ce_id","1","ce_id",null],"key":"p","payload":"\\ufeff{}"}'
+    line = (
+        b'{"topic":"t","partition":0,"offset":1,"ts":5,"headers":["ce_id","1","ce_id",null],'
+        b'"key":"p","payload":"\\ufeff{}"}'
+    )
 
     assert read(line) == [ReadRecord("t", 0, 1, 5, b"p", MARK + b"{}", (("ce_id", b"1"), ("ce_id", None)))]

@@ -37,7 +37,10 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     return write_it
 
 
-LOGIN = "PROFILE_EXPORTER_KAFKA_SECURITY_PROTOCOL=SASL_SSL\nPROFILE_EXPORTER_KAFKA_SASL_MECHANISM=PLAIN\nPROFILE_EXPORTER_KAFKA_SASL_USERNAME=ada\n"
+LOGIN = (
+    "PROFILE_EXPORTER_KAFKA_SECURITY_PROTOCOL=SASL_SSL\nPROFILE_EXPORTER_KAFKA_SASL_MECHANISM=PLAIN\n"
+    "PROFILE_EXPORTER_KAFKA_SASL_USERNAME=ada\n"
+)
 
 
 def test_a_password_is_what_stands_there(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import pytest
 from processor.foundation.fault_points import VARIABLE
 
 _PASS_FIVE = (
-    "from processor.foundation.fault_points import fault_point\nfor number in range(5): fault_point('committed'); print(number,"
+    "from processor.foundation.fault_points import fault_point\n"
+    "for number in range(5): fault_point('committed'); print(number,"
     " flush=True)"
 )
 

@@ -19,7 +19,7 @@ import schemas
 import state
 from processor.foundation.errors import CommandError, StoppedForOperator, UsageError, what_and_remedy
 from processor.foundation.last_line import MAX_BYTES, last_line
-from processor.pipeline.decided import TooManyBadEvents
+from processor.pipeline.bad_events import TooManyBadEvents
 from processor.worker.exit_codes import FOR_OPERATOR, with_remedy
 from schemas.wire.profiles_changelog import UnreadableRow
 from state.partition import NoSpace

@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import pytest
 
 from processor.foundation.settings import Settings
 from processor.foundation.stop_deadline import STOP_SECONDS
+from processor.foundation.stop_signals import STOP_SIGNALS
 from processor.worker.exit_codes import FAILED
 from processor.worker.faust_app import create_app
 from processor.worker.faust_worker import Worker
@@ -63,16 +66,33 @@ def test_a_process_whose_stop_does_not_end_is_ended_and_its_log_names_the_task(h
     assert (how == "held up") == any(call.startswith("main:") for call in told["main_thread"]), told
 
 
-async def test_a_worker_that_begins_to_stop_has_a_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Ended(BaseException):
+    """The process would be over."""
+
+
+def exit_process(code: int) -> NoReturn:
+    raise Ended(code)
+
+
+@pytest.fixture
+def signals_as_before() -> Iterator[None]:
+    """The handlers of stop signals, set back."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals_as_before")
+async def test_a_worker_that_begins_to_stop_has_a_deadline(tmp_path: Path) -> None:
     deadlines: list[tuple[float, asyncio.AbstractEventLoop, Any]] = []
-    monkeypatch.setattr(
-        "processor.worker.faust_worker.end_after", lambda seconds, loop, end: deadlines.append((seconds, loop, end))
-    )
-    monkeypatch.setattr("processor.worker.faust_worker.ignore_stops", lambda: None)
-    worker = Worker(create_app(Settings(_env_file=None, data_dir=tmp_path)))  # type: ignore[call-arg]  # pydantic-settings' own argument
+    app = create_app(Settings(_env_file=None, data_dir=tmp_path))  # type: ignore[call-arg]  # pydantic-settings' own argument
+    worker = Worker(app, exit_process=exit_process, end_late_stop=lambda *given: deadlines.append(given))
 
     worker.on_worker_shutdown()
 
     ((seconds, loop, end),) = deadlines
     assert (seconds, loop) == (STOP_SECONDS, worker.loop)
-    assert (end.func, end.args) == (worker._end, (FAILED,))
+    with pytest.raises(Ended) as ended:
+        end()
+    assert ended.value.args == (FAILED,)

@@ -1,6 +1,4 @@
-"""What cannot be used or delivered, on a real Kafka with a real worker: it is kept whole, and everything else goes on
-(contract I1, I4, I8, G4).
-"""
+"""Tests of bad input with a real worker: it is kept whole, and everything else goes on (I1, I4, I8, G4)."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice

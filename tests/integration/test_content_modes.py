@@ -1,6 +1,4 @@
-"""A real worker reads CloudEvents' binary mode from the headers of a real Kafka; a bad one keeps them and is sent again
-(contract I4, I10, G8).
-"""
+"""Tests of binary mode with a real worker: a bad event keeps its headers and is sent again (I4, I10, G8)."""
 
 from pathlib import Path
 from typing import Any, Final

@@ -1,5 +1,6 @@
-"""The control API as a process beside a real worker, a real Kafka and a Kinesis endpoint: changes, secrets, restarts,
-two at once.
+"""Tests of the control API as a process beside a real worker.
+
+Changes, secrets, restarts, two at once.
 """
 
 import signal

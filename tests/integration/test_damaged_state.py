@@ -1,5 +1,6 @@
-"""A worker whose local copy is damaged: no job says that it is done with members left out, and the copy heals without
-an operator (E1).
+"""Tests of a worker whose local copy is damaged (E1).
+
+No job says that it is done with members left out, and the copy heals without an operator.
 """
 
 import random

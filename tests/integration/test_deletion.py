@@ -1,6 +1,4 @@
-"""Profiles that end, on a real Kafka with a real worker: what leaves, and that nothing of them stays in the state
-(contract F3, F4).
-"""
+"""Tests of profiles that end, with a real worker: what leaves, and that nothing of them is kept (F3, F4)."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -105,7 +103,7 @@ def status(job: WholeJob) -> dict[str, Any]:
 
 
 def envelopes(job: WholeJob, profile: str) -> list[dict[str, Any]]:
-    """What the stream holds of a profile, in its order."""
+    """Return what the stream holds of a profile, in its order."""
     records = read_stream(job.kinesis, REGION, stream(job))
     return [orjson.loads(record.data) for record in records if record.partition_key == profile]
 
@@ -136,7 +134,7 @@ def compact_changelog(job: WholeJob, *texts: bytes) -> None:
 
 
 def row_of(job: WholeJob, profile: str) -> bytes | None:
-    """Of the changelog and of RocksDB, which must be equal; no worker may run."""
+    """Return a profile's row in the changelog and in RocksDB, which must be equal; no worker may run."""
     key = profile_key(profile.encode())
     in_changelog, in_rocksdb = (
         [rows[key] for rows in each.values() if key in rows] for each in (rows_of_changelog(job), on_disk(job))

@@ -68,7 +68,7 @@ def newsletter_on(file: File) -> None:
 
 
 def new_flow(file: File) -> None:
-    """Of everybody who is in any of four audiences, also by a change that nobody else maps."""
+    """Return a flow of everybody who is in any of four audiences, also by a change that nobody else maps."""
     stores = flow(file, "vip-to-crm") | {
         "id": "stores",
         "name": "Stores",
@@ -180,7 +180,7 @@ def test_a_flow_changes_once_in_each_partition_while_events_flow(job: WholeJob) 
 
 
 def read_by_versions(job: WholeJob, versions: Sequence[Version]) -> tuple[list[str], dict[str, int]]:
-    """What of `exports` no order of versions explains; and how many etags each flow's records carry.
+    """Return what of `exports` no order of versions explains, and how many etags each flow's records carry.
 
     At each event of a partition a flow stands at some version, never earlier than at the event before, and not earlier
     than what holds there. The lowest that explains what the event sent, or did not send, leaves most to the events that
@@ -219,7 +219,7 @@ def read_by_versions(job: WholeJob, versions: Sequence[Version]) -> tuple[list[s
 
 
 def decisions(job: WholeJob, catalog: Catalog) -> dict[tuple[str, int], dict[int, Sent]]:
-    """What replay with one catalog sends: by flow and partition, by the offset of the event."""
+    """Return what replay with one catalog sends: by flow and partition, by the offset of the event."""
     decided: dict[tuple[str, int], dict[int, Sent]] = defaultdict(dict)
     for record in job.replay(lambda _: catalog).expectation.records:
         _, partition, offset = record.id.removesuffix(f"-{record.flow_id}").rsplit("-", 2)

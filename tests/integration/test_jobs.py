@@ -1,5 +1,6 @@
-"""Jobs with a real worker: who was in an audience before it was mapped arrives, once more when asked, and is counted
-(E1, E4).
+"""Tests of jobs with a real worker (E1, E4).
+
+Who was in an audience before it was mapped arrives, once more when asked, and is counted.
 """
 
 from pathlib import Path

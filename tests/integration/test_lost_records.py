@@ -1,5 +1,6 @@
-"""A log whose beginning passes a reader at any moment: the worker stops and names what is gone (exit code 3), or goes
-on where that is accepted.
+"""Tests of a log whose start passes a reader at any moment.
+
+The worker stops and names what is gone (exit code 3), or goes on where that is accepted.
 """
 
 import time
@@ -57,7 +58,7 @@ def while_frozen(worker: KitWorker, happens: Callable[[], object]) -> None:
 
 
 def named_gaps(worker: KitWorker) -> dict[tuple[str, int], int]:
-    """What the last line of a stopped worker asks to be accepted: the first offset, by topic and partition."""
+    """Return what the last line of a stopped worker asks to be accepted: first offsets, by topic partition."""
     names = worker.said().splitlines()[-1].partition(ACCEPT)[2].split(",")
     return {
         (topic, int(partition)): int(offset)
@@ -71,7 +72,7 @@ def committed(job: WholeJob, topic: str) -> dict[tuple[str, int], int]:
 
 
 def test_a_retention_that_overtakes_a_running_worker_stops_it_with_the_gap(job: WholeJob) -> None:
-    """And what the worker had read before the gap is processed; the gap is passed once it is accepted by its name."""
+    """Events that the worker had read before the gap are processed; the gap is passed once it is accepted by name."""
     job.create_streams()
     topic = job.installation.topics.profile_events
     with job.worker() as worker:
@@ -125,7 +126,7 @@ def test_records_of_exports_that_are_deleted_under_a_running_worker_stop_it_with
 
 
 def test_records_of_a_parked_flow_that_are_deleted_stop_the_worker_with_the_gap(job: WholeJob) -> None:
-    """Its reader is another one than the group's."""
+    """Records of a parked flow are read by another reader than the group's."""
     settings: dict[str, Any] = {"park_after_seconds": 0.1, "kinesis_probe_seconds": 1}
     with job.worker(**settings) as worker:  # no stream is there: every flow is paused, and parked
         job.send(shop_events(300, customers=20))

@@ -80,7 +80,7 @@ def status(job: WholeJob) -> dict[str, Any]:
 
 
 def latencies(job: WholeJob, flow_id: str) -> list[tuple[float, float]]:
-    """Of each record of a flow: when it came to `exports`, and how many seconds later its stream had it."""
+    """Return of each record of a flow when it came to `exports`, and how many seconds later its stream had it."""
     settings = job.installation.settings
     (destination,) = (flow.destination for flow in job.configuration.flows if flow.id == flow_id)
     arrivals: dict[tuple[str, bytes], list[float]] = defaultdict(list)
@@ -193,7 +193,7 @@ def test_g4_a_stream_that_is_slow_silent_or_rejects_everything_holds_up_nobody_a
 
 
 def healthy_have_all(job: WholeJob) -> bool:
-    """Whether the streams that work have everything that `exports` has for them."""
+    """Return whether the streams that work have everything that `exports` has for them."""
     evidence = read_evidence(job.installation.settings, job.configuration.flows, job.kinesis)
     return all(
         len(evidence.streams[flow]) >= sum(each.flow_id == flow for each in evidence.exports) for flow in HEALTHY
@@ -203,8 +203,9 @@ def healthy_have_all(job: WholeJob) -> bool:
 def test_g1_a_flow_that_relapses_right_after_it_caught_up_loses_nothing_when_a_kill_comes_before_its_new_row(
     job: WholeJob, proxy: FaultProxy, tmp_path: Path
 ) -> None:
-    """Records that came in between were once passed, although the only durable row gave the flow back to the group's
-    offset.
+    """Records that came in between were once passed.
+
+    The only durable row gave the flow back to the group's offset.
     """
     job.create_streams()
     job.apply()

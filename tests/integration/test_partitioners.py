@@ -115,7 +115,7 @@ def produce_with_librdkafka(job: WholeJob, *records: tuple[bytes, bytes]) -> Non
 
 
 def exported(job: WholeJob) -> dict[str, bytes]:
-    """What `exports` holds, by record id."""
+    """Return the records of `exports` by record id."""
     records = read_topic(job.installation.settings, job.installation.topics.exports)
     return {dict(record.headers)[ExportHeader.RECORD_ID].decode(): record.value or b"" for record in records}
 
@@ -175,8 +175,9 @@ def test_i12_a_misplaced_key_is_processed_counted_alarmed_and_deleted_where_it_i
 
 
 def test_i12_a_key_on_two_partitions_is_two_profiles_and_each_ends_where_it_is(job: WholeJob) -> None:
-    """Workers, replay and the worker's own events agree: state is kept by partition and key, and F5 writes where the
-    state is.
+    """Workers, replay and the worker's own events agree.
+
+    State is kept by partition and key, and F5 writes where the state is.
     """
     settings = job.installation.settings
     ends = int(time.time()) + 8

@@ -1,4 +1,4 @@
-"""What a worker finds on its disk when it starts, and what it makes of it: the rows of the fold, always."""
+"""Tests of what a worker finds on its disk when it starts; it always makes the rows of the fold of it."""
 
 import shutil
 from collections.abc import Mapping
@@ -14,7 +14,6 @@ from processor.sandbox.shop import shop_events
 from processor.sandbox.waiting import wait_until
 from schemas.wire.profiles_changelog import PROFILE
 from schemas.worker_status import WorkerStatus
-from state import restore as reading
 from state.identity import Identity
 from state.partition import PartitionStore, shared_memory
 from state.restore import Changelog, Progress, restore
@@ -46,7 +45,7 @@ def process_all(job: WholeJob, name: str) -> str:
 
 
 def test_a_transaction_that_the_broker_still_shows_as_open_is_waited_for(job: WholeJob) -> None:
-    """Its rows may be committed yet: whoever passes over them decides their events twice."""
+    """Rows of an open transaction may be committed yet: whoever passes over them decides their events twice."""
     settings = job.installation.settings
     job.send(shop_events(200, customers=50))
     process_all(job, "worker")
@@ -141,9 +140,7 @@ def require_a_report_before_the_first_read(job: WholeJob) -> None:
 
 
 def test_a_log_that_retention_emptied_is_no_gap_where_all_of_it_was_read(job: WholeJob) -> None:
-    """Before the first start, and after it where the last thing read was no event: an aborted transaction, and its
-    marker.
-    """
+    """A log is emptied before the first start, and after an aborted transaction and its marker were read last."""
     job.send(shop_events(100, customers=20))
     remove_all_events(job)
     process_all(job, "worker")
@@ -165,7 +162,7 @@ def test_a_log_that_retention_emptied_is_no_gap_where_all_of_it_was_read(job: Wh
 
 
 def remove_all_events(job: WholeJob) -> None:
-    """As retention does."""
+    """Remove all events, as retention does."""
     topic, client = (
         job.installation.topics.profile_events,
         AdminClient({"bootstrap.servers": job.installation.settings.kafka_bootstrap_servers}),
@@ -191,7 +188,7 @@ def abort_events(job: WholeJob) -> None:
 
 
 def test_group_offsets_that_an_operator_reset_change_nothing(job: WholeJob) -> None:
-    """The watermark in the state says where to go on, so no event is applied twice, and it is told."""
+    """The source position in the state says where to go on, so no event is applied twice, and it is told."""
     settings = job.installation.settings
     job.send(shop_events(600, customers=100))
     process_all(job, "worker")
@@ -207,20 +204,18 @@ def test_group_offsets_that_an_operator_reset_change_nothing(job: WholeJob) -> N
 
     said = process_all(job, "worker")
 
-    assert "watermark_wins" in said
+    assert "source_position_wins" in said
     assert job.lags()[topic] == 0
     require_rows_of_the_fold(job, job.require_equal_to_replay(), [job.folder("worker") / "data"])
 
 
-async def test_a_recovery_that_was_interrupted_reads_only_what_is_left(
-    kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Rows come with their place, so what is on disk is not read again; a crash takes only what RocksDB has not written
-    yet.
+async def test_a_recovery_that_was_interrupted_reads_only_what_is_left(kafka: str, tmp_path: Path) -> None:
+    """Rows come with their place, so what is on disk is not read again.
+
+    A crash takes only what RocksDB has not written yet.
     """
     topic = create_topic(kafka)
     produce(kafka, topic, {b"p%d" % number: b"row" for number in range(2_000)})
-    monkeypatch.setattr(reading, "READ_RECORDS", 300)
     first = a_store(tmp_path)
 
     def interrupt(progress: Mapping[int, Progress]) -> None:
@@ -228,11 +223,13 @@ async def test_a_recovery_that_was_interrupted_reads_only_what_is_left(
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        await restore({0: first}, Changelog(topic), {"bootstrap_servers": kafka}, interrupt)
+        await restore({0: first}, Changelog(topic), {"bootstrap_servers": kafka}, interrupt, read_records=300)
     first.close()
     produce(kafka, topic, {b"p0": None})
     with a_store(tmp_path) as second:
-        done = await restore({0: second}, Changelog(topic), {"bootstrap_servers": kafka}, lambda _: None)
+        done = await restore(
+            {0: second}, Changelog(topic), {"bootstrap_servers": kafka}, lambda _: None, read_records=300
+        )
         rows = second.get_many([b"p0", b"p1", b"p1999"])
 
     assert 900 <= done[0].start < 2_000

@@ -1,6 +1,4 @@
-"""Letters of real workers, sent again after their cause was mended, arrive in the order of their lanes (contract G2,
-G8, G9).
-"""
+"""Tests of dead letters of real workers, sent again after their cause was mended, lane by lane (G2, G8, G9)."""
 
 from pathlib import Path
 from typing import Any
@@ -53,8 +51,9 @@ def event(number: int, note: str, profile: str = "Zoë") -> ShopEvent:
 
 
 def delivered(job: WholeJob) -> list[tuple[int, str]]:
-    """(version, first letters of the note) of the stream's records, in its order, without those of the backfill of a
-    flow made again (E1).
+    """Return (version, first letters of the note) of the stream's records, in its order.
+
+    Without those of the backfill of a flow made again (E1).
     """
     records = read_stream(job.kinesis, REGION, job.installation.settings.app_id)
     assert all(record.data.endswith(b"}\n") and record.data.count(b"\n") == 1 for record in records), (

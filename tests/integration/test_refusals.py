@@ -1,4 +1,4 @@
-"""What a worker does not start with, or on (exit codes 2 and 3): each names the thing and the remedy."""
+"""Tests of what a worker does not start with, or on (exit codes 2 and 3): each names the thing and the remedy."""
 
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,9 @@ def other_installation(job: WholeJob, app_id: str, topic_prefix: str) -> Install
 def test_another_installation_that_takes_our_names_is_refused_before_it_joins_our_group_or_fences_our_workers(
     job: WholeJob,
 ) -> None:
-    """The same APP_ID is one group; an APP_ID that goes on as the other's TOPIC_PREFIX does, the same transactional
-    ids.
+    """The same APP_ID is one group.
+
+    An APP_ID that goes on as the other's TOPIC_PREFIX does gives the same transactional ids.
     """
     app_id, topic_prefix = job.installation.settings.app_id, job.installation.settings.topic_prefix
     first, _, rest = app_id.partition("-")
@@ -149,7 +150,7 @@ def test_a_changelog_that_was_deleted_under_a_group_that_has_read_is_refused(job
     code, said = ended(job)
 
     assert code == 3
-    assert "the changelog holds no watermark" in said
+    assert "the changelog holds no source position" in said
 
 
 def test_unread_events_that_were_removed_stop_the_worker_and_it_goes_on_when_told_to(job: WholeJob) -> None:
@@ -191,7 +192,7 @@ def test_unread_events_that_were_removed_stop_the_worker_and_it_goes_on_when_tol
 def test_a_group_without_an_offset_of_exports_stops_the_worker_which_goes_on_where_the_operator_says(
     job: WholeJob,
 ) -> None:
-    """It once delivered everything again, from the beginning of time, without a word."""
+    """A worker once delivered everything again, from the beginning of time, without a word."""
     job.send(shop_events(200, customers=20))
     with job.worker() as worker:
         job.wait_until_delivered(SECONDS, worker)
@@ -222,7 +223,7 @@ def test_a_group_without_an_offset_of_exports_stops_the_worker_which_goes_on_whe
 def test_a_partition_with_nothing_but_an_aborted_transaction_is_begun_by_its_next_owner(
     installation: Installation, tmp_path: Path
 ) -> None:
-    """The group was told to have read it, though no watermark said so: its next owner missed a state that never was."""
+    """The group was told to have read it, though no source position said so: its next owner missed a state."""
     installation.init(2)
     job, settings = (
         WholeJob(installation, "http://127.0.0.1:1", tmp_path),
@@ -248,7 +249,7 @@ def test_a_partition_with_nothing_but_an_aborted_transaction_is_begun_by_its_nex
 
 
 def audited(job: WholeJob) -> list[dict[str, Any]]:
-    """What workers did with partitions; the one that was refused did nothing."""
+    """Return what workers did with partitions; the one that was refused did nothing."""
     settings = job.installation.settings
     events = [orjson.loads(record.value or b"") for record in read_topic(settings, settings.topics.audit_events)]
     return [event for event in events if (event["kind"], event["via"]) == ("partitions", "worker")]

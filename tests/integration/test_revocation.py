@@ -67,8 +67,9 @@ def large_events(count: int) -> Iterator[ShopEvent]:
 
 
 def test_a_rebalance_in_the_middle_of_a_restore_crashes_nobody(job: WholeJob) -> None:
-    """The restore went on in a store that the revocation had closed; the crash was a rebalance for whoever restored
-    next.
+    """A restore once went on in a store that the revocation had closed.
+
+    The crash was a rebalance for whoever restored next.
     """
     job.installation.init(4)
     job.apply()
@@ -101,8 +102,9 @@ def test_a_rebalance_in_the_middle_of_a_restore_crashes_nobody(job: WholeJob) ->
 def test_a_spare_worker_stays_in_the_group_quietly_and_takes_over_when_partitions_come(
     job: WholeJob, tmp_path: Path
 ) -> None:
-    """It once tried its takeover again each second, and left the group for ever when it had fetched nothing for a
-    quarter of an hour.
+    """A spare worker once tried its takeover again each second.
+
+    It left the group for ever when it had fetched nothing for a quarter of an hour.
     """
     job.installation.init(1)
     job.apply()
@@ -128,8 +130,9 @@ def test_a_spare_worker_stays_in_the_group_quietly_and_takes_over_when_partition
 
 
 def test_a_coordinator_that_is_away_for_long_is_waited_for_and_the_wait_is_said(job: WholeJob, tmp_path: Path) -> None:
-    """Faust's time-out of the seek once ended recovery in silence: the worker stayed in its group, and did nothing ever
-    after.
+    """Faust's time-out of the seek once ended recovery in silence.
+
+    The worker stayed in its group, and did nothing ever after.
     """
     job.installation.init(2)
     job.apply()

@@ -1,5 +1,6 @@
-"""A broker that does not let us describe how topics are configured: every check that this turns off is said, and the
-state stays right (F3).
+"""Tests of a broker that does not let us describe how topics are configured (F3).
+
+Every check that this turns off is said, and the state stays right.
 """
 
 from collections.abc import Iterator

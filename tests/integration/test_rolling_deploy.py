@@ -1,6 +1,4 @@
-"""A new version comes worker by worker, while the others run: nothing moves that need not, nothing is lost
-or repeated.
-"""
+"""Tests of a new version that comes worker by worker: nothing moves that need not, nothing is lost or repeated."""
 
 import re
 import time
@@ -40,7 +38,7 @@ def job(installation: Installation, kinesis: str, tmp_path: Path) -> WholeJob:
 
 
 def partitions(worker: KitWorker) -> set[int]:
-    """Those of its last takeover."""
+    """Return the partitions of the worker's last takeover."""
     (last,) = re.findall(r"partitions_taken_over\s+partitions=\[([\d, ]*)\]", worker.said())[-1:]
     return {int(number) for number in last.split(",")}
 

@@ -35,7 +35,7 @@ from tests.kit.whole_job import WholeJob
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("tokens")]  # one broker for the module
 
 SECONDS: Final = 240.0
-LIFE_SECONDS: Final = 15.0  # each is made anew before it holds for less than a session: Kafka ends those that log in again within a second
+LIFE_SECONDS: Final = 15.0  # longer than a session: Kafka ends those that log in again within a second
 SHORT, LASTING = "SHORT", "LASTING"
 SAID_SECONDS: Final = 5
 SESSION_MS: Final = 3000
@@ -130,9 +130,7 @@ def require_no_secret(server: TokenServer, *texts: str) -> None:
 def test_a_worker_whose_sessions_end_every_three_seconds_loses_and_doubles_nothing(
     site: Site, server: TokenServer, kinesis: str, tmp_path: Path
 ) -> None:
-    """Commands (librdkafka) log in again on their connections; the worker (aiokafka) is thrown out, and connects
-    anew.
-    """
+    """Commands (librdkafka) log in again on their connections; the worker (aiokafka) is cut off, and connects anew."""
     installation = installation_at(site, SHORT, tmp_path)
     job = a_job(installation, kinesis, tmp_path)
 

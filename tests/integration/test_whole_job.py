@@ -1,6 +1,4 @@
-"""The whole job on a real Kafka, real worker processes and a Kinesis that stores: what leaves equals replay (contract
-4b, A, B, D3, G1, G3).
-"""
+"""Tests of the whole job with real worker processes: what leaves equals replay (4b, A, B, D3, G1, G3)."""
 
 import time
 from datetime import UTC, datetime
@@ -54,8 +52,9 @@ def send_traced(job: WholeJob) -> None:
 
 
 def test_what_leaves_equals_replay_in_order_per_profile_and_flow(job: WholeJob) -> None:
-    """Each record says when it was decided, and the trace of its event goes on in the headers of that event's records
-    alone.
+    """Each record says when it was decided.
+
+    The trace of an event goes on in the headers of that event's records alone.
     """
     begun_ms = time.time() * 1000
     send_traced(job)

@@ -142,8 +142,9 @@ def job_on(broker: RealKafka, kinesis: str, folder: Path) -> WholeJob:
 
 @contextmanager
 def supervised(worker: KitWorker) -> Iterator[Callable[[], None]]:
-    """Call what is given again and again: it starts a failed worker anew, as a supervisor would; any other end is a
-    fault.
+    """Give a function to be called again and again: it starts a failed worker anew, as a supervisor would.
+
+    Any other end is a fault.
     """
 
     def look() -> None:

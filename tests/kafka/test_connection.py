@@ -149,7 +149,8 @@ async def test_for_msk_both_clients_show_a_token_that_is_signed_here(monkeypatch
 
 def test_without_msk_no_sdk_of_aws_is_imported() -> None:
     program = (
-        "import sys; from processor.foundation.settings import Settings; from processor.kafka.connection import confluent_config; "
+        "import sys; from processor.foundation.settings import Settings;"
+        " from processor.kafka.connection import confluent_config; "
         "confluent_config(Settings(_env_file=None)); import processor.login.of_settings; "
         "print([name for name in ('boto3', 'botocore', 'aws_msk_iam_sasl_signer', 'urllib3') if name in sys.modules])"
     )

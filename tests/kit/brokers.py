@@ -25,8 +25,9 @@ _PORT_IN_CONTAINER: Final = "9092"
 
 @contextmanager
 def asked_broker() -> Iterator[str]:
-    """Its address; raises KafkaUnavailable where this machine cannot run one, KafkaFailed where it should but does not
-    answer.
+    """Give the address of the broker that the environment asks for.
+
+    Raises KafkaUnavailable where this machine cannot run one, KafkaFailed where it should but does not answer.
     """
     asked = os.environ.get("BROKER", "")
     if not asked:

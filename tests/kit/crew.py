@@ -35,7 +35,7 @@ class Crew:
 
     @property
     def kills(self) -> int:
-        """How many members died by SIGKILL."""
+        """Return how many members died by SIGKILL."""
         return self.deaths.total() - self.deaths["failed"] - self.deaths["stopped"]
 
     def start(self, *workers: KitWorker, fault: str | None = None) -> None:
@@ -81,8 +81,9 @@ class Crew:
         wait_until(looked, what, seconds, POLL_SECONDS)
 
     def go_through(self, chains: Mapping[KitWorker, Sequence[str]], seconds: float) -> None:
-        """Start members again and again, each time with the next fault of their chain; they rest when they died of the
-        last.
+        """Start members again and again, each time with the next fault of their chain.
+
+        They rest when they died of the last.
 
         `seconds`: how long one life may last before its death.
         """

@@ -1,5 +1,6 @@
-"""What a Kafka broker is started from, fetched by Maven into `.tools/`: once, also when several processes ask at the
-same time.
+"""The files that a Kafka broker is started from, fetched by Maven into `.tools/`.
+
+They are fetched once, also when several processes ask at the same time.
 
 .tools/kafka-4.4.0/*.jar          the broker
 .tools/kafka-4.4.0/*.checkpoint   a formatted node's first metadata: the features that a new cluster of this version has
@@ -47,8 +48,9 @@ def java() -> str:
 
 
 def kafka_distribution() -> Path:
-    """The folder of jars and checkpoint; raises KafkaUnavailable without Java or Maven, or when it cannot be fetched
-    within 4 min.
+    """Return the folder of jars and checkpoint.
+
+    Raises KafkaUnavailable without Java or Maven, or when it cannot be fetched within 4 min.
     """
     folder = TOOLS / f"kafka-{KAFKA_VERSION}"
     if folder.is_dir():

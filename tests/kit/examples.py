@@ -1,9 +1,9 @@
 """Examples of laws (hypothesis) that are the same in every run and on every machine.
 
-A law draws its examples from a seed that its own source gives (`derandomize`). Hypothesis also draws numbers and texts that it
-finds in the modules that are imported at the moment, so examples depended on which tests ran before, and on who imports what.
-It has no switch for that (hypothesis 6.170), and a backend of one's own would lose its mutations. So one private function is
-replaced; tests/kit/test_examples.py says when hypothesis has changed it.
+A law draws its examples from a seed that its own source gives (`derandomize`). Hypothesis also draws numbers and texts
+that it finds in the modules that are imported at the moment, so examples depended on which tests ran before, and on who
+imports what. It has no switch for that (hypothesis 6.170), and a backend of one's own would lose its mutations. So one
+private function is replaced; tests/kit/test_examples.py says when hypothesis has changed it.
 """
 
 import os
@@ -18,7 +18,8 @@ SHARE: Final = "SHARE_OF_EXAMPLES"
 
 
 def draw_the_same_examples_everywhere() -> None:
-    """Make all laws draw from fixed seeds, and from nothing that was found in modules; call it before a law is imported.
+    """Make all laws draw from fixed seeds, and from nothing that was found in modules; call it before a law is
+    imported.
 
     A test has no deadline of its own for an example: a machine may be slow.
     """

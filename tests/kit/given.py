@@ -41,7 +41,7 @@ def _mapping(audience: Any) -> Any:
 
 
 def a_catalog(configuration: Mapping[str, Any]) -> Catalog:
-    """What the product makes of a parsed file of contract 4b."""
+    """Return the catalog that the product makes of a parsed file of contract 4b."""
     flows = [Flow.model_validate(each) for each in configuration.get("flows", [])]
     return Catalog.of(flows, [Audience.model_validate(each) for each in configuration.get("audiences", [])])
 
@@ -140,5 +140,5 @@ def only(found: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def reason(step: Step) -> str | None:
-    """Why the event is a dead letter, in the contract's word."""
+    """Return why the event is a dead letter, in the contract's word."""
     return None if step.dead_letter is None else str(step.dead_letter.reason)

@@ -1,6 +1,4 @@
-"""An installation of its own for each test: the product's settings with names that nobody else has on the shared
-broker.
-"""
+"""Installations of tests: the product's settings with names that nobody else has on the shared broker."""
 
 import os
 from pathlib import Path

@@ -119,7 +119,7 @@ class RealKafka:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process lives; a frozen one does."""
+        """Return whether the process lives; a frozen one does."""
         return self._process is not None and self._process.poll() is None
 
     def __enter__(self) -> Self:
@@ -211,7 +211,7 @@ class RealKafka:
             self._format(logs)
 
     def _format(self, logs: Path) -> None:
-        """What `kafka-storage.sh format` writes, without a JVM of its own."""
+        """Write what `kafka-storage.sh format` writes, without a JVM of its own."""
         metadata = logs / "__cluster_metadata-0"
         metadata.mkdir()
         for checkpoint in self._distribution.glob("*.checkpoint"):
@@ -250,7 +250,7 @@ class RealKafka:
 
 
 def answers(bootstrap_servers: str) -> bool:
-    """Whether a broker says within a second which brokers there are."""
+    """Return whether a broker says within a second which brokers there are."""
     client = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     try:
         return bool(client.list_topics(timeout=_METADATA_SECONDS).brokers)

@@ -1,5 +1,6 @@
-"""A second Kinesis endpoint, so that nothing leans on moto's habits: kinesis-local
-(https://github.com/etspaceman/kinesis-mock, MIT).
+"""A second Kinesis endpoint, kinesis-local, so that nothing leans on moto's habits.
+
+https://github.com/etspaceman/kinesis-mock, MIT
 
     with KinesisLocal() as endpoint: … endpoint.url …
 
@@ -46,7 +47,7 @@ _ENVIRONMENT: Final = {
 
 
 class KinesisLocalUnavailable(Exception):
-    """It cannot be had on this machine; the text says what is missing."""
+    """Kinesis-local cannot be had on this machine; the text says what is missing."""
 
 
 class KinesisLocal:
@@ -73,7 +74,7 @@ class KinesisLocal:
 
 
 def program(name: str) -> str:
-    """Where `node` or `npm` is; raises KinesisLocalUnavailable."""
+    """Return where `node` or `npm` is; raise KinesisLocalUnavailable."""
     if found := shutil.which(name):
         return found
     raise KinesisLocalUnavailable(
@@ -104,7 +105,7 @@ def _fetch(npm: str, folder: Path) -> None:
 
 
 def _project() -> dict[str, object]:
-    """What `npm ci` installs from: a lock with the package's hash, and without the address it came from."""
+    """Return the files `npm ci` installs from: a lock with the package's hash, without the address it came from."""
     wanted = {"dependencies": {_NAME: VERSION}}
     packages = {"": wanted, _PLACE: {"version": VERSION, "integrity": INTEGRITY}}
     return {"package.json": wanted, "package-lock.json": {"lockfileVersion": 3, "requires": True, "packages": packages}}

@@ -45,7 +45,7 @@ def unusable_letter(
 
 
 def as_letter(raw: Raw, offset: int = 0, partition: int = 0) -> StoredDeadLetter:
-    """What is read of it."""
+    """Return a dead letter as it is read."""
     key, value, headers, timestamp = raw
     read = tuple((name, text) for name, text in headers if not isinstance(text, str))
     return decode_dead_letter(ReadRecord("dead-letters", partition, offset, timestamp, key, value, read))

@@ -1,11 +1,12 @@
-"""A broker in memory, as far as one worker's takeovers and transactions go: a changelog, producers that fence each
-other, a group's offsets.
+"""A broker in memory, as far as one worker's takeovers and transactions go.
+
+It has a changelog, producers that fence each other, and a group's offsets.
 
 What reads it waits for `reads`: a test lets a restore go on read by read, and has a rebalance between any two of them.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
@@ -75,8 +76,9 @@ class MemoryKafka:
         return len(log)
 
     def write_as_another(self, partition: int, count: int) -> None:
-        """Another owner of the partition, which keeps no index of identities, writes so many rows, and the watermark
-        last.
+        """Write so many rows as another owner of the partition does, the source position last.
+
+        That owner keeps no index of identities.
         """
         self.fence(partition)
         first = len(self.changelog[partition])
@@ -84,7 +86,7 @@ class MemoryKafka:
         self.append(partition, rows | {SOURCE_POSITION_KEY: encode_source_position(SourcePosition(first + count))})
 
     def rows(self, partition: int) -> dict[bytes, bytes]:
-        """What the changelog of a partition comes to."""
+        """Return the rows that the changelog of a partition comes to."""
         return {
             row.key: row.value
             for row in {row.key: row for row in self.changelog[partition]}.values()
@@ -196,6 +198,9 @@ class MemoryCatalog:
     async def as_of(self, fetched_at: float) -> Catalog:
         return self.catalog
 
+    def subscribe(self, notify: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None  # it never changes
+
     async def close(self) -> None: ...
 
 
@@ -270,5 +275,5 @@ def memory_parts(kafka: MemoryKafka) -> Replacements:
 
 
 def unreachable() -> BaseException:
-    """What a request ends with where the broker is away."""
+    """Return the error that a request ends with where the broker is away."""
     return KafkaConnectionError("the broker is away")

@@ -31,7 +31,7 @@ BOTH: Final = (0, 1)
 
 
 class MemoryWorker:
-    """It lives from one start to `stop`."""
+    """A worker in memory, from one start to `stop`."""
 
     def __init__(self, folder: Path, kafka: MemoryKafka) -> None:
         self.kafka = kafka
@@ -72,7 +72,7 @@ class MemoryWorker:
             return
 
     def places(self, partitions: Collection[int]) -> list[Partition]:
-        """Of both topics that the group assigns."""
+        """Return the partitions of both topics that the group assigns."""
         return [Partition(topic, number) for topic in (SOURCE, EXPORTS) for number in partitions]
 
     async def revoke(self, partitions: Collection[int]) -> None:
@@ -103,7 +103,7 @@ class MemoryWorker:
 
     @property
     def unexpected(self) -> list[BaseException]:
-        """What neither recovery nor a broker in trouble explains."""
+        """Return the errors that neither recovery nor a broker in trouble explains."""
         return [
             error for error in (*self.ended, *self.failures) if not isinstance(error, (KafkaError, CancelledByNobody))
         ]

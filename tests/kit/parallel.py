@@ -1,6 +1,6 @@
 """Tests in several processes (`pytest -n 3 --dist loadgroup`): one broker for all of them, and the slowest tests first.
 
-    controller   starts the broker that BROKER asks for, and passes its address on   ──workerinput──►   processes that test
+    controller   starts the broker that BROKER asks for, and passes its address on ──workerinput──► processes that test
 
 A broker ends with the process that started it, and the controller outlives the others. Each process that tests has its
 own Kinesis endpoint, which serves one request at a time. `tests/durations.json` says how long tests took when they were
@@ -42,7 +42,7 @@ class SharedBroker:
         node.workerinput.update(self._told)  # type: ignore[attr-defined]  # xdist's WorkerController
 
     def pytest_unconfigure(self) -> None:
-        """Stop the broker."""
+        """Stop the broker, if it was started."""
         self._stack.close()
 
     def _start(self) -> dict[str, str]:

@@ -1,5 +1,6 @@
-"""The product as a process from its first line on: started as an operator does, signalled at any moment, its two
-streams kept apart.
+"""The product as a process from its first line on, its two streams kept apart.
+
+It is started as an operator does, and signalled at any moment.
 
 with Program(WORKER, installation.env, tmp_path) as worker:
     worker.wait_until_heard(signal.SIGTERM)
@@ -55,11 +56,11 @@ class Program:
 
     @property
     def said(self) -> str:
-        """Both."""
+        """Return all that it wrote, to stdout and to stderr."""
         return self.stdout + self.stderr
 
     def wait(self, seconds: float = SECONDS) -> int:
-        """Its exit code, minus the number of a signal; raises subprocess.TimeoutExpired."""
+        """Return the exit code, minus the number of a signal; raise subprocess.TimeoutExpired."""
         return self.process.wait(seconds)
 
     def wait_until_said(self, text: str) -> None:
@@ -80,8 +81,9 @@ class Program:
         )
 
     def listeners(self) -> set[str]:
-        """ADDRESS:PORT of each of its TCP sockets that listens, in the hexadecimal form of /proc/net/tcp; Linux
-        only.
+        """Return ADDRESS:PORT of each TCP socket on which the process listens.
+
+        In the hexadecimal form of /proc/net/tcp; Linux only.
         """
         folder = Path(f"/proc/{self.process.pid}")
         inodes = {name.readlink().name for name in (folder / "fd").iterdir() if name.exists() or name.is_symlink()}

@@ -1,4 +1,4 @@
-"""What replay makes of the events as they stand on the topic, each decided by the catalog that was in force for it."""
+"""Replay of the events as they stand on the topic, each decided by the catalog that was in force for it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,8 +20,9 @@ CatalogOf = Callable[[ReadRecord], Catalog]
 
 @dataclass(slots=True)
 class Replayed:
-    """`expectation` is what left; `profiles` are what is kept, by partition and key (I12), `applied` the offset of the
-    last event of each.
+    """The outcome of replay: `expectation` is what left, `profiles` what is kept by partition and key (I12).
+
+    `applied` is the offset of the last event of each.
 
     By partition: the offset after the last event, and how many of the last ones were bad.
     """
@@ -34,8 +35,9 @@ class Replayed:
 
 
 def replay(events: Iterable[ReadRecord], limits: Limits, catalog_of: CatalogOf) -> Replayed:
-    """Fold and decide `events`, which are in the order of each partition; a change of the catalog sends what its jobs
-    send.
+    """Fold and decide `events`, which are in the order of each partition.
+
+    A change of the catalog sends what its jobs send.
     """
     runs: dict[int, Replay] = {}
     replayed = Replayed()

@@ -1,5 +1,6 @@
-"""The rows that workers left, in the changelog and on disk, held against the fold (neither may differ from
-it).
+"""The rows that workers left, in the changelog and on disk, held against the fold.
+
+Neither may differ from it.
 """
 
 from collections import defaultdict
@@ -43,8 +44,9 @@ def require_rows_of_the_fold(job: WholeJob, replayed: Replayed, state_folders: I
 
 
 def require_the_fold(rows: Mapping[int, Rows], replayed: Replayed) -> None:
-    """Rows by partition: each profile once, each watermark after the last event, or after markers that follow it; the
-    index whole.
+    """Require rows by partition to be those of the fold: each profile once, the index whole.
+
+    Each source position is the one after the last event, or after markers that follow it.
     """
     found = {
         (where, key[1:]): decode_row(value)
@@ -62,10 +64,10 @@ def require_the_fold(rows: Mapping[int, Rows], replayed: Replayed) -> None:
             else [f"{key!r}: replay has {_state(profile)}, applied at {replayed.applied[key]}; the row is {row}"]
         )
     for partition, next_offset in replayed.next_offsets.items():
-        watermark = decode_source_position(rows[partition][SOURCE_POSITION_KEY])
+        position = decode_source_position(rows[partition][SOURCE_POSITION_KEY])
         wanted = SourcePosition(next_offset, replayed.bad_in_a_row[partition])
-        same = watermark.next_offset >= wanted.next_offset and watermark.bad_in_a_row == wanted.bad_in_a_row
-        faults += [] if same else [f"partition {partition}: {watermark}, wanted {wanted}"]
+        same = position.next_offset >= wanted.next_offset and position.bad_in_a_row == wanted.bad_in_a_row
+        faults += [] if same else [f"partition {partition}: {position}, wanted {wanted}"]
     assert not faults, "\n".join([f"{len(faults)} faults", *faults[:_MOST_FAULTS]])
     for each in rows.values():
         require_whole_index(each)
@@ -96,14 +98,14 @@ def identities_of(rows: Rows) -> dict[bytes, str]:
 
 
 def says_whole(rows: Rows) -> bool:
-    """Whether the index says that it is whole, as far as the watermark."""
+    """Return whether the index says that it is whole, as far as the source position."""
     progress = decode_progress(rows.get(INDEX_KEY))
     reached = decode_source_position(rows[SOURCE_POSITION_KEY]).next_offset if SOURCE_POSITION_KEY in rows else 0
     return progress is not None and progress.state is IndexState.COMPLETE and progress.next_offset >= reached
 
 
 def _state(profile: Profile) -> tuple[object, ...]:
-    """What of a profile is state; the bound of its size only says when it must be measured."""
+    """Return what of a profile is state; the bound of its size only says when it must be measured."""
     return profile.document, profile.version, profile.event_ids
 
 
@@ -121,7 +123,7 @@ def rows_of_changelog(job: WholeJob) -> dict[int, dict[bytes, bytes]]:
 
 
 def is_compacted(job: WholeJob) -> bool:
-    """Whether most of what was written to the changelog is gone."""
+    """Return whether most of what was written to the changelog is gone."""
     settings = job.installation.settings
     records = list(read_topic(settings, settings.topics.changelog))
     last = {record.partition: record.offset for record in records}

@@ -1,4 +1,4 @@
-"""Which broker tests get, and what is said when there is none."""
+"""Tests of the broker that tests get, and of what is said when none is to be had."""
 
 from pathlib import Path
 

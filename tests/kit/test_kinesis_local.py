@@ -1,6 +1,4 @@
-"""The second endpoint: what is said where it cannot be had, that npm takes nothing else for it, and that only this
-machine reaches it.
-"""
+"""Tests of the second endpoint: where it cannot be had, what npm takes for it, who reaches it."""
 
 import socket
 from pathlib import Path
@@ -15,7 +13,7 @@ from tests.kit.kinesis_local import KinesisLocal, KinesisLocalUnavailable
 
 @pytest.fixture
 def nothing_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where it would be fetched to."""
+    """Return the folder where it would be fetched to."""
     monkeypatch.setattr(kit, "TOOLS", tmp_path / ".tools")
     return tmp_path / ".tools"
 

@@ -34,7 +34,7 @@ _MODULE: Final = "org.apache.kafka.common.security.oauthbearer"
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """What was asked of the server."""
+    """A request that the server was asked."""
 
     path: str
     headers: Mapping[str, str]
@@ -110,7 +110,7 @@ class TokenServer:
 
     @property
     def settings(self) -> dict[str, object]:
-        """Of an installation that asks here."""
+        """Return the settings of an installation that asks here."""
         return {
             "kafka_sasl_mechanism": "OAUTHBEARER",
             "kafka_oauth_token_url": self.url,
@@ -127,8 +127,9 @@ class TokenServer:
         return json_answer(200, {"access_token": token, "token_type": "Bearer", "expires_in": life})
 
     def broker(self, folder: Path, listeners: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-        """Arguments of a RealKafka with listeners that take these tokens over TLS; more properties of each, by its
-        name.
+        """Return arguments of a RealKafka with listeners that take these tokens over TLS.
+
+        `listeners` are more properties of each, by its name.
 
         `folder` gets the keys, and `certificate.pem`, which vouches for the broker.
         """
@@ -174,7 +175,7 @@ class TokenServer:
                 self.do_POST()
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Say nothing of a request."""
 
         return Handler
 

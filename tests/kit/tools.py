@@ -1,5 +1,6 @@
-"""The folder `.tools/`: what is fetched or built once and kept, also when several processes ask for it at the same
-time.
+"""The folder `.tools/`: what is fetched or built once and kept.
+
+Several processes may ask for it at the same time.
 """
 
 import fcntl
@@ -22,8 +23,9 @@ def locked(file: Path) -> Iterator[None]:
 
 
 def made_once(name: str, made_of: Sequence[Path | str], make: Callable[[Path], None]) -> Path:
-    """Return the folder `.tools/NAME-HASH`, which `make` fills beside its place and which is renamed when it is
-    complete.
+    """Return the folder `.tools/NAME-HASH`, which `make` fills once.
+
+    It is filled beside its place, and renamed when it is complete.
 
     `made_of` are the files and texts that decide what the folder holds: other ones make another folder.
     """

@@ -9,7 +9,9 @@ import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 A_LITTLE = 2e-9
 """More than asyncio's clock resolution, by which a timer may fire early: whoever then waits for the rest would wait for
@@ -49,12 +51,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
 
+def run_in_virtual_time(story: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on such a loop, as `asyncio.run` does."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(story)
+
+
 def in_virtual_time(story: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """A test that is played on such a loop."""
 
     @wraps(story)
     def play(**arguments: Any) -> None:
-        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-            runner.run(story(**arguments))
+        run_in_virtual_time(story(**arguments))
 
     return play

@@ -1,5 +1,6 @@
-"""The whole job as an operator runs it: topics, streams, flows, events, real worker processes, and what they left held
-against replay.
+"""The whole job as an operator runs it, and what it left held against replay.
+
+Topics, streams, flows, events and worker processes are real.
 
 job = WholeJob(installation, kinesis_url, tmp_path)
 job.apply(); job.send(shop_events(20_000))
@@ -52,7 +53,7 @@ class WholeJob:
 
     @property
     def configuration(self) -> Configuration:
-        """What `text` says."""
+        """Return `text` as it is parsed."""
         return parse_shop_configuration(self.text)
 
     def create_streams(self) -> None:
@@ -80,8 +81,9 @@ class WholeJob:
 
     @contextmanager
     def worker(self, name: str = "worker", **settings: object) -> Iterator[KitWorker]:
-        """A worker with a state directory of its own, when it has taken over; it runs until the context ends, unless it
-        ended before.
+        """Give a worker with a state directory of its own, when it has taken over.
+
+        It runs until the context ends, unless it ended before.
         """
         with self.new_worker(name, **settings) as worker:
             try:
@@ -108,11 +110,11 @@ class WholeJob:
         return KitWorker(worker_environment(self.installation.env), self.folder(name))
 
     def folder(self, name: str) -> Path:
-        """Where a worker has its log, and its state in `data`."""
+        """Return the folder where a worker has its log, and its state in `data`."""
         return self._folder / name
 
     def status(self) -> dict[str, Any]:
-        """What `profile-exporter status --json` says."""
+        """Return the output of `profile-exporter status --json`."""
         result = self.installation.command("status", "--json")
         assert result.exit_code == 0, result.output
         return dict(orjson.loads(result.stdout))
@@ -122,7 +124,7 @@ class WholeJob:
         return {topic: sum(place.lag for place in places) for topic, places in self._group().items()}
 
     def ends(self) -> dict[int, int]:
-        """Where profile-events ends, by partition."""
+        """Return the log end offset of each partition of profile-events."""
         return {place.partition: place.end for place in self._group()[self.installation.topics.profile_events]}
 
     def processed(self) -> int:
@@ -134,8 +136,9 @@ class WholeJob:
         return sum(place.committed or 0 for place in self._group()[self.installation.topics.exports])
 
     def all_arrived(self) -> bool:
-        """Whether everything that the topics have is done: no lag, and nothing parked, which the lag of `exports` does
-        not count.
+        """Return whether everything that the topics have is done: no lag, and nothing parked.
+
+        The lag of `exports` does not count what is parked.
         """
         return not any(self.lags().values()) and not list(parked_flows(self.installation.settings))
 
@@ -158,7 +161,7 @@ class WholeJob:
         wait_until(lambda: done() and _holds(done, 3), "delivery", seconds, poll_seconds=0.3)
 
     def replay(self, catalog_of: CatalogOf | None = None) -> Replayed:
-        """What replay makes of the events on the topic; None: all are decided by what `text` says."""
+        """Return what replay makes of the events on the topic; without `catalog_of` all are decided by `text`."""
         settings, wanted = self.installation.settings, self.configuration
         limits = Limits(settings.max_document_bytes, settings.dedup_window)
         by_text = Catalog.of(wanted.flows, wanted.audiences)
@@ -171,8 +174,9 @@ class WholeJob:
         has_transactions: bool = True,
         catalog_of: CatalogOf | None = None,
     ) -> Replayed:
-        """Exports, dead letters and streams are what replay gives, in order per profile and flow; fails naming what is
-        not.
+        """Require exports, dead letters and streams to be what replay gives, in order per profile and flow.
+
+        Fails naming what is not.
         """
         flows, replayed = self.configuration.flows, self.replay(catalog_of)
         evidence = read_evidence(self.installation.settings, flows, self.kinesis)

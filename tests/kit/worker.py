@@ -1,6 +1,4 @@
-"""A worker process as tests want it: its exit code told, its environment changed between two starts, frozen and
-thawed.
-"""
+"""A worker process as tests want it: its exit code told, frozen, thawed, changed between two starts."""
 
 import os
 import signal
@@ -27,23 +25,24 @@ class KitWorker(WorkerProcess):
         self.environment |= {env_name(field): str(value) for field, value in settings.items()}
 
     def arm(self, fault: str | None) -> None:
-        """At its next start it gets a fault point where it dies (`processor.foundation.fault_points`); None: no more."""
+        """At its next start it gets a fault point where it dies (foundation/fault_points); None: no more."""
         self.environment.pop(VARIABLE, None)
         if fault is not None:
             self.environment[VARIABLE] = fault
 
     def sign_with(self, access_key_id: str) -> None:
-        """From the next start on, flows with default credentials call Kinesis with this key: an endpoint can tell who
-        called.
+        """Have flows with default credentials call Kinesis with this key, from the next start on.
+
+        So an endpoint can tell who called.
         """
         self.environment["AWS_ACCESS_KEY_ID"] = access_key_id
 
     def exit_code(self) -> int | None:
-        """How it ended; minus the number of a signal, None while it runs."""
+        """Return how the worker ended: minus the number of a signal, None while it runs."""
         return self.process.poll()
 
     def wait_for_end(self, seconds: float) -> int:
-        """Its exit code, once it ended by itself; raises SandboxFailed when it does not in time."""
+        """Return the exit code, once the worker ended by itself; raise SandboxFailed when it does not in time."""
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -54,12 +53,12 @@ class KitWorker(WorkerProcess):
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def taken_over(self) -> int:
-        """How often it has taken partitions over, over all its starts."""
+        """Return how often the worker has taken partitions over, in all its starts."""
         return self.said().count("partitions_taken_over")
 
     @property
     def has_taken_over(self) -> bool:
-        """Whether it did since its last start: before, it may not yet hear SIGTERM as a wish."""
+        """Return whether the worker took over since its last start: before, it may not hear SIGTERM."""
         return self.taken_over() > self._taken_over_before
 
     def start(self) -> None:
@@ -80,7 +79,10 @@ class KitWorker(WorkerProcess):
 
     @property
     def is_frozen(self) -> bool:
-        """Whether it was stopped by SIGSTOP; Linux only (proc(5): the state follows the name in parentheses)."""
+        """Return whether the worker was stopped by SIGSTOP; Linux only.
+
+        proc(5): the state follows the name in parentheses.
+        """
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     def go_on(self) -> None:
@@ -92,11 +94,11 @@ class KitWorker(WorkerProcess):
         self.environment[name] = value
 
     def add_to_path(self, folder: Path) -> None:
-        """Its next start finds modules there first; a `sitecustomize` is run before everything else."""
+        """Have the next start find modules in `folder` first; a `sitecustomize` is run before everything else."""
         self.environment["PYTHONPATH"] = os.pathsep.join(
             [str(folder), *filter(None, [self.environment.get("PYTHONPATH")])]
         )
 
     def thaw(self) -> None:
-        """SIGCONT."""
+        """Send SIGCONT: the worker goes on where it was."""
         self.process.send_signal(signal.SIGCONT)

@@ -3,9 +3,9 @@
     this process ── starts once ──► template: has imported what processor.app imports, waits, and forks
                  ◄── pid ─────────── worker: `python -m faust -A processor.app worker …` from its first line on
 
-A worker is a process with an environment, a folder, a session and a log of its own, to be killed and frozen as any other;
-it reads its settings, and does whatever else `python -m faust` does, after the fork. It ends when this process ends.
-What it shares with its siblings is the seed of hashes alone. Linux only, as pidfd_open(2) is.
+A worker is a process with an environment, a folder, a session and a log of its own, to be killed and frozen as any
+other; it reads its settings, and does whatever else `python -m faust` does, after the fork. It ends when this process
+ends. What it shares with its siblings is the seed of hashes alone. Linux only, as pidfd_open(2) is.
 """
 
 import ast
@@ -71,11 +71,11 @@ class ForkedProcess:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """Send SIGTERM."""
+        """Send SIGTERM, where it has not ended."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Send SIGKILL."""
+        """Send SIGKILL, where it has not ended."""
         self.send_signal(signal.SIGKILL)
 
 

@@ -8,15 +8,14 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from processor.core.step import Limits
 from processor.pipeline.broker_clock import BrokerClock
 from processor.pipeline.deadlines import DeadlineSettings
-from processor.pipeline.decided import Policy
-from processor.pipeline.partition import PartitionPipeline, PartitionSettings
+from processor.pipeline.partition import PartitionPipeline
 from schemas.kafka import ReadRecord
 from schemas.times import parse_time
 from tests.kit.given import NOON, a_catalog, cloud_event, realized
-from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
+from tests.kit.virtual_time import in_virtual_time
+from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch, partition_settings, until
 
 NOW = float(parse_time(NOON))
 DAY = 86_400.0
@@ -70,14 +69,7 @@ def test_f5_a_clock_that_is_ahead_is_said_once_until_it_is_mended() -> None:
 
 async def expired_after(clock: BrokerClock, deadline: str) -> int:
     """How many events end the membership of somebody at once, by this clock."""
-    log, looked = MemoryLog(), [0.0]
-    settings = PartitionSettings(
-        Policy(Limits(), 0),
-        0.0,
-        1 << 20,
-        1 << 20,
-        deadlines=DeadlineSettings(True, clock=lambda: looked[0], wall_clock=clock.now),
-    )
+    log, settings = MemoryLog(), partition_settings(deadlines=DeadlineSettings(True, clock.now))
     view, topics = FixedCatalog(a_catalog({"flows": []})), ("source", "changelog")
     failures: list[BaseException] = []
     pipeline = PartitionPipeline(
@@ -86,19 +78,15 @@ async def expired_after(clock: BrokerClock, deadline: str) -> int:
     pipeline.start()
     value = orjson.dumps(cloud_event(realized("a", validUntil=deadline)))
     pipeline.submit(batch([ReadRecord("profile-events", 0, 0, 0, b"p-1", value)]))
-    async with asyncio.timeout(60):
-        while pipeline.committed_offset < 1:
-            await asyncio.sleep(0)
-    looked[0] = 10.0
-    pipeline.submit(batch([], 2))
-    for _ in range(200):
-        await asyncio.sleep(0)
+    await until(lambda: pipeline.committed_offset >= 1)
+    await asyncio.sleep(10.0)
     await pipeline.close()
     assert not failures
     return sum(len(output.events) for output in log.outputs)
 
 
 @pytest.mark.parametrize(("stamped_at", "events"), [(NOW, 0), (NOW + 2 * DAY, 1)])
+@in_virtual_time
 async def test_f5_a_worker_that_is_a_year_ahead_ends_only_what_has_ended_by_the_broker(
     stamped_at: float, events: int
 ) -> None:

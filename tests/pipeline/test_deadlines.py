@@ -14,18 +14,16 @@ from hypothesis import strategies as st
 from processor.core.catalog import Catalog
 from processor.core.expiry import next_deadline
 from processor.core.replay import Replay
-from processor.core.step import Limits
-from processor.pipeline.deadlines import PAGE_PROFILES, DeadlineSettings
-from processor.pipeline.decided import Policy
-from processor.pipeline.partition import PartitionPipeline, PartitionSettings
+from processor.pipeline.deadlines import CHUNK_PROFILES, DeadlineSettings
+from processor.pipeline.partition import PartitionPipeline
 from schemas.kafka import ReadRecord
 from schemas.times import format_time, parse_time
 from schemas.wire.profiles_changelog import DEADLINE, SourcePosition
 from tests.kit.examples import law
 from tests.kit.given import a_catalog, a_flow, cloud_event, membership
-from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
+from tests.kit.virtual_time import in_virtual_time, run_in_virtual_time
+from tests.pipeline.fakes import FixedCatalog, LoopClock, MemoryLog, MemoryRows, batch, partition_settings, until
 
-SECONDS = 60.0
 START = parse_time("2026-02-01T00:00:00Z")
 DAY = 86_400
 CATALOG = a_catalog({"flows": [a_flow("f", ["a", "ext/x"])]})
@@ -38,15 +36,15 @@ class Life:
         self.again_days = again_days
         self.rows, self.log = MemoryRows(), MemoryLog()
         self.now = float(START)
-        self.clock = 0.0
+        self.clock = LoopClock()
         self.events: list[ReadRecord] = []
         self.failure: BaseException | None = None
         self._looped = 0
         self.open()
 
     def open(self) -> None:
-        deadlines = DeadlineSettings(True, self.again_days, lambda: self.clock, lambda: self.now)
-        settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20, deadlines=deadlines)
+        deadlines = DeadlineSettings(True, lambda: self.now, again_days=self.again_days)
+        settings = partition_settings(deadlines=deadlines, clock=self.clock)
         view, topics = FixedCatalog(CATALOG), ("source", "changelog")
         self.pipeline = PartitionPipeline(
             self.rows, self.log, view, settings, topics, on_progress=lambda _: None, on_failure=self._failed
@@ -60,17 +58,17 @@ class Life:
         """At the next commit but `after`, which is durable or not, or torn after so many rows; another owner goes on
         from the changelog.
         """
-        self.log._crash_after, self.log._crash_durable = len(self.log.outputs) + after, how is True
+        self.log.crash_after, self.log.crash_durable = len(self.log.outputs) + after, how is True
         self.log.torn_after = None if isinstance(how, bool) else how
 
     async def again_where_it_died(self) -> None:
         if self.failure is not None:
             await self.pipeline.close()
             self.rows, self.failure = MemoryRows(self.log.changelog), None
-            self.log._crash_after = None
+            self.log.crash_after = None
             self.open()
-            self.loop_back()
             self.pipeline.submit(batch(self.events)) if self.events else None
+            self.loop_back()
 
     def send(self, key: str, data: Any, kind: str = "profile.patched") -> None:
         value = orjson.dumps(cloud_event(data, kind, key, id=f"e-{len(self.events)}", time=format_time(int(self.now))))
@@ -91,16 +89,13 @@ class Life:
     async def settle(self) -> None:
         """Until nothing is due, and everything on the log is applied."""
         quiet = 0
-        async with asyncio.timeout(SECONDS):
-            while quiet < 20:
-                self.clock += 10.0
-                self.pipeline._arrived.set()
-                await asyncio.sleep(0)
-                before = len(self.events)
-                await self.again_where_it_died()
-                self.loop_back()
-                done = self.pipeline.committed_offset >= len(self.events) == before and not self.pipeline._decided
-                quiet = quiet + 1 if done else 0
+        while quiet < 2:
+            before = len(self.events), len(self.log.outputs)
+            await asyncio.sleep(10.0)  # the partition looks every 5 s
+            await self.again_where_it_died()
+            self.loop_back()
+            is_done = self.pipeline.committed_offset >= len(self.events)
+            quiet = quiet + 1 if is_done and before == (len(self.events), len(self.log.outputs)) else 0
 
     @property
     def expiry_ids(self) -> list[str]:
@@ -118,7 +113,7 @@ entries = st.fixed_dictionaries(
 patched_entries = st.dictionaries(st.sampled_from(["a", "b", "ext/x"]), entries, min_size=1, max_size=2)
 patches = st.tuples(st.just("patch"), st.sampled_from(["p-1", "p-2"]), patched_entries)
 settled = st.tuples(st.just("days"), st.integers(0, 40), st.just(True))
-happenings = st.one_of(
+steps_of_life = st.one_of(
     patches,
     st.tuples(st.just("gone"), st.sampled_from(["p-1", "p-2"]), st.none()),
     st.tuples(st.just("days"), st.integers(0, 40), st.booleans()),
@@ -126,7 +121,7 @@ happenings = st.one_of(
 )
 
 tears = st.tuples(st.just("die"), st.integers(0, 4), st.integers(0, 1))
-torn = st.tuples(happenings, tears, st.lists(patches, max_size=4), settled).map(
+torn = st.tuples(steps_of_life, tears, st.lists(patches, max_size=4), settled).map(
     lambda parts: [parts[0], parts[1], *parts[2], parts[3]]
 )
 
@@ -140,7 +135,7 @@ async def lived(history: list[Any]) -> Life:
             life.send(what, None, "profile.deleted")
         elif kind == "days":
             life.now += what * DAY
-            life.clock += 10.0
+            life.clock.passed += 10.0
             await (life.settle() if more else asyncio.sleep(0))
         else:
             await life.die(what, more or 0)
@@ -169,9 +164,9 @@ def require_nothing_past_its_deadline(life: Life) -> None:
 
 
 @law(200)
-@given(history=st.lists(happenings, min_size=2, max_size=14))
+@given(history=st.lists(steps_of_life, min_size=2, max_size=14))
 def test_f5_once_a_deadline_and_nothing_stays_past_it(history: list[Any]) -> None:
-    life = asyncio.run(lived(history))
+    life = run_in_virtual_time(lived(history))
 
     require_nothing_past_its_deadline(life)
     patches = Counter(key for kind, key, _ in history if kind == "patch")
@@ -183,9 +178,10 @@ def test_f5_once_a_deadline_and_nothing_stays_past_it(history: list[Any]) -> Non
 @law(200)
 @given(history=st.lists(torn, min_size=1, max_size=5).map(lambda each: list(chain.from_iterable(each))))
 def test_f5_nothing_stays_past_its_deadline_where_a_log_without_transactions_tears(history: list[Any]) -> None:
-    require_nothing_past_its_deadline(asyncio.run(lived(history)))
+    require_nothing_past_its_deadline(run_in_virtual_time(lived(history)))
 
 
+@in_virtual_time
 async def test_f5_what_is_written_again_in_one_commit_comes_last_where_a_log_tears() -> None:
     """Between the entry of an event and the row of the same one, not of an earlier one."""
     life = Life()
@@ -208,6 +204,7 @@ async def test_f5_what_is_written_again_in_one_commit_comes_last_where_a_log_tea
     assert life.expiry_ids == [f"expiry-p-1-{format_time(START + 5 * DAY)}"]
 
 
+@in_virtual_time
 async def test_f5_written_once_and_applied_as_an_event_with_a_record() -> None:
     life = Life()
     life.send("p-1", membership({"ext/x": {"status": "realized"}, "a": {"status": "realized"}}))
@@ -224,11 +221,12 @@ async def test_f5_written_once_and_applied_as_an_event_with_a_record() -> None:
     }
 
 
+@in_virtual_time
 async def test_f5_a_look_steps_over_nothing_that_was_removed_before_and_misses_nothing_that_comes_below() -> None:
     """From the first entry on, the work would grow with the square of what is due, and every later look would pass all
     of it again.
     """
-    life, count = Life(), 4 * PAGE_PROFILES
+    life, count = Life(), 4 * CHUNK_PROFILES
     for number in range(count):
         life.send(f"p-{number:04}", membership({"ext/x": {"status": "realized"}}))
     life.now += 31 * DAY
@@ -252,6 +250,7 @@ async def test_f5_a_look_steps_over_nothing_that_was_removed_before_and_misses_n
     assert life.rows.profiles[b"late"].deadline == ""
 
 
+@in_virtual_time
 async def test_f5_a_deadline_that_moves_away_is_looked_at_and_moved() -> None:
     life = Life()
     life.send("p-1", membership({"ext/x": {"status": "realized"}}))
@@ -268,23 +267,17 @@ async def test_f5_a_deadline_that_moves_away_is_looked_at_and_moved() -> None:
     assert life.expiry_ids == []
 
 
+@in_virtual_time
 async def test_f5_while_the_event_is_on_its_way_nothing_announces_the_deadline_again() -> None:
     life = Life()
     life.send("p-1", membership({"ext/x": {"status": "realized"}}))
     await life.settle()
     life.now += 31 * DAY
-    life.clock += 10.0
-    async with asyncio.timeout(SECONDS):
-        while not any(output.events for output in life.log.outputs):
-            life.pipeline._arrived.set()
-            await asyncio.sleep(0)
+    await until(lambda: any(output.events for output in life.log.outputs))
     life.send(
         "p-1", membership({"b": {"status": "exited", "lastQualificationTime": format_time(START)}})
     )  # due as well, and not announced
-    for _ in range(30):
-        life.clock += 10.0
-        life.pipeline._arrived.set()
-        await asyncio.sleep(0)
+    await asyncio.sleep(30.0)
     announced = [record for output in life.log.outputs for record in output.events]
     await life.settle()
     await life.pipeline.close()
@@ -294,20 +287,16 @@ async def test_f5_while_the_event_is_on_its_way_nothing_announces_the_deadline_a
     assert "b" not in life.rows.profiles[b"p-1"].profile.memberships.get("ups", {})
 
 
+@in_virtual_time
 async def test_f5_an_event_that_was_lost_on_the_log_is_written_again_after_its_days() -> None:
     life = Life(again_days=7)
     life.send("p-1", membership({"ext/x": {"status": "realized"}}))
     await life.settle()
     life.now += 31 * DAY
-    life.clock += 10.0
 
     async def written(count: int) -> list[bytes | None]:
-        async with asyncio.timeout(SECONDS):
-            while len(found := [record.value for output in life.log.outputs for record in output.events]) < count:
-                life.clock += 10.0
-                life.pipeline._arrived.set()
-                await asyncio.sleep(0)
-        return found
+        await until(lambda: sum(len(output.events) for output in life.log.outputs) >= count)
+        return [record.value for output in life.log.outputs for record in output.events]
 
     await written(1)
     life._looped = 1  # somebody went past it
@@ -323,34 +312,33 @@ async def test_f5_an_event_that_was_lost_on_the_log_is_written_again_after_its_d
     assert orjson.loads(life.log.exports[-1].value or b"")["segmentMembership"]["ext"]["x"]["status"] == "exited"
 
 
+@in_virtual_time
 async def test_off_nothing_is_written_and_the_index_is_kept() -> None:
     rows, log = MemoryRows(), MemoryLog()
-    settings = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20)
     pipeline = PartitionPipeline(
         rows,
         log,
         FixedCatalog(Catalog.of((), ())),
-        settings,
+        partition_settings(),
         (None, None),
         on_progress=lambda _: None,
         on_failure=print,
     )
     pipeline.start()
-    until = "2020-01-01T00:00:00Z"
+    end = "2020-01-01T00:00:00Z"
     value = orjson.dumps(
-        cloud_event(membership({"ext/x": {"status": "realized", "lastQualificationTime": until, "validUntil": until}}))
+        cloud_event(membership({"ext/x": {"status": "realized", "lastQualificationTime": end, "validUntil": end}}))
     )
     pipeline.submit(batch([ReadRecord("profile-events", 0, 0, 0, b"p-1", value)]))
-    async with asyncio.timeout(SECONDS):
-        while rows.watermark != SourcePosition(1, profiles=1):
-            pipeline._arrived.set()
-            await asyncio.sleep(0)
+    await until(lambda: rows.source_position == SourcePosition(1, profiles=1))
+    await asyncio.sleep(30.0)
     await pipeline.close()
 
     assert [output.events for output in log.outputs] == [[]]
     assert b"d2020-01-01T00:00:00Zp-1" in rows.rows
 
 
+@in_virtual_time
 async def test_f5_what_does_not_fit_into_one_event_follows_when_that_one_is_applied() -> None:
     """An event names the namespace of each entry: a long one made it larger than any topic takes, and stopped the
     partition for ever.
@@ -362,7 +350,6 @@ async def test_f5_what_does_not_fit_into_one_event_follows_when_that_one_is_appl
         membership({f"{'n' * 50_000}/{number}": {"status": "realized", "validUntil": until} for number in range(9)}),
     )
     life.now += 2 * DAY
-    life.clock += 10.0
 
     await life.settle()
     await life.pipeline.close()

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from processor.core.catalog import Catalog
 from processor.core.step import Limits
-from processor.pipeline.decided import Before, Policy, decide_run
+from processor.pipeline.bad_events import BadEventLimit
+from processor.pipeline.decider import Policy, RunStart, decide_run
 from processor.pipeline.identity_index import IndexSettings
-from processor.pipeline.jobs.partition_jobs import JobSettings
-from processor.pipeline.jobs.slots import Turns
-from processor.pipeline.partition import PartitionPipeline, PartitionSettings
+from processor.pipeline.jobs.scheduler import JobSettings
+from processor.pipeline.jobs.slots import Slots
+from processor.pipeline.partition import PartitionPipeline
 from processor.pipeline.profiles import Profiles
 from schemas.kafka import ReadRecord
 from schemas.wire.identity_index import (
@@ -39,14 +40,15 @@ from tests.core.strategies import PROFILES, histories, identity_maps
 from tests.kit.examples import law
 from tests.kit.given import cloud_event
 from tests.kit.rows import identities_of, index_of, require_whole_index, says_whole
-from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, apply, batch
+from tests.kit.virtual_time import in_virtual_time, run_in_virtual_time
+from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, apply, batch, loop_slots, partition_settings
 
-SECONDS: Final = 60.0
+SECONDS: Final = 600.0
 ON: Final = IndexSettings()
 PIECEMEAL: Final = IndexSettings(True, 1, 1, 1, 1, 1)
 OFF: Final = IndexSettings(False, 1, 1, 1, 1, 1)
 CATALOG: Final = Catalog.of((), ())
-POLICY: Final = Policy(Limits(), 0)
+POLICY: Final = Policy(Limits(), BadEventLimit())
 
 
 class Partition:
@@ -76,7 +78,7 @@ class Partition:
         until: Callable[[], bool],
         *,
         pause: int = 0,
-        turns: Turns | None = None,
+        slots: Slots | None = None,
         number: int = 0,
     ) -> None:
         """A worker owns it until `until` holds, or it dies; then it stops.
@@ -84,8 +86,8 @@ class Partition:
         `pause`: turns of the loop between two events, 0: all come at once.
         """
         failed: list[BaseException] = []
-        jobs = JobSettings(number, turns=turns or Turns())
-        part = PartitionSettings(POLICY, 0.0, 1 << 20, 1 << 20, jobs, identity_index=settings)
+        jobs = JobSettings(number, slots=slots or loop_slots())
+        part = partition_settings(jobs=jobs, identity_index=settings)
         rows = MemoryRows(self.changelog)
         pipeline = PartitionPipeline(
             rows,
@@ -106,7 +108,7 @@ class Partition:
                 if coming and turn % (pause or 1) == 0:
                     pipeline.submit(coming.pop(0))
                 turn += 1
-                await asyncio.sleep(0)
+                await asyncio.sleep(0 if turn % 100 else 1.0)
                 if len(self.log.outputs) > seen:
                     seen = len(self.log.outputs)
                     self.commits.append(dict(self.changelog))
@@ -116,12 +118,12 @@ class Partition:
             assert rows.rows == self.changelog
 
     def own_by_an_older_version(self) -> None:
-        """It knows of no index: rows that it does not know stay as they are, its commits have the watermark alone."""
+        """It knows of no index: unknown rows stay as they are, its commits have the source position alone."""
         records = [record for record in self.events if record.offset >= self.next_offset]
         if records:
             rows = dict(
                 decide_run(
-                    records, Profiles(MemoryRows(self.changelog), 0), CATALOG, POLICY, Before(1, 0, {}, b"0")
+                    records, Profiles(MemoryRows(self.changelog), 0), CATALOG, POLICY, RunStart(1, 0, b"0", {})
                 ).rows
             )
             rows[SOURCE_POSITION_KEY] = encode_source_position(SourcePosition(records[-1].offset + 1))
@@ -208,11 +210,11 @@ async def lived(history: Sequence[ReadRecord], owners: Sequence[Life]) -> Partit
             partition.own_by_an_older_version()
             continue
         log = partition.log
-        log._crash_after = None if life.dies_after is None else len(log.outputs) + life.dies_after
-        log._crash_durable, log.torn_after = life.torn_after is None and bool(life.events % 2), life.torn_after
+        log.crash_after = None if life.dies_after is None else len(log.outputs) + life.dies_after
+        log.crash_durable, log.torn_after = life.torn_after is None and bool(life.events % 2), life.torn_after
         settings, done = (PIECEMEAL, partition.is_whole) if life.kind == "on" else (OFF, partition.has_none)
         await partition.own(settings, done if life.stays else partition.is_applied, pause=life.pause)
-        log._crash_after = None
+        log.crash_after = None
     return partition
 
 
@@ -222,7 +224,7 @@ def test_m6_whoever_owned_it_and_died_the_index_is_what_the_profiles_say(
     history: list[ReadRecord], owners: list[Life]
 ) -> None:
     """And whenever it says that it is whole, it is."""
-    partition = asyncio.run(lived(history, owners))
+    partition = run_in_virtual_time(lived(history, owners))
 
     require_whole_index(partition.changelog)
     for rows in partition.commits:
@@ -234,7 +236,7 @@ def test_m6_whoever_owned_it_and_died_the_index_is_what_the_profiles_say(
 def test_f3_no_row_of_the_index_outlives_what_it_says_switched_on_and_off_at_any_time(
     history: list[ReadRecord], owners: list[Life]
 ) -> None:
-    partition = asyncio.run(lived(history, owners))
+    partition = run_in_virtual_time(lived(history, owners))
 
     for rows in partition.commits:
         assert index_of(rows).items() <= identities_of(rows).items()
@@ -245,11 +247,12 @@ def test_f3_no_row_of_the_index_outlives_what_it_says_switched_on_and_off_at_any
 def test_m6_the_index_is_whole_where_a_log_without_transactions_tears(
     history: list[ReadRecord], owners: list[Life]
 ) -> None:
-    partition = asyncio.run(lived(history, owners))
+    partition = run_in_virtual_time(lived(history, owners))
 
     require_whole_index(partition.changelog)
 
 
+@in_virtual_time
 async def test_a_new_partition_has_its_index_from_its_first_event_on() -> None:
     partition = Partition()
     partition.send("p-1", {"ECID": [{"id": "1"}, {"id": "1", "primary": True}], "Email": [{"id": "x" * 5_000}]})
@@ -274,6 +277,7 @@ async def test_a_new_partition_has_its_index_from_its_first_event_on() -> None:
     assert {len(key) for key in index_of(partition.changelog)} == {1 + 16 + 8 + 3}, "however long an id is"
 
 
+@in_virtual_time
 async def test_an_event_that_leaves_the_identities_as_they_are_writes_no_row_of_the_index() -> None:
     partition = Partition()
     partition.send("p-1", {"ECID": [{"id": "1"}], "Email": [{"id": "2"}]})
@@ -288,7 +292,8 @@ async def test_an_event_that_leaves_the_identities_as_they_are_writes_no_row_of_
     assert not [key for key in written if key.startswith(IDENTITY)]
 
 
-async def test_rows_of_a_version_without_the_index_are_indexed_page_by_page_while_events_come() -> None:
+@in_virtual_time
+async def test_rows_of_a_version_without_the_index_are_indexed_chunk_by_chunk_while_events_come() -> None:
     partition = Partition()
     for number in range(30):
         partition.send(f"p-{number:02}", {"ECID": [{"id": f"{number}"}]})
@@ -308,6 +313,7 @@ async def test_rows_of_a_version_without_the_index_are_indexed_page_by_page_whil
     assert partition.progress.cursor == "", "the progress names a profile only while it is built"
 
 
+@in_virtual_time
 async def test_an_index_that_an_older_version_let_go_stale_is_known_as_stale_and_made_anew() -> None:
     partition = Partition()
     partition.send("p-1", {"ECID": [{"id": "1"}]})
@@ -322,6 +328,7 @@ async def test_an_index_that_an_older_version_let_go_stale_is_known_as_stale_and
     assert set(index_of(partition.changelog)) == {identity_key("ECID", "2", b"p-1")}
 
 
+@in_virtual_time
 async def test_switched_off_it_goes_and_costs_nothing_from_then_on() -> None:
     partition = Partition()
     for number in range(5):
@@ -335,8 +342,9 @@ async def test_switched_off_it_goes_and_costs_nothing_from_then_on() -> None:
     assert [set(output.rows) for output in partition.log.outputs[commits:]] == [{b"pp-1", SOURCE_POSITION_KEY}]
 
 
+@in_virtual_time
 async def test_partitions_that_build_while_events_come_take_turns_and_all_end() -> None:
-    turns, partitions = Turns(lambda: 0.0), [Partition() for _ in range(3)]
+    slots, partitions = Slots(lambda: 0.0), [Partition() for _ in range(3)]
     for partition in partitions:
         for number in range(10):
             partition.send(f"p-{number}", {"ECID": [{"id": f"{number}"}]})
@@ -344,7 +352,7 @@ async def test_partitions_that_build_while_events_come_take_turns_and_all_end() 
         partition.send("p-1", {"ECID": [{"id": "other"}]})
     await asyncio.gather(
         *(
-            partition.own(PIECEMEAL, partition.is_whole, turns=turns, number=number)
+            partition.own(PIECEMEAL, partition.is_whole, slots=slots, number=number)
             for number, partition in enumerate(partitions)
         )
     )

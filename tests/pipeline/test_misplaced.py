@@ -8,15 +8,17 @@ from structlog.testing import capture_logs
 from processor.core.misplaced import Misplaced, Placement
 from processor.core.partitioner import partition_of
 from processor.core.step import Limits
-from processor.pipeline.decided import Before, Policy, decide_run
+from processor.pipeline.bad_events import BadEventLimit
+from processor.pipeline.decider import Policy, RunStart, decide_run
 from processor.pipeline.misplaced import ALARM_SECONDS, MisplacedAlarm
-from processor.pipeline.partition import PartitionPipeline, PartitionSettings
+from processor.pipeline.partition import PartitionPipeline
 from processor.pipeline.pipeline import Pipeline
 from processor.pipeline.profiles import Profiles
 from schemas.kafka import ReadRecord
 from schemas.partitioner import Partitioner
 from tests.kit.given import a_catalog, a_flow, cloud_event, realized
-from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
+from tests.kit.virtual_time import in_virtual_time
+from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch, partition_settings
 
 HERE, PARTITIONS = 3, 8
 PLACEMENT = Placement(HERE, PARTITIONS, Partitioner.MURMUR2)
@@ -35,14 +37,14 @@ def event(offset: int, key: bytes | None, value: bytes | None = None) -> ReadRec
 
 
 def policy(placement: Placement | None = PLACEMENT, max_bad_in_a_row: int = 0) -> Policy:
-    return Policy(Limits(), max_bad_in_a_row, placement=placement)
+    return Policy(Limits(), BadEventLimit(max_bad_in_a_row), placement)
 
 
 def test_i12_one_misplaced_key_among_many_is_seen_at_every_event_of_it() -> None:
     profiles, counted = Profiles(MemoryRows(), 1 << 20), 0
     for run in range(5):  # the profile is new at first, then decided, then cached: it counts all the same
         records = [event(100 * run + number, key) for number, key in enumerate([*AT_HOME[:30], BY_CRC32])]
-        decided = decide_run(records, profiles, CATALOG, policy(), Before(run, 0, {}, b"0"))
+        decided = decide_run(records, profiles, CATALOG, policy(), RunStart(run, 0, b"0", {}))
         assert decided.misplaced == Misplaced(
             1, {"crc32": 1}, "profile-events", 100 * run + 30, partition_of(BY_CRC32, 8, Partitioner.MURMUR2)
         )
@@ -56,9 +58,9 @@ def test_i12_events_at_home_of_no_key_and_with_no_partitioner_are_not_misplaced(
     profiles = Profiles(MemoryRows(), 1 << 20)
 
     at_home = decide_run(
-        [event(0, AT_HOME[0]), event(1, None), event(2, b"")], profiles, CATALOG, policy(), Before(0, 0, {}, b"0")
+        [event(0, AT_HOME[0]), event(1, None), event(2, b"")], profiles, CATALOG, policy(), RunStart(0, 0, b"0", {})
     )
-    unknown = decide_run([event(3, BY_CRC32)], profiles, CATALOG, policy(None), Before(1, 0, {}, b"0"))
+    unknown = decide_run([event(3, BY_CRC32)], profiles, CATALOG, policy(None), RunStart(1, 0, b"0", {}))
 
     assert (at_home.misplaced, unknown.misplaced) == (None, None)
 
@@ -68,7 +70,7 @@ def test_i12_what_a_run_does_not_pass_is_not_counted() -> None:
     records = [event(0, BY_NONE), event(1, BY_NONE, b"bad"), event(2, BY_NONE, b"bad"), event(3, BY_NONE)]
 
     decided = decide_run(
-        records, Profiles(MemoryRows(), 0), CATALOG, policy(max_bad_in_a_row=2), Before(0, 0, {}, b"0")
+        records, Profiles(MemoryRows(), 0), CATALOG, policy(max_bad_in_a_row=2), RunStart(0, 0, b"0", {})
     )
 
     assert decided.stop is not None
@@ -76,15 +78,15 @@ def test_i12_what_a_run_does_not_pass_is_not_counted() -> None:
     assert (decided.misplaced.events, decided.misplaced.fitting) == (2, {})
 
 
+@in_virtual_time
 async def test_i12_a_partition_counts_what_is_committed_and_the_worker_counts_all_of_its_partitions() -> None:
     done, whole = asyncio.Event(), Pipeline(Fetching(), raise_again)
-    parts = PartitionSettings(policy(), 0.0, 1 << 20, 1 << 20)
     ids = ("source", "changelog")
     partition = PartitionPipeline(
         MemoryRows(),
         MemoryLog(),
         FixedCatalog(CATALOG),
-        parts,
+        partition_settings(policy=policy()),
         ids,
         on_progress=lambda _: done.set(),
         on_failure=raise_again,

@@ -14,29 +14,24 @@ from hypothesis import strategies as st
 
 from processor.core.catalog import Catalog
 from processor.core.replay import Replay
-from processor.core.step import Limits
-from processor.pipeline.decided import Policy, TooManyBadEvents
+from processor.pipeline.bad_events import TooManyBadEvents
 from processor.pipeline.partition import PartitionPipeline, PartitionSettings
 from schemas.kafka import ReadRecord
 from schemas.wire.exports import ExportHeader
 from schemas.wire.identity_index import INDEX_KEY
 from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, SourcePosition, decode_source_position
+from tests.core.control import Control
 from tests.core.strategies import configurations, histories
 from tests.kit.examples import law
 from tests.kit.given import a_catalog, a_flow, cloud_event, realized
-from tests.pipeline.fakes import Crash, FixedCatalog, MemoryLog, MemoryRows, batch
+from tests.kit.virtual_time import in_virtual_time, run_in_virtual_time
+from tests.pipeline.fakes import Crash, FixedCatalog, MemoryLog, MemoryRows, batch, partition_settings, until
 
-SECONDS = 60.0
+SECONDS = 3600.0
 EVENT = (
     b'{"specversion":"1.0","id":"e-%d","source":"/u","type":"profile.patched","time":"2026-01-11T12:00:00Z",'
     b'"data":{"segmentMembership":{"ups":{"a":{"status":"%b"}}}}}'
 )
-
-
-def settings(
-    *, max_bad: int = 0, linger: float = 0.0, cache_bytes: int = 1 << 20, waiting_bytes: int = 1 << 20
-) -> PartitionSettings:
-    return PartitionSettings(Policy(Limits(), max_bad), linger, cache_bytes, waiting_bytes)
 
 
 class Running:
@@ -63,9 +58,7 @@ class Running:
 
     async def reach(self, offset: int) -> None:
         """Until progress is at `offset`, or it failed."""
-        async with asyncio.timeout(SECONDS):
-            while not self.failure.done() and (not self.progress or self.progress[-1] < offset):
-                await asyncio.sleep(0)
+        await until(lambda: self.failure.done() or bool(self.progress and self.progress[-1] >= offset))
 
 
 def patches(count: int, profiles: int = 3, first: int = 0) -> list[ReadRecord]:
@@ -116,7 +109,7 @@ def test_any_batching_commits_what_replay_gives(
     edges = sorted({0, len(records), *(min(cut, len(records)) for cut in cuts)})
 
     async def run() -> Running:
-        running = Running(catalog, MemoryRows(), MemoryLog(), settings(cache_bytes=cache))
+        running = Running(catalog, MemoryRows(), MemoryLog(), partition_settings(cache_bytes=cache))
         for begin, end in itertools.pairwise(edges):
             running.pipeline.submit(batch(records[begin:end]))
             await asyncio.sleep(0)
@@ -124,14 +117,14 @@ def test_any_batching_commits_what_replay_gives(
         await running.pipeline.close()
         return running
 
-    running = asyncio.run(run())
+    running = run_in_virtual_time(run())
     wanted_ids, profiles = replayed(catalog, records)
     assert ids(running.log) == wanted_ids
     assert {key: row.profile for key, row in running.rows.profiles.items()} == profiles
     assert running.rows.rows == running.log.changelog
-    watermark = running.rows.watermark
-    assert watermark is not None
-    assert watermark.profiles == len(profiles)
+    position = running.rows.source_position
+    assert position is not None
+    assert position.profiles == len(profiles)
 
 
 @law(60)
@@ -145,121 +138,156 @@ def test_any_batching_commits_what_replay_gives(
 def test_wherever_it_dies_the_next_owner_goes_on_and_nothing_is_lost_or_exported_twice(
     configuration: dict[str, Any], history: list[ReadRecord], crash_after: int, durable: bool, size: int
 ) -> None:
-    """A commit that raised may be durable or not: the changelog decides, not the worker's memory (design 2)."""
+    """A commit that raised may be durable or not: the changelog decides, not the worker's memory."""
     catalog, records = a_catalog(configuration), same_place(history)
 
     async def run() -> tuple[list[str], MemoryRows]:
-        first = Running(catalog, MemoryRows(), MemoryLog(crash_after, durable), settings())
+        first = Running(catalog, MemoryRows(), MemoryLog(crash_after, durable), partition_settings())
         for begin in range(0, len(records), size):
             first.pipeline.submit(batch(records[begin : begin + size]))
             await asyncio.sleep(0)
         await first.reach(records[-1].offset + 1)
         await first.pipeline.close()
         second = Running(
-            catalog, MemoryRows(first.log.changelog), MemoryLog(), settings()
+            catalog, MemoryRows(first.log.changelog), MemoryLog(), partition_settings()
         )  # restored from the changelog
-        second.pipeline.submit(batch(records))  # read from an older offset than the watermark
+        second.pipeline.submit(batch(records))  # read from an older offset than the source position
         await second.reach(records[-1].offset + 1)
         await second.pipeline.close()
         return ids(first.log) + ids(second.log), second.rows
 
-    found, rows = asyncio.run(run())
+    found, rows = run_in_virtual_time(run())
     wanted_ids, profiles = replayed(catalog, records)
     assert found == wanted_ids
     assert {key: row.profile for key, row in rows.profiles.items()} == profiles
 
 
-async def test_progress_is_told_only_when_rows_are_on_disk() -> None:
-    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
+@in_virtual_time
+async def test_progress_is_reported_only_when_rows_are_on_disk() -> None:
+    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings())
     running.log.gate.clear()
 
     running.pipeline.submit(batch(patches(3), position=5))
     await asyncio.sleep(0.02)
-    told_before = list(running.progress)
+    before = list(running.progress)
     running.log.gate.set()
     await running.reach(5)
 
-    assert told_before == []
+    assert before == []
     assert running.progress[-1] == 5, "with nothing outstanding the position counts, past the markers"
-    assert running.rows.watermark == SourcePosition(3, 0, "source", "changelog", 3)
+    assert running.rows.source_position == SourcePosition(3, 0, "source", "changelog", 3)
     await running.pipeline.close()
 
 
-async def until_watermark(running: Running, next_offset: int) -> None:
-    async with asyncio.timeout(SECONDS):
-        while (running.rows.watermark or SourcePosition(0)).next_offset < next_offset:
-            running.pipeline._arrived.set()  # an idle partition looks twice a second
-            await asyncio.sleep(0)
+async def until_position(running: Running, next_offset: int) -> None:
+    await until(lambda: (running.rows.source_position or SourcePosition(0)).next_offset >= next_offset)
 
 
-async def test_the_watermark_passes_what_is_no_event_once_nothing_else_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+@in_virtual_time
+async def test_the_source_position_passes_what_is_no_event_once_nothing_else_comes() -> None:
     """A marker after the last event: retention removes both, and the log begins above the last event then."""
-    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
+    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings())
     running.pipeline.submit(batch(patches(3)))
     running.pipeline.submit(batch([], position=5))
     await running.reach(5)
-    soon = running.rows.watermark
-    monkeypatch.setattr("processor.pipeline.partition.PASSED_SECONDS", 0.0)
+    soon = running.rows.source_position
 
-    await until_watermark(running, 5)
+    await until_position(running, 5)
 
     assert soon == SourcePosition(3, 0, "source", "changelog", 3), "it costs a transaction: not at once"
-    assert running.rows.watermark == SourcePosition(5, 0, "source", "changelog", 3)
+    assert running.rows.source_position == SourcePosition(5, 0, "source", "changelog", 3)
     assert [output.rows for output in running.log.outputs[1:]] == [
         {key: running.rows.rows[key] for key in (INDEX_KEY, SOURCE_POSITION_KEY)}
     ]
     await running.pipeline.close()
 
 
-async def test_the_group_is_told_no_progress_before_there_is_a_watermark(monkeypatch: pytest.MonkeyPatch) -> None:
+@in_virtual_time
+async def test_no_progress_is_reported_before_there_is_a_source_position() -> None:
     """A partition with nothing but markers: its next owner would find a group that has read, and no state."""
-    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
+    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings())
     running.pipeline.submit(batch([], position=5))
-    async with asyncio.timeout(SECONDS):
-        while running.pipeline._next_offset < 5:
-            await asyncio.sleep(0)
-    told_before = list(running.progress)
-    monkeypatch.setattr("processor.pipeline.partition.PASSED_SECONDS", 0.0)
+    await asyncio.sleep(59.0)
+    before = list(running.progress)
 
-    await until_watermark(running, 5)
+    await until_position(running, 5)
     await running.reach(5)
 
-    assert told_before == []
+    assert before == []
     assert running.progress == [5]
     await running.pipeline.close()
 
 
-async def test_the_first_watermark_says_where_a_partition_begins_before_any_event_comes() -> None:
+@in_virtual_time
+async def test_the_first_source_position_says_where_a_partition_begins_before_any_event_comes() -> None:
     """Were it written with the first event, retention could remove what came before: the next start would find a new
     installation.
     """
-    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
-    running.pipeline.positioned(1000)
+    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings())
+    running.pipeline.begin_at(1000)
 
-    await until_watermark(running, 1000)
+    await until_position(running, 1000)
 
-    assert running.rows.watermark == SourcePosition(1000, 0, "source", "changelog", 0)
+    assert running.rows.source_position == SourcePosition(1000, 0, "source", "changelog", 0)
     await running.pipeline.close()
 
 
-async def test_the_watermark_passes_what_was_gone_before_the_first_start(monkeypatch: pytest.MonkeyPatch) -> None:
+@in_virtual_time
+async def test_the_source_position_passes_what_was_gone_before_the_first_start() -> None:
     """And what an operator passed over: it is not refused once more."""
-    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
-    monkeypatch.setattr("processor.pipeline.partition.PASSED_SECONDS", 0.0)
-    running.pipeline.positioned(1000)
+    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings())
+    running.pipeline.begin_at(1000)
 
-    await until_watermark(running, 1000)
-    running.pipeline.positioned(1000)
+    await until_position(running, 1000)
+    running.pipeline.begin_at(1000)
     running.pipeline.submit(batch(patches(2, first=1000)))
     await running.reach(1002)
 
-    assert running.rows.watermark == SourcePosition(1002, 0, "source", "changelog", 2)
+    assert running.rows.source_position == SourcePosition(1002, 0, "source", "changelog", 2)
     assert len(running.log.outputs) == 2
     await running.pipeline.close()
 
 
+class CountedCatalog(FixedCatalog):
+    """A catalog that counts how often it is asked."""
+
+    asked = 0
+
+    async def as_of(self, fetched_at: float) -> Catalog:
+        self.asked += 1
+        return await super().as_of(fetched_at)
+
+
+@in_virtual_time
+async def test_an_idle_partition_looks_for_nothing_until_the_catalog_changes_and_then_at_once() -> None:
+    catalog, log = CountedCatalog(a_catalog({"flows": []})), MemoryLog()
+    pipeline = PartitionPipeline(
+        MemoryRows(),
+        log,
+        catalog,
+        partition_settings(),
+        ("source", "changelog"),
+        on_progress=lambda _: None,
+        on_failure=lambda _: None,
+    )
+    pipeline.start()
+    pipeline.submit(batch(patches(3)))
+    await asyncio.sleep(1.0)
+    asked = catalog.asked
+
+    await asyncio.sleep(3600.0)
+    while_idle = catalog.asked - asked
+    catalog.change(Control().put(a_flow("f", ["a"])))
+    await asyncio.sleep(0.01)
+    await pipeline.close()
+
+    assert while_idle == 0
+    assert [record.key for record in log.exports] == [b"p-0", b"p-1", b"p-2"]
+
+
+@in_virtual_time
 async def test_what_gathers_while_a_commit_is_on_its_way_is_one_transaction() -> None:
-    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
+    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings())
     running.log.gate.clear()
     for first in range(0, 60, 10):
         running.pipeline.submit(batch(patches(10, first=first)))
@@ -273,8 +301,9 @@ async def test_what_gathers_while_a_commit_is_on_its_way_is_one_transaction() ->
     await running.pipeline.close()
 
 
+@in_virtual_time
 async def test_a_commit_that_fails_ends_the_partition_and_nothing_follows_it() -> None:
-    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(crash_after=1), settings())
+    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(crash_after=1), partition_settings())
 
     running.pipeline.submit(batch(patches(3)))
     await running.reach(3)
@@ -289,8 +318,9 @@ async def test_a_commit_that_fails_ends_the_partition_and_nothing_follows_it() -
     await running.pipeline.close()
 
 
+@in_virtual_time
 async def test_close_lets_a_commit_on_its_way_end_and_drops_what_is_only_decided() -> None:
-    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
+    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings())
     running.log.gate.clear()
     running.pipeline.submit(batch(patches(3)))
     await asyncio.sleep(0.02)
@@ -307,35 +337,38 @@ async def test_close_lets_a_commit_on_its_way_end_and_drops_what_is_only_decided
     assert running.log.closed
 
 
-async def test_a_poison_event_becomes_a_dead_letter_and_the_stream_goes_on() -> None:
+@in_virtual_time
+async def test_a_bad_event_becomes_a_dead_letter_and_the_stream_goes_on() -> None:
     """I4: unchanged, its own headers before ours, with its place, and the profile's state does not change."""
-    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings())
+    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings())
     before = (("ce_id", b"\xff"), ("topic", b"theirs"), ("traceparent", None))
     bad = ReadRecord("profile-events", 0, 1, 1_768_174_653_000, b"p-1", b"\xff\x00", before)
 
     running.pipeline.submit(batch([patches(1)[0], bad, patches(1, first=2)[0]]))
     await running.reach(3)
 
-    (letter,) = running.log.dead_letters
-    headers = dict(letter.headers)
-    assert (letter.key, letter.value, tuple(letter.headers[:3])) == (b"p-1", b"\xff\x00", before)
+    (dead_letter,) = running.log.dead_letters
+    headers = dict(dead_letter.headers)
+    assert (dead_letter.key, dead_letter.value, tuple(dead_letter.headers[:3])) == (b"p-1", b"\xff\x00", before)
     assert {name: headers[name] for name in ("topic", "partition", "offset", "reason", "time")} == {
-        "topic": b"profile-events", "partition": b"0", "offset": b"1", "reason": b"not_utf8", "time": b"2026-01-11T23:37:33Z",
+        "topic": b"profile-events", "partition": b"0", "offset": b"1", "reason": b"not_utf8",
+        "time": b"2026-01-11T23:37:33Z",
     }  # fmt: skip
     assert len(ids(running.log)) == 2
     await running.pipeline.close()
 
 
+@in_virtual_time
 async def test_the_nth_bad_event_in_a_row_stops_without_being_passed_and_the_count_survives_a_restart() -> None:
     """I4: everything before it is committed; a restart meets the same event and stops at once."""
     catalog = a_catalog({"flows": [a_flow()]})
     bad = [ReadRecord("profile-events", 0, offset, 0, b"p-1", b"rubbish") for offset in range(1, 6)]
-    first = Running(catalog, MemoryRows(), MemoryLog(), settings(max_bad=3))
+    first = Running(catalog, MemoryRows(), MemoryLog(), partition_settings(3))
     first.pipeline.submit(batch([patches(1)[0], *bad]))
     error = await asyncio.wait_for(first.failure, SECONDS)
     await first.pipeline.close()
 
-    second = Running(catalog, MemoryRows(first.log.changelog), MemoryLog(), settings(max_bad=3))
+    second = Running(catalog, MemoryRows(first.log.changelog), MemoryLog(), partition_settings(3))
     second.pipeline.submit(batch(bad))
     again = await asyncio.wait_for(second.failure, SECONDS)
     await second.pipeline.close()
@@ -348,13 +381,14 @@ async def test_the_nth_bad_event_in_a_row_stops_without_being_passed_and_the_cou
     assert second.log.dead_letters == []
 
 
+@in_virtual_time
 async def test_a_good_event_ends_a_run_of_bad_ones() -> None:
     """I4: in a row."""
     records = []
     for offset in range(0, 30, 3):
         records += [ReadRecord("profile-events", 0, offset + step, 0, b"p-1", b"rubbish") for step in range(2)]
         records.append(ReadRecord("profile-events", 0, offset + 2, 0, b"p-2", EVENT % (offset, b"realized")))
-    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings(max_bad=3))
+    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings(3))
 
     running.pipeline.submit(batch(records))
     await running.reach(30)
@@ -364,8 +398,11 @@ async def test_a_good_event_ends_a_run_of_bad_ones() -> None:
     await running.pipeline.close()
 
 
+@in_virtual_time
 async def test_a_full_partition_says_so_until_there_is_room() -> None:
-    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings(waiting_bytes=1000))
+    running = Running(
+        a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings(max_waiting_bytes=1000)
+    )
 
     running.pipeline.submit(batch(patches(10)))
     full_before = running.pipeline.is_full
@@ -376,8 +413,11 @@ async def test_a_full_partition_says_so_until_there_is_room() -> None:
     await running.pipeline.close()
 
 
+@in_virtual_time
 async def test_few_events_wait_for_others_and_many_do_not() -> None:
-    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), settings(linger=0.05))
+    running = Running(
+        a_catalog({"flows": [a_flow()]}), MemoryRows(), MemoryLog(), partition_settings(linger_seconds=0.05)
+    )
     loop = asyncio.get_running_loop()
 
     begun = loop.time()
@@ -387,16 +427,17 @@ async def test_few_events_wait_for_others_and_many_do_not() -> None:
     running.pipeline.submit(batch(patches(600, first=2)))
     await running.reach(602)
 
-    assert few >= 0.045
+    assert few >= 0.05
     assert len(running.log.outputs) <= 3
     await running.pipeline.close()
 
 
 @pytest.mark.parametrize("status", ["realized", "exited"])
+@in_virtual_time
 async def test_a_deleted_profile_leaves_a_tombstone_and_no_row(status: str) -> None:
     """F3: gone, in the changelog and on disk."""
     log = MemoryLog()
-    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), log, settings())
+    running = Running(a_catalog({"flows": [a_flow()]}), MemoryRows(), log, partition_settings())
     born = ReadRecord(
         "profile-events", 0, 0, 0, b"p-1", orjson.dumps(cloud_event(realized("a", status=status), id="1"))
     )
@@ -411,6 +452,7 @@ async def test_a_deleted_profile_leaves_a_tombstone_and_no_row(status: str) -> N
     await running.pipeline.close()
 
 
+@in_virtual_time
 async def test_what_is_fetched_before_it_is_said_where_to_read_on_is_not_processed() -> None:
     """It comes from the group's offset, which a crash may have left anywhere: events before it would be passed over."""
     log, progress, catalog = (
@@ -422,7 +464,7 @@ async def test_what_is_fetched_before_it_is_said_where_to_read_on_is_not_process
         MemoryRows(),
         log,
         catalog,
-        settings(),
+        partition_settings(),
         ("source", "changelog"),
         on_progress=progress.append,
         on_failure=lambda _: None,
@@ -432,11 +474,9 @@ async def test_what_is_fetched_before_it_is_said_where_to_read_on_is_not_process
     events = patches(20)
 
     pipeline.submit(batch(events[10:]))
-    pipeline.positioned(0)
+    pipeline.begin_at(0)
     pipeline.submit(batch(events))
-    async with asyncio.timeout(SECONDS):
-        while 20 not in progress:
-            await asyncio.sleep(0)
+    await until(lambda: 20 in progress)
     await pipeline.close()
 
     assert len(log.exports) == len(events)

@@ -5,35 +5,32 @@ import asyncio
 from processor.pipeline.partition import PartitionPipeline
 from processor.pipeline.pipeline import Pipeline
 from tests.kit.given import a_catalog, a_flow
-from tests.pipeline.fakes import Crash, FixedCatalog, MemoryLog, MemoryRows, batch
-from tests.pipeline.test_partition import SECONDS, patches, settings
-
-
-class Fetching:
-    """`pipeline.Fetching` that notes what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, int]] = []
-
-    def pause(self, topic: str, partition: int) -> None:
-        self.told.append(("pause", partition))
-
-    def resume(self, topic: str, partition: int) -> None:
-        self.told.append(("resume", partition))
+from tests.kit.virtual_time import in_virtual_time
+from tests.pipeline.fakes import (
+    Crash,
+    FixedCatalog,
+    MemoryFetching,
+    MemoryLog,
+    MemoryRows,
+    batch,
+    partition_settings,
+    until,
+)
+from tests.pipeline.test_partition import SECONDS, patches
 
 
 class Worker:
     """A pipeline with one partition, 0."""
 
     def __init__(self, waiting_bytes: int = 1 << 20) -> None:
-        self.fetching, self.log, self.progress = Fetching(), MemoryLog(), [0]
+        self.fetching, self.log, self.progress = MemoryFetching(), MemoryLog(), [0]
         self.failures: list[BaseException] = []
         self.pipeline = Pipeline(self.fetching, self.failures.append)
         partition = PartitionPipeline(
             MemoryRows(),
             self.log,
             FixedCatalog(a_catalog({"flows": [a_flow()]})),
-            settings(waiting_bytes=waiting_bytes),
+            partition_settings(max_waiting_bytes=waiting_bytes),
             (None, None),
             on_progress=self._moved,
             on_failure=lambda error: None,
@@ -42,14 +39,13 @@ class Worker:
 
     def _moved(self, offset: int) -> None:
         self.progress.append(offset)
-        self.pipeline.moved("profile-events", 0)
+        self.pipeline.on_progress("profile-events", 0)
 
     async def reach(self, offset: int) -> None:
-        async with asyncio.timeout(SECONDS):
-            while self.progress[-1] < offset:
-                await asyncio.sleep(0)
+        await until(lambda: self.progress[-1] >= offset)
 
 
+@in_virtual_time
 async def test_a_partition_that_is_full_is_paused_once_and_resumed_when_there_is_room() -> None:
     worker = Worker(waiting_bytes=1000)
     worker.log.gate.clear()
@@ -65,6 +61,7 @@ async def test_a_partition_that_is_full_is_paused_once_and_resumed_when_there_is
     await worker.pipeline.close()
 
 
+@in_virtual_time
 async def test_a_batch_of_a_partition_that_was_released_is_dropped() -> None:
     worker = Worker()
     await worker.pipeline.release([0])
@@ -76,6 +73,7 @@ async def test_a_batch_of_a_partition_that_was_released_is_dropped() -> None:
     assert worker.log.closed
 
 
+@in_virtual_time
 async def test_counts_outlive_the_partitions_that_made_them() -> None:
     worker = Worker()
     worker.pipeline.submit(batch(patches(3)))
@@ -89,6 +87,7 @@ async def test_counts_outlive_the_partitions_that_made_them() -> None:
     assert worker.pipeline.committed_offsets == {}
 
 
+@in_virtual_time
 async def test_a_release_that_was_cancelled_goes_on_and_the_next_one_waits_for_it() -> None:
     """A rebalance in a rebalance: nothing of the old owner may be under way when the partition is taken over anew."""
     worker = Worker()
@@ -111,6 +110,7 @@ async def test_a_release_that_was_cancelled_goes_on_and_the_next_one_waits_for_i
     assert worker.log.closed
 
 
+@in_virtual_time
 async def test_a_partition_that_cannot_be_closed_stops_the_worker_and_keeps_its_counts() -> None:
     worker = Worker()
     worker.pipeline.submit(batch(patches(3)))
@@ -123,6 +123,7 @@ async def test_a_partition_that_cannot_be_closed_stops_the_worker_and_keeps_its_
     assert worker.pipeline.counts().applied == 3
 
 
+@in_virtual_time
 async def test_headers_fill_a_partition_as_keys_and_values_do() -> None:
     """Records of nothing but headers would wait in memory without bound."""
     worker = Worker(waiting_bytes=1000)

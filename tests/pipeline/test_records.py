@@ -4,27 +4,24 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import orjson
 
-from processor.core.step import Limits
-from processor.pipeline.decided import Policy
-from processor.pipeline.partition import PartitionPipeline, PartitionSettings
+from processor.pipeline.partition import PartitionPipeline
 from schemas.kafka import ProducerRecord, ReadRecord
 from schemas.wire.exports import decode_export
 from tests.delivery.fakes import Record
 from tests.kit.given import a_catalog, a_flow, cloud_event, realized
-from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch
+from tests.kit.virtual_time import in_virtual_time
+from tests.pipeline.fakes import FixedCatalog, MemoryLog, MemoryRows, batch, partition_settings
 
 SECONDS = 60.0
 DECIDED_AT = 1_768_174_653.25
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 OTHER_PARENT = "00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-00"
 STATE = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"
-SETTINGS = PartitionSettings(Policy(Limits(), 0), 0.0, 1 << 20, 1 << 20)
 FLOWS = {"flows": [a_flow("f", ["a"]), a_flow("enveloped", ["a"], envelope="cloudevents")]}
 
 
@@ -43,12 +40,11 @@ async def exported(
         if offset > events[-1].offset:
             done.set()
 
-    settings = replace(SETTINGS, wall_clock=clock)
     pipeline = PartitionPipeline(
         MemoryRows(),
         log,
         FixedCatalog(a_catalog(FLOWS)),
-        settings,
+        partition_settings(wall_clock=clock),
         (None, None),
         on_progress=progress,
         on_failure=lambda _: done.set(),
@@ -62,6 +58,7 @@ async def exported(
     return log.exports
 
 
+@in_virtual_time
 async def test_d3_the_headers_of_a_record_are_these_and_no_others() -> None:
     record, _ = await exported(an_event(17))
 
@@ -80,6 +77,7 @@ async def test_d3_the_headers_of_a_record_are_these_and_no_others() -> None:
     ]
 
 
+@in_virtual_time
 async def test_a_record_says_when_it_was_decided_and_not_when_it_was_written() -> None:
     """G1: what waits for its transaction, or is sent again within one, is the same record."""
     log, moments = MemoryLog(), count(DECIDED_AT, 1.0)
@@ -91,6 +89,7 @@ async def test_a_record_says_when_it_was_decided_and_not_when_it_was_written() -
     assert [dict(record.headers)["decided-at"] for record in records] == [b"1768174653250"] * 2 + [b"1768174654250"] * 2
 
 
+@in_virtual_time
 async def test_a_record_hands_on_the_trace_of_its_events_headers_before_that_of_its_attributes() -> None:
     headers = [("other", b"x"), ("traceparent", PARENT.encode()), ("tracestate", STATE.encode())]
 
@@ -99,6 +98,7 @@ async def test_a_record_hands_on_the_trace_of_its_events_headers_before_that_of_
     assert [record.headers[-2:] for record in records] == [headers[1:]] * 2
 
 
+@in_virtual_time
 async def test_a_record_hands_on_the_trace_of_its_events_attributes_and_d2_its_envelope_does_not() -> None:
     plain, enveloped = await exported(an_event(0, traceparent=PARENT, tracestate=STATE))
 
@@ -110,12 +110,14 @@ async def test_a_record_hands_on_the_trace_of_its_events_attributes_and_d2_its_e
     assert b"trace" not in (plain.value or b"") + (enveloped.value or b"")
 
 
+@in_virtual_time
 async def test_the_bytes_that_leave_are_the_same_with_a_trace_and_without_one() -> None:
     traced, untraced = await exported(an_event(0, traceparent=PARENT)), await exported(an_event(0))
 
     assert [record._replace(headers=[]) for record in traced] == [record._replace(headers=[]) for record in untraced]
 
 
+@in_virtual_time
 async def test_a_trace_that_is_none_is_left_out_and_the_event_counts_all_the_same() -> None:
     """I4: what others put beside an event is no reason to refuse it."""
     odd = [None, 7, "", "00-x", {"a": 1}, "00-" + "0" * 32 + "-00f067aa0ba902b7-01", "é" * 40, "\x00" * 1_000_000]
@@ -128,6 +130,7 @@ async def test_a_trace_that_is_none_is_left_out_and_the_event_counts_all_the_sam
     assert all(record.headers[-1][0] == "decided-at" for record in records)
 
 
+@in_virtual_time
 async def test_the_sink_reads_a_record_with_the_new_headers_as_one_without() -> None:
     record, _ = await exported(an_event(3, headers=[("traceparent", PARENT.encode())]))
     old = [(name, value) for name, value in record.headers if name not in ("decided-at", "traceparent")]

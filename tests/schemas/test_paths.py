@@ -13,7 +13,10 @@ DESTINATION = {"type": "kinesis", "stream": "s", "region": "us-east-2"}
 FILE = """
 audiences: [{{namespace: {namespace}, id: a}}]
 flows:
-  - {{id: f, destination: {{type: kinesis, stream: s, region: r}}, audiences: [{{namespace: {namespace}, id: a}}], attributes: [{attribute}]}}
+  - id: f
+    destination: {{type: kinesis, stream: s, region: r}}
+    audiences: [{{namespace: {namespace}, id: a}}]
+    attributes: [{attribute}]
 """
 MEMBER = st.from_regex(r"[A-Za-z_$@#~{}()<>|:;,'\"!?&^%=+ë-][A-Za-z0-9_$@#~-]{0,8}", fullmatch=True).filter(
     lambda text: not text.startswith("xdm:") and text != "$"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from processor.files.configuration import parse_configuration
 from schemas.audience import Audience
 from schemas.times import MAX_SECONDS, MIN_SECONDS, BadTimeError, format_time, normal_time, parse_time
-from tests.core import strategies
+from tests.kit.examples import law
 
 NOON = "2026-01-11T12:00:00Z"
 
@@ -80,7 +80,7 @@ def test_i3_what_is_no_time_is_refused_and_named(text: str) -> None:
     assert repr(text) in str(raised.value)
 
 
-@strategies.law(300)
+@law(300)
 @given(
     st.integers(MIN_SECONDS + 86_400, MAX_SECONDS - 86_400),
     st.sampled_from("Tt "),

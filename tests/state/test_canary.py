@@ -1,6 +1,4 @@
-"""The insides of Faust that recovery and store lean on are as they were; a new Faust that moved them fails here,
-loudly.
-"""
+"""The insides of Faust that recovery and store lean on are as they were; a Faust that moved them fails here."""
 
 import inspect
 

@@ -311,7 +311,8 @@ from state.damage import find_fault
 if os.getuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 folder = Path(sys.argv[1])
-for file in ("CURRENT", "LOCK", "rocksdict-config.json", next(folder.glob("*.sst")).name, next(folder.glob("MANIFEST-*")).name):
+for file in ("CURRENT", "LOCK", "rocksdict-config.json", next(folder.glob("*.sst")).name,
+next(folder.glob("MANIFEST-*")).name):
     mode = (folder / file).stat().st_mode
     (folder / file).chmod(0)
     try:

@@ -106,8 +106,8 @@ def read_each(store: PartitionStore) -> None:
     assert store.get_many(KEYS) == [expected(store).get(key) for key in KEYS]
 
 
-def read_watermark(store: PartitionStore) -> None:
-    known = store.watermark
+def read_source_position(store: PartitionStore) -> None:
+    known = store.source_position
     assert (0 if known is None else known.next_offset) == store.changelog_next_offset
 
 
@@ -130,7 +130,7 @@ def compact(store: PartitionStore) -> None:
     store.compact()
 
 
-USES: Final[tuple[Use, ...]] = (read_each, read_watermark, scan, scan_from_the_middle, write_the_rest, compact)
+USES: Final[tuple[Use, ...]] = (read_each, read_source_position, scan, scan_from_the_middle, write_the_rest, compact)
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)

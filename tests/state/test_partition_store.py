@@ -1,7 +1,6 @@
-"""One partition on disk: atomic batches, its place in the changelog, and whose copy it is."""
+"""One partition on disk: atomic batches, its offset in the changelog, and whose copy it is."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -22,9 +21,8 @@ from schemas.wire.profiles_changelog import (
     encode_source_position,
     profile_key,
 )
-from state import partition
 from state.identity import Identity
-from state.partition import Memory, PartitionStore, shared_memory
+from state.partition import FileOptions, Memory, PartitionStore, shared_memory
 
 IDENTITY = Identity("cluster", "app", "app-profiles-changelog", "topic-id", 3, 8)
 PROFILE = Profile(
@@ -138,21 +136,21 @@ def test_i7_i9_a_row_of_format_3_is_read_as_todays_rules_would_keep_it() -> None
     }
 
 
-def test_a_watermark_comes_back_as_it_was_and_a_damaged_one_is_an_error() -> None:
-    watermark = SourcePosition(17, 2, "a", "b")
+def test_a_source_position_comes_back_as_it_was_and_a_damaged_one_is_an_error() -> None:
+    source_position = SourcePosition(17, 2, "a", "b")
 
-    assert decode_source_position(encode_source_position(watermark)) == watermark
+    assert decode_source_position(encode_source_position(source_position)) == source_position
     with pytest.raises(UnreadableRow):
         decode_source_position(b'{"next":1}')
 
 
-def test_rows_watermark_and_place_are_there_after_opening_again(tmp_path: Path, memory: Memory) -> None:
+def test_rows_source_position_and_place_are_there_after_opening_again(tmp_path: Path, memory: Memory) -> None:
     with PartitionStore.open(tmp_path / "3", IDENTITY, memory) as store:
         store.apply({profile_key(b"p-1"): ROW, SOURCE_POSITION_KEY: encode_source_position(SourcePosition(42))}, 99)
 
     with PartitionStore.open(tmp_path / "3", IDENTITY, memory) as store:
         assert store.get_many([profile_key(b"p-1"), profile_key(b"p-2")]) == [ROW, None]
-        assert store.watermark == SourcePosition(42)
+        assert store.source_position == SourcePosition(42)
         assert store.changelog_next_offset == 99
         assert list(store.scan()) == [(b"p-1", ROW)]
 
@@ -214,10 +212,8 @@ MARKED = encode_row(
 )
 
 
-@pytest.fixture
-def legible(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is in a file stands there as it is."""
-    monkeypatch.setattr(partition, "DBCompressionType", SimpleNamespace(lz4=DBCompressionType.none))
+LEGIBLE = FileOptions(compression=DBCompressionType.none)
+"""What is in a file stands there as it is."""
 
 
 def files_with(folder: Path, *texts: bytes) -> list[str]:
@@ -234,36 +230,31 @@ def write_and_remove(store: PartitionStore) -> None:
     store.apply({profile_key(b"f-1"): ROW, profile_key(GONE): None, profile_key(GONE_AT_AN_EDGE): None}, 2)
 
 
-@pytest.mark.usefixtures("legible")
 def test_f3_after_a_compaction_nothing_of_a_deleted_profile_is_on_disk(tmp_path: Path, memory: Memory) -> None:
     """RocksDB's list of its files names the ids at their edges, until the store is opened again."""
-    with PartitionStore.open(tmp_path / "3", IDENTITY, memory) as store:
+    with PartitionStore.open(tmp_path / "3", IDENTITY, memory, files=LEGIBLE) as store:
         write_and_remove(store)
         store.compact()
 
         assert files_with(store.path, MARKER) == []
         assert [name.partition("-")[0] for name in files_with(store.path, GONE)] == ["MANIFEST"]
 
-    with PartitionStore.open(tmp_path / "3", IDENTITY, memory) as store:
+    with PartitionStore.open(tmp_path / "3", IDENTITY, memory, files=LEGIBLE) as store:
         assert files_with(store.path, MARKER, GONE) == []
         assert store.get_many([profile_key(b"f-1"), profile_key(GONE)]) == [ROW, None]
 
 
-@pytest.mark.usefixtures("legible")
 def test_f3_what_was_deleted_stays_in_a_file_until_a_compaction(tmp_path: Path, memory: Memory) -> None:
-    with PartitionStore.open(tmp_path / "3", IDENTITY, memory) as store:
+    with PartitionStore.open(tmp_path / "3", IDENTITY, memory, files=LEGIBLE) as store:
         write_and_remove(store)
 
     assert len(files_with(tmp_path / "3", MARKER)) == 1
 
 
-@pytest.mark.usefixtures("legible")
-def test_f3_ids_at_the_edge_of_a_file_go_when_the_list_of_files_is_written_anew(
-    tmp_path: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_f3_ids_at_the_edge_of_a_file_go_when_the_list_of_files_is_written_anew(tmp_path: Path, memory: Memory) -> None:
     """It is at a size that we set; here, with each change."""
-    monkeypatch.setattr(partition, "_MANIFEST_BYTES", 1)
-    with PartitionStore.open(tmp_path / "3", IDENTITY, memory) as store:
+    files = LEGIBLE._replace(manifest_bytes=1)
+    with PartitionStore.open(tmp_path / "3", IDENTITY, memory, files=files) as store:
         write_and_remove(store)
         store.compact()
         store.apply({profile_key(b"f-1"): ROW}, 3)

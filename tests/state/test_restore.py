@@ -1,6 +1,4 @@
-"""Whether a local copy can go on from where it is; the reading itself is tested on a real Kafka
-(tests/integration).
-"""
+"""A local copy goes on from where it is, or is made anew; the reading itself is tested in tests/integration."""
 
 from collections.abc import Callable
 from pathlib import Path

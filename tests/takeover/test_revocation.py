@@ -1,4 +1,4 @@
-"""The group takes partitions back in the middle of a takeover: it ends first, and then what it used is closed."""
+"""Partitions that are revoked in the middle of a takeover: it ends first, and then what it used is closed."""
 
 import asyncio
 

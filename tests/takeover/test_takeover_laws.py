@@ -1,5 +1,4 @@
-"""Takeover, release, restore and rebalance in any order: what they must never do, on the real parts
-with real RocksDB.
+"""Takeover, release, restore and rebalance in any order, on the real parts: what they must never do.
 
 assign ─► take over ─► seek          a rebalance, a fault, a stop begin between any two steps of these
 revoke ─► release

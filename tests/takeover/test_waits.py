@@ -23,8 +23,8 @@ def test_a_wait_is_said_once_it_takes_longer_than_30_seconds_then_each_minute_an
 
     with capture_logs() as logs, waits.on("the broker"):
         for clock.now in (29.0, 30.0, 60.0, 89.0, 90.0):
-            waits.say()
-            said.append((clock.now, dict(waits.long()), len(logs)))
+            waits.report()
+            said.append((clock.now, dict(waits.long_waits()), len(logs)))
 
     assert [(now, count) for now, _, count in said] == [(29.0, 0), (30.0, 1), (60.0, 1), (89.0, 1), (90.0, 2)]
     assert said[0][1] == {}
@@ -34,14 +34,14 @@ def test_a_wait_is_said_once_it_takes_longer_than_30_seconds_then_each_minute_an
         ("still_waiting", "the broker", 90),
         ("waiting_ended", "the broker", 90),
     ]
-    assert waits.long() == {}
+    assert waits.long_waits() == {}
 
 
 def test_a_wait_that_nobody_noticed_ends_without_a_word() -> None:
     waits = Waits(Clock())
 
     with capture_logs() as logs, waits.on("the broker"):
-        waits.say()
+        waits.report()
 
     assert logs == []
 
@@ -54,7 +54,7 @@ def test_waits_for_the_same_are_one_since_the_first_of_them() -> None:
         with waits.on("Kafka"):
             clock.now = 45.0
 
-            assert waits.long() == {"Kafka": 45.0}
+            assert waits.long_waits() == {"Kafka": 45.0}
 
 
 def waiting(worker: MemoryWorker) -> list[str]:
@@ -101,7 +101,7 @@ async def test_every_step_of_a_takeover_says_what_it_waits_for(worker: MemoryWor
     assert steps["restore"] == ["the restore of partitions 0, 1"]
     assert steps["offsets"] == ["the leaders of partitions and the group's coordinator, for offsets to begin at"]
     assert steps["rows"] == ["Kafka, to read and write the rows of parked flows"]
-    assert worker.parts.waits.long() == {}
+    assert worker.parts.waits.long_waits() == {}
 
 
 async def test_a_write_that_kafka_does_not_acknowledge_is_said(worker: MemoryWorker) -> None:
@@ -115,7 +115,7 @@ async def test_a_write_that_kafka_does_not_acknowledge_is_said(worker: MemoryWor
     assert waiting(worker) == ["Kafka, to acknowledge what partition 0 writes"]
 
     worker.kafka.let_go("commit")
-    await until(lambda: not worker.parts.waits.long())
+    await until(lambda: not worker.parts.waits.long_waits())
 
 
 async def test_a_worker_whose_partitions_were_revoked_waits_for_the_group(worker: MemoryWorker) -> None:

@@ -1,5 +1,6 @@
-"""Kafka's logs in memory, behind aiokafka's own fetcher: what a consumer of ours sees of a broker, byte for byte,
-without sockets and threads.
+"""Keep Kafka's logs in memory, behind aiokafka's own fetcher.
+
+A consumer of ours sees what it sees of a broker, byte for byte, without sockets and threads.
 
 A log's beginning may be moved at any moment; its records may have gaps, where control batches (markers) stand.
 """
@@ -50,7 +51,7 @@ class MemoryPartition:
         self.begin = min(max(self.begin, begin), self.end)
 
     def offsets(self) -> list[int]:
-        """Where the records are that the log still holds."""
+        """Return the offsets of the records that the log still holds."""
         return [offset for offset in range(self.begin, self.end) if self.records[offset] is not None]
 
     def fetched(self, offset: int) -> bytes:
@@ -118,7 +119,7 @@ class MemoryClient:
         return self._broker.logs[place]
 
     def force_metadata_update(self) -> Any:
-        """Nothing is there to update."""
+        """Return a future that never ends, as nothing is there to update."""
         return self._loop.create_future()
 
 
@@ -145,7 +146,7 @@ class MemoryConsumer:
         self._refreshing = asyncio.create_task(self._refresh())
 
     async def close(self) -> None:
-        """Stop fetching."""
+        """Stop fetching, and close the fetcher."""
         self._refreshing.cancel()
         await self._fetcher.close()
 
@@ -161,22 +162,22 @@ class MemoryConsumer:
                 )
 
     def seek(self, place: TopicPartition, offset: int) -> None:
-        """As aiokafka's."""
+        """Seek a partition as aiokafka's consumer does."""
         self._fetcher.seek_to(place, offset)
 
     async def position(self, place: TopicPartition) -> int:
-        """As aiokafka's, of a place that was sought."""
+        """Return the position of a partition that was sought, as aiokafka's consumer does."""
         return int(self._subscriptions.subscription.assignment.state_value(place).position)
 
     async def beginning_offsets(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """As aiokafka's."""
+        """Return the log starts, as aiokafka's consumer does."""
         for place in places:
             self._broker.asked.append(place)
             await self._broker.when_asked(place)
         return {place: self._broker.logs[place].begin for place in places}
 
     async def end_offsets(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """As aiokafka's."""
+        """Return the log end offsets, as aiokafka's consumer does."""
         return {place: self._broker.logs[place].end for place in places}
 
     async def _fetch_committed(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
@@ -184,7 +185,7 @@ class MemoryConsumer:
         return {place: OffsetAndMetadata(committed[place], "") for place in places if place in committed}
 
     async def commit(self, offsets: Mapping[TopicPartition, Any]) -> None:
-        """As aiokafka's."""
+        """Commit offsets as aiokafka's consumer does."""
         for place, offset in offsets.items():
             self._broker.committed[place] = offset.offset if isinstance(offset, OffsetAndMetadata) else offset
 
@@ -195,14 +196,14 @@ class InLoopThread(BatchConsumerThread):
     client: MemoryConsumer
 
     async def call_thread(self, fun: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call it here."""
+        """Call the function in the test's own loop."""
         return await fun(*args, **kwargs)
 
     def _ensure_consumer(self) -> Any:
         return self.client
 
     def assignment(self) -> set[Any]:
-        """All there is."""
+        """Return all partitions of the broker."""
         return set(self.client._broker.logs)
 
 

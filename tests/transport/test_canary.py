@@ -1,5 +1,6 @@
-"""The insides of Faust and aiokafka that the transport leans on are as they were; a version that moved them fails here,
-loudly.
+"""The insides of Faust and aiokafka that the transport leans on are as they were.
+
+A version that moved them fails here, loudly.
 """
 
 import inspect
@@ -114,7 +115,7 @@ def test_the_group_is_asked_and_answers_where_the_lease_listens() -> None:
 
 
 def test_a_fetch_outside_of_the_log_raises_and_leaves_the_position_where_it_is() -> None:
-    """With the reset policy "none"; any other moves it without a word. What a seek finds in its way is removed."""
+    """The reset policy "none" is needed; any other moves the position without a word. A seek removes what it finds."""
     fetch = inspect.getsource(Fetcher._proc_fetch_request)
     assert "err = Errors.OffsetOutOfRangeError({tp: fetch_offset})" in fetch
     assert fetch.count("await_reset(") == 1
@@ -153,8 +154,9 @@ def test_faust_runs_its_tasks_where_their_end_is_heard() -> None:
 
 
 def test_a_members_idle_time_counts_against_the_setting_that_is_set() -> None:
-    """aiokafka's heartbeat leaves the group when nothing was fetched for so long; a worker that restores fetches
-    nothing.
+    """aiokafka's heartbeat leaves the group when nothing was fetched for so long.
+
+    A worker that restores fetches nothing.
     """
     assert "max_poll_interval_ms=int(max_poll_interval * 1000.0)" in inspect.getsource(
         driver.AIOKafkaConsumerThread._create_worker_consumer

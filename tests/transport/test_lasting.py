@@ -1,5 +1,6 @@
-"""Nothing that a worker needs ends in silence: the consumer's thread, aiokafka's tasks, Faust's services, a rebalance
-that goes wrong.
+"""A worker ends where something ends that it needs.
+
+That is the consumer's thread, aiokafka's tasks, Faust's services, or a rebalance that goes wrong.
 
 The worker would stay in its group and do nothing, and nobody else would get its partitions.
 """
@@ -20,7 +21,7 @@ from processor.transport.fetching import BatchConsumerThread
 from processor.transport.lasting import LastingTasks, TaskEnded
 from processor.transport.owner import DEFAULT_TIMEOUTS, Partition, ReleaseTooSlow, SeekTooSlow, Timeouts
 from processor.worker.faust_app import ProfileExporter, create_app
-from processor.worker.recovery import TableManager
+from processor.worker.recovery import LastingTables
 
 SECONDS: Final = 60.0
 PARTITION: Final = Partition("profile-events", 0)
@@ -103,9 +104,7 @@ async def test_a_task_of_aiokafka_that_ends_ends_the_worker(task: str, app: Prof
 
 
 async def test_an_error_that_aiokafka_keeps_for_its_user_ends_the_worker(app: ProfileExporter) -> None:
-    """As a group that the worker may no longer read: aiokafka would wait for somebody to ask for the error before it
-    goes on.
-    """
+    """aiokafka waits for somebody to ask for an error before it goes on, as of a group that may not be read."""
     thread = cast("BatchConsumer", app.consumer)._thread
     await thread.start()
     coordinator: Any = thread._ensure_consumer()._coordinator
@@ -139,7 +138,7 @@ async def cut_off() -> None:
 
 @pytest.mark.parametrize("end", [returns, cut_off])
 async def test_a_service_whose_task_ends_before_it_ends_the_worker(end: Callable[[], Any]) -> None:
-    """As the loop that commits, and the one that fetches, where aiokafka raises CancelledError."""
+    """The loops that commit and fetch end so, where aiokafka raises CancelledError."""
     service = Service(end)
     await service.start()
     await until(lambda: service.crashed)
@@ -180,7 +179,7 @@ def test_the_services_that_a_worker_needs_are_such(app: ProfileExporter) -> None
 
 async def recovering(app: ProfileExporter, owner: Any) -> Any:
     """Recovery at its last step: the takeover is done, and it is asked where to begin."""
-    tables = cast("TableManager", app.tables)
+    tables = cast("LastingTables", app.tables)
     tables.takeover = cast("BatchConsumer", app.consumer).owner = owner
     recovery = tables.recovery
     await recovery.start()
@@ -192,8 +191,9 @@ async def recovering(app: ProfileExporter, owner: Any) -> Any:
 async def test_a_seek_that_takes_longer_than_fausts_time_out_does_not_end_recovery_in_silence(
     app: ProfileExporter,
 ) -> None:
-    """Faust says of it that the service was stopped; a worker that believed it did nothing for ever, and stayed in its
-    group.
+    """Faust says of a slow seek that the service was stopped.
+
+    A worker that believed it did nothing for ever, and stayed in its group.
     """
     app.conf.broker_request_timeout = 0.05
     owner = Owner()

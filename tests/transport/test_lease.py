@@ -1,4 +1,4 @@
-"""What a worker owns is its own for a session's time after the group answered (Kinesis cannot fence)."""
+"""A worker owns its partitions for a session's time after the group answered (Kinesis cannot fence)."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -82,9 +82,7 @@ async def test_an_answer_that_was_read_after_the_session_renews_nothing(lease: L
 async def test_only_a_member_is_answered_so(
     lease: Lease, coordinator: Coordinator, error_code: int, holds: bool
 ) -> None:
-    """27: the group rebalances, and we are in it; 25: unknown member; 22: illegal generation; 16: not the
-    coordinator.
-    """
+    """Code 27: the group rebalances, with us in it; 25: unknown member; 22: illegal generation; 16: not coordinator."""
     coordinator.error_code = error_code
 
     await coordinator._send_req(HEARTBEAT)

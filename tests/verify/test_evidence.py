@@ -1,4 +1,4 @@
-"""What the tour reads back is what a worker writes."""
+"""The evidence that is read back is what a worker writes."""
 
 from processor.core.step import dead_letter as put_aside
 from processor.core.unusable import Unusable

@@ -1,4 +1,4 @@
-"""What a worker's settings mean to delivery."""
+"""Settings of a worker become delivery's limits."""
 
 from processor.foundation.settings import Settings
 from processor.foundation.sizes import MIB

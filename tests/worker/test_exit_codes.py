@@ -1,6 +1,5 @@
-"""How a worker ends: the exit code and the last line, where more than one thing went wrong."""
+"""The exit code and the last line of a worker in which more than one thing went wrong."""
 
-import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,14 +24,13 @@ def end(code: int) -> NoReturn:
 async def test_a_stop_for_the_operator_stays_one_where_something_fails_while_the_worker_stops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(os, "_exit", end)
     monkeypatch.setattr(faust.Worker, "execute_from_commandline", lambda _: None)
     app = create_app(Settings(_env_file=None, data_dir=tmp_path))  # type: ignore[call-arg]  # pydantic-settings' own argument
     app.stop_reason = RecordsAreGone(Gap("exports", 0, 5, 9), "were not delivered")
     await app.crash(RuntimeError("a producer cannot be closed"))
 
     with pytest.raises(Ended) as ended:
-        Worker(app).execute_from_commandline()
+        Worker(app, exit_process=end).execute_from_commandline()
 
     assert ended.value.args == (3,)
     assert "exports[0]: offsets 5 to 8 are gone" in capfd.readouterr().err

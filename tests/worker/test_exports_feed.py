@@ -1,4 +1,4 @@
-"""What waits before the sink is bounded in bytes, over all partitions, as it is in memory."""
+"""Batches that wait before the sink are bounded in bytes, over all partitions, as they are in memory."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -8,22 +8,10 @@ from typing import Any, Final
 from processor.worker.exports_feed import BATCH_BYTES, ExportsFeed
 from schemas.kafka import Batch, count_record_bytes
 from tests.delivery.fakes import Record, export_record
+from tests.pipeline.fakes import MemoryFetching
 
 MAX_BYTES: Final = 100_000
 SECONDS: Final = 120.0
-
-
-class Fetching:
-    """Which partitions are paused."""
-
-    def __init__(self) -> None:
-        self.paused: set[int] = set()
-
-    def pause(self, _: str, partition: int) -> None:
-        self.paused.add(partition)
-
-    def resume(self, _: str, partition: int) -> None:
-        self.paused.discard(partition)
 
 
 class Door:
@@ -42,8 +30,8 @@ class Door:
         self.taken.append(partition)
 
 
-async def fed(stack: AsyncExitStack) -> tuple[ExportsFeed, Fetching, Door]:
-    fetching, door, failures = Fetching(), Door(), list[BaseException]()
+async def fed(stack: AsyncExitStack) -> tuple[ExportsFeed, MemoryFetching, Door]:
+    fetching, door, failures = MemoryFetching(), Door(), list[BaseException]()
     feed = ExportsFeed(door, fetching, MAX_BYTES, failures.append)
     feed.start()
     stack.push_async_callback(feed.close)

@@ -1,6 +1,4 @@
-"""`exports` read a second time, for parked flows: what the log has lost, and an operator accepts, is written down
-before it is passed over.
-"""
+"""Parked records that the log has lost, and an operator accepts, are written down before they are passed over."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,6 +1,4 @@
-"""Where a worker begins after a takeover, and what another rebalance in the middle of it must not lead to (design 2,
-5.6).
-"""
+"""A worker begins where it must after a takeover, whatever rebalance comes in the middle of it."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -78,18 +76,18 @@ class Producer:
 async def new_ownership(  # each by its name
     folder: Path,
     consumer: Consumer,
-    watermarks: Mapping[int, SourcePosition | None],
+    positions: Mapping[int, SourcePosition | None],
     started: Any = None,
     new_log: Callable[[int], Any] | None = None,
     detached: Callable[[list[int]], None] = lambda _: None,
     read_positions: Callable[[Collection[int]], Any] | None = None,
     **values: Any,
 ) -> tuple[Ownership, dict[int, Any]]:
-    """The ownership of partitions with these watermarks; and their stores.
+    """The ownership of partitions with these source positions; and their stores.
 
     `started` is its catalog and producer; `values` are settings.
     """
-    stores = {partition: SimpleNamespace(watermark=watermark) for partition, watermark in watermarks.items()}
+    stores = {partition: SimpleNamespace(source_position=position) for partition, position in positions.items()}
     settings = Settings(_env_file=None, data_dir=folder, **values)  # type: ignore[call-arg]  # pydantic-settings' own argument
     environment = WorkerEnvironment(StateDirectory.lock(folder, lambda: "0"), ClusterFacts(None, {}))
     store: Any = SimpleNamespace(partitions=stores, detach=detached)
@@ -124,7 +122,7 @@ async def nothing_parked(partitions: Collection[int]) -> dict[int, Any]:
     return {partition: {} for partition in partitions}
 
 
-async def test_a_worker_begins_at_the_watermark_and_at_the_groups_offset_of_exports(tmp_path: Path) -> None:
+async def test_a_worker_begins_at_the_source_position_and_at_the_groups_offset_of_exports(tmp_path: Path) -> None:
     consumer = Consumer(committed=40)
     begun, _ = await new_ownership(tmp_path, consumer, {0: SourcePosition(60)})
 

@@ -1,6 +1,4 @@
-"""Partitions taken over with what is parked there: only by whom the group names, and written anew before it is
-removed.
-"""
+"""Partitions are taken over with what is parked there: only by whom the group names, and written anew first."""
 
 from collections.abc import Collection, Mapping
 from typing import Any

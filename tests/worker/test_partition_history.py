@@ -1,6 +1,4 @@
-"""What stands on `audit-events` of takeovers and of what was passed over, so that any offset can be decided again
-(contract I4, I5, F5).
-"""
+"""Takeovers and skips on `audit-events`, by which any offset can be decided again (I4, I5, F5)."""
 
 from collections.abc import Sequence
 from pathlib import Path

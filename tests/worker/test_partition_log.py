@@ -1,6 +1,4 @@
-"""What a commit says where a topic does not take it, and what it does so that the topic takes it (contract I4; exit
-code 3), on a real Kafka.
-"""
+"""Commits that a topic does not take, and what makes it take them, on a real Kafka (I4; exit code 3)."""
 
 import os
 import time
@@ -16,7 +14,7 @@ from processor.kafka.limits import topic_limits
 from processor.kafka.log_ends import wait_until_shown
 from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
-from processor.pipeline.ports import Log, Output
+from processor.pipeline.ports import Output, PartitionLog
 from processor.worker.adapters.partition_log import Destinations, PlainLog, TransactionalLog
 from schemas.kafka import ProducerHeaders, ProducerRecord
 from schemas.profile import Profile
@@ -40,11 +38,13 @@ def topics(kafka: str) -> Destinations:
 
 
 @pytest.fixture(params=["transactional", "plain"])
-async def log(request: pytest.FixtureRequest, installation: Installation, topics: Destinations) -> AsyncIterator[Log]:
+async def log(
+    request: pytest.FixtureRequest, installation: Installation, topics: Destinations
+) -> AsyncIterator[PartitionLog]:
     shared = SharedProducer(installation.settings)
     await shared.start()
     transactional = partial(TransactionalLog, installation.settings, topics, "events", 0)
-    opened: Log = transactional() if request.param == "transactional" else PlainLog(shared, topics, 0)
+    opened: PartitionLog = transactional() if request.param == "transactional" else PlainLog(shared, topics, 0)
     await opened.take_over()
     yield opened
     await opened.close()
@@ -61,7 +61,7 @@ def export(value: bytes, timestamp: int | None = None) -> ProducerRecord:
 
 
 async def test_an_export_that_does_not_fit_names_the_event_that_it_comes_of_and_how_to_go_on(
-    log: Log, topics: Destinations
+    log: PartitionLog, topics: Destinations
 ) -> None:
     with pytest.raises(RecordTooLarge) as refused:
         await log.commit(Output([export(os.urandom(2 * MIB))], [], ROWS))
@@ -71,7 +71,7 @@ async def test_an_export_that_does_not_fit_names_the_event_that_it_comes_of_and_
     assert refused.value.exit_code == StoppedForOperator.exit_code
 
 
-async def test_a_row_that_does_not_fit_names_the_event_that_made_it(log: Log, topics: Destinations) -> None:
+async def test_a_row_that_does_not_fit_names_the_event_that_made_it(log: PartitionLog, topics: Destinations) -> None:
     row = encode_row(Profile({"novel": os.urandom(2 * MIB).hex()}, {}, {}, {}, 1, (), 2), 23)
 
     with pytest.raises(RecordTooLarge) as refused:
@@ -82,7 +82,7 @@ async def test_a_row_that_does_not_fit_names_the_event_that_made_it(log: Log, to
 
 
 async def test_a_timestamp_that_the_topic_does_not_take_stops_with_the_remedy_where_its_bounds_are_not_known(
-    log: Log, topics: Destinations
+    log: PartitionLog, topics: Destinations
 ) -> None:
     with pytest.raises(TimestampRefused, match=r"offset 17(.|\n)*message\.timestamp\.before\.max\.ms"):
         await log.commit(Output([export(b"{}", LONG_AGO_MS)], [], ROWS))

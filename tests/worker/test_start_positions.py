@@ -1,4 +1,4 @@
-"""Where each partition begins, and what is never passed over in silence (design 2; exit code 3)."""
+"""Each partition begins where it must, and nothing is passed over in silence (exit code 3)."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def exports(begin: int = 0, end: int = 100, committed: int | None = None) -> Bou
 
 
 @pytest.mark.parametrize("committed", [None, 0, 10, 90])
-def test_the_watermark_wins_over_the_groups_offset_in_both_directions(committed: int | None) -> None:
+def test_the_source_position_wins_over_the_groups_offset_in_both_directions(committed: int | None) -> None:
     assert source_start(bounds(committed=committed), 50, NO_GAPS) == Start(50)
 
 
@@ -97,14 +97,14 @@ def test_a_log_that_ends_before_what_was_read_is_another_log_and_is_refused(acce
 
 
 def test_a_group_that_has_read_without_any_state_is_refused() -> None:
-    with pytest.raises(StateIsGone, match="holds no watermark"):
+    with pytest.raises(StateIsGone, match="holds no source position"):
         source_start(bounds(committed=50), None, NO_GAPS)
 
     assert source_start(bounds(committed=50), None, EVERY) == Start(0)
     assert source_start(bounds(committed=50), None, accepted_gaps("profile-events:3:50")) == Start(0)
 
 
-def test_skipping_on_purpose_goes_ahead_of_the_watermark_and_never_back() -> None:
+def test_skipping_on_purpose_goes_ahead_of_the_source_position_and_never_back() -> None:
     assert source_start(bounds(), 50, NO_GAPS, skip_to=70) == Start(70, Skipped(50, 70, "SKIP_TO"))
     assert source_start(bounds(), 80, NO_GAPS, skip_to=70) == Start(80)
     assert source_start(bounds(), 50, NO_GAPS, skip_to=101) == Start(50)

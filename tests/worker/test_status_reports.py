@@ -1,4 +1,4 @@
-"""What a worker says of itself while it runs and when it stops."""
+"""Reports of a worker while it runs and when it stops."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -130,7 +130,7 @@ async def test_f5_a_worker_whose_reports_are_refused_says_that_no_membership_end
             while not said:
                 await asyncio.sleep(0)
         now[0] = 31.0
-        (waited_for,) = runtime.waits.long()
+        (waited_for,) = runtime.waits.long_waits()
 
         producer.is_refused = False
         async with asyncio.timeout(SECONDS):
@@ -138,7 +138,7 @@ async def test_f5_a_worker_whose_reports_are_refused_says_that_no_membership_end
                 reports.report_now()
                 await asyncio.sleep(0)
             await asyncio.sleep(0)
-        still_waited_for = runtime.waits.long()
+        still_waited_for = runtime.waits.long_waits()
         await reports.close()
 
     assert said[0]["event"] == "status_not_sent"

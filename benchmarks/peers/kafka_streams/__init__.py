@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 from shutil import which
 
+from benchmarks.environment import Job
 from benchmarks.events import AUDIENCES
 from benchmarks.peers.tools import run
 from benchmarks.process import Command
-from benchmarks.stage import Job
 from tests.kit.distribution import java
 from tests.kit.tools import made_once
 

@@ -1,21 +1,22 @@
-"""Quix Streams: Python, RocksDB with changelog, in a venv of its own under `.tools/`. job.py is the job, this starts
-it.
+"""Quix Streams: Python, RocksDB with changelog, in a venv of its own under `.tools/`.
+
+job.py is the job, this module starts it.
 """
 
 import os
 import sys
 from pathlib import Path
 
+from benchmarks.environment import Job
 from benchmarks.peers.tools import run
 from benchmarks.process import Command
-from benchmarks.stage import Job
 from tests.kit.tools import made_once
 
 PACKAGES = ("quixstreams==3.28.1", "orjson==3.13.0")
 
 
 def prepare() -> Path:
-    """Its Python."""
+    """Prepare the Python of the peer."""
     return made_once("quix-streams", [*PACKAGES, sys.version], _make) / "bin" / "python"
 
 

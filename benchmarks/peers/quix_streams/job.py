@@ -23,7 +23,7 @@ def process(event: dict[str, Any], state: State) -> dict[str, Any] | None:
 
 
 def main(broker: str, group: str, events: str, exports: str, folder: str, guarantee: str) -> None:
-    """Run until stopped."""
+    """Run the job until it is stopped."""
     app = Application(
         broker,
         consumer_group=group,

@@ -1,12 +1,13 @@
-"""Stock Faust, the version that the project pins: its own transport, RocksDB through rocksdict, changelog, at least
-once.
+"""Stock Faust, the version that the project pins, as its users run it.
+
+It has its own transport, RocksDB through rocksdict, and a changelog, at least once.
 """
 
 import os
 import sys
 
+from benchmarks.environment import PARTITIONS, Job
 from benchmarks.process import Command
-from benchmarks.stage import PARTITIONS, Job
 
 
 def command(job: Job) -> Command:

@@ -1,5 +1,6 @@
-"""Bodies, checked against the catalogue and turned into our own objects. Pure, but for the encryption of a secret."""
+"""Check bodies against the catalogue and turn them into our own objects; pure but for the encryption of a secret."""
 
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -29,7 +30,7 @@ from processor.api.flow_service.specs import (
     NAMED_PROFILE,
     PROFILE_SERVICE,
 )
-from processor.api.flow_service.views import AT_THE_TARGET, attribute_place, audience_place
+from processor.api.flow_service.views import AT_THE_TARGET, attribute_note_key, audience_note_key
 from processor.foundation.secrets import NoSecretsKey, Secrets
 from schemas.connection import Connection, Note, SourceConnection, SpecReference, TargetConnection, TargetParams
 from schemas.destination import (
@@ -55,20 +56,19 @@ _AUTHS: Final[dict[str, type[Body]]] = {
 }
 
 
-def checked(model: type[Checked], value: Any, place: str = "", remarks: Remarks | None = None) -> Checked:
-    """The value as `model`; raises ApiError with every fault and its place, and no value: there may be secrets among
-    them.
+def checked(model: type[Checked], value: Any, path: str = "", remarks: Remarks | None = None) -> Checked:
+    """Return the value as `model`; raise ApiError with every fault and its path.
 
-    What its author should know besides is added to `remarks`.
+    The error quotes no value: it may be a secret. What its author should know besides is added to `remarks`.
     """
     try:
         return model.model_validate(value, context=remarks)
     except ValidationError as error:
-        raise ApiError(Code.INVALID, "; ".join(list_faults(error, place))) from None
+        raise ApiError(Code.INVALID, "; ".join(list_faults(error, path))) from None
 
 
 def connection_of(body: ConnectionBody, secrets: Secrets, before: Connection | None = None) -> Connection:
-    """A base connection; a secret that is shown masked stays what it was in `before`."""
+    """Build a base connection; a secret that is shown masked stays what it was in `before`."""
     spec = known_spec(body.connection_spec, CONNECTION_SPECS)
     if spec.id == PROFILE_SERVICE:
         if body.auth is not None:
@@ -79,25 +79,28 @@ def connection_of(body: ConnectionBody, secrets: Secrets, before: Connection | N
     if body.auth is None:
         raise ApiError(Code.UNKNOWN_AUTH, f"auth is missing; specName is one of {', '.join(_AUTHS)}")
     params = _auth_params(body.auth)
-    place = {"region": params.region, "endpoint_url": params.connection_url}
+    address = {"region": params.region, "endpoint_url": params.connection_url}
     credentials = _credentials(params, secrets, before)
     return _built(
-        Connection, name=body.name, description=body.description, connection_spec=spec, credentials=credentials, **place
+        Connection,
+        name=body.name,
+        description=body.description,
+        connection_spec=spec,
+        credentials=credentials,
+        **address,
     )
 
 
-def require_storable(place: str, value: Any) -> None:
-    """Raise ApiError for JSON that cannot be stored: half of a surrogate pair, whole numbers beyond 64 bits, very deep
-    nesting.
-    """
+def require_storable(path: str, value: Any) -> None:
+    """Raise ApiError for JSON that cannot be stored: half a surrogate pair, numbers over 64 bits, deep nesting."""
     try:
         orjson.dumps(value)
     except orjson.JSONEncodeError:
-        raise ApiError(Code.INVALID, f"{place}: holds a text, a number or a nesting that cannot be stored") from None
+        raise ApiError(Code.INVALID, f"{path}: holds a text, a number or a nesting that cannot be stored") from None
 
 
 def source_of(body: SourceConnectionBody) -> SourceConnection:
-    """A source connection."""
+    """Build a source connection from its body."""
     require_storable("data", body.data)
     require_storable("params", body.params)
     spec = known_spec(body.connection_spec, CONNECTION_SPECS, PROFILE_SERVICE)
@@ -112,7 +115,7 @@ def source_of(body: SourceConnectionBody) -> SourceConnection:
 
 
 def target_of(body: TargetConnectionBody, remarks: Remarks) -> TargetConnection:
-    """A target connection."""
+    """Build a target connection from its body."""
     require_storable("data", body.data)
     spec = known_spec(body.connection_spec, CONNECTION_SPECS, KINESIS)
     return TargetConnection(
@@ -126,7 +129,7 @@ def target_of(body: TargetConnectionBody, remarks: Remarks) -> TargetConnection:
 
 
 def known_spec(spec: Spec, known: list[dict[str, Any]], wanted: str | None = None) -> SpecReference:
-    """The spec; raises ApiError where there is none, or where it is not the wanted one."""
+    """Return a reference to the spec; raise ApiError where it is unknown, or is not the wanted one."""
     if spec.id not in {each["id"] for each in known}:
         raise ApiError(
             Code.UNKNOWN_SPEC, f"there is no spec {spec.id}; those there are: {', '.join(each['id'] for each in known)}"
@@ -137,16 +140,14 @@ def known_spec(spec: Spec, known: list[dict[str, Any]], wanted: str | None = Non
 
 
 def options_of_flow(body: FlowBody, remarks: Remarks) -> Options:
-    """The options that stand at the flow; raises ApiError for those of a target connection."""
+    """Return the options that belong to the flow; raise ApiError for those of a target connection."""
     if misplaced := sorted(AT_THE_TARGET & body.options.keys()):
         raise ApiError(Code.INVALID, f"options.{misplaced[0]} is said by params of the target connection")
     return checked(Options, body.options, "options", remarks)
 
 
-class Mapped:
-    """What the selectors of a flow map, and what was said of each; times of an audience that was mapped before are
-    kept.
-    """
+class MappedSelectors:
+    """The audiences and attributes that selectors map, with notes on each; times of earlier mappings are kept."""
 
     def __init__(
         self, body: FlowBody, notes: dict[str, Note], audiences: tuple[AudienceMapping, ...], now_seconds: int
@@ -159,7 +160,7 @@ class Mapped:
         self.audiences: list[dict[str, Any]] = []  # as AudienceMapping is read
         for selector in transformation.params.segment_selectors.selectors:
             value = selector.value
-            is_same = self._note(audience_place(value.namespace, value.id), value.name, value.description)
+            is_same = self._keep_note(audience_note_key(value.namespace, value.id), value.name, value.description)
             before = known.get((value.namespace, value.id))
             created_at = now if before is None else before.created_at
             updated_at = before.updated_at if before is not None and is_same else now
@@ -168,18 +169,20 @@ class Mapped:
             )
         self.attributes: list[str] = []
         for each in transformation.params.profile_selectors.selectors:
-            self._note(attribute_place(without_prefixes(each.value.path)), each.value.name, each.value.description)
+            self._keep_note(
+                attribute_note_key(without_prefixes(each.value.path)), each.value.name, each.value.description
+            )
             self.attributes.append(each.value.path)
 
-    def _note(self, place: str, name: str | None, description: str | None) -> bool:
-        """Keep what is said of a selector; whether that is what was said before."""
-        before = self._before.get(place)
+    def _keep_note(self, key: str, name: str | None, description: str | None) -> bool:
+        """Keep the note of a selector; return whether it is the one of before."""
+        before = self._before.get(key)
         is_same = (name, description) == ((None, None) if before is None else (before.name, before.description))
         if before is not None and is_same:
-            self.notes[place] = before
+            self.notes[key] = before
         else:
             created = self._now if before is None else before.create_time
-            self.notes[place] = Note(name=name, description=description, create_time=created, update_time=self._now)
+            self.notes[key] = Note(name=name, description=description, create_time=created, update_time=self._now)
         return is_same
 
 
@@ -220,3 +223,8 @@ def _built(model: type[Checked], **fields: Any) -> Checked:
 
 def _camel(model: type[BaseModel], name: str) -> str:
     return model.model_fields[name].alias or name
+
+
+def remarks_on_params(remarks: Sequence[str]) -> list[str]:
+    """Return the remarks on a target connection, whose `params` are options of a flow."""
+    return [remark.replace("options.", "params.", 1) for remark in dict.fromkeys(remarks)]

@@ -1,6 +1,6 @@
-"""Bodies of the control API, as programs written for Adobe's Flow Service send them.
+"""The bodies of calls, as programs written for Adobe's Flow Service send them.
 
-What is unknown in them is refused, with its place.
+Unknown fields are refused, with their path.
 """
 
 from typing import Annotated, Any, Literal
@@ -27,7 +27,7 @@ Credential = Annotated[Text, AfterValidator(_require_visible)]
 
 
 class Body(BaseModel):
-    """JSON as it comes: camelCase, no unknown keys."""
+    """A body of JSON as it comes: camelCase, without unknown keys."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
@@ -52,7 +52,7 @@ class KeyAuth(Body):
 
 
 class DefaultAuth(Body):
-    """boto3's default chain, where the workers run."""
+    """The default chain of boto3, where the workers run."""
 
     region: Text | None = None
     connection_url: ConnectionUrl | None = None
@@ -72,14 +72,14 @@ class ProfileAuth(DefaultAuth):
 
 
 class Auth(Body):
-    """`specName` says what `params` are: see `GET /connectionSpecs`."""
+    """The authentication of a connection; `specName` decides what `params` are (`GET /connectionSpecs`)."""
 
     spec_name: Text
     params: dict[str, Any] = Field(default_factory=dict)
 
 
 class ConnectionBody(Body):
-    """A base connection."""
+    """The body of a base connection."""
 
     name: Text
     description: Words | None = None
@@ -88,7 +88,7 @@ class ConnectionBody(Body):
 
 
 class SourceConnectionBody(Body):
-    """Where profiles come from."""
+    """The body of a source connection, where profiles come from."""
 
     name: Text
     description: Words | None = None
@@ -105,9 +105,7 @@ def _or_arn(stream: str | None, info: ValidationInfo) -> str | None:
 
 
 class StreamParams(Body):
-    """The stream, by its name or its ARN (G10), and those options that say what its records look like there (contract
-    4b).
-    """
+    """The stream, by its name or its ARN (G10), and the options of its records there (contract 4b)."""
 
     stream_arn: Text | None = None
     stream: Annotated[StreamName | None, Field(validate_default=True), AfterValidator(_or_arn)] = None
@@ -120,7 +118,7 @@ class StreamParams(Body):
 
 
 class TargetConnectionBody(Body):
-    """Where records go."""
+    """The body of a target connection, where records go."""
 
     name: Text
     description: Words | None = None
@@ -131,7 +129,7 @@ class TargetConnectionBody(Body):
 
 
 class SegmentValue(Body):
-    """A mapped audience. The times are the server's: what a client says of them is passed over."""
+    """A mapped audience. The times are the server's: what a client sends of them is ignored."""
 
     model_config = ConfigDict(extra="ignore")
     id: Text
@@ -151,47 +149,47 @@ class PathValue(Body):
 
 
 class SegmentSelector(Body):
-    """One audience."""
+    """The selector of one audience."""
 
     type: Literal["PLATFORM_SEGMENT"]
     value: SegmentValue
 
 
 class PathSelector(Body):
-    """One attribute."""
+    """The selector of one attribute."""
 
     type: Literal["JSON_PATH"]
     value: PathValue
 
 
 class SegmentSelectors(Body):
-    """All audiences of a flow."""
+    """The selectors of the audiences of a flow."""
 
     selectors: list[SegmentSelector] = Field(default_factory=list)
 
 
 class PathSelectors(Body):
-    """All attributes of a flow."""
+    """The selectors of the attributes of a flow."""
 
     selectors: list[PathSelector] = Field(default_factory=list)
 
 
 class TransformationParams(Body):
-    """What is mapped."""
+    """The selectors of a flow: what is mapped."""
 
     profile_selectors: PathSelectors = PathSelectors()
     segment_selectors: SegmentSelectors = SegmentSelectors()
 
 
 class Transformation(Body):
-    """The one transformation there is."""
+    """The transformation of a flow, the only kind that exists."""
 
     name: Literal["GeneralTransform"] = "GeneralTransform"
     params: TransformationParams = TransformationParams()
 
 
 class FlowBody(Body):
-    """A flow. It is created enabled; its state is changed by `POST /flows/{id}/action`."""
+    """The body of a flow, which is created enabled; its state is changed by `POST /flows/{id}/action`."""
 
     name: Text
     description: Words | None = None
@@ -203,7 +201,7 @@ class FlowBody(Body):
 
 
 class PatchOperation(BaseModel):
-    """One operation of RFC 6902; `op` in any letter case. A `value` that an operation has no use for is passed over."""
+    """An operation of RFC 6902; `op` is in any letter case, and a `value` without use for it is ignored."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
     op: Text

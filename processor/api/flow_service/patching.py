@@ -1,7 +1,7 @@
-"""JSON Patch (RFC 6902) on an object's view: atomic, in order, `op` in any letter case. Pure.
+"""Apply JSON Patch (RFC 6902) to an object's view: atomic, in order, `op` in any letter case. Pure.
 
-What a patch costs is bounded by what is sent, not by what it says: the operations work on one copy of the view, and
-what they copy within it, which could double with each of them, is counted before it is copied.
+The cost of a patch is bounded by what is sent, not by what it asks for: the operations work on one copy of the view,
+and what they copy within it, which could double with each of them, is counted before it is copied.
 """
 
 import json
@@ -15,19 +15,17 @@ import jsonpointer
 from processor.api.errors import ApiError, Code
 from processor.api.flow_service.views import FIXED
 
-MAX_OPERATIONS: Final = (
-    1_000  # a client that maps every audience and attribute that contract M3 knows without a warning sends 300
-)
-MAX_OBJECT_BYTES: Final = (
-    512 * 1024
-)  # of compact JSON: its audit event holds it twice, before and after, and a Kafka message of ours 2 MiB
+MAX_OPERATIONS: Final = 1_000
+"""A client that maps every audience and attribute that contract M3 takes without a warning sends 300."""
+MAX_OBJECT_BYTES: Final = 512 * 1024
+"""Of compact JSON: its audit event holds it twice, before and after, and a Kafka message of ours 2 MiB."""
 _OPERATIONS: Final = frozenset({"add", "remove", "replace", "move", "copy", "test"})
 _SHOWN_CHARACTERS: Final = 200  # of a path, in an error
-_SECRET: Final = "/auth/params/secretKey"  # noqa: S105  # a place
+_SECRET: Final = "/auth/params/secretKey"  # noqa: S105  # a path
 
 
 def patched(view: dict[str, Any], operations: Sequence[Any]) -> dict[str, Any]:
-    """The view after all operations; raises ApiError, and then nothing was changed."""
+    """Return the view after all operations; raise ApiError, and then nothing was changed."""
     if not operations:
         raise ApiError(Code.BODY_MISSING, "a JSON Patch holds at least one operation")
     if len(operations) > MAX_OPERATIONS:
@@ -43,6 +41,11 @@ def patched(view: dict[str, Any], operations: Sequence[Any]) -> dict[str, Any]:
         raise ApiError(
             Code.PATCH_FAILED, "the patch cannot be applied, nothing was changed: a value in it is nested too deeply"
         ) from None
+    return _require_unchanged(view, after)
+
+
+def _require_unchanged(view: dict[str, Any], after: Any) -> dict[str, Any]:
+    """Return what remains; raise ApiError unless it is an object with the fixed fields and specs of before."""
     if not isinstance(after, dict):
         raise ApiError(Code.PATCH_FAILED, "the patch cannot be applied, nothing was changed: an object must remain")
     for name in FIXED:
@@ -56,8 +59,7 @@ def patched(view: dict[str, Any], operations: Sequence[Any]) -> dict[str, Any]:
 
 
 def _all_applied(document: Any, operations: Sequence[dict[str, Any]]) -> Any:
-    """Apply the operations in place, one after the other; raise ApiError where the result, or what is copied for it,
-    passes the bound.
+    """Apply the operations in place, in order; raise ApiError where the result, or what it copies, is too large.
 
     A result that is no larger than the object was is never refused: whoever has a larger one, as from a file, can
     change it.
@@ -71,7 +73,7 @@ def _all_applied(document: Any, operations: Sequence[dict[str, Any]]) -> Any:
 
 
 def _size_of(value: Any) -> int:
-    """The bytes of a JSON value, compact."""
+    """Return the bytes of a JSON value, written compactly."""
     return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass"))
 
 
@@ -84,11 +86,11 @@ def _require_room(room: int) -> None:
 
 
 def _applied(number: int, operation: dict[str, Any], document: Any, room: int) -> tuple[Any, int]:
-    """The document after the operation, and how many bytes it copied, at most `room`; raises ApiError.
+    """Return the document after the operation, and the bytes it copied, at most `room`; raise ApiError.
 
-    The library's own words are not told: they quote the document, and a new secret may stand in it.
+    The library's own words are not shown: they quote the document, and a new secret may stand in it.
     """
-    told = f"operation {number}, {operation['op']} {operation['path'][:_SHOWN_CHARACTERS] or 'the whole object'}"
+    what = f"operation {number}, {operation['op']} {operation['path'][:_SHOWN_CHARACTERS] or 'the whole object'}"
     copied_bytes = 0
     try:
         if operation["op"] == "copy":
@@ -96,7 +98,7 @@ def _applied(number: int, operation: dict[str, Any], document: Any, room: int) -
             _require_room(room - copied_bytes)
         return jsonpatch.JsonPatch([operation]).apply(document, in_place=True), copied_bytes
     except jsonpatch.JsonPatchTestFailed:
-        raise ApiError(Code.PATCH_FAILED, f"{told}: another value stands there; nothing was changed") from None
+        raise ApiError(Code.PATCH_FAILED, f"{what}: another value stands there; nothing was changed") from None
     except (
         jsonpatch.JsonPatchException,
         jsonpointer.JsonPointerException,
@@ -107,7 +109,7 @@ def _applied(number: int, operation: dict[str, Any], document: Any, room: int) -
         IndexError,
     ):
         raise ApiError(
-            Code.PATCH_FAILED, f"{told}: there is no such place in the object; nothing was changed"
+            Code.PATCH_FAILED, f"{what}: there is no such place in the object; nothing was changed"
         ) from None
 
 

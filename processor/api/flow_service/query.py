@@ -1,8 +1,8 @@
-"""Filters, order and pages of a list of JSON objects, as the Flow Service has them. Pure.
+"""Filter, order and page a list of JSON objects, as the Flow Service does. Pure.
 
-    property=name==X            property=id==a,b        a comma is "or", a repeated property is "and"; a value may stand in quotes
-    a path is dotted; what it finds in any item of a list counts, and `[]` after the list's name may say so
-    orderby=-updatedAt          limit=20                continuationToken=…        place and query, so that nothing is doubled
+    property=name==X            property=id==a,b        a comma is "or", a repeated one "and"; quotes may be
+    a path is dotted; what it finds in any item of a list counts, and `[]` after the list's name may show it
+    orderby=-updatedAt          limit=20                continuationToken=…        nothing is doubled
 
 Each object is held against each condition, so both are bounded: a URL of 64 KiB would hold ten thousand of either.
 """
@@ -20,16 +20,15 @@ from processor.api.errors import ApiError, Code
 DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = 100
 MAX_CONDITIONS: Final = 20
-MAX_CHARACTERS: Final = 4_096  # of one condition, an order or a token's place: a hundred ids
+MAX_CHARACTERS: Final = 4_096  # of one condition, an order or a token's position: a hundred ids
 _OPERATORS: Final = ("==", "!=", "<=", ">=", "<", ">")
 _MISSING: Final = object()
-_VALUE: Final = re.compile(
-    r"""\s*"[^"]*"\s*(?=,|$)|\s*'[^']*'\s*(?=,|$)|[^,]+"""
-)  # a comma inside quotes parts nothing
+# a comma inside quotes parts nothing
+_VALUE: Final = re.compile(r"""\s*"[^"]*"\s*(?=,|$)|\s*'[^']*'\s*(?=,|$)|[^,]+""")
 
 
 class Query(NamedTuple):
-    """What a list is asked for."""
+    """The query of a list: its conditions, order and page."""
 
     properties: Sequence[str] = ()
     limit: int | None = None
@@ -38,21 +37,21 @@ class Query(NamedTuple):
     token: str | None = None
 
 
-class Found(NamedTuple):
-    """One page: `total` instead of items where only that was asked for; `next_token` where there are more."""
+class Page(NamedTuple):
+    """A page of a list: `total` instead of items where only that was asked for; `next_token` where there are more."""
 
     items: Sequence[dict[str, Any]]
     next_token: str | None = None
     total: int | None = None
 
 
-def select(objects: Iterable[dict[str, Any]], query: Query) -> Found:
-    """The page that was asked for; raises ApiError."""
+def select(objects: Iterable[dict[str, Any]], query: Query) -> Page:
+    """Return the page that was asked for; raise ApiError."""
     after: _SortKey | None = None
     if query.token is not None:
         query, after = _continued(query, query.token)
     if query.only_count and query.limit is not None:
-        raise ApiError(Code.COUNT_WITH_LIMIT, "count=true tells how many there are, all of them: leave limit out")
+        raise ApiError(Code.COUNT_WITH_LIMIT, "count=true returns how many there are, all of them: leave limit out")
     limit = DEFAULT_LIMIT if query.limit is None else query.limit
     if not 1 <= limit <= MAX_LIMIT:
         raise ApiError(Code.BAD_PAGE, f"limit={limit}: 1 to {MAX_LIMIT} are allowed")
@@ -64,7 +63,7 @@ def select(objects: Iterable[dict[str, Any]], query: Query) -> Found:
     conditions = [_condition(text) for text in query.properties]
     found = [each for each in objects if all(_holds(each, condition) for condition in conditions)]
     if query.only_count:
-        return Found((), total=len(found))
+        return Page((), total=len(found))
     return _page(found, query._replace(limit=limit), after)
 
 
@@ -78,11 +77,11 @@ class _Condition(NamedTuple):
 def _condition(text: str) -> _Condition:
     if len(text) > MAX_CHARACTERS:
         raise ApiError(Code.BAD_FILTER, f"property={text[:40]}…: {MAX_CHARACTERS} characters at most are allowed")
-    places = [(text.index(operator), -len(operator), operator) for operator in _OPERATORS if operator in text]
-    if not places:
+    positions = [(text.index(operator), -len(operator), operator) for operator in _OPERATORS if operator in text]
+    if not positions:
         raise ApiError(Code.BAD_FILTER, f"property={text}: there is none of the operators {' '.join(_OPERATORS)}")
-    place, _, operator = min(places)
-    path, values = text[:place].strip(), text[place + len(operator) :]
+    position, _, operator = min(positions)
+    path, values = text[:position].strip(), text[position + len(operator) :]
     if not path or any(sign in path for sign in "=~!<>"):
         raise ApiError(
             Code.BAD_FILTER, f"property={text}: no property stands before {operator}, or the operator is unknown"
@@ -96,7 +95,7 @@ def _condition(text: str) -> _Condition:
 
 
 def _steps(path: str) -> list[str]:
-    """A dotted path; `[]` after a list's name is how Adobe's clients write that any item will do."""
+    """Return the steps of a dotted path; Adobe's clients write `[]` after a list's name for any item."""
     return [step.removesuffix("[]") for step in path.split(".")]
 
 
@@ -106,7 +105,7 @@ def _unquoted(value: str) -> str:
 
 
 def _holds(each: dict[str, Any], condition: _Condition) -> bool:
-    """Of a list, one item that fits is enough; a map fits nothing."""
+    """Return whether an object fits a condition; one item of a list is enough, and a map fits nothing."""
     found = [value for value in _values(each, condition.path) if not isinstance(value, dict)]
     if condition.operator == "==":
         return any(_as_text(value) in condition.values for value in found)
@@ -149,7 +148,7 @@ def _number(value: Any) -> float | None:
     return None if math.isnan(number) else number
 
 
-def _page(found: list[dict[str, Any]], query: Query, after: "_SortKey | None") -> Found:
+def _page(found: list[dict[str, Any]], query: Query, after: "_SortKey | None") -> Page:
     order_by = query.order_by if query.order_by is not None else "createdAt"
     descending, field = order_by.startswith("-"), order_by.lstrip("+- ")  # a + comes as a blank out of a URL
     if not field or len(field) > MAX_CHARACTERS:
@@ -162,14 +161,14 @@ def _page(found: list[dict[str, Any]], query: Query, after: "_SortKey | None") -
             if (_sort_key(each, field) < after if descending else _sort_key(each, field) > after)
         ]
     items, rest = ordered[: query.limit], ordered[query.limit :]
-    return Found(items, _token(query, _sort_key(items[-1], field)) if rest else None)
+    return Page(items, _token(query, _sort_key(items[-1], field)) if rest else None)
 
 
 _SortKey = tuple[int, float, str, str]
 
 
 def _sort_key(each: dict[str, Any], field: str) -> _SortKey:
-    """Numbers before texts, what is missing, or a map, last; equal ones by id, so that pages never share an object."""
+    """Sort numbers before texts, what is missing or a map last, and equal ones by id, so that no page repeats one."""
     value = _value(each, _steps(field))
     identity = str(each.get("id", ""))
     if isinstance(value, int | float):
@@ -178,17 +177,17 @@ def _sort_key(each: dict[str, Any], field: str) -> _SortKey:
     return (1, 0.0, _as_text(value)[:MAX_CHARACTERS], identity) if is_text else (2, 0.0, "", identity)
 
 
-def _token(query: Query, place: _SortKey) -> str:
-    said = [list(query.properties), query.limit, query.order_by, place]
-    return base64.urlsafe_b64encode(orjson.dumps(said)).decode().rstrip("=")
+def _token(query: Query, position: _SortKey) -> str:
+    fields = [list(query.properties), query.limit, query.order_by, position]
+    return base64.urlsafe_b64encode(orjson.dumps(fields)).decode().rstrip("=")
 
 
 def _continued(query: Query, token: str) -> tuple[Query, _SortKey]:
-    """What the page before was asked for, and where it ended. Another limit may be said, another order may not."""
+    """Return the query of the page before, and where it ended; the limit may be another one, the order may not."""
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         properties, limit, order_by, (group, number, text, identity) = orjson.loads(raw)
-        place = (int(group), float(number), str(text), str(identity))
+        position = (int(group), float(number), str(text), str(identity))
         before = Query(
             [str(each) for each in properties], int(limit), None if order_by is None else str(order_by), token=token
         )
@@ -202,5 +201,5 @@ def _continued(query: Query, token: str) -> tuple[Query, _SortKey]:
             limit=query.limit or before.limit,
             only_count=query.only_count,
         ),
-        place,
+        position,
     )

@@ -1,32 +1,21 @@
-"""The calls of the Flow Service, below /data/foundation/flowservice."""
+"""The calls of the Flow Service, below /data/foundation/flowservice, that read, change and delete objects."""
 
-from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request, Response
-from pydantic import ValidationError
+from fastapi import APIRouter, Query, Request
 
-from processor.api.access import require_write
-from processor.api.calls import Call, TheCall, if_match_of, quoted_answer
-from processor.api.errors import ApiError, Code, not_found
-from processor.api.flow_service import changes, query
-from processor.api.flow_service.models import (
-    ConnectionBody,
-    FlowBody,
-    PatchOperation,
-    SourceConnectionBody,
-    TargetConnectionBody,
-)
-from processor.api.flow_service.objects import Objects, destination_of
-from processor.api.flow_service.specs import CONNECTION_SPECS, FLOW_SPECS, KINESIS, PROFILE_SERVICE
+from processor.api.calls import TheCall, changed_object, if_match_of
+from processor.api.errors import not_found
+from processor.api.flow_service import changes, connection_changes, query
+from processor.api.flow_service.bodies import remarks_on_params
+from processor.api.flow_service.models import PatchOperation
+from processor.api.flow_service.objects import Objects
+from processor.api.flow_service.specs import CONNECTION_SPECS, FLOW_SPECS
 from processor.api.flow_service.views import all_views, connection_view, flow_view, without_secret
-from processor.catalog.state import Kept
-from schemas.connection import AnyObject, Connection, Kind, SpecReference, TargetConnection, TargetParams
-from schemas.flow import Flow
-from schemas.model import Remarks, list_faults
+from schemas.connection import Kind
+from schemas.model import Remarks
 
 PATH: Final = "/data/foundation/flowservice"
-CREATED: Final = 201
 
 router = APIRouter(prefix=PATH, tags=["Flow Service"])
 
@@ -45,7 +34,7 @@ Token = Annotated[str | None, Query(alias="continuationToken", description="of t
 def _catalogue(path: str, specs: list[dict[str, Any]]) -> None:
     @router.get(f"/{path}", name=f"list {path}")
     def list_specs(call: TheCall, properties: Properties = []) -> dict[str, Any]:  # noqa: ARG001, B006  # authorised; never changed
-        return _answer(path, query.select(specs, query.Query(properties, query.MAX_LIMIT)))
+        return _response(path, query.select(specs, query.Query(properties, query.MAX_LIMIT)))
 
     @router.get(f"/{path}/{{spec_id}}", name=f"get {path}")
     def get_spec(call: TheCall, spec_id: str) -> dict[str, Any]:  # noqa: ARG001  # authorised
@@ -57,62 +46,6 @@ def _catalogue(path: str, specs: list[dict[str, Any]]) -> None:
 
 _catalogue("connectionSpecs", CONNECTION_SPECS)
 _catalogue("flowSpecs", FLOW_SPECS)
-
-
-# create ---------------------------------------------------------------------------------------------------------------
-
-
-@router.post("/connections", status_code=CREATED)
-def create_connection(call: TheCall, request: Request, response: Response, body: ConnectionBody) -> dict[str, Any]:
-    """A base connection. A secret in it is encrypted before it is stored, and never shown again."""
-    return _created(
-        call, request, response, lambda draft, new: changes.create_connection(draft, new, body, call.services.secrets)
-    )
-
-
-@router.post("/sourceConnections", status_code=CREATED)
-def create_source_connection(
-    call: TheCall, request: Request, response: Response, body: SourceConnectionBody
-) -> dict[str, Any]:
-    """A source connection."""
-    return _created(call, request, response, lambda draft, new: changes.create_source(draft, new, body))
-
-
-@router.post("/targetConnections", status_code=CREATED)
-def create_target_connection(
-    call: TheCall, request: Request, response: Response, body: TargetConnectionBody
-) -> dict[str, Any]:
-    """A target connection: a stream. `warnings` in the answer (ours): what contract M5 warns of."""
-    remarks = Remarks()
-    return _created(
-        call, request, response, lambda draft, new: changes.create_target(draft, new, body, remarks), remarks
-    )
-
-
-@router.post("/flows", status_code=CREATED)
-def create_flow(call: TheCall, request: Request, response: Response, body: FlowBody) -> dict[str, Any]:
-    """A flow, enabled.
-
-    `warnings` in the answer (ours): what its destination says against it, and what contract M3 and M5 warn of.
-    """
-    new, remarks = call.services.new_id(), Remarks()
-    kept = call.change(lambda draft: changes.create_flow(draft, new, body, remarks))
-    response.headers["Location"] = f"{request.url.path}/{new}"
-    return quoted_answer(new, kept.etag, call.warnings(kept.item, remarks))
-
-
-def _created(
-    call: Call, request: Request, response: Response, create: Callable[[Any, str], str], remarks: Sequence[str] = ()
-) -> dict[str, Any]:
-    new = call.services.new_id()
-    etag = call.change(lambda draft: create(draft, new))
-    response.headers["Location"] = f"{request.url.path}/{new}"
-    return quoted_answer(new, etag, _of_params(remarks))
-
-
-def _of_params(remarks: Sequence[str]) -> list[str]:
-    """Remarks on a target connection, which says as `params` what is an option of a flow."""
-    return [remark.replace("options.", "params.", 1) for remark in dict.fromkeys(remarks)]
 
 
 # read, change, remove -------------------------------------------------------------------------------------------------
@@ -129,7 +62,7 @@ def _objects(kind: Kind) -> None:
         token: Token = None,
     ) -> dict[str, Any]:
         views = [without_secret(view) | call.tenant for view in all_views(Objects(call.state), kind)]
-        return _answer(kind, query.select(views, query.Query(properties, limit, orderby, count, token)))
+        return _response(kind, query.select(views, query.Query(properties, limit, orderby, count, token)))
 
     @router.get(f"/{kind}/{{object_id}}", name=f"get {kind}")
     def get_object(call: TheCall, object_id: str) -> dict[str, Any]:
@@ -137,7 +70,7 @@ def _objects(kind: Kind) -> None:
 
     @router.delete(f"/{kind}/{{object_id}}", status_code=204, name=f"delete {kind}")
     def delete_object(call: TheCall, object_id: str) -> None:
-        call.change(lambda draft: changes.delete(draft, kind, object_id))
+        call.change(lambda draft: changes.delete_object(draft, kind, object_id))
 
 
 def _patches(kind: Kind) -> None:
@@ -146,89 +79,19 @@ def _patches(kind: Kind) -> None:
         if_match, operations, remarks = if_match_of(request), [_as_sent(operation) for operation in body], Remarks()
         if kind is Kind.FLOW:
             kept = call.change(lambda draft: changes.patch_flow(draft, object_id, if_match, operations, remarks))
-            return quoted_answer(object_id, kept.etag, call.remarks(kept.item, remarks))
+            return changed_object(object_id, kept.etag, call.remarks(kept.item, remarks))
         secrets = call.services.secrets
         etag = call.change(
-            lambda draft: changes.patch_connection(draft, kind, object_id, if_match, operations, secrets, remarks)
+            lambda draft: connection_changes.patch_connection(
+                draft, kind, object_id, if_match, operations, secrets, remarks
+            )
         )
-        return quoted_answer(object_id, etag, _of_params(remarks))
+        return changed_object(object_id, etag, remarks_on_params(remarks))
 
 
 for _kind in Kind:
     _objects(_kind)
     _patches(_kind)
-
-
-@router.post("/flows/{flow_id}/action")
-def act_on_flow(call: TheCall, flow_id: str, op: str, strict: bool = False) -> dict[str, Any]:
-    """Enable or disable.
-
-    Enabling asks the destination and tells in `warnings` (ours) what is wrong; with `strict` it is refused then.
-    """
-    require_write(call.caller)  # before a destination is asked: that is a signed call to wherever a flow says
-    warnings: list[str] = []
-    if op.lower() == "enable":
-        kept_before = call.state.flows.get(flow_id)
-        asked = [] if kept_before is None or kept_before.item.enabled else [kept_before.item.destination]
-        if strict:
-            _require_no_findings(flow_id, [text for each in asked for text in call.services.examine([each], False)])
-        else:
-            warnings = [text for each in asked for text in call.findings_to_tell(each)]
-    kept: Kept[Flow] = call.change(lambda draft: changes.set_state(draft, flow_id, op))
-    return quoted_answer(flow_id, kept.etag, warnings)
-
-
-@router.get("/connections/{object_id}/test")
-def test_connection(call: TheCall, object_id: str) -> dict[str, Any]:
-    """Would a flow be let in?
-
-    Asked of each stream on the connection; where there is none yet, only whether we are let in at all.
-
-    `findings` (ours): what is wrong. As it makes signed calls to an address that somebody chose, a token for reading is
-    not enough.
-    """
-    require_write(call.caller)
-    objects = Objects(call.state)
-    kept = objects.find(Kind.CONNECTION, object_id)
-    if kept is None:
-        raise not_found(Kind.CONNECTION, object_id)
-    assert isinstance(kept.item, Connection)
-    if kept.item.connection_spec.id == PROFILE_SERVICE:
-        return {"result": True, "findings": []}
-    findings = _findings(
-        call, kept.item, [target for _, target in objects.all(Kind.TARGET_CONNECTION) if _is_on(target, object_id)]
-    )
-    return {"result": not findings, "findings": findings}
-
-
-def _require_no_findings(flow_id: str, findings: list[str]) -> None:
-    if findings:
-        raise ApiError(
-            Code.ACTION_NOT_VALID, "it would not deliver: " + "; ".join(findings), kind=Kind.FLOW, object_id=flow_id
-        )
-
-
-def _is_on(target: Kept[AnyObject], base_id: str) -> bool:
-    return isinstance(target.item, TargetConnection) and target.item.base_connection_id == base_id
-
-
-def _findings(call: Call, base: Connection, targets: list[Kept[AnyObject]]) -> list[str]:
-    examine = call.services.examine
-    try:
-        if targets:
-            destinations = dict.fromkeys(
-                destination_of(base, each.item) for each in targets if isinstance(each.item, TargetConnection)
-            )
-            return examine(list(destinations), False)
-        if base.region is None:
-            return ["neither the connection nor a target connection on it names a region"]
-        spec = SpecReference(id=KINESIS)
-        anywhere = TargetConnection(
-            name="-", base_connection_id="-", connection_spec=spec, params=TargetParams(stream="-")
-        )
-        return examine([destination_of(base, anywhere)], True)
-    except ValidationError as error:  # an address or a region that was stored before it was refused
-        return list_faults(error, "auth.params")
 
 
 @router.get("/runs")
@@ -255,7 +118,7 @@ def _view(objects: Objects, kind: Kind, object_id: str) -> dict[str, Any]:
     return without_secret(connection_view(objects, object_id, kept))
 
 
-def _answer(path: str, found: query.Found) -> dict[str, Any]:
+def _response(path: str, found: query.Page) -> dict[str, Any]:
     if found.total is not None:
         return {"count": found.total}
     links = {} if found.next_token is None else {"next": {"href": f"/{path}?continuationToken={found.next_token}"}}
@@ -263,8 +126,6 @@ def _answer(path: str, found: query.Found) -> dict[str, Any]:
 
 
 def _as_sent(operation: PatchOperation) -> dict[str, Any]:
-    """The operation as a client wrote it; what it did not say is not there, and a value is the very object that
-    came.
-    """
-    said = {"op": operation.op, "path": operation.path, "value": operation.value, "from_": operation.from_}
-    return {name.rstrip("_"): value for name, value in said.items() if name in operation.model_fields_set}
+    """Return an operation as a client wrote it: without what was not sent, and with the very value that came."""
+    fields = {"op": operation.op, "path": operation.path, "value": operation.value, "from_": operation.from_}
+    return {name.rstrip("_"): value for name, value in fields.items() if name in operation.model_fields_set}

@@ -1,11 +1,11 @@
-"""Objects as JSON, as Adobe's clients read them. A secret is never in one. Pure."""
+"""Show objects as JSON, as Adobe's clients read them; a secret is never in one. Pure."""
 
 from typing import Any, Final
 
 from pydantic.alias_generators import to_camel
 
 from processor.api.etags import quoted
-from processor.api.flow_service.objects import Attached, Hanging, Objects
+from processor.api.flow_service.objects import Attached, LinkedConnection, Objects
 from processor.api.flow_service.specs import ASSUME_ROLE, DEFAULT_CHAIN, KEYS, NAMED_PROFILE
 from processor.catalog.state import Kept
 from schemas.connection import (
@@ -32,23 +32,24 @@ from schemas.model import dump_model
 from schemas.times import parse_time
 
 AT_THE_TARGET: Final = frozenset(map(to_camel, TARGET_OPTIONS))
-"""The same as clients write them."""
+"""The options of target connections, as clients write them."""
 
 FIXED: Final = (
-    "id", "etag", "version", "createdAt", "updatedAt", "createdBy", "updatedBy", "imsOrgId", "sandboxName", "state", "inheritedAttributes",
+    "id", "etag", "version", "createdAt", "updatedAt", "createdBy", "updatedBy", "imsOrgId", "sandboxName", "state",
+    "inheritedAttributes",
 )  # fmt: skip
-"""What no client can change in an object."""
+"""The fields that no client can change in an object."""
 
 
 ENABLED: Final = "enabled"
 """The state of every connection: only flows are switched off."""
 
 UNKNOWN: Final = "unknown"
-"""Who made what was written before authors were kept beside it."""
+"""The author of what was written before authors were kept."""
 
 
 def connection_view(objects: Objects, object_id: str, kept: Kept[AnyObject]) -> dict[str, Any]:
-    """A connection of any kind, without its secret."""
+    """Show a connection of any kind, without its secret."""
     item = kept.item
     assert not isinstance(item, FlowLink), "a flow has a view of its own"
     view = {
@@ -69,7 +70,7 @@ def connection_view(objects: Objects, object_id: str, kept: Kept[AnyObject]) -> 
 
 
 def flow_view(flow_id: str, attached: Attached) -> dict[str, Any]:
-    """A flow."""
+    """Show a flow as clients read it."""
     flow, link = attached.flow.item, attached.link
     return {
         **_head(flow_id, flow.name or flow.id, flow.description, attached.flow),
@@ -89,7 +90,7 @@ def flow_view(flow_id: str, attached: Attached) -> dict[str, Any]:
 
 
 def flow_options(options: Options) -> dict[str, Any]:
-    """Those that stand at the flow and are not the parity behaviour."""
+    """Show the options that belong to the flow and are not the parity behaviour."""
     usual = dump_model(Options())
     return {
         name: value
@@ -99,19 +100,19 @@ def flow_options(options: Options) -> dict[str, Any]:
 
 
 def all_views(objects: Objects, kind: Kind) -> list[dict[str, Any]]:
-    """Every object of a kind."""
+    """Show every object of a kind."""
     if kind is Kind.FLOW:
         return [flow_view(flow_id, attached) for flow_id, attached in objects.flows()]
     return [connection_view(objects, object_id, kept) for object_id, kept in objects.all(kind)]
 
 
-def audience_place(namespace: str, audience_id: str) -> str:
-    """The name of a selector's notes."""
+def audience_note_key(namespace: str, audience_id: str) -> str:
+    """Return the key of the note on a mapped audience."""
     return f"audience:{namespace}/{audience_id}"
 
 
-def attribute_place(path: str) -> str:
-    """The same, of an attribute."""
+def attribute_note_key(path: str) -> str:
+    """Return the key of the note on a mapped attribute."""
     return f"attribute:{path}"
 
 
@@ -124,7 +125,7 @@ def _head(object_id: str, name: str, description: str | None, kept: Kept[Any]) -
     return head | {"version": quoted(kept.etag), "etag": quoted(kept.etag)}
 
 
-def _inherited(of: Hanging) -> dict[str, Any]:
+def _inherited(of: LinkedConnection) -> dict[str, Any]:
     return {"id": of.id, "connectionSpec": dump_model(of.spec), "baseConnection": _base(of.base_id, of.base_spec)}
 
 
@@ -135,8 +136,11 @@ def _base(base_id: str, spec: SpecReference) -> dict[str, Any]:
 def _auth(connection: Connection) -> dict[str, Any]:
     assert connection.credentials is not None
     name, params = _params(connection.credentials)
-    place = {"region": connection.region, "connectionUrl": connection.endpoint_url}
-    return {"specName": name, "params": params | {field: value for field, value in place.items() if value is not None}}
+    address = {"region": connection.region, "connectionUrl": connection.endpoint_url}
+    return {
+        "specName": name,
+        "params": params | {field: value for field, value in address.items() if value is not None},
+    }
 
 
 def _params(credentials: Credentials) -> tuple[str, dict[str, Any]]:
@@ -153,7 +157,7 @@ def _params(credentials: Credentials) -> tuple[str, dict[str, Any]]:
 
 
 def without_secret(view: dict[str, Any]) -> dict[str, Any]:
-    """For answers: not even a place where a secret stood. A reference to the environment is none, and stays."""
+    """Return a view without the field of a secret; a reference to the environment is none, and stays."""
     params = view.get("auth", {}).get("params", {})
     if params.get("secretKey") != MASKED:
         return view
@@ -168,21 +172,24 @@ def _selectors(flow: Flow, notes: dict[str, Note]) -> dict[str, Any]:
             "value": {
                 "id": each.id,
                 "namespace": each.namespace,
-                **_words(notes.get(audience_place(each.namespace, each.id))),
+                **_words(notes.get(audience_note_key(each.namespace, each.id))),
                 **_times(each),
             },
         }
         for each in flow.audiences
     ]
     paths = [
-        {"type": "JSON_PATH", "value": {"operator": "EXISTS", "path": path, **_noted(notes.get(attribute_place(path)))}}
+        {
+            "type": "JSON_PATH",
+            "value": {"operator": "EXISTS", "path": path, **_show_note(notes.get(attribute_note_key(path)))},
+        }
         for path in flow.attributes
     ]
     return {"profileSelectors": {"selectors": paths}, "segmentSelectors": {"selectors": segments}}
 
 
-def _noted(note: Note | None) -> dict[str, str]:
-    """Of an attribute, whose times are nowhere else."""
+def _show_note(note: Note | None) -> dict[str, str]:
+    """Show the note on an attribute, whose times are nowhere else."""
     if note is None:
         return {}
     return _words(note) | {"createTime": str(note.create_time), "updateTime": str(note.update_time)}
@@ -194,6 +201,6 @@ def _words(note: Note | None) -> dict[str, str]:
 
 
 def _times(mapping: AudienceMapping) -> dict[str, str]:
-    """The mapping's (contract C6); one that is not known is not there."""
+    """Show the times of a mapping (contract C6); one that is not known is left out."""
     times = {"createTime": mapping.created_at, "updateTime": mapping.updated_at}
     return {name: str(parse_time(time)) for name, time in times.items() if time is not None}

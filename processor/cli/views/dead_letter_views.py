@@ -63,7 +63,7 @@ def row(dead_letter: StoredDeadLetter, marker: RedriveMarker | None) -> list[str
     """Return a row of the table, by COLUMNS."""
     was = dead_letter.was
     return [
-        dead_letter.place,
+        dead_letter.position,
         was.time or "",
         was.reason.value,
         dead_letter.flow_id or "",
@@ -83,7 +83,7 @@ def fields_table(dead_letter: StoredDeadLetter, marker: RedriveMarker | None) ->
         for name, value in _flat(summary_object(dead_letter, marker)).items()
     ]
     rows += [[f"header {name}", _text(value) or ""] for name, value in dead_letter.headers]
-    return Table(f"dead letter {dead_letter.place}", ["what", "value"], rows)
+    return Table(f"dead letter {dead_letter.position}", ["what", "value"], rows)
 
 
 def counts_table(title: str, counts: Iterable[FlowReasonCount]) -> Table:

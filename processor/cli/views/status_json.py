@@ -4,8 +4,9 @@ Counts are as in processor/cli/views/status_report.py; null: not known, as nobod
 
     {"time", "appId", "bootstrapServers", "problems": [text],
      "workers":    [{"name", "state", "silentSeconds", "version", "startedAt", "time", "events", "partitions": [number],
-                     "waiting": [{"what", "since": time}]}],  (what it waits for, for longer than 30 s; none of one that stopped or is silent)
-     "partitions": [{"partition", "owner", "nextOffset", "rows", "bytes", "restored", "toRestore", "misplaced", (null: nobody owns it)
+                     "waiting": [{"what", "since": time}]}],  (for longer than 30 s; none of a stopped or silent one)
+     "partitions": [{"partition", "owner", "nextOffset", "rows", "bytes", "restored", "toRestore", "misplaced",
+                     (null: nobody owns it)
                      "profileEvents": {"committed", "start", "end", "lag"}, "exports": {the same}}],
      "lag":        {"profileEvents", "exports"}, "rows": n,
      "events": n, "eventsSkipped": {reason: n}, "deadLetters": {reason: n}, (made by these workers since they started)
@@ -16,7 +17,7 @@ Counts are as in processor/cli/views/status_report.py; null: not known, as nobod
      "flows":      [{"id", "name", "state", "destination": {"stream", "region", "endpointUrl"},  (null: no longer there)
                      "decided": {kind of cause: n}, "exported", "skipped": {reason: n}, "delivered", "deliveredBytes",
                      "retried", "throttled", "deadLettered": {reason: n}, "outOfOrder": {fault: n}, "waiting",
-                     "parked" (of those that wait, the ones that are not in memory, as last counted), "oldestWaiting": time,
+                     "parked" (of those that wait: not in memory, as last counted), "oldestWaiting": time,
                      "paused": [reason], "pausedSince": time, "nextProbe": time, (null: it is not paused)
                      "gone": offsets that the log lost before the flow's records there were read}],
      "deletedFlows": {the counts of `flows`, summed over those that are gone and that workers report no more}}

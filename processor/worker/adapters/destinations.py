@@ -1,4 +1,4 @@
-"""Where flows deliver, by the catalog: the port `delivery.ports.Destinations`."""
+"""The port `delivery.ports.Destinations`: where flows deliver, by the catalog."""
 
 from processor.catalog.follower import CatalogFollower
 from schemas.destination import Destination

@@ -33,9 +33,9 @@ _log = structlog.get_logger(__name__)
 
 
 class Wanted(NamedTuple):
-    """What one read asks for."""
+    """The question of one read: from which offset, of which flow, and how much at most."""
 
-    place: TopicPartition
+    tp: TopicPartition
     offset: int
     flow_id: bytes
     records: int
@@ -43,9 +43,9 @@ class Wanted(NamedTuple):
 
 
 class History(Protocol):
-    """Where it is written down what a worker passes over."""
+    """The writer of what a worker passes over."""
 
-    async def record_skip(self, place: tuple[str, int], skipped: Skipped) -> None:
+    async def record_skip(self, tp: tuple[str, int], skipped: Skipped) -> None:
         """Write what a partition passes over; durable when it returns."""
 
 
@@ -62,9 +62,9 @@ class ParkedExports:
         self._turns = asyncio.Semaphore(CONSUMERS)
 
     async def read(self, partition: int, offset: int, flow_id: str, records: int, size_bytes: int) -> Page:
-        """See the port."""
-        place = TopicPartition(self._settings.topics.exports, partition)
-        wanted = Wanted(place, offset, flow_id.encode(), records, size_bytes)
+        """Read records of a flow from an offset on, as `ExportsLog.read` demands."""
+        tp = TopicPartition(self._settings.topics.exports, partition)
+        wanted = Wanted(tp, offset, flow_id.encode(), records, size_bytes)
         async with self._turns:
             reader = self._take(wanted)
             try:
@@ -83,20 +83,18 @@ class ParkedExports:
         return page
 
     async def _pass_over(self, wanted: Wanted, gone: int) -> None:
-        gap = Gap(wanted.place.topic, wanted.place.partition, wanted.offset, wanted.offset + gone)
+        gap = Gap(wanted.tp.topic, wanted.tp.partition, wanted.offset, wanted.offset + gone)
         if not self._settings.accepted.cover(gap):
             raise RecordsAreGone(gap, f"were not delivered to the parked flow {wanted.flow_id.decode()}")
         await self._history.record_skip((gap.topic, gap.partition), Skipped(gap.first, gap.next, "ACCEPT_GAPS"))
 
     async def close(self) -> None:
-        """See the port."""
+        """Close every reader, as `ExportsLog.close` demands."""
         free, self._free = self._free, []
         await asyncio.gather(*(reader.close() for reader in free))
 
     def _take(self, wanted: Wanted) -> "Reader":
-        """The one that is there already; else a new one, while there may be more; else the one that was used least
-        lately.
-        """
+        """Take the reader that is there already; else a new one while there may be more; else the one idle longest."""
         for reader in self._free:
             if reader.is_at(wanted):
                 self._free.remove(reader)
@@ -110,18 +108,18 @@ class Reader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._consumer: AIOKafkaConsumer | None = None
-        self._place: TopicPartition | None = None
+        self._tp: TopicPartition | None = None
         self._offset = 0  # everything below was looked at
         self._position = 0  # everything below was fetched
         self._fetched: deque[Any] = deque()
 
     def is_at(self, wanted: Wanted) -> bool:
-        """Whether it can go on without being moved."""
-        return self._place == wanted.place and self._offset == wanted.offset
+        """Return whether the reader can go on without being moved."""
+        return self._tp == wanted.tp and self._offset == wanted.offset
 
     async def read(self, wanted: Wanted) -> Page:
         """The next page; raises KafkaError."""
-        gone = 0 if self.is_at(wanted) else await self._move(wanted.place, wanted.offset)
+        gone = 0 if self.is_at(wanted) else await self._move(wanted.tp, wanted.offset)
         found: list[ConsumerRecord] = []
         left, scanned = wanted.size_bytes, 0
         while (
@@ -142,29 +140,30 @@ class Reader:
 
     async def close(self) -> None:
         """Let its connections go."""
-        consumer, self._consumer, self._place = self._consumer, None, None
+        consumer, self._consumer, self._tp = self._consumer, None, None
         if consumer is not None:
             await consumer.stop()
 
-    async def _move(self, place: TopicPartition, offset: int) -> int:
+    async def _move(self, tp: TopicPartition, offset: int) -> int:
         """Begin anew at an offset, or where the log begins; how many offsets are gone in between."""
         consumer = await self._started()
-        self._place, self._fetched = None, deque()
-        consumer.assign([place])
-        begin: int = (await consumer.beginning_offsets([place]))[place]
+        self._tp, self._fetched = None, deque()
+        consumer.assign([tp])
+        begin: int = (await consumer.beginning_offsets([tp]))[tp]
         self._offset = self._position = max(begin, offset)
-        consumer.seek(place, self._offset)
-        self._place = place
+        consumer.seek(tp, self._offset)
+        self._tp = tp
         return max(0, begin - offset)
 
     async def _fetch(self) -> bool:
-        """Whether something came; raises OffsetOutOfRangeError where the log was cut meanwhile: the next read begins
-        anew.
+        """Return whether something came.
+
+        Raises OffsetOutOfRangeError where the log was cut meanwhile: the next read begins anew.
         """
         consumer = await self._started()
-        for records in (await consumer.getmany(self._place, timeout_ms=_WAIT_MS, max_records=_CHUNK_RECORDS)).values():
+        for records in (await consumer.getmany(self._tp, timeout_ms=_WAIT_MS, max_records=_CHUNK_RECORDS)).values():
             self._fetched.extend(records)
-        self._position = await consumer.position(self._place)
+        self._position = await consumer.position(self._tp)
         return bool(self._fetched)
 
     async def _started(self) -> AIOKafkaConsumer:

@@ -1,6 +1,4 @@
-"""Where a record that is written comes from, for the text of an error: nobody finds an event by the bytes that it led
-to.
-"""
+"""The event that a written record comes from, for the text of an error: nobody knows it by the bytes that it led to."""
 
 from contextlib import suppress
 from typing import NamedTuple
@@ -26,8 +24,9 @@ class Origin(NamedTuple):
 def origin_of(
     key: bytes | None, value: bytes | None, headers: ProducerHeaders, events: str, partition: int
 ) -> Origin | None:
-    """The origin of an export, a dead letter or a row of `partition` whose events stand on the topic `events`; None: it
-    has none.
+    """Return the origin of an export, a dead letter or a row of `partition`, or None where it has none.
+
+    The events stand on the topic `events`.
     """
     source = decode_dead_letter_source(headers) or decode_export_source(headers)
     if source is not None:

@@ -1,4 +1,4 @@
-"""How far parked flows are on `exports`: the topic `delivery-positions`, written and read."""
+"""The topic `delivery-positions`: how far parked flows are on `exports`, written and read."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -27,10 +27,8 @@ Rows = Mapping[str, ParkedFlowRow]
 class BadPosition(StoppedForOperator):
     """A row that this version cannot read: to go on without it would lose what it is about."""
 
-    def __init__(self, place: str, bad: BadRecord) -> None:
-        super().__init__(
-            f"{place}, {bad}\n  it was written by another version; start that one, or this one's successor"
-        )
+    def __init__(self, tp: str, bad: BadRecord) -> None:
+        super().__init__(f"{tp}, {bad}\n  it was written by another version; start that one, or this one's successor")
 
 
 class DeliveryPositions:
@@ -52,7 +50,7 @@ async def read_positions(settings: Settings, partitions: Collection[int]) -> dic
     from aiokafka import AIOKafkaConsumer, TopicPartition  # noqa: PLC0415  # only a worker has it at hand
 
     topic = settings.topics.delivery_positions
-    places = [TopicPartition(topic, partition) for partition in partitions]
+    tps = [TopicPartition(topic, partition) for partition in partitions]
     consumer = AIOKafkaConsumer(
         **aiokafka_options(settings),
         isolation_level="read_committed",
@@ -62,33 +60,33 @@ async def read_positions(settings: Settings, partitions: Collection[int]) -> dic
     try:
         async with asyncio.timeout(READ_SECONDS):
             await consumer.start()
-            consumer.assign(places)
+            consumer.assign(tps)
             await consumer.seek_to_beginning()
-            return await _read(consumer, places)
+            return await _read(consumer, tps)
     finally:
         await consumer.stop()
 
 
-async def _read(consumer: "AIOKafkaConsumer", places: "Collection[TopicPartition]") -> dict[int, Rows]:
-    values: dict[int, dict[bytes, bytes]] = {place.partition: {} for place in places}
-    ends = await consumer.end_offsets(places)
-    while [place for place, end in ends.items() if await consumer.position(place) < end]:
-        for place, records in (await consumer.getmany(timeout_ms=_WAIT_MS)).items():
+async def _read(consumer: "AIOKafkaConsumer", tps: "Collection[TopicPartition]") -> dict[int, Rows]:
+    values: dict[int, dict[bytes, bytes]] = {tp.partition: {} for tp in tps}
+    ends = await consumer.end_offsets(tps)
+    while [tp for tp, end in ends.items() if await consumer.position(tp) < end]:
+        for tp, records in (await consumer.getmany(timeout_ms=_WAIT_MS)).items():
             for record in records:
-                values[place.partition].pop(record.key, None)
+                values[tp.partition].pop(record.key, None)
                 if record.value is not None:
-                    values[place.partition][record.key] = record.value
-    topic = next(iter(places)).topic if places else ""
+                    values[tp.partition][record.key] = record.value
+    topic = next(iter(tps)).topic if tps else ""
     return {partition: _rows(f"{topic}[{partition}]", found) for partition, found in values.items()}
 
 
-def _rows(place: str, values: Mapping[bytes, bytes]) -> Rows:
+def _rows(tp: str, values: Mapping[bytes, bytes]) -> Rows:
     rows = {}
     for key, value in values.items():
         try:
             rows[key.decode()] = decode_parked_flow(key, value)
         except BadRecord as bad:
-            raise BadPosition(place, bad) from None
+            raise BadPosition(tp, bad) from None
     return rows
 
 

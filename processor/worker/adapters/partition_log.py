@@ -1,11 +1,12 @@
-"""Where a partition's output is made durable: the port `pipeline.ports.Log` for brokers with transactions and without.
+"""The port `pipeline.ports.Log`: a partition's output made durable, on brokers with transactions and without.
 
                  TransactionalLog (exactly_once)                     PlainLog (at_least_once)
     take over    fences earlier owners, settles what they left       nothing to do
     commit       one transaction: exports, dead letters, rows        exports and dead letters acknowledged, then rows
 
-Everything goes to the partition of its source, in order. Rows are written last, the watermark last of all. A producer
-that was fenced, or whose commit failed, raises: the caller stops; it never carries on (design 2).
+Everything goes to the partition of its source, in order. Rows are written last, the source position last of all. A
+producer that was fenced, or whose commit failed, raises: the caller stops; it never carries on (docs/architecture.md,
+"The durability order").
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -64,7 +65,7 @@ class TransactionalLog:
         return _next_offset(offsets)
 
     async def close(self) -> None:
-        """Stop the producer.
+        """Stop the producer of this partition.
 
         What it left open is settled by the next owner, or by the broker after the transaction's timeout.
         """
@@ -72,9 +73,7 @@ class TransactionalLog:
 
 
 class PlainLog:
-    """A partition's part of one idempotent producer that the worker's partitions share; the caller starts and stops
-    it.
-    """
+    """The part of one partition in an idempotent producer that all share; the caller starts and stops it."""
 
     def __init__(self, shared: BatchProducer, topics: Destinations, partition: int) -> None:
         self._producer, self._topics, self._partition = shared, topics, partition
@@ -100,16 +99,16 @@ class PlainLog:
 
 
 class _Sender:
-    """What one commit sends, everything to one partition."""
+    """A sender of one commit's records, everything to one partition."""
 
     def __init__(
-        self, producer: BatchProducer, topics: Destinations, partition: int, new_letter_batch: Callable[[], Any]
+        self, producer: BatchProducer, topics: Destinations, partition: int, new_dead_letter_batch: Callable[[], Any]
     ) -> None:
-        self._producer, self._topics, self._partition, self._new_letter_batch = (
+        self._producer, self._topics, self._partition, self._new_dead_letter_batch = (
             producer,
             topics,
             partition,
-            new_letter_batch,
+            new_dead_letter_batch,
         )
 
     async def send(
@@ -124,7 +123,7 @@ class _Sender:
         """Queue everything but the rows."""
         topics = self._topics
         sent = await self.send(topics.exports, output.exports)
-        sent += await self.send(topics.dead_letters, output.dead_letters, self._new_letter_batch)
+        sent += await self.send(topics.dead_letters, output.dead_letters, self._new_dead_letter_batch)
         sent += await self.send(topics.profile_events, output.events)
         return sent + await self.send(topics.job_progress, output.job_progress)
 

@@ -1,4 +1,4 @@
-"""How far long work is: lines where there is no terminal, a bar where there is one."""
+"""Long work shows how far it is: lines where there is no terminal, a bar where there is one."""
 
 import pytest
 

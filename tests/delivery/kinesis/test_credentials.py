@@ -170,7 +170,10 @@ class Sts:
             return failure(400, "ExpiredTokenException") if key_of(request) == self.refuse else success(request)
         self.assumed += 1
         expires = (datetime.now(UTC) + self.good_for).strftime("%Y-%m-%dT%H:%M:%SZ")
-        fields = f"<AccessKeyId>ASIA{self.assumed}</AccessKeyId><SecretAccessKey>{SECRET}</SecretAccessKey><SessionToken>the-token</SessionToken>"
+        fields = (
+            f"<AccessKeyId>ASIA{self.assumed}</AccessKeyId><SecretAccessKey>{SECRET}</SecretAccessKey>"
+            "<SessionToken>the-token</SessionToken>"
+        )
         credentials = f"<Credentials>{fields}<Expiration>{expires}</Expiration></Credentials>"
         return Reply(
             200, f"<AssumeRoleResponse><AssumeRoleResult>{credentials}</AssumeRoleResult></AssumeRoleResponse>".encode()

@@ -14,7 +14,7 @@ import botocore
 import pytest
 from pydantic import ValidationError
 
-from processor.api.serve import findings
+from processor.api.serve import find_faults
 from processor.delivery.kinesis.client import KinesisOptions, KinesisStream
 from processor.delivery.kinesis.credentials import NO_SECRETS
 from processor.delivery.kinesis.endpoints import ANY_ENDPOINT, ENDPOINT_HOSTS, EndpointRules, endpoint_rules
@@ -198,8 +198,8 @@ def test_what_stands_at_an_address_that_a_caller_chose_is_not_told_to_him(
         server.script = lambda _: reply
         destination = a_destination(server.url, KEYS)
 
-        told = findings(NO_SECRETS, ANY_ENDPOINT, destination, False)
-        trusting = findings(NO_SECRETS, EndpointRules(("127.0.0.1",)), destination, False)
+        told = find_faults(NO_SECRETS, ANY_ENDPOINT, destination, False)
+        trusting = find_faults(NO_SECRETS, EndpointRules(("127.0.0.1",)), destination, False)
 
         asked = len(server.requests)
 
@@ -268,7 +268,7 @@ async def test_an_address_that_programs_read_different_hosts_out_of_is_refused_a
     assert words.startswith("endpointUrl: ")
     assert "correct the flow" in answer.text
     assert not ANY_ENDPOINT.trusts(stored)
-    assert findings(NO_SECRETS, ANY_ENDPOINT, stored, False)
+    assert find_faults(NO_SECRETS, ANY_ENDPOINT, stored, False)
     assert server.requests == []
 
 

@@ -273,13 +273,17 @@ TAKEN = Scripted(
         (THERE, error("DryRunOperationException"), {}),
         (THERE, DENIED, {Question.PUT_RECORD: Outcome.FAILED, Question.PUT_RECORDS: Outcome.FAILED}),
         (THERE, TAKEN, {Question.PUT_RECORD: Outcome.UNKNOWN, Question.PUT_RECORDS: Outcome.UNKNOWN}),
-        (THERE, error("InternalFailure"), {Question.PUT_RECORD: Outcome.UNKNOWN, Question.PUT_RECORDS: Outcome.UNKNOWN}),
+        (THERE, error("InternalFailure"),
+         {Question.PUT_RECORD: Outcome.UNKNOWN, Question.PUT_RECORDS: Outcome.UNKNOWN}),
         (BEING_MADE, AUTHORISED, {Question.STREAM: Outcome.FAILED}),
-        (THERE, error("KMSDisabledException"), dict.fromkeys([Question.PUT_RECORD, Question.PUT_RECORDS], Outcome.UNKNOWN)
+        (THERE, error("KMSDisabledException"),
+         dict.fromkeys([Question.PUT_RECORD, Question.PUT_RECORDS], Outcome.UNKNOWN)
          | {Question.STREAM: Outcome.FAILED}),
         (DENIED, AUTHORISED, {Question.LIST_STREAMS: Outcome.FAILED}),
-        (DENIED, error("ResourceNotFoundException"), {Question.LIST_STREAMS: Outcome.FAILED, Question.STREAM: Outcome.FAILED}),
-        (DENIED, DENIED, dict.fromkeys([Question.LIST_STREAMS, Question.PUT_RECORD, Question.PUT_RECORDS], Outcome.FAILED)
+        (DENIED, error("ResourceNotFoundException"),
+         {Question.LIST_STREAMS: Outcome.FAILED, Question.STREAM: Outcome.FAILED}),
+        (DENIED, DENIED,
+         dict.fromkeys([Question.LIST_STREAMS, Question.PUT_RECORD, Question.PUT_RECORDS], Outcome.FAILED)
          | {Question.STREAM: Outcome.UNKNOWN}),
         (error("LimitExceededException"), AUTHORISED, {Question.LIST_STREAMS: Outcome.UNKNOWN}),
     ],

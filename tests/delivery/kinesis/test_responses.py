@@ -17,40 +17,47 @@ THROTTLED, AMBIGUOUS, NOT_SENT, REFUSED, REJECTED, UNKNOWN = FaultKind
 
 CODES = [
     *((code, 400, THROTTLED, None) for code in (
-        "ProvisionedThroughputExceededException", "ThrottlingException", "Throttling", "ThrottledException", "RequestThrottled",
+        "ProvisionedThroughputExceededException", "ThrottlingException", "Throttling", "ThrottledException",
+        "RequestThrottled",
         "RequestThrottledException", "TooManyRequestsException", "RequestLimitExceeded", "LimitExceededException",
         "BandwidthLimitExceeded", "SlowDown", "KMSThrottlingException",
     )),
     ("429", 429, THROTTLED, None),
     *((code, 500, AMBIGUOUS, None) for code in (
-        "InternalFailure", "InternalFailureException", "InternalServerError", "InternalServerException", "InternalError",
+        "InternalFailure", "InternalFailureException", "InternalServerError", "InternalServerException",
+        "InternalError",
         "ServiceUnavailable", "ServiceUnavailableException", "500", "502", "503", "504", "SomethingNew",
     )),
     ("RequestTimeout", 400, AMBIGUOUS, None),
     ("RequestTimeoutException", 400, AMBIGUOUS, None),
     ("408", 408, AMBIGUOUS, None),
     *((code, 400, REJECTED, None) for code in (
-        "InvalidArgumentException", "ValidationException", "ValidationError", "SerializationException", "InvalidParameterValue",
+        "InvalidArgumentException", "ValidationException", "ValidationError", "SerializationException",
+        "InvalidParameterValue",
         "RequestEntityTooLarge", "RequestEntityTooLargeException", "RequestTooLargeException",
     )),
     ("413", 413, REJECTED, None),
     ("SomethingLong", 413, REJECTED, None),
     *((code, 400, REFUSED, PauseReason.ACCESS_DENIED) for code in (
-        "AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized", "AuthorizationError", "OptInRequired",
+        "AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized", "AuthorizationError",
+        "OptInRequired",
         "SubscriptionRequiredException", "SubscriptionRequired",
     )),
     ("403", 403, REFUSED, PauseReason.ACCESS_DENIED),
     ("401", 401, REFUSED, PauseReason.ACCESS_DENIED),
     ("SomethingNew", 403, REFUSED, PauseReason.ACCESS_DENIED),
     *((code, 400, REFUSED, PauseReason.CREDENTIALS_REFUSED) for code in (
-        "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "SignatureDoesNotMatch", "IncompleteSignature",
-        "IncompleteSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "ExpiredToken",
+        "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "SignatureDoesNotMatch",
+        "IncompleteSignature",
+        "IncompleteSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
+        "ExpiredToken",
         "ExpiredTokenException", "AuthFailure",
     )),
     ("InvalidSignatureException", 403, REFUSED, PauseReason.CREDENTIALS_REFUSED),
     *((code, 400, REFUSED, PauseReason.CLOCK) for code in ("RequestExpired", "RequestTimeTooSkewed")),
     *((code, 400, REFUSED, PauseReason.ENCRYPTION_KEY_UNUSABLE) for code in (
-        "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired",
+        "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException",
+        "KMSOptInRequired",
     )),
     ("ResourceNotFoundException", 400, REFUSED, PauseReason.STREAM_NOT_FOUND),
     ("ResourceInUseException", 400, REFUSED, PauseReason.STREAM_NOT_READY),
@@ -164,7 +171,8 @@ def test_g11_a_proxy_that_does_not_let_us_through_pauses_the_flow(said: str) -> 
 
 
 KEY_CODES = (
-    "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired",
+    "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException",
+    "KMSOptInRequired",
     "KMSThrottlingException",
 )  # fmt: skip
 

@@ -1,9 +1,8 @@
-"""A Kinesis that fails on demand: an HTTP proxy before an endpoint that never does (moto, kinesis-local), and a ledger
-of what it did.
+"""A Kinesis that fails on demand: an HTTP proxy before an endpoint that never does, and a ledger of what it did.
 
     producer ──PutRecords──► FaultProxy ── what is let through ──► endpoint that stores
                               │  ▲   │
-                       Plan ──┘  │   └─► Ledger: of every call, which records were applied, and which the producer was told of
+                       Plan ──┘  │   └─► Ledger: which records each call applied, and which the producer heard of
                  (rules, seed, token buckets)
 
     plan      what fails, when and how: rules, in JSON too      buckets   a shard's limits: records/s and bytes/s
@@ -16,8 +15,8 @@ In a test, the proxy is a thread of it; by hand, it is a process:
     with FaultProxy(endpoint.url, Plan(seed=3, rules=(Rule(do=Do.DROP, applied=True, rate=0.1),))) as proxy: … proxy.url
     … proxy.ledger
 
-    python -m tests.faults.kinesis_proxy --chaos 3                      its own moto behind it; prints the address to deliver to
-    python -m tests.faults.kinesis_proxy --chaos 3 --show               prints that plan, to be changed and given with --plan
+    python -m tests.faults.kinesis_proxy --chaos 3                its own moto behind it; prints its address
+    python -m tests.faults.kinesis_proxy --chaos 3 --show         prints that plan, to be changed for --plan
     python -m tests.faults.kinesis_proxy --upstream http://127.0.0.1:4567 --plan plan.json --port 4570
     curl -X PUT --data @plan.json http://127.0.0.1:4570/plan            another plan from now on, and an empty ledger
     curl http://127.0.0.1:4570/ledger                                   what happened since

@@ -1,5 +1,6 @@
-"""A token bucket for records and one for bytes a shard, as AWS throttles (Kinesis quotas: 1,000 records/s and 1 MiB/s a
-shard).
+"""Token buckets for records and for bytes of a shard, as AWS throttles.
+
+Kinesis quotas: 1,000 records/s and 1 MiB/s a shard.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ class Shards:
         return min(key * self._limits.shards // _HASH_KEYS, self._limits.shards - 1)
 
     def takes(self, entry: Entry, size_bytes: int) -> bool:
-        """Whether its shard has room for it now; then it has less."""
+        """Return whether its shard has room for it now; then the shard has less."""
         limits, shard, now = self._limits, self.shard_of(entry), self._clock()
         records, room, since = self._left[shard]
         records = min(limits.records * limits.burst, records + (now - since) * limits.records)

@@ -1,7 +1,7 @@
 """A plan for each seed: some of everything that can go wrong, nothing of it for ever.
 
 What must come of it, whatever the seed: nothing lost, no lane out of order, every repeat explained by a doubt. With
-`poison`, records whose partition key has `POISON` in it are rejected for good, alone or in company, and must end as
+`unwanted`, records whose partition key has `UNWANTED` in it are rejected for good, alone or in company, and must end as
 dead letters.
 """
 
@@ -10,24 +10,24 @@ import random
 from tests.faults.kinesis_proxy import codes
 from tests.faults.kinesis_proxy.plan import Buckets, Do, Plan, Rule
 
-POISON = "poison"
+UNWANTED = "unwanted"
 FAULTS_A_SEED = 9
 
 
-def chaos(seed: int, late_seconds: float = 1.2, shards: int = 2, *, poison: bool = True) -> Plan:
+def chaos(seed: int, late_seconds: float = 1.2, shards: int = 2, *, unwanted: bool = True) -> Plan:
     """`late_seconds` is above the producer's read timeout, so that it has sent a late call again by then."""
     dice = random.Random(seed)
     faults = dice.sample(_faults(dice, late_seconds), FAULTS_A_SEED)
     status, code = dice.choice(codes.REJECTED)
-    in_company = Rule(do=Do.ERROR, status=status, code=code, keys=POISON)
-    alone = Rule(do=Do.ENTRIES, code="InvalidArgumentException", keys=POISON)
+    in_company = Rule(do=Do.ERROR, status=status, code=code, keys=UNWANTED)
+    alone = Rule(do=Do.ENTRIES, code="InvalidArgumentException", keys=UNWANTED)
     rejecting = (dice.choice((in_company, alone)),)
     throttling = Buckets(
         shards=shards, records=dice.choice((150.0, 300.0)), bytes=dice.choice((15_000.0, 1e6)), burst=0.2
     )
     return Plan(
         seed=seed,
-        rules=(*(rejecting if poison else ()), *faults),
+        rules=(*(rejecting if unwanted else ()), *faults),
         buckets=throttling if dice.random() < 0.4 else None,
     )
 

@@ -1,4 +1,4 @@
-"""What really happened: of every call, which of its records the endpoint stored, and of which the producer was told.
+"""A ledger of every call: which records the endpoint stored, and of which the producer was told.
 
 A record that comes again although it was stored is a repeat. It is explained by the earlier call that stored it:
 something left its producer in doubt. Where that call told it so, nothing but the producer's death explains the repeat.
@@ -18,12 +18,12 @@ SLOW = "slow"
 
 
 def mark(partition_key: str, data: bytes) -> str:
-    """What names a record in the ledger: equal records have one name."""
+    """Return what names a record in the ledger: equal records have one name."""
     return f"{partition_key[:40]}/{hashlib.sha256(data).hexdigest()[:16]}"
 
 
 def mark_of(entry: Entry) -> str:
-    """Of an entry as it came."""
+    """Return the name of an entry as it came."""
     return mark(entry["PartitionKey"], b64decode(entry["Data"]))
 
 
@@ -54,7 +54,7 @@ class Call:
     seconds: float = 0.0
 
     def doubt_about(self, record: str, slow_seconds: float) -> str | None:
-        """What leaves the producer in doubt whether a record is stored; None: it was told that it is."""
+        """Return what leaves the producer in doubt whether a record is stored; None: it was told that it is."""
         if record not in self.told:
             return self.fault or UNHEARD
         return (self.fault or SLOW) if self.seconds >= slow_seconds else None
@@ -99,7 +99,7 @@ class Ledger:
                     stored_by[call.stream, record] = (call, doubt)
 
     def faults(self) -> Counter[str]:
-        """How often the plan did what."""
+        """Return how often the plan did what."""
         return Counter(call.fault for call in self.calls if call.fault is not None)
 
     def as_object(self) -> dict[str, Any]:

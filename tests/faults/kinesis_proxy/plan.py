@@ -1,4 +1,4 @@
-"""What fails, when and how. The same plan, asked in the same order, gives the same faults.
+"""Plans of faults: the same plan, asked in the same order, gives the same faults.
 
     {"seed": 7,
      "rules": [{"do": "error", "status": 400, "code": "ThrottlingException", "at": [1, 2]},
@@ -26,7 +26,7 @@ Entry = dict[str, Any]
 
 
 class Do(StrEnum):
-    """What becomes of a call.
+    """The fault that a call meets.
 
     `applied` of a rule: only after the call was applied, so that the producer is left in doubt.
     """
@@ -39,7 +39,7 @@ class Do(StrEnum):
     SILENCE = "silence"  # nothing for `seconds`, then closed
     LATE = "late"  # nothing for `seconds`, then applied, then closed: a call that its producer has long sent again
     TRUNCATE = "truncate"  # applied, and half of the answer
-    ENTRIES = (  # `share` of the entries, or those that `keys` matches, fail with `code`; `applied`: they are stored all the same
+    ENTRIES = (  # `share` of the entries, or those that `keys` matches, fail with `code`; `applied`: and are stored
         "entries"
     )
     DELAY = "delay"  # applied and answered, but `seconds` later
@@ -66,7 +66,7 @@ class Rule(Model):
     seconds: float = Field(default=1.0, ge=0)
 
     def carried_by(self, entry: Entry) -> bool:
-        """Whether `keys` matches the entry's partition key; without `keys` it does."""
+        """Return whether `keys` matches the entry's partition key; without `keys` it does."""
         return self.keys is None or re.search(self.keys, entry["PartitionKey"]) is not None
 
 

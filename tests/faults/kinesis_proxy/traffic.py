@@ -1,5 +1,6 @@
-"""Records of `exports` sent through the proxy by the real sink and boto3, by workers that may be killed; and what then
-must hold.
+"""Records of `exports` sent through the proxy by workers that may be killed; and what then must hold.
+
+The sink and boto3 are real.
 
 traffic = Traffic(seed, proxy, streams)          same seed, same records
 await traffic.deliver(kills=1)
@@ -22,7 +23,7 @@ from processor.delivery.sink_state import DeliveryStopped
 from processor.sandbox.streams import StreamRecord
 from schemas.destination import Destination
 from tests.delivery.fakes import FakeDeadLetters, FakeDestinations, FakeParking, Record, export_record
-from tests.faults.kinesis_proxy.chaos import POISON
+from tests.faults.kinesis_proxy.chaos import UNWANTED
 from tests.faults.kinesis_proxy.ledger import Stored, mark
 from tests.faults.kinesis_proxy.proxy import FaultProxy
 
@@ -90,7 +91,7 @@ class Traffic:
 
     def _record(self, offset: int, profiles: int) -> Record:
         number = self._dice.randrange(profiles)
-        profile = f"{POISON}-{number}" if self._dice.random() < 0.02 else f"p-{number}"
+        profile = f"{UNWANTED}-{number}" if self._dice.random() < 0.02 else f"p-{number}"
         return export_record(offset, profile, self._dice.choice(list(self._streams)), partition=number % PARTITIONS)
 
     async def deliver(self, kills: int = 0) -> None:
@@ -105,9 +106,7 @@ class Traffic:
 
     @asynccontextmanager
     async def _worker(self) -> AsyncIterator[Sink]:
-        """A sink that is fed from where progress stands, and is cut off at the end: calls in flight go on without
-        it.
-        """
+        """Feed a sink from where progress stands, and cut it off at the end: calls in flight go on without it."""
         self._workers += 1
         places = {
             flow: destination(self._proxy.url, stream, f"WORKER{self._workers}")
@@ -146,7 +145,7 @@ class Traffic:
         return sum(flow.delivered for flow in sink.status().values()) >= enough or not self._left()
 
     def _left(self) -> bool:
-        """Whether something is not delivered; what a flow has parked is not, wherever its partition is."""
+        """Return whether something is not delivered; what a flow has parked is not, wherever its partition is."""
         return any(committed < len(self.records) for committed in self.committed.values()) or any(
             self._parked.rows.rows.values()
         )
@@ -166,15 +165,15 @@ class Traffic:
         assert self.out_of_order == {}
 
     def _require_nothing_lost(self, found: Mapping[str, set[str]]) -> None:
-        poisonous = {each.offset for each in self.records if _is_poisonous(each)}
+        unwanted = {each.offset for each in self.records if _is_unwanted(each)}
         missing = [
             each.offset
             for each in self.records
-            if not _is_poisonous(each) and _mark(each) not in found[self._stream_of(each)]
+            if not _is_unwanted(each) and _mark(each) not in found[self._stream_of(each)]
         ]
         assert missing == []
-        assert set(self.dead_letters.reasons()) == {(offset, "rejected") for offset in poisonous}
-        assert sum(map(len, found.values())) == len(self.records) - len(poisonous), "strangers in the streams"
+        assert set(self.dead_letters.reasons()) == {(offset, "rejected") for offset in unwanted}
+        assert sum(map(len, found.values())) == len(self.records) - len(unwanted), "strangers in the streams"
 
     def _require_order(self, streams: Mapping[str, Sequence[StreamRecord]]) -> None:
         lanes: dict[Lane, list[int]] = defaultdict(list)
@@ -202,8 +201,8 @@ def _as_stored(record: StreamRecord) -> Stored:
     return Stored(mark(record.partition_key, record.data), record.shard, record.sequence_number)
 
 
-def _is_poisonous(record: Record) -> bool:
-    return POISON in (record.key or b"").decode()
+def _is_unwanted(record: Record) -> bool:
+    return UNWANTED in (record.key or b"").decode()
 
 
 def _mark(record: Record) -> str:

@@ -1,6 +1,4 @@
-"""A log that does not hold our position, or jumped: who is asked, how often, and what becomes of the other partitions
-meanwhile.
-"""
+"""A log that does not hold our position, or jumped: the owner is asked, now and then, and others go on."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -15,7 +13,7 @@ from aiokafka.errors import KafkaTimeoutError, NodeNotReadyError
 
 from processor.foundation.settings import Settings
 from processor.foundation.tasks import end_task
-from processor.pipeline.partition import GROUP_RECORDS
+from processor.pipeline.outstanding import GROUP_RECORDS
 from processor.transport.owner import Partition
 from processor.worker.faust_app import MAX_POLL_RECORDS, create_app
 from processor.worker.gap_stop import FINISH_SECONDS, GapStop
@@ -35,8 +33,9 @@ class NoHistory:
 
 
 class Reader:
-    """A consumer of ours at the beginning of two partitions, with the positions that a worker asks for; keeps what it
-    is handed.
+    """A consumer of ours at the beginning of two partitions, with the positions that a worker asks for.
+
+    It keeps what it is handed.
     """
 
     def __init__(self, broker: MemoryBroker, folder: Path) -> None:
@@ -61,7 +60,7 @@ class Reader:
         return dict.fromkeys(partitions, 0)
 
     async def positions_in_log(self, reached: Mapping[Partition, int]) -> Mapping[Partition, int | None]:
-        return await self._positions.in_log(reached)
+        return await self._positions.find_in_log(reached)
 
     async def release(self, partitions: Iterable[Partition]) -> None:
         self.gap_stop.forget(partitions)

@@ -1,12 +1,12 @@
-"""What all contenders share: one broker, one topic of events that wait, one canned endpoint.
+"""The environment that all contenders share: one broker, one topic of events that wait, one canned endpoint.
 
 Outputs are new for each run.
 
-with open_stage() as stage:
-    stage.fill(events, profiles)
-    job = stage.new_job("ours-1")
+with open_environment() as environment:
+    environment.fill(events, profiles)
+    job = environment.new_job("ours-1")
     …                                  # a contender reads job.topics.profile_events, as the group job.app_id
-    stage.clear()
+    environment.clear()
 """
 
 import time
@@ -41,7 +41,7 @@ class Job:
 
     @property
     def settings(self) -> Settings:
-        """As a worker of ours reads them."""
+        """Return the settings as a worker of ours reads them."""
         return self.installation.settings
 
     @property
@@ -56,12 +56,12 @@ class Job:
 
     @property
     def bootstrap_servers(self) -> str:
-        """The broker."""
+        """Return the address of the broker."""
         return self.settings.kafka_bootstrap_servers
 
 
-class Stage:
-    """`events` and `first` are set by `fill`: how many events there are, and how many of them fill the profiles."""
+class BenchmarkEnvironment:
+    """The environment of a benchmark; `fill` counts `events`, and the `first` of them, which fill the profiles."""
 
     def __init__(self, bootstrap_servers: str, folder: Path) -> None:
         self._bootstrap_servers, self._folder = bootstrap_servers, folder
@@ -69,7 +69,7 @@ class Stage:
         self._prepare()
 
     def _prepare(self) -> None:
-        settings = self._installation("stage").settings
+        settings = self._installation("environment").settings
         Admin(settings).create_missing(topic_specs(settings))
 
     def _installation(self, name: str) -> Installation:
@@ -83,12 +83,12 @@ class Stage:
         """Put the flow of `benchmarks.events` into force."""
         flows = self._folder / "flows.yaml"
         flows.write_text(flows_file(endpoint, envelope))
-        done = self._installation("stage").command("apply", str(flows))
+        done = self._installation("environment").command("apply", str(flows))
         assert done.exit_code == 0, done.output
 
     def fill(self, events: int, profiles: int) -> None:
         """Write the events: one that fills each profile, then patches."""
-        settings = self._installation("stage").settings
+        settings = self._installation("environment").settings
         self.first = produce(settings, first_events(profiles))
         self.events = self.first + produce(settings, profile_events(events, profiles))
 
@@ -102,7 +102,7 @@ class Stage:
 
     def clear(self) -> None:
         """Remove every topic but events, flows and audiences."""
-        settings = self._installation("stage").settings
+        settings = self._installation("environment").settings
         kept = {settings.topics.profile_events, settings.topics.flows, settings.topics.audiences}
         admin = AdminClient(confluent_config(settings))
 
@@ -119,8 +119,8 @@ class Stage:
 
 
 @contextmanager
-def open_stage(arrivals: Path | None = None) -> Iterator[Stage]:
-    """A stage on a broker of its own; everything ends, and is removed, with the context.
+def open_environment(arrivals: Path | None = None) -> Iterator[BenchmarkEnvironment]:
+    """Yield an environment on a broker of its own; everything ends, and is removed, with the context.
 
     `arrivals`: a file where the endpoint notes when each record was answered; records have an envelope then
     (`benchmarks.canned`).
@@ -130,9 +130,9 @@ def open_stage(arrivals: Path | None = None) -> Iterator[Stage]:
             "benchmarks.canned", str(ANSWER_MILLISECONDS), *([] if arrivals is None else [str(arrivals)])
         )
         try:
-            stage = Stage(kafka.bootstrap_servers, Path(folder))
-            stage.apply(endpoint.start(), "none" if arrivals is None else "cloudevents")
-            yield stage
+            environment = BenchmarkEnvironment(kafka.bootstrap_servers, Path(folder))
+            environment.apply(endpoint.start(), "none" if arrivals is None else "cloudevents")
+            yield environment
         except BaseException as error:
             error.add_note(
                 f"the broker {'runs' if kafka.is_running else 'has ended'}; it said: {kafka.log_tail() or 'nothing'}"
