@@ -105,7 +105,7 @@ REFUSALS: dict[str, Refusal] = {
     "events-larger-than-dead-letters": Refusal(
         (
             "max.message.bytes is 8388608, less than {topic} takes (8388608) and 16384 for headers",
-            "could not be put aside",
+            "could not be dead-lettered",
         ),
         topic="profile_events",
         config={"max_message_bytes": "8388608"},
