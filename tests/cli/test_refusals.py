@@ -98,7 +98,7 @@ REFUSALS: dict[str, Refusal] = {
         for name in ("exports", "changelog")
     },
     "dead-letters-too-narrow": Refusal(
-        (f"{{topic}}: max.message.bytes is 1000000, must be {LEAST}: letters might not fit",),
+        (f"{{topic}}: max.message.bytes is 1000000, must be {LEAST}: dead letters might not fit",),
         topic="dead_letters",
         config={"max_message_bytes": "1000000"},
     ),
