@@ -16,5 +16,5 @@ What they stand on:
     mixes        what `core` decides                                    watch       progress, and the steady window
     exports      did it send what ours sends                            runs        one run, measured and compared
     recovery     rows/s from the changelog                              latency     event → exports at a paced rate
-    without_delivery   our worker without its sink
+    without_delivery   our worker without its sink                      sink_runs   the sink without a worker
 """

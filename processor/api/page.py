@@ -52,9 +52,9 @@ def _by_tag(paths: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _call(method: str, path: str, call: dict[str, Any]) -> str:
-    told = "".join(f"<p>{escape(text)}</p>" for text in call.get("description", "").split("\n\n") if text)
+    described = "".join(f"<p>{escape(text)}</p>" for text in call.get("description", "").split("\n\n") if text)
     summary = f"<b>{escape(method.upper())}</b> <code>{escape(path)}</code> {escape(call.get('summary', ''))}"
-    return _details(summary, told + "".join(_parameters(call)) + "".join(_body(call)))
+    return _details(summary, described + "".join(_parameters(call)) + "".join(_body(call)))
 
 
 def _parameters(call: dict[str, Any]) -> Iterator[str]:

@@ -38,11 +38,12 @@ def import_audience(
     request: ImportRequest,
     rejected: Path | None,
     report: ReportProgress,
+    wait_seconds: float = WAIT_SECONDS,
 ) -> ImportResult:
     """Read the file, describe the audience, and send the events of those who enter or leave.
 
     `state`: which audiences are described now; `rejected`: where rejected rows go, line, reason, explanation and row;
-    made only where a row is rejected.
+    made only where a row is rejected; `wait_seconds`: how long it waits for workers that are behind.
 
     With PARTITIONER=none a row whose profile is on two partitions, or on none yet, is rejected (I12).
 
@@ -56,7 +57,9 @@ def import_audience(
         RejectedRows(rejected) as rejected_rows,
     ):
         rows = Rows(path, request.reading, partition_check(partitions))
-        collecting = _Collecting(settings, request, rows, partitions, members, identities, rejected_rows, report)
+        collecting = _Collecting(
+            settings, request, rows, partitions, members, identities, rejected_rows, report, wait_seconds
+        )
         accepted = collecting.collect(state)
         known, leaving = members.count_known(), members.count_leaving()
         require_partitions(partitions, members.leaving())
@@ -84,6 +87,7 @@ class _Collecting:
     identities: Identities
     rejected: RejectedRows
     report: ReportProgress
+    wait_seconds: float
 
     def collect(self, state: Callable[[], ControlState]) -> int:
         """Read the file and the changelog; return how many rows name a member."""
@@ -120,7 +124,7 @@ class _Collecting:
         Whose an identity is, and who leaves, is known once the workers have applied all events.
         """
         if exits or self.identities.asked:
-            wait_for_workers(self.settings, self.identities, WAIT_SECONDS)
+            wait_for_workers(self.settings, self.identities, self.wait_seconds)
         seen, audience = 0, (NAMESPACE, self.request.audience_id)
         changes = membership_changes(self.settings, audience, self.identities.read_record)
         for batch in _batches(changes, _BATCH):

@@ -21,7 +21,7 @@ from tests.faults.kinesis_proxy.chaos import UNWANTED
 from tests.faults.kinesis_proxy.traffic import LIMITS, REGION, Traffic
 from tests.faults.seeds import seeds
 
-QUIET_SECONDS = 10.0
+QUIET_SECONDS = 240.0
 FEWEST_FAULTS = 10  # 30 to 170 are usual
 AGAIN = "SEEDS={seed}-{seed} python -m pytest tests/faults/test_kinesis_faults.py -m long -s"
 

@@ -1,12 +1,18 @@
 """An audience out of CSV files, with real workers: who enters, who leaves, and for how long (contract M1)."""
 
 import csv
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from processor.audience_import.request import ImportRequest
+from processor.audience_import.run import import_audience
+from processor.cli.control_plane import change, read_state
+from processor.foundation.errors import CommandError
+from processor.foundation.settings import Settings
 from processor.kafka.reading import read_topic
 from processor.kafka.writer import Writer
 from processor.sandbox.waiting import wait_until
@@ -216,17 +222,22 @@ def _described(folder: Path) -> Path:
     return file
 
 
-def test_who_leaves_is_not_guessed_while_workers_are_behind(
-    job: WholeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("processor.audience_import.run.WAIT_SECONDS", 0.0)
+def refusal_without_waiting(settings: Settings, file: Path, *, exits: bool) -> CommandError:
+    state = partial(read_state, settings)
+    request = ImportRequest("loyalty", exits=exits)
+    with pytest.raises(CommandError) as refused:
+        import_audience(settings, partial(change, settings), state, file, request, None, lambda *_: None, 0.0)
+    return refused.value
+
+
+def test_who_leaves_is_not_guessed_while_workers_are_behind(job: WholeJob, tmp_path: Path) -> None:
     settings = job.installation.settings
     with Writer(settings) as writer:
         writer.write(settings.topics.profile_events, b"p", b"{}", name="an event")
     file = tmp_path / "members.csv"
     file.write_text("profileId\na\n")
 
-    refused = job.installation.command("audiences", "import", str(file), "loyalty", "--exits")
+    refused = refusal_without_waiting(settings, file, exits=True)
     empty = tmp_path / "empty.csv"
     empty.write_text("profileId\n,\n\n")
     nobody = job.installation.command("audiences", "import", str(empty), "loyalty")
@@ -235,14 +246,14 @@ def test_who_leaves_is_not_guessed_while_workers_are_behind(
     settled = job.installation.command("audiences", "apply", str(_described(tmp_path)))
     half = job.installation.command("audiences", "import", str(file), "loyalty")
     file.write_text("namespace,id\nECID,1\n")
-    whose = job.installation.command("audiences", "import", str(file), "loyalty", "--no-exits")
+    whose = refusal_without_waiting(settings, file, exits=False)
 
     assert settled.exit_code == 0, settled.output
     assert half.exit_code == 2
     assert "1 rows are rejected, and whoever is named in them would leave" in half.stderr
     assert (refused.exit_code, nobody.exit_code) == (1, 2)
-    assert "the workers have not applied 1 events" in refused.stderr
+    assert "the workers have not applied 1 events" in str(refused)
     assert whose.exit_code == 1
-    assert "the workers have not applied 1 events: whose the identities are is not known" in whose.stderr
+    assert "the workers have not applied 1 events: whose the identities are is not known" in str(whose)
     assert "nobody leaves the audience" in nobody.stderr
     assert len(list(read_topic(settings, settings.topics.profile_events))) == 1

@@ -20,6 +20,7 @@ from schemas.kafka import ReadRecord
 from schemas.wire.exports import ExportHeader
 from schemas.wire.identity_index import INDEX_KEY
 from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, SourcePosition, decode_source_position
+from tests.core.control import Control
 from tests.core.strategies import configurations, histories
 from tests.kit.examples import law
 from tests.kit.given import a_catalog, a_flow, cloud_event, realized
@@ -245,6 +246,43 @@ async def test_the_source_position_passes_what_was_gone_before_the_first_start()
     assert running.rows.source_position == SourcePosition(1002, 0, "source", "changelog", 2)
     assert len(running.log.outputs) == 2
     await running.pipeline.close()
+
+
+class CountedCatalog(FixedCatalog):
+    """A catalog that counts how often it is asked."""
+
+    asked = 0
+
+    async def as_of(self, fetched_at: float) -> Catalog:
+        self.asked += 1
+        return await super().as_of(fetched_at)
+
+
+@in_virtual_time
+async def test_an_idle_partition_looks_for_nothing_until_the_catalog_changes_and_then_at_once() -> None:
+    catalog, log = CountedCatalog(a_catalog({"flows": []})), MemoryLog()
+    pipeline = PartitionPipeline(
+        MemoryRows(),
+        log,
+        catalog,
+        partition_settings(),
+        ("source", "changelog"),
+        on_progress=lambda _: None,
+        on_failure=lambda _: None,
+    )
+    pipeline.start()
+    pipeline.submit(batch(patches(3)))
+    await asyncio.sleep(1.0)
+    asked = catalog.asked
+
+    await asyncio.sleep(3600.0)
+    while_idle = catalog.asked - asked
+    catalog.change(Control().put(a_flow("f", ["a"])))
+    await asyncio.sleep(0.01)
+    await pipeline.close()
+
+    assert while_idle == 0
+    assert [record.key for record in log.exports] == [b"p-0", b"p-1", b"p-2"]
 
 
 @in_virtual_time
