@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 TEST_IN_PARALLEL := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
 UV_VERSION := 0.13.9
 COMPOSE := docker compose -f docker/compose.yaml
@@ -26,7 +26,7 @@ demo: setup ## take the tour; BROKER=host:port or docker, KINESIS_ENDPOINT=http:
 
 test: setup ## run every test; BROKER=host:port or docker, KINESIS_ENDPOINT=http://127.0.0.1:PORT use others
 	$(TEST_IN_PARALLEL) -m "not long and not quiet"
-	$(BIN)/python -m pytest -m "quiet and not long"
+	$(BIN)/python -m pytest tests/faults tests/integration -m "quiet and not long"
 
 durations: setup ## run every test and record how long each takes, so that the slowest start first (tests/durations.json)
 	$(TEST_IN_PARALLEL) -m "not long and not quiet" --record-durations

@@ -31,7 +31,8 @@ from schemas.kafka import ReadRecord
 from schemas.wire.identity_index import INDEX_KEY, IndexProgress, IndexState, encode_progress
 from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, SourcePosition, encode_source_position
 from state.identity import Identity
-from state.partition import PartitionStore, shared_memory
+from state.partition import PartitionStore
+from state.store_options import shared_memory
 from tests.kit.compiled import compiled_packages, preferring
 
 PROFILES = 20_000

@@ -23,8 +23,9 @@ from processor.foundation.settings import Settings, read_settings
 from processor.kafka.connection import aiokafka_options
 from processor.worker.faust_worker import GC_THRESHOLDS
 from state.identity import Identity
-from state.partition import PartitionStore, shared_memory
+from state.partition import PartitionStore
 from state.restore import Changelog, restore
+from state.store_options import shared_memory
 
 _LIMIT_SECONDS = 120.0
 

@@ -14,64 +14,23 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self, cast
+from typing import Final, Self, cast
 
 import orjson
 import structlog
-from rocksdict import (
-    BlockBasedOptions,
-    BottommostLevelCompaction,
-    Cache,
-    CompactOptions,
-    DBCompressionType,
-    Options,
-    Rdict,
-    WriteBatch,
-    WriteBufferManager,
-    WriteOptions,
-)
+from rocksdict import BottommostLevelCompaction, CompactOptions, Options, Rdict, WriteBatch
 
 from schemas.wire.profiles_changelog import PROFILE, SOURCE_POSITION_KEY, SourcePosition, decode_source_position
 from state.damage import DamagedState, Fault, NoSpace, find_fault, mark_damaged, remove_wiped, why_damaged, wipe
 from state.identity import Identity
+from state.store_options import FILES, FileOptions, Memory, store_options, write_options
 
 _IDENTITY_KEY: Final = b"\x00identity"
 _CHANGELOG_KEY: Final = b"\x00changelog"
-_BLOOM_BITS: Final = 10  # one false answer in a hundred; RocksDB wiki, "RocksDB Bloom Filter"
-_BLOCK_BYTES: Final = 16 * 1024
-_OPEN_FILES: Final = 256
 _log = structlog.get_logger(__name__)
 
 Clock = Callable[[], float]
 """Seconds since 1970-01-01T00:00:00Z."""
-
-
-class FileOptions(NamedTuple):
-    """The form of a store's files."""
-
-    compression: Callable[[], DBCompressionType] = DBCompressionType.lz4
-    manifest_bytes: int = 1024 * 1024
-    """The size at which RocksDB writes its list of files anew, which names the first and last keys of files that are
-    long gone; its default is 1 GiB.
-    """
-
-
-FILES: Final = FileOptions()
-
-
-class Memory(NamedTuple):
-    """The memory that a worker's stores share: RocksDB's cache of blocks, and the budget of its write buffers."""
-
-    block_cache: Cache
-    write_buffers: WriteBufferManager
-    write_buffer_bytes: int
-
-
-def shared_memory(block_cache_bytes: int, write_buffer_bytes: int, partitions: int) -> Memory:
-    """Memory for the stores of a worker; `write_buffer_bytes` are of one partition."""
-    cache = Cache(block_cache_bytes)
-    budget = WriteBufferManager(write_buffer_bytes * max(1, partitions), False)
-    return Memory(cache, budget, write_buffer_bytes)
 
 
 class PartitionStore:
@@ -80,7 +39,7 @@ class PartitionStore:
     def __init__(self, path: Path, database: Rdict, wall_clock: Clock) -> None:
         self.path = path
         self._database = database
-        database.set_write_options(_write_options())
+        database.set_write_options(write_options())
         self._wall_clock = wall_clock
         self._closed = False
         self._identity: bytes | None = database.get(_IDENTITY_KEY)
@@ -108,7 +67,7 @@ class PartitionStore:
         reason = why_damaged(path)
         if reason is None:
             try:
-                store = cls._open(path, _options(memory, files), wall_clock)
+                store = cls._open(path, store_options(memory, files), wall_clock)
             except DamagedState as damaged:
                 reason = damaged.reason
             else:
@@ -121,7 +80,7 @@ class PartitionStore:
             reason="of another identity" if reason is None else f"damaged: {reason}",
         )
         wipe(path)
-        store = cls._open(path, _options(memory, files), wall_clock)
+        store = cls._open(path, store_options(memory, files), wall_clock)
         store._belongs_to(identity)
         return store
 
@@ -270,30 +229,3 @@ def _close(database: Rdict, path: Path) -> None:
             _log.warning("local_state_not_flushed", path=str(path), reason=str(error))
             if find_fault(error) is Fault.FILES:
                 mark_damaged(path, str(error))
-
-
-def _write_options() -> WriteOptions:
-    options = WriteOptions()
-    options.disable_wal = True  # type: ignore[method-assign,assignment]  # a property, whatever the stubs say
-    return options
-
-
-def _options(memory: Memory, files: FileOptions) -> Options:
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    # RocksDB's default, on which we lean: a store whose compaction met damage refuses writes.
-    options.set_paranoid_checks(True)
-    options.set_write_buffer_size(memory.write_buffer_bytes)
-    options.set_write_buffer_manager(memory.write_buffers)
-    options.set_compression_type(files.compression())
-    options.set_max_open_files(_OPEN_FILES)
-    options.set_keep_log_file_num(2)
-    options.set_max_manifest_file_size(files.manifest_bytes)
-    blocks = BlockBasedOptions()
-    blocks.set_block_cache(memory.block_cache)
-    blocks.set_block_size(_BLOCK_BYTES)
-    blocks.set_cache_index_and_filter_blocks(True)
-    blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
-    blocks.set_bloom_filter(_BLOOM_BITS, False)
-    options.set_block_based_table_factory(blocks)
-    return options

@@ -1,17 +1,12 @@
 """The changelog read into local stores, in bulk: from where each store is to the end that the changelog has when asked.
 
-Call it after the partitions were taken over: then nobody else writes, and the end is the last stable offset. A broker
-that was restarted in the middle of ending a transaction may not say so yet: it acknowledged the commit, fenced its
-producer, and still shows the transaction as open (seen once, on Kafka 4 in KRaft mode). What lies there must be neither
-passed over nor wiped: then its events would be decided twice.
-
-    the copy ends within what is open    its commit was acknowledged: the copy is right as it is
-    it does not                          wait until the broker has ended the transaction
+Call it after the partitions were taken over: then nobody else writes, and the end is the last stable offset
+(`settled_ends`).
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,12 +15,11 @@ from aiokafka import TopicPartition
 
 from state.changelog import ChangelogConsumer, OpenConsumer, kafka_consumer, opened
 from state.partition import PartitionStore
+from state.settled_ends import RestoreStalled, WaitingOn, wait_for_settled_ends
 
 FETCH_BYTES: Final = 4 * 1024 * 1024
 READ_RECORDS: Final = 20_000
 STALL_SECONDS: Final = 60.0
-SETTLE_SECONDS: Final = 90.0  # longer than a transaction may stay open by default (60 s)
-_LOOK_SECONDS: Final = 0.1
 TOMBSTONE_SECONDS: Final = 86_400.0  # Kafka's default of delete.retention.ms, where the broker does not tell
 CLOCK_SECONDS: Final = 60.0  # clocks of machines differ, and tombstones may go a little early
 _WAIT_MS: Final = 100
@@ -36,13 +30,6 @@ _READING: Final = {
     "fetch_max_wait_ms": _WAIT_MS,
 }
 _log = structlog.get_logger(__name__)
-
-
-class RestoreStalled(Exception):
-    """An error of a restore that goes no further before the changelog's end.
-
-    Nothing came for a minute, or a transaction stays open that nobody can be writing.
-    """
 
 
 @dataclass(slots=True)
@@ -85,10 +72,6 @@ class StaleCopies(Exception):
         self.partitions = dict(partitions)
 
 
-WaitingOn = Callable[[str], AbstractContextManager[None]]
-"""A context for as long as something is waited for, which it is told in words."""
-
-
 def _wait_silently(_what: str) -> AbstractContextManager[None]:
     return nullcontext()
 
@@ -122,59 +105,12 @@ async def restore(
     async with opened(open_consumer, **connection, isolation_level="read_uncommitted") as uncommitted:
         written = await uncommitted.end_offsets(list(places))
     async with opened(open_consumer, **connection, **_READING) as consumer:
-        ends = await _settled_ends(places, written, consumer, waiting_on)
+        ends = await wait_for_settled_ends(places, written, consumer, waiting_on)
         progress = await _plan(stores, changelog, consumer, ends)
         if any(part.left for part in progress.values()):
             on_progress(progress)
             await _read(stores, changelog.topic, consumer, progress, on_progress, on_write, read_records)
         return progress
-
-
-async def _settled_ends(
-    places: Mapping[TopicPartition, int],
-    written: Mapping[TopicPartition, int],
-    consumer: ChangelogConsumer,
-    waiting_on: WaitingOn,
-) -> dict[TopicPartition, int]:
-    """Wait until nothing is open below `written`, the high watermarks; return where to read to.
-
-    That is the last stable offsets, or where a copy is further. `places`: where the local copy of each partition ends.
-    """
-    loop = asyncio.get_running_loop()
-    topic, deadline = next(iter(places)).topic, loop.time() + SETTLE_SECONDS
-    with ExitStack() as waiting:
-        told = False
-        while True:
-            stable = await consumer.end_offsets(list(places))
-            ends = {place: settled_end(copy_end, stable[place], written[place]) for place, copy_end in places.items()}
-            unsettled = {place.partition: (stable[place], written[place]) for place, end in ends.items() if end is None}
-            if not unsettled:
-                return {place: end for place, end in ends.items() if end is not None}
-            if loop.time() > deadline:
-                remedy = "see kafka-transactions.sh find-hanging"
-                raise RestoreStalled(
-                    f"{topic}: a transaction of a producer that was fenced stays open, from and up to {unsettled};"
-                    f" {remedy}"
-                )
-            if not told:
-                _log.warning("transaction_still_open", offsets=unsettled, waiting_seconds=SETTLE_SECONDS)
-                waiting.enter_context(waiting_on(f"transactions that are open on {topic}, to be ended by the broker"))
-                told = True
-            await asyncio.sleep(_LOOK_SECONDS)
-
-
-def settled_end(copy_end: int, stable: int, written: int) -> int | None:
-    """Return up to where a partition is to be restored, or None: the broker has not ended a transaction yet.
-
-    Then this copy does not tell how it ends. `stable`: the last stable offset, `written`: the high watermark of a
-    moment before; `copy_end`: where the local copy is.
-    """
-    if stable >= written:
-        return stable
-    if stable < copy_end <= written:
-        _log.warning("commit_not_shown_yet", copy=copy_end, last_stable_offset=stable, high_watermark=written)
-        return copy_end
-    return None
 
 
 async def _plan(

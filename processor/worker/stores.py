@@ -14,8 +14,9 @@ from state.changelog import OpenConsumer
 from state.damage import wipe
 from state.faust_store import ProfilesStore
 from state.identity import Identity
-from state.partition import Memory, PartitionStore, shared_memory
+from state.partition import PartitionStore
 from state.restore import Changelog, Progress, StaleCopies, restore
+from state.store_options import Memory, shared_memory
 
 _log = structlog.get_logger(__name__)
 

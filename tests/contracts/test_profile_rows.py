@@ -16,7 +16,8 @@ from schemas.wire.profiles_changelog import (
     profile_key,
 )
 from state.identity import Identity
-from state.partition import PartitionStore, shared_memory
+from state.partition import PartitionStore
+from state.store_options import shared_memory
 from tests.pipeline.fakes import MemoryRows
 
 PORT: Final = ProfileRows

@@ -22,7 +22,7 @@ from processor.foundation.last_line import MAX_BYTES, last_line
 from processor.pipeline.bad_events import TooManyBadEvents
 from processor.worker.exit_codes import FOR_OPERATOR, with_remedy
 from schemas.wire.profiles_changelog import UnreadableRow
-from state.partition import NoSpace
+from state.damage import NoSpace
 
 PROGRAMS = ("__main__", "processor.app")  # importing them runs them
 

@@ -20,7 +20,7 @@ from processor.worker.delivery_settings import delivery_limits, kinesis_options
 from processor.worker.faust_app import create_app
 from schemas.destination import Destination
 from schemas.export import Export
-from state.partition import shared_memory
+from state.store_options import shared_memory
 from tests.delivery.fakes import export_record
 
 TOO_MUCH = 10**30

@@ -15,8 +15,9 @@ from processor.sandbox.waiting import wait_until
 from schemas.wire.profiles_changelog import PROFILE
 from schemas.worker_status import WorkerStatus
 from state.identity import Identity
-from state.partition import PartitionStore, shared_memory
+from state.partition import PartitionStore
 from state.restore import Changelog, Progress, restore
+from state.store_options import shared_memory
 from tests.kit.installation import Installation
 from tests.kit.load import flowing
 from tests.kit.rows import is_compacted, require_rows_of_the_fold, rows_on_disk

@@ -37,6 +37,8 @@ from tests.kit.rows import require_rows_of_the_fold
 from tests.kit.topics import alter_topic
 from tests.kit.whole_job import WholeJob
 
+pytestmark = pytest.mark.xdist_group("rights")  # one broker for the module
+
 SECONDS: Final = 240.0
 MONTH_SECONDS: Final = 30 * 86_400.0
 AUTHORIZING: Final = {

@@ -1,4 +1,4 @@
-"""Tests in several processes (`pytest -n 3 --dist loadgroup`): one broker for all of them, and the slowest tests first.
+"""Tests in several processes (`pytest -n 4 --dist loadgroup`): one broker for all of them, and the slowest tests first.
 
     controller   starts the broker that BROKER asks for, and passes its address on ──workerinput──► processes that test
 

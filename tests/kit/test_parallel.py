@@ -1,5 +1,7 @@
 """Tests in several processes share one broker, and the slowest start first."""
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -60,3 +62,13 @@ def test_a_broker_that_the_controller_could_not_have_is_as_missing_for_every_pro
 
     with pytest.raises(raised, match="`java` is missing"), shared_broker(config):
         pass
+
+
+def test_quiet_tests_stand_where_make_test_looks_for_them() -> None:
+    root = Path(__file__).parents[2]
+    marker = re.compile(r"^@pytest\.mark\.quiet$", re.MULTILINE)
+    folders = {path.parent for path in (root / "tests").rglob("test_*.py") if marker.search(path.read_text())}
+
+    (command,) = re.findall(r"pytest (.*) -m \"quiet and not long\"", (root / "Makefile").read_text())
+
+    assert folders <= {root / folder for folder in command.split()}

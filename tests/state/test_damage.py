@@ -17,7 +17,8 @@ from rocksdict import Options, Rdict
 from schemas.wire.profiles_changelog import PROFILE, profile_key
 from state.damage import DamagedState, Fault, NoSpace, find_fault, wipe
 from state.identity import Identity
-from state.partition import Memory, PartitionStore, shared_memory
+from state.partition import PartitionStore
+from state.store_options import Memory, shared_memory
 from tests.kit.disk import small_disk
 
 IDENTITY: Final = Identity("cluster", "app", "app-profiles-changelog", "topic-id", 3, 8)

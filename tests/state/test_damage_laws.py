@@ -23,7 +23,8 @@ from schemas.wire.profiles_changelog import (
     profile_key,
 )
 from state.identity import Identity
-from state.partition import Memory, PartitionStore, shared_memory
+from state.partition import PartitionStore
+from state.store_options import Memory, shared_memory
 
 IDENTITY: Final = Identity("cluster", "app", "app-profiles-changelog", "topic-id", 3, 8)
 BATCHES: Final = 40

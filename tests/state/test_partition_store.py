@@ -22,7 +22,8 @@ from schemas.wire.profiles_changelog import (
     profile_key,
 )
 from state.identity import Identity
-from state.partition import FileOptions, Memory, PartitionStore, shared_memory
+from state.partition import PartitionStore
+from state.store_options import FileOptions, Memory, shared_memory
 
 IDENTITY = Identity("cluster", "app", "app-profiles-changelog", "topic-id", 3, 8)
 PROFILE = Profile(

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from state.identity import Identity
-from state.partition import PartitionStore, shared_memory
-from state.restore import Changelog, misfit, restore, settled_end
+from state.partition import PartitionStore
+from state.restore import Changelog, misfit, restore
+from state.settled_ends import settled_end
+from state.store_options import shared_memory
 
 DAY = 86_400.0
 Copy = Callable[..., PartitionStore]
