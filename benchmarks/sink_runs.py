@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, Never
 
 from processor.delivery.kinesis.client import stream_opener
-from processor.delivery.ports import OpenStream, ParkingPorts, Stream, Undelivered
+from processor.delivery.ports import ExportDeadLetter, OpenStream, ParkingPorts, Stream
 from processor.delivery.sink import Sink
 from processor.foundation.settings import Settings
 from processor.worker.delivery_settings import delivery_limits, kinesis_options
@@ -48,7 +48,7 @@ class Catalog(NamedTuple):
 class NoDeadLetters:
     """The endpoint refuses nothing."""
 
-    async def put(self, letters: Sequence[Undelivered]) -> None:
+    async def put(self, letters: Sequence[ExportDeadLetter]) -> None:
         raise AssertionError(letters)
 
 

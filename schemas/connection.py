@@ -35,7 +35,7 @@ class SpecReference(NamedModel):
 
 
 class Connection(NamedModel):
-    """A base connection. `credentials`: how to be let in at Kinesis; None for the Profile Service, which is ours."""
+    """A base connection. `credentials`: how we are authorized at Kinesis, or None for our Profile Service."""
 
     name: Name
     description: str | None = None

@@ -10,7 +10,7 @@ from schemas.kafka import ConsumerRecord, Headers
 from schemas.parked_flow import ParkedFlowRow
 
 
-class Undelivered(NamedTuple):
+class ExportDeadLetter(NamedTuple):
     """A dead letter of delivery: `headers` of the export record, as they were, and how often it was sent."""
 
     letter: DeadLetter
@@ -28,7 +28,7 @@ class Destinations(Protocol):
 class DeadLetters(Protocol):
     """A durable place for what cannot be delivered."""
 
-    async def put(self, letters: Sequence[Undelivered]) -> None:
+    async def put(self, letters: Sequence[ExportDeadLetter]) -> None:
         """Write dead letters in this order; return when all are durable.
 
         What it raises ends delivery: nothing more is acknowledged.

@@ -29,7 +29,7 @@ class Now(NamedTuple):
 class FlowDelivery:
     """The status of one flow: what became of its records since the sink began, counted in records and not in calls.
 
-    `delivered_bytes` counts data and partition keys, as AWS does. `retried`: sent again, for whatever reason.
+        `delivered_bytes` counts data and partition keys, as AWS does. `retried`: sent again, for whatever reason.
     `throttled`: refusals for throughput. `waiting`: neither delivered nor durable dead letters; of parked records as
     last counted. `parked`: those of them that are not in memory. `paused`: why nothing is delivered, `paused_since` and
     `next_probe` in seconds since 1970; `trouble` says it in words, and also what went wrong last while calls fail for

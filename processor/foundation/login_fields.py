@@ -154,7 +154,7 @@ class _LoginFaults:
     def _of_aws(self) -> Iterator[str]:
         yield from self._missing(("kafka_aws_region",), f"{self._mechanism} signs for a region")
         if self._settings.kafka_security_protocol != "SASL_SSL":
-            yield f"{self._protocol}: {self._mechanism} is let in over TLS alone; set SASL_SSL"
+            yield f"{self._protocol}: {self._mechanism} logs in over TLS alone; set SASL_SSL"
         if self._settings.kafka_aws_role_arn is None and (for_role := self._set_among(_FOR_ROLE)):
             yield (f"{are_set(for_role)}: they are for a role; set {env_name('kafka_aws_role_arn')}, or unset them")
 

@@ -141,10 +141,11 @@ def _size_faults(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -
             )
     source, letters = (configs[topic][_SIZE] for topic in (names.profile_events, names.dead_letters))
     if int(letters) < least:
-        yield TopicFault(names.dead_letters, _SIZE, f"{_SIZE} is {letters}, must be {least}: letters might not fit")
+        text = f"{_SIZE} is {letters}, must be {least}: dead letters might not fit"
+        yield TopicFault(names.dead_letters, _SIZE, text)
     elif int(source) + HEADERS_BYTES > int(letters):
         text = (
             f"{_SIZE} is {letters}, less than {names.profile_events} takes ({source}) and {HEADERS_BYTES} for headers: "
-            "an unusable event of that size could not be put aside"
+            "an unusable event of that size could not be dead-lettered"
         )
         yield TopicFault(names.dead_letters, _SIZE, text)

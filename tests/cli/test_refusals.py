@@ -98,14 +98,14 @@ REFUSALS: dict[str, Refusal] = {
         for name in ("exports", "changelog")
     },
     "dead-letters-too-narrow": Refusal(
-        (f"{{topic}}: max.message.bytes is 1000000, must be {LEAST}: letters might not fit",),
+        (f"{{topic}}: max.message.bytes is 1000000, must be {LEAST}: dead letters might not fit",),
         topic="dead_letters",
         config={"max_message_bytes": "1000000"},
     ),
     "events-larger-than-dead-letters": Refusal(
         (
             "max.message.bytes is 8388608, less than {topic} takes (8388608) and 16384 for headers",
-            "could not be put aside",
+            "could not be dead-lettered",
         ),
         topic="profile_events",
         config={"max_message_bytes": "8388608"},

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from processor.delivery.ports import DeadLetters, Undelivered
+from processor.delivery.ports import DeadLetters, ExportDeadLetter
 from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
 from processor.worker.adapters.dead_letters import TopicDeadLetters
@@ -41,13 +41,13 @@ async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Opened]:
     await producer.stop()
 
 
-def a_letter(partition: int, offset: int, value: bytes | None = b"{}") -> Undelivered:
+def a_letter(partition: int, offset: int, value: bytes | None = b"{}") -> ExportDeadLetter:
     record_id = b"profile-events-%d-%d-vip" % (partition, offset)
     headers = (("record-id", record_id), ("flow-id", b"vip"), ("partition-key", b"Ada"))
     letter = DeadLetter(
         "exports", partition, offset, b"Ada", value, DeadLetterReason.REJECTED, "said so", "2026-01-11T23:37:33Z"
     )
-    return Undelivered(letter, headers, 3)
+    return ExportDeadLetter(letter, headers, 3)
 
 
 async def test_g4_letters_are_kept_whole_in_their_order_within_a_partition(opened: Opened) -> None:

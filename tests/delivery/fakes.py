@@ -16,7 +16,7 @@ from processor.delivery.backoff import Backoff
 from processor.delivery.lanes.budget import Budget
 from processor.delivery.lanes.progress import PartitionProgress
 from processor.delivery.limits import DeliveryLimits
-from processor.delivery.ports import Page, ParkingPorts, Undelivered
+from processor.delivery.ports import ExportDeadLetter, Page, ParkingPorts
 from processor.delivery.sink import Sink
 from schemas.destination import Destination
 from schemas.export import Export
@@ -89,12 +89,12 @@ class FakeDeadLetters:
     """Keeps what it is given; `gate` holds it up, `error` makes it fail."""
 
     def __init__(self) -> None:
-        self.letters: list[Undelivered] = []
+        self.letters: list[ExportDeadLetter] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.error: Exception | None = None
 
-    async def put(self, letters: Sequence[Undelivered]) -> None:
+    async def put(self, letters: Sequence[ExportDeadLetter]) -> None:
         await self.gate.wait()
         if self.error is not None:
             raise self.error
@@ -189,7 +189,7 @@ def nowhere() -> ParkingPorts:
 
 
 Behaviour = Callable[[Destination, Sequence[Export]], object]
-"""What one call comes to: an answer, or an exception to raise. May store what it likes by `FakeKinesis.store`."""
+"""What one call comes to: an response, or an exception to raise. May store what it likes by `FakeKinesis.store`."""
 
 
 class FakeKinesis:
@@ -216,7 +216,7 @@ class FakeKinesis:
         return self.partly(destination, exports, {})
 
     def partly(self, destination: Destination, exports: Sequence[Export], failed: dict[int, str]) -> dict[str, Any]:
-        """Store what is not in `failed` (index → error code), and answer so."""
+        """Store what is not in `failed` (index → error code), and respond so."""
         self.store(destination, [export for index, export in enumerate(exports) if index not in failed])
         entries = [
             (
@@ -249,7 +249,7 @@ class FakeKinesis:
         return outcome
 
     def _watch(self, exports: Sequence[Export], lanes: list[tuple[bytes | None, str]]) -> None:
-        """Noted, not raised: what a call raises is an answer to be judged."""
+        """Noted, not raised: what a call raises is a response to be classified."""
         rules = {
             "G3: a lane twice in a call": len(set(lanes)) == len(lanes),
             "G3: a lane in two calls at once": self._in_flight.isdisjoint(lanes),

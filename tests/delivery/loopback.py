@@ -29,7 +29,7 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """`body` of another length than `length` is a cut answer; None closes the connection without a word."""
+    """`body` of another length than `length` is a cut response; None closes the connection without a word."""
 
     status: int = 200
     body: bytes | None = b""

@@ -42,7 +42,7 @@ class Group:
     def __init__(self, limits: DeliveryLimits) -> None:
         self.limits = limits
         self.kinesis = FakeKinesis(limits)
-        self.kinesis.behaviour = self._answer
+        self.kinesis.behaviour = self._respond
         self.kinesis.seconds = lambda: SECONDS_OF.get(self._how, ANSWER_SECONDS)
         self._how: str | None = None  # the call that is being made goes
         self.parked = FakeParking()
@@ -164,7 +164,7 @@ class Group:
     def _stored(self) -> list[Export]:
         return [export for stream in ("one", "two") for export in self.kinesis.stored[stream]]
 
-    def _answer(self, destination: Destination, exports: Sequence[Export]) -> object:
+    def _respond(self, destination: Destination, exports: Sequence[Export]) -> object:
         how = self._how = self.broken.get(destination.stream)
         match how:
             case "silent":

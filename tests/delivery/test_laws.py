@@ -59,11 +59,11 @@ class Chaos:
             for index in range(len(exports))
             if index not in failed and self._dice.random() < 0.05
         }
-        answer = self._world.kinesis.partly(destination, exports, failed)
+        response = self._world.kinesis.partly(destination, exports, failed)
         self.in_doubt.update(identity(exports[index]) for index in stored_all_the_same)
         for index, code in stored_all_the_same.items():
-            answer["Records"][index] = {"ErrorCode": code}
-        return answer
+            response["Records"][index] = {"ErrorCode": code}
+        return response
 
 
 def identity(export: Export) -> tuple[str, int, int]:

@@ -25,12 +25,12 @@ def refuse(world: World, *streams: str) -> set[str]:
     """Streams that let nobody in, as long as they are in what this returns."""
     refused = set(streams)
 
-    def answer(destination: Destination, exports: Sequence[Export]) -> object:
+    def respond(destination: Destination, exports: Sequence[Export]) -> object:
         if destination.stream in refused:
             return client_error("AccessDeniedException", 400)
         return world.kinesis.all_well(destination, exports)
 
-    world.kinesis.behaviour = answer
+    world.kinesis.behaviour = respond
     return refused
 
 
@@ -111,21 +111,21 @@ async def test_g4_nothing_of_a_flow_that_relapses_after_it_caught_up_passes_befo
 
 @in_virtual_time
 async def test_g4_a_partition_that_is_released_while_it_is_taken_over_is_left_to_its_next_owner() -> None:
-    places = FakeParking()
-    places.exports.log[0] = in_lanes(10, 2)
-    places.rows.rows[0]["old"] = ParkedFlowRow(flow="vip", partition=0, first=3, counted=10, waiting=7)
-    async with World(parked=places).running() as world:
-        places.rows.gate.clear()
+    parking = FakeParking()
+    parking.exports.log[0] = in_lanes(10, 2)
+    parking.rows.rows[0]["old"] = ParkedFlowRow(flow="vip", partition=0, first=3, counted=10, waiting=7)
+    async with World(parked=parking).running() as world:
+        parking.rows.gate.clear()
         takeover = asyncio.create_task(world.take_over(0, 10))
         await asyncio.sleep(0.1)
 
         release = asyncio.create_task(world.sink.release([0]))
         await asyncio.sleep(0.1)
-        places.rows.gate.set()
+        parking.rows.gate.set()
         await asyncio.gather(takeover, release)
         await asyncio.sleep(10.0)
 
-        assert "old" in places.rows.rows[0]
+        assert "old" in parking.rows.rows[0]
         assert world.kinesis.calls == []
         assert not world.sink.has(0)
 
@@ -255,22 +255,22 @@ async def test_g9_what_a_deleted_flow_had_parked_becomes_dead_letters_in_order_a
 
 @in_virtual_time
 async def test_g9_a_flow_deleted_while_nobody_owned_its_partition_is_dead_lettered_by_the_next_owner() -> None:
-    places = FakeParking()
-    places.exports.log[0] = in_lanes(10, 2)
-    places.rows.rows[0]["old"] = ParkedFlowRow(
+    parking = FakeParking()
+    parking.exports.log[0] = in_lanes(10, 2)
+    parking.rows.rows[0]["old"] = ParkedFlowRow(
         flow="vip", partition=0, first=3, finished=((5, 6),), reason="access_denied", counted=10, waiting=6
     )
-    async with World(flows={}, parked=places).running() as world:
+    async with World(flows={}, parked=parking).running() as world:
         await world.take_over(0, 10)
         await world.sink.deliver(0, [], 10)
 
         assert await world.sink.drain(30.0)
         await asyncio.sleep(2.0)
 
-        letters = [offset for offset, _ in world.dead_letters.reasons()]
-        assert sorted(letters) == [3, 4, 6, 7, 8, 9]
-        require_lanes_in_order(letters, 2)
-        assert not places.rows.rows[0]
+        dead = [offset for offset, _ in world.dead_letters.reasons()]
+        assert sorted(dead) == [3, 4, 6, 7, 8, 9]
+        require_lanes_in_order(dead, 2)
+        assert not parking.rows.rows[0]
 
 
 @in_virtual_time
@@ -310,23 +310,23 @@ async def test_what_the_log_lost_while_it_was_parked_is_counted_and_the_rest_lea
 @pytest.mark.parametrize("how", ["it fails", "it is cancelled"])
 async def test_a_takeover_that_comes_to_nothing_leaves_the_partition_to_the_next_one(how: str) -> None:
     """Half of it would be a flow that nobody brings back."""
-    places = FakeParking()
-    places.exports.log[0] = in_lanes(10, 2)
-    places.rows.rows[0]["old"] = ParkedFlowRow(flow="vip", partition=0, first=3, counted=10, waiting=7)
-    async with World(parked=places).running() as world:
-        places.rows.gate.clear()
+    parking = FakeParking()
+    parking.exports.log[0] = in_lanes(10, 2)
+    parking.rows.rows[0]["old"] = ParkedFlowRow(flow="vip", partition=0, first=3, counted=10, waiting=7)
+    async with World(parked=parking).running() as world:
+        parking.rows.gate.clear()
         first = asyncio.create_task(world.take_over(0, 10))
         await asyncio.sleep(1.0)
         if how == "it fails":
-            places.rows.error = OSError("Kafka is gone")
-            places.rows.gate.set()
+            parking.rows.error = OSError("Kafka is gone")
+            parking.rows.gate.set()
         else:
             first.cancel()
         await asyncio.wait({first})
         was_open = world.sink.has(0)
 
-        places.rows.error = None
-        places.rows.gate.set()
+        parking.rows.error = None
+        parking.rows.gate.set()
         await world.take_over(0, 10)
         await world.sink.deliver(0, [], 10)
         assert await world.sink.drain(30.0)

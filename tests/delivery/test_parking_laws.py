@@ -1,4 +1,4 @@
-"""Pauses, owners and answers in any order: what parking must never do (contract G3, G4)."""
+"""Pauses, owners and responses in any order: what parking must never do (contract G3, G4)."""
 
 import asyncio
 from typing import Any, Final

@@ -134,9 +134,9 @@ def test_throttling_halves_the_calls_in_flight_once_a_round_down_to_one() -> Non
     window, sizes = CallWindow(4), deque[int]()
 
     for _ in range(3):
-        flown_together = window.round
-        window.narrow(flown_together)
-        window.narrow(flown_together)
+        in_flight_together = window.round
+        window.narrow(in_flight_together)
+        window.narrow(in_flight_together)
         sizes.append(window.size)
 
     assert list(sizes) == [2, 1, 1]

@@ -27,12 +27,12 @@ THROTTLED: Final = {
 def reject(world: World, is_bad: Callable[[int], bool]) -> None:
     """Calls that carry a bad record, by offset, are rejected as a whole."""
 
-    def answer(destination: Destination, exports: Sequence[Export]) -> object:
+    def respond(destination: Destination, exports: Sequence[Export]) -> object:
         if any(is_bad(export.record.offset) for export in exports):
             return client_error("InvalidArgumentException", 400)
         return world.kinesis.all_well(destination, exports)
 
-    world.kinesis.behaviour = answer
+    world.kinesis.behaviour = respond
 
 
 @pytest.mark.parametrize("bad", [10, 50])

@@ -1,4 +1,4 @@
-"""How fast shards are fed, learned from answers alone (below 1,000 records/s and 1 MiB/s a shard without
+"""How fast shards are fed, learned from responses alone (below 1,000 records/s and 1 MiB/s a shard without
 DescribeStream).
 """
 
@@ -40,7 +40,7 @@ def test_what_is_known_of_a_shard_is_never_wrong(shards: int, answered: list[int
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.lists(hash_keys), st.lists(hash_keys, min_size=1))
-def test_after_a_reshard_the_newest_answer_counts_and_ranges_never_overlap(
+def test_after_a_reshard_the_newest_response_counts_and_ranges_never_overlap(
     before: int, after: int, old: list[int], new: list[int]
 ) -> None:
     known = ShardMap()
@@ -69,7 +69,7 @@ def test_the_hash_key_is_the_md5_of_the_partition_key_unless_it_is_named() -> No
 
 
 class ShardedKinesis:
-    """Behaviour of FakeKinesis: shards that refuse what is too much, as AWS' do, and name themselves in answers."""
+    """Behaviour of FakeKinesis: shards that refuse what is too much, as AWS' do, and name themselves in responses."""
 
     def __init__(self, kinesis: FakeKinesis, buckets: Buckets) -> None:
         self._kinesis, self._buckets = kinesis, buckets

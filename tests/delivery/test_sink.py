@@ -269,8 +269,8 @@ async def test_g4_an_ambiguous_call_is_sent_again_with_the_same_bytes_before_any
     async with World().running() as world:
 
         def behave(destination: Destination, exports: Sequence[Export]) -> object:
-            answer = world.kinesis.all_well(destination, exports)
-            return client_error("InternalFailure", 500) if len(world.kinesis.calls) == 1 else answer
+            response = world.kinesis.all_well(destination, exports)
+            return client_error("InternalFailure", 500) if len(world.kinesis.calls) == 1 else response
 
         world.kinesis.behaviour = behave
 
@@ -371,7 +371,7 @@ async def test_g4_a_rejected_entry_is_tried_twice_more_and_its_lane_goes_on() ->
         assert [round(later - time, 2) for time, later in pairwise(times)] == [
             0.12,
             0.22,
-        ]  # the backoff, and the answer before
+        ]  # the backoff, and the response before
         assert world.dead_letters.reasons() == [(1, "rejected")]
 
 
@@ -446,7 +446,7 @@ async def test_a_pause_is_told_to_jobs_only_while_something_waits_that_can_probe
 
 
 @in_virtual_time
-async def test_g4_a_probe_that_gets_no_answer_leaves_the_destination_paused() -> None:
+async def test_g4_a_probe_that_gets_no_response_leaves_the_destination_paused() -> None:
     async with World(probe_seconds=15.0).running() as world:
         outcomes = [
             client_error("AccessDeniedException", 400),
@@ -470,10 +470,10 @@ async def test_g4_a_probe_that_gets_no_answer_leaves_the_destination_paused() ->
 @in_virtual_time
 async def test_g4_a_pause_ends_by_a_probe_and_not_by_a_call_that_was_in_flight_before_it() -> None:
     async with World(max_records_per_call=1, calls_in_flight=2).running() as world:
-        answers = [(client_error("AccessDeniedException", 400), 0.01), (None, 1.0)]
+        responses = [(client_error("AccessDeniedException", 400), 0.01), (None, 1.0)]
 
         def behave(destination: Destination, exports: Sequence[Export]) -> object:
-            outcome, seconds = answers.pop(0) if answers else (None, 0.01)
+            outcome, seconds = responses.pop(0) if responses else (None, 0.01)
             world.kinesis.seconds = lambda: seconds
             return outcome or world.kinesis.all_well(destination, exports)
 
@@ -1010,7 +1010,7 @@ async def test_g4_rejected_records_among_good_ones_become_dead_letters_and_pause
     """Three in four are rejected, and each is tried three times."""
     async with World().running() as world:
 
-        def answer(destination: Destination, exports: Sequence[Export]) -> object:
+        def respond(destination: Destination, exports: Sequence[Export]) -> object:
             rejected = {
                 index: "InvalidArgumentException" for index, export in enumerate(exports) if export.record.offset % 4
             }
@@ -1018,7 +1018,7 @@ async def test_g4_rejected_records_among_good_ones_become_dead_letters_and_pause
                 return client_error("InvalidArgumentException", 400)
             return world.kinesis.partly(destination, exports, rejected)
 
-        world.kinesis.behaviour = answer
+        world.kinesis.behaviour = respond
         await world.deliver(*(export_record(offset, f"p-{offset}") for offset in range(400)))
         assert await world.sink.drain(600.0)
 

@@ -29,7 +29,7 @@ LIMITS: Final = DeliveryLimits(
     release_seconds=5.0,
     backoff=Backoff(base_seconds=0.1, cap_seconds=2.0),
 )
-MOST_STAYS_A_STEP: Final = 5
+MOST_INTERVALS_A_STEP: Final = 5
 PATIENCE_SECONDS: Final = 30.0  # of a step that waits for something to happen
 FLOWS_OF: Final = {"one": ("third", "vip"), "two": ("other",)}
 """By stream."""
@@ -45,7 +45,7 @@ class SinkHistories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
-        self._stays = dict.fromkeys(FLOWS, 0)
+        self._intervals = dict.fromkeys(FLOWS, 0)
         self._group = self._run(_new_group())
 
     @initialize(lanes=LANES)
@@ -141,22 +141,24 @@ class SinkHistories(RuleBasedStateMachine):
     @invariant()
     def rows_are_bounded(self) -> None:
         """A flow is parked some times a step, however long the step lasts, and its row is written once a second."""
-        stays: dict[str, set[str]] = {flow: set() for flow in FLOWS}
+        intervals: dict[str, set[str]] = {flow: set() for flow in FLOWS}
         writes: Counter[str] = Counter()
         for _, key, row in self._group.parked.rows.written:
             if row is not None:
-                stays[row.flow].add(key)
+                intervals[row.flow].add(key)
                 writes[row.flow] += 1
         seconds = self._runner.run(_now())
         assert {
-            flow: len(keys) for flow, keys in stays.items() if len(keys) > self._stays[flow] + MOST_STAYS_A_STEP
+            flow: len(keys)
+            for flow, keys in intervals.items()
+            if len(keys) > self._intervals[flow] + MOST_INTERVALS_A_STEP
         } == {}
         assert {
             flow: count
             for flow, count in writes.items()
-            if count > seconds * (1 + len(self._group.zombies)) + 4 * len(stays[flow])
+            if count > seconds * (1 + len(self._group.zombies)) + 4 * len(intervals[flow])
         } == {}
-        self._stays = {flow: len(keys) for flow, keys in stays.items()}
+        self._intervals = {flow: len(keys) for flow, keys in intervals.items()}
 
     def teardown(self) -> None:
         try:

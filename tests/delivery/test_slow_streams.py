@@ -42,7 +42,7 @@ def throttle(world: World, **a_second: float) -> None:
     numbers = count(10**55)
     shards = {stream: Shard(limit) for stream, limit in a_second.items()}
 
-    def answer(destination: Destination, exports: Sequence[Export]) -> object:
+    def respond(destination: Destination, exports: Sequence[Export]) -> object:
         shard = shards.get(destination.stream)
         failed = {} if shard is None else {index: TOO_FAST for index in range(len(exports)) if not shard.takes()}
         answered = world.kinesis.partly(destination, exports, failed)
@@ -51,7 +51,7 @@ def throttle(world: World, **a_second: float) -> None:
                 entry |= {"ShardId": "shardId-000000000000", "SequenceNumber": str(next(numbers))}
         return answered
 
-    world.kinesis.behaviour = answer
+    world.kinesis.behaviour = respond
 
 
 async def feed(world: World, flows: Sequence[str], a_second: int, seconds: float) -> dict[int, float]:
@@ -160,7 +160,7 @@ async def feed_at_random(world: World, flows: Sequence[str], seconds: float) -> 
                 await asyncio.sleep(TICK_SECONDS / 2)
 
 
-def stays(world: World) -> set[str]:
+def intervals(world: World) -> set[str]:
     """Each time that a flow was parked in a partition."""
     return {key for _, key, row in world.parked.rows.written if row is not None}
 
@@ -192,7 +192,7 @@ async def test_g4_nine_slow_flows_of_ten_do_not_keep_the_tenth_from_its_pace() -
 
         assert len(world.kinesis.stored["flow-9"]) == 100 * 40
         assert max(waited(world, "flow-9", due)[-2_000:]) < 0.5
-        assert len(stays(world)) == 9
+        assert len(intervals(world)) == 9
         assert all(world.sink.status()[name].delivered > 0.9 * 10 * 41 for name in names[:9])
 
 
@@ -217,7 +217,7 @@ async def test_a_slow_flow_stays_parked_as_it_is_where_it_is_parked_in_another_p
     async with World(flows=flows, max_buffered_records=BUFFER_RECORDS).running() as world:
         throttle(world, slow=40)
         await feed(world, ["vip", "other"], 400, 10.0)
-        first = stays(world)
+        first = intervals(world)
 
         records = [
             export_record(offset, f"q-{offset % 300}", ("vip", "other")[offset % 2], partition=1)
@@ -230,7 +230,7 @@ async def test_a_slow_flow_stays_parked_as_it_is_where_it_is_parked_in_another_p
 
         assert len(first) == 1
         assert [partition for partition, _, _ in world.parked.rows.written if partition == 1]
-        assert len(stays(world)) == 2
+        assert len(intervals(world)) == 2
 
 
 @in_virtual_time
@@ -246,7 +246,7 @@ async def test_a_flow_that_caught_up_is_not_parked_as_slow_again_at_the_next_bur
                 await asyncio.sleep(0.9)
         assert await world.sink.drain(60.0)
 
-        assert 2 <= len(stays(world)) <= 6
+        assert 2 <= len(intervals(world)) <= 6
         require_each_once_in_order(world, "slow", 15_000)
 
 
@@ -281,8 +281,8 @@ async def test_a_silent_endpoint_costs_a_flow_and_partition_two_rows_and_not_one
         await asyncio.sleep(85.0)
 
         rows = world.parked.rows
-        stays = {key for _, key, row in rows.written if row is not None}
-        assert 1 <= len(stays) <= 2
+        intervals = {key for _, key, row in rows.written if row is not None}
+        assert 1 <= len(intervals) <= 2
         assert len(rows.written) <= 10
         assert world.sink.status()["vip"].waiting == 3_000
         world.kinesis.behaviour, world.kinesis.seconds = world.kinesis.all_well, lambda: 0.02

@@ -118,7 +118,7 @@ def test_events_larger_than_a_dead_letter_may_be_are_refused_before_one_comes(jo
         find_environment(settings)
 
     assert refused.value.exit_code == 2
-    assert "could not be put aside" in str(refused.value)
+    assert "could not be dead-lettered" in str(refused.value)
 
 
 def test_a_source_topic_that_was_deleted_and_created_again_is_refused_and_never_skipped(job: WholeJob) -> None:

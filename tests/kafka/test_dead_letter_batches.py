@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from processor.delivery.ports import Undelivered
+from processor.delivery.ports import ExportDeadLetter
 from processor.kafka.dead_letter_batches import batch_bytes, dead_letter_batch, fits_alone
 from processor.kafka.errors import RecordTooLarge
 from processor.kafka.producers import SharedProducer
@@ -60,9 +60,9 @@ async def producer(installation: Installation) -> AsyncIterator[SharedProducer]:
     await shared.stop()
 
 
-def undelivered(value: bytes, offset: int) -> Undelivered:
+def make_dead_letter(value: bytes, offset: int) -> ExportDeadLetter:
     letter = DeadLetter("exports", 0, offset, b"k", value, DeadLetterReason.RECORD_TOO_LARGE, "", None)
-    return Undelivered(letter, (), 1)
+    return ExportDeadLetter(letter, (), 1)
 
 
 async def test_g2_a_record_that_kinesis_does_not_take_becomes_a_letter_however_large_it_is_uncompressed(
@@ -70,7 +70,9 @@ async def test_g2_a_record_that_kinesis_does_not_take_becomes_a_letter_however_l
 ) -> None:
     topic, large = create_topic(kafka, max_message_bytes=str(2 * MIB)), b'{"name":"x"}' * 400_000
 
-    await TopicDeadLetters(producer, topic).put([undelivered(b"1", 6), undelivered(large, 7), undelivered(b"2", 8)])
+    await TopicDeadLetters(producer, topic).put(
+        [make_dead_letter(b"1", 6), make_dead_letter(large, 7), make_dead_letter(b"2", 8)]
+    )
 
     assert [record.value for record in read_topic(installation.settings, topic)] == [b"1", large, b"2"]
 
@@ -81,7 +83,7 @@ async def test_i4_a_letter_of_delivery_that_its_topic_does_not_take_names_the_re
     topic = create_topic(kafka, max_message_bytes=str(MIB))
 
     with pytest.raises(RecordTooLarge) as refused:
-        await TopicDeadLetters(producer, topic).put([undelivered(os.urandom(2 * MIB), 7)])
+        await TopicDeadLetters(producer, topic).put([make_dead_letter(os.urandom(2 * MIB), 7)])
 
     assert "what came of exports[0] offset 7" in str(refused.value)
     assert f"raise max.message.bytes of {topic}" in str(refused.value)

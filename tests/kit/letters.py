@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from processor.delivery.lanes.dead_letter_queue import Undeliverable, undelivered
+from processor.delivery.lanes.dead_letter_queue import PendingDeadLetter, make_dead_letter
 from processor.delivery.lanes.lanes import Waiting
 from processor.foundation.settings import Settings
 from processor.kafka.writer import Headers, Writer
@@ -21,10 +21,10 @@ def undelivered_letter(
 ) -> Raw:
     """A record of `exports` that could not be delivered."""
     record = export_record(offset, profile, flow, value=value)
-    undeliverable = Undeliverable(
+    pending = PendingDeadLetter(
         Waiting(decode_export(record), a_progress()), None, DeadLetterReason(reason), f"because of {offset}", 3
     )
-    letter, headers, attempts = undelivered(undeliverable)
+    letter, headers, attempts = make_dead_letter(pending)
     written = encode_dead_letter(letter, headers, attempts=attempts)
     return written.key, written.value, list(written.headers), None
 

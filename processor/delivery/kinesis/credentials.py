@@ -2,11 +2,11 @@
 
 Secrets pass through; they are never logged or put into errors.
 
-    keys       ${NAME} from the environment, then from `.env`, or the file that NAME_FILE names  read again every minute
-               encrypted:… as the control API stored it (processor/foundation/secrets.py)
-    default    boto3's chain                     what the chain does not refresh itself: read again every minute
-    profile    a profile of boto3's files        likewise
-    role       assumed, from the default chain   again before it expires
+    keys       ${NAME} from the environment, then from `.env`, or from the file that NAME_FILE names there: read again
+               every minute; encrypted:… as the control API stored it (processor/foundation/secrets.py)
+    default    boto3's chain: what it finds and does not refresh itself is read again every minute
+    profile    a profile of boto3's files: likewise
+    role       assumed, from the default chain, and again before it expires
 
 So a key that is rotated in a file is used within a minute, without a restart. What expires or is refused before pauses
 the flow, and every probe begins with a new session. Endpoint, FIPS, dual-stack and proxies are boto3's own settings
@@ -62,11 +62,7 @@ def open_session(
     core = botocore.session.get_session()
     match credentials:
         case KeyCredentials():
-            found = fresh(
-                lambda: Credentials(
-                    resolve(credentials.access_key_id, environ), _secret(credentials.secret_key, environ, secrets)
-                )
-            )
+            found = fresh(partial(_keys, credentials, environ, secrets))
         case ProfileCredentials():
             core = _session_of(credentials.name)
             found = fresh(lambda: _found(_session_of(credentials.name)))
@@ -94,6 +90,10 @@ def resolve(text: str, environ: Mapping[str, str]) -> str:
             PauseReason.CREDENTIALS_MISSING, f"{name} is not set in the worker's environment or .env, nor {name}_FILE"
         )
     return value
+
+
+def _keys(keys: KeyCredentials, environ: Mapping[str, str], secrets: Secrets) -> Any:
+    return Credentials(resolve(keys.access_key_id, environ), _secret(keys.secret_key, environ, secrets))
 
 
 def _secret(stored: str, environ: Mapping[str, str], secrets: Secrets) -> str:

@@ -79,15 +79,13 @@ class EndpointRules:
             raise _unusable(f"endpointUrl: {error}; correct the flow") from None
         if self.hosts:
             raise _unusable(
-                f"endpointUrl: {host} is none of {ENDPOINT_HOSTS} ({', '.join(self.hosts)}):"
-                " name it there, or correct the"
-                " flow"
+                f"endpointUrl: {host} is none of {ENDPOINT_HOSTS} ({', '.join(self.hosts)}): name it there, or correct"
+                " the flow"
             )
         if host in _METADATA_NAMES or any(map(_is_metadata, _addresses_of(host))):
             raise _unusable(
-                f"endpointUrl: {host} is the metadata service of a machine, or link-local:"
-                f" name it in {ENDPOINT_HOSTS}, or"
-                " correct the flow"
+                f"endpointUrl: {host} is the metadata service of a machine, or link-local: name it in"
+                f" {ENDPOINT_HOSTS}, or correct the flow"
             )
 
     def open_client(self, session: Any, destination: Destination, config: Any) -> Any:
@@ -113,7 +111,7 @@ def endpoint_rules(hosts: str) -> EndpointRules:
 
 
 def _write_headers_as_text(request: Any, **_: Any) -> None:
-    """Make texts of headers that botocore leaves as bytes: urllib3 (2.8) fails on those at a redirect (303)."""
+    """Make texts of headers that botocore leaves as bytes: urllib3 (2.8) fails on those at a redirect with 303."""
     for name, value in request.headers.items():
         if isinstance(value, bytes):
             request.headers[name] = value.decode("latin-1")

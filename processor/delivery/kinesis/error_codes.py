@@ -11,9 +11,8 @@ from processor.delivery.kinesis.faults import Fault, FaultKind, PauseReason
 
 _THROTTLED: Final = frozenset({
     "ProvisionedThroughputExceededException", "ThrottlingException", "Throttling", "ThrottledException",
-    "RequestThrottled",
-    "RequestThrottledException", "TooManyRequestsException", "RequestLimitExceeded", "LimitExceededException",
-    "BandwidthLimitExceeded", "SlowDown", "KMSThrottlingException", "429",
+    "RequestThrottled", "RequestThrottledException", "TooManyRequestsException", "RequestLimitExceeded",
+    "LimitExceededException", "BandwidthLimitExceeded", "SlowDown", "KMSThrottlingException", "429",
 })  # fmt: skip
 _AMBIGUOUS: Final = frozenset({
     "InternalFailure", "InternalFailureException", "InternalServerError", "InternalServerException", "InternalError",
@@ -21,21 +20,18 @@ _AMBIGUOUS: Final = frozenset({
 })  # fmt: skip
 _REJECTED: Final = frozenset({
     "InvalidArgumentException", "ValidationException", "ValidationError", "SerializationException",
-    "InvalidParameterValue",
-    "RequestEntityTooLarge", "RequestEntityTooLargeException", "RequestTooLargeException", "413",
+    "InvalidParameterValue", "RequestEntityTooLarge", "RequestEntityTooLargeException", "RequestTooLargeException",
+    "413",
 })  # fmt: skip
 _REFUSED: Final = {
     PauseReason.ACCESS_DENIED: {
         "AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized", "AuthorizationError",
-        "OptInRequired",
-        "SubscriptionRequiredException", "SubscriptionRequired", "401", "403",
+        "OptInRequired", "SubscriptionRequiredException", "SubscriptionRequired", "401", "403",
     },
     PauseReason.CREDENTIALS_REFUSED: {
         "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "InvalidSignatureException",
-        "SignatureDoesNotMatch",
-        "IncompleteSignature", "IncompleteSignatureException", "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "ExpiredToken", "ExpiredTokenException", "AuthFailure",
+        "SignatureDoesNotMatch", "IncompleteSignature", "IncompleteSignatureException", "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException", "ExpiredToken", "ExpiredTokenException", "AuthFailure",
     },
     PauseReason.CLOCK: {"RequestExpired", "RequestTimeTooSkewed"},
     PauseReason.ENCRYPTION_KEY_UNUSABLE: {

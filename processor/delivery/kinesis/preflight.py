@@ -2,11 +2,11 @@
 
 It blocks, for seconds.
 
-    access                is there a Kinesis, and does it know these credentials       ListStreams
-    kinesis:ListStreams   allowed?                                  ListStreams, paged by the last name
-    stream                there, and active?                        ListStreams; where that is not allowed, the probes
-    kinesis:PutRecord     allowed?                                                     a probe that cannot be stored
-    kinesis:PutRecords    allowed?                                                     a probe that cannot be stored
+    access                is there a Kinesis that knows these credentials?   ListStreams
+    kinesis:ListStreams   allowed?                                           ListStreams, paged by the last name
+    stream                there, and active?                                 ListStreams; where not allowed, the probes
+    kinesis:PutRecord     allowed?                                           a probe that cannot be stored
+    kinesis:PutRecords    allowed?                                           a probe that cannot be stored
 
 A probe is an empty record whose explicit hash key is 2^128, one above the highest there is (AWS API reference,
 PutRecord), sent with DryRun: whoever may write is told InvalidArgument, or that it was a dry run; whoever may not,
@@ -14,8 +14,7 @@ AccessDenied. AWS does not say in which order it checks, so "allowed" is what th
 DescribeStream is not among the permissions and never asked.
 
 Of another account's stream (G10) ListStreams tells nothing, so the probes alone say whether it is there.
-Whether a customer's key lets us write (kms:GenerateDataKey, G11) shows when a record is written, and not
-before.
+Whether a customer's key lets us write (kms:GenerateDataKey, G11) shows when a record is written, and not before.
 """
 
 import time
@@ -28,11 +27,11 @@ from processor.delivery.kinesis.code_words import KEY_PERMISSION, is_of_sign_up
 from processor.delivery.kinesis.credentials import NO_SECRETS, open_session
 from processor.delivery.kinesis.endpoints import ANY_ENDPOINT, EndpointRules
 from processor.delivery.kinesis.faults import DestinationUnusable, Fault, FaultKind, PauseReason
-from processor.delivery.kinesis.preflight_words import SIGN_UP, explain_fault, remedy_of, told
+from processor.delivery.kinesis.preflight_words import SIGN_UP, describe_fault, explain_fault, remedy_of
 from processor.delivery.kinesis.questions import DRY_RUN, QUOTE_ALL, Answer, Outcome, Question, Quote
 from processor.delivery.kinesis.responses import classify_response
 from processor.delivery.kinesis.stream_check import find_stream
-from processor.delivery.kinesis.stream_list import find_streams
+from processor.delivery.kinesis.stream_list import Client, find_streams
 from processor.foundation.secrets import Secrets
 from schemas.destination import Destination
 
@@ -60,34 +59,24 @@ def examine(
     try:
         client = _open(destination, environ, secrets, endpoints)
         streams, list_fault = find_streams(client)
-    except Exception as error:  # whatever botocore raises is judged as the sink judges it, and told
-        found = classify_response(error, 1).whole
-        assert found is not None
-        fault = found if isinstance(error, DestinationUnusable) else quote.fault(found)
-        return [
-            Answer(
-                Question.ACCESS,
-                Outcome.FAILED,
-                explain_fault(fault, error, destination, _WALL_CLOCK()),
-                remedy_of(fault, error, destination),
-            )
-        ]
-    probes = {
-        Question.PUT_RECORD: _probe(lambda: client.put_record(**destination.named, DryRun=True, **_PROBE)),
-        Question.PUT_RECORDS: _probe(lambda: client.put_records(**destination.named, DryRun=True, Records=[_PROBE])),
-    }
-    list_fault, probes = (
-        _quoted(list_fault, quote),
-        {question: _quoted(fault, quote) for question, fault in probes.items()},
-    )
+    except Exception as error:  # whatever botocore raises is classified as the sink does, and told
+        return [_no_access(error, destination, quote)]
+    probes = {question: _quoted(fault, quote) for question, fault in _probe_both(client, destination).items()}
+    where = destination.endpoint_url or "Kinesis"
     return [
-        Answer(
-            Question.ACCESS, Outcome.OK, f"{destination.endpoint_url or 'Kinesis'} answers, and knows the credentials"
-        ),
-        _permission(Question.LIST_STREAMS, list_fault, destination),
+        Answer(Question.ACCESS, Outcome.OK, f"{where} answers, and knows the credentials"),
+        _permission(Question.LIST_STREAMS, _quoted(list_fault, quote), destination),
         find_stream(destination, streams, list(probes.values()), quote),
         *(_permission(question, fault, destination) for question, fault in probes.items()),
     ]
+
+
+def _no_access(error: Exception, destination: Destination, quote: Quote) -> Answer:
+    found = classify_response(error, 1).whole
+    assert found is not None
+    fault = found if isinstance(error, DestinationUnusable) else quote.fault(found)
+    text, remedy = explain_fault(fault, error, destination, _WALL_CLOCK()), remedy_of(fault, error, destination)
+    return Answer(Question.ACCESS, Outcome.FAILED, text, remedy)
 
 
 def _quoted(fault: Fault | None, quote: Quote) -> Fault | None:
@@ -101,6 +90,14 @@ def _open(destination: Destination, environ: Mapping[str, str], secrets: Secrets
         read_timeout=ANSWER_SECONDS,
     )
     return endpoints.open_client(open_session(destination, environ, secrets), destination, config)
+
+
+def _probe_both(client: Client, destination: Destination) -> dict[Question, Fault | None]:
+    named = destination.named
+    return {
+        Question.PUT_RECORD: _probe(lambda: client.put_record(**named, DryRun=True, **_PROBE)),
+        Question.PUT_RECORDS: _probe(lambda: client.put_records(**named, DryRun=True, Records=[_PROBE])),
+    }
 
 
 def _probe(ask: Callable[[], object]) -> Fault | None:
@@ -122,7 +119,9 @@ def _permission(question: Question, fault: Fault | None, destination: Destinatio
             "the endpoint took a record with a hash key that there is not: it is no Kinesis, or stored it",
         )
     if fault.pause is PauseReason.ACCESS_DENIED:
-        return Answer(question, Outcome.FAILED, f"not allowed: {told(fault)}", _grant(question, fault, destination))
+        return Answer(
+            question, Outcome.FAILED, f"not allowed: {describe_fault(fault)}", _grant(question, fault, destination)
+        )
     if fault.kind is FaultKind.REJECTED or fault.code == DRY_RUN or fault.pause is PauseReason.STREAM_NOT_FOUND:
         return Answer(
             question, Outcome.OK, "allowed, most likely" + (_OF_A_KEY if question is Question.PUT_RECORDS else "")

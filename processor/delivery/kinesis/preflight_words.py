@@ -29,10 +29,10 @@ def explain_fault(fault: Fault, error: Exception, destination: Destination, now:
         return f"{fault.pause}: this machine's clock is {off} the endpoint's: {fault.message or fault.code}"
     if fault.kind in (FaultKind.NOT_SENT, FaultKind.AMBIGUOUS):
         return f"no usable answer from {where}: {fault}"
-    return f"{fault.pause or fault.kind}: {told(fault)}"
+    return f"{fault.pause or fault.kind}: {describe_fault(fault)}"
 
 
-def told(fault: Fault) -> str:
+def describe_fault(fault: Fault) -> str:
     """Say what a response said, in words: its code's meaning, and its message; else the code."""
     said = "; ".join(text for text in (words_of(fault.code), plain(fault.message)) if text)
     return f"{said} ({fault.code})" if words_of(fault.code) else said or fault.code
@@ -98,8 +98,8 @@ def _known_regions() -> list[str]:
 
 
 SIGN_UP: Final = (
-    "finish the account's sign-up at AWS (payment, phone, activation),"
-    " or name another account's credentials in the flow"
+    "finish the account's sign-up at AWS (payment, phone, activation), or name another account's credentials in the"
+    " flow"
 )
 _ANOTHER_ADDRESS: Final = (
     "correct endpointUrl or region in the flow, or what stands between here and there, and `profile-exporter apply` it"

@@ -35,19 +35,17 @@ DELIVERED: Final = Classification()
 
 _TUNNEL_REFUSED: Final = re.compile(
     r"Tunnel connection failed: (?!408|429)(4[0-9]{2})"
-)  # http.client: the proxy does not let us through
+)  # as http.client says it: the proxy refuses us
 _NO_CREDENTIALS: Final = (
-    boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError, boto.MetadataRetrievalError,
-    boto.ProfileNotFound,
-    boto.ConfigNotFound, boto.ConfigParseError, boto.InvalidConfigError, boto.NoAuthTokenError,
-    boto.TokenRetrievalError, boto.SSOError,
-    boto.LoginError, boto.UnknownCredentialError, boto.RefreshWithMFAUnsupportedError,
+    boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError,
+    boto.MetadataRetrievalError, boto.ProfileNotFound, boto.ConfigNotFound, boto.ConfigParseError,
+    boto.InvalidConfigError, boto.NoAuthTokenError, boto.TokenRetrievalError, boto.SSOError, boto.LoginError,
+    boto.UnknownCredentialError, boto.RefreshWithMFAUnsupportedError,
 )  # fmt: skip
 _NOT_SENT: Final = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError, Fenced)
 _UNUSABLE: Final = (
     boto.BaseEndpointResolverError, boto.EndpointProviderError, boto.InvalidEndpointConfigurationError,
-    boto.InvalidRegionError,
-    boto.UnknownRegionError,
+    boto.InvalidRegionError, boto.UnknownRegionError,
 )  # fmt: skip
 _UNKNOWN_WHETHER_STORED: Final = (
     boto.HTTPClientError, boto.ConnectionError, boto.IncompleteReadError, ResponseParserError, BrokenResponse, OSError,

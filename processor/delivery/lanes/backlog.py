@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from processor.delivery.lanes.budget import Budget
-from processor.delivery.lanes.dead_letter_queue import DeadLetterQueue, Undeliverable
+from processor.delivery.lanes.dead_letter_queue import DeadLetterQueue, PendingDeadLetter
 from processor.delivery.lanes.lanes import FlowCounts, FlowLanes, Lane, Waiting
 from processor.delivery.lanes.progress import PartitionProgress, Progress
 from processor.delivery.limits import DeliveryLimits
@@ -159,9 +159,9 @@ class Backlog:
     def _dead_letter(
         self, waiting: Waiting, flow: FlowLanes | None, reason: DeadLetterReason, explanation: str, attempts: int = 0
     ) -> None:
-        self.letters.add(Undeliverable(waiting, flow, reason, explanation, attempts))
+        self.letters.add(PendingDeadLetter(waiting, flow, reason, explanation, attempts))
 
-    def _finish_dead_letters(self, written: list[Undeliverable]) -> None:
+    def _finish_dead_letters(self, written: list[PendingDeadLetter]) -> None:
         for each in written:
             if each.flow is not None:
                 each.flow.counts.dead_lettered[each.reason] += 1

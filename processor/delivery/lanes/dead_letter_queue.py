@@ -9,7 +9,7 @@ import structlog
 
 from processor.delivery.lanes.lanes import FlowLanes, Waiting
 from processor.delivery.lanes.progress import Progress
-from processor.delivery.ports import DeadLetters, Undelivered
+from processor.delivery.ports import DeadLetters, ExportDeadLetter
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.kafka import ConsumerRecord
 from schemas.times import format_time
@@ -19,7 +19,7 @@ BATCH_RECORDS: Final = 500
 log = structlog.get_logger(__name__)
 
 
-class Undeliverable(NamedTuple):
+class PendingDeadLetter(NamedTuple):
     """A waiting record that becomes a dead letter, and why.
 
     `flow` is None where the record does not name one; `attempts`: how often it was sent.
@@ -33,18 +33,18 @@ class Undeliverable(NamedTuple):
 
 
 class DeadLetterQueue:
-    """Undeliverable records until they are durable dead letters; `finished` is called with each batch that is."""
+    """Records on their way to durable dead letters; `finished` is called with each batch that is."""
 
-    def __init__(self, dead_letters: DeadLetters, finished: Callable[[list[Undeliverable]], None]) -> None:
+    def __init__(self, dead_letters: DeadLetters, finished: Callable[[list[PendingDeadLetter]], None]) -> None:
         self._dead_letters = dead_letters
         self._finished = finished
-        self._queue: deque[Undeliverable] = deque()
-        self._putting: list[Undeliverable] = []
+        self._queue: deque[PendingDeadLetter] = deque()
+        self._putting: list[PendingDeadLetter] = []
         self._arrived = asyncio.Event()
 
-    def add(self, undeliverable: Undeliverable) -> None:
+    def add(self, pending: PendingDeadLetter) -> None:
         """Have a record written, after all earlier ones."""
-        self._queue.append(undeliverable)
+        self._queue.append(pending)
         self._arrived.set()
 
     async def run(self) -> None:
@@ -55,7 +55,7 @@ class DeadLetterQueue:
             if not self._putting:
                 self._arrived.clear()
                 continue
-            await self._dead_letters.put([undelivered(each) for each in self._putting])
+            await self._dead_letters.put([make_dead_letter(each) for each in self._putting])
             done, self._putting = self._putting, []
             _log(done)
             self._finished(done)
@@ -74,25 +74,25 @@ class DeadLetterQueue:
         """Return the records that are being written."""
         return [each.waiting for each in self._putting]
 
-    def waiting(self) -> list[Undeliverable]:
+    def waiting(self) -> list[PendingDeadLetter]:
         """Return the records that are not durable yet."""
         return [*self._putting, *self._queue]
 
 
-def undelivered(undeliverable: Undeliverable) -> Undelivered:
+def make_dead_letter(pending: PendingDeadLetter) -> ExportDeadLetter:
     """Make the dead letter: key, value and headers as they were, and why (I4)."""
-    record = undeliverable.waiting.export.record
+    record = pending.waiting.export.record
     letter = DeadLetter(
         record.topic,
         record.partition,
         record.offset,
         record.key,
         record.value,
-        undeliverable.reason,
-        undeliverable.explanation,
+        pending.reason,
+        pending.explanation,
         _time(record),
     )
-    return Undelivered(letter, record.headers, undeliverable.attempts)
+    return ExportDeadLetter(letter, record.headers, pending.attempts)
 
 
 def _time(record: ConsumerRecord) -> str | None:
@@ -100,7 +100,7 @@ def _time(record: ConsumerRecord) -> str | None:
     return None if timestamp is None or timestamp < 0 else format_time(timestamp // 1000)
 
 
-def _log(batch: list[Undeliverable]) -> None:
+def _log(batch: list[PendingDeadLetter]) -> None:
     """Log a line for each flow and reason: a deleted flow may have left millions of records."""
     counts = Counter((None if each.flow is None else each.flow.id, each.reason) for each in batch)
     for (flow_id, reason), records in counts.items():

@@ -2,9 +2,10 @@
 
     well ──── call failed ───► backing off ──── a response ─────► well
      │                             └─ nothing answered for `park_after_seconds` ─► paused: unreachable, one call at a
-                                   time ─ a response ─► well
+     │                                time ─ a response ─► well
      ├─────── refused ───────► paused ─ probe every `probe_seconds`, one call ─ a response ─► well
-     └─ `max_rejections_in_a_row` lanes rejected ─► paused: unusable, one record at a time ─ one is delivered ───► well
+     └─ `max_rejections_in_a_row` lanes rejected, none delivered ─► paused: unusable, a single record at a time ─ one
+        is delivered ─► well
 
 An entry's own fault is not the destination's: the call had a response. So had one that was throttled. But where lane
 after lane is rejected within an hour and nothing is taken meanwhile, the records are not at fault. They may be after

@@ -27,7 +27,7 @@ MOST_LANES: Final = 5_000
 """
 
 _LaneId = tuple[bytes, str]
-_Place = tuple[str, str, str]  # the shard and the sequence number of a lane's last record, and by what it was routed
+_StoredAt = tuple[str, str, str]  # the shard and the sequence number of a lane's last record, and by what it was routed
 
 
 class OrderFault(StrEnum):
@@ -43,8 +43,8 @@ class OrderCheck:
     def __init__(self, destination: Destination) -> None:
         self._log = structlog.get_logger(__name__).bind(stream=destination.stream, region=destination.region)
         self._faults = 0
-        self._young: dict[_LaneId, _Place] = {}
-        self._old: dict[_LaneId, _Place] = {}  # the generation before; what is not renewed is forgotten with it
+        self._young: dict[_LaneId, _StoredAt] = {}
+        self._old: dict[_LaneId, _StoredAt] = {}  # the generation before; what is not renewed is forgotten with it
 
     def check(self, lanes: Sequence[Lane], response: Any, outcome: Classification) -> None:
         """Check the response of a call: the heads of `lanes` are still in flight.
@@ -75,7 +75,7 @@ class OrderCheck:
             if (fault := _fault(last, place)) is not None:
                 self._count(lane, fault, last, place)
 
-    def _count(self, lane: Lane, fault: OrderFault, last: _Place, place: _Place) -> None:
+    def _count(self, lane: Lane, fault: OrderFault, last: _StoredAt, place: _StoredAt) -> None:
         lane.flow.counts.out_of_order[fault] += 1
         self._faults += 1
         if self._faults & (self._faults - 1) == 0:
@@ -92,7 +92,7 @@ class OrderCheck:
             )
 
 
-def _fault(last: _Place, place: _Place) -> OrderFault | None:
+def _fault(last: _StoredAt, place: _StoredAt) -> OrderFault | None:
     (old_shard, old_sequence, routed_by), (shard, sequence, now_routed_by) = last, place
     if shard == old_shard:
         return None if _is_above(sequence, old_sequence) else OrderFault.SEQUENCE_FELL

@@ -1,7 +1,7 @@
 """One destination: takes lanes from its outbox, and makes calls of their heads.
 
-outbox ─► call ─► Stream.put ─► classify_response ─► settlement ─┬─ delivered ───────────► the lane's next head
-   ▲                                                             ├─ rejected ───► dead letter, the lane's next head
+outbox ─► call ─► Stream.put ─► classify_response ─► settlement ─┬─ delivered ──────────► the next head
+   ▲                                                             ├─ rejected for good ──► dead letter, the next head
    └──────── the same head again ────────────────────────────────┴─ anything else
 """
 

@@ -17,7 +17,7 @@ NOWHERE: Final = -1  # the hash key of what Kinesis will reject
 
 
 class ShardMap:
-    """The hash keys that are known to be a shard's; what a response contradicts is forgotten (resharded)."""
+    """The hash keys that are known to be a shard's; what a response contradicts is forgotten: it was resharded."""
 
     def __init__(self) -> None:
         self._lows: list[int] = []  # of each range the lowest hash key seen, in order; ranges are disjoint

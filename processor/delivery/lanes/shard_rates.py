@@ -20,9 +20,8 @@ from processor.delivery.lanes.shard_map import ShardMap, hash_key_of
 from processor.delivery.limits import ShardLimits
 
 BURST_SECONDS: Final = 0.5  # of a shard's allowance that may leave at once after a rest; AWS meters by the second
-GRID_SECONDS: Final = (
-    0.5  # of turns: a call is full then (500 of a shard's 1,000 records); small ones cost 3 times the CPU
-)
+GRID_SECONDS: Final = 0.5
+"""Held lanes resume on this grid, so that a call is full: small ones cost three times the CPU."""
 SHARED_GRID_SECONDS: Final = 0.2  # of a shard that others feed too: smaller portions, of which it refuses fewer
 LESS: Final = 0.7  # of its share is left to a shard that refused
 LEAST_SHARE: Final = 0.05
@@ -75,7 +74,7 @@ class _Shard:
             self._bytes_spent = max(self._bytes_spent, rested) + size_bytes / (limits.size_bytes * self.share)
 
     def refused(self, now: float, *, paid: bool) -> None:
-        """Note that the shard took less than we thought; a refused `paid` record says that others feed it too."""
+        """Note that the shard took less than we thought; where the record was `paid`, others feed the shard too."""
         self._records_spent = max(self._records_spent, now)
         if paid and now - self._refused_at >= REFUSALS_SECONDS:
             self.share = max(LEAST_SHARE, self.share * LESS)

@@ -1,8 +1,9 @@
 """One parked flow in one partition, with a position of its own on `exports`.
 
-    park                              join: read as far as the partition was         everything below is finished
-────────────► behind: skipped ─────────────────────────────────────► with it ──────────────────────────────────► over
-              the reader brings what the partition skipped             the partition takes what comes from `until` on
+park                          join: read as far as the partition was       everything below is finished
+────────────► behind: skipped ─────────────────────────────────► with it ───────────────────────────────► over
+              the reader brings what the                         the partition takes what comes from
+              partition skipped                                  `until` on
 """
 
 import asyncio
@@ -45,8 +46,7 @@ class ParkedFlow(Progress):
 
     __slots__ = (
         "_owed", "changed", "counted", "flow_id", "gone", "interval", "is_durable", "is_probing", "reader", "reason",
-        "since",
-        "uncounted", "until", "unwritten", "waiting", "written_at",
+        "since", "uncounted", "until", "unwritten", "waiting", "written_at",
     )  # fmt: skip
 
     def __init__(

@@ -28,7 +28,6 @@ from processor.delivery.parking.catch_up import CatchUp
 from processor.delivery.parking.inherited import InheritedFlow, join_rows
 from processor.delivery.parking.intervals import (
     begin_interval,
-    count_at_rest,
     in_flight_of,
     resume_interval,
     waiting_of,
@@ -40,8 +39,8 @@ from processor.delivery.parking.slow_destinations import SlowFlows
 from processor.delivery.parking.unavailable import (
     UnavailableFlow,
     find_unavailable,
-    most_to_probe,
     must_leave_memory,
+    needs_new_interval,
 )
 from processor.delivery.ports import ParkingPorts
 from processor.foundation.clocks import Clock, WallClock
@@ -129,7 +128,7 @@ class Parking:
             self._park_unavailable()
 
     async def close(self, closing: Collection[ParkedFlow]) -> None:
-        """Write the last rows of these, which were revoked and have nothing in flight, for their next owner."""
+        """Write the last rows of these, which were revoked and have nothing in flight; the next owner goes on there."""
         self._parking_now.clear()
         for parked in closing:
             self.flows.remove(parked)
@@ -149,7 +148,10 @@ class Parking:
         for found in find_unavailable(self._backlog, self._clocks.clock()):
             must_leave = must_leave_memory(found, self._backlog, self._limits)
             for live in (*self._partitions.values(), *self._parking_now):
-                if (must_leave or (found.is_certain and live in self._parking_now)) and self._may_park(found, live):
+                parked = self.flows.get(live.partition, found.flow.id)
+                if (must_leave or (found.is_certain and live in self._parking_now)) and needs_new_interval(
+                    found, parked, self._limits
+                ):
                     self._park(found.flow, live, self._pause(found))
                 self._note_pause(found, live)
 
@@ -169,18 +171,6 @@ class Parking:
 
     def _pause(self, found: UnavailableFlow) -> tuple[PauseReason, float]:
         return found.reason or PauseReason.UNREACHABLE, self._clocks.wall_clock() - found.seconds
-
-    def _may_park(self, found: UnavailableFlow, live: PartitionProgress) -> bool:
-        """Return whether a flow is not parked, or has come to hold memory that others need to catch up.
-
-        It holds what was read, or came back from calls.
-        """
-        parked = self.flows.get(live.partition, found.flow.id)
-        if parked is None or parked.until is not None:
-            return True
-        most = most_to_probe(found.flow.route.state(), self._limits)
-        is_late = found.seconds >= self._limits.park_after_seconds
-        return is_late and parked.outstanding > most and count_at_rest(found.flow, parked) > most
 
     def _park(self, flow: FlowLanes, live: PartitionProgress, pause: tuple[PauseReason, float] | None) -> None:
         """Take what waits out of memory; if something of it is on its way to the dead letters, at the next look.

@@ -10,6 +10,8 @@ from processor.delivery.kinesis.faults import PauseReason
 from processor.delivery.lanes.backlog import Backlog
 from processor.delivery.lanes.lanes import FlowLanes, RouteState
 from processor.delivery.limits import DeliveryLimits
+from processor.delivery.parking.intervals import count_at_rest
+from processor.delivery.parking.parked_flow import ParkedFlow
 
 FAILING_SECONDS: Final = 1.0
 SILENT_SECONDS: Final = 2.0
@@ -56,3 +58,15 @@ def must_leave_memory(found: UnavailableFlow, backlog: Backlog, limits: Delivery
         return True
     seconds = FAILING_SECONDS if found.is_certain else SILENT_SECONDS
     return backlog.live.is_half_full() and (found.reason is not None or found.seconds >= seconds)
+
+
+def needs_new_interval(found: UnavailableFlow, parked: ParkedFlow | None, limits: DeliveryLimits) -> bool:
+    """Return whether a flow is not parked, or has come to hold memory that others need to catch up.
+
+    It holds what was read, or came back from calls.
+    """
+    if parked is None or parked.until is not None:
+        return True
+    most = most_to_probe(found.flow.route.state(), limits)
+    is_late = found.seconds >= limits.park_after_seconds
+    return is_late and parked.outstanding > most and count_at_rest(found.flow, parked) > most

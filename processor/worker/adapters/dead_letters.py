@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from processor.delivery.ports import Undelivered
+from processor.delivery.ports import ExportDeadLetter
 from processor.kafka.producers import AsyncWriter
 from schemas.kafka import ProducerRecord
 from schemas.wire.dead_letters import encode_dead_letter
@@ -14,7 +14,7 @@ class TopicDeadLetters:
     def __init__(self, producer: AsyncWriter, topic: str) -> None:
         self._producer, self._topic = producer, topic
 
-    async def put(self, letters: Sequence[Undelivered]) -> None:
+    async def put(self, letters: Sequence[ExportDeadLetter]) -> None:
         """Write dead letters; return when all are acknowledged.
 
         Raises NotWritten where one was not, RecordTooLarge where the topic does not take one; some may be there then.

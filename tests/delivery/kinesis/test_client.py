@@ -71,14 +71,14 @@ async def put(
     credentials: dict[str, Any] | None = None,
     environ: dict[str, str] = ENVIRON,
 ) -> Classification:
-    """The verdict on one call of a stream opened for it."""
+    """The outcome of one call of a stream opened for it."""
     stream = KinesisStream(a_destination(url, credentials), OPTIONS, environ)
-    verdict = await verdict_on(stream, exports)
+    outcome = await outcome_of(stream, exports)
     stream.close()
-    return verdict
+    return outcome
 
 
-async def verdict_on(stream: KinesisStream, exports: list[Export] = EXPORTS) -> Classification:
+async def outcome_of(stream: KinesisStream, exports: list[Export] = EXPORTS) -> Classification:
     outcome: object
     try:
         outcome = await stream.put(exports)
@@ -97,10 +97,10 @@ async def test_the_body_is_ours_and_the_signature_covers_it(server: Loopback) ->
         )
     ]
 
-    verdict = await put(server.url, exports + EXPORTS)
+    outcome = await put(server.url, exports + EXPORTS)
 
     (request,) = server.requests
-    assert verdict == Classification()
+    assert outcome == Classification()
     assert request.signed_well
     assert request.headers["X-Amz-Target"] == "Kinesis_20131202.PutRecords"
     assert orjson.loads(request.body).keys() == {"StreamName", "Records"}
@@ -115,11 +115,11 @@ async def test_g10_a_stream_that_is_named_by_its_arn_is_called_by_it_alone(serve
     fields = {"type": "kinesis", "streamArn": ARN, "endpointUrl": server.url, "credentials": KEYS}
     stream = KinesisStream(Destination.model_validate(fields), OPTIONS, ENVIRON)
 
-    verdict = await verdict_on(stream)
+    outcome = await outcome_of(stream)
     stream.close()
 
     (request,) = server.requests
-    assert verdict == Classification()
+    assert outcome == Classification()
     assert request.signed_well
     assert "/us-east-2/kinesis/aws4_request" in request.headers["Authorization"]
     assert orjson.loads(request.body).keys() == {"StreamARN", "Records"}
@@ -150,7 +150,7 @@ async def test_g10_without_an_endpoint_the_owners_account_is_called_in_its_parti
     }
     stream = KinesisStream(Destination.model_validate(fields), OPTIONS, ENVIRON)
 
-    await verdict_on(stream)
+    await outcome_of(stream)
     stream.close()
 
     assert asked == [f"{host}:443"]
@@ -171,22 +171,22 @@ async def test_g11_a_proxy_that_wants_a_login_pauses_the_flow(
     kind: FaultKind,
     pause: PauseReason | None,
 ) -> None:
-    """On the way to TLS the client asks it to connect; a call in clear goes through it, and its answer cannot be told
+    """On the way to TLS the client asks it to connect; a call in clear goes through it, and its response cannot be told
     from the endpoint's.
     """
     monkeypatch.setenv(variable, server.url)
     server.script = lambda request: Reply(status)
 
-    verdict = await put(f"{scheme}://kinesis.example.com")
+    outcome = await put(f"{scheme}://kinesis.example.com")
 
-    assert verdict.whole is not None
+    assert outcome.whole is not None
     if status == 407 or scheme == "https":
-        assert (verdict.whole.kind, verdict.whole.pause, verdict.whole.code[:3]) == (
+        assert (outcome.whole.kind, outcome.whole.pause, outcome.whole.code[:3]) == (
             kind,
             pause,
             str(status) if pause else "Pro",
         )
-    assert "wants a login" in str(verdict.whole) or status != 407
+    assert "wants a login" in str(outcome.whole) or status != 407
 
 
 async def test_the_check_of_the_signature_notices_another_secret(server: Loopback) -> None:
@@ -195,14 +195,14 @@ async def test_the_check_of_the_signature_notices_another_secret(server: Loopbac
     assert not server.requests[0].signed_well
 
 
-async def test_calls_of_one_stream_run_side_by_side_and_keep_their_answers_apart(
+async def test_calls_of_one_stream_run_side_by_side_and_keep_their_responses_apart(
     server: Loopback, stream: KinesisStream
 ) -> None:
-    answers = await asyncio.gather(*(stream.put(EXPORTS[:count]) for count in (1, 2, 3, 1, 2, 3)))
+    responses = await asyncio.gather(*(stream.put(EXPORTS[:count]) for count in (1, 2, 3, 1, 2, 3)))
 
-    assert [classify_response(answer, count) for answer, count in zip(answers, (1, 2, 3, 1, 2, 3), strict=True)] == [
-        Classification()
-    ] * 6
+    assert [
+        classify_response(response, count) for response, count in zip(responses, (1, 2, 3, 1, 2, 3), strict=True)
+    ] == [Classification()] * 6
     assert all(request.signed_well for request in server.requests)
 
 
@@ -243,20 +243,20 @@ async def test_calls_of_one_stream_run_side_by_side_and_keep_their_answers_apart
         (Reply(200, None), FaultKind.AMBIGUOUS, None),
     ],
 )
-async def test_g4_every_answer_is_one_call_on_the_wire_and_one_verdict(
+async def test_g4_every_response_is_one_call_on_the_wire_and_one_outcome(
     server: Loopback, stream: KinesisStream, reply: Reply, kind: FaultKind, pause: PauseReason | None
 ) -> None:
     """No retry inside the SDK, which would store a batch several times unseen."""
     server.script = lambda request: reply
 
-    verdict = await verdict_on(stream)
+    outcome = await outcome_of(stream)
 
     assert len(server.requests) == 1
-    assert verdict.whole is not None
-    assert (verdict.whole.kind, verdict.whole.pause) == (kind, pause)
+    assert outcome.whole is not None
+    assert (outcome.whole.kind, outcome.whole.pause) == (kind, pause)
 
 
-async def test_g4_an_answer_that_does_not_come_is_ambiguous_and_not_asked_for_twice(server: Loopback) -> None:
+async def test_g4_a_response_that_does_not_come_is_ambiguous_and_not_asked_for_twice(server: Loopback) -> None:
     hold = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -266,36 +266,36 @@ async def test_g4_an_answer_that_does_not_come_is_ambiguous_and_not_asked_for_tw
 
     server.script = hang
 
-    verdict = await put(server.url)
+    outcome = await put(server.url)
     hold.set()
 
     assert len(server.requests) == 1
-    assert verdict.whole is not None
-    assert (verdict.whole.kind, verdict.whole.code) == (FaultKind.AMBIGUOUS, "ReadTimeoutError")
+    assert outcome.whole is not None
+    assert (outcome.whole.kind, outcome.whole.code) == (FaultKind.AMBIGUOUS, "ReadTimeoutError")
 
 
 async def test_g4_where_nobody_listens_nothing_was_sent() -> None:
-    verdict = await put("http://127.0.0.1:1")
+    outcome = await put("http://127.0.0.1:1")
 
-    assert verdict.whole is not None
-    assert verdict.whole.kind is FaultKind.NOT_SENT
+    assert outcome.whole is not None
+    assert outcome.whole.kind is FaultKind.NOT_SENT
 
 
 async def test_an_address_that_is_none_pauses_the_flow() -> None:
-    verdict = await put("http://no_address")
+    outcome = await put("http://no_address")
 
-    assert verdict.whole is not None
-    assert verdict.whole.pause is PauseReason.DESTINATION_UNUSABLE
+    assert outcome.whole is not None
+    assert outcome.whole.pause is PauseReason.DESTINATION_UNUSABLE
 
 
 async def test_g7_a_secret_that_is_not_in_the_environment_pauses_the_flow_and_is_named(server: Loopback) -> None:
-    verdict = await put(server.url, environ={})
+    outcome = await put(server.url, environ={})
 
     assert server.requests == []
-    assert verdict.whole is not None
-    assert (verdict.whole.kind, verdict.whole.pause) == (FaultKind.REFUSED, PauseReason.CREDENTIALS_MISSING)
+    assert outcome.whole is not None
+    assert (outcome.whole.kind, outcome.whole.pause) == (FaultKind.REFUSED, PauseReason.CREDENTIALS_MISSING)
     assert (
-        verdict.whole.message
+        outcome.whole.message
         == "KINESIS_SECRET is not set in the worker's environment or .env, nor KINESIS_SECRET_FILE"
     )
 
@@ -307,10 +307,10 @@ async def test_g7_a_worker_finds_a_secret_in_the_file_of_its_working_directory(
     Path(".env").write_text(f"KINESIS_SECRET={SECRET}\n")
     stream = stream_opener(KinesisOptions(4, 5.0, 1.0))(a_destination(server.url))
 
-    answer = await stream.put(EXPORTS)
+    response = await stream.put(EXPORTS)
     stream.close()
 
-    assert classify_response(answer, len(EXPORTS)) == Classification()
+    assert classify_response(response, len(EXPORTS)) == Classification()
     assert server.requests[0].signed_well
 
 
@@ -321,10 +321,10 @@ async def test_g7_a_secret_that_comes_later_is_found_by_the_same_stream(server: 
         await stream.put(EXPORTS)
 
     environ.update(ENVIRON)
-    answer = await stream.put(EXPORTS)
+    response = await stream.put(EXPORTS)
     stream.close()
 
-    assert classify_response(answer, len(EXPORTS)) == Classification()
+    assert classify_response(response, len(EXPORTS)) == Classification()
 
 
 async def test_g7_the_key_id_may_be_a_reference_too(server: Loopback) -> None:
@@ -347,10 +347,10 @@ async def test_g7_the_default_chain_reads_the_environment(server: Loopback, monk
     "credentials", [{"type": "default"}, {"type": "role", "arn": "arn:aws:iam::123456789012:role/exporter"}]
 )
 async def test_g7_without_any_credentials_the_flow_pauses(server: Loopback, credentials: dict[str, Any]) -> None:
-    verdict = await put(server.url, credentials=credentials)
+    outcome = await put(server.url, credentials=credentials)
 
-    assert verdict.whole is not None
-    assert verdict.whole.pause is PauseReason.CREDENTIALS_MISSING
+    assert outcome.whole is not None
+    assert outcome.whole.pause is PauseReason.CREDENTIALS_MISSING
 
 
 async def test_g7_a_profile_is_read_from_the_configuration_files(server: Loopback, tmp_path: Path) -> None:
@@ -408,16 +408,16 @@ async def test_g7_a_role_that_may_not_be_assumed_pauses_the_flow(
     )
     server.script = lambda request: Reply(403, denied)
 
-    verdict = await put(server.url, credentials={"type": "role", "arn": "arn:aws:iam::123456789012:role/exporter"})
+    outcome = await put(server.url, credentials={"type": "role", "arn": "arn:aws:iam::123456789012:role/exporter"})
 
-    assert verdict.whole is not None
-    assert (verdict.whole.pause, verdict.whole.message) == (PauseReason.ACCESS_DENIED, "not you")
+    assert outcome.whole is not None
+    assert (outcome.whole.pause, outcome.whole.message) == (PauseReason.ACCESS_DENIED, "not you")
 
 
 async def test_the_settings_time_out_and_open_streams(server: Loopback) -> None:
     stream = stream_opener(KinesisOptions(4, 5.0, 1.0), ENVIRON)(a_destination(server.url))
 
-    answer = await stream.put(EXPORTS)
+    response = await stream.put(EXPORTS)
     stream.close()
 
-    assert classify_response(answer, len(EXPORTS)) == Classification()
+    assert classify_response(response, len(EXPORTS)) == Classification()

@@ -1,4 +1,4 @@
-"""How a destination is let in (contract G7): roles, rotation without a restart, expiry as a pause, and no secret in any
+"""How a destination is authorized (G7): roles, rotation without a restart, expiry as a pause, and no secret in any
 log.
 """
 
@@ -54,7 +54,7 @@ def a_destination(url: str | None, credentials: dict[str, Any], region: str = RE
     return Destination.model_validate(fields)
 
 
-async def verdict_on(stream: KinesisStream) -> Classification:
+async def outcome_of(stream: KinesisStream) -> Classification:
     outcome: object
     try:
         outcome = await stream.put(EXPORTS)
@@ -65,9 +65,9 @@ async def verdict_on(stream: KinesisStream) -> Classification:
 
 async def put(destination: Destination, environ: dict[str, str]) -> Classification:
     stream = KinesisStream(destination, OPTIONS, environ)
-    verdict = await verdict_on(stream)
+    outcome = await outcome_of(stream)
     stream.close()
-    return verdict
+    return outcome
 
 
 def key_of(request: Request) -> str:
@@ -75,9 +75,9 @@ def key_of(request: Request) -> str:
     return request.headers["Authorization"].partition("Credential=")[2].partition("/")[0]
 
 
-def pause_of(verdict: Classification) -> tuple[PauseReason | None, str]:
-    assert verdict.whole is not None
-    return verdict.whole.pause, verdict.whole.message
+def pause_of(outcome: Classification) -> tuple[PauseReason | None, str]:
+    assert outcome.whole is not None
+    return outcome.whole.pause, outcome.whole.message
 
 
 async def until(holds: Callable[[], Any]) -> None:
@@ -195,10 +195,10 @@ async def test_g7_a_role_is_assumed_again_before_its_credentials_expire(
     sts = with_sts(server, monkeypatch, timedelta(minutes=5))
     stream = KinesisStream(a_destination(server.url, ROLE), OPTIONS, {})
 
-    verdicts = [await verdict_on(stream) for _ in range(3)]
+    outcomes = [await outcome_of(stream) for _ in range(3)]
     stream.close()
 
-    assert verdicts == [Classification()] * 3
+    assert outcomes == [Classification()] * 3
     used = [
         int(key_of(request).removeprefix("ASIA")) for request in server.requests if b"AssumeRole" not in request.body
     ]
@@ -212,9 +212,9 @@ async def test_g7_a_role_whose_credentials_are_expired_when_they_come_pauses_the
 ) -> None:
     with_sts(server, monkeypatch, timedelta(minutes=-1))
 
-    verdict = await put(a_destination(server.url, ROLE), {})
+    outcome = await put(a_destination(server.url, ROLE), {})
 
-    reason, message = pause_of(verdict)
+    reason, message = pause_of(outcome)
     assert reason is PauseReason.CREDENTIALS_REFUSED
     assert "is this machine's clock wrong?" in message
 
@@ -226,7 +226,7 @@ async def until_signed_with(server: Loopback, stream: KinesisStream, key: str) -
     """Calls until one is signed with this key; all are signed well."""
     async with asyncio.timeout(SECONDS):
         while not server.requests or key_of(server.requests[-1]) != key:
-            assert await verdict_on(stream) == Classification()
+            assert await outcome_of(stream) == Classification()
             await asyncio.sleep(REREAD / 20)
     assert server.requests[-1].signed_well
 
@@ -382,11 +382,11 @@ async def test_g7_the_endpoint_that_the_flow_names_wins_over_them(
     monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
     monkeypatch.setenv("AWS_ENDPOINT_URL_KINESIS", "http://127.0.0.1:1")
 
-    verdict = await put(
+    outcome = await put(
         a_destination(server.url, {"type": "keys", "accessKeyId": "a", "secretKey": "${S}"}), {"S": SECRET}
     )
 
-    assert verdict == Classification()
+    assert outcome == Classification()
     assert len(server.requests) == 1
 
 
@@ -412,7 +412,7 @@ async def put(destination):
     except Exception as error:
         outcome = error
         structlog.get_logger().error("raised", exc_info=error)
-    structlog.get_logger().info("judged", verdict=str(classify_response(outcome, 1)), stream=repr(stream))
+    structlog.get_logger().info("judged", outcome=str(classify_response(outcome, 1)), stream=repr(stream))
 
 for destination in json.loads(sys.argv[1]):
     asyncio.run(put(destination))

@@ -298,7 +298,7 @@ async def test_g5_keys_of_256_characters_arrive_as_they_are_and_hash_keys_lead_t
     assert worker.dead_letters.letters == []
 
 
-async def test_g3_a_stream_that_ignores_partition_keys_is_seen_by_its_answers(stream: Stream) -> None:
+async def test_g3_a_stream_that_ignores_partition_keys_is_seen_by_its_responses(stream: Stream) -> None:
     with FaultProxy(stream.url, Plan(rules=(Rule(do=Do.SPREAD),))) as proxy:
         async with Worker({"vip": stream.destination(proxy.url)}).running() as worker:
             await worker.sink.deliver(0, [export_record(offset) for offset in range(12)], 12)

@@ -58,9 +58,9 @@ async def test_a_request_is_held_back_when_it_is_about_to_be_written(kinesis: st
     stream.close()
 
     assert len(read_stream(kinesis, REGION, "fenced")) == 1
-    verdict = classify_response(refused.value, 1)
-    assert verdict.whole is not None
-    assert verdict.whole.kind is FaultKind.NOT_SENT
+    outcome = classify_response(refused.value, 1)
+    assert outcome.whole is not None
+    assert outcome.whole.kind is FaultKind.NOT_SENT
 
 
 def test_how_often_it_closed_is_counted() -> None:

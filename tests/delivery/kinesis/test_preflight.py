@@ -355,7 +355,7 @@ def test_g10_of_another_accounts_stream_the_probes_tell_since_the_list_of_stream
 
 
 @pytest.mark.parametrize(
-    ("put", "question", "verdict", "told", "remedy"),
+    ("put", "question", "outcome", "told", "remedy"),
     [
         (
             GONE,
@@ -381,11 +381,11 @@ def test_g10_of_another_accounts_stream_the_probes_tell_since_the_list_of_stream
     ],
 )
 def test_g10_what_is_wrong_with_another_accounts_stream_is_told_with_whom_to_ask(
-    put: Scripted, question: Question, verdict: Outcome, told: str, remedy: str
+    put: Scripted, question: Question, outcome: Outcome, told: str, remedy: str
 ) -> None:
     found = of(listed(NONE_HERE, put, streamArn=ARN), question)
 
-    assert (found.outcome, found.text) == (verdict, told)
+    assert (found.outcome, found.text) == (outcome, told)
     assert remedy in found.remedy
 
 

@@ -1,4 +1,4 @@
-"""What an answer of PutRecords means (G4): every row of the table."""
+"""The meaning of a response of PutRecords (G4): every row of the table."""
 
 from typing import Any
 
@@ -83,11 +83,11 @@ def client_error(code: str, status: int, message: str = "said so") -> boto.Clien
 def test_g4_a_failed_call_is_judged_by_its_code_and_else_by_its_status(
     code: str, status: int, kind: FaultKind, pause: PauseReason | None
 ) -> None:
-    verdict = classify_response(client_error(code, status), 3)
+    outcome = classify_response(client_error(code, status), 3)
 
-    assert [verdict.of(index) for index in range(3)] == [verdict.whole] * 3
-    assert verdict.whole is not None
-    assert (verdict.whole.kind, verdict.whole.pause, verdict.whole.message) == (kind, pause, "said so")
+    assert [outcome.of(index) for index in range(3)] == [outcome.whole] * 3
+    assert outcome.whole is not None
+    assert (outcome.whole.kind, outcome.whole.pause, outcome.whole.message) == (kind, pause, "said so")
 
 
 ERRORS: list[tuple[Exception, FaultKind, PauseReason | None]] = [
@@ -136,7 +136,7 @@ ERRORS: list[tuple[Exception, FaultKind, PauseReason | None]] = [
 @pytest.mark.parametrize(
     ("error", "kind", "pause"), ERRORS, ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None
 )
-def test_g4_a_call_without_an_answer_is_judged_by_what_the_client_raised(
+def test_g4_a_call_without_a_response_is_judged_by_what_the_client_raised(
     error: Exception, kind: FaultKind, pause: PauseReason | None
 ) -> None:
     whole = classify_response(error, 2).whole
@@ -181,8 +181,8 @@ KEY_CODES = (
 def test_g11_what_is_wrong_with_a_customers_key_is_told_in_words_with_the_permission_that_a_writer_needs(
     code: str,
 ) -> None:
-    for answer in (client_error(code, 400), {"Records": [{"ErrorCode": code, "ErrorMessage": "said so"}]}):
-        fault = classify_response(answer, 1).of(0)
+    for response in (client_error(code, 400), {"Records": [{"ErrorCode": code, "ErrorMessage": "said so"}]}):
+        fault = classify_response(response, 1).of(0)
 
         assert "kms:GenerateDataKey" in str(fault)
         assert str(fault).startswith(f"{code}: the stream is encrypted with a customer's key")
@@ -206,15 +206,15 @@ def test_g4_an_error_that_says_nothing_at_all_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         None, [], "", 7, b"{}", {}, {"Records": None}, {"Records": {}}, {"Records": "ab"}, {"FailedRecordCount": 0},
         {"Records": []}, {"Records": [GOOD]}, {"Records": [GOOD, GOOD, GOOD]},
     ],
 )  # fmt: skip
-def test_g4_a_success_that_does_not_answer_for_every_record_leaves_all_in_doubt(answer: object) -> None:
+def test_g4_a_success_that_does_not_answer_for_every_record_leaves_all_in_doubt(response: object) -> None:
     """Boto3 takes a broken or empty 200 for a success."""
-    whole = classify_response(answer, 2).whole
+    whole = classify_response(response, 2).whole
 
     assert whole is not None
     assert whole.kind is AMBIGUOUS
@@ -243,9 +243,9 @@ def test_g4_an_entry_with_a_sequence_number_and_no_error_is_delivered(entry: obj
     ],
 )
 def test_g4_an_entry_that_says_nothing_is_in_doubt_and_the_others_are_not(entry: object) -> None:
-    verdict = classify_response({"Records": [GOOD, entry, GOOD]}, 3)
+    outcome = classify_response({"Records": [GOOD, entry, GOOD]}, 3)
 
-    assert [fault.kind if (fault := verdict.of(index)) else None for index in range(3)] == [None, AMBIGUOUS, None]
+    assert [fault.kind if (fault := outcome.of(index)) else None for index in range(3)] == [None, AMBIGUOUS, None]
 
 
 @pytest.mark.parametrize(
@@ -261,13 +261,13 @@ def test_g4_an_entry_that_says_nothing_is_in_doubt_and_the_others_are_not(entry:
     ],
 )
 def test_g4_only_the_entries_that_failed_have_faults(code: object, kind: FaultKind, pause: PauseReason | None) -> None:
-    verdict = classify_response(
+    outcome = classify_response(
         {"FailedRecordCount": 1, "Records": [GOOD, {"ErrorCode": code, "ErrorMessage": "said so"}]}, 2
     )
 
-    assert verdict.whole is None
-    assert verdict.of(0) is None
-    fault = verdict.of(1)
+    assert outcome.whole is None
+    assert outcome.of(0) is None
+    fault = outcome.of(1)
     assert fault is not None
     assert (fault.kind, fault.pause, fault.code, fault.message) == (kind, pause, str(code), "said so")
 
@@ -324,12 +324,12 @@ JSON = st.recursive(
 
 
 @given(JSON | JSON.map(lambda value: {"Records": [value, GOOD]}), st.integers(1, 3))
-def test_whatever_is_answered_nothing_counts_as_delivered_without_a_sequence_number(answer: Any, count: int) -> None:
+def test_whatever_is_answered_nothing_counts_as_delivered_without_a_sequence_number(response: Any, count: int) -> None:
     """G1: no record is ever taken for delivered by accident."""
-    verdict = classify_response(answer, count)
+    outcome = classify_response(response, count)
 
     for index in range(count):
-        if verdict.of(index) is None:
-            entry = answer["Records"][index]
+        if outcome.of(index) is None:
+            entry = response["Records"][index]
             assert entry["SequenceNumber"]
             assert entry.get("ErrorCode") is None
