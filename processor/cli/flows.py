@@ -210,7 +210,15 @@ def _as_object(examined: Examined) -> dict[str, Any]:
         "flow": flow.id,
         "state": flow.state,
         "destination": destination,
-        "answers": [answer._asdict() for answer in examined.answers],
+        "answers": [
+            {
+                "question": question,
+                "verdict": outcome,
+                "text": text,
+                "remedy": remedy,
+            }  # `verdict`: for programs
+            for question, outcome, text, remedy in examined.answers
+        ],
     }
 
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 import click
 
 from processor.cli.topic_config import read_topic_config
-from processor.cli.views.progress import progress
+from processor.cli.views.progress import LINE_SECONDS, Report, progress
 from processor.core.parse import without_marks
 from processor.core.profile_id import read_profile_id
 from processor.core.unusable import Unusable
@@ -50,13 +50,18 @@ def send(file: BinaryIO) -> None:
     compressed one, is refused (exit code 2). It warns of events that are older than the topic keeps. It returns when
     the broker has acknowledged everything.
     """
-    settings, lines = read_settings(), _Lines(read_lines(file), _size(file))
+    send_file(read_settings(), file)
+
+
+def send_file(settings: Settings, file: BinaryIO, line_seconds: float = LINE_SECONDS) -> None:
+    """Send the events of a file, and show every `line_seconds` how far it is; raise CommandError for lines left out."""
+    lines = _Lines(read_lines(file), _size(file))
     topic = settings.topics.profile_events
     admin = Admin(settings)
     admin.require([spec for spec in topic_specs(settings) if spec.name == topic])
     bounds = timestamp_bounds(read_topic_config(admin, topic), int(time.time() * 1000))
     counts = _Counts()
-    _send(settings, topic, bounds, lines, counts)
+    _send(settings, topic, bounds, lines, counts, line_seconds)
     if counts.bad_keys > _MOST_WARNINGS:
         click.echo(f"warning: {counts.bad_keys - _MOST_WARNINGS} more have a key that is no profile id", err=True)
     if counts.old:
@@ -97,34 +102,42 @@ class _Lines:
             yield line
 
 
-def _send(settings: Settings, topic: str, bounds: TimestampBounds, lines: _Lines, counts: _Counts) -> None:
+def _send(
+    settings: Settings, topic: str, bounds: TimestampBounds, lines: _Lines, counts: _Counts, line_seconds: float
+) -> None:
     writer = Writer(settings)
+    progress_shown = progress("sending", lines.size_bytes, line_seconds=line_seconds)
     try:
-        with _partitioning(settings) as partition_of, writer:
-            _write_all(writer, topic, bounds, lines, counts, partition_of)
+        with _partitioning(settings) as partition_of, writer, progress_shown as report:
+            _write_all(writer, topic, bounds, lines, counts, partition_of, report)
     finally:
         click.echo(f"sent {writer.acknowledged} events to {topic}", err=True)
 
 
 def _write_all(
-    writer: Writer, topic: str, bounds: TimestampBounds, lines: _Lines, counts: _Counts, partition_of: PartitionOf
+    writer: Writer,
+    topic: str,
+    bounds: TimestampBounds,
+    lines: _Lines,
+    counts: _Counts,
+    partition_of: PartitionOf,
+    report: Report,
 ) -> None:
-    with progress("sending", lines.size_bytes) as report:
-        for record in read_events(lines):
-            try:
-                if fault := _fault(record, bounds):
-                    raise _LeftOut(fault)
-                partition = partition_of(record, lines.last)
-            except (_LeftOut, NotOnePartition) as why:
-                counts.left_out += 1
-                click.echo(f"line {lines.number}: {why}", err=True)
-            else:
-                assert isinstance(record, ReadRecord)  # the others have a fault
-                _warn_of_key(record, lines.number, counts)
-                counts.written += 1
-                counts.old += record.timestamp is not None and record.timestamp < bounds.kept_from
-                _write(writer, topic, record, lines.number, partition)
-            report(counts.written, lines.bytes_read)
+    for record in read_events(lines):
+        try:
+            if fault := _fault(record, bounds):
+                raise _LeftOut(fault)
+            partition = partition_of(record, lines.last)
+        except (_LeftOut, NotOnePartition) as why:
+            counts.left_out += 1
+            click.echo(f"line {lines.number}: {why}", err=True)
+        else:
+            assert isinstance(record, ReadRecord)  # the others have a fault
+            _warn_of_key(record, lines.number, counts)
+            counts.written += 1
+            counts.old += record.timestamp is not None and record.timestamp < bounds.kept_from
+            _write(writer, topic, record, lines.number, partition)
+        report(counts.written, lines.bytes_read)
 
 
 def _write(writer: Writer, topic: str, record: ReadRecord, number: int, partition: int | None) -> None:

@@ -107,7 +107,7 @@ def test_the_embedded_broker_cannot_create_topics_and_init_says_so(tmp_path: Pat
         missing = installation.command("init")
 
     assert present.exit_code == 0
-    assert "configuration of topics: this broker does not tell" in present.stdout
+    assert "configuration of topics: this broker does not show it" in present.stdout
     assert missing.exit_code == 1
     assert (
         f"{installation.topics.flows} (1 partition, cleanup.policy=compact): not supported by this broker"

@@ -239,7 +239,7 @@ def test_on_a_terminal_there_is_a_bar(
     (backfill,) = jobs(done)
 
     with closing(JobsReader(done.settings)) as look:
-        (ended,) = job_watch.watch(look, {backfill.id})
+        (ended,) = job_watch.watch_jobs(look, {backfill.id})
 
     assert ended.state is JobState.SUCCEEDED
     assert capsys.readouterr().out == ""
@@ -265,9 +265,9 @@ def test_a_broker_that_is_away_for_a_while_ends_no_waiting(
                 else [status.model_copy(update={"state": JobState.RUNNING}) for status in found]
             )
 
-        (ended,) = job_watch.watch(now_and_then, {backfill.id}, pause=lambda: None)
+        (ended,) = job_watch.watch_jobs(now_and_then, {backfill.id}, pause=lambda: None)
         with pytest.raises(BrokerUnreachable):
-            job_watch.watch(lambda: (_ for _ in ()).throw(away), {backfill.id})
+            job_watch.watch_jobs(lambda: (_ for _ in ()).throw(away), {backfill.id})
 
     assert ended.state is JobState.SUCCEEDED
     assert len(looked) == 4

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from click.testing import Result
 
-from processor.cli.views import progress
+from processor.cli.send import send_file
 from processor.kafka.admin import Admin
 from processor.kafka.reading import read_topic
 from processor.kafka.topics import TopicSpec
@@ -189,17 +189,17 @@ def test_an_event_that_is_too_large_is_named_and_the_rest_is_sent(prepared: Inst
 
 
 def test_a_file_of_many_events_says_now_and_then_how_far_it_is(
-    prepared: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: Installation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     file = tmp_path / "events.jsonl"
     file.write_bytes(
         b"".join(orjson.dumps(event(f"p{number}"), option=orjson.OPT_APPEND_NEWLINE) for number in range(3))
     )
 
-    result = prepared.command("send", str(file))
+    with file.open("rb") as events:
+        send_file(prepared.settings, events, line_seconds=0.0)
 
-    assert result.stderr.splitlines()[-2] == f"sending 3 ({file.stat().st_size} bytes read)"
+    assert capsys.readouterr().err.splitlines()[-2] == f"sending 3 ({file.stat().st_size} bytes read)"
 
 
 def test_an_empty_file_is_done_at_once(prepared: Installation) -> None:
