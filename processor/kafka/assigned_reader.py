@@ -79,7 +79,8 @@ class AssignedReader:
 
     async def close(self) -> None:
         """Close the connections to the broker."""
-        await self._consumer.stop()
+        with _interruptions():  # aiokafka may raise CancelledError here where nobody cancelled
+            await self._consumer.stop()
 
     async def assign(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Begin at these offsets, or at a log start that lies above one; return the log starts."""
