@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from processor.foundation.errors import UsageError
+from processor.foundation.fault_points import VARIABLE
 from processor.sandbox.waiting import wait_until
 from tests.kit.installation import Installation
 from tests.kit.worker import KILLED, KitWorker
@@ -65,3 +66,13 @@ def test_the_template_has_no_threads_that_a_fork_would_lose() -> None:
     assert len(list(Path(f"/proc/{template().pid}/task").iterdir())) == 1
     links = [link.readlink().name for link in Path(f"/proc/{template().pid}/fd").iterdir()]
     assert not any("event" in name for name in links), links
+
+
+def test_a_worker_with_a_fault_point_is_not_forked(tmp_path: Path) -> None:
+    """Fault points are armed when they are imported: the template has imported them, and armed none."""
+    with new_worker(tmp_path, broker_wait_seconds=SECONDS) as worker:
+        worker.environment[VARIABLE] = "no_such_point"
+        worker.start()
+        worker.wait_for_end(SECONDS)
+
+    assert "no_such_point is none of" in worker.said()

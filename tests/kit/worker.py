@@ -12,8 +12,8 @@ from processor.sandbox.errors import SandboxFailed
 from processor.sandbox.worker_process import WorkerProcess
 from tests.kit.worker_template import CAN_FORK, template
 
-PYTHONS: Final = ("PYTHON", "BROKER_")
-"""Variables that Python and Faust read before a first line of ours."""
+READ_AT_IMPORT: Final = ("PYTHON", "BROKER_", VARIABLE)
+"""Variables that Python, Faust and the fault points read before a worker forks: such a worker is a fresh process."""
 KILLED: Final = -signal.SIGKILL
 
 
@@ -67,9 +67,9 @@ class KitWorker(WorkerProcess):
         super().start()
 
     def spawn(self, directory: Path) -> subprocess.Popen[bytes]:
-        """Fork from the template, unless Python itself must find another environment than the template had."""
-        python = {name: value for name, value in self.environment.items() if name.startswith(PYTHONS)}
-        if not CAN_FORK or any(os.environ.get(name) != value for name, value in python.items()):
+        """Fork from the template, unless an import must find another environment than the template had."""
+        read = {name: value for name, value in self.environment.items() if name.startswith(READ_AT_IMPORT)}
+        if not CAN_FORK or any(os.environ.get(name) != value for name, value in read.items()):
             return super().spawn(directory)
         return cast("subprocess.Popen[bytes]", template().start(self.environment, directory, self.log_file))
 
