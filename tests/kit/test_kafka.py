@@ -68,7 +68,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 
 
 def test_the_shared_broker_answers(kafka: str) -> None:
-    assert answers(kafka)
+    wait_until(lambda: answers(kafka), "an answer")
 
 
 async def test_records_and_address_outlive_a_kill_and_a_freeze(own_kafka: RealKafka) -> None:

@@ -12,6 +12,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public name
     ResourceType,
 )
 
+from processor.sandbox.waiting import wait_until
+
 ANSWER_SECONDS: Final = 120.0
 COMPACTED_ALL_THE_TIME: Final = {"segment_ms": "300", "min_cleanable_dirty_ratio": "0.01", "min_compaction_lag_ms": "0"}
 """For `alter_topic`: nearly all that is written again is gone within seconds of the next write."""
@@ -28,6 +30,7 @@ def create_topic(bootstrap_servers: str, partitions: int = 1, **config: str) -> 
     client.create_topics([NewTopic(name, partitions, 1, config=dotted)], operation_timeout=ANSWER_SECONDS)[name].result(
         ANSWER_SECONDS
     )
+    wait_until(lambda: name in client.list_topics(timeout=ANSWER_SECONDS).topics, "a new topic", ANSWER_SECONDS)
     return name
 
 
