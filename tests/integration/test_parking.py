@@ -177,8 +177,9 @@ def test_g4_a_stream_that_is_slow_silent_or_rejects_everything_holds_up_nobody_a
     with job.worker(
         max_buffered_records=BUFFERED_RECORDS, kinesis_probe_seconds=0.5, kinesis_read_timeout_seconds=4.0
     ) as worker:
-        wait_until(lambda: not any(job.lags().values()), "the others' delivery", SECONDS)
+        wait_until(lambda: status(job)["parked"] > 0, "the slow flow to wait beside the group", SECONDS)
         slow = status(job)
+        wait_until(lambda: not any(job.lags().values()), "the others' delivery", SECONDS)
         proxy.follow(SILENT)
         wait_until(lambda: status(job)["paused"] == ["unreachable"], "a pause for silence", SECONDS)
         parked = worker.said().count("flow_parked")
@@ -187,7 +188,7 @@ def test_g4_a_stream_that_is_slow_silent_or_rejects_everything_holds_up_nobody_a
         proxy.follow(Plan())
         job.wait_until_delivered(2 * SECONDS, worker)
 
-    assert (slow["paused"], slow["parked"] > 0) == ([], True)
+    assert slow["paused"] == []
     assert parked <= 4 * job.installation.settings.partitions
     job.require_equal_to_replay()
 
