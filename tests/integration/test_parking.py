@@ -26,7 +26,6 @@ from tests.kit.whole_job import WholeJob
 BROKEN: Final = "customer-360"
 HEALTHY: Final = ("vip-to-crm", "newsletter")
 REFUSED: Final = Plan(rules=(Rule(do=Do.ERROR, status=400, code="AccessDeniedException"),))
-LIMITED: Final = Plan(buckets=Buckets(shards=2, records=5))
 REJECTING: Final = Plan(rules=(Rule(do=Do.ERROR, status=413, code="RequestEntityTooLargeException"),))
 SILENT: Final = Plan(rules=(Rule(do=Do.SILENCE, seconds=10.0),))
 TRICKLING: Final = Plan(buckets=Buckets(shards=2, records=1))
@@ -169,13 +168,19 @@ def spread(seconds: list[float]) -> str:
 def test_g4_a_stream_that_is_slow_silent_or_rejects_everything_holds_up_nobody_and_loses_nothing(
     job: WholeJob, proxy: FaultProxy
 ) -> None:
-    """Ten records a second of a thousand; then no answer at all; then 413 for whatever it is sent."""
+    """Two records a second of a thousand; then no answer at all; then 413 for whatever it is sent.
+
+    One rejection pauses the flow: with more, what few profiles have is rightly dead-lettered before the pause.
+    """
     job.create_streams()
     job.apply()
-    proxy.follow(LIMITED)
+    proxy.follow(TRICKLING)
     job.send(shop_events(3_000))
     with job.worker(
-        max_buffered_records=BUFFERED_RECORDS, kinesis_probe_seconds=0.5, kinesis_read_timeout_seconds=4.0
+        max_buffered_records=BUFFERED_RECORDS,
+        kinesis_probe_seconds=0.5,
+        kinesis_read_timeout_seconds=4.0,
+        kinesis_max_rejections_in_a_row=1,
     ) as worker:
         wait_until(lambda: status(job)["parked"] > 0, "the slow flow to wait beside the group", SECONDS)
         slow = status(job)
