@@ -2,17 +2,22 @@
 
 The shared producer writes everything that is in no partition's transaction: dead letters of delivery, status, and, on
 brokers without transactions, the output of the partitions.
+
+It leans on these insides of aiokafka 0.14, held by `tests/kafka/test_producers.py`: its sender looks a coordinator up by
+`client.coordinator_lookup`, ends with any error of that but those that it names, and tries again after
+NodeNotReadyError.
 """
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError, NodeNotReadyError
 
 from processor.foundation.settings import Settings
 from processor.foundation.tasks import is_being_cancelled
@@ -47,7 +52,7 @@ def new_producer(settings: Settings, transactional_id: str | None = None) -> AIO
             "transactional_id": transactional_id,
             "transaction_timeout_ms": int(settings.transaction_timeout_seconds * 1000),
         }
-    return AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         **aiokafka_options(settings),
         enable_idempotence=True,
         acks="all",
@@ -57,6 +62,21 @@ def new_producer(settings: Settings, transactional_id: str | None = None) -> AIO
         request_timeout_ms=int(settings.transaction_timeout_seconds * 1000),
         **transaction,
     )
+    _look_up_again(producer.client)
+    return producer
+
+
+def _look_up_again(client: AIOKafkaClient) -> None:
+    """Have the sender look a coordinator up again where the connection closed while it did: it would end for ever."""
+    look_up = client.coordinator_lookup
+
+    async def look_up_patiently(kind: int, key: str) -> int:
+        try:
+            return cast("int", await look_up(kind, key))
+        except KafkaConnectionError as error:
+            raise NodeNotReadyError(str(error)) from error
+
+    client.coordinator_lookup = look_up_patiently
 
 
 async def stop_producer(producer: AIOKafkaProducer) -> None:

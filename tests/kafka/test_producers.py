@@ -2,11 +2,14 @@
 
 import os
 import time
+from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.coordination import FindCoordinatorRequest
 
 from processor.kafka.errors import RecordTooLarge
-from processor.kafka.producers import NotWritten, SharedProducer
+from processor.kafka.producers import NotWritten, SharedProducer, new_producer
 from schemas.kafka import ProducerRecord
 from tests.kit.installation import Installation
 from tests.kit.topics import create_topic
@@ -45,3 +48,24 @@ async def test_a_record_that_its_topic_does_not_take_stops_for_the_operator_and_
     with pytest.raises(NotWritten):
         await producer.write_stamped(topic, large)
     await producer.stop()
+
+
+async def test_a_connection_that_closes_while_a_coordinator_is_looked_up_does_not_end_a_producer(
+    installation: Installation,
+) -> None:
+    """aiokafka's sender ended with it, and the worker with the sender, where a broker was restarted."""
+    producer = new_producer(installation.settings, f"{installation.settings.app_id}-lookups")
+    send, lost = producer.client.send, 0
+
+    async def send_on_lost_connections(node: int, request: Any, **rest: Any) -> Any:
+        nonlocal lost
+        if isinstance(request, FindCoordinatorRequest) and lost < 2:
+            lost += 1
+            raise KafkaConnectionError("closed")
+        return await send(node, request, **rest)
+
+    producer.client.send = send_on_lost_connections
+    await producer.start()
+    await producer.stop()
+
+    assert lost == 2
