@@ -117,7 +117,7 @@ def a_destination(url: str) -> Destination:
 
 
 async def with_sink(
-    url: str, settings: Settings, watched: Watched, on_progress: Callable[[int], None], use: Callable[[Sink], Any]
+    url: str, settings: Settings, watched: Watched, on_delivered: Callable[[int], None], use: Callable[[Sink], Any]
 ) -> None:
     sink = Sink(
         destinations=Catalog(a_destination(url)),
@@ -125,7 +125,7 @@ async def with_sink(
         dead_letters=NoDeadLetters(),
         parked=ParkingPorts(NothingParked(), NothingParked(), str),
         limits=replace(delivery_limits(settings), unknown_flow_seconds=0.0),
-        on_progress=lambda _, offset: on_progress(offset),
+        on_delivered=lambda _, offset: on_delivered(offset),
     )
     running = [asyncio.create_task(sink.run()), asyncio.create_task(watched.watch_loop())]
     await use(sink)

@@ -25,8 +25,8 @@ from processor.worker.faust_app import declare_app
 class NoSink:
     """A sink that stands in the place of `processor.delivery.sink.Sink`."""
 
-    def __init__(self, *, takes: bool, on_progress: Callable[[int, int], None], **_ports: Any) -> None:
-        self._on_progress, self._takes = on_progress, takes
+    def __init__(self, *, takes: bool, on_delivered: Callable[[int, int], None], **_ports: Any) -> None:
+        self._on_delivered, self._takes = on_delivered, takes
         self._stopped = asyncio.Event()
 
     async def run(self) -> None:
@@ -37,7 +37,7 @@ class NoSink:
         """Acknowledge everything, or take nothing."""
         if not self._takes:
             await self._stopped.wait()
-        self._on_progress(partition, position)
+        self._on_delivered(partition, position)
 
     def has(self, partition: int) -> bool:  # noqa: ARG002  # the sink's signature
         """Nobody is parked anywhere."""

@@ -15,7 +15,7 @@ class ChangelogConsumer(Protocol):
         """Connect to the broker; raises KafkaError."""
 
     async def stop(self) -> None:
-        """Let the broker's connections go."""
+        """Close the connections to the broker."""
 
     async def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the log start offset of each partition."""
@@ -26,20 +26,20 @@ class ChangelogConsumer(Protocol):
         ...
 
     def assign(self, partitions: Collection[TopicPartition]) -> None:
-        """Read these from now on."""
+        """Read these partitions from now on, and no others."""
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Go on from there."""
+        """Read a partition on at an offset."""
 
     def pause(self, *partitions: TopicPartition) -> None:
-        """Read no more of these."""
+        """Read no more of these partitions until they are assigned anew."""
 
     async def position(self, partition: TopicPartition) -> int:
         """Return the offset at which the next record is read."""
         ...
 
     async def getmany(self, *, timeout_ms: int, max_records: int) -> Mapping[TopicPartition, Sequence[Any]]:
-        """Read what has come, or comes in time."""
+        """Return the records that have come, or come within `timeout_ms`."""
         ...
 
 

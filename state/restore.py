@@ -33,7 +33,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Progress:
+class RestoreProgress:
     """The progress of one partition's restore, in changelog offsets."""
 
     start: int
@@ -84,15 +84,15 @@ async def restore(
     stores: Stores,
     changelog: Changelog,
     connection: Mapping[str, Any],
-    on_progress: Callable[[Mapping[int, Progress]], None],
+    on_restored: Callable[[Mapping[int, RestoreProgress]], None],
     open_consumer: OpenConsumer = kafka_consumer,
     waiting_on: WaitingOn = _wait_silently,
     on_write: Callable[[], None] = _write_silently,
     read_records: int = READ_RECORDS,
-) -> dict[int, Progress]:
+) -> dict[int, RestoreProgress]:
     """Bring every store to the changelog's end; what was done, by partition.
 
-    `connection` are aiokafka's arguments to reach the broker; `on_progress` is called before the first read, where
+    `connection` are aiokafka's arguments to reach the broker; `on_restored` is called before the first read, where
     there is something to read, and after each; `waiting_on` is told what is waited for beside records; `on_write` is
     called after the rows of each read, of at most `read_records`, are on disk. Resumable: each read is applied with its
     place, so a restart goes on where it was. Raises StaleCopies before anything was read, RestoreStalled, KafkaError.
@@ -108,14 +108,14 @@ async def restore(
         ends = await wait_for_settled_ends(places, written, consumer, waiting_on)
         progress = await _plan(stores, changelog, consumer, ends)
         if any(part.left for part in progress.values()):
-            on_progress(progress)
-            await _read(stores, changelog.topic, consumer, progress, on_progress, on_write, read_records)
+            on_restored(progress)
+            await _read(stores, changelog.topic, consumer, progress, on_restored, on_write, read_records)
         return progress
 
 
 async def _plan(
     stores: Stores, changelog: Changelog, consumer: ChangelogConsumer, ends: Mapping[TopicPartition, int]
-) -> dict[int, Progress]:
+) -> dict[int, RestoreProgress]:
     places = {TopicPartition(changelog.topic, partition): partition for partition in stores}
     begins = await consumer.beginning_offsets(list(places))
     stale = {
@@ -126,7 +126,9 @@ async def _plan(
     if stale:
         raise StaleCopies(stale)
     starts = {place: max(stores[partition].changelog_next_offset, begins[place]) for place, partition in places.items()}
-    return {partition: Progress(starts[place], starts[place], ends[place]) for place, partition in places.items()}
+    return {
+        partition: RestoreProgress(starts[place], starts[place], ends[place]) for place, partition in places.items()
+    }
 
 
 def misfit(copy: PartitionStore, begin: int, end: int, tombstone_seconds: float | None) -> str | None:
@@ -152,8 +154,8 @@ async def _read(
     stores: Stores,
     changelog: str,
     consumer: ChangelogConsumer,
-    progress: dict[int, Progress],
-    on_progress: Callable[[Mapping[int, Progress]], None],
+    progress: dict[int, RestoreProgress],
+    on_restored: Callable[[Mapping[int, RestoreProgress]], None],
     on_write: Callable[[], None],
     read_records: int,
 ) -> None:
@@ -176,7 +178,7 @@ async def _read(
                 moved_at = loop.time()
         if fetched:
             moved_at = loop.time()
-            on_progress(progress)
+            on_restored(progress)
         if loop.time() - moved_at > STALL_SECONDS:
             raise RestoreStalled(
                 f"{changelog}: nothing came for {STALL_SECONDS:.0f} s, before the end of"
@@ -184,14 +186,16 @@ async def _read(
             )
 
 
-def _apply(store: PartitionStore, records: Sequence[Any], part: Progress) -> None:
+def _apply(store: PartitionStore, records: Sequence[Any], part: RestoreProgress) -> None:
     rows = {record.key: record.value for record in records}
     part.next_offset = records[-1].offset + 1
     part.records += len(records)
     store.apply(rows, part.next_offset)
 
 
-async def _reached(consumer: ChangelogConsumer, place: TopicPartition, part: Progress, store: PartitionStore) -> bool:
+async def _reached(
+    consumer: ChangelogConsumer, place: TopicPartition, part: RestoreProgress, store: PartitionStore
+) -> bool:
     """Return whether the position is at the end: the last offsets may be markers, or compacted away."""
     if await consumer.position(place) < part.end:
         return False

@@ -140,7 +140,7 @@ class Worker:
             catalog,
             settings,
             ids,
-            on_progress=progress,
+            on_processed=progress,
             on_failure=self._fail,
             is_positioned=False,
         )
@@ -165,7 +165,7 @@ class Worker:
         done = self._pipeline.committed_offsets.get(0, 0) if place == SOURCE else next_offset
         self._gap_stop.note_done(place, done)
         if place == SOURCE:
-            self._pipeline.on_progress(*place)
+            self._pipeline.resume_where_room(*place)
 
     def _finish(self, place: Partition) -> None:
         if place == SOURCE:

@@ -61,7 +61,7 @@ ControlRecord = tuple[Topic, ProducerRecord]
 
 @dataclass(frozen=True, slots=True)
 class ControlState:
-    """A snapshot; `after` makes the next one.
+    """A snapshot of the topics flows and audiences; `after` makes the state that one more record leads to.
 
     `jobs`: by id, kept for 30 days. `leaving`: flows that were deleted, by id, which stay on the topic for their last
     exits (F2). `writer`: the API that claimed the topics last. `accepted`: by topic, below which offset an operator

@@ -30,7 +30,7 @@ _CONSENTS: Final = frozenset(
 
 
 def opted_out(profile: Profile, gates: Sequence[Path]) -> bool:
-    """Return whether the attribute at one of the paths is an opt-out. Home of F6."""
+    """Return whether the attribute at one of the paths is an opt-out."""
     return any(_is_opt_out(find_value(profile.attributes, gate)) for gate in gates)
 
 
@@ -42,7 +42,10 @@ def consented(flow: CompiledFlow, profile: Profile) -> Profile:
 
 
 def as_consented(flow: CompiledFlow, change: Change) -> Change:
-    """Return the change as the flow may see it; `change` itself where nobody is or was opted out."""
+    """Return the change as the flow may see it: an opt-out has left every mapped audience. Home of F6.
+
+    `change` itself where nobody is or was opted out.
+    """
     before, after = change.before, change.after
     was_out = opted_out(before, flow.consent_gates)
     is_out = after is not None and opted_out(after, flow.consent_gates)

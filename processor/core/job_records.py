@@ -70,7 +70,10 @@ def missed_changes(
 
 
 def job_record(job: CompiledJob, key: str, profile: Profile, catalog: Catalog) -> ExportRecord | JobSkip:
-    """Make what a job that scans sends for a profile whose id is `key`, or say why nothing. Home of E1."""
+    """Make the record of a backfill, resend or unmap for one profile, whose id is `key`, or say why there is none.
+
+    When a job begins is in `core/job_lifecycle`, the scan in `pipeline/jobs/backfill`. Home of E1.
+    """
     flow = job.flow
     found = _realized(job, profile.memberships)
     if not found:

@@ -79,7 +79,11 @@ def _attributes(tree: Tree, document: Document, allow_arrays: bool) -> Document:
 
 
 def _membership(flow: CompiledFlow, profile: Profile, time: str, causes: Causes, catalog: Catalog) -> Shown:
-    """Return the audiences that a record lists, those of its causes always. Home of C1, C2 and C3."""
+    """Return the audiences that a record lists. Home of C1, C2 and C3.
+
+    That is the mapped ones, exited at most 30 days ago; the unmapped ones of the causes' merge policies in which the
+    profile is realized; and those of the causes, however old.
+    """
     policies = _policies(flow, profile, causes, catalog)
     listed_since = EXITED + plus_days(time, -LISTED_AFTER_EXIT_DAYS)  # any realized entry is greater
     rendered: Shown = {}

@@ -5,7 +5,7 @@
       ▲          │         │        profile and flow     ▲  │                             │
       │          │         ▼                             │  └── Settlement, Health ◄── classify_response
       │          │    DeadLetterQueue ─► DeadLetters     └── Routing ◄── Destinations (the catalog)
-      └──────────┴── on_progress ◄── PartitionProgress: everything fetched below is delivered or a durable dead letter
+      └──────────┴── on_delivered ◄── PartitionProgress: everything fetched below is delivered or a durable dead letter
 
     sink        the front door: take over, deliver, release
     release     how partitions are given back

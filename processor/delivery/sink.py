@@ -2,7 +2,7 @@
 
 take_over, deliver ─► backlog ─► routing ─► sender of the destination ─► Kinesis
                           │                                        │
-                          └─► dead letters                         └─► on_progress(partition, next offset)
+                          └─► dead letters                         └─► on_delivered(partition, next offset)
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class NotTakenOver(Exception):
 class Sink:
     """Delivers while `run` runs. Home of G1. All methods belong to one event loop.
 
-    `on_progress(partition, next_offset)`: every record of `exports` fetched below is delivered or a durable dead
+    `on_delivered(partition, next_offset)`: every record of `exports` fetched below is delivered or a durable dead
     letter, so the offset may be committed. It only grows, from one assignment of the partition to its release.
 
     `may_send`: whether this worker still owns for certain what it was given (`fence.py`).
@@ -63,7 +63,7 @@ class Sink:
         dead_letters: DeadLetters,
         parked: ParkingPorts,
         limits: DeliveryLimits,
-        on_progress: Callable[[int, int], None],
+        on_delivered: Callable[[int, int], None],
         may_send: Callable[[], bool] = lambda: True,
         clock: Clock = time.monotonic,
         wall_clock: WallClock = time.time,
@@ -75,7 +75,7 @@ class Sink:
         self._senders = Senders(self._open_sender)
         self._routing = Routing(destinations, limits.unknown_flow_seconds, clock, self._senders)
         self._backlog = Backlog(dead_letters, limits, self._routing.new_flow, self._note_change)
-        self._partitions = OpenPartitions(self._backlog.live, on_progress)
+        self._partitions = OpenPartitions(self._backlog.live, on_delivered)
         clocks = Clocks(clock, wall_clock, may_send)
         open_now = self._partitions.by_number
         self._parking = Parking(self._backlog, open_now, parked, limits, clocks, self._note_change)

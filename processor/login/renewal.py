@@ -61,7 +61,7 @@ class Tokens:
             ) from None
 
     def ask(self) -> "Future[HeldToken]":
-        """Give what `get` gives, without waiting. The answer is shared: nobody may cancel it."""
+        """Return a future of the token that `get` returns. It is shared: nobody may cancel it."""
         with self._lock:
             now = self._clock()
             held = self._held if self._held is not None and now < self._held.ends_at else None

@@ -2,7 +2,7 @@
 
     submit ─► inbox ─► decider ───────┐                                ┌─ 1 PartitionLog.commit: records and rows
                                       ├─► work units ─► committer ─────┼─ 2 ProfileRows.apply: the rows on disk
-    background (jobs, F5, idle) ──────┘                                └─ 3 on_progress: the group's offset
+    background (jobs, F5, idle) ──────┘                                └─ 3 on_committed: the group's offset
 
 One `PartitionPipeline` a partition: the next batch is decided while the last one commits; what has gathered meanwhile
 is one transaction. Nothing goes on after a failure: the worker stops, and the next owner starts at the source position.

@@ -2,7 +2,7 @@
 
     1  PartitionLog.commit   exports, dead letters, rows and the source position become durable
     2  ProfileRows.apply     the rows on disk take the same
-    3  on_progress           the group's offset may be committed up to there
+    3  on_committed           the group's offset may be committed up to there
 
 Never in another order: whatever is killed in between, the next owner starts at the source position of what step 1 made
 durable.
@@ -37,12 +37,12 @@ class Committer:
         topic_ids: TopicIds,
         index_progress: IndexProgress | None,
         *,
-        on_progress: Callable[[Sequence[WorkUnit]], None],
+        on_committed: Callable[[Sequence[WorkUnit]], None],
     ) -> None:
         position = rows.source_position
         self._rows, self._log, self._profiles, self._topic_ids = rows, log, profiles, topic_ids
         self._index_progress = index_progress
-        self._on_progress = on_progress
+        self._on_committed = on_committed
         self._profile_count = 0 if position is None else position.profiles
         self.committed_sequence = 0
         self.committed_offset = 0 if position is None else position.next_offset
@@ -57,7 +57,7 @@ class Committer:
         fault_point("rows_applied")
         self._profiles.applied(last.sequence, output.rows)
         self.committed_sequence, self.committed_offset, self.has_position = last.sequence, last.next_offset, True
-        self._on_progress(units)
+        self._on_committed(units)
 
     def _merge(self, units: Sequence[WorkUnit]) -> Output:
         return Output(

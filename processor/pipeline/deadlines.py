@@ -5,9 +5,10 @@ nothing; one that comes nearer is written. When its moment comes the profile is 
 the log, or it is moved on. So what an event costs is a look at the entries that it changed, and nobody ever looks for
 deadlines among all profiles.
 
-    event on the profile ─► index ─ due ─► membership.expired on profile-events, the profile far back in the index ─
-    applied ─► index
-                                            one transaction: once a deadline, whatever crashes
+    an event changes the profile   ─► it stands in the index at its earliest deadline, or before it
+    that moment comes              ─► membership.expired goes to profile-events, and the profile far back in the index:
+                                      one transaction, so once a deadline, whatever crashes
+    membership.expired is applied  ─► it stands in the index at its next deadline
 """
 
 import time

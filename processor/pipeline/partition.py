@@ -67,10 +67,10 @@ class PartitionSettings:
 
 
 class PartitionPipeline:
-    """One partition from `start` to `close`.
+    """Decides and commits the events of one partition, from `start` to `close`.
 
     `on_failure` is called once, with what ended it; the caller stops the worker: the outcome of a commit that failed is
-    unknown, and the next owner starts at the source position. `on_progress` is told up to where the group's offset may
+    unknown, and the next owner starts at the source position. `on_processed` is told up to where the group's offset may
     be committed.
     """
 
@@ -82,14 +82,14 @@ class PartitionPipeline:
         settings: PartitionSettings,
         topic_ids: TopicIds,
         *,
-        on_progress: Callable[[int], None],
+        on_processed: Callable[[int], None],
         on_failure: Callable[[BaseException], None],
         is_positioned: bool = True,
     ) -> None:
         position = rows.source_position or SourcePosition(0)
         clock, profiles = settings.clock, Profiles(rows, settings.cache_bytes)
         self._log, self._catalog, self._settings, self._clock = log, catalog, settings, clock
-        self._on_progress, self._on_failure = on_progress, on_failure
+        self._on_processed, self._on_failure = on_processed, on_failure
         self._wake = asyncio.Event()
         self._profiles = profiles
         self._decided = DecidedPosition(position.next_offset, position.bad_in_a_row)
@@ -97,7 +97,7 @@ class PartitionPipeline:
         self._deadlines = Deadlines(rows, profiles, settings.deadlines, clock)
         self._identities = IdentityIndex(rows, profiles, settings.identity_index)
         self._committer = Committer(
-            rows, log, profiles, topic_ids, self._identities.progress, on_progress=self._on_committed
+            rows, log, profiles, topic_ids, self._identities.progress, on_committed=self._on_committed
         )
         self._idle_position = IdlePosition(self._decided, self._committer, clock, settings.idle_seconds)
         self._slot = PartitionSlot(settings.jobs.slots, settings.jobs.partition, self._wake)
@@ -276,7 +276,7 @@ class PartitionPipeline:
     def _report_progress(self) -> None:
         progress = self._idle_position.progress
         if progress is not None:
-            self._on_progress(progress)
+            self._on_processed(progress)
 
 
 def _runs(records: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -52,7 +52,7 @@ class Pipeline:
             self._paused.add(batch.partition)
             self._fetching.pause(batch.topic, batch.partition)
 
-    def on_progress(self, topic: str, partition: int) -> None:
+    def resume_where_room(self, topic: str, partition: int) -> None:
         """Fetch a partition again where it made progress, and there is room again."""
         if partition in self._paused and not self._partitions[partition].is_full:
             self._paused.discard(partition)

@@ -195,12 +195,9 @@ class BatchConsumer(CommittingConsumer):
         """
         return await self._batch_thread.log_bounds(partitions)
 
-    async def are_assigned(self, offsets: Mapping[TP, int]) -> bool:
-        """Return whether the group counts these partitions as this worker's at this moment.
-
-        It is asked to commit `offsets`, which are committed already.
-        """
-        return await self._batch_thread.are_assigned(offsets)
+    async def commit_if_assigned(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit `offsets` in the group's name; return False where it refuses, as the partitions are not ours."""
+        return await self._batch_thread.commit_if_assigned(offsets)
 
     # what ends it --------------------------------------------------------------------------------------------------
 

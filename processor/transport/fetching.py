@@ -123,14 +123,11 @@ class BatchConsumerThread(LastingConsumerThread):
             return None
         return starts[tp], ends[tp]
 
-    async def are_assigned(self, offsets: Mapping[TP, int]) -> bool:
-        """Return whether the group counts these partitions as this worker's at this moment.
+    async def commit_if_assigned(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit `offsets` in the group's name; return False where it refuses, as the partitions are not ours."""
+        return cast("bool", await self.call_thread(self._commit_if_assigned, dict(offsets)))
 
-        It is asked to commit `offsets`, which are committed already.
-        """
-        return cast("bool", await self.call_thread(self._are_assigned, dict(offsets)))
-
-    async def _are_assigned(self, offsets: dict[TP, int]) -> bool:
+    async def _commit_if_assigned(self, offsets: dict[TP, int]) -> bool:
         try:
             await self._ensure_consumer().commit({TopicPartition(*tp): offset for tp, offset in offsets.items()})
         except (CommitFailedError, IllegalStateError) as error:

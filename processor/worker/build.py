@@ -31,7 +31,7 @@ from processor.worker.adapters.destinations import CatalogDestinations
 from processor.worker.adapters.exports_reader import ParkedExports
 from processor.worker.adapters.origins import explain_refusal
 from processor.worker.adapters.parked_rows import DeliveryPositions, Rows, read_positions
-from processor.worker.adapters.partition_log import Destinations, PlainLog, TransactionalLog
+from processor.worker.adapters.partition_log import OutputTopics, PlainLog, TransactionalLog
 from processor.worker.delivery_settings import delivery_limits, kinesis_options
 from processor.worker.environment import WorkerEnvironment
 from processor.worker.exports_feed import FEED_SHARE, ExportsFeed
@@ -41,7 +41,7 @@ from processor.worker.log_positions import LogPositions
 from processor.worker.parked_takeover import ParkedTakeover
 from processor.worker.partition_history import PartitionHistory
 from processor.worker.partitions import PartitionParts
-from processor.worker.progress import Progress
+from processor.worker.progress import GroupProgress
 from processor.worker.services import Services
 from processor.worker.status_reports import StatusReports
 from processor.worker.stores import Stores
@@ -130,11 +130,11 @@ def build(  # every part has a name
     history = PartitionHistory(writer, settings, name, wall_clock)
     pipeline = Pipeline(consumer, on_failure)
     gap_stop = GapStop(on_failure, partial(_finish, pipeline, names.profile_events))
-    progress = Progress(names, consumer, pipeline, gap_stop)
+    progress = GroupProgress(names, consumer, pipeline, gap_stop)
     sink = replacements.get("sink", Sink)(
         **_ports_of_delivery(settings, catalog, writer, history, consumer.lease.holds),
         limits=delivery_limits(settings),
-        on_progress=progress.note_delivered,
+        on_delivered=progress.note_delivered,
         may_send=consumer.lease.holds,
         clock=clock,
         wall_clock=wall_clock,
@@ -171,7 +171,7 @@ def build(  # every part has a name
             broker_clock=broker_clock,
             clock=clock,
             wall_clock=wall_clock,
-            on_progress=progress.note_processed,
+            on_processed=progress.note_processed,
             on_failure=on_failure,
         ),
         pipeline=pipeline,
@@ -207,7 +207,7 @@ def _new_log(
     settings: Settings, limits: Mapping[str, TopicLimits], producer: SharedProducer, partition: int
 ) -> PartitionLog:
     names = settings.topics
-    topics = Destinations(
+    topics = OutputTopics(
         names.exports, names.dead_letters, names.changelog, names.profile_events, names.job_progress, limits
     )
     if settings.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE:

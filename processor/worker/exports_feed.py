@@ -25,7 +25,7 @@ class Deliver(Protocol):
 
 
 class ExportsFeed:
-    """From `start` to `close`. `on_failure` is called with what ended it.
+    """Hands what was fetched of `exports` to the sink, from `start` to `close`; what ends it goes to `on_failure`.
 
     `max_bytes`: what waits may hold, of all partitions, as it is in memory; a partition of which more comes is fetched
     again when half of it is gone. One fetch of each partition may go beyond it.

@@ -61,8 +61,8 @@ class Offsets(Protocol):
         """
         ...
 
-    async def are_assigned(self, offsets: Mapping[Partition, int]) -> bool:
-        """Commit these, and tell whether the group took them of us."""
+    async def commit_if_assigned(self, offsets: Mapping[Partition, int]) -> bool:
+        """Commit `offsets` in the group's name; return False where it refuses, as the partitions are not ours."""
         ...
 
 
@@ -95,7 +95,10 @@ class History(Protocol):
 
 
 class LogPositions:
-    """`delivers` tells whether a partition of exports is open at the sink."""
+    """Finds where partitions begin, and looks for gaps while they are read.
+
+    `delivers` tells whether a partition of exports is open at the sink.
+    """
 
     def __init__(  # what it looks at, and what it tells
         self,
@@ -132,7 +135,7 @@ class LogPositions:
         first = {
             tp: start.position for tp, start in starts.items() if tp.topic == exports and bounds[tp].committed is None
         }
-        if first and not await self._offsets.are_assigned(first):
+        if first and not await self._offsets.commit_if_assigned(first):
             raise PartitionsRevoked
         for tp, start in starts.items():
             self._gap_stop.note_done(

@@ -133,7 +133,7 @@ class Ownership:
             return await self._parts.log_positions.find_in_log(reached)
 
     async def release(self, partitions: Iterable[Partition]) -> None:
-        """Stop what these carry.
+        """Stop the pipelines and the delivery of these partitions.
 
         Nothing of them is written when it returns, or the broker refuses it (exactly_once).
         """

@@ -24,8 +24,8 @@ class Group(Protocol):
 
     epoch: int
 
-    async def are_assigned(self, offsets: Mapping[Partition, int]) -> bool:
-        """Return whether the group counts these as ours."""
+    async def commit_if_assigned(self, offsets: Mapping[Partition, int]) -> bool:
+        """Commit `offsets` in the group's name; return False where it refuses, as the partitions are not ours."""
         ...
 
 
@@ -67,7 +67,7 @@ class ParkedTakeover:
         epoch = self._group.epoch
         rows = await self._read([tp.partition for tp in new])
         found = {tp: position for tp, position in new.items() if rows[tp.partition]}
-        if (found and not await self._group.are_assigned(found)) or epoch != self._group.epoch:
+        if (found and not await self._group.commit_if_assigned(found)) or epoch != self._group.epoch:
             return set(positions) - set(new)
         for tp in found:
             _require_known(logs[tp], rows[tp.partition])

@@ -39,7 +39,7 @@ class PartitionParts:
     broker_clock: BrokerClock
     clock: Clock
     wall_clock: WallClock
-    on_progress: Callable[[int, int], None]
+    on_processed: Callable[[int, int], None]
     """Called with a partition and the offset below which its events are processed."""
     on_failure: Callable[[BaseException], None]
 
@@ -57,7 +57,7 @@ class PartitionParts:
             self.catalog,
             self._partition_settings(partition, max(1, partitions)),
             (ids.get(topics.profile_events), ids.get(topics.changelog)),
-            on_progress=partial(self.on_progress, partition),
+            on_processed=partial(self.on_processed, partition),
             on_failure=self.on_failure,
             is_positioned=False,
         )

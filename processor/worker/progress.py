@@ -16,7 +16,7 @@ class OffsetMarks(Protocol):
         """Have the group's offset committed, soon."""
 
 
-class Progress:
+class GroupProgress:
     """The progress of one worker, on both topics that its group reads."""
 
     def __init__(self, topics: TopicNames, consumer: OffsetMarks, pipeline: Pipeline, gap_stop: GapStop) -> None:
@@ -28,7 +28,7 @@ class Progress:
         self._consumer.mark_done(topic, partition, next_offset)
         self._gap_stop.note_done(Partition(topic, partition), self._pipeline.committed_offsets.get(partition, 0))
         fault_point("progress_noted")
-        self._pipeline.on_progress(topic, partition)
+        self._pipeline.resume_where_room(topic, partition)
 
     def note_delivered(self, partition: int, next_offset: int) -> None:
         """Note that the export records below an offset are delivered, or durable dead letters."""

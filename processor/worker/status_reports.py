@@ -21,7 +21,7 @@ from schemas.partitioner import Partitioner
 from schemas.times import format_time
 from schemas.wire.worker_status import encode_worker_status
 from schemas.worker_status import REPORT_SECONDS, FlowStatus, PartitionStatus, WorkerStatus, flow_sum
-from state.restore import Progress
+from state.restore import RestoreProgress
 
 MOST_FLOWS: Final = 500
 """Of one report, which must fit into a record; at most 100 are in force at once, and flows that are gone are forgotten.
@@ -50,7 +50,7 @@ class Watched(Protocol):
         ...
 
     @property
-    def restoring(self) -> Mapping[int, Progress]:
+    def restoring(self) -> Mapping[int, RestoreProgress]:
         """The progress of each partition's restore, at present or at last."""
         ...
 
@@ -65,7 +65,7 @@ class Watched(Protocol):
 
 
 class StatusReports:
-    """From `start` to `close`, which sends a last report.
+    """Sends the worker's status again and again, from `start` to `close`, which sends a last report.
 
     A report that cannot be sent is left out: the next one says it all.
     """

@@ -15,7 +15,7 @@ from state.damage import wipe
 from state.faust_store import ProfilesStore
 from state.identity import Identity
 from state.partition import PartitionStore
-from state.restore import Changelog, Progress, StaleCopies, restore
+from state.restore import Changelog, RestoreProgress, StaleCopies, restore
 from state.store_options import Memory, shared_memory
 
 _log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ class Stores:
         self._memory: Memory = shared_memory(
             settings.block_cache_bytes, settings.write_buffer_bytes, settings.partitions
         )
-        self.restoring: Mapping[int, Progress] = {}
+        self.restoring: Mapping[int, RestoreProgress] = {}
 
     @property
     def partitions(self) -> Mapping[int, PartitionStore]:
@@ -86,8 +86,8 @@ class Stores:
 
     async def _read_changelog(
         self, stores: Mapping[int, PartitionStore], on_begin: Callable[[], None]
-    ) -> dict[int, Progress]:
-        def note(progress: Mapping[int, Progress]) -> None:
+    ) -> dict[int, RestoreProgress]:
+        def note(progress: Mapping[int, RestoreProgress]) -> None:
             if self.restoring is not progress:
                 on_begin()
             self.restoring = progress

@@ -9,7 +9,7 @@ from processor.pipeline.pipeline import Pipeline
 from processor.worker.stores import Stores
 from processor.worker.waits import Waits
 from schemas.partitioner import Partitioner
-from state.restore import Progress
+from state.restore import RestoreProgress
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class WorkerView:
     has_taken_over: bool = False
 
     @property
-    def restoring(self) -> Mapping[int, Progress]:
+    def restoring(self) -> Mapping[int, RestoreProgress]:
         """The progress of the last restore, by partition."""
         return self.stores.restoring
 

@@ -10,7 +10,7 @@ from processor.kafka.log_ends import wait_until_shown
 from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
 from processor.pipeline.ports import Output, PartitionLog
-from processor.worker.adapters.partition_log import Destinations, PlainLog, TransactionalLog
+from processor.worker.adapters.partition_log import OutputTopics, PlainLog, TransactionalLog
 from schemas.kafka import ProducerRecord
 from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY
 from tests.kit.installation import Installation
@@ -37,7 +37,7 @@ async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Opened]:
         return
     installation: Installation = request.getfixturevalue("installation")
     kafka: str = request.getfixturevalue("kafka")
-    topics = Destinations(*(create_topic(kafka) for _ in range(5)))
+    topics = OutputTopics(*(create_topic(kafka) for _ in range(5)))
     shared = SharedProducer(installation.settings)
     await shared.start()
     log: PartitionLog = PlainLog(shared, topics, 0)
@@ -52,7 +52,7 @@ def found_in_memory(log: MemoryLog) -> Found:
     return [each.value for each in log.exports], [each.value for each in log.dead_letters], dict(log.changelog)
 
 
-def found_on_kafka(installation: Installation, topics: Destinations) -> Found:
+def found_on_kafka(installation: Installation, topics: OutputTopics) -> Found:
     settings = installation.settings
     for topic in (topics.exports, topics.dead_letters, topics.changelog):
         assert wait_until_shown(settings, topic, [0], time.monotonic() + SECONDS)

@@ -299,7 +299,7 @@ class World:
             dead_letters=self.dead_letters,
             parked=self.parked.ports(),
             limits=self.limits,
-            on_progress=lambda partition, offset: self.progress[partition].append(offset),
+            on_delivered=lambda partition, offset: self.progress[partition].append(offset),
             may_send=may_send,
             clock=asyncio.get_running_loop().time,
             wall_clock=lambda: 1_768_174_663.0 + asyncio.get_running_loop().time(),

@@ -205,7 +205,7 @@ class Owner:
             dead_letters=group.dead_letters,
             parked=group.parked.ports(),
             limits=group.limits,
-            on_progress=self._note_progress,
+            on_delivered=self._note_progress,
             may_send=lambda: group.may_send(self),
             clock=asyncio.get_running_loop().time,
             wall_clock=asyncio.get_running_loop().time,

@@ -48,7 +48,7 @@ async def delivering_to(odd: Loopback, sound: Loopback) -> AsyncIterator[Sink]:
         dead_letters=FakeDeadLetters(),
         parked=nowhere(),
         limits=LIMITS,
-        on_progress=lambda partition, offset: None,
+        on_delivered=lambda partition, offset: None,
     )
     run = asyncio.create_task(sink.run())
     try:

@@ -16,7 +16,7 @@ from schemas.wire.profiles_changelog import PROFILE
 from schemas.worker_status import WorkerStatus
 from state.identity import Identity
 from state.partition import PartitionStore
-from state.restore import Changelog, Progress, restore
+from state.restore import Changelog, RestoreProgress, restore
 from state.store_options import shared_memory
 from tests.kit.installation import Installation
 from tests.kit.load import flowing
@@ -219,7 +219,7 @@ async def test_a_recovery_that_was_interrupted_reads_only_what_is_left(kafka: st
     produce(kafka, topic, {b"p%d" % number: b"row" for number in range(2_000)})
     first = a_store(tmp_path)
 
-    def interrupt(progress: Mapping[int, Progress]) -> None:
+    def interrupt(progress: Mapping[int, RestoreProgress]) -> None:
         if progress[0].records >= 900:
             raise InterruptedError
 

@@ -73,7 +73,7 @@ async def expired_after(clock: BrokerClock, deadline: str) -> int:
     view, topics = FixedCatalog(a_catalog({"flows": []})), ("source", "changelog")
     failures: list[BaseException] = []
     pipeline = PartitionPipeline(
-        MemoryRows(), log, view, settings, topics, on_progress=lambda _: None, on_failure=failures.append
+        MemoryRows(), log, view, settings, topics, on_processed=lambda _: None, on_failure=failures.append
     )
     pipeline.start()
     value = orjson.dumps(cloud_event(realized("a", validUntil=deadline)))

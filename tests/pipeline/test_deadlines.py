@@ -47,7 +47,7 @@ class Life:
         settings = partition_settings(deadlines=deadlines, clock=self.clock)
         view, topics = FixedCatalog(CATALOG), ("source", "changelog")
         self.pipeline = PartitionPipeline(
-            self.rows, self.log, view, settings, topics, on_progress=lambda _: None, on_failure=self._failed
+            self.rows, self.log, view, settings, topics, on_processed=lambda _: None, on_failure=self._failed
         )
         self.pipeline.start()
 
@@ -321,7 +321,7 @@ async def test_off_nothing_is_written_and_the_index_is_kept() -> None:
         FixedCatalog(Catalog.of((), ())),
         partition_settings(),
         (None, None),
-        on_progress=lambda _: None,
+        on_processed=lambda _: None,
         on_failure=print,
     )
     pipeline.start()

@@ -95,7 +95,7 @@ class Partition:
             FixedCatalog(CATALOG),
             part,
             (None, None),
-            on_progress=lambda _: None,
+            on_processed=lambda _: None,
             on_failure=failed.append,
         )
         pipeline.start()

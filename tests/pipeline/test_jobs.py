@@ -60,7 +60,7 @@ class Partition:
         settings = partition_settings(jobs=jobs, **self.others)
         topics = ("source", "changelog")
         self.pipeline = PartitionPipeline(
-            self.rows, self.log, self.view, settings, topics, on_progress=self._reached, on_failure=self._failed
+            self.rows, self.log, self.view, settings, topics, on_processed=self._reached, on_failure=self._failed
         )
         self.position = self.pipeline.committed_offset
         self.pipeline.start()

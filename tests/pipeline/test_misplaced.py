@@ -88,7 +88,7 @@ async def test_i12_a_partition_counts_what_is_committed_and_the_worker_counts_al
         FixedCatalog(CATALOG),
         partition_settings(policy=policy()),
         ids,
-        on_progress=lambda _: done.set(),
+        on_processed=lambda _: done.set(),
         on_failure=raise_again,
     )
 

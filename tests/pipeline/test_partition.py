@@ -47,7 +47,7 @@ class Running:
             FixedCatalog(catalog),
             of,
             ("source", "changelog"),
-            on_progress=self.progress.append,
+            on_processed=self.progress.append,
             on_failure=self._failed,
         )
         self.pipeline.start()
@@ -267,7 +267,7 @@ async def test_an_idle_partition_looks_for_nothing_until_the_catalog_changes_and
         catalog,
         partition_settings(),
         ("source", "changelog"),
-        on_progress=lambda _: None,
+        on_processed=lambda _: None,
         on_failure=lambda _: None,
     )
     pipeline.start()
@@ -466,7 +466,7 @@ async def test_what_is_fetched_before_it_is_said_where_to_read_on_is_not_process
         catalog,
         partition_settings(),
         ("source", "changelog"),
-        on_progress=progress.append,
+        on_processed=progress.append,
         on_failure=lambda _: None,
         is_positioned=False,
     )

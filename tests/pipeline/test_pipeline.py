@@ -32,14 +32,14 @@ class Worker:
             FixedCatalog(a_catalog({"flows": [a_flow()]})),
             partition_settings(max_waiting_bytes=waiting_bytes),
             (None, None),
-            on_progress=self._moved,
+            on_processed=self._moved,
             on_failure=lambda error: None,
         )
         self.pipeline.add({0: partition})
 
     def _moved(self, offset: int) -> None:
         self.progress.append(offset)
-        self.pipeline.on_progress("profile-events", 0)
+        self.pipeline.resume_where_room("profile-events", 0)
 
     async def reach(self, offset: int) -> None:
         await until(lambda: self.progress[-1] >= offset)

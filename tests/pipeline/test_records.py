@@ -46,7 +46,7 @@ async def exported(
         FixedCatalog(a_catalog(FLOWS)),
         partition_settings(wall_clock=clock),
         (None, None),
-        on_progress=progress,
+        on_processed=progress,
         on_failure=lambda _: done.set(),
     )
     pipeline.start()

@@ -24,7 +24,7 @@ class Group:
         self.is_ours = True
         self.asked: list[Mapping[Partition, int]] = []
 
-    async def are_assigned(self, offsets: Mapping[Partition, int]) -> bool:
+    async def commit_if_assigned(self, offsets: Mapping[Partition, int]) -> bool:
         self.asked.append(offsets)
         return self.is_ours
 

@@ -15,7 +15,7 @@ from processor.kafka.log_ends import wait_until_shown
 from processor.kafka.producers import SharedProducer
 from processor.kafka.reading import read_topic
 from processor.pipeline.ports import Output, PartitionLog
-from processor.worker.adapters.partition_log import Destinations, PlainLog, TransactionalLog
+from processor.worker.adapters.partition_log import OutputTopics, PlainLog, TransactionalLog
 from schemas.kafka import ProducerHeaders, ProducerRecord
 from schemas.profile import Profile
 from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, encode_row, profile_key
@@ -31,15 +31,15 @@ ROWS = {SOURCE_POSITION_KEY: b"{}"}
 
 
 @pytest.fixture
-def topics(kafka: str) -> Destinations:
+def topics(kafka: str) -> OutputTopics:
     exports = create_topic(kafka, message_timestamp_before_max_ms=str(HOUR_MS), **TAKES_A_MIB)
     others = [create_topic(kafka, **TAKES_A_MIB) for _ in range(4)]
-    return Destinations(exports, *others)
+    return OutputTopics(exports, *others)
 
 
 @pytest.fixture(params=["transactional", "plain"])
 async def log(
-    request: pytest.FixtureRequest, installation: Installation, topics: Destinations
+    request: pytest.FixtureRequest, installation: Installation, topics: OutputTopics
 ) -> AsyncIterator[PartitionLog]:
     shared = SharedProducer(installation.settings)
     await shared.start()
@@ -61,7 +61,7 @@ def export(value: bytes, timestamp: int | None = None) -> ProducerRecord:
 
 
 async def test_an_export_that_does_not_fit_names_the_event_that_it_comes_of_and_how_to_go_on(
-    log: PartitionLog, topics: Destinations
+    log: PartitionLog, topics: OutputTopics
 ) -> None:
     with pytest.raises(RecordTooLarge) as refused:
         await log.commit(Output([export(os.urandom(2 * MIB))], [], ROWS))
@@ -71,7 +71,7 @@ async def test_an_export_that_does_not_fit_names_the_event_that_it_comes_of_and_
     assert refused.value.exit_code == StoppedForOperator.exit_code
 
 
-async def test_a_row_that_does_not_fit_names_the_event_that_made_it(log: PartitionLog, topics: Destinations) -> None:
+async def test_a_row_that_does_not_fit_names_the_event_that_made_it(log: PartitionLog, topics: OutputTopics) -> None:
     row = encode_row(Profile({"novel": os.urandom(2 * MIB).hex()}, {}, {}, {}, 1, (), 2), 23)
 
     with pytest.raises(RecordTooLarge) as refused:
@@ -82,14 +82,14 @@ async def test_a_row_that_does_not_fit_names_the_event_that_made_it(log: Partiti
 
 
 async def test_a_timestamp_that_the_topic_does_not_take_stops_with_the_remedy_where_its_bounds_are_not_known(
-    log: PartitionLog, topics: Destinations
+    log: PartitionLog, topics: OutputTopics
 ) -> None:
     with pytest.raises(TimestampRefused, match=r"offset 17(.|\n)*message\.timestamp\.before\.max\.ms"):
         await log.commit(Output([export(b"{}", LONG_AGO_MS)], [], ROWS))
 
 
 async def test_what_is_older_than_a_topic_takes_is_written_as_old_as_may_be(
-    installation: Installation, topics: Destinations
+    installation: Installation, topics: OutputTopics
 ) -> None:
     """A broker may bound `message.timestamp.before.max.ms` for all topics; an export carries the time of its event."""
     limits = topic_limits(Admin(installation.settings), [topics.exports, topics.dead_letters])

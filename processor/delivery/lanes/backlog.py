@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from processor.delivery.lanes.budget import Budget
 from processor.delivery.lanes.dead_letter_queue import DeadLetterQueue, PendingDeadLetter
-from processor.delivery.lanes.lanes import FlowCounts, FlowLanes, Lane, Waiting
+from processor.delivery.lanes.lanes import DeliveryCounts, FlowLanes, Lane, Waiting
 from processor.delivery.lanes.progress import PartitionProgress, Progress
 from processor.delivery.limits import DeliveryLimits
 from processor.delivery.ports import DeadLetters
@@ -30,7 +30,7 @@ class Backlog:
     ) -> None:
         self.letters = DeadLetterQueue(dead_letters, self._finish_dead_letters)
         self.flows: dict[str, FlowLanes] = {}
-        self.forgotten = FlowCounts()  # of flows that were known before, and are gone
+        self.forgotten = DeliveryCounts()  # of flows that were known before, and are gone
         self.live = Budget(limits.max_buffered_records, limits.max_buffered_bytes)
         self.parked = Budget((limits.max_buffered_records + 1) // 2, (limits.max_buffered_bytes + 1) // 2)
         self._limits = limits

@@ -62,7 +62,7 @@ class Route(Protocol):
 
 
 @dataclass(slots=True)
-class FlowCounts:
+class DeliveryCounts:
     """Counts of what became of a flow's records, since this process started."""
 
     delivered: int = 0
@@ -73,7 +73,7 @@ class FlowCounts:
     out_of_order: Counter[str] = field(default_factory=Counter)  # by OrderFault
     gone: int = 0  # offsets that the log lost before they were read; of flows that were parked
 
-    def add(self, other: "FlowCounts") -> None:
+    def add(self, other: "DeliveryCounts") -> None:
         """Add the counts of another flow."""
         self.delivered += other.delivered
         self.delivered_bytes += other.delivered_bytes
@@ -85,7 +85,9 @@ class FlowCounts:
 
 
 class Lane:
-    """The waiting records of one profile and one flow; never without a head, except `emptied`. Home of G3.
+    """One profile's records of one flow, in order, of which one at most is in flight. Home of G3.
+
+    It is never without a head, except `emptied`.
 
     `in_flight` is written by `depart` and `come_back` alone.
 
@@ -171,7 +173,7 @@ class FlowLanes:
         self.route = route
         self.destination: Destination | None = None  # of `route`; None: there is none
         self.lanes: dict[bytes, Lane] = {}
-        self.counts = FlowCounts()
+        self.counts = DeliveryCounts()
 
     def add(self, key: bytes, waiting: Waiting) -> None:
         """Have a record wait behind all earlier ones of its lane."""

@@ -20,7 +20,10 @@ _MOST_HELD_BACK: Final = 1_000  # about 2 ms
 
 
 class Outbox:
-    """Lanes with a head to send, none of them in flight. Home of G2."""
+    """Lanes with a head to send, none of them in flight, composed into calls. Home of G2.
+
+    What is too large for any call never comes here: `Backlog.add` dead-letters it.
+    """
 
     def __init__(self, limits: DeliveryLimits, clock: Clock, rates: ShardRates) -> None:
         self._limits = limits

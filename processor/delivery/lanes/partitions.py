@@ -7,16 +7,16 @@ from processor.delivery.lanes.progress import PartitionProgress
 
 
 class OpenPartitions:
-    """Partitions from their takeover to their release; `on_progress(partition, next_offset)` is told what is done.
+    """Partitions from their takeover to their release; `on_delivered(partition, next_offset)` is told what is done.
 
     `by_number` has those that take records. One that is being released is in it no more, but its progress is told until
     it is forgotten.
     """
 
-    def __init__(self, budget: Budget, on_progress: Callable[[int, int], None]) -> None:
+    def __init__(self, budget: Budget, on_delivered: Callable[[int, int], None]) -> None:
         self.by_number: dict[int, PartitionProgress] = {}
         self._budget = budget
-        self._on_progress = on_progress
+        self._on_delivered = on_delivered
         self._reporting: list[PartitionProgress] = []
 
     def open(self, partition: int, position: int) -> PartitionProgress:
@@ -36,7 +36,7 @@ class OpenPartitions:
         return {live for number in partitions if (live := self.by_number.pop(number, None)) is not None}
 
     def forget(self, closed: Collection[PartitionProgress]) -> None:
-        """Tell of these no more."""
+        """Forget these partitions: nothing of them is reported any more."""
         self._reporting = [live for live in self._reporting if live not in closed]
 
     def report(self) -> None:
@@ -44,4 +44,4 @@ class OpenPartitions:
         for live in self._reporting:
             next_offset = live.advance()
             if next_offset is not None:
-                self._on_progress(live.partition, next_offset)
+                self._on_delivered(live.partition, next_offset)

@@ -61,7 +61,7 @@ class Progress:
 
 
 class PartitionProgress(Progress):
-    """One partition, for one assignment of it to this worker; the next assignment starts with a new one.
+    """The progress of one partition of `exports`, for one assignment to this worker; the next one starts anew.
 
     `skipped`: parked flows, which go by other progress than this; their records are not taken, as soon as they stand
     here, and are passed when the row that parks the flow is durable.

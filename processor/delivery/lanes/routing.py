@@ -11,7 +11,11 @@ from processor.foundation.clocks import Clock
 
 
 class Routing:
-    """Routes flows by the catalog; a flow that it never named may be late by `unknown_flow_seconds`."""
+    """Routes waiting records to the destination in force, or to the dead letters of a deleted flow.
+
+    A disabled flow has a destination still (`worker/adapters/destinations`). One that the catalog never named may be
+    late by `unknown_flow_seconds`.
+    """
 
     def __init__(self, destinations: Destinations, unknown_flow_seconds: float, clock: Clock, senders: Senders) -> None:
         self._destinations = destinations

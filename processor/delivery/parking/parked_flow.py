@@ -98,7 +98,7 @@ class ParkedFlow(Progress):
         self._owed.append(offset)
 
     def become_durable(self) -> Sequence[int]:
-        """Note that a row of it is durable; return what the partition skipped before, and may pass now."""
+        """Note that a row of this interval is durable; return what the partition skipped before, and may pass now."""
         owed, self._owed, self.is_durable = self._owed, [], True
         return owed
 

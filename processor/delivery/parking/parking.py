@@ -99,7 +99,7 @@ class Parking:
             await self._ports.log.close()
 
     async def take_over(self, live: PartitionProgress, rows: Mapping[str, ParkedFlowRow]) -> None:
-        """Go on with what earlier owners of a partition say in `rows`, by their keys; return when that is our own row.
+        """Go on with what earlier owners of a partition say in `rows`, by their keys; return when it is written anew.
 
         They were read while the group held the partition for us, and nothing of it was delivered yet.
         """

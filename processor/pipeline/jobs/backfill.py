@@ -22,7 +22,7 @@ Consider = Callable[[Chunk, bytes, bytes], bool]
 
 
 class Backfill:
-    """Exports the members of the job's audiences, but those that the flow has exported since.."""
+    """Exports the members of the job's audiences, but those that the flow has exported since the job began."""
 
     scans_profiles: Final = True
 

@@ -1,4 +1,4 @@
-"""The port `pipeline.ports.Log`: a partition's output made durable, on brokers with transactions and without.
+"""The port `pipeline.ports.PartitionLog`: a partition's output made durable, on brokers with transactions and without.
 
                  TransactionalLog (exactly_once)                     PlainLog (at_least_once)
     take over    fences earlier owners, settles what they left       nothing to do
@@ -24,7 +24,7 @@ from processor.worker.adapters.origins import explain_refusal
 from schemas.kafka import NO_HEADERS
 
 
-class Destinations(NamedTuple):
+class OutputTopics(NamedTuple):
     """The topics of an output, and what they take."""
 
     exports: str
@@ -38,7 +38,7 @@ class Destinations(NamedTuple):
 class TransactionalLog:
     """One transactional producer for one partition; its id is the same in whichever worker owns the partition."""
 
-    def __init__(self, settings: Settings, topics: Destinations, source: str, partition: int) -> None:
+    def __init__(self, settings: Settings, topics: OutputTopics, source: str, partition: int) -> None:
         self._topics, self._partition = topics, partition
         self._producer = new_producer(settings, f"{settings.app_id}-{source}-{partition}")
 
@@ -75,7 +75,7 @@ class TransactionalLog:
 class PlainLog:
     """The part of one partition in an idempotent producer that all share; the caller starts and stops it."""
 
-    def __init__(self, shared: BatchProducer, topics: Destinations, partition: int) -> None:
+    def __init__(self, shared: BatchProducer, topics: OutputTopics, partition: int) -> None:
         self._producer, self._topics, self._partition = shared, topics, partition
 
     async def take_over(self) -> None:
@@ -102,7 +102,7 @@ class _Sender:
     """A sender of one commit's records, everything to one partition."""
 
     def __init__(
-        self, producer: BatchProducer, topics: Destinations, partition: int, new_dead_letter_batch: Callable[[], Any]
+        self, producer: BatchProducer, topics: OutputTopics, partition: int, new_dead_letter_batch: Callable[[], Any]
     ) -> None:
         self._producer, self._topics, self._partition, self._new_dead_letter_batch = (
             producer,

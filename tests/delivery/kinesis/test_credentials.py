@@ -108,7 +108,7 @@ def a_sink(flows: dict[str, Destination], environ: dict[str, str]) -> Sink:
         dead_letters=FakeDeadLetters(),
         parked=nowhere(),
         limits=DeliveryLimits(calls_in_flight=1, probe_seconds=0.5, park_after_seconds=3600.0),
-        on_progress=lambda partition, offset: None,
+        on_delivered=lambda partition, offset: None,
     )
 
 

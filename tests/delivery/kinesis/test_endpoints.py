@@ -94,7 +94,7 @@ class Worker:
             dead_letters=self.dead_letters,
             parked=nowhere(),
             limits=DeliveryLimits(calls_in_flight=3, park_after_seconds=3600.0, **limits),
-            on_progress=self.progress.__setitem__,
+            on_delivered=self.progress.__setitem__,
         )
 
     @asynccontextmanager

@@ -118,7 +118,7 @@ class Traffic:
             dead_letters=self.dead_letters,
             parked=self._parked.ports(),
             limits=self._limits,
-            on_progress=self.committed.__setitem__,
+            on_delivered=self.committed.__setitem__,
             draw=self._dice.random,
         )
         tasks = [asyncio.create_task(sink.run()), asyncio.create_task(self._feed(sink))]
