@@ -3,8 +3,8 @@
 The shared producer writes everything that is in no partition's transaction: dead letters of delivery, status, and, on
 brokers without transactions, the output of the partitions.
 
-It leans on these insides of aiokafka 0.14, held by `tests/kafka/test_producers.py`: its sender looks a coordinator up by
-`client.coordinator_lookup`, ends with any error of that but those that it names, and tries again after
+It leans on these insides of aiokafka 0.14, held by `tests/kafka/test_producers.py`: its sender looks a coordinator up
+by `client.coordinator_lookup`, ends with any error of that but those that it names, and tries again after
 NodeNotReadyError.
 """
 
