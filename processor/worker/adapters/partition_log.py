@@ -7,11 +7,16 @@
 Everything goes to the partition of its source, in order. Rows are written last, the source position last of all. A
 producer that was fenced, or whose commit failed, raises: the caller stops; it never carries on (docs/architecture.md,
 "The durability order").
+
+It leans on this inside of aiokafka 0.14, held by `tests/worker/test_partition_log.py`: a partition that the transaction
+manager is told of (`maybe_add_partition_to_txn`) is part of the transaction, also where nothing is sent to it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
+
+from aiokafka import TopicPartition
 
 from processor.foundation.fault_points import fault_point
 from processor.foundation.settings import Settings
@@ -33,6 +38,11 @@ class OutputTopics(NamedTuple):
     profile_events: str
     job_progress: str
     limits: Mapping[str, TopicLimits] = NO_LIMITS
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The topics that a commit may write to."""
+        return (self.exports, self.dead_letters, self.changelog, self.profile_events, self.job_progress)
 
 
 class TransactionalLog:
@@ -64,6 +74,16 @@ class TransactionalLog:
         await self._producer.commit_transaction()
         return _next_offset(offsets)
 
+    async def complete_commit(self) -> None:
+        """Commit a transaction without records in every partition that a commit may reach; raises KafkaError.
+
+        Its markers end what stands open there: nobody else would.
+        """
+        await self._producer.begin_transaction()
+        for topic in self._topics.written:
+            self._producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, self._partition))
+        await self._producer.commit_transaction()
+
     async def close(self) -> None:
         """Stop the producer of this partition.
 
@@ -80,6 +100,9 @@ class PlainLog:
 
     async def take_over(self) -> None:
         """Nothing: without transactions nobody can be fenced."""
+
+    async def complete_commit(self) -> None:
+        """Nothing: without transactions what is acknowledged can be read."""
 
     async def commit(self, output: Output) -> int:
         """Exports and dead letters first, rows when those are acknowledged; raises KafkaError."""
