@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.producer.transaction_manager import TransactionState
 
 from processor.foundation.errors import StoppedForOperator
 from processor.foundation.settings import Settings
@@ -133,7 +134,7 @@ async def test_a_commit_that_the_broker_left_without_markers_is_completed_for_al
         await owner.take_over()
         before = [[each.value for each in read_topic(settings, topic)] for topic in (topics.exports, topics.changelog)]
         await owner.complete_commit()
-        require_shown(settings, topics.written)
+        require_shown(settings, tuple(topics.all))
         after = [[each.value for each in read_topic(settings, topic)] for topic in (topics.exports, topics.changelog)]
         await owner.commit(Output([export(b"3")], [], ROWS))
         await owner.close()
@@ -145,6 +146,34 @@ async def test_a_commit_that_the_broker_left_without_markers_is_completed_for_al
 def require_shown(settings: Settings, topics: Sequence[str]) -> None:
     for topic in topics:
         assert wait_until_shown(settings, topic, [0], time.monotonic() + SECONDS)
+
+
+async def test_what_the_last_commit_left_without_markers_is_committed_with_the_next_one_everywhere(
+    tmp_path: Path,
+) -> None:
+    """The next commit has nothing for exports: what was left there would wait, and be aborted with a later one."""
+    with required(), RealKafka(properties={"transaction.partition.verification.enable": "false"}) as broker:
+        settings = Installation(broker.bootstrap_servers, tmp_path).settings
+        topics = OutputTopics(*(create_topic(broker.bootstrap_servers) for _ in range(5)))
+        log = TransactionalLog(settings, topics, "events", 0)
+        await log.take_over()
+        await log.commit(Output([export(b"1")], [], ROWS))
+        require_shown(settings, (topics.exports, topics.changelog))
+        await write_behind_the_coordinator(log, topics)
+        forget_transaction(log)
+        await log.commit(Output([], [], ROWS))
+        require_shown(settings, (topics.exports, topics.changelog))
+        await log.close()
+
+        assert [each.value for each in read_topic(settings, topics.exports)] == [b"1", b"2"]
+        assert [each.value for each in read_topic(settings, topics.changelog)] == [b"{}", b"2", b"{}"]
+
+
+def forget_transaction(log: TransactionalLog) -> None:
+    """Have the producer take its transaction for committed, as where the broker acknowledged it."""
+    manager = log._producer._txn_manager
+    manager.state = TransactionState.COMMITTING_TRANSACTION
+    manager.complete_transaction()
 
 
 async def write_behind_the_coordinator(log: TransactionalLog, topics: OutputTopics) -> None:
