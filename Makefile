@@ -40,11 +40,11 @@ check: setup check-docker ## lint, types, import rules
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 
-bench: setup ## measure the core alone, then the whole job beside Kafka Streams, Quix Streams and stock Faust (by hand, half an hour)
+bench: setup ## measure the whole job beside Kafka Streams, Quix Streams and stock Faust, then core and delivery alone (by hand, an hour)
+	$(BIN)/python -m benchmarks.report
 	$(BIN)/python -m benchmarks.core --interpreted
 	$(BIN)/python -m benchmarks.core
 	$(BIN)/python -m benchmarks.delivery
-	$(BIN)/python -m benchmarks.report
 
 check-docker: setup ## lint docker/, as far as this machine has what it takes
 	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint docker/Dockerfile; else echo "NOT CHECKED, no hadolint: docker/Dockerfile"; fi

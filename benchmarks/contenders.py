@@ -16,12 +16,16 @@ from tests.kit.compiled import compiled_packages, preferring
 
 
 class Entry(NamedTuple):
-    """A contender; a slow one is given `most_events` (after those that fill the profiles), for half a minute."""
+    """A contender; a slow one is given `most_events` (after those that fill the profiles), for half a minute.
+
+    Each of several processes runs the command, with a folder of its own.
+    """
 
     name: str
     command: Callable[[Job], Command]
     most_events: int | None = None
     delivers: bool = False
+    processes: int = 1
 
 
 def ours(job: Job) -> Command:
@@ -64,6 +68,8 @@ _ALL = (
     STOCK_FAUST,
 )
 ENTRIES = {entry.name: entry for entry in _ALL}
+DELIVERED = ("ours-delivered", "ours", "kafka-streams", "quix-streams", "stock-faust")
+"""Every event a record, delivered by ours."""
 DEFAULT = (
     "ours",
     "ours-interpreted",
@@ -73,3 +79,16 @@ DEFAULT = (
     "stock-faust",
     "ours-delivered",
 )
+
+
+def side_by_side(count: int) -> dict[str, Entry]:
+    """Return the contenders with so many processes each; Kafka Streams has as many threads in one."""
+    kafka_threads = partial(kafka_streams.command, guarantee="exactly_once_v2", threads=count)
+    entries = (
+        OURS_DELIVERED._replace(name=f"ours-delivered-{count}", processes=count),
+        OURS_DELIVERED,
+        KAFKA_STREAMS._replace(name=f"kafka-streams-{count}", command=kafka_threads),
+        QUIX_STREAMS._replace(name=f"quix-streams-{count}", processes=count),
+        STOCK_FAUST,
+    )
+    return {entry.name: entry for entry in entries}

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from benchmarks.events import first_events, flows_file, profile_events
+from benchmarks.events import MIXES, EventMix, flows_file
 from processor.foundation.settings import Settings
 from processor.foundation.settings_processing import TopicNames
 from processor.kafka.admin import Admin
@@ -38,6 +38,14 @@ class Job:
 
     def __init__(self, installation: Installation, folder: Path) -> None:
         self.installation, self.folder = installation, folder
+
+    def of_process(self, number: int) -> "Job":
+        """Return the job as one of several processes has it: the same names, a folder of its own."""
+        folder = self.folder / str(number)
+        folder.mkdir()
+        installation = Installation(self.bootstrap_servers, folder / "data")
+        installation.change(**{**self.installation.values, "data_dir": folder / "data"})
+        return Job(installation, folder)
 
     @property
     def settings(self) -> Settings:
@@ -86,11 +94,11 @@ class BenchmarkEnvironment:
         done = self._installation("environment").command("apply", str(flows))
         assert done.exit_code == 0, done.output
 
-    def fill(self, events: int, profiles: int) -> None:
+    def fill(self, events: int, profiles: int, mix: EventMix = MIXES["fifth"]) -> None:
         """Write the events: one that fills each profile, then patches."""
         settings = self._installation("environment").settings
-        self.first = produce(settings, first_events(profiles))
-        self.events = self.first + produce(settings, profile_events(events, profiles))
+        self.first = produce(settings, mix.first(profiles))
+        self.events = self.first + produce(settings, mix.then(events, profiles))
 
     def new_job(self, name: str) -> Job:
         """Empty outputs, a group that has read nothing, an empty folder."""
@@ -119,7 +127,9 @@ class BenchmarkEnvironment:
 
 
 @contextmanager
-def open_environment(arrivals: Path | None = None) -> Iterator[BenchmarkEnvironment]:
+def open_environment(
+    arrivals: Path | None = None, answer_milliseconds: int = ANSWER_MILLISECONDS
+) -> Iterator[BenchmarkEnvironment]:
     """Yield an environment on a broker of its own; everything ends, and is removed, with the context.
 
     `arrivals`: a file where the endpoint notes when each record was answered; records have an envelope then
@@ -127,7 +137,7 @@ def open_environment(arrivals: Path | None = None) -> Iterator[BenchmarkEnvironm
     """
     with RealKafka(jvm_options=BENCHMARK_JVM) as kafka, TemporaryDirectory(prefix="bench-") as folder:
         endpoint = ChildServer(
-            "benchmarks.canned", str(ANSWER_MILLISECONDS), *([] if arrivals is None else [str(arrivals)])
+            "benchmarks.canned", str(answer_milliseconds), *([] if arrivals is None else [str(arrivals)])
         )
         try:
             environment = BenchmarkEnvironment(kafka.bootstrap_servers, Path(folder))

@@ -1,11 +1,12 @@
-"""The process of a contender: started, looked at, ended; it never outlives the benchmark."""
+"""The processes of a contender: started, looked at, ended; they never outlive the benchmark."""
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 from processor.sandbox.child import die_with_parent, end_process
 
@@ -31,6 +32,16 @@ class Usage(NamedTuple):
 
     cpu_seconds: float
     resident_bytes: int
+
+
+class Watched(Protocol):
+    """What runs: a process, or several."""
+
+    def require_running(self) -> None:
+        """Raise ContenderEnded where it does not."""
+
+    def usage(self) -> Usage:
+        """Read what it uses, with all that it started."""
 
 
 class Contender:
@@ -77,6 +88,38 @@ class Contender:
             tail = self.log_file.read_text(errors="replace")[-4000:]
             raise ContenderEnded(f"exit code {code}: {' '.join(self._command.arguments)[:200]}\n{tail}")
 
+    def usage(self) -> Usage:
+        """Read the usage of the process and of what it started."""
+        return family_usage(self.pid)
+
+
+class Contenders:
+    """Several processes that share the work, while the context lasts."""
+
+    def __init__(self, processes: Sequence[Contender]) -> None:
+        self._processes = processes
+
+    def __enter__(self) -> Self:
+        with ExitStack() as started:
+            for process in self._processes:
+                started.enter_context(process)
+            self._running = started.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running.close()
+
+    def require_running(self) -> None:
+        """Raises ContenderEnded where one of them does not."""
+        for process in self._processes:
+            process.require_running()
+
+    def usage(self) -> Usage:
+        """Read the usage of all."""
+        return add_usages(process.usage() for process in self._processes)
+
 
 def usage(pid: int) -> Usage:
     """Read the usage of a living process."""
@@ -84,11 +127,31 @@ def usage(pid: int) -> Usage:
     return Usage((int(fields[11]) + int(fields[12])) / _TICKS, int(fields[21]) * _PAGE_BYTES)
 
 
+def add_usages(usages: Iterable[Usage]) -> Usage:
+    """Return the sum."""
+    cpu_seconds, resident_bytes = zip(*usages, strict=True)
+    return Usage(sum(cpu_seconds), sum(resident_bytes))
+
+
+def family_usage(pid: int) -> Usage:
+    """Read the usage of a living process, of its children, and of theirs."""
+    return add_usages([usage(pid), *(family_usage(child) for child in _children(pid))])
+
+
 def family_cpu_seconds() -> float:
-    """CPU of this process and of its children: broker, endpoint, contender."""
-    me = os.getpid()
-    children = Path(f"/proc/{me}/task/{me}/children").read_text().split()
-    return sum(usage(int(pid)).cpu_seconds for pid in (me, *children))
+    """CPU of this process and of all that it started: broker, endpoint, contender."""
+    return family_usage(os.getpid()).cpu_seconds
+
+
+def children_cpu_seconds(word: str) -> float:
+    """CPU of those children of this process that have the word in their command line."""
+    children = [pid for pid in _children(os.getpid()) if word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return sum(usage(pid).cpu_seconds for pid in children)
+
+
+def _children(pid: int) -> list[int]:
+    """Those that the main thread started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def machine_cpu_seconds() -> float:

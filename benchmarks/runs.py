@@ -1,13 +1,13 @@
 """Run one contender once: its figures in the steady middle, and whether it sent what ours sends."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.contenders import Entry
 from benchmarks.environment import BenchmarkEnvironment, Job
 from benchmarks.exports import Exports, compare, read_exports
-from benchmarks.process import Contender
+from benchmarks.process import Contender, Contenders, Watched
 from benchmarks.watch import LOOK_SECONDS, GroupWatch, Sample, load, sample, until, window
 
 _STILL = 3  # looks at which nothing is left to deliver
@@ -15,7 +15,7 @@ _STILL = 3  # looks at which nothing is left to deliver
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`events_a_second` and `cpu_microseconds` (an event) are of the steady window; `others`: cores used by other
+    """`events_a_second` and the microseconds of CPU an event are of the steady window; `others`: cores used by other
     people then.
 
     `whole_seconds` is the whole run, start of the process included.
@@ -24,6 +24,8 @@ class Run:
     name: str
     events_a_second: float
     cpu_microseconds: float
+    broker_microseconds: float
+    endpoint_microseconds: float
     resident_bytes: int
     others: float
     load: str
@@ -49,43 +51,55 @@ class Referee:
 
 def run(environment: BenchmarkEnvironment, entry: Entry, job: Job, referee: Referee) -> Run:
     """Start the contender, wait until it is through, end it. Its outputs stay on the broker."""
-    topics = job.topics
-    watched = [topics.profile_events, topics.exports] if entry.delivers else [topics.profile_events]
+    events, exports = job.topics.profile_events, job.topics.exports
     total = min(environment.events, environment.first + (entry.most_events or environment.events))
-    group, noise = GroupWatch(job, watched), load()
+    group, noise = GroupWatch(job, [events, exports] if entry.delivers else [events]), load()
     try:
-        with Contender(entry.command(job), job.folder) as contender:
-            samples = until(group, contender, topics.profile_events, total)
+        with _contenders(entry, job) as running:
+            samples = until(group, running, events, total)
             if entry.delivers:
-                samples += _until_delivered(group, contender, topics.exports, samples[-1])
+                samples += _until_delivered(group, running, exports, samples[-1])
             committed = {
-                partition: offset
-                for (topic, partition), offset in group.committed().items()
-                if topic == topics.profile_events
+                partition: offset for (topic, partition), offset in group.committed().items() if topic == events
             }
     finally:
         group.close()
-    if entry.delivers:  # the middle of the records delivered, counted in events
-        delivered = samples[-1].done[topics.exports]
-        steady = window(samples, topics.exports, min(environment.first, delivered // 2), delivered)
-        events_each = (total - environment.first) / (delivered - min(environment.first, delivered // 2))
-    else:
-        steady, events_each = window(samples, topics.profile_events, environment.first, total), 1.0
+    steady = window(samples, _progress(samples, entry, job, total), environment.first, total)
     records, result = referee.compare_with_ours(entry, job, committed)
     return Run(
-        entry.name,
-        steady.rate * events_each,
-        steady.cpu_microseconds / events_each,
-        max(one.resident_bytes for one in samples),
-        steady.others,
-        noise,
-        samples[-1].seconds,
-        records,
-        result,
+        name=entry.name,
+        events_a_second=steady.rate,
+        cpu_microseconds=steady.cpu_microseconds,
+        broker_microseconds=steady.broker_microseconds,
+        endpoint_microseconds=steady.endpoint_microseconds,
+        resident_bytes=max(one.resident_bytes for one in samples),
+        others=steady.others,
+        load=noise,
+        whole_seconds=samples[-1].seconds,
+        exports=records,
+        result=result,
     )
 
 
-def _until_delivered(group: GroupWatch, contender: Contender, exports: str, last: Sample) -> Sequence[Sample]:
+def _contenders(entry: Entry, job: Job) -> Contenders:
+    jobs = [job] if entry.processes == 1 else [job.of_process(number) for number in range(entry.processes)]
+    return Contenders([Contender(entry.command(own), own.folder) for own in jobs])
+
+
+def _progress(samples: Sequence[Sample], entry: Entry, job: Job, total: int) -> Callable[[Sample], float]:
+    """Return how many events a sample has done.
+
+    Where records are delivered that is the mean of events applied and events delivered, since both cost CPU and
+    delivery runs behind. Offsets of `exports` have transactions' markers in them, so they count by their share.
+    """
+    events, exports = job.topics.profile_events, job.topics.exports
+    if not entry.delivers:
+        return lambda sample: sample.done[events]
+    each = total / samples[-1].done[exports]
+    return lambda sample: (sample.done[events] + sample.done[exports] * each) / 2
+
+
+def _until_delivered(group: GroupWatch, contender: Watched, exports: str, last: Sample) -> Sequence[Sample]:
     """Until the group is at the end of `exports`, and stays there."""
     begun = time.perf_counter() - last.seconds
     samples: list[Sample] = []

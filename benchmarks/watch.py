@@ -2,39 +2,47 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.environment import Job
-from benchmarks.process import Contender, family_cpu_seconds, machine_cpu_seconds, usage
+from benchmarks.process import Watched, children_cpu_seconds, family_cpu_seconds, machine_cpu_seconds
 from processor.kafka.connection import confluent_config
 
 LOOK_SECONDS = 0.25
 BEGIN, END = 0.25, 0.95
 LIMIT_SECONDS = 300.0
 QUIET_CORES, QUIET_SECONDS = 0.1, 3.0
+BROKER, ENDPOINT = "kafka.Kafka", "benchmarks.canned"  # in their command lines
 
 
 class Sample(NamedTuple):
-    """A moment: records done by topic, CPU seconds of the contender, of the benchmark with all its children, and of the
-    machine.
+    """A moment: records done by topic, CPU seconds of the contender, of broker and endpoint, of the benchmark with all
+    that it started, and of the machine.
     """
 
     seconds: float
     done: dict[str, int]
-    cpu_seconds: float
     resident_bytes: int
+    cpu_seconds: float
+    broker_seconds: float
+    endpoint_seconds: float
     family_seconds: float
     machine_seconds: float
 
 
 class Window(NamedTuple):
-    """The steady middle. `others` is how many cores processes of other people used meanwhile: the noise."""
+    """The steady middle: what is done a second, and what it cost the contender, the broker and the endpoint.
+
+    `others` is how many cores processes of other people used meanwhile: the noise.
+    """
 
     rate: float
     cpu_microseconds: float
+    broker_microseconds: float
+    endpoint_microseconds: float
     others: float
 
 
@@ -77,21 +85,22 @@ class GroupWatch:
         self._consumer.close()
 
 
-def sample(group: GroupWatch, contender: Contender, begun: float) -> Sample:
+def sample(group: GroupWatch, contender: Watched, begun: float) -> Sample:
     """The run as it is now."""
-    done = group.done()
-    used = usage(contender.pid)
+    done, used = group.done(), contender.usage()
     return Sample(
-        time.perf_counter() - begun,
-        done,
-        used.cpu_seconds,
-        used.resident_bytes,
-        family_cpu_seconds(),
-        machine_cpu_seconds(),
+        seconds=time.perf_counter() - begun,
+        done=done,
+        resident_bytes=used.resident_bytes,
+        cpu_seconds=used.cpu_seconds,
+        broker_seconds=children_cpu_seconds(BROKER),
+        endpoint_seconds=children_cpu_seconds(ENDPOINT),
+        family_seconds=family_cpu_seconds(),
+        machine_seconds=machine_cpu_seconds(),
     )
 
 
-def until(group: GroupWatch, contender: Contender, topic: str, records: int) -> list[Sample]:
+def until(group: GroupWatch, contender: Watched, topic: str, records: int) -> list[Sample]:
     """Samples until the group has done `records` of `topic`; raises ContenderEnded, TimeoutError."""
     begun = time.perf_counter()
     samples: list[Sample] = []
@@ -104,28 +113,35 @@ def until(group: GroupWatch, contender: Contender, topic: str, records: int) -> 
     return samples
 
 
-def window(samples: Sequence[Sample], topic: str, first: int, total: int) -> Window:
-    """Between 25 % and 95 % of the records from `first` to `total`."""
-    begin, end = (_at(samples, topic, first + (total - first) * share) for share in (BEGIN, END))
+def window(samples: Sequence[Sample], done: Callable[[Sample], float], first: int, total: int) -> Window:
+    """Between 25 % and 95 % of the way from `first` to `total`; `done` says how far a sample is."""
+    begin, end = (_at(samples, done, first + (total - first) * share) for share in (BEGIN, END))
     count = (total - first) * (END - BEGIN)
-    seconds = end.seconds - begin.seconds
-    others = (end.machine_seconds - begin.machine_seconds) - (end.family_seconds - begin.family_seconds)
-    return Window(count / seconds, (end.cpu_seconds - begin.cpu_seconds) / count * 1e6, others / seconds)
+    spent = _Moment(*(after - before for before, after in zip(begin, end, strict=True)))
+    return Window(
+        rate=count / spent.seconds,
+        cpu_microseconds=spent.cpu_seconds / count * 1e6,
+        broker_microseconds=spent.broker_seconds / count * 1e6,
+        endpoint_microseconds=spent.endpoint_seconds / count * 1e6,
+        others=(spent.machine_seconds - spent.family_seconds) / spent.seconds,
+    )
 
 
 class _Moment(NamedTuple):
     seconds: float
     cpu_seconds: float
+    broker_seconds: float
+    endpoint_seconds: float
     family_seconds: float
     machine_seconds: float
 
 
-def _at(samples: Sequence[Sample], topic: str, wanted: float) -> _Moment:
-    """When `wanted` records were done, between two samples in proportion."""
-    behind = next(index for index, one in enumerate(samples) if one.done[topic] >= wanted)
+def _at(samples: Sequence[Sample], done: Callable[[Sample], float], wanted: float) -> _Moment:
+    """When `wanted` was done, between two samples in proportion."""
+    behind = next(index for index, one in enumerate(samples) if done(one) >= wanted)
     after, before = samples[behind], samples[max(0, behind - 1)]
-    count = after.done[topic] - before.done[topic]
-    part = (wanted - before.done[topic]) / count if count else 1.0
+    count = done(after) - done(before)
+    part = (wanted - done(before)) / count if count else 1.0
     names = _Moment._fields
     return _Moment(*(getattr(before, name) + part * (getattr(after, name) - getattr(before, name)) for name in names))
 

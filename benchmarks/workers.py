@@ -17,7 +17,6 @@ from benchmarks.contenders import OURS
 from benchmarks.environment import BenchmarkEnvironment, Job, open_environment
 from benchmarks.process import Contender, family_cpu_seconds
 from benchmarks.watch import BEGIN, END, LOOK_SECONDS, GroupWatch
-from processor.foundation.settings_environment import env_name
 
 LIMIT_SECONDS = 300.0
 
@@ -37,7 +36,7 @@ def measure(environment: BenchmarkEnvironment, name: str, count: int) -> Rate:
     group = GroupWatch(job, [topic])
     try:
         with ExitStack() as running:
-            workers = [running.enter_context(_worker(job, number)) for number in range(count)]
+            workers = [running.enter_context(_worker(job.of_process(number))) for number in range(count)]
             begun = _when(group, workers, topic, first)
             ended = _when(group, workers, topic, last)
     finally:
@@ -52,13 +51,8 @@ class _Moment(NamedTuple):
     cpu_seconds: float
 
 
-def _worker(job: Job, number: int) -> Contender:
-    folder = job.folder / str(number)
-    folder.mkdir()
-    command = OURS.command(job)
-    return Contender(
-        command._replace(environment={**command.environment, env_name("data_dir"): str(folder / "data")}), folder
-    )
+def _worker(job: Job) -> Contender:
+    return Contender(OURS.command(job), job.folder)
 
 
 def _when(group: GroupWatch, workers: list[Contender], topic: str, records: float) -> _Moment:

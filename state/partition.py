@@ -34,7 +34,11 @@ Clock = Callable[[], float]
 
 
 class PartitionStore:
-    """The rows of one partition; not shared between threads. Every iterator ends with its `for`, or with `close`."""
+    """The rows of one partition; not shared between threads. Every iterator ends with its `for`, or with `close`.
+
+    Of the changelog: `changelog_next_offset` is read next, `last_row_offset` is where the last row that was applied
+    stands (None: not known, in a copy of before). `applied_at`: seconds since 1970.
+    """
 
     def __init__(self, path: Path, database: Rdict, wall_clock: Clock) -> None:
         self.path = path
@@ -46,7 +50,8 @@ class PartitionStore:
         place = database.get(_CHANGELOG_KEY)
         self.changelog_next_offset: int
         self.applied_at: float
-        self.changelog_next_offset, self.applied_at = orjson.loads(place) if place is not None else (0, wall_clock())
+        self.last_row_offset: int | None
+        self.changelog_next_offset, self.applied_at, self.last_row_offset = _read_place(place, wall_clock())
 
     @classmethod
     def open(
@@ -137,12 +142,14 @@ class PartitionStore:
             else:
                 batch.put(key, value)
         now = self._wall_clock()
-        batch.put(_CHANGELOG_KEY, orjson.dumps((changelog_next_offset, now)))
+        last_row_offset = changelog_next_offset - 1 if rows else self.last_row_offset
+        batch.put(_CHANGELOG_KEY, orjson.dumps((changelog_next_offset, now, last_row_offset)))
         try:
             self._database.write(batch)
         except Exception as error:  # rocksdict raises bare Exception; also what a compaction in the background met
             raise self._told(error) from None
         self.changelog_next_offset, self.applied_at = changelog_next_offset, now
+        self.last_row_offset = last_row_offset
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
         """(profile id, row value) of every profile, in the order of their bytes."""
@@ -219,6 +226,14 @@ class PartitionStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _read_place(place: bytes | None, now: float) -> tuple[int, float, int | None]:
+    """Read the next offset, seconds since 1970, and the offset of the last row, which copies of before do not say."""
+    if place is None:
+        return 0, now, None
+    next_offset, applied_at, *last = orjson.loads(place)
+    return next_offset, applied_at, last[0] if last else None
 
 
 def _close(database: Rdict, path: Path) -> None:

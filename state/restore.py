@@ -13,9 +13,10 @@ from typing import Any, Final
 import structlog
 from aiokafka import TopicPartition
 
+from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY
 from state.changelog import ChangelogConsumer, OpenConsumer, kafka_consumer, opened
 from state.partition import PartitionStore
-from state.settled_ends import RestoreStalled, WaitingOn, wait_for_settled_ends
+from state.settled_ends import RestoreStalled, SettledEnd, WaitingOn, wait_for_settled_ends
 
 FETCH_BYTES: Final = 4 * 1024 * 1024
 READ_RECORDS: Final = 20_000
@@ -40,11 +41,32 @@ class RestoreProgress:
     next_offset: int
     end: int
     records: int = 0
+    unconfirmed: int | None = None
+    """The offset of the copy's last row, until the log is seen to hold it, or a later source position."""
+    is_shown: bool = True
+    """False: the broker acknowledged the copy's last commit, and shows it as open still."""
 
     @property
     def left(self) -> int:
         """Offsets to go; an upper bound of records, since compacted ones are counted."""
         return max(0, self.end - self.next_offset)
+
+    @property
+    def read_from(self) -> int:
+        """The offset to read from: the copy's last row is read once more, where it is to be seen."""
+        return self.start if self.unconfirmed is None else self.unconfirmed
+
+    def without_known(self, records: Sequence[Any]) -> Sequence[Any]:
+        """Return the records that the copy does not have; take notice where they show that its last row is committed.
+
+        Compaction removes that row only where a later source position stands.
+        """
+        if self.unconfirmed is None:
+            return records
+        is_there = records[0].offset == self.unconfirmed
+        if is_there or any(record.key == SOURCE_POSITION_KEY for record in records):
+            self.unconfirmed = None
+        return records[1:] if is_there else records
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +117,10 @@ async def restore(
     `connection` are aiokafka's arguments to reach the broker; `on_restored` is called before the first read, where
     there is something to read, and after each; `waiting_on` is told what is waited for beside records; `on_write` is
     called after the rows of each read, of at most `read_records`, are on disk. Resumable: each read is applied with its
-    place, so a restart goes on where it was. Raises StaleCopies before anything was read, RestoreStalled, KafkaError.
+    place, so a restart goes on where it was. Raises StaleCopies, RestoreStalled, KafkaError.
+
+    A copy may be ahead of the log: a broker that is being stopped acknowledges a commit and may leave its markers out,
+    and the next transaction of that producer takes the rows along, into its abort. Such a copy is stale.
     """
     if not stores:
         return {}
@@ -114,21 +139,35 @@ async def restore(
 
 
 async def _plan(
-    stores: Stores, changelog: Changelog, consumer: ChangelogConsumer, ends: Mapping[TopicPartition, int]
+    stores: Stores, changelog: Changelog, consumer: ChangelogConsumer, ends: Mapping[TopicPartition, SettledEnd]
 ) -> dict[int, RestoreProgress]:
     places = {TopicPartition(changelog.topic, partition): partition for partition in stores}
     begins = await consumer.beginning_offsets(list(places))
     stale = {
         partition: reason
         for place, partition in places.items()
-        if (reason := misfit(stores[partition], begins[place], ends[place], changelog.tombstone_seconds)) is not None
+        if (reason := misfit(stores[partition], begins[place], ends[place].offset, changelog.tombstone_seconds))
+        is not None
     }
     if stale:
         raise StaleCopies(stale)
     starts = {place: max(stores[partition].changelog_next_offset, begins[place]) for place, partition in places.items()}
     return {
-        partition: RestoreProgress(starts[place], starts[place], ends[place]) for place, partition in places.items()
+        partition: RestoreProgress(
+            starts[place],
+            starts[place],
+            ends[place].offset,
+            unconfirmed=_last_row(stores[partition], begins[place]),
+            is_shown=ends[place].is_shown,
+        )
+        for place, partition in places.items()
     }
+
+
+def _last_row(copy: PartitionStore, begin: int) -> int | None:
+    """Return the offset of the copy's last row, where it is known and the log may still hold it."""
+    last = copy.last_row_offset
+    return last if last is not None and last >= begin else None
 
 
 def misfit(copy: PartitionStore, begin: int, end: int, tombstone_seconds: float | None) -> str | None:
@@ -162,7 +201,7 @@ async def _read(
     waiting = {TopicPartition(changelog, partition): part for partition, part in progress.items() if part.left}
     consumer.assign(list(waiting))
     for place, part in waiting.items():
-        consumer.seek(place, part.start)
+        consumer.seek(place, part.read_from)
     loop = asyncio.get_running_loop()
     moved_at = loop.time()
     while waiting:
@@ -186,7 +225,10 @@ async def _read(
             )
 
 
-def _apply(store: PartitionStore, records: Sequence[Any], part: RestoreProgress) -> None:
+def _apply(store: PartitionStore, fetched: Sequence[Any], part: RestoreProgress) -> None:
+    records = part.without_known(fetched)
+    if not records:
+        return
     rows = {record.key: record.value for record in records}
     part.next_offset = records[-1].offset + 1
     part.records += len(records)
@@ -199,6 +241,12 @@ async def _reached(
     """Return whether the position is at the end: the last offsets may be markers, or compacted away."""
     if await consumer.position(place) < part.end:
         return False
+    if part.unconfirmed is not None:
+        reason = (
+            f"its last rows, up to offset {part.unconfirmed}, are not in the log: the broker acknowledged their"
+            " commit, and aborted it"
+        )
+        raise StaleCopies({place.partition: reason})
     if part.next_offset < part.end:
         part.next_offset = part.end
         store.apply({}, part.end)

@@ -4,14 +4,15 @@ A broker that was restarted in the middle of ending a transaction may not say so
 its producer, and still shows the transaction as open (seen once, on Kafka 4 in KRaft mode). What lies there must be
 neither passed over nor wiped: then its events would be decided twice.
 
-    the copy ends within what is open    its commit was acknowledged: the copy is right as it is
+    the copy ends within what is open    its commit was acknowledged: the copy is right as it is, and the owner of the
+                                         partition completes the commit, since the broker may never do so
     it does not                          wait until the broker has ended the transaction
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from aiokafka import TopicPartition
@@ -26,6 +27,13 @@ WaitingOn = Callable[[str], AbstractContextManager[None]]
 """A context for as long as something is waited for, which it is told in words."""
 
 
+class SettledEnd(NamedTuple):
+    """The offset up to which a partition is restored; `is_shown`: the broker shows everything below as committed."""
+
+    offset: int
+    is_shown: bool
+
+
 class RestoreStalled(Exception):
     """An error of a restore that goes no further before the changelog's end.
 
@@ -38,7 +46,7 @@ async def wait_for_settled_ends(
     written: Mapping[TopicPartition, int],
     consumer: ChangelogConsumer,
     waiting_on: WaitingOn,
-) -> dict[TopicPartition, int]:
+) -> dict[TopicPartition, SettledEnd]:
     """Wait until nothing is open below `written`, the high watermarks; return where to read to.
 
     That is the last stable offsets, or where a copy is further. `places`: where the local copy of each partition ends.
@@ -66,15 +74,15 @@ async def wait_for_settled_ends(
             await asyncio.sleep(_LOOK_SECONDS)
 
 
-def settled_end(copy_end: int, stable: int, written: int) -> int | None:
+def settled_end(copy_end: int, stable: int, written: int) -> SettledEnd | None:
     """Return up to where a partition is to be restored, or None: the broker has not ended a transaction yet.
 
     Then this copy does not tell how it ends. `stable`: the last stable offset, `written`: the high watermark of a
     moment before; `copy_end`: where the local copy is.
     """
     if stable >= written:
-        return stable
+        return SettledEnd(stable, is_shown=True)
     if stable < copy_end <= written:
         _log.warning("commit_not_shown_yet", copy=copy_end, last_stable_offset=stable, high_watermark=written)
-        return copy_end
+        return SettledEnd(copy_end, is_shown=False)
     return None

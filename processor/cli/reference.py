@@ -16,21 +16,13 @@ from processor.foundation.settings_environment import env_name
 
 PROGRAM: Final = "profile-exporter"
 _WIDTH: Final = 110
-_ENV_FILE: Final = (
-    (
-        "`.env` is read literally: what stands behind the first `=` of a line is the value, with every `${…}`, ` #`,"
-        " quote and backslash"
-    ),
-    (
-        "in it, so a password is written as it is. No part of it are blanks at its ends, and one pair of quotes around"
-        " the whole (for a"
-    ),
-    (
-        "value with blanks at its ends). A line that begins with `#` is a comment, and `export ` before a name is"
-        " passed over. A flow's"
-    ),
-    "`${NAME}` is looked up in the environment, then in `.env`; `check` says where each value comes from.",
-)
+_ENV_FILE: Final = """\
+`.env` is read literally: what stands behind the first `=` of a line is the value, with every `${…}`, ` #`, quote and
+backslash in it, so a password is written as it is. No part of it are blanks at its ends, and one pair of quotes around
+the whole (for a value with blanks at its ends). A line that begins with `#` is a comment, and `export ` before a name
+counts for nothing. A flow's `${NAME}` is looked up in the environment, then in `.env`; `check` says where each value
+comes from.
+"""
 
 
 def write_reference() -> str:
@@ -81,7 +73,7 @@ def _settings() -> Iterator[str]:
         " value counts as unset."
     )
     yield ""
-    yield from _ENV_FILE
+    yield from _ENV_FILE.splitlines()
     yield ""
     yield "| variable | default | what it is |"
     yield "|---|---|---|"

@@ -35,6 +35,9 @@ class PartitionLog(Protocol):
         """
         ...
 
+    async def complete_commit(self) -> None:
+        """Have readers see a commit that the broker acknowledged and still shows as open; comes after `take_over`."""
+
     async def close(self) -> None:
         """Close the log, once or more; never wait for a broker longer than a few seconds."""
 

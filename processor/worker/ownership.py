@@ -83,7 +83,8 @@ class Ownership:
         try:
             await asyncio.gather(*(log.take_over() for log in logs.values()))
             fault_point("fenced")
-            await parts.stores.restore(logs, parts.reports.report_now)
+            not_shown = await parts.stores.restore(logs, parts.reports.report_now)
+            await asyncio.gather(*(logs[partition].complete_commit() for partition in not_shown))
             fault_point("restored")
             pipelines = parts.partitions.build_partitions(parts.stores.partitions, logs)
         except BaseException:

@@ -60,10 +60,11 @@ class Stores:
         """Close every copy that is open."""
         self.close(list(self.partitions))
 
-    async def restore(self, partitions: Iterable[int], on_begin: Callable[[], None]) -> None:
+    async def restore(self, partitions: Iterable[int], on_begin: Callable[[], None]) -> list[int]:
         """Open copies, and bring them to the changelog's end; the partitions are fenced already.
 
-        `on_begin` is called when there is something to read. Raises what `state.restore` raises, TopicIsAnother.
+        Return the partitions whose last commit the broker acknowledged and still shows as open. `on_begin` is called
+        when there is something to read. Raises what `state.restore` raises, TopicIsAnother.
         """
         stores = {partition: self._open(partition) for partition in partitions}
         for partition, store in stores.items():
@@ -72,6 +73,7 @@ class Stores:
             await self._restore_or_wipe(stores, on_begin)
         _log.info("restored", records={partition: part.records for partition, part in self.restoring.items()})
         self._refuse_another_source()
+        return [partition for partition in stores if not self.restoring[partition].is_shown]
 
     async def _restore_or_wipe(self, stores: Mapping[int, PartitionStore], on_begin: Callable[[], None]) -> None:
         try:

@@ -101,6 +101,11 @@ class WatchedLog:
         with self._waits.on(self._writing):
             return await self._log.commit(output)
 
+    async def complete_commit(self) -> None:
+        """Complete a commit, as the log does."""
+        with self._waits.on(self._writing):
+            await self._log.complete_commit()
+
     async def close(self) -> None:
         """Let the log's producer go."""
         await self._log.close()

@@ -91,6 +91,16 @@ async def test_a_commit_says_where_the_changelog_goes_on_which_is_further_each_t
     assert places[0] > 0
 
 
+async def test_to_complete_a_commit_where_everything_is_shown_changes_nothing(opened: Opened) -> None:
+    await opened.log.take_over()
+    await opened.log.commit(Output([record(b"1")], [], {SOURCE_POSITION_KEY: b"{}"}))
+
+    await opened.log.complete_commit()
+    await opened.log.commit(Output([record(b"2")], [], {SOURCE_POSITION_KEY: b"{1}"}))
+
+    assert opened.found() == ([b"1", b"2"], [], {SOURCE_POSITION_KEY: b"{1}"})
+
+
 async def test_it_may_be_closed_more_than_once_and_before_it_took_over(opened: Opened) -> None:
     await opened.log.close()
     await opened.log.close()

@@ -12,11 +12,11 @@ from confluent_kafka.admin import AdminClient
 from processor.kafka.reading import read_topic
 from processor.sandbox.shop import shop_events
 from processor.sandbox.waiting import wait_until
-from schemas.wire.profiles_changelog import PROFILE
+from schemas.wire.profiles_changelog import PROFILE, SOURCE_POSITION_KEY
 from schemas.worker_status import WorkerStatus
 from state.identity import Identity
 from state.partition import PartitionStore
-from state.restore import Changelog, RestoreProgress, restore
+from state.restore import Changelog, RestoreProgress, StaleCopies, restore
 from state.store_options import shared_memory
 from tests.kit.installation import Installation
 from tests.kit.load import flowing
@@ -236,6 +236,54 @@ async def test_a_recovery_that_was_interrupted_reads_only_what_is_left(kafka: st
     assert 900 <= done[0].start < 2_000
     assert done[0].start + done[0].records == 2_001
     assert rows == [None, b"row", b"row"]
+
+
+async def test_rows_whose_commit_was_acknowledged_and_then_aborted_are_not_taken_for_state(
+    kafka: str, tmp_path: Path
+) -> None:
+    """A broker that was being stopped completed a transaction without its markers (seen on Kafka 4.4).
+
+    The producer's next one took the rows along into its abort. To go on from the copy would lose their events.
+    """
+    topic = create_topic(kafka)
+    producer = Producer({"bootstrap.servers": kafka, "transactional.id": topic})
+    producer.init_transactions(SECONDS)
+    first = transact(producer, topic, {b"pAda": b"1", SOURCE_POSITION_KEY: b"1"}, aborts=False)
+    with a_store(tmp_path) as ahead:
+        await bring_up(kafka, topic, ahead)
+        aborted = transact(producer, topic, {b"pAda": b"2", SOURCE_POSITION_KEY: b"2"}, aborts=True)
+        ahead.apply({b"pAda": b"2", SOURCE_POSITION_KEY: b"2"}, aborted)
+        with pytest.raises(StaleCopies, match="acknowledged their commit, and aborted it") as found:
+            await bring_up(kafka, topic, ahead)
+
+    assert found.value.partitions.keys() == {0}
+    with a_store(tmp_path / "anew") as anew:
+        await bring_up(kafka, topic, anew)
+        assert anew.get_many([b"pAda", SOURCE_POSITION_KEY]) == [b"1", b"1"]
+        assert anew.last_row_offset == first - 1
+        again = transact(producer, topic, {b"pAda": b"3", SOURCE_POSITION_KEY: b"3"}, aborts=False)
+        anew.apply({b"pAda": b"3", SOURCE_POSITION_KEY: b"3"}, again)
+        done = await bring_up(kafka, topic, anew)
+        assert (done.records, anew.get_many([b"pAda"])) == (0, [b"3"]), "a row that is committed is read once"
+    with a_store(tmp_path) as ahead:
+        await bring_up(kafka, topic, ahead)
+        assert ahead.get_many([b"pAda"]) == [b"3"], "a later owner has decided the same events"
+
+
+async def bring_up(kafka: str, topic: str, store: PartitionStore) -> RestoreProgress:
+    done = await restore({0: store}, Changelog(topic), {"bootstrap_servers": kafka}, lambda _: None)
+    return done[0]
+
+
+def transact(producer: Producer, topic: str, rows: Mapping[bytes, bytes], *, aborts: bool) -> int:
+    """Write rows in a transaction; return the offset after the last one."""
+    offsets: list[int] = []
+    producer.begin_transaction()
+    for key, value in rows.items():
+        producer.produce(topic, value, key, on_delivery=lambda _, message: offsets.append(message.offset()))
+    assert producer.flush(SECONDS) == 0
+    producer.abort_transaction(SECONDS) if aborts else producer.commit_transaction(SECONDS)
+    return max(offsets) + 1
 
 
 def a_store(folder: Path) -> PartitionStore:

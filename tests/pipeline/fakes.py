@@ -84,6 +84,9 @@ class MemoryLog:
     async def take_over(self) -> None:
         """Nothing to do."""
 
+    async def complete_commit(self) -> None:
+        """Nothing to do."""
+
     async def commit(self, output: Output) -> int:
         await self.gate.wait()
         await asyncio.sleep(0)

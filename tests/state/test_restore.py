@@ -8,7 +8,7 @@ import pytest
 from state.identity import Identity
 from state.partition import PartitionStore
 from state.restore import Changelog, misfit, restore
-from state.settled_ends import settled_end
+from state.settled_ends import SettledEnd, settled_end
 from state.store_options import shared_memory
 
 DAY = 86_400.0
@@ -66,17 +66,22 @@ def test_a_copy_from_the_future_does_not_fit_one_of_the_clocks_was_wrong(copy: C
 @pytest.mark.parametrize(
     ("copy_end", "stable", "written", "end"),
     [
-        (50, 100, 100, 100),
-        (50, 110, 100, 110),  # a transaction ended between the two questions
+        (50, 100, 100, SettledEnd(100, is_shown=True)),
+        (50, 110, 100, SettledEnd(110, is_shown=True)),  # a transaction ended between the two questions
         (0, 124, 128, None),  # nobody here knows how the open transaction ends
         (124, 124, 128, None),
-        (127, 124, 128, 127),  # its commit was acknowledged to us: the broker shows it later
-        (128, 124, 128, 128),
+        (
+            127,
+            124,
+            128,
+            SettledEnd(127, is_shown=False),
+        ),  # its commit was acknowledged to us
+        (128, 124, 128, SettledEnd(128, is_shown=False)),
         (200, 124, 128, None),  # of another log; it is found out when nothing is open
     ],
 )
 def test_what_is_open_though_its_producer_is_fenced_is_waited_for_or_known(
-    copy_end: int, stable: int, written: int, end: int | None
+    copy_end: int, stable: int, written: int, end: SettledEnd | None
 ) -> None:
     assert settled_end(copy_end, stable, written) == end
 

@@ -2,12 +2,16 @@
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.producer.transaction_manager import TransactionState
 
 from processor.foundation.errors import StoppedForOperator
+from processor.foundation.settings import Settings
 from processor.kafka.admin import Admin
 from processor.kafka.errors import RecordTooLarge, TimestampRefused
 from processor.kafka.limits import topic_limits
@@ -19,7 +23,9 @@ from processor.worker.adapters.partition_log import OutputTopics, PlainLog, Tran
 from schemas.kafka import ProducerHeaders, ProducerRecord
 from schemas.profile import Profile
 from schemas.wire.profiles_changelog import SOURCE_POSITION_KEY, encode_row, profile_key
+from tests.conftest import required
 from tests.kit.installation import Installation
+from tests.kit.kafka import RealKafka
 from tests.kit.topics import create_topic
 
 MIB = 1024 * 1024
@@ -107,3 +113,72 @@ async def test_what_is_older_than_a_topic_takes_is_written_as_old_as_may_be(
     assert old.timestamp is not None
     assert before - HOUR_MS <= old.timestamp < before
     assert (new.timestamp, letter.timestamp) == (before, LONG_AGO_MS)
+
+
+async def test_a_commit_that_the_broker_left_without_markers_is_completed_for_all_readers(tmp_path: Path) -> None:
+    """A broker that is being stopped may acknowledge a commit, forget the transaction, and write no marker.
+
+    Nobody would end it: what is delivered, and the changelog, would stand still there. The test's producer writes
+    without the coordinator's knowledge, which leaves the same behind.
+    """
+    with required(), RealKafka(properties={"transaction.partition.verification.enable": "false"}) as broker:
+        settings = Installation(broker.bootstrap_servers, tmp_path).settings
+        topics = OutputTopics(*(create_topic(broker.bootstrap_servers) for _ in range(5)))
+        left = TransactionalLog(settings, topics, "events", 0)
+        await left.take_over()
+        await left.commit(Output([export(b"1")], [], ROWS))
+        require_shown(settings, (topics.exports, topics.changelog))
+        await write_behind_the_coordinator(left, topics)
+        await left.close()
+        owner = TransactionalLog(settings, topics, "events", 0)
+        await owner.take_over()
+        before = [[each.value for each in read_topic(settings, topic)] for topic in (topics.exports, topics.changelog)]
+        await owner.complete_commit()
+        require_shown(settings, tuple(topics.all))
+        after = [[each.value for each in read_topic(settings, topic)] for topic in (topics.exports, topics.changelog)]
+        await owner.commit(Output([export(b"3")], [], ROWS))
+        await owner.close()
+
+    assert before == [[b"1"], [b"{}"]]
+    assert after == [[b"1", b"2"], [b"{}", b"2"]]
+
+
+def require_shown(settings: Settings, topics: Sequence[str]) -> None:
+    for topic in topics:
+        assert wait_until_shown(settings, topic, [0], time.monotonic() + SECONDS)
+
+
+async def test_what_the_last_commit_left_without_markers_is_committed_with_the_next_one_everywhere(
+    tmp_path: Path,
+) -> None:
+    """The next commit has nothing for exports: what was left there would wait, and be aborted with a later one."""
+    with required(), RealKafka(properties={"transaction.partition.verification.enable": "false"}) as broker:
+        settings = Installation(broker.bootstrap_servers, tmp_path).settings
+        topics = OutputTopics(*(create_topic(broker.bootstrap_servers) for _ in range(5)))
+        log = TransactionalLog(settings, topics, "events", 0)
+        await log.take_over()
+        await log.commit(Output([export(b"1")], [], ROWS))
+        require_shown(settings, (topics.exports, topics.changelog))
+        await write_behind_the_coordinator(log, topics)
+        forget_transaction(log)
+        await log.commit(Output([], [], ROWS))
+        require_shown(settings, (topics.exports, topics.changelog))
+        await log.close()
+
+        assert [each.value for each in read_topic(settings, topics.exports)] == [b"1", b"2"]
+        assert [each.value for each in read_topic(settings, topics.changelog)] == [b"{}", b"2", b"{}"]
+
+
+def forget_transaction(log: TransactionalLog) -> None:
+    """Have the producer take its transaction for committed, as where the broker acknowledged it."""
+    manager = log._producer._txn_manager
+    manager.state = TransactionState.COMMITTING_TRANSACTION
+    manager.complete_transaction()
+
+
+async def write_behind_the_coordinator(log: TransactionalLog, topics: OutputTopics) -> None:
+    producer = log._producer
+    await producer.begin_transaction()
+    for topic in (topics.exports, topics.changelog):
+        producer._txn_manager._txn_partitions.add(TopicPartition(topic, 0))
+        await (await producer.send(topic, b"2", b"Ada", partition=0))

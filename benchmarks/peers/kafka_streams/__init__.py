@@ -1,4 +1,4 @@
-"""Kafka Streams: Java, one stream thread, RocksDB with changelog. ProfileExports.java is the job, this starts it.
+"""Kafka Streams: Java, RocksDB with changelog. ProfileExports.java is the job, this starts it.
 
 The settings that matter: a record cache as large as ours, commits every 100 ms, batches that fill: its best of what was
 tried.
@@ -18,7 +18,6 @@ from tests.kit.tools import made_once
 HERE = Path(__file__).parent
 JVM = ("-Xms1g", "-Xmx1g", "-XX:+UseParallelGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 SETTINGS = {
-    "num.stream.threads": "1",
     "commit.interval.ms": "100",
     "statestore.cache.max.bytes": str(256 * 1024 * 1024),
     "producer.compression.type": "snappy",
@@ -43,10 +42,11 @@ def _make(folder: Path) -> None:
     run(compiler, "-cp", f"{folder}/*", "-d", folder / "classes", HERE / "ProfileExports.java")
 
 
-def command(job: Job, guarantee: str) -> Command:
+def command(job: Job, guarantee: str, threads: int = 1) -> Command:
     """The job as `guarantee`: exactly_once_v2 or at_least_once."""
     folder = prepare()
     settings = SETTINGS | {
+        "num.stream.threads": str(threads),
         "application.id": job.app_id,
         "bootstrap.servers": job.bootstrap_servers,
         "state.dir": str(job.folder / "state"),

@@ -7,11 +7,16 @@
 Everything goes to the partition of its source, in order. Rows are written last, the source position last of all. A
 producer that was fenced, or whose commit failed, raises: the caller stops; it never carries on (docs/architecture.md,
 "The durability order").
+
+It leans on this inside of aiokafka 0.14, held by `tests/worker/test_partition_log.py`: a partition that the transaction
+manager is told of (`maybe_add_partition_to_txn`) is part of the transaction, also where nothing is sent to it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from functools import partial
 from typing import Any, NamedTuple
+
+from aiokafka import TopicPartition
 
 from processor.foundation.fault_points import fault_point
 from processor.foundation.settings import Settings
@@ -34,12 +39,29 @@ class OutputTopics(NamedTuple):
     job_progress: str
     limits: Mapping[str, TopicLimits] = NO_LIMITS
 
+    @property
+    def all(self) -> frozenset[str]:
+        """The topics that a commit may write to."""
+        return frozenset((self.exports, self.dead_letters, self.changelog, self.profile_events, self.job_progress))
+
+    def written_by(self, output: Output) -> frozenset[str]:
+        """Return the topics that the commit of an output writes to."""
+        parts: tuple[tuple[str, Sized], ...] = (
+            (self.exports, output.exports),
+            (self.dead_letters, output.dead_letters),
+            (self.changelog, output.rows),
+            (self.profile_events, output.events),
+            (self.job_progress, output.job_progress),
+        )
+        return frozenset(topic for topic, part in parts if part)
+
 
 class TransactionalLog:
     """One transactional producer for one partition; its id is the same in whichever worker owns the partition."""
 
     def __init__(self, settings: Settings, topics: OutputTopics, source: str, partition: int) -> None:
         self._topics, self._partition = topics, partition
+        self._last_written: frozenset[str] = frozenset()  # of the last commit
         self._producer = new_producer(settings, f"{settings.app_id}-{source}-{partition}")
 
     async def take_over(self) -> None:
@@ -47,8 +69,15 @@ class TransactionalLog:
         await self._producer.start()
 
     async def commit(self, output: Output) -> int:
-        """One transaction; raises KafkaError, ProducerFenced where another worker has taken the partition over."""
+        """One transaction; raises KafkaError, ProducerFenced where another worker has taken the partition over.
+
+        What the last commit wrote to is part of it, also where nothing more is written there. A broker that is being
+        stopped may leave that commit without its markers: then both are committed, or both aborted, everywhere.
+        """
         await self._producer.begin_transaction()
+        written = self._topics.written_by(output)
+        self._include(self._last_written - written)
+        self._last_written = written
         fault_point("transaction_begun")
         sender = _Sender(
             self._producer, self._topics, self._partition, partial(dead_letter_batch, is_transactional=True)
@@ -63,6 +92,20 @@ class TransactionalLog:
         fault_point("rows_acknowledged")
         await self._producer.commit_transaction()
         return _next_offset(offsets)
+
+    async def complete_commit(self) -> None:
+        """Commit a transaction without records in every partition that a commit may reach; raises KafkaError.
+
+        Its markers end what stands open there: nobody else would.
+        """
+        await self._producer.begin_transaction()
+        self._include(self._topics.all)
+        await self._producer.commit_transaction()
+
+    def _include(self, topics: Iterable[str]) -> None:
+        """Make this partition of topics part of the transaction."""
+        for topic in topics:
+            self._producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, self._partition))
 
     async def close(self) -> None:
         """Stop the producer of this partition.
@@ -80,6 +123,9 @@ class PlainLog:
 
     async def take_over(self) -> None:
         """Nothing: without transactions nobody can be fenced."""
+
+    async def complete_commit(self) -> None:
+        """Nothing: without transactions what is acknowledged can be read."""
 
     async def commit(self, output: Output) -> int:
         """Exports and dead letters first, rows when those are acknowledged; raises KafkaError."""
