@@ -10,9 +10,9 @@ end of a pipe is seen on every POSIX system; no call of one kernel is needed, an
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import structlog
@@ -22,6 +22,8 @@ from processor.foundation.stop_deadline import STOP_SECONDS
 MORE_SECONDS: Final = 10.0
 """So long after its own deadline (STOP_SECONDS) a process that has not ended is ended by another."""
 _CHUNK: Final = 65_536
+_STDIN: Final = 0
+_OUTPUTS: Final = (1, 2)
 _FAILED: Final = 1
 _log = structlog.get_logger(__name__)
 
@@ -44,26 +46,44 @@ def stop_with_supervisor(link: Link, end_process: Callable[[int], object] = os._
 
 
 def _stop_when_alone(link: Link, end_process: Callable[[int], object]) -> None:
-    while os.read(sys.__stdin__.fileno() if sys.__stdin__ else 0, _CHUNK):
+    while os.read(_STDIN, _CHUNK):
         pass
-    for stream in (1, 2):
-        os.dup2(link.stderr, stream)
-    os.set_blocking(link.output, False)
-    _write_on(link)
-    _log.warning("supervisor_gone", effect="this worker stops in order")
     end_late = threading.Timer(STOP_SECONDS + MORE_SECONDS, end_process, [_FAILED])
     end_late.daemon = True
     end_late.start()
+    _lead_output_to(link.stderr)
+    os.set_blocking(link.output, False)
+    _write_on(link)
+    _say_that_it_is_gone()
     os.kill(os.getpid(), signal.SIGTERM)
     os.set_blocking(link.output, True)
     _write_on(link)
 
 
+def _lead_output_to(handle: int) -> None:
+    for stream in _OUTPUTS:
+        os.dup2(handle, stream)
+
+
+def _say_that_it_is_gone() -> None:
+    """Log it; where nobody is there to read it, as behind a terminal that was closed, have all that follows go nowhere.
+
+    A log that cannot be written would be a failure in the middle of the stop.
+    """
+    try:
+        _log.error("supervisor_gone", effect="this worker stops in order")
+    except OSError:
+        _lead_output_to(os.open(os.devnull, os.O_WRONLY))
+
+
 def _write_on(link: Link) -> None:
     """Write what is left in the pipe to the supervisor's stderr, to the pipe's end or as far as it does not block."""
-    try:
+    with suppress(BlockingIOError):  # nothing is left at the moment
         while data := os.read(link.output, _CHUNK):
-            while data:
-                data = data[os.write(link.stderr, data) :]
-    except OSError:  # nothing is left at the moment, or nobody reads what the supervisor wrote
-        return
+            _write(link.stderr, data)
+
+
+def _write(handle: int, data: bytes) -> None:
+    with suppress(OSError):  # nobody is there to read it
+        while data:
+            data = data[os.write(handle, data) :]

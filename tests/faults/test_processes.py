@@ -79,19 +79,22 @@ class Blows:
         self._start(self._dice.randint(1, MOST_PROCESSES))
 
     def _stop(self) -> None:
-        self._workers.wait_until_taken_over()
-        self._workers.stop()
+        self._stop_in_order()
         self._start(self._dice.randint(1, MOST_PROCESSES))
 
     def _crash_loop(self) -> None:
         """Every process dies at a step of the durability order, each time that it is started again."""
-        self._workers.stop()
+        self._stop_in_order()
         self._workers.arm(self._dice.choice(STEPS))
         self._start(self._dice.randint(2, MOST_PROCESSES))
         wait_until(lambda: len(self._workers.events("process_starts_again")) >= 3, "three deaths", SECONDS)
         self._workers.arm(None)
         self._workers.kill_all_at_once()
         self._start(self._dice.randint(1, MOST_PROCESSES))
+
+    def _stop_in_order(self) -> None:
+        self._workers.wait_until_begun()
+        self._workers.stop()
 
     def _start(self, processes: int) -> None:
         self._workers.set_count(processes)

@@ -62,6 +62,10 @@ class SupervisedWorkers(KitWorker):
 
         wait_until(taken_over, f"takeovers of processes {processes}", TAKEOVER_SECONDS)
 
+    def wait_until_begun(self) -> None:
+        """Return when the start is so far that SIGTERM ends it with exit code 0: it has said something."""
+        wait_until(lambda: len(self.said()) > self._said_before, "a first word", TAKEOVER_SECONDS)
+
     def events(self, name: str, process: int | None = None) -> list[dict[str, Any]]:
         """Return the events of a name that were logged since the last start, of one process or of all."""
         wanted = f'"{name}"'
