@@ -10,7 +10,7 @@ From the top, a package imports only what stands below it:
     files     event logs, flows and audiences as files               catalog   flows and audiences as they stand now
     pipeline  events to rows and exports        delivery   exports to Kinesis
     kafka     plain clients                     transport  Faust's transport, a batch at a time
-    login     tokens for Kafka
+    login     tokens for Kafka                  supervisor several workers under one command
     core      pure: fold, decide, render        foundation settings, secrets, errors, logs, tasks
 
 Below them stand the packages `state` and `schemas`. docs/contract.md holds the rules that docstrings and tests cite by

@@ -22,6 +22,7 @@ class DirectoryInUse(Exception):
     def __init__(self, path: Path, holder: str) -> None:
         super().__init__(f"{path} is in use by process {holder or 'unknown'}: one data directory, one worker")
         self.path = path
+        self.holder = holder
 
 
 class DirectoryUnusable(Exception):
@@ -42,20 +43,8 @@ class StateDirectory:
 
         `new_suffix` makes a folder's name unique: 8 hex digits.
         """
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise DirectoryUnusable(f"{path} cannot be used for state: {error.strerror}") from None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.read(handle, 32).decode(errors="replace").strip()
-            os.close(handle)
-            raise DirectoryInUse(path, holder) from None
-        os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n".encode())
-        return cls(path, handle, _named(path / _NAME, new_suffix))
+        handle = lock_folder(path)
+        return cls(path, handle, name_directory(path, lambda: name_on_host(new_suffix())))
 
     def partition(self, partition: int) -> Path:
         """Return the folder of a partition's rows."""
@@ -68,9 +57,60 @@ class StateDirectory:
             self._lock = None
 
 
-def _named(path: Path, new_suffix: Callable[[], str]) -> str:
-    if path.exists() and (name := path.read_text().strip()):
-        return name
-    name = f"{socket.gethostname()}-{new_suffix()}"
-    path.write_text(f"{name}\n")
+def lock_folder(path: Path) -> int:
+    """Make a folder where it is missing, and lock it for this process; return the handle, whose end is the lock's.
+
+    Raises DirectoryInUse, DirectoryUnusable.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise DirectoryUnusable(f"{path} cannot be used for state: {error.strerror}") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = _holder(handle)
+        os.close(handle)
+        raise DirectoryInUse(path, holder) from None
+    os.ftruncate(handle, 0)
+    os.write(handle, f"{os.getpid()}\n".encode())
+    return handle
+
+
+def find_holder(path: Path) -> str | None:
+    """Return the id of the process that has a folder locked, "" where it is unknown; None where nobody has."""
+    try:
+        handle = os.open(path / _LOCK, os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return _holder(handle)
+    finally:
+        os.close(handle)
+    return None
+
+
+def name_directory(path: Path, new_name: Callable[[], str]) -> str:
+    """Return the name of a directory, which is made and named where it is not yet; raise DirectoryUnusable."""
+    file = path / _NAME
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if file.exists() and (name := file.read_text().strip()):
+            return name
+        name = new_name()
+        file.write_text(f"{name}\n")
+    except OSError as error:
+        raise DirectoryUnusable(f"{path} cannot be used for state: {error.strerror}") from None
     return name
+
+
+def name_on_host(suffix: str) -> str:
+    """Return the name of a directory of this host: `<hostname>-<suffix>`."""
+    return f"{socket.gethostname()}-{suffix}"
+
+
+def _holder(handle: int) -> str:
+    return os.read(handle, 32).decode(errors="replace").strip()

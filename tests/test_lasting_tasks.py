@@ -16,6 +16,7 @@ OF_OTHER_PROCESSES: Final = (
     "processor/cli/",
     "processor/demo/",
     "processor/sandbox/",
+    "processor/supervisor/",
 )  # a worker runs nothing of them
 THE_MEANS: Final = frozenset({"processor/foundation/tasks.py"})  # what starts a task for its callers
 

@@ -6,8 +6,8 @@
 A process that stopped for the operator (exit code 3), or that logs as JSON, says it in one line of at most MAX_BYTES.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,6 +19,9 @@ from processor.foundation.settings_log import read_log_format
 
 MAX_BYTES: Final = 2_048
 _CUT: Final = "…"
+_PROGRAM: Final = "profile-exporter: "
+_ARROW: Final = " → "
+_EVENT: Final = "ended"
 
 
 @contextmanager
@@ -44,14 +47,41 @@ def last_line(reason: CommandError, *, as_json: bool) -> str:
     if as_json:
         return _fitting(lambda text: _as_json(text, remedy, reason.exit_code), what)
     if reason.exit_code != StoppedForOperator.exit_code:
-        return f"profile-exporter: {reason}"
-    return _fitting(lambda text: f"profile-exporter: {text}" + (f" → {remedy}" if remedy else ""), what)
+        return f"{_PROGRAM}{reason}"
+    return _fitting(lambda text: f"{_PROGRAM}{text}" + (f"{_ARROW}{remedy}" if remedy else ""), what)
+
+
+def find_reason(lines: Sequence[str], *, as_json: bool) -> str | None:
+    """Return the reason that the last of these lines say, its remedy as a line of its own; None where they say none.
+
+    It is the text of the CommandError that a process wrote by `last_line`, as far as that kept it.
+    """
+    return _find_json(lines) if as_json else _find_text(lines)
+
+
+def _find_json(lines: Sequence[str]) -> str | None:
+    for line in reversed(lines):
+        if line.startswith("{") and f'"{_EVENT}"' in line:
+            with suppress(orjson.JSONDecodeError):
+                fields = orjson.loads(line)
+                if fields.get("event") == _EVENT and "reason" in fields:
+                    return "\n  ".join(filter(None, [fields["reason"], fields.get("remedy")]))
+    return None
+
+
+def _find_text(lines: Sequence[str]) -> str | None:
+    first = next((index for index in reversed(range(len(lines))) if lines[index].startswith(_PROGRAM)), None)
+    if first is None:
+        return None
+    text = "\n".join(lines[first:]).removeprefix(_PROGRAM)
+    what, arrow, remedy = text.rpartition(_ARROW)
+    return f"{what}\n  {remedy}" if arrow and "\n" not in text else text
 
 
 def _as_json(what: str, remedy: str, exit_code: int) -> str:
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     fields = {
-        "event": "ended",
+        "event": _EVENT,
         "level": "error",
         "reason": what,
         "remedy": remedy,

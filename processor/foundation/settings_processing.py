@@ -1,8 +1,9 @@
 """The settings of an installation and of its workers: names, partitions, state, memory, and what a start skips."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
@@ -14,6 +15,11 @@ from schemas.partitioner import Partitioner
 _TOPIC_PREFIX: Final = r"^[A-Za-z0-9._-]{0,100}$"
 _APP_ID: Final = r"^[A-Za-z0-9._-]{1,100}$"
 _SKIPS: Final = r"^([0-9]+:[0-9]+(\s*,\s*[0-9]+:[0-9]+)*)?$"
+_COUNT: Final = r"[1-9][0-9]{0,3}"
+
+AUTO: Final = "auto"
+Processes = int | Literal["auto"]
+"""How many worker processes are wanted; `auto`: one a core."""
 
 
 class ProcessingGuarantee(StrEnum):
@@ -21,6 +27,16 @@ class ProcessingGuarantee(StrEnum):
 
     EXACTLY_ONCE = "exactly_once"
     AT_LEAST_ONCE = "at_least_once"
+
+
+def parse_processes(written: object) -> Processes:
+    """Return how many processes are meant; raise ValueError, which says what may stand there."""
+    text = str(written).strip()
+    if text == AUTO:
+        return "auto"
+    if not re.fullmatch(_COUNT, text):
+        raise ValueError("not a number from 1 to 9999, nor auto")
+    return int(text)
 
 
 class TopicNames(NamedTuple):
@@ -68,8 +84,16 @@ class WorkerSettings(FromEnvironment):
     )
 
     data_dir: Path = Field(default=Path("data"), description="Folder of the worker's local state; one worker each.")
+    processes: Annotated[Processes, BeforeValidator(parse_processes)] = Field(
+        default=1,
+        description=(
+            "Worker processes that the command worker runs: a number, PARTITIONS at most, or auto, one a core; process"
+            " N works in DATA_DIR/processes/N, the first in DATA_DIR."
+        ),
+    )
     web_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
-        default=None, description="Port of the worker's web server, on loopback; unset: none."
+        default=None,
+        description="Port of the worker's web server, on loopback; unset: none. Process N has this port + N - 1.",
     )
     processing_guarantee: ProcessingGuarantee = Field(
         default=ProcessingGuarantee.EXACTLY_ONCE,

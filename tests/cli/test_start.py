@@ -75,6 +75,16 @@ def test_settings_alone_need_no_client_and_no_sdk(tmp_path: Path) -> None:
     assert loaded(program, tmp_path) == []
 
 
+def test_a_supervisor_loads_neither_faust_nor_a_client() -> None:
+    """Its memory is there beside that of all workers, and its start is before theirs."""
+    program = (
+        "import sys, processor.cli.worker, processor.supervisor.run;"
+        f" print(*[name for name in {(*HEAVY, 'confluent_kafka')!r} if name in sys.modules])"
+    )
+
+    assert set(loaded(program, Path.cwd())) <= {"rich", "structlog"}, "structlog imports rich where that is"
+
+
 def loaded(program: str, folder: Path) -> list[str]:
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

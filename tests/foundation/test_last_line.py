@@ -18,7 +18,7 @@ import processor
 import schemas
 import state
 from processor.foundation.errors import CommandError, StoppedForOperator, UsageError, what_and_remedy
-from processor.foundation.last_line import MAX_BYTES, last_line
+from processor.foundation.last_line import MAX_BYTES, find_reason, last_line
 from processor.pipeline.bad_events import TooManyBadEvents
 from processor.worker.exit_codes import FOR_OPERATOR, with_remedy
 from schemas.wire.profiles_changelog import UnreadableRow
@@ -144,3 +144,33 @@ def test_other_errors_keep_their_lines_for_people_and_are_one_object_as_json() -
     told = orjson.loads(last_line(error, as_json=True))
     assert (told["reason"], told["remedy"], told["exit_code"]) == ("wrong settings:; A=1: no", "set it right", 2)
     assert orjson.loads(last_line(CommandError("one line"), as_json=True))["remedy"] == ""
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("kind", [CommandError, UsageError, StoppedForOperator])
+@pytest.mark.parametrize(
+    "text",
+    ["one line", "the place: what\n  the remedy", "a → b → c\n  do → it", "wrong:\n  A: no\n  B: no\n  set them"],
+)
+def test_a_supervisor_reads_the_words_out_of_the_last_lines_and_says_them_again(
+    text: str, kind: type[CommandError], as_json: bool
+) -> None:
+    said = last_line(kind(text), as_json=as_json)
+    noise = ["{", "profile-exporter: an earlier word", '{"event": "ended"}', "[info] ended"]
+
+    found = find_reason([*noise, *said.splitlines()], as_json=as_json)
+
+    assert found is not None
+    assert without_time(last_line(kind(found), as_json=as_json)) == without_time(said)
+
+
+def without_time(line: str) -> str:
+    return line.partition('"timestamp"')[0]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_lines_without_a_last_word_have_no_reason(as_json: bool) -> None:
+    assert (
+        find_reason(["started", '{"event":"started"}', "{not JSON, ended", '{"event":"ended"}', ""], as_json=as_json)
+        is None
+    )

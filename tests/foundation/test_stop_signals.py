@@ -2,6 +2,7 @@
 a word.
 """
 
+import re
 import signal
 import socket
 import time
@@ -48,6 +49,17 @@ def test_a_worker_that_is_stopped_in_its_first_second_ends_with_exit_code_0(
 
     assert code == 0, said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("seconds", MOMENTS)
+def test_a_supervisor_that_is_stopped_in_its_first_second_ends_with_exit_code_0_and_leaves_nobody(
+    env: dict[str, str], tmp_path: Path, seconds: float
+) -> None:
+    code, said = stopped((*WORKER, "--processes", "2"), env, tmp_path, signal.SIGTERM, seconds)
+
+    assert code == 0, said
+    assert "Traceback" not in said
+    assert not any(Path(f"/proc/{pid}").exists() for pid in re.findall(r" pid=(\d+)", said))
 
 
 @pytest.mark.parametrize(("command", "seconds"), [(API, 0.0), (API, 0.3), (FAUST_WORKER, 0.0), (FAUST_WORKER, 0.3)])

@@ -95,8 +95,8 @@ def process_all(job: WholeJob, name: str) -> str:
 def age(data: Path) -> None:
     """Have the copy say that it was written to last a month ago."""
     database = Rdict(str(data / "profiles" / "0"), Options(raw_mode=True))
-    next_offset, applied_at = orjson.loads(database[b"\x00changelog"])
-    database[b"\x00changelog"] = orjson.dumps((next_offset, applied_at - MONTH_SECONDS))
+    next_offset, applied_at, last_row_offset = orjson.loads(database[b"\x00changelog"])
+    database[b"\x00changelog"] = orjson.dumps((next_offset, applied_at - MONTH_SECONDS, last_row_offset))
     database.close()
 
 
