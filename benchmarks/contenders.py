@@ -46,6 +46,12 @@ def worker(job: Job, app: str, compiled: bool = True) -> Command:
     return Command(command, preferring(compiled_packages(), environment) if compiled else environment)
 
 
+def ours_in_processes(job: Job, count: int) -> Command:
+    """Return the one command that runs so many of our whole workers, with their supervisor."""
+    command = [sys.executable, "-m", "processor", "worker", "--processes", str(count)]
+    return Command(command, preferring(compiled_packages(), worker_environment(job.installation.env)))
+
+
 OURS = Entry("ours", partial(ours_without_delivery, exports="unread"))
 OURS_INTERPRETED = Entry("ours-interpreted", partial(ours_without_delivery, exports="unread", compiled=False))
 OURS_EXPORTS_READ = Entry("ours-exports-read", partial(ours_without_delivery, exports="acknowledged"))
@@ -82,10 +88,10 @@ DEFAULT = (
 
 
 def side_by_side(count: int) -> dict[str, Entry]:
-    """Return the contenders with so many processes each; Kafka Streams has as many threads in one."""
+    """Return the contenders with so many processes each, of ours by one command; Kafka Streams has threads in one."""
     kafka_threads = partial(kafka_streams.command, guarantee="exactly_once_v2", threads=count)
     entries = (
-        OURS_DELIVERED._replace(name=f"ours-delivered-{count}", processes=count),
+        OURS_DELIVERED._replace(name=f"ours-delivered-{count}", command=partial(ours_in_processes, count=count)),
         OURS_DELIVERED,
         KAFKA_STREAMS._replace(name=f"kafka-streams-{count}", command=kafka_threads),
         QUIX_STREAMS._replace(name=f"quix-streams-{count}", processes=count),
