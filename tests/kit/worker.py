@@ -48,7 +48,7 @@ class KitWorker(WorkerProcess):
         """Return whether a worker that ended so is to be started again, as a supervisor does.
 
         So is one that librdkafka aborted: where a connection closes while it describes a consumer group, it may use
-        memory that it freed (its issue 4605, open in 2.16).
+        memory that it freed (a known fault, in 2.16 still).
         """
         return code == FAILED or (code == -signal.SIGABRT and _ABORTED in self.said())
 
