@@ -12,29 +12,32 @@ COMPOSE := docker compose -f docker/compose.yaml
 help: ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
 
-setup: $(VENV)/ready ## create .venv and install what requirements.lock names
+setup: $(VENV)/ready $(VENV)/compiled ## create .venv, install what requirements.lock names, compile the hot path where a C compiler is
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: setup ## take the tour; BROKER=host:port or docker, KINESIS_ENDPOINT=http://127.0.0.1:PORT use others
+$(VENV)/compiled: $(VENV)/ready setup.py $(shell find processor schemas state hot_path -name '*.py')
+	@$(BIN)/python -m hot_path.build
+
+demo: $(VENV)/ready ## take the tour; BROKER=host:port or docker, KINESIS_ENDPOINT=http://127.0.0.1:PORT use others
 	$(BIN)/profile-exporter demo
 
-test: setup ## run every test; BROKER=host:port or docker, KINESIS_ENDPOINT=http://127.0.0.1:PORT use others
+test: $(VENV)/ready ## run every test; BROKER=host:port or docker, KINESIS_ENDPOINT=http://127.0.0.1:PORT use others
 	$(TEST_IN_PARALLEL) -m "not long and not quiet"
 	$(BIN)/python -m pytest tests/faults tests/integration -m "quiet and not long"
 
-durations: setup ## run every test and record how long each takes, so that the slowest start first (tests/durations.json)
+durations: $(VENV)/ready ## run every test and record how long each takes, so that the slowest start first (tests/durations.json)
 	$(TEST_IN_PARALLEL) -m "not long and not quiet" --record-durations
 
-test-faults: setup ## the long forms: every fault point, a hundred random kills, hundreds of Kinesis faults (by hand, about 50 minutes)
+test-faults: $(VENV)/ready ## the long forms: every fault point, a hundred random kills, hundreds of Kinesis faults (by hand, about 50 minutes)
 	$(BIN)/python -m pytest tests/faults -s
 
-check: setup check-docker ## lint, types, import rules
+check: $(VENV)/ready check-docker ## lint, types, import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -46,7 +49,7 @@ bench: setup ## measure the whole job beside Kafka Streams, Quix Streams and sto
 	$(BIN)/python -m benchmarks.core
 	$(BIN)/python -m benchmarks.delivery
 
-check-docker: setup ## lint docker/, as far as this machine has what it takes
+check-docker: $(VENV)/ready ## lint docker/, as far as this machine has what it takes
 	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint docker/Dockerfile; else echo "NOT CHECKED, no hadolint: docker/Dockerfile"; fi
 	@if docker compose version >/dev/null 2>&1; then $(COMPOSE) config -q; else echo "NOT CHECKED, no docker compose: docker/compose.yaml"; fi
 

@@ -1,15 +1,24 @@
 """Builds the package; all that is fixed stands in pyproject.toml.
 
-    BUILD_COMPILED=1 pip install --no-build-isolation .
+    pip wheel .        has mypyc turn the hot path into C: the same sources and the same answers, in half the time
 
-turns the hot path into C with mypyc: the same sources and the same answers, in half the time. That needs a C compiler,
-Python's headers, and in the environment what requirements.lock names. Without it the same modules are interpreted.
-BUILD_OPT_LEVEL=1 has the C compiler optimise less, in a third of the time: for tests.
+That needs a C compiler and Python's headers; where they are missing the build says so, and the same modules are
+interpreted.
+
+    BUILD_COMPILED=0   a wheel of Python alone            BUILD_COMPILED=1    no wheel rather than that
+    BUILD_OPT_LEVEL=1  have the C compiler optimise less, in two thirds of the time: for tests
+
+An editable install is never compiled: what is beside a source that somebody changes would be stale. A working copy has
+`make setup` (hot_path/).
 """
 
 import os
-
-from setuptools import setup
+import shutil
+import sys
+import sysconfig
+from collections.abc import Collection
+from importlib.util import find_spec
+from pathlib import Path
 
 HOT_PATH = [
     "processor/core/catalog.py",
@@ -77,9 +86,36 @@ HOT_PATH = [
     "schemas/wire/profiles_changelog.py",
 ]
 
-if os.environ.get("BUILD_COMPILED") == "1":
-    from mypyc.build import mypycify
 
-    setup(ext_modules=mypycify(HOT_PATH, opt_level=os.environ.get("BUILD_OPT_LEVEL", "3"), debug_level="0"))
-else:
-    setup()
+def missing_for_compiling() -> str:
+    """Return what compiling lacks on this machine, in words; an empty text: nothing."""
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+    if shutil.which(compiler) is None:
+        return f"there is no C compiler ({compiler})"
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        return "there are no headers of Python (Python.h)"
+    return "" if find_spec("mypyc") is not None else "there is no mypyc"
+
+
+def compiles(commands: Collection[str]) -> bool:
+    """Return whether setuptools' commands compile the hot path; say where they would, and cannot."""
+    asked, is_editable = os.environ.get("BUILD_COMPILED"), "editable_wheel" in commands
+    if asked == "0" or is_editable or not {"bdist_wheel", "build_ext"}.intersection(commands):
+        return False
+    missing = missing_for_compiling()
+    if missing and asked == "1":
+        sys.exit(f"BUILD_COMPILED=1: {missing}")
+    if missing:
+        print(f"The hot path is not compiled, so an event costs up to twice the CPU: {missing}.", file=sys.stderr)
+    return not missing
+
+
+if __name__ == "__main__":
+    from setuptools import setup
+
+    if compiles(sys.argv):
+        from mypyc.build import mypycify
+
+        setup(ext_modules=mypycify(HOT_PATH, opt_level=os.environ.get("BUILD_OPT_LEVEL", "3"), debug_level="0"))
+    else:
+        setup()

@@ -17,4 +17,10 @@ What they stand on:
     exports      did it send what ours sends                            runs        one run, measured and compared
     recovery     rows/s from the changelog                              latency     event → exports at a paced rate
     without_delivery   our worker without its sink                      sink_runs   the sink without a worker
+
+Each measurement says which form of the hot path runs (tests/kit/compiled.py), whatever `make setup` compiled.
 """
+
+import os
+
+os.environ["RUN_COMPILED"] = "0"

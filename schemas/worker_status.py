@@ -15,6 +15,9 @@ from schemas.partitioner import Partitioner
 REPORT_SECONDS: Final = 5.0
 """How often a worker reports."""
 
+HotPathForm = Literal["compiled", "interpreted"]
+"""The form in which the modules that events pass through run: turned into C, or as Python."""
+
 
 class PartitionStatus(Model):
     """One partition of profile events that the worker owns."""
@@ -78,6 +81,7 @@ class WorkerStatus(Model):
     name: str
     state: Literal["restoring", "running", "stopped"]
     version: str
+    hot_path: HotPathForm | None = None  # None: a worker of before did not tell
     started_at: Time
     time: Time
     events: int = 0  # profile events applied

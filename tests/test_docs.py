@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 GENERATED = {"contract-map.md", "reference.md"}
 SHORT = re.compile(r"`([a-z_]+(?:/[a-z_]+)+)`")
-PLACE = re.compile(r"(?<![\w/<.-])(?:processor|schemas|state|tests|docs|docker|benchmarks)/[\w./-]*[\w/]")
+PLACE = re.compile(r"(?<![\w/<.-])(?:processor|schemas|state|tests|docs|docker|benchmarks|hot_path)/[\w./-]*[\w/]")
 
 
 def all_commands() -> Iterator[tuple[str, click.Command]]:

@@ -11,7 +11,7 @@ import pytest
 ROOT: Final = Path(__file__).parents[1]
 PACKAGES: Final = sorted(
     path.parent.relative_to(ROOT).as_posix()
-    for top in ("schemas", "state", "processor")
+    for top in ("schemas", "state", "processor", "hot_path")
     for path in (ROOT / top).rglob("__init__.py")
 )
 PRONOUNS: Final = ("It", "Its", "They", "Their", "This", "That", "These", "Those", "We", "Our", "Ours", "He", "She")

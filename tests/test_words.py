@@ -13,7 +13,8 @@ PRODUCT: Final = ("processor", "schemas", "state")
 AREAS: Final = sorted(
     {
         *(path.relative_to(ROOT).as_posix() for top in ("processor", "tests") for path in (ROOT / top).iterdir()),
-        *("schemas", "state", "benchmarks", "docs", "docker", "README.md", "Makefile", "pyproject.toml", "setup.py"),
+        *("schemas", "state", "hot_path", "benchmarks", "docs", "docker"),
+        *("README.md", "Makefile", "pyproject.toml", "setup.py"),
     }
     - {"processor/__pycache__", "tests/__pycache__", "tests/golden", "tests/test_words.py"}
 )

@@ -4,13 +4,14 @@ from itertools import chain
 
 import click
 
-from processor.cli.checks import check_kafka, check_names
+from processor.cli.checks import check_hot_path, check_kafka, check_names
 from processor.cli.views.check_report import count_not_in_place, print_findings
 from processor.cli.views.tables import Table, print_table
 from processor.foundation.env_file import ENVIRONMENT
 from processor.foundation.errors import CommandError
 from processor.foundation.settings import Settings, read_settings, shown
 from processor.foundation.settings_environment import env_name, origin_of
+from processor.worker.hot_path import FORM
 
 
 @click.command()
@@ -22,7 +23,7 @@ def check() -> None:
     """
     settings = read_settings()
     print_table(_settings(settings))
-    failed = print_findings(chain(check_names(ENVIRONMENT), check_kafka(settings, ENVIRONMENT)))
+    failed = print_findings(chain(check_hot_path(FORM), check_names(ENVIRONMENT), check_kafka(settings, ENVIRONMENT)))
     if failed:
         raise CommandError(count_not_in_place(failed))
 

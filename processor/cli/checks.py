@@ -1,4 +1,4 @@
-"""The checks of `check`, in order: the environment, the broker, the topics, the catalog, each destination."""
+"""The checks of `check`, in order: hot path, environment, broker, topics, catalog, each destination."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from difflib import get_close_matches
@@ -21,8 +21,18 @@ from processor.kafka.ground import Ground, require_settings
 from processor.kafka.rights import GRANT, NOT_CHECKED
 from processor.kafka.topics import TopicSpec, topic_specs
 from schemas.flow import Flow
+from schemas.worker_status import HotPathForm
 
+_COMPILE = "where a C compiler is, `make setup` compiles it in a working copy, and `pip install` everywhere else"
 _APPLY = "put it into force again with `profile-exporter apply FILE`"
+
+
+def check_hot_path(form: HotPathForm) -> Iterator[Finding]:
+    """Say which form of the hot path this installation runs."""
+    if form == "compiled":
+        yield Finding(Level.OK, "the hot path is compiled")
+    else:
+        yield Finding(Level.WARNING, f"the hot path is {form}: an event costs up to twice the CPU", _COMPILE)
 
 
 def check_names(environ: Environment) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ from processor.foundation.stop_deadline import STOP_SECONDS, end_after
 from processor.foundation.stop_signals import STOP_SIGNALS, ignore_stops
 from processor.worker.exit_codes import FAILED, FOR_OPERATOR, exit_code_of, with_remedy
 from processor.worker.faust_app import ProfileExporter
-from processor.worker.hot_path import COMPILED
+from processor.worker.hot_path import FORM
 from processor.worker.preconditions import find_environment
 
 GC_THRESHOLDS: Final = (200_000, 20, 100)
@@ -100,8 +100,7 @@ class Worker(faust.Worker):
         app = cast("ProfileExporter", self.app)
         with ending_with_last_line():
             environment = await asyncio.to_thread(find_environment, app.settings)
-        hot_path = "compiled" if COMPILED else "interpreted"
-        _log.info("worker_starts", worker=environment.directory.name, hot_path=hot_path)
+        _log.info("worker_starts", worker=environment.directory.name, hot_path=FORM)
         app.prepare(environment)
         gc.set_threshold(*GC_THRESHOLDS)
         await super().on_first_start()

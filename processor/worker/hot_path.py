@@ -3,5 +3,7 @@
 from typing import Final
 
 from processor.core import step
+from schemas.worker_status import HotPathForm
 
 COMPILED: Final = not step.__file__.endswith(".py")
+FORM: Final[HotPathForm] = "compiled" if COMPILED else "interpreted"

@@ -16,6 +16,7 @@ from processor.foundation.tasks import end_task, lasting_task
 from processor.kafka.producers import NotWritten, SharedProducer
 from processor.pipeline.broker_clock import BrokerClock
 from processor.pipeline.pipeline import Pipeline
+from processor.worker.hot_path import FORM
 from processor.worker.waits import Wait, Waits
 from schemas.partitioner import Partitioner
 from schemas.times import format_time
@@ -148,6 +149,7 @@ def worker_status(worker: Watched, state: State, started_at: str, now: float) ->
             "name": worker.name,
             "state": state,
             "version": version("profile-exporter"),
+            "hotPath": FORM,
             "startedAt": started_at,
             "time": format_time(int(now)),
             "events": counts.applied,

@@ -9,6 +9,8 @@ import orjson
 import pytest
 from confluent_kafka import Producer
 
+from processor.cli.checks import check_hot_path
+from processor.cli.views.check_report import Level
 from processor.core.partitioner import partition_of
 from processor.foundation.settings import Settings
 from processor.foundation.settings_environment import env_name
@@ -16,6 +18,7 @@ from processor.kafka.topics import topic_specs
 from processor.kafka.writer import Writer
 from processor.sandbox.broker import EmbeddedBroker
 from processor.sandbox.streams import create_stream
+from processor.worker.hot_path import FORM
 from schemas.partitioner import Partitioner
 from tests.kit.installation import Installation
 
@@ -52,6 +55,15 @@ def test_everything_in_place_is_exit_code_0(installation: Installation, kinesis:
     assert "FAILED" not in result.stdout
     assert f"ok      flow vip: stream {stream} in {REGION} at {kinesis}" in result.stdout
     assert "not supported by this broker" in result.stdout
+    assert f"the hot path is {FORM}" in result.stdout
+
+
+def test_an_interpreted_hot_path_is_a_warning_with_what_to_do() -> None:
+    (compiled,) = check_hot_path("compiled")
+    (interpreted,) = check_hot_path("interpreted")
+
+    assert compiled == (Level.OK, "the hot path is compiled", "")
+    assert (interpreted.level, "`make setup`" in interpreted.remedy) == (Level.WARNING, True)
 
 
 def test_every_setting_is_shown_with_its_value_where_it_is_from_and_what_it_is(installation: Installation) -> None:

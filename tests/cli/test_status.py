@@ -154,6 +154,18 @@ def test_the_tables_show_workers_partitions_flows_and_counts(installation: Insta
         assert told in shown
 
 
+def test_each_worker_tells_the_form_of_its_hot_path_and_one_of_before_does_not(installation: Installation) -> None:
+    report(installation, a_worker("fast", hotPath="compiled"), a_worker("slow", hotPath="interpreted"), a_worker("old"))
+
+    workers = {worker["name"]: worker["hotPath"] for worker in as_json(installation)["workers"]}
+    shown = installation.command("status").stdout
+
+    assert workers == {"fast": "compiled", "slow": "interpreted", "old": None}
+    assert "hot path" in shown
+    assert "0.1.0    compiled" in shown
+    assert "0.1.0    interpreted" in shown
+
+
 def test_a_recovery_shows_what_is_read_and_what_is_left(installation: Installation) -> None:
     restored = PartitionStatus(partition=1, nextOffset=0, rows=900, restored=1000, toRestore=24_000)
     report(installation, a_worker("w-1", state="restoring").model_copy(update={"partitions": (restored,)}))

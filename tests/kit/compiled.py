@@ -1,71 +1,37 @@
-"""The package with its hot path compiled, as `pip install` makes it for production (setup.py)."""
+"""The packages with their hot path compiled, as a wheel has them (setup.py), beside those of this working copy."""
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from hot_path.build import PRODUCTION, build
+from hot_path.finder import MANIFEST
+from hot_path.sources import PACKAGES, ROOT
 from tests.kit.tools import made_once
-
-ROOT = Path(__file__).parents[2]
-SOURCES = ("processor", "schemas", "state")
-BUILT_BY = ("setup.py", "pyproject.toml", "README.md")
-BUILD_SECONDS = 1200.0
-PRODUCTION = "3"
-"""How much the C compiler optimises: at 1 it takes a third of the time, and mypyc's part is the same."""
-
-
-def has_compiler() -> bool:
-    """Return whether this machine can compile."""
-    return shutil.which("cc") is not None
 
 
 def compiled_packages(opt_level: str = PRODUCTION) -> Path:
-    """Return a folder with our packages as they are now, compiled.
+    """Return a folder with our packages as they are now, compiled; a process prefers them by `preferring`.
 
-    It is built once for the same sources, mypy and Python.
-
-    Building takes two minutes, with `opt_level` 1 one; it raises CalledProcessError.
+    Building takes a minute where `make setup` has not done it; it raises NotCompiled.
     """
+    built = build(opt_level)
     sources = sorted(
         path
-        for name in SOURCES
+        for name in PACKAGES
         for path in (ROOT / name).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     )
     names = [str(path.relative_to(ROOT)) for path in sources]
-    return made_once(
-        "compiled",
-        [*names, *sources, *(ROOT / name for name in BUILT_BY), sys.version, version("mypy"), opt_level],
-        partial(_install_compiled, opt_level),
-    )
+    return made_once("packages", [*names, *sources, built.name], partial(_merge, built))
 
 
-def _install_compiled(opt_level: str, folder: Path) -> None:
-    with TemporaryDirectory() as place:
-        for name in SOURCES:
-            shutil.copytree(ROOT / name, Path(place) / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in BUILT_BY:
-            shutil.copy(ROOT / name, place)
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--no-build-isolation",
-            "--target",
-            str(folder),
-            place,
-        ]
-        environment = os.environ | {"BUILD_COMPILED": "1", "BUILD_OPT_LEVEL": opt_level}
-        subprocess.run(command, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS, check=True)
+def _merge(built: Path, folder: Path) -> None:
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(built, folder, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
 
 
 def preferring(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:

@@ -22,10 +22,8 @@ def locked(file: Path) -> Iterator[None]:
         yield
 
 
-def made_once(name: str, made_of: Sequence[Path | str], make: Callable[[Path], None]) -> Path:
-    """Return the folder `.tools/NAME-HASH`, which `make` fills once.
-
-    It is filled beside its place, and renamed when it is complete.
+def kept_folder(name: str, made_of: Sequence[Path | str]) -> Path:
+    """Return the place of `.tools/NAME-HASH`, whether it is there or not.
 
     `made_of` are the files and texts that decide what the folder holds: other ones make another folder.
     """
@@ -33,7 +31,15 @@ def made_once(name: str, made_of: Sequence[Path | str], make: Callable[[Path], N
     for part in made_of:
         digest.update(part.read_bytes() if isinstance(part, Path) else part.encode())
         digest.update(b"\0")
-    folder = TOOLS / f"{name}-{digest.hexdigest()[:8]}"
+    return TOOLS / f"{name}-{digest.hexdigest()[:8]}"
+
+
+def made_once(name: str, made_of: Sequence[Path | str], make: Callable[[Path], None]) -> Path:
+    """Return the folder `.tools/NAME-HASH`, which `make` fills once.
+
+    It is filled beside its place, and renamed when it is complete.
+    """
+    folder = kept_folder(name, made_of)
     TOOLS.mkdir(exist_ok=True)
     with locked(TOOLS / f"{name}.lock"):
         if not folder.is_dir():

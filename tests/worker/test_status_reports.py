@@ -11,6 +11,7 @@ from processor.delivery.sink import Sink
 from processor.kafka.producers import NotWritten
 from processor.pipeline.broker_clock import BrokerClock
 from processor.pipeline.pipeline import Pipeline
+from processor.worker.hot_path import FORM
 from processor.worker.status_reports import StatusReports
 from processor.worker.waits import Waits
 from schemas.partitioner import Partitioner
@@ -93,6 +94,7 @@ async def test_flows_that_are_gone_are_told_of_together_and_the_sums_stay() -> N
         last = await reported(Runtime(world.sink, "vip"), 700.0)
 
     early, late = first.reports[0], last.reports[-1]
+    assert early.hot_path == FORM
     assert (len(early.flows), early.left_out, early.deleted_flows.dead_lettered) == (500, 301, {"flow_deleted": 301})
     assert max(first.sizes) < 500_000
     assert (list(late.flows), late.left_out, late.deleted_flows.dead_lettered) == (["vip"], 0, {"flow_deleted": 800})

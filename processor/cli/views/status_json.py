@@ -3,7 +3,8 @@
 Counts are as in processor/cli/views/status_report.py; null: not known, as nobody owns the partition.
 
     {"time", "appId", "bootstrapServers", "problems": [text],
-     "workers":    [{"name", "state", "silentSeconds", "version", "startedAt", "time", "events", "partitions": [number],
+     "workers":    [{"name", "state", "silentSeconds", "version", "hotPath": compiled or interpreted, "startedAt",
+                     "time", "events", "partitions": [number],
                      "waiting": [{"what", "since": time}]}],  (for longer than 30 s; none of a stopped or silent one)
      "partitions": [{"partition", "owner", "nextOffset", "rows", "bytes", "restored", "toRestore", "misplaced",
                      (null: nobody owns it)
@@ -69,7 +70,7 @@ def status_object(found: Overview, settings: Settings, now: datetime) -> dict[st
 
 def _worker_json(worker: ReportingWorker) -> dict[str, Any]:
     reported = worker.status.model_dump(
-        by_alias=True, include={"name", "state", "version", "started_at", "time", "events"}
+        by_alias=True, include={"name", "state", "version", "hot_path", "started_at", "time", "events"}
     )
     waiting = [wait.model_dump(by_alias=True) for wait in worker.waiting]
     return {

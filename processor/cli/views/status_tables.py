@@ -25,13 +25,14 @@ def _workers(found: Overview) -> Table:
             worker.status.name,
             f"silent for {worker.silent_seconds} s" if worker.silent_seconds else worker.status.state,
             worker.status.version,
+            worker.status.hot_path or "",
             worker.status.started_at,
             ", ".join(str(owned.partition) for owned in worker.status.partitions) or "none",
             f"{worker.status.events:,}",
         ]
         for worker in found.workers
     ]
-    columns = ["name", "state", "version", "started", "partitions", "events"]
+    columns = ["name", "state", "version", "hot path", "started", "partitions", "events"]
     return Table("workers", columns, rows, "none has reported; start one with `profile-exporter worker`")
 
 

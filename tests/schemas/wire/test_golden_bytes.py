@@ -162,6 +162,7 @@ STATUS = WorkerStatus.model_validate(
         "name": "w",
         "state": "running",
         "version": "1.0",
+        "hotPath": "compiled",
         "startedAt": TIME,
         "time": "2026-01-11T23:37:34Z",
         "events": 3,
@@ -297,6 +298,15 @@ def test_what_workers_wrote_is_read_back() -> None:
     assert decode_parked_flow(*value_of("delivery-positions", "row")) == ROW
     assert decode_redrive_marker(*value_of("dead-letters-redriven", "marker")) == (STORED_LETTER.fingerprint, MARKER)
     assert decode_worker_status(*value_of("worker-status", "running")) == STATUS
+
+
+def test_the_report_of_a_worker_that_did_not_tell_its_hot_path_is_read() -> None:
+    key, value = value_of("worker-status", "running")
+
+    before = decode_worker_status(key, value.replace(b'"hotPath":"compiled",', b""))
+
+    assert before.hot_path is None
+    assert before == STATUS.model_copy(update={"hot_path": None})
 
 
 def test_what_stands_in_the_changelog_is_read_back() -> None:
