@@ -89,6 +89,11 @@ def find_fault(error: Exception) -> Fault:
     return Fault.FILES if code == "IO error" or isinstance(error, OSError) else Fault.USE
 
 
+def is_stall(error: Exception) -> bool:
+    """Return whether a write was refused because RocksDB has to write its buffers to files first (`no_slowdown`)."""
+    return str(error).startswith("Result incomplete: ")
+
+
 def _error_number(text: str) -> int | None:
     """Find the operating system's error number that a text ends with; None where it ends with none."""
     if (of_rust := _RUST.search(text)) is not None:

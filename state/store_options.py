@@ -39,9 +39,13 @@ def shared_memory(block_cache_bytes: int, write_buffer_bytes: int, partitions: i
 
 
 def write_options() -> WriteOptions:
-    """Return how batches are written: without a log of RocksDB's own."""
+    """Return how batches are written: without a log of RocksDB's own, and refused where they would have to wait.
+
+    RocksDB would wait in the call, on a full disk for as long as it is full.
+    """
     options = WriteOptions()
     options.disable_wal = True  # type: ignore[method-assign,assignment]  # a property, whatever the stubs say
+    options.no_slowdown = True
     return options
 
 

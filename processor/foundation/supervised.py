@@ -11,7 +11,6 @@ end of a pipe is seen on every POSIX system; no call of one kernel is needed, an
 import os
 import signal
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -35,20 +34,20 @@ class Link(NamedTuple):
     stderr: int
 
 
-def stop_with_supervisor(link: Link, end_process: Callable[[int], object] = os._exit) -> None:
+def stop_with_supervisor(link: Link, late_seconds: float = STOP_SECONDS + MORE_SECONDS) -> None:
     """Have this process stop, as on SIGTERM, once its supervisor is gone; a thread of its own waits for that.
 
-    A process that does not stop is ended by `end_process`, 10 s after the deadline of a worker's stop.
+    A process that has not stopped `late_seconds` later is ended with exit code 1.
     """
     for handle in link:
         os.set_inheritable(handle, False)
-    threading.Thread(target=_stop_when_alone, args=(link, end_process), name="supervisor", daemon=True).start()
+    threading.Thread(target=_stop_when_alone, args=(link, late_seconds), name="supervisor", daemon=True).start()
 
 
-def _stop_when_alone(link: Link, end_process: Callable[[int], object]) -> None:
+def _stop_when_alone(link: Link, late_seconds: float) -> None:
     while os.read(_STDIN, _CHUNK):
         pass
-    end_late = threading.Timer(STOP_SECONDS + MORE_SECONDS, end_process, [_FAILED])
+    end_late = threading.Timer(late_seconds, os._exit, [_FAILED])
     end_late.daemon = True
     end_late.start()
     _lead_output_to(link.stderr)

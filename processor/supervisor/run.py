@@ -87,7 +87,7 @@ def _supervise(settings: Settings, count: int, command: Sequence[str], writer: L
 
 
 async def _run(supervision: Supervision) -> CommandError | None:
-    """Hear stop signals until all processes have ended; before the first one starts and after the last, none counts."""
+    """Hear stop signals until all processes have ended; from then on none changes the exit code."""
     loop = asyncio.get_running_loop()
     call_on_stop(lambda: loop.call_soon_threadsafe(supervision.request_stop, "a stop signal"))
     reason = await supervision.run()

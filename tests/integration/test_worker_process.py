@@ -15,7 +15,6 @@ from processor.foundation.settings import Settings
 from processor.foundation.settings_environment import env_name
 from processor.sandbox.shop import shop_events
 from processor.sandbox.waiting import wait_until
-from processor.worker.exit_codes import FAILED
 from processor.worker.preconditions import find_environment
 from tests.conftest import required
 from tests.kit.installation import Installation
@@ -150,7 +149,7 @@ def supervised(worker: KitWorker) -> Iterator[Callable[[], None]]:
     def look() -> None:
         code = worker.exit_code()
         if code is not None:
-            assert code == FAILED, f"exit code {code}:\n{worker.log_tail()}"
+            assert worker.has_failed(code), f"exit code {code}:\n{worker.log_tail()}"
             worker.start()
 
     worker.start()

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 from processor.sandbox.waiting import wait_until
-from processor.worker.exit_codes import FAILED
 from tests.kit.whole_job import WholeJob
 from tests.kit.worker import KILLED, KitWorker
 
@@ -134,8 +133,8 @@ class Crew:
         worker.start()
 
     def _note_end(self, worker: KitWorker, code: int) -> None:
-        assert code in (KILLED, FAILED), f"exit code {code}:\n{worker.log_tail()}"
-        assert code == FAILED or worker in self._armed, "killed by nobody"
+        assert code == KILLED or worker.has_failed(code), f"exit code {code}:\n{worker.log_tail()}"
+        assert code != KILLED or worker in self._armed, "killed by nobody"
         self._note(self._armed[worker] if code == KILLED else "failed")
 
     def _note(self, death: str) -> None:

@@ -2,7 +2,7 @@
 
 `python -m tests.supervisor.small COUNT CODE` runs CODE in so many processes below the real supervisor, with the
 settings of the environment. CODE finds `number` (of the process), `folder`, `say` (a line to stderr), `wait_for_stop`,
-and what the preamble imports.
+`wait_for_go` (until the test makes the file `data/go`), and what the preamble imports.
 """
 
 import sys
@@ -21,6 +21,10 @@ folder = Path(os.environ["PROFILE_EXPORTER_DATA_DIR"])
 number = int(folder.name) if folder.parent.name == "processes" else 1
 def say(text):
     os.write(2, f"{text}\\n".encode())
+def wait_for_go():
+    go = (folder if number == 1 else folder.parents[1]) / "go"
+    while not go.exists():
+        time.sleep(0.01)
 def wait_for_stop():
     while True:
         time.sleep(60)

@@ -1,8 +1,10 @@
 """A supervisor with real processes, small ones that are no workers: signals, deaths, words, lines, orphans."""
 
 import os
+import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +13,7 @@ import pytest
 
 from processor.foundation.stop_signals import STOP_SIGNALS
 from processor.sandbox.waiting import wait_until
+from processor.supervisor.own import directory_of
 from tests.kit.installation import Installation
 from tests.supervisor.small import WATCHED, SmallSupervisor, small_supervisor
 
@@ -18,23 +21,18 @@ SECONDS: Final = 240.0
 UP: Final = 'say(f"up {os.getpid()}")\n'
 
 COUNTS_STOPS: Final = f"""
-def stop(*_):
-    global stops
-    stops += 1
-    if stops == 1:
-        signal.setitimer(signal.ITIMER_REAL, 1)
-def end(*_):
-    say(f"heard {{stops}}")
-    os.write(1, b"the last words")
-    os._exit(0)
-stops = 0
-signal.signal(signal.SIGTERM, stop)
-signal.signal(signal.SIGINT, lambda *_: say("interrupted"))
-signal.signal(signal.SIGALRM, end)
+def stop(number, _):
+    heard.append(int(number))
+heard = []
+for number_of_signal in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number_of_signal, stop)
 {UP}
-wait_for_stop()
+wait_for_go()
+say(f"heard {{heard}}")
+os.write(1, b"the last words")
+os._exit(0)
 """
-"""Ends a second after the first SIGTERM, and says how many came."""
+"""Ends when the test says so, and tells which stop signals came until then."""
 
 FAILS_ONCE: Final = f"""
 {UP}
@@ -81,14 +79,14 @@ lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 os.write(lock, f"{{os.getpid()}}\\n".encode())
 def stop(*_):
-    time.sleep(1)
+    wait_for_go()
     say("stopped")
     os._exit(0)
 signal.signal(signal.SIGTERM, stop)
 {UP}
 wait_for_stop()
 """
-"""Works in its directory alone, as a worker does, and needs a second to stop."""
+"""Works in its directory alone, as a worker does, and needs until the test says so to stop."""
 
 LEAVES_A_CHILD: Final = f"""
 {UP}
@@ -126,16 +124,17 @@ def test_a_stop_reaches_each_process_once_and_what_it_says_last_is_kept(
         supervisor.process.send_signal(number)
         supervisor.wait_until_said("processes_stop ")
         supervisor.process.send_signal(number)
+        supervisor.wait_until_said("processes_still_stop ")
+        (tmp_path / "data" / "go").touch()
         code = supervisor.wait()
 
     said = supervisor.stderr.splitlines()
     assert code == 0
     assert os.getpgid(0) not in groups, "a terminal's Ctrl-C would reach them too"
-    assert "processes_still_stop" in supervisor.stderr
     assert supervisor.stdout == ""
     for process in (1, 2, 3):
         _, *lines = [line for line in said if line.startswith(f"process {process} | ")]
-        assert lines == [f"process {process} | heard 1", f"process {process} | the last words"]
+        assert lines == [f"process {process} | heard [15]", f"process {process} | the last words"]
 
 
 def test_a_process_that_is_killed_or_fails_starts_again_and_the_others_go_on(
@@ -218,6 +217,8 @@ def test_processes_whose_supervisor_is_killed_stop_in_order_and_say_so_and_the_n
         killed.process.kill()
         killed.wait()
         with SmallSupervisor(tmp_path, 3, STOPS_SLOWLY, environment=environment) as supervisor:
+            supervisor.wait_until_said("waiting_for_processes_without_supervisor")
+            (tmp_path / "data" / "go").touch()
             wait_until(lambda: [len(supervisor.pids(each)) for each in (1, 2, 3)] == [2, 2, 1], "new ones", SECONDS)
             gone = not any(map(is_there, orphans))
             supervisor.process.terminate()
@@ -228,7 +229,6 @@ def test_processes_whose_supervisor_is_killed_stop_in_order_and_say_so_and_the_n
     assert ended == 0
     assert sum("supervisor_gone" in line for line in said) == 2
     assert said.count("stopped") == 2, "what an orphan writes at its end is lost"
-    assert any("waiting_for_processes_without_supervisor" in line for line in said)
 
 
 def test_a_process_that_ends_while_another_holds_its_output_is_done_all_the_same(
@@ -242,3 +242,48 @@ def test_a_process_that_ends_while_another_holds_its_output_is_done_all_the_same
     os.killpg(session, signal.SIGKILL)
 
     assert ended == 0
+
+
+ON_A_TERMINAL: Final = "import pty, sys; pty.spawn(sys.argv[1:])"
+STOPS_AND_LEAVES_A_FILE: Final = f"""
+{WATCHED}
+def stop(number, _):
+    with (folder / "heard").open("a") as heard:
+        heard.write(f"{{number}}\\n")
+    print("stops")
+    time.sleep(1)
+    os._exit(0)
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGINT, stop)
+signal.signal(signal.SIGHUP, stop)
+{UP}
+wait_for_stop()
+"""
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "closed"])
+def test_a_terminals_ctrl_c_and_its_end_stop_each_process_once_and_in_order(
+    environment: dict[str, str], tmp_path: Path, how: str
+) -> None:
+    """SIGINT goes to all of the terminal's foreground, SIGHUP to its session: processes are in neither."""
+    command, env = small_supervisor(tmp_path, 2, STOPS_AND_LEAVES_A_FILE, environment)
+    files = [directory_of(tmp_path / "data", process) / "heard" for process in (1, 2)]
+
+    with subprocess.Popen(
+        [sys.executable, "-c", ON_A_TERMINAL, *command], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as terminal:
+        said, pids = b"", []
+        assert terminal.stdin is not None
+        assert terminal.stdout is not None
+        while len(pids) < 2:
+            said += os.read(terminal.stdout.fileno(), 65_536)
+            pids = [int(pid) for pid in re.findall(rb"process \d \| up (\d+)\r", said)]
+        if how == "closed":
+            terminal.kill()
+        else:
+            terminal.stdin.write(b"\x03")
+            terminal.stdin.flush()
+        wait_until(lambda: not any(map(is_there, pids)), "the end of the processes", SECONDS)
+        terminal.communicate(timeout=SECONDS)
+
+    assert [file.read_text() for file in files] == [f"{int(signal.SIGTERM)}\n"] * 2
