@@ -21,7 +21,7 @@ BATCH_RECORDS: Final = 500
 PACED_A_SECOND: Final = 100
 PACED_RECORDS: Final = 1_000
 STALL_TICK_SECONDS: Final = 0.001
-KEYS: Final = {"ACCESS_KEY": "AKIDEXAMPLE", "SECRET_KEY": "secret"}
+KEYS: Final = {"ACCESS_KEY_ID": "AKIDEXAMPLE", "SECRET_KEY": "secret"}
 
 
 class Record(NamedTuple):
@@ -110,7 +110,7 @@ def _record(number: int, value: bytes) -> Record:
 
 
 def a_destination(url: str) -> Destination:
-    credentials = {"type": "keys", "accessKeyId": "${ACCESS_KEY}", "secretKey": "${SECRET_KEY}"}
+    credentials = {"type": "keys", "accessKeyId": "${ACCESS_KEY_ID}", "secretKey": "${SECRET_KEY}"}
     return Destination.model_validate(
         {"type": "kinesis", "stream": "canned", "region": "us-east-2", "endpointUrl": url, "credentials": credentials}
     )
